@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_CODEC_H
+#define WSTUNNEL_CODEC_H
+/**
+ * @file codec.h
+ * The messages of the tunnel protocol and their two encodings. No I/O. The protocol is specified in
+ * lib/PROTOCOL.md; one WebSocket message carries one protocol message.
+ *
+ *  - JSON (subprotocol `wstunnel.v1.json`): every message is a JSON text in a text message.
+ *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end and reset are compact binary
+ *    messages; the others are the same JSON texts in text messages. Either kind in the other's shape
+ *    is an error.
+ */
+#include <wstunnel/common.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** How messages are written. */
+typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst_encoding_t;
+
+/** The kinds of message; the values are those on the wire. */
+typedef enum wst_method {
+    WST_MSG_HANDSHAKE = 1,     /**< please open a connection to `dest` as stream `id` */
+    WST_MSG_COMPLETED = 2,     /**< stream `id` is open, or could not be opened (`error`) */
+    WST_MSG_COMMUNICATION = 3, /**< bytes of stream `id` */
+    WST_MSG_HELLO = 4,         /**< first message of either side */
+    WST_MSG_CREDIT = 5,        /**< `received` in order so far, and `credit`: may send up to */
+    WST_MSG_END = 6,           /**< no byte follows `offset` (half-close) */
+    WST_MSG_RESET = 7,         /**< stream `id` is gone, because of `error` */
+    WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
+    WST_MSG_PONG = 9,
+    WST_MSG_GOAWAY = 10 /**< no new streams, please; `last`: the last one that will be served */
+} wst_method_t;
+
+/** Version of the protocol, sent in hello. */
+#define WST_PROTOCOL_VERSION 1
+
+/** Ids, offsets and sequence numbers are below this (2^53), so that every JSON reader copes. */
+#define WST_NUMBER_LIMIT UINT64_C(9007199254740992)
+
+#define WST_NAME_MAX          64    /**< bytes of an agent's name */
+#define WST_DEST_MAX          272   /**< bytes of a destination: [host]:port, host up to 255 */
+#define WST_ERROR_TEXT_MAX    256   /**< bytes of an error's text; longer ones are cut on writing */
+#define WST_FRAME_MAX_LIMIT   65536 /**< largest max_frame a hello may state */
+#define WST_FRAME_MIN_LIMIT   1024  /**< smallest */
+#define WST_BINARY_HEAD_MAX   32    /**< bytes before the payload of a binary communication */
+#define WST_JSON_CONTROL_MAX  4096  /**< bytes of a JSON text other than a communication */
+/** Largest encoding of a communication with `len` bytes as JSON. */
+#define WST_JSON_DATA_MAX(len) (((size_t)(len) + 2) / 3 * 4 + 64)
+
+/** What either side says first. Unknown features and members are ignored by the receiver. */
+typedef struct wst_hello {
+    uint32_t version;        /**< WST_PROTOCOL_VERSION; a higher one is answered with ours */
+    uint32_t max_frame;      /**< most payload bytes the sender takes in one communication;
+                                  WST_FRAME_MIN_LIMIT..WST_FRAME_MAX_LIMIT */
+    uint64_t initial_credit; /**< bytes that may be sent on a new stream at once; up to 2^31 */
+    uint32_t max_streams;    /**< streams the sender lets the other side have open at a time */
+    wst_str_t name;          /**< agent: [A-Za-z0-9._-]{1,64}; server: absent */
+    uint8_t instance[16];    /**< agent: random per process; 32 hex digits in JSON */
+    bool has_instance;
+    uint32_t conn;  /**< agent: index of this WebSocket among the agent's, from 0 */
+    uint64_t epoch; /**< agent: number of the attempt, rising */
+} wst_hello_t;
+
+/** A message. Only the members its method names have a meaning, the others are zero. */
+typedef struct wst_message {
+    wst_method_t method;
+    uint64_t id; /**< handshake, completed, communication, credit, end, reset: 1.. */
+
+    wst_str_t dest; /**< handshake: "host:port", not checked further than its length and characters
+                         (no control characters, no spaces) */
+
+    int error;            /**< completed: 0 or a reason (error.h); reset, goaway: a reason. Unknown
+                               negative numbers become WST_EINTERNAL on reading */
+    wst_str_t error_text; /**< what happened, for people; may be empty */
+
+    const uint8_t *data; /**< communication: `len` > 0 bytes */
+    size_t len;
+
+    uint64_t received; /**< credit: offset up to which all has been received; one more once the end
+                            has been received too */
+    uint64_t credit;   /**< credit: offset up to which may be sent */
+    uint64_t offset;   /**< end: offset at which the direction ends */
+    uint64_t seq;      /**< ping, pong */
+    uint64_t last;     /**< goaway: highest id that will be served, 0: none */
+
+    wst_hello_t hello; /**< hello */
+} wst_message_t;
+
+/**
+ * Writes a message into `buf`.
+ *
+ * A communication in binary is written without its payload: what is written is the head, and the
+ * payload follows it in the same WebSocket message. Everything else is written whole. A buffer of
+ * WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(len) for a JSON communication, always suffices.
+ *
+ * @param text  set to whether it goes out as a text (or a binary) WebSocket message
+ * @return bytes written; WST_EINVAL if the message breaks a rule of the protocol (a range, a
+ *         character) or the buffer is too small; WST_ENOMEM
+ */
+WST_EXTERN WST_MUST_CHECK int wst_message_encode(const wst_message_t *message,
+                                                 wst_encoding_t encoding, void *buf, size_t cap,
+                                                 bool *text);
+
+typedef struct wst_decoder wst_decoder_t;
+
+/** Options of a decoder. */
+typedef struct wst_decoder_options {
+    wst_encoding_t encoding;
+    const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
+    uint32_t max_frame;               /**< most payload bytes of a communication taken, as in our
+                                           hello; 0: 16384 */
+} wst_decoder_options_t;
+
+/** Makes a decoder. @return 0 or WST_ENOMEM. */
+WST_EXTERN WST_MUST_CHECK int wst_decoder_new(wst_decoder_t **out,
+                                              const wst_decoder_options_t *options);
+
+/** Frees it. NULL is allowed. */
+WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
+
+/**
+ * Takes in a piece of a WebSocket message; `fin` marks the last piece, the next call starts the next
+ * message. `text` is whether the WebSocket message is a text; it is the same for all its pieces.
+ *
+ * The payload of a binary communication is handed on as it comes: each piece that holds some gives a
+ * message of its own, whose `data` points into the piece. All other messages are gathered whole
+ * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers are into the
+ * decoder. Either is valid until the next call.
+ *
+ * Ignored (0 is returned at the end of such a message): JSON objects with an unknown method,
+ * unknown members, unknown hello features.
+ *
+ * @return 1: `*message` is filled; 0: nothing yet; WST_EPROTO (malformed, out of range, an empty
+ *         communication, ...), WST_EMSGBIG, WST_ENOMEM. Errors are final: every later call returns
+ *         the same.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_decoder_push(wst_decoder_t *decoder, bool text,
+                                               const uint8_t *piece, size_t len, bool fin,
+                                               wst_message_t *message);
+
+/** After an error: what is wrong, for people. Static text, "" if nothing is. */
+WST_EXTERN const char *wst_decoder_error_detail(const wst_decoder_t *decoder);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

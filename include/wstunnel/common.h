@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_COMMON_H
+#define WSTUNNEL_COMMON_H
+/**
+ * @file common.h
+ * What every other header needs: visibility, the allocator, borrowed strings.
+ *
+ * Conventions that hold in all of libwstunnel:
+ *  - Functions that can fail return an int: 0 (or a count) on success, a negative error code
+ *    otherwise (error.h). An out-parameter is written on success only.
+ *  - Handles are created by `wst_x_new(&x, ctx, options)` and end by `wst_x_close(x, close_cb)`.
+ *    After that call no callback of the handle runs but close_cb; it runs exactly once, last, from
+ *    the loop, and the library frees the handle when it returns. Closing is legal in every state
+ *    and inside every callback. A handle that has failed is not closed by itself: its owner closes.
+ *  - No callback runs from inside the call that asked for it.
+ *  - Everything of one context (ctx.h) is used from the thread of its loop only.
+ *  - Options structs are copied, the strings in them too, unless a field says otherwise. Zero them
+ *    (`= {0}`) and set what you need; a zero or NULL member means its documented default.
+ *  - Durations are in milliseconds (`_ms`), sizes in bytes.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#if defined(WST_BUILDING)
+#define WST_EXTERN __declspec(dllexport)
+#else
+#define WST_EXTERN __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define WST_EXTERN __attribute__((visibility("default")))
+#else
+#define WST_EXTERN
+#endif
+
+#if defined(__GNUC__)
+/** Marks functions whose result must not be dropped. */
+#define WST_MUST_CHECK __attribute__((warn_unused_result))
+/** Marks functions that take a printf format and its arguments. */
+#define WST_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define WST_MUST_CHECK
+#define WST_PRINTF(fmt, args)
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Where memory comes from. All three functions are required and behave as malloc, realloc and free
+ * of the C library; any of the first two may return NULL, which every call reports as WST_ENOMEM.
+ */
+typedef struct wst_allocator {
+    void *(*malloc)(size_t size, void *user_data);
+    void *(*realloc)(void *ptr, size_t size, void *user_data);
+    void (*free)(void *ptr, void *user_data);
+    void *user_data; /**< handed to each of them */
+} wst_allocator_t;
+
+/** A borrowed piece of text: `len` bytes at `ptr`, not terminated. `ptr` is NULL if absent. */
+typedef struct wst_str {
+    const char *ptr;
+    size_t len;
+} wst_str_t;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "bufq.h"
+#include "mem.h"
+
+#include <assert.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+size_t wst__bufq_bound_append(size_t len) {
+    return len + 2 * (size_t)WST__CHUNK_MIN;
+}
+
+size_t wst__bufq_bound_push(size_t len) {
+    size_t pinned = len + len / 3;
+    size_t front = pinned < WST__CHUNK_MAX ? pinned : (size_t)WST__CHUNK_MAX;
+    return pinned + front + 2 * (size_t)WST__CHUNK_MIN;
+}
+
+void wst__bufq_init(wst__bufq_t *q, wst__pool_t *pool) {
+    memset(q, 0, sizeof(*q));
+    q->pool = pool;
+}
+
+static wst_slice_t *at(const wst__bufq_t *q, size_t i) {
+    size_t k = q->head + i;
+    return &q->ring[k < q->slots ? k : k - q->slots];
+}
+
+void wst__bufq_reset(wst__bufq_t *q) {
+    for (size_t i = 0; i < q->count; i++)
+        wst_slice_unref(*at(q, i));
+    wst_chunk_unref(q->compact);
+    wst__free(q->pool->allocator, q->ring);
+    wst__bufq_init(q, q->pool);
+}
+
+/* Makes room for one more slice. */
+static int grow(wst__bufq_t *q) {
+    if (q->count < q->slots)
+        return 0;
+    size_t slots = q->slots > 0 ? q->slots * 2 : 4;
+    wst_slice_t *ring = wst__realloc_array(q->pool->allocator, q->ring, slots, sizeof(*ring));
+    if (ring == NULL)
+        return WST_ENOMEM;
+    /* The part that had wrapped to the front goes behind the old end. */
+    if (q->head > 0)
+        memcpy(ring + q->slots, ring, q->head * sizeof(*ring));
+    q->ring = ring;
+    q->slots = slots;
+    return 0;
+}
+
+static void add(wst__bufq_t *q, wst_slice_t slice) {
+    q->count++;
+    *at(q, q->count - 1) = slice;
+    q->len += slice.len;
+}
+
+/* An empty queue pins nothing. */
+static void drop_compact_if_empty(wst__bufq_t *q) {
+    if (q->count > 0)
+        return;
+    wst_chunk_unref(q->compact);
+    q->compact = NULL;
+}
+
+/* Takes back the last `n` bytes, which no one has seen yet. */
+static void unappend(wst__bufq_t *q, size_t n) {
+    q->len -= n;
+    while (n > 0) {
+        wst_slice_t *tail = at(q, q->count - 1);
+        if (n < tail->len) {
+            tail->len -= n;
+            break;
+        }
+        n -= tail->len;
+        wst_slice_unref(*tail);
+        q->count--;
+    }
+    drop_compact_if_empty(q);
+}
+
+/* Room at the end of the queue in the compact chunk, or in a new one; 0 if there is no memory. */
+static size_t compact_room(wst__bufq_t *q) {
+    if (q->compact == NULL || q->compact_used == wst_chunk_capacity(q->compact)) {
+        wst_chunk_t *chunk = wst__pool_chunk(q->pool, WST__CHUNK_MIN);
+        if (chunk == NULL)
+            return 0;
+        wst_chunk_unref(q->compact);
+        q->compact = chunk;
+        q->compact_used = 0;
+    }
+    const uint8_t *end = wst_chunk_data(q->compact) + q->compact_used;
+    const wst_slice_t *tail = q->count > 0 ? at(q, q->count - 1) : NULL;
+    if (tail == NULL || tail->chunk != q->compact || tail->data + tail->len != end) {
+        if (grow(q) != 0)
+            return 0;
+        add(q, (wst_slice_t){wst_chunk_ref(q->compact), end, 0});
+    }
+    return wst_chunk_capacity(q->compact) - q->compact_used;
+}
+
+int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len) {
+    const uint8_t *from = data;
+    size_t done = 0;
+    while (done < len) {
+        size_t room = compact_room(q);
+        if (room == 0) {
+            unappend(q, done);
+            return WST_ENOMEM;
+        }
+        size_t n = len - done < room ? len - done : room;
+        memcpy(wst_chunk_data(q->compact) + q->compact_used, from + done, n);
+        q->compact_used += n;
+        at(q, q->count - 1)->len += n;
+        q->len += n;
+        done += n;
+    }
+    return 0;
+}
+
+int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice) {
+    if (slice.len == 0) {
+        wst_slice_unref(slice);
+        return 0;
+    }
+    if (grow(q) != 0) {
+        wst_slice_unref(slice);
+        return WST_ENOMEM;
+    }
+    add(q, slice);
+    return 0;
+}
+
+int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice) {
+    size_t pins = slice.chunk != NULL ? wst_chunk_capacity(slice.chunk) : slice.len;
+    if (slice.len >= pins - pins / 4)
+        return wst__bufq_push_ref(q, slice);
+    int status = wst__bufq_append(q, slice.data, slice.len);
+    wst_slice_unref(slice);
+    return status;
+}
+
+wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max) {
+    for (size_t i = 0; i < q->count; i++) {
+        wst_slice_t s = *at(q, i);
+        if (offset < s.len) {
+            s.data += offset;
+            s.len -= offset;
+            if (s.len > max)
+                s.len = max;
+            return s;
+        }
+        offset -= s.len;
+    }
+    return (wst_slice_t){NULL, NULL, 0};
+}
+
+bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice) {
+    if (q->count == 0)
+        return false;
+    *slice = *at(q, 0);
+    q->len -= slice->len;
+    q->head = q->head + 1 < q->slots ? q->head + 1 : 0;
+    q->count--;
+    drop_compact_if_empty(q);
+    return true;
+}
+
+void wst__bufq_consume(wst__bufq_t *q, size_t n) {
+    assert(n <= q->len);
+    while (n > 0) {
+        wst_slice_t *s = at(q, 0);
+        if (n < s->len) {
+            s->data += n;
+            s->len -= n;
+            q->len -= n;
+            return;
+        }
+        wst_slice_t gone = *s;
+        wst__bufq_pop(q, &gone);
+        n -= gone.len;
+        wst_slice_unref(gone);
+    }
+}
+
+size_t wst__bufq_capacity(const wst__bufq_t *q) {
+    size_t sum = 0;
+    const wst_chunk_t *last = NULL;
+    for (size_t i = 0; i < q->count; i++) {
+        const wst_chunk_t *chunk = at(q, i)->chunk;
+        if (chunk != NULL && chunk != last)
+            sum += wst_chunk_capacity(chunk);
+        last = chunk;
+    }
+    return sum;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_BUFQ_H
+#define WST_LIB_BUFQ_H
+/*
+ * A byte queue over chunks. It keeps what it is given by reference where that pins little more
+ * memory than the bytes are long, and copies into compact chunks of its own where it would not. So
+ * a bound on the length is a bound on the memory pinned (wst__bufq_bound).
+ *
+ * Bytes leave at the front only (consume), but can be looked at anywhere (peek): a sender keeps what
+ * it has sent until it is acknowledged.
+ */
+#include "pool.h"
+
+typedef struct wst__bufq {
+    wst__pool_t *pool;
+    wst_slice_t *ring; /* `slots` of them, `count` in use from `head` on */
+    size_t slots, head, count;
+    size_t len;
+    wst_chunk_t *compact; /* what append copies into; only we write to it */
+    size_t compact_used;
+} wst__bufq_t;
+
+/*
+ * The most capacity that a queue pins whose length never exceeds `len`. By append alone: the bytes,
+ * one partly consumed compact chunk at the front and one partly filled at the end. By push: slices
+ * fill at least 3/4 of their chunk, and most of the one at the front may have been consumed.
+ */
+size_t wst__bufq_bound_append(size_t len);
+size_t wst__bufq_bound_push(size_t len);
+
+void wst__bufq_init(wst__bufq_t *q, wst__pool_t *pool);
+
+/* Drops everything, the ring included. The queue can be used again. */
+void wst__bufq_reset(wst__bufq_t *q);
+
+/* Takes one reference of the slice, on error too. 0 or WST_ENOMEM (nothing is queued then). */
+int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice);
+
+/* As push, but never copies, whatever the slice pins: for output that leaves at once. */
+int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice);
+
+/* Appends a copy. 0 or WST_ENOMEM (nothing is queued then). */
+int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len);
+
+/*
+ * The bytes from `offset` on that lie together, at most `max`: a borrowed slice, whose len is 0 if
+ * offset is at or behind the end. Valid until consume or reset.
+ */
+wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max);
+
+/* Takes the first slice out; the caller owns its reference. False if the queue is empty. */
+bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice);
+
+/* Drops `n` bytes (at most q->len) at the front. */
+void wst__bufq_consume(wst__bufq_t *q, size_t n);
+
+/* Capacity of the chunks pinned (a chunk in two neighbouring slices counts once). */
+size_t wst__bufq_capacity(const wst__bufq_t *q);
+
+#endif

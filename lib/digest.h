@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_DIGEST_H
+#define WST_LIB_DIGEST_H
+/* The cryptographic and coding primitives in use, from mbedTLS. */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Length of `len` bytes in base64, without terminator. */
+#define WST__BASE64_LEN(len) (((len) + 2) / 3 * 4)
+
+/* SHA-1 (RFC 6455 section 4.2.2 wants it). 0 or a negative error. */
+int wst__sha1(uint8_t digest[20], const void *data, size_t len);
+
+/* Encodes; `out` holds WST__BASE64_LEN(len) + 1 bytes and is terminated. Returns the length. */
+size_t wst__base64_encode(char *out, const void *data, size_t len);
+
+/*
+ * Decodes strictly (RFC 4648 section 4: padding required, no other character, unused bits zero).
+ * `out` holds text_len / 4 * 3 bytes and may be `text` itself. Returns whether the text was valid.
+ */
+bool wst__base64_decode(uint8_t *out, size_t *out_len, const char *text, size_t text_len);
+
+/* Whether two byte strings are equal, in a time that depends on their lengths only. */
+bool wst__equal_constant_time(const void *a, size_t a_len, const void *b, size_t b_len);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_HEAD_WRITER_H
+#define WST_LIB_HEAD_WRITER_H
+/*
+ * Writes an HTTP/1.1 head into a buffer of fixed size. Nothing that could break the head can get
+ * into it: a control character in a value, or a head that outgrows the buffer, makes the writer
+ * fail, which wst__head_end() reports.
+ */
+#include <wstunnel/common.h>
+
+typedef struct wst__head_writer {
+    char *buf;
+    size_t cap, len;
+    int status; /* 0, WST_EHEADBIG or WST_EINVAL */
+} wst__head_writer_t;
+
+void wst__head_init(wst__head_writer_t *w, char *buf, size_t cap);
+
+/* "HTTP/1.1 200 OK"; the minor version answers that of the request. */
+void wst__head_response(wst__head_writer_t *w, int minor_version, int status, const char *reason);
+
+/* "GET /path HTTP/1.1" */
+void wst__head_request(wst__head_writer_t *w, const char *method, const char *target);
+
+/* "Name: value", the value formatted. */
+void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, ...)
+    WST_PRINTF(3, 4);
+
+/* The empty line, and `body_len` bytes of body. Returns the length written, or an error. */
+int wst__head_end(wst__head_writer_t *w, const char *body, size_t body_len);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_LIST_H
+#define WST_LIB_LIST_H
+/*
+ * Intrusive doubly linked ring. A list is a node that stands for both ends; an unlinked node points
+ * to itself, so unlinking twice is harmless.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct wst__list {
+    struct wst__list *next, *prev;
+} wst__list_t;
+
+/* The struct that embeds `node` as its member `member`. */
+#define WST__CONTAINER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
+
+static inline void wst__list_init(wst__list_t *l) {
+    l->next = l->prev = l;
+}
+
+static inline bool wst__list_empty(const wst__list_t *l) {
+    return l->next == l;
+}
+
+static inline void wst__list_remove(wst__list_t *node) {
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    wst__list_init(node);
+}
+
+/* Appends an unlinked node. */
+static inline void wst__list_append(wst__list_t *l, wst__list_t *node) {
+    node->prev = l->prev;
+    node->next = l;
+    l->prev->next = node;
+    l->prev = node;
+}
+
+/* The first node, or NULL. */
+static inline wst__list_t *wst__list_first(const wst__list_t *l) {
+    return l->next != l ? l->next : NULL;
+}
+
+/* The node behind `node`, or NULL at the end of the list. */
+static inline wst__list_t *wst__list_next(const wst__list_t *l, const wst__list_t *node) {
+    return node->next != l ? node->next : NULL;
+}
+
+/* Moves all nodes of `from` to the empty list `to`. */
+static inline void wst__list_take(wst__list_t *to, wst__list_t *from) {
+    wst__list_init(to);
+    if (wst__list_empty(from))
+        return;
+    to->next = from->next;
+    to->prev = from->prev;
+    to->next->prev = to;
+    to->prev->next = to;
+    wst__list_init(from);
+}
+
+#endif
