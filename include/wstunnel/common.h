@@ -12,6 +12,8 @@
  *    After that call no callback of the handle runs but close_cb; it runs exactly once, last, from
  *    the loop, and the library frees the handle when it returns. Closing is legal in every state
  *    and inside every callback. A handle that has failed is not closed by itself: its owner closes.
+ *  - Requests (a look-up, a dial) are lighter: started by a call, ended by their one callback or by
+ *    `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
  *  - No callback runs from inside the call that asked for it.
  *  - Everything of one context (ctx.h) is used from the thread of its loop only.
  *  - Options structs are copied, the strings in them too, unless a field says otherwise. Zero them
@@ -58,6 +60,15 @@ typedef struct wst_allocator {
     void (*free)(void *ptr, void *user_data);
     void *user_data; /**< handed to each of them */
 } wst_allocator_t;
+
+/**
+ * Runs when a handle has been closed: the last thing heard of it, its memory goes when this returns.
+ * `user_data` is that of the handle.
+ */
+typedef void (*wst_close_cb)(void *user_data);
+
+/** What a write answers: the data was taken, but wait for the drain callback before writing more. */
+#define WST_WAIT 1
 
 /** A borrowed piece of text: `len` bytes at `ptr`, not terminated. `ptr` is NULL if absent. */
 typedef struct wst_str {

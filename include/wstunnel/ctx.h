@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_CTX_H
+#define WSTUNNEL_CTX_H
+/**
+ * @file ctx.h
+ * The context: what the handles of one libuv loop share (allocator, chunks, deadlines, resolver,
+ * memory budget, log). Create it first, close it last. There is no other shared state; a program may
+ * have several contexts, each used from the thread of its own loop.
+ *
+ * The library leaves signal dispositions alone: the host must ignore SIGPIPE
+ * (`signal(SIGPIPE, SIG_IGN)`), since libuv writes to sockets without MSG_NOSIGNAL.
+ */
+#include <wstunnel/chunk.h>
+#include <wstunnel/common.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_loop_s;
+
+/** How much a log line matters. */
+typedef enum wst_log_level {
+    WST_LOG_ERROR = 0, /**< something does not work */
+    WST_LOG_WARN = 1,  /**< works, but look at it */
+    WST_LOG_INFO = 2,  /**< came, went */
+    WST_LOG_DEBUG = 3  /**< each step */
+} wst_log_level_t;
+
+/**
+ * Receives log lines: terminated UTF-8 without a line end, never any payload or secret. Called from
+ * inside library calls: it may not call the library.
+ */
+typedef void (*wst_log_cb)(wst_log_level_t level, const char *line, void *user_data);
+
+typedef struct wst_lookup wst_lookup_t;
+
+/**
+ * Replaces the resolver: look up `host` (a name, never an IP literal) and call wst_lookup_answer()
+ * (resolver.h) once, now or later, from the loop's thread. Several callers that wait for one name
+ * share a look-up, and it is not cancelled when they lose interest.
+ */
+typedef void (*wst_resolve_hook)(wst_lookup_t *lookup, const char *host, void *user_data);
+
+/** Options of a context; every member may be left zero. */
+typedef struct wst_ctx_options {
+    const wst_allocator_t *allocator; /**< Optional (default malloc and friends). Copied. */
+    size_t memory_budget;             /**< Optional (default 256 MiB). Most memory that the streams of
+                                           all sessions may pin; a stream that would exceed it is
+                                           refused with WST_EMEMORY. */
+    unsigned resolver_threads;        /**< Optional (default 4, at most 64). Most look-ups running at
+                                           a time; threads start when needed, end when idle. */
+    wst_log_cb log;                   /**< Optional (default: no log). */
+    wst_log_level_t log_level;        /**< Lines above this level are not made. */
+    wst_resolve_hook resolve;         /**< Optional (default: getaddrinfo in threads). */
+    void *user_data;                  /**< For the callbacks here and close_cb. */
+} wst_ctx_options_t;
+
+/**
+ * Makes a context on a loop, which is borrowed until close_cb has run.
+ * @param options  NULL: all defaults
+ * @return 0, WST_ENOMEM, or libuv's error.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_ctx_new(wst_ctx_t **out, struct uv_loop_s *loop,
+                                          const wst_ctx_options_t *options);
+
+/**
+ * Closes the context. It waits for the handles and requests that still exist (close those too), then
+ * runs `close_cb` (may be NULL) and is gone. A name look-up that hangs in the system does not hold it
+ * up.
+ */
+WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
+
+/** The loop it was made on. */
+WST_EXTERN struct uv_loop_s *wst_ctx_loop(const wst_ctx_t *ctx);
+
+/** Memory figures of a context, in bytes, and what is alive. */
+typedef struct wst_ctx_stats {
+    size_t budget_limit; /**< see wst_ctx_options */
+    size_t budget_used;  /**< reserved by the streams open now */
+    size_t chunks;       /**< chunks in use now */
+    size_t handles;      /**< handles and requests not yet gone */
+} wst_ctx_stats_t;
+
+WST_EXTERN void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_HIJACK_H
+#define WSTUNNEL_HIJACK_H
+/**
+ * @file hijack.h
+ * Takes over an HTTP connection: reads the head of a request, then either hands over the connection
+ * as a stream, whose first bytes are what came in behind the head, or answers the request itself.
+ */
+#include <wstunnel/http.h>
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_hijack wst_hijack_t;
+
+/** Options of a hijack. */
+typedef struct wst_hijack_options {
+    wst_http_limits_t limits; /**< Optional. */
+    uint64_t head_timeout_ms; /**< Optional (default 10000). For the whole head. */
+    /**
+     * Required. A request's head is complete; it is valid until the connection is taken or
+     * answered. Take it, answer it or close, now or later: meanwhile nothing is read, and there is
+     * no deadline.
+     */
+    void (*on_request)(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data);
+    /**
+     * Required. There will be no (further) request, and what had to be said has been said and sent:
+     * 0: the client closed, or was answered; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG, WST_ETIMEOUT:
+     * answered with 400, 431, 414, 408 (a connection without any byte is closed silently); else the
+     * error of the connection. Close the hijack.
+     */
+    void (*on_done)(wst_hijack_t *hijack, int status, void *user_data);
+    void *user_data;
+} wst_hijack_options_t;
+
+/**
+ * Starts reading a request from a connection. Takes the stream on success, not on error.
+ * @return 0, WST_ENOMEM, or WST_EINVAL.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx,
+                                             wst_stream_t *connection,
+                                             const wst_hijack_options_t *options);
+
+/**
+ * Hands over the connection, paused, without callbacks, with the bytes behind the head put back into
+ * it. Only while a request is unanswered. The head stays valid until the hijack's close_cb; close the
+ * hijack, which no longer touches the connection.
+ * @return 0; WST_ESTATE; WST_ENOMEM (the hijack still has the connection).
+ */
+WST_EXTERN WST_MUST_CHECK int wst_hijack_take(wst_hijack_t *hijack, wst_stream_t **connection);
+
+/** An answer. Strings are copied into it by wst_hijack_respond. */
+typedef struct wst_response {
+    int status;         /**< Required: 200..599. */
+    const char *reason; /**< Required: the reason phrase. */
+    /** Optional. Further fields, complete lines: "Name: value\r\n". */
+    const char *fields;
+    /** Optional. Sent as text/plain; charset=utf-8 with its length. */
+    const char *body;
+    /** Keep the connection for another request, if the client agrees and nothing came in behind the
+        head; on_request follows then. Otherwise the answer says `Connection: close`. */
+    bool keep_alive;
+} wst_response_t;
+
+/**
+ * Answers the request. Unless kept alive the connection is then shut down, drained for up to 5 s so
+ * that the client gets to read the answer (RFC 9112 section 9.6), and on_done follows. Bytes behind
+ * the head are never taken for another request then.
+ * @return 0; WST_ESTATE; WST_EINVAL (control characters, too long); WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
+                                                 const wst_response_t *response);
+
+/** The connection, for its peer's name; still the hijack's. NULL once taken. */
+WST_EXTERN const wst_stream_t *wst_hijack_connection(const wst_hijack_t *hijack);
+
+/** Closes; the connection too, by reset if it was neither taken nor done. */
+WST_EXTERN void wst_hijack_close(wst_hijack_t *hijack, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

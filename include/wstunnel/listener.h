@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_LISTENER_H
+#define WSTUNNEL_LISTENER_H
+/**
+ * @file listener.h
+ * Listens on a TCP address or a Unix socket and hands out streams.
+ */
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_listener wst_listener_t;
+
+/** Options of a listener. */
+typedef struct wst_listener_options {
+    /**
+     * Required. "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses, IPv6 and IPv4), or
+     * "unix:/path". Names are not resolved, except "localhost" (127.0.0.1). Port 0: any free one. A
+     * Unix socket's file is replaced if nobody listens on it any more, and removed at the end.
+     */
+    const char *address;
+    int backlog; /**< Optional (default 511). */
+    /** Required. A connection; the callback owns the stream. */
+    void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
+    void *user_data;
+} wst_listener_options_t;
+
+/**
+ * Binds and listens; connections are accepted from the loop on.
+ * @return 0; WST_EINVAL: the address cannot be parsed; WST_ENOMEM; libuv's error (UV_EADDRINUSE...).
+ */
+WST_EXTERN WST_MUST_CHECK int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx,
+                                               const wst_listener_options_t *options);
+
+/** The address it is bound to, with the real port; lives as long as the listener. */
+WST_EXTERN const char *wst_listener_address(const wst_listener_t *listener);
+
+/** Whether only this machine can reach it: a loopback address or a Unix socket. */
+WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);
+
+/**
+ * Stops taking connections (they wait in the kernel's backlog; at most one that was taken already
+ * is held back) until resumed. Out of descriptors it pauses itself and tries again each 100 ms.
+ */
+WST_EXTERN void wst_listener_pause(wst_listener_t *listener);
+WST_EXTERN void wst_listener_resume(wst_listener_t *listener);
+
+/** Stops listening. Streams handed out go on. */
+WST_EXTERN void wst_listener_close(wst_listener_t *listener, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_PUMP_H
+#define WSTUNNEL_PUMP_H
+/**
+ * @file pump.h
+ * Joins two streams: what comes out of one goes into the other, both ways, until both directions are
+ * done. Back-pressure: a side that does not take pauses the other. Half-close: the end of one
+ * direction is passed on after its last byte, while the other direction goes on. Reset: if one side
+ * breaks, the other is reset, never ended.
+ */
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_pump wst_pump_t;
+
+/** What a pump did. */
+typedef struct wst_pump_stats {
+    uint64_t bytes_a_to_b;
+    uint64_t bytes_b_to_a;
+    char first_end;   /**< which side ended or broke first: 'a', 'b', or 0: neither yet */
+    char failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump itself (timeout) */
+} wst_pump_stats_t;
+
+/** Options of a pump. */
+typedef struct wst_pump_options {
+    uint64_t idle_timeout_ms;        /**< Optional (default 0: none). Neither direction moved. */
+    uint64_t half_closed_timeout_ms; /**< Optional (default 600000). One direction has ended and the
+                                          other has not moved for so long. */
+    /**
+     * Both directions are done (status 0), or the pump gave up: the error of the side that broke, or
+     * WST_EIDLE. Both streams have been closed. Once.
+     */
+    void (*on_done)(wst_pump_t *pump, int status, void *user_data);
+    void *user_data;
+} wst_pump_options_t;
+
+/**
+ * Starts pumping. Takes both streams (their callbacks are the pump's from now on) on success, none on
+ * error.
+ * @return 0 or WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a,
+                                           wst_stream_t *b, const wst_pump_options_t *options);
+
+/** Figures so far; valid until close_cb has returned. */
+WST_EXTERN void wst_pump_get_stats(const wst_pump_t *pump, wst_pump_stats_t *stats);
+
+/** Ends the pump; streams that are not done yet are reset with WST_ECANCELLED. */
+WST_EXTERN void wst_pump_close(wst_pump_t *pump, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

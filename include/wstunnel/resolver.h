@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_RESOLVER_H
+#define WSTUNNEL_RESOLVER_H
+/**
+ * @file resolver.h
+ * Name look-up. Every context has a resolver: getaddrinfo (so /etc/hosts, mDNS and all that the
+ * system knows count) in few threads of its own, started when needed. All who wait for a name share
+ * one look-up. A look-up that hangs holds up neither other names (as long as fewer than all threads
+ * hang), nor its caller's deadline, nor the end of the loop. IP literals need no thread.
+ *
+ * Bounds: as many running as the context has threads, and 1024 names waiting.
+ */
+#include <wstunnel/ctx.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sockaddr_storage;
+
+/** Most addresses of a name that are kept. */
+#define WST_ADDRESSES_MAX 32
+
+typedef struct wst_resolve wst_resolve_t;
+
+/**
+ * The answer: `count` (> 0) addresses in the order of preference of getaddrinfo (RFC 6724), with
+ * port 0, valid during the call; or a negative status: UV_EAI_NONAME, ..., WST_ENAMETIMEOUT,
+ * WST_ELIMIT (too many waiting), WST_ENOMEM.
+ */
+typedef void (*wst_resolve_cb)(int status, const struct sockaddr_storage *addresses, size_t count,
+                               void *user_data);
+
+/**
+ * Looks up a host: a name or an IP literal (IPv6 without brackets).
+ * @param timeout_ms  0: 10000. Then WST_ENAMETIMEOUT; the look-up itself may go on for others.
+ * @return 0 and later the callback, exactly once, never from inside this call; or WST_EINVAL (empty
+ *         or longer than 255), WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_resolve(wst_resolve_t **out, wst_ctx_t *ctx, const char *host,
+                                          uint64_t timeout_ms, wst_resolve_cb callback,
+                                          void *user_data);
+
+/** Loses interest: the callback will not run. Only before it has run. */
+WST_EXTERN void wst_resolve_cancel(wst_resolve_t *resolve);
+
+/**
+ * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied, the
+ * first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is gone
+ * after it.
+ */
+WST_EXTERN void wst_lookup_answer(wst_lookup_t *lookup, int status,
+                                  const struct sockaddr_storage *addresses, size_t count);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_SOCKET_H
+#define WSTUNNEL_SOCKET_H
+/**
+ * @file socket.h
+ * Streams over TCP connections and Unix sockets.
+ *
+ * Reads adapt: small buffers while little comes in, up to 64 KiB when much does; an idle stream
+ * holds none. Writes are tried at once and queued only for what the kernel does not take; a stream
+ * that answers WST_WAIT holds no more than what it was given.
+ */
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_stream_s;
+
+/**
+ * Takes over an accepted connection of your own libuv listener: call it in the connection callback
+ * in place of uv_accept. `server` is a uv_tcp_t or a uv_pipe_t on the context's loop. Sets
+ * TCP_NODELAY.
+ * @return 0, WST_ENOMEM, or libuv's error.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx,
+                                                struct uv_stream_s *server);
+
+/**
+ * Takes over a connected socket (TCP, or Unix if `is_unix`). The descriptor is the stream's on
+ * success and the caller's on error.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd,
+                                              bool is_unix);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_CTX_H
+#define WST_LIB_CTX_H
+/* The inside of a context, for the layers above the sans-IO line. */
+#include "budget.h"
+#include "deadline.h"
+#include "list.h"
+#include "mem.h"
+#include "pool.h"
+
+#include <uv.h>
+#include <wstunnel/ctx.h>
+#include <wstunnel/error.h>
+
+typedef struct wst__resolver wst__resolver_t;
+
+struct wst_ctx {
+    wst_allocator_t allocator;
+    wst__pool_t pool;
+    wst__budget_t budget;
+    wst__deadlines_t deadlines; /* on uv_now() of the loop; use wst__deadline_in() */
+    uv_loop_t *loop;
+    uv_timer_t timer;          /* for the earliest deadline */
+    uv_idle_t idle;            /* active while something is deferred */
+    wst__list_t deferred;      /* wst__defer_t */
+    wst__resolver_t *resolver; /* made at the first look-up */
+    size_t handles;            /* handles and requests that are not gone yet */
+    size_t uv_handles;         /* timer and idle */
+    uint8_t random[1024];      /* bytes from the system; those before random_used are spent */
+    size_t random_used;
+    wst_ctx_options_t options;
+    wst_close_cb close_cb;
+    bool closing;
+};
+
+/* A callback put off to the loop's next turn; embedded in what it is about. */
+typedef struct wst__defer wst__defer_t;
+struct wst__defer {
+    wst__list_t node;
+    void (*cb)(wst__defer_t *defer);
+};
+
+void wst__defer_init(wst__defer_t *defer);
+
+/* Runs `cb` from the loop, once; if it is waiting already, only the callback is replaced. */
+void wst__defer(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer));
+void wst__defer_cancel(wst__defer_t *defer);
+
+/* The loop's time in milliseconds. */
+static inline uint64_t wst__now(const wst_ctx_t *ctx) {
+    return uv_now(ctx->loop);
+}
+
+/* Sets a deadline `delay_ms` from now. */
+static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t delay_ms,
+                                    wst__deadline_cb cb) {
+    wst__deadline_set(&ctx->deadlines, d, wst__now(ctx) + delay_ms, cb);
+}
+
+/* Unpredictable bytes. 0 or libuv's error. */
+int wst__random(wst_ctx_t *ctx, void *buf, size_t len);
+
+/* Counts a handle or request in and out: the context stays until all are gone. */
+void wst__ctx_hold(wst_ctx_t *ctx);
+void wst__ctx_release(wst_ctx_t *ctx);
+
+/* Makes a log line, cut at 511 bytes; control characters become '?'. */
+void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) WST_PRINTF(3, 4);
+
+/* resolver.c: cancels what waits and lets go of the threads; called when the context goes. */
+void wst__resolver_close(wst__resolver_t *resolver);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_STREAM_H
+#define WST_LIB_STREAM_H
+/* The inside of the stream base. Kinds of stream use the public interface of stream.h only. */
+#include "bufq.h"
+#include "ctx.h"
+
+#include <wstunnel/stream.h>
+
+enum { WST__STREAM_MAGIC = 0x57535354 };
+
+struct wst_stream {
+    uint32_t magic;
+    wst_ctx_t *ctx;
+    const wst_stream_ops_t *ops;
+    void *impl;
+    wst_stream_callbacks_t callbacks;
+    void *user_data;
+    wst_close_cb close_cb;
+
+    bool reading;     /* the owner wants on_read and on_end */
+    bool ops_reading; /* the kind has been told so */
+    size_t read_max;
+    wst__bufq_t unread;  /* put back: goes out before anything of the kind */
+    wst__defer_t replay; /* delivers `unread`, and an end told before */
+    bool ended;          /* the kind has emitted its end */
+    bool end_told;       /* and on_end has run (unread undoes this) */
+    bool shutdown_called, shutdown_done;
+    bool failed; /* on_error has run */
+    bool closing;
+
+    uint64_t bytes_read, bytes_written;
+    char peer[96];
+};
+
+#endif
