@@ -34,11 +34,12 @@ void wst__bufq_reset(wst__bufq_t *q) {
     wst__bufq_init(q, q->pool);
 }
 
-/* Makes room for one more slice. */
-static int grow(wst__bufq_t *q) {
-    if (q->count < q->slots)
+int wst__bufq_reserve(wst__bufq_t *q, size_t n) {
+    size_t slots = q->slots > 0 ? q->slots : 4;
+    while (slots < q->count + n)
+        slots *= 2;
+    if (slots == q->slots)
         return 0;
-    size_t slots = q->slots > 0 ? q->slots * 2 : 4;
     wst_slice_t *ring = wst__realloc_array(q->pool->allocator, q->ring, slots, sizeof(*ring));
     if (ring == NULL)
         return WST_ENOMEM;
@@ -93,7 +94,7 @@ static size_t compact_room(wst__bufq_t *q) {
     const uint8_t *end = wst_chunk_data(q->compact) + q->compact_used;
     const wst_slice_t *tail = q->count > 0 ? at(q, q->count - 1) : NULL;
     if (tail == NULL || tail->chunk != q->compact || tail->data + tail->len != end) {
-        if (grow(q) != 0)
+        if (wst__bufq_reserve(q, 1) != 0)
             return 0;
         add(q, (wst_slice_t){wst_chunk_ref(q->compact), end, 0});
     }
@@ -124,7 +125,7 @@ int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice) {
         wst_slice_unref(slice);
         return 0;
     }
-    if (grow(q) != 0) {
+    if (wst__bufq_reserve(q, 1) != 0) {
         wst_slice_unref(slice);
         return WST_ENOMEM;
     }

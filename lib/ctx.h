@@ -51,10 +51,12 @@ static inline uint64_t wst__now(const wst_ctx_t *ctx) {
     return uv_now(ctx->loop);
 }
 
-/* Sets a deadline `delay_ms` from now. */
+/* Sets a deadline `delay_ms` from now; what is too far away to be counted never comes. */
 static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t delay_ms,
                                     wst__deadline_cb cb) {
-    wst__deadline_set(&ctx->deadlines, d, wst__now(ctx) + delay_ms, cb);
+    uint64_t now = wst__now(ctx);
+    wst__deadline_set(&ctx->deadlines, d, delay_ms < WST__NEVER - now ? now + delay_ms : WST__NEVER,
+                      cb);
 }
 
 /* Unpredictable bytes. 0 or libuv's error. */

@@ -5,10 +5,10 @@
  * The WebSocket protocol (RFC 6455) without I/O: bytes in, messages out, and the other way round.
  * The opening handshake is in ws_handshake.h.
  *
- * Whole unfragmented binary frames, the hot path, are parsed and masked here, word-wise and without
- * copying the payload of what is received; everything else (text, fragments, control frames, close)
- * is wslay's. Both keep the same rules. Messages are never buffered: pieces are handed on as they
- * come in.
+ * Heads of frames are parsed and checked here. Binary messages, the hot path, stay here: they are
+ * masked word-wise and handed on without copying. Text and control frames go on to wslay, which
+ * checks UTF-8 and answers pings and closes. Messages are never buffered: pieces are handed on as
+ * they come in.
  */
 #include "bufq.h"
 
@@ -24,16 +24,16 @@ typedef struct wst__ws_options {
     int (*random)(void *buf, size_t len, void *user_data);
 
     /*
-     * A piece of a message, lent for the call; `fin` marks the last one (which may be empty). Pieces
-     * of different messages do not interleave. Text has been checked to be UTF-8 so far. A negative
-     * result stops wst__ws_recv, which returns it. The ws must not be freed in here, but
-     * wst__ws_send and wst__ws_close may be called.
+     * A piece of a message, lent for the call; `fin` marks the last one (which may be empty).
+     * Pieces of different messages do not interleave. Text has been checked to be UTF-8 so far. A
+     * negative result stops wst__ws_recv, which returns it. In here, wst__ws_send and wst__ws_close
+     * may be called, but not wst__ws_recv or wst__ws_free.
      */
     int (*on_data)(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *user_data);
 
     /*
-     * The peer's close frame: `code` is 1005 if it held none, `reason` is valid during the call. The
-     * answering close frame is already in the output.
+     * The peer's close frame: `code` is 1005 if it held none, `reason` is valid during the call.
+     * The answering close frame is already in the output. What may be called is as in on_data.
      */
     void (*on_close)(wst__ws_t *ws, int code, wst_str_t reason, void *user_data);
 
@@ -42,35 +42,43 @@ typedef struct wst__ws_options {
 
 /* 0 or WST_ENOMEM. */
 int wst__ws_new(wst__ws_t **out, const wst__ws_options_t *options);
+
+/* Drops what is in the output too. NULL is allowed. */
 void wst__ws_free(wst__ws_t *ws);
 
 /*
- * Takes in bytes from the peer; the slice is lent. All of it is used up unless an error is returned.
- * After the peer's close frame everything further is ignored (RFC 6455 section 5.5.1).
+ * Takes in bytes from the peer. The slice is lent, lies in a chunk, and nobody else has been given
+ * a part of it: payload is unmasked in place, and the pieces handed on are slices of the same
+ * chunk. All of it is used up unless an error is returned. After our own close frame data still
+ * arrive; after the peer's, everything is ignored (RFC 6455 section 5.5.1).
  *
- * Errors are final, every later call returns the same: WST_EPROTO, WST_EUTF8, WST_EMSGBIG, WST_EFLOOD
- * (a close frame with code 1002, 1007, 1009 or 1008 is in the output), WST_ENOMEM (1011), or what
- * on_data returned (1011 unless a close was sent before).
+ * Errors are final, every later call returns the same: WST_EPROTO, WST_EUTF8, WST_EMSGBIG,
+ * WST_EFLOOD (a close frame with code 1002, 1007, 1009 or 1008 is in the output), WST_ENOMEM or the
+ * error of `random` (1011 if that was possible), or what on_data returned (1011); unless a close
+ * was sent before.
  */
 int wst__ws_recv(wst__ws_t *ws, wst_slice_t in);
 
 /*
  * Sends one message: `head_len` bytes (at most 64) at `head`, copied, followed by `payload`, one
  * reference of which is taken, on error too. The frame is in the output when this returns.
- * 0; WST_ESTATE after a close was sent or received or recv failed; WST_ENOMEM; the error of `random`.
+ * 0; WST_ESTATE after a close was sent or received or recv failed; WST_ENOMEM or the error of
+ * `random` (nothing is in the output then).
  */
 int wst__ws_send(wst__ws_t *ws, bool text, const void *head, size_t head_len, wst_slice_t payload);
 
 /*
  * Sends a close frame, once; later calls do nothing. `code` 1000..4999 as RFC 6455 section 7.4
  * allows to be sent, `reason` at most 123 bytes of UTF-8 (cut if longer), or NULL.
+ * 0; WST_EINVAL: no such code; WST_ENOMEM or the error of `random`: the peer will not be told.
  */
 int wst__ws_close(wst__ws_t *ws, int code, const char *reason);
 
 /* Bytes of output that wait to be taken. */
 size_t wst__ws_pending(const wst__ws_t *ws);
 
-/* Takes up to `max` slices of output, in order; the caller owns their references. Returns how many. */
+/* Takes up to `max` slices of output, in order; the caller owns their references. Returns how many.
+ */
 size_t wst__ws_take(wst__ws_t *ws, wst_slice_t *slices, size_t max);
 
 bool wst__ws_close_sent(const wst__ws_t *ws);

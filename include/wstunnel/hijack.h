@@ -76,7 +76,7 @@ WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
 /** The connection, for its peer's name; still the hijack's. NULL once taken. */
 WST_EXTERN const wst_stream_t *wst_hijack_connection(const wst_hijack_t *hijack);
 
-/** Closes; the connection too, by reset if it was neither taken nor done. */
+/** Closes; the connection too unless it was taken: by reset unless an answer has been sent. */
 WST_EXTERN void wst_hijack_close(wst_hijack_t *hijack, wst_close_cb close_cb);
 
 #ifdef __cplusplus

@@ -10,8 +10,10 @@
  * white space before a field's colon, folded fields, control characters (NUL, bare CR, ...), field
  * names that are not tokens, repeated or malformed Content-Length, Transfer-Encoding together with
  * Content-Length or in HTTP/1.0, a final coding other than "chunked", more than one Host, versions
- * other than 1.0 and 1.1. Accepted, as real clients need it: a bare LF as the end of a line, empty
- * lines before a request line (RFC 9112 section 2.2).
+ * other than 1.0 and 1.1, other white space in a request line than two single spaces. Accepted, as
+ * real clients need it: a bare LF as the end of a line, empty lines before a request line (RFC 9112
+ * section 2.2; they and the method must fit into 64 bytes), a request without Host, a status line
+ * that ends behind the status.
  */
 #include <wstunnel/common.h>
 
@@ -56,7 +58,7 @@ typedef struct wst_http_limits {
  * may have moved). `*scanned`, 0 at first, remembers how far it has looked for the head's end, so
  * that a head that trickles in costs linear time.
  *
- * @param head    filled on success; `head->error` also on WST_EHTTP
+ * @param head    filled on success; on WST_EHTTP only `head->error` means something
  * @param limits  NULL: defaults
  * @return the length of the head, what is behind it belongs to the body or the tunnel;
  *         0: incomplete; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG. A line that can only be wrong may
@@ -75,7 +77,8 @@ WST_EXTERN WST_MUST_CHECK int wst_http_parse_response(wst_http_head_t *head, con
 WST_EXTERN const wst_http_header_t *wst_http_header(const wst_http_head_t *head, const char *name,
                                                     const wst_http_header_t *after);
 
-/** Whether a comma-separated list field (all of that name together) holds the token, ignoring case. */
+/** Whether a comma-separated list field (all of that name together) holds the token, ignoring case.
+ */
 WST_EXTERN bool wst_http_has_token(const wst_http_head_t *head, const char *name,
                                    const char *token);
 
@@ -110,7 +113,8 @@ typedef struct wst_http_target {
 } wst_http_target_t;
 
 /**
- * Takes apart the target of a parsed request by the rules of its method.
+ * Takes apart the target of a parsed request by the rules of its method. Refused: fragments, user
+ * information, and in absolute form a query without a path and IPv6 without brackets.
  * @return 0, or WST_EHTTP (`*why`, if not NULL, tells people what is wrong).
  */
 WST_EXTERN WST_MUST_CHECK int wst_http_parse_target(wst_http_target_t *out,
@@ -119,7 +123,9 @@ WST_EXTERN WST_MUST_CHECK int wst_http_parse_target(wst_http_target_t *out,
 /**
  * Parses "host:port". Accepted hosts: names (letters, digits, '-', '_', '.', a trailing dot, bytes
  * from 0x80 on: IDNA stays as sent; at most 255 bytes), IPv4, IPv6 in brackets, and IPv6 without
- * them (the last colon splits, as apt sends it). The port is required (RFC 9110 section 9.3.6).
+ * them (the last colon splits, as apt sends it). A name whose last label is a number must be an
+ * IPv4 address of four numbers, for resolvers take the likes of "127.1" for one. The port is
+ * required (RFC 9110 section 9.3.6).
  * @return 0, or WST_EDEST (`*why`, if not NULL, tells people what is wrong).
  */
 WST_EXTERN WST_MUST_CHECK int wst_parse_authority(wst_authority_t *out, wst_str_t text,

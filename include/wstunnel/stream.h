@@ -77,7 +77,8 @@ WST_EXTERN WST_MUST_CHECK int wst_stream_unread(wst_stream_t *stream, wst_slice_
 WST_EXTERN WST_MUST_CHECK int wst_stream_write(wst_stream_t *stream, const wst_slice_t *slices,
                                                size_t count);
 
-/** Bytes that a write may bring now so that the stream's buffers stay within their bounds. */
+/** Bytes that a write may bring now so that the stream's buffers stay within their bounds. 0: none;
+    on_drain will tell when there is room. */
 WST_EXTERN size_t wst_stream_room(const wst_stream_t *stream);
 
 /**

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Takes over an HTTP connection. A hijack is
+ *
+ *   reading    a head, by a deadline; what is wrong with it is answered here
+ *   asked      on_request has run; nothing is read, there is no deadline
+ *   taken      the connection is somebody else's
+ *   finishing  all is said: shut down, and read what still comes, for a while (RFC 9112
+ * section 9.6) ended      on_done has run or is about to; the connection waits for being closed
+ *   closing    only close_cb follows
+ *
+ * A head that comes in one piece is parsed where it lies; one that does not is gathered. Either way
+ * what came in behind it is a part of the last piece and never copied.
+ */
+#include "ctx.h"
+#include "hijack_answer.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum {
+    HEAD_MAX = 16384,
+    HEAD_TIMEOUT_MS = 10000,
+    GATHER_MIN = 512,
+    LINGER_MS = 5000,
+    LINGER_BYTES = 262144
+};
+
+typedef enum state { READING, ASKED, TAKEN, FINISHING, ENDED, CLOSING } state_t;
+
+struct wst_hijack {
+    wst_ctx_t *ctx;
+    wst_stream_t *stream; /* NULL once taken or gone */
+    wst_hijack_options_t options;
+    state_t state;
+    int status; /* finishing, ended: for on_done */
+
+    wst_http_head_t head;
+    size_t scanned;    /* see wst_http_parse_request */
+    char *gathered;    /* a head that comes in pieces, `len` bytes of it so far */
+    size_t len, cap;   /* cap is at most limits.head_max */
+    wst_slice_t input; /* what the head, or its last piece, came in */
+    wst_slice_t rest;  /* the part of it behind the head */
+
+    bool shut;      /* finishing: on_shutdown has run */
+    bool read_all;  /* nothing more comes, or no more of it matters */
+    size_t ignored; /* finishing: bytes read */
+
+    wst__deadline_t deadline;
+    wst__defer_t defer; /* on_done, or the hijack's own end */
+    wst_close_cb close_cb;
+};
+
+/* --- the end --- */
+
+static void tell_done(wst__defer_t *defer) {
+    wst_hijack_t *h = WST__CONTAINER(defer, wst_hijack_t, defer);
+    h->options.on_done(h, h->status, h->options.user_data);
+}
+
+static void end(wst_hijack_t *h, int status) {
+    h->state = ENDED;
+    h->status = status;
+    wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
+    wst_stream_read_stop(h->stream);
+    wst__defer(h->ctx, &h->defer, tell_done);
+}
+
+static void forget_head(wst_hijack_t *h) {
+    wst_slice_unref(h->input);
+    h->input = h->rest = (wst_slice_t){0};
+    wst__free(&h->ctx->allocator, h->gathered);
+    h->gathered = NULL;
+    h->len = h->cap = h->scanned = 0;
+}
+
+static void on_linger_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
+    (void)now_ms;
+    end(h, h->shut ? h->status : WST_ETIMEOUT);
+}
+
+static void end_if_quiet(wst_hijack_t *h) {
+    if (h->shut && h->read_all)
+        end(h, h->status);
+}
+
+/* Closing at once could make the kernel reset the connection before the client has read what we
+ * said; so our direction ends first and we wait for the client's. */
+static void finish(wst_hijack_t *h, int status) {
+    h->state = FINISHING;
+    h->status = status;
+    forget_head(h);
+    int rc = wst_stream_shutdown(h->stream);
+    if (rc < 0) {
+        end(h, rc);
+        return;
+    }
+    wst__deadline_in(h->ctx, &h->deadline, LINGER_MS, on_linger_deadline);
+    if (!h->read_all)
+        wst_stream_read_start(h->stream, 0);
+}
+
+/* --- reading a head --- */
+
+/* Answers what is no request, and is done. */
+static void refuse(wst_hijack_t *h, int error) {
+    wst_slice_t answer;
+    int rc = wst__answer_refusal(&answer, h->ctx, error, h->head.error);
+    if (rc == 0)
+        rc = wst_stream_write(h->stream, &answer, 1);
+    if (rc < 0)
+        end(h, rc);
+    else
+        finish(h, error);
+}
+
+static void on_head_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
+    (void)now_ms;
+    if (h->len > 0)
+        refuse(h, WST_ETIMEOUT);
+    else /* browsers connect ahead of need: not worth a word */
+        finish(h, WST_ETIMEOUT);
+}
+
+static void await_head(wst_hijack_t *h) {
+    h->state = READING;
+    forget_head(h);
+    wst__deadline_in(h->ctx, &h->deadline, h->options.head_timeout_ms, on_head_deadline);
+}
+
+/* Copies as much of the data as a head may be long. 0 or WST_ENOMEM. */
+static int gather(wst_hijack_t *h, wst_slice_t data) {
+    size_t max = h->options.limits.head_max;
+    size_t n = data.len < max - h->len ? data.len : max - h->len;
+    if (h->len + n > h->cap) {
+        size_t cap = h->cap < GATHER_MIN ? GATHER_MIN : 2 * h->cap;
+        cap = cap > max ? max : cap;
+        cap = cap < h->len + n ? h->len + n : cap;
+        char *moved = wst__realloc_array(&h->ctx->allocator, h->gathered, cap, 1);
+        if (moved == NULL)
+            return WST_ENOMEM;
+        h->gathered = moved;
+        h->cap = cap;
+    }
+    memcpy(h->gathered + h->len, data.data, n);
+    h->len += n;
+    return 0;
+}
+
+/* Looks for the head's end. As wst_http_parse_request; also WST_ENOMEM. */
+static int parse(wst_hijack_t *h, wst_slice_t data) {
+    const wst_http_limits_t *limits = &h->options.limits;
+    int rc = 0;
+    if (h->len == 0) {
+        rc = wst_http_parse_request(&h->head, (const char *)data.data, data.len, &h->scanned,
+                                    limits);
+        return rc != 0 ? rc : gather(h, data);
+    }
+    rc = gather(h, data);
+    return rc < 0 ? rc : wst_http_parse_request(&h->head, h->gathered, h->len, &h->scanned, limits);
+}
+
+static void read_head(wst_hijack_t *h, wst_slice_t data) {
+    size_t before = h->len;
+    int rc = parse(h, data);
+    if (rc == 0)
+        return;
+    if (rc == WST_ENOMEM) {
+        end(h, rc);
+        return;
+    }
+    if (rc < 0) {
+        refuse(h, rc);
+        return;
+    }
+    size_t used = (size_t)rc - before;
+    assert((size_t)rc > before && used <= data.len);
+    h->input = wst_slice_ref(data);
+    h->rest = (wst_slice_t){data.chunk, data.data + used, data.len - used};
+    h->state = ASKED;
+    wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
+    wst_stream_read_stop(h->stream);
+    h->options.on_request(h, &h->head, h->options.user_data);
+}
+
+/* --- the stream --- */
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    wst_hijack_t *h = user_data;
+    if (h->state == READING) {
+        read_head(h, data);
+        return;
+    }
+    h->ignored += data.len;
+    if (h->ignored > LINGER_BYTES) {
+        wst_stream_read_stop(stream);
+        h->read_all = true;
+        end_if_quiet(h);
+    }
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    wst_hijack_t *h = user_data;
+    (void)stream;
+    h->read_all = true;
+    if (h->state == FINISHING) {
+        end_if_quiet(h);
+    } else if (h->len == 0) {
+        finish(h, 0);
+    } else {
+        h->head.error = "incomplete head";
+        refuse(h, WST_EHTTP);
+    }
+}
+
+/* An answer that keeps the connection had to wait before it was out. */
+static void on_drain(wst_stream_t *stream, void *user_data) {
+    wst_hijack_t *h = user_data;
+    if (h->state == READING)
+        wst_stream_read_start(stream, h->options.limits.head_max);
+}
+
+static void on_shutdown(wst_stream_t *stream, void *user_data) {
+    wst_hijack_t *h = user_data;
+    (void)stream;
+    if (h->state != FINISHING)
+        return;
+    h->shut = true;
+    wst__deadline_in(h->ctx, &h->deadline, LINGER_MS, on_linger_deadline);
+    end_if_quiet(h);
+}
+
+static void on_error(wst_stream_t *stream, int error, void *user_data) {
+    wst_hijack_t *h = user_data;
+    (void)stream;
+    if (h->state != ENDED)
+        end(h, h->shut ? h->status : error);
+}
+
+static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+
+/* --- interface --- */
+
+int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
+                   const wst_hijack_options_t *options) {
+    if (options->on_request == NULL || options->on_done == NULL)
+        return WST_EINVAL;
+    wst_hijack_t *h = wst__zalloc(&ctx->allocator, sizeof(*h));
+    if (h == NULL)
+        return WST_ENOMEM;
+    h->ctx = ctx;
+    h->stream = connection;
+    h->options = *options;
+    if (h->options.limits.head_max == 0)
+        h->options.limits.head_max = HEAD_MAX;
+    if (h->options.head_timeout_ms == 0)
+        h->options.head_timeout_ms = HEAD_TIMEOUT_MS;
+    wst__defer_init(&h->defer);
+    wst__ctx_hold(ctx);
+    wst_stream_set_callbacks(connection, &callbacks, h);
+    await_head(h);
+    wst_stream_read_start(connection, h->options.limits.head_max);
+    *out = h;
+    return 0;
+}
+
+int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
+    if (h->state != ASKED)
+        return WST_ESTATE;
+    if (h->rest.len > 0) {
+        int rc = wst_stream_unread(h->stream, wst_slice_ref(h->rest));
+        if (rc < 0)
+            return rc;
+    }
+    wst_stream_set_callbacks(h->stream, NULL, NULL);
+    *connection = h->stream;
+    h->stream = NULL;
+    h->state = TAKEN;
+    return 0;
+}
+
+/* Whether another request may follow: nothing but a new head can come behind this one. */
+static bool may_persist(const wst_hijack_t *h) {
+    return h->head.keep_alive && h->rest.len == 0 && !h->head.chunked &&
+           h->head.content_length <= 0;
+}
+
+int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *response) {
+    if (h->state != ASKED)
+        return WST_ESTATE;
+    bool keep_alive = response->keep_alive && may_persist(h);
+    wst_slice_t answer;
+    int rc = wst__answer(&answer, h->ctx, &h->head, response, keep_alive);
+    if (rc < 0)
+        return rc;
+    rc = wst_stream_write(h->stream, &answer, 1);
+    if (rc < 0) {
+        end(h, rc); /* on_done tells */
+    } else if (!keep_alive) {
+        finish(h, 0);
+    } else {
+        await_head(h);
+        if (rc != WST_WAIT)
+            wst_stream_read_start(h->stream, h->options.limits.head_max);
+    }
+    return 0;
+}
+
+const wst_stream_t *wst_hijack_connection(const wst_hijack_t *h) {
+    return h->stream;
+}
+
+static void gone(wst_hijack_t *h) {
+    wst_ctx_t *ctx = h->ctx;
+    if (h->close_cb != NULL)
+        h->close_cb(h->options.user_data);
+    forget_head(h);
+    wst__free(&ctx->allocator, h);
+    wst__ctx_release(ctx);
+}
+
+static void gone_later(wst__defer_t *defer) {
+    gone(WST__CONTAINER(defer, wst_hijack_t, defer));
+}
+
+static void on_stream_closed(void *user_data) {
+    wst_hijack_t *h = user_data;
+    h->stream = NULL;
+    gone(h);
+}
+
+void wst_hijack_close(wst_hijack_t *h, wst_close_cb close_cb) {
+    if (h->state == CLOSING)
+        return;
+    h->state = CLOSING;
+    h->close_cb = close_cb;
+    wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
+    wst__defer_cancel(&h->defer);
+    if (h->stream != NULL)
+        wst_stream_close(h->stream, on_stream_closed);
+    else
+        wst__defer(h->ctx, &h->defer, gone_later);
+}

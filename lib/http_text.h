@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_HTTP_TEXT_H
+#define WST_LIB_HTTP_TEXT_H
+/* The small pieces of HTTP's grammar (RFC 9110 section 5.6) that parsers and writers share. */
+#include <wstunnel/common.h>
+
+/* Whether the byte may be part of a token: a method, a field name, a coding. */
+bool wst__is_tchar(char c);
+
+/* Whether the text is a token: one tchar or more. */
+bool wst__is_token(wst_str_t text);
+
+/* Whether the byte is a control character; HTAB is one too. */
+bool wst__is_ctl(char c);
+
+/* Whether all bytes are decimal digits; so they are in an empty text. */
+bool wst__is_digits(wst_str_t text);
+
+/* The text without spaces and tabs at either end. */
+wst_str_t wst__trim(wst_str_t text);
+
+/*
+ * Takes the next element off a comma-separated list; trimmed, it may be empty. Start with the whole
+ * value in *rest; false when no element is left. An empty value has one, empty element.
+ */
+bool wst__list_next(wst_str_t *rest, wst_str_t *element);
+
+#endif

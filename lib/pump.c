@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pump: the one loop that copies bytes from a stream to another. Two directions, each of them
+ * the pair of a side (its source) and the other side (its destination).
+ *
+ * A direction: reading while the destination has room -> ended, once its source has told its end
+ * and the destination has been asked to shut down -> done, once that has shut down. The pump:
+ * running -> finished (both directions done, or one thing failed; both streams are closed, on_done
+ * follows from the loop) -> closing -> gone, when the streams' close_cbs have run.
+ */
+#include "ctx.h"
+
+#include <wstunnel/pump.h>
+
+enum { HALF_CLOSED_TIMEOUT_MS = 600000 };
+
+typedef struct side {
+    wst_pump_t *pump;
+    wst_stream_t *stream;
+    size_t max;     /* what it may deliver at a time; 0: it is paused */
+    uint64_t bytes; /* that came out of it and went into the other */
+    bool ended;     /* its on_end has run */
+    bool shut;      /* its on_shutdown has run */
+} side_t;
+
+struct wst_pump {
+    wst_ctx_t *ctx;
+    wst_pump_options_t options;
+    side_t a, b;
+    int open; /* streams whose close_cb has not run */
+    char first_end, failed_side;
+    int status;
+    bool finished, closing;
+    uint64_t moved_ms; /* when something was last heard of either stream */
+    wst__deadline_t deadline;
+    wst__defer_t defer; /* on_done, later the pump's own end */
+    wst_close_cb close_cb;
+};
+
+static side_t *other(side_t *side) {
+    return side == &side->pump->a ? &side->pump->b : &side->pump->a;
+}
+
+static char name_of(const side_t *side) {
+    return side == &side->pump->a ? 'a' : 'b';
+}
+
+/* --- the end --- */
+
+static void gone(wst__defer_t *defer) {
+    wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
+    wst_ctx_t *ctx = p->ctx;
+    if (p->close_cb != NULL)
+        p->close_cb(p->options.user_data);
+    wst__free(&ctx->allocator, p);
+    wst__ctx_release(ctx);
+}
+
+static void on_stream_closed(void *user_data) {
+    wst_pump_t *p = ((side_t *)user_data)->pump;
+    p->open--;
+    if (p->open == 0 && p->closing)
+        wst__defer(p->ctx, &p->defer, gone);
+}
+
+static void tell_done(wst__defer_t *defer) {
+    wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
+    if (p->options.on_done != NULL)
+        p->options.on_done(p, p->status, p->options.user_data);
+}
+
+/* Closes both streams, in order if the pump has done its work. */
+static void finish(wst_pump_t *p, int status) {
+    p->finished = true;
+    p->status = status;
+    wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
+    if (status == 0) {
+        wst_stream_close(p->a.stream, on_stream_closed);
+        wst_stream_close(p->b.stream, on_stream_closed);
+    } else {
+        /* What is cut short must not look complete: never an orderly end. */
+        wst_stream_reset(p->a.stream, wst_reason_of(status), on_stream_closed);
+        wst_stream_reset(p->b.stream, wst_reason_of(status), on_stream_closed);
+    }
+    wst__defer(p->ctx, &p->defer, tell_done);
+}
+
+static void note_end(side_t *side) {
+    if (side->pump->first_end == 0)
+        side->pump->first_end = name_of(side);
+}
+
+static void fail_side(side_t *side, int error) {
+    note_end(side);
+    side->pump->failed_side = name_of(side);
+    finish(side->pump, error);
+}
+
+/* --- timeouts --- */
+
+/* How long nothing may move now; WST__NEVER: for ever. */
+static uint64_t patience(const wst_pump_t *p) {
+    uint64_t idle = p->options.idle_timeout_ms, half = p->options.half_closed_timeout_ms;
+    if (idle == 0)
+        idle = WST__NEVER;
+    return (p->a.ended || p->b.ended) && half < idle ? half : idle;
+}
+
+/* The deadline is not moved for each packet: when it fires, it looks at what has moved since. */
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    wst_pump_t *p = WST__CONTAINER(deadline, wst_pump_t, deadline);
+    uint64_t silent = now_ms - p->moved_ms, limit = patience(p);
+    if (silent >= limit)
+        finish(p, WST_EIDLE);
+    else if (limit != WST__NEVER)
+        wst__deadline_in(p->ctx, deadline, limit - silent, on_deadline);
+}
+
+/* Something moved, and the patience is a new one. */
+static void rearm(wst_pump_t *p) {
+    uint64_t limit = patience(p);
+    if (limit != WST__NEVER)
+        wst__deadline_in(p->ctx, &p->deadline, limit, on_deadline);
+}
+
+/* --- the two directions --- */
+
+/* Lets `from` deliver what the other side has room for: none while that is to be waited for. */
+static void flow(side_t *from, bool wait) {
+    size_t max = wait ? 0 : wst_stream_room(other(from)->stream);
+    if (max == from->max)
+        return;
+    from->max = max;
+    if (max > 0)
+        wst_stream_read_start(from->stream, max);
+    else
+        wst_stream_read_stop(from->stream);
+}
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    side_t *from = user_data;
+    wst_pump_t *p = from->pump;
+    (void)stream;
+    p->moved_ms = wst__now(p->ctx);
+    data = wst_slice_ref(data);
+    int rc = wst_stream_write(other(from)->stream, &data, 1);
+    if (rc < 0) {
+        fail_side(other(from), rc);
+        return;
+    }
+    from->bytes += data.len;
+    flow(from, rc == WST_WAIT);
+}
+
+static void on_drain(wst_stream_t *stream, void *user_data) {
+    side_t *from = other(user_data);
+    (void)stream;
+    from->pump->moved_ms = wst__now(from->pump->ctx);
+    if (!from->ended)
+        flow(from, false);
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    side_t *from = user_data;
+    wst_pump_t *p = from->pump;
+    (void)stream;
+    p->moved_ms = wst__now(p->ctx);
+    from->ended = true;
+    note_end(from);
+    int rc = wst_stream_shutdown(other(from)->stream);
+    if (rc < 0)
+        fail_side(other(from), rc);
+    else
+        rearm(p);
+}
+
+static void on_shutdown(wst_stream_t *stream, void *user_data) {
+    side_t *side = user_data;
+    wst_pump_t *p = side->pump;
+    (void)stream;
+    p->moved_ms = wst__now(p->ctx);
+    side->shut = true;
+    if (other(side)->shut)
+        finish(p, 0);
+}
+
+static void on_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream;
+    fail_side(user_data, error);
+}
+
+static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+
+/* --- interface --- */
+
+int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t *b,
+                 const wst_pump_options_t *options) {
+    wst_pump_t *p = wst__zalloc(&ctx->allocator, sizeof(*p));
+    if (p == NULL)
+        return WST_ENOMEM;
+    p->ctx = ctx;
+    p->options = *options;
+    if (p->options.half_closed_timeout_ms == 0)
+        p->options.half_closed_timeout_ms = HALF_CLOSED_TIMEOUT_MS;
+    p->a = (side_t){.pump = p, .stream = a};
+    p->b = (side_t){.pump = p, .stream = b};
+    p->open = 2;
+    p->moved_ms = wst__now(ctx);
+    wst__defer_init(&p->defer);
+    wst__ctx_hold(ctx);
+    wst_stream_set_callbacks(a, &callbacks, &p->a);
+    wst_stream_set_callbacks(b, &callbacks, &p->b);
+    flow(&p->a, false);
+    flow(&p->b, false);
+    rearm(p);
+    *out = p;
+    return 0;
+}
+
+void wst_pump_get_stats(const wst_pump_t *p, wst_pump_stats_t *stats) {
+    *stats = (wst_pump_stats_t){
+        .bytes_a_to_b = p->a.bytes,
+        .bytes_b_to_a = p->b.bytes,
+        .first_end = p->first_end,
+        .failed_side = p->failed_side,
+    };
+}
+
+void wst_pump_close(wst_pump_t *p, wst_close_cb close_cb) {
+    if (p->closing)
+        return;
+    if (!p->finished)
+        finish(p, WST_ECANCELLED);
+    p->closing = true;
+    p->close_cb = close_cb;
+    wst__defer_cancel(&p->defer);
+    if (p->open == 0)
+        wst__defer(p->ctx, &p->defer, gone);
+}

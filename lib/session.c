@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Life of a session, its deadlines, and the table of its streams.
+ *
+ * Streams that die while callbacks are on the stack wait in a graveyard until the outermost call
+ * returns, so no code here ever looks at freed memory.
+ */
+#include "session_internal.h"
+
+size_t wst__session_stream_cost(size_t window) {
+    return wst__bufq_bound_append(window) + wst__bufq_bound_push(WST__SEND_ALLOWANCE);
+}
+
+static uint64_t or_default(uint64_t value, uint64_t fallback) {
+    return value != 0 ? value : fallback;
+}
+
+static bool hello_is_valid(const wst_hello_t *h) {
+    return h->max_frame >= WST_FRAME_MIN_LIMIT && h->max_frame <= WST_FRAME_MAX_LIMIT &&
+           h->initial_credit <= UINT32_C(1) << 31 && h->name.len <= WST_NAME_MAX;
+}
+
+int wst__session_new(wst__session_t **out, const wst__session_options_t *options) {
+    wst__session_t *s = wst__zalloc(options->pool->allocator, sizeof(*s));
+    if (s == NULL)
+        return WST_ENOMEM;
+    s->o = *options;
+    s->detail = "";
+    wst_hello_t *h = &s->o.hello;
+    h->version = WST_PROTOCOL_VERSION;
+    h->max_frame = (uint32_t)or_default(h->max_frame, WST__MAX_FRAME);
+    h->initial_credit = or_default(h->initial_credit, WST__INITIAL_CREDIT);
+    h->max_streams = (uint32_t)or_default(h->max_streams, WST__MAX_STREAMS);
+    s->o.hello_timeout_ms = or_default(s->o.hello_timeout_ms, 10000);
+    s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, 15000);
+    s->o.dead_after_ms = or_default(s->o.dead_after_ms, 45000);
+    wst__list_init(&s->control);
+    wst__list_init(&s->ready);
+    s->bucket_count = 16;
+    s->buckets = wst__zalloc(s->o.pool->allocator, s->bucket_count * sizeof(s->buckets[0]));
+    if (!hello_is_valid(h) || s->buckets == NULL) {
+        int status = s->buckets == NULL ? WST_ENOMEM : WST_EINVAL;
+        wst__session_free(s);
+        return status;
+    }
+    if (h->name.len > 0) {
+        memcpy(s->name, h->name.ptr, h->name.len);
+        h->name.ptr = s->name;
+    }
+    *out = s;
+    return 0;
+}
+
+void wst__session_free(wst__session_t *s) {
+    if (s == NULL)
+        return;
+    assert(s->depth == 0);
+    wst__session_detach(s);
+    for (size_t i = 0; s->buckets != NULL && i < s->bucket_count; i++) {
+        while (s->buckets[i] != NULL) {
+            wst__session_stream_t *st = s->buckets[i];
+            st->owned = false;
+            wst__session_remove(st);
+            wst__session_release_stream(st);
+        }
+    }
+    wst_decoder_free(s->decoder);
+    wst__free(s->o.pool->allocator, s->buckets);
+    wst__free(s->o.pool->allocator, s);
+}
+
+int wst__session_fail(wst__session_t *s, int error, const char *detail) {
+    if (s->error == 0) {
+        s->error = error;
+        s->detail = detail;
+    }
+    return s->error;
+}
+
+const char *wst__session_error_detail(const wst__session_t *s) {
+    return s->detail;
+}
+
+void wst__session_wake(wst__session_t *s) {
+    if (s->attached && s->error == 0 && s->o.callbacks.on_wakeup != NULL)
+        s->o.callbacks.on_wakeup(s, s->o.user_data);
+}
+
+/* -- Deadlines -------------------------------------------------------------------------------- */
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
+
+static void arm(wst__session_t *s) {
+    uint64_t at = s->last_recv_ms + s->o.hello_timeout_ms;
+    if (s->hello_received) {
+        at = s->last_recv_ms + s->o.dead_after_ms;
+        if (s->ping_due_ms < at)
+            at = s->ping_due_ms;
+    }
+    wst__deadline_set(s->o.deadlines, &s->deadline, at, on_deadline);
+}
+
+/* What has been received since the last credit is acknowledged at the latest with a ping, so that
+ * the sender of an idle stream does not keep its last bytes for ever. */
+static void acknowledge_all(wst__session_t *s) {
+    for (size_t i = 0; i < s->bucket_count; i++)
+        for (wst__session_stream_t *st = s->buckets[i]; st != NULL; st = st->hash_next)
+            if (st->state == WST__OPEN && st->rx_received > st->rx_told)
+                wst__session_tell(st, WST__TELL_CREDIT);
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    wst__session_t *s = WST__CONTAINER(deadline, wst__session_t, deadline);
+    uint64_t limit = s->hello_received ? s->o.dead_after_ms : s->o.hello_timeout_ms;
+    if (now_ms - s->last_recv_ms >= limit) {
+        wst__session_fail(s, WST_ETIMEOUT,
+                          s->hello_received ? "nothing received for too long" : "no hello in time");
+        wst__session_enter(s);
+        if (s->o.callbacks.on_dead != NULL)
+            s->o.callbacks.on_dead(s, s->error, s->o.user_data);
+        wst__session_leave(s);
+        return;
+    }
+    if (s->hello_received && now_ms >= s->ping_due_ms) {
+        s->ping_due = true;
+        s->ping_due_ms = now_ms + s->o.ping_interval_ms;
+        acknowledge_all(s);
+        wst__session_wake(s);
+    }
+    arm(s);
+}
+
+/* Dirty flags anew for one stream: what the peer said and was told may have been lost on the way. */
+static void restate(wst__session_stream_t *st) {
+    wst__list_remove(&st->ready_node);
+    st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && !st->local);
+    st->tx_end_sent = false;
+    wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_END);
+    if (st->state == WST__PENDING && st->local)
+        wst__session_tell(st, WST__TELL_OPEN);
+    if (st->state == WST__OPEN && !st->local)
+        wst__session_tell(st, WST__TELL_ANSWER);
+    if (st->state == WST__OPEN)
+        wst__session_tell(st, WST__TELL_CREDIT);
+}
+
+int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
+    assert(!s->attached && s->depth == 0);
+    const wst_decoder_options_t options = {.encoding = s->o.encoding,
+                                           .allocator = s->o.pool->allocator,
+                                           .max_frame = s->o.hello.max_frame};
+    wst_decoder_t *decoder;
+    int status = wst_decoder_new(&decoder, &options);
+    if (status != 0)
+        return status;
+    wst_decoder_free(s->decoder);
+    s->decoder = decoder;
+    s->attached = true;
+    s->hello_due = true;
+    s->hello_received = false;
+    s->ping_due = true;
+    s->ping_unanswered = false;
+    s->pong_count = 0;
+    s->goaway_due = s->goaway_said;
+    s->last_recv_ms = now_ms;
+    s->resyncing = s->local_highest + s->peer_highest > 0;
+    for (size_t i = 0; i < s->bucket_count; i++)
+        for (wst__session_stream_t *st = s->buckets[i]; st != NULL; st = st->hash_next)
+            restate(st);
+    arm(s);
+    wst__session_wake(s);
+    return 0;
+}
+
+void wst__session_detach(wst__session_t *s) {
+    s->attached = false;
+    wst__deadline_clear(s->o.deadlines, &s->deadline);
+}
+
+void wst__session_goaway(wst__session_t *s, int reason) {
+    if (s->goaway_said)
+        return;
+    s->goaway_said = s->goaway_due = true;
+    s->goaway_reason = wst_is_reason(reason) ? reason : WST_EGOAWAY;
+    wst__session_wake(s);
+}
+
+/* -- Streams ---------------------------------------------------------------------------------- */
+
+size_t wst__session_stream_count(const wst__session_t *s) {
+    return s->stream_count;
+}
+
+uint64_t wst__session_rtt_ms(const wst__session_t *s) {
+    return s->rtt_ms;
+}
+
+bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
+    return s->ping_unanswered && s->last_recv_ms <= s->ping_sent_ms &&
+           now_ms - s->ping_sent_ms >= 2000;
+}
+
+static size_t bucket_of(size_t bucket_count, uint64_t id) {
+    return (size_t)(id >> 1) & (bucket_count - 1);
+}
+
+wst__session_stream_t *wst__session_find(const wst__session_t *s, uint64_t id) {
+    wst__session_stream_t *st = s->buckets[bucket_of(s->bucket_count, id)];
+    while (st != NULL && st->id != id)
+        st = st->hash_next;
+    return st;
+}
+
+/* Doubles the table; without memory it only gets slower. */
+static void grow_table(wst__session_t *s) {
+    size_t count = s->bucket_count * 2;
+    wst__session_stream_t **buckets =
+        wst__zalloc(s->o.pool->allocator, count * sizeof(buckets[0]));
+    if (buckets == NULL)
+        return;
+    for (size_t i = 0; i < s->bucket_count; i++) {
+        while (s->buckets[i] != NULL) {
+            wst__session_stream_t *st = s->buckets[i];
+            s->buckets[i] = st->hash_next;
+            size_t b = bucket_of(count, st->id);
+            st->hash_next = buckets[b];
+            buckets[b] = st;
+        }
+    }
+    wst__free(s->o.pool->allocator, s->buckets);
+    s->buckets = buckets;
+    s->bucket_count = count;
+}
+
+int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id, bool local) {
+    wst__session_stream_t *st = wst__zalloc(s->o.pool->allocator, sizeof(*st));
+    if (st == NULL)
+        return WST_ENOMEM;
+    st->session = s;
+    st->id = id;
+    st->local = local;
+    wst__list_init(&st->control_node);
+    wst__list_init(&st->ready_node);
+    wst__bufq_init(&st->tx, s->o.pool);
+    wst__bufq_init(&st->rx, s->o.pool);
+    st->tx_limit = s->peer_initial_credit;
+    st->rx_limit = s->o.hello.initial_credit;
+    if (s->stream_count >= s->bucket_count)
+        grow_table(s);
+    size_t b = bucket_of(s->bucket_count, id);
+    st->hash_next = s->buckets[b];
+    s->buckets[b] = st;
+    s->stream_count++;
+    if (local)
+        s->local_count++;
+    else
+        s->peer_count++;
+    *out = st;
+    return 0;
+}
+
+void wst__session_remove(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    wst__session_stream_t **at = &s->buckets[bucket_of(s->bucket_count, st->id)];
+    while (*at != st)
+        at = &(*at)->hash_next;
+    *at = st->hash_next;
+    s->stream_count--;
+    if (st->local)
+        s->local_count--;
+    else
+        s->peer_count--;
+    if (st->state == WST__REFUSED)
+        s->refusal_count--;
+    st->state = WST__DEAD;
+    st->tell = 0;
+    wst__list_remove(&st->control_node);
+    wst__list_remove(&st->ready_node);
+    wst__bufq_reset(&st->tx);
+    wst__bufq_reset(&st->rx);
+    wst__budget_release(s->o.budget, st->reserved);
+    st->reserved = 0;
+}
+
+static void free_stream(wst__session_stream_t *st) {
+    const wst_allocator_t *a = st->session->o.pool->allocator;
+    wst__free(a, st->dest);
+    wst__free(a, st->text);
+    wst__free(a, st);
+}
+
+void wst__session_release_stream(wst__session_stream_t *st) {
+    if (st->state != WST__DEAD || st->owned)
+        return;
+    wst__session_t *s = st->session;
+    if (s->depth == 0) {
+        free_stream(st);
+        return;
+    }
+    st->hash_next = s->graveyard;
+    s->graveyard = st;
+}
+
+void wst__session_enter(wst__session_t *s) {
+    s->depth++;
+}
+
+void wst__session_leave(wst__session_t *s) {
+    if (--s->depth > 0)
+        return;
+    while (s->graveyard != NULL) {
+        wst__session_stream_t *st = s->graveyard;
+        s->graveyard = st->hash_next;
+        free_stream(st);
+    }
+}
+
+void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text) {
+    wst__session_t *s = st->session;
+    bool pending = st->state == WST__PENDING && st->local;
+    bool tell_owner = st->owned && st->state != WST__REFUSED && st->state != WST__RESET;
+    const wst__session_callbacks_t *cb = &s->o.callbacks;
+    wst__session_remove(st);
+    if (tell_owner && pending)
+        cb->on_failed(st, reason, text, st->data);
+    else if (tell_owner)
+        cb->on_reset(st, reason, text, st->data);
+    else
+        wst__session_release_stream(st);
+}
+
+/* Keeps what to say about the end of a stream; without memory the code must do. */
+static void set_reason(wst__session_stream_t *st, int reason, const char *text) {
+    const wst_allocator_t *a = st->session->o.pool->allocator;
+    st->reason = wst_is_reason(reason) ? reason : WST_EINTERNAL;
+    wst__free(a, st->text);
+    st->text = NULL;
+    if (text != NULL && text[0] != '\0') {
+        size_t len = strlen(text);
+        st->text = wst__strndup(a, text, len < WST_ERROR_TEXT_MAX ? len : WST_ERROR_TEXT_MAX);
+    }
+}
+
+void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,
+                            const char *text) {
+    set_reason(st, reason, text);
+    st->session->refusal_count += state == WST__REFUSED;
+    st->state = state;
+    wst__list_remove(&st->ready_node);
+    wst__bufq_reset(&st->tx);
+    wst__bufq_reset(&st->rx);
+    wst__budget_release(st->session->o.budget, st->reserved);
+    st->reserved = 0;
+    wst__list_remove(&st->control_node);
+    st->tell = 0;
+    wst__session_tell(st, state == WST__REFUSED ? WST__TELL_ANSWER : WST__TELL_RESET);
+}
+
+void wst__session_drop_streams(wst__session_t *s, int reason) {
+    wst__session_detach(s); /* so that callbacks cannot open new ones */
+    wst__session_enter(s);
+    for (size_t i = 0; i < s->bucket_count; i++) {
+        while (s->buckets[i] != NULL)
+            wst__session_kill_stream(s->buckets[i], reason, (wst_str_t){NULL, 0});
+    }
+    wst__session_leave(s);
+}
+
+void wst__session_tell(wst__session_stream_t *st, unsigned what) {
+    wst__session_t *s = st->session;
+    bool was_idle = wst__list_empty(&s->control);
+    if (st->tell == 0)
+        wst__list_append(&s->control, &st->control_node);
+    st->tell |= what;
+    if (was_idle)
+        wst__session_wake(s);
+}
+
+void wst__session_untell(wst__session_stream_t *st, unsigned what) {
+    st->tell &= ~what;
+    if (st->tell == 0)
+        wst__list_remove(&st->control_node);
+}

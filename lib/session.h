@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_SESSION_H
+#define WST_LIB_SESSION_H
+/*
+ * The multiplexer: many streams over one carrier of ordered whole messages (lib/PROTOCOL.md). No
+ * socket, no clock: messages go in by wst__session_recv and are pulled out by wst__session_next when
+ * the carrier can take some; time is an argument, deadlines lie in a heap that the owner drives.
+ *
+ * Control of a stream is state, not queued messages: flags that say what the peer must still be
+ * told. So control needs no memory, coalesces, and goes out ahead of data. Data goes out by deficit
+ * round robin over the streams that have some and may send it.
+ *
+ * Every byte has an absolute offset in its direction. A sender keeps what the peer has not
+ * acknowledged, so the session survives its carrier: detach, attach another one, and both sides say
+ * anew what they have.
+ *
+ * Callbacks run from wst__session_recv, wst__session_stream_deliver, wst__session_drop_streams and
+ * the deadlines only. They may call anything here but wst__session_free and wst__session_recv.
+ */
+#include "bufq.h"
+#include "budget.h"
+#include "deadline.h"
+
+#include <wstunnel/codec.h>
+
+typedef struct wst__session wst__session_t;
+typedef struct wst__session_stream wst__session_stream_t;
+
+typedef struct wst__session_callbacks {
+    /* The peer's hello, once an attachment. A negative result ends the session with that error. */
+    int (*on_hello)(wst__session_t *s, const wst_hello_t *hello, void *user_data);
+
+    /* The peer opens a stream: accept or refuse it, now or later. NULL: all are refused (EDENIED). */
+    void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
+
+    /* Our open: done, or failed (the stream is dead then; close it). */
+    void (*on_opened)(wst__session_stream_t *st, void *stream_data);
+    void (*on_failed)(wst__session_stream_t *st, int reason, wst_str_t text, void *stream_data);
+
+    void (*on_data)(wst__session_stream_t *st, wst_slice_t data, void *stream_data); /* lent */
+    void (*on_end)(wst__session_stream_t *st, void *stream_data);
+    void (*on_drain)(wst__session_stream_t *st, void *stream_data); /* there is room again */
+    void (*on_shutdown)(wst__session_stream_t *st, void *stream_data); /* our end has arrived */
+
+    /* The peer reset the stream, or it was lost: it is dead; close it. */
+    void (*on_reset)(wst__session_stream_t *st, int reason, wst_str_t text, void *stream_data);
+
+    /* The peer wants no new streams; those it will not serve have failed already. */
+    void (*on_goaway)(wst__session_t *s, int reason, void *user_data);
+
+    /* A deadline passed: WST_ETIMEOUT (no hello, or nothing received for too long). */
+    void (*on_dead)(wst__session_t *s, int error, void *user_data);
+
+    /* There is something to send where there was nothing: pull. May run inside any call. */
+    void (*on_wakeup)(wst__session_t *s, void *user_data);
+} wst__session_callbacks_t;
+
+typedef struct wst__session_options {
+    wst__pool_t *pool;
+    wst__budget_t *budget;       /* each stream reserves wst__session_stream_cost() */
+    wst__deadlines_t *deadlines;
+    bool client;                 /* we open odd ids; else even ones */
+    wst_encoding_t encoding;
+    wst_hello_t hello;           /* ours; zero numbers mean the defaults; `name` is copied */
+    uint64_t hello_timeout_ms;   /* 0: 10000 */
+    uint64_t ping_interval_ms;   /* 0: 15000 */
+    uint64_t dead_after_ms;      /* 0: 45000: without any byte received */
+    wst__session_callbacks_t callbacks;
+    void *user_data;
+} wst__session_options_t;
+
+enum {
+    WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
+    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: window of a stream */
+    WST__MAX_STREAMS = 1024,     /* default of hello.max_streams */
+    WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps; PROTOCOL.md: at least */
+    WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */
+    WST__PONGS_MAX = 16,         /* pongs that may wait; beyond: WST_EFLOOD */
+    WST__REFUSALS_MAX = 256      /* refused opens that may wait for their answer: WST_EFLOOD */
+};
+
+/* Memory that one stream of a session with that window may pin at most. */
+size_t wst__session_stream_cost(size_t window);
+
+/* Makes a session; attach it to start. 0, WST_ENOMEM or WST_EINVAL (hello out of range). */
+int wst__session_new(wst__session_t **out, const wst__session_options_t *options);
+
+/* Frees it; its streams are dropped without a word (wst__session_drop_streams first). */
+void wst__session_free(wst__session_t *s);
+
+/* A carrier is there, the first or a new one: hello goes out, then what streams need to go on. */
+int wst__session_attach(wst__session_t *s, uint64_t now_ms);
+
+/* The carrier is gone. Streams stay as they are; no deadline runs. */
+void wst__session_detach(wst__session_t *s);
+
+/* Detaches and fails all streams with `reason`, by on_failed or on_reset. */
+void wst__session_drop_streams(wst__session_t *s, int reason);
+
+/*
+ * A piece of a message came in; the slice is lent. 0, or an error after which the session can only
+ * be detached or freed (the carrier closes with the fitting code): WST_EPROTO, WST_EMSGBIG,
+ * WST_EFLOOD, WST_ENOMEM, what on_hello returned. See wst__session_error_detail.
+ */
+int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin);
+
+/* A message to send: `head`, then `payload`, whose reference is the taker's. */
+typedef struct wst__outgoing {
+    bool text;
+    uint8_t head[WST_BINARY_HEAD_MAX];
+    size_t head_len;
+    wst_slice_t payload;
+} wst__outgoing_t;
+
+/* The next message: 1; 0: none now (on_wakeup will tell); WST_ENOMEM: nothing has changed. */
+int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out);
+
+/* No new streams from the peer from now on, told by goaway with `reason`. Open ones go on. */
+void wst__session_goaway(wst__session_t *s, int reason);
+
+/* Whether a stream can be opened now: 0 or what wst__session_open would say. */
+int wst__session_can_open(const wst__session_t *s);
+
+size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
+uint64_t wst__session_rtt_ms(const wst__session_t *s);     /* of the last ping; 0: not known */
+
+/* Whether a ping has waited for 2 s without a byte from the peer since. */
+bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms);
+
+/* After an error: what was wrong, for people. Never NULL. */
+const char *wst__session_error_detail(const wst__session_t *s);
+
+/*
+ * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
+ * stay here until it is open. 0; WST_ESTATE (no hello yet, dead); WST_EGOAWAY; WST_ELIMIT (the
+ * peer's max_streams); WST_EMEMORY (budget); WST_EDEST; WST_ENOMEM.
+ */
+int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
+                      void *stream_data);
+
+/*
+ * Streams. A stream belongs to its owner until wst__session_stream_close, also when it is dead; calls
+ * on a dead one do nothing (write: WST_ESTATE).
+ */
+void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data);
+uint64_t wst__session_stream_id(const wst__session_stream_t *st);
+
+/* Answers an open of the peer. After a refusal only close is left. */
+void wst__session_stream_accept(wst__session_stream_t *st);
+void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const char *text);
+
+/* Takes one reference of the slice. 0, WST_WAIT (on_drain follows), WST_ESTATE, WST_ENOMEM. */
+int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data);
+
+/* Bytes it may be given now without exceeding its bound. */
+size_t wst__session_stream_room(const wst__session_stream_t *st);
+
+/* No more bytes from us. 0, or WST_ESTATE. on_shutdown follows when the peer has got all. */
+int wst__session_stream_shutdown(wst__session_stream_t *st);
+
+/* Wants on_data and on_end, or not. Starting delivers nothing by itself: call deliver. */
+void wst__session_stream_read(wst__session_stream_t *st, bool wanted);
+void wst__session_stream_deliver(wst__session_stream_t *st);
+
+/*
+ * The owner lets go. `reset_reason` 0: what remains to be said (that the peer's end has been
+ * received) is still said; if the stream is not done in both directions, it is reset with
+ * WST_ECANCELLED. Else it is reset with that reason.
+ */
+void wst__session_stream_close(wst__session_stream_t *st, int reset_reason);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_SESSION_INTERNAL_H
+#define WST_LIB_SESSION_INTERNAL_H
+/* What the files of the session share: session.c (life, deadlines, table), session_stream.c (what
+ * owners call), session_recv.c (messages in), session_send.c (messages out). */
+#include "list.h"
+#include "mem.h"
+#include "session.h"
+
+#include <assert.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+/* What the peer must still be told about a stream, in the order in which it is told. */
+enum {
+    WST__TELL_OPEN = 1,
+    WST__TELL_ANSWER = 2,
+    WST__TELL_CREDIT = 4,
+    WST__TELL_END = 8,
+    WST__TELL_RESET = 16
+};
+
+typedef enum {
+    WST__PENDING, /* opened, not answered */
+    WST__OPEN,    /* bytes flow */
+    WST__REFUSED, /* the peer's open; gone when the answer is out */
+    WST__RESET,   /* by us; gone when the reset is out */
+    WST__DEAD     /* out of the table */
+} wst__session_state_t;
+
+struct wst__session_stream {
+    wst__session_t *session;
+    uint64_t id;
+    bool local; /* we opened it */
+    wst__session_state_t state;
+    bool owned; /* the owner has not closed it */
+    void *data;
+    char *dest;                       /* ours while pending: for the handshake */
+    int reason;                       /* of a refusal or reset */
+    char *text;                       /* with it; may be NULL */
+    wst__session_stream_t *hash_next; /* table, or graveyard */
+    unsigned tell;
+    wst__list_t control_node; /* in session->control while tell != 0 */
+    wst__list_t ready_node;   /* in session->ready while there is data that may be sent */
+    size_t deficit;           /* bytes left of its turn */
+    size_t reserved;          /* of the budget */
+    bool resync;              /* re-attached: the peer has not yet mentioned the stream */
+
+    /* Sending: tx holds [tx_acked, tx_acked + tx.len), of which what lies before tx_sent is out. */
+    wst__bufq_t tx;
+    uint64_t tx_acked, tx_sent, tx_limit;
+    bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
+
+    /* Receiving: rx holds [rx_delivered, rx_received). */
+    wst__bufq_t rx;
+    uint64_t rx_received, rx_delivered, rx_limit, rx_told;
+    bool rx_ended, rx_end_delivered, reading;
+};
+
+struct wst__session {
+    wst__session_options_t o;
+    char name[WST_NAME_MAX];
+    wst_decoder_t *decoder;
+    const char *detail;
+    int error;
+    bool attached;
+
+    wst__session_stream_t **buckets; /* by id; a power of two of them */
+    size_t bucket_count, stream_count, local_count, peer_count, refusal_count;
+    uint64_t local_highest, peer_highest;
+    wst__list_t control, ready;
+
+    bool hello_due, hello_received;
+    uint32_t peer_max_frame, peer_max_streams;
+    uint64_t peer_initial_credit;
+
+    uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq, rtt_ms;
+    bool ping_due, ping_unanswered, resyncing;
+    uint64_t pongs[WST__PONGS_MAX];
+    size_t pong_count;
+
+    bool goaway_due, goaway_said, peer_goaway;
+    int goaway_reason;
+
+    wst__deadline_t deadline;
+    unsigned depth; /* of calls that run callbacks */
+    wst__session_stream_t *graveyard;
+};
+
+/* session.c */
+int wst__session_fail(wst__session_t *s, int error, const char *detail);
+void wst__session_enter(wst__session_t *s);
+void wst__session_leave(wst__session_t *s); /* frees what died meanwhile */
+wst__session_stream_t *wst__session_find(const wst__session_t *s, uint64_t id);
+int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id, bool local);
+void wst__session_remove(wst__session_stream_t *st);        /* out of the table: dead */
+void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
+void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
+void wst__session_tell(wst__session_stream_t *st, unsigned what);
+void wst__session_untell(wst__session_stream_t *st, unsigned what);
+/* Of the stream nothing is left but to tell the peer: REFUSED or RESET. It keeps no buffers. */
+void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,
+                            const char *text);
+void wst__session_wake(wst__session_t *s);
+
+/* session_send.c: puts the stream where it belongs now: among the ready ones, or told to end. */
+void wst__session_schedule(wst__session_stream_t *st);
+
+/* session_stream.c: forgets the stream if both directions are done and all has been said. */
+void wst__session_check_done(wst__session_stream_t *st);
+void wst__session_update_credit(wst__session_stream_t *st);
+
+#endif

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages in. Each rule of lib/PROTOCOL.md is checked here, each breach named.
+ *
+ * A message about a stream that is not in the table: at or below the highest id seen it has finished
+ * and the message is late: ignored. Above it, it can only be an open.
+ */
+#include "session_internal.h"
+
+static int breach(wst__session_t *s, const char *detail) {
+    return wst__session_fail(s, WST_EPROTO, detail);
+}
+
+static bool is_local_id(const wst__session_t *s, uint64_t id) {
+    return (id % 2 == 1) == s->o.client;
+}
+
+static int on_hello(wst__session_t *s, uint64_t now_ms, const wst_hello_t *h) {
+    if (s->hello_received)
+        return breach(s, "second hello");
+    s->hello_received = true;
+    s->peer_max_frame = h->max_frame;
+    s->peer_max_streams = h->max_streams;
+    s->peer_initial_credit = h->initial_credit;
+    s->last_recv_ms = now_ms;
+    s->ping_due_ms = now_ms + s->o.ping_interval_ms;
+    int status = 0;
+    if (s->o.callbacks.on_hello != NULL)
+        status = s->o.callbacks.on_hello(s, h, s->o.user_data);
+    if (status < 0)
+        return wst__session_fail(s, status, "hello not accepted");
+    wst__session_wake(s);
+    return 0;
+}
+
+/* A record of its own that says no: control is state here too. */
+static int refuse_open(wst__session_t *s, uint64_t id, int reason) {
+    wst__session_stream_t *st;
+    int status = wst__session_add(s, &st, id, false);
+    if (status != 0)
+        return wst__session_fail(s, status, "no memory to refuse a stream");
+    wst__session_stream_refuse(st, reason, NULL);
+    return 0;
+}
+
+static int on_handshake(wst__session_t *s, const wst_message_t *m) {
+    if (is_local_id(s, m->id))
+        return breach(s, "opened a stream with an id of ours");
+    if (m->id <= s->peer_highest) {
+        if (!s->resyncing)
+            return breach(s, "opened a stream with an id that is not above the last");
+        wst__session_stream_t *known = wst__session_find(s, m->id);
+        if (known == NULL) /* its answer was lost with the old carrier */
+            return refuse_open(s, m->id, WST_ELOST);
+        if (known->resync) {
+            /* Still pending for the peer: nothing that we sent has got there. */
+            known->resync = false;
+            known->tx_sent = known->tx_acked;
+            wst__session_schedule(known);
+        }
+        return 0;
+    }
+    if (s->refusal_count >= WST__REFUSALS_MAX)
+        return wst__session_fail(s, WST_EFLOOD, "too many opens whose refusals are not read");
+    s->peer_highest = m->id;
+    if (s->goaway_said)
+        return refuse_open(s, m->id, WST_EGOAWAY);
+    if (s->o.callbacks.on_open == NULL)
+        return refuse_open(s, m->id, WST_EDENIED);
+    if (s->peer_count - s->refusal_count >= s->o.hello.max_streams)
+        return refuse_open(s, m->id, WST_ELIMIT);
+    size_t cost = wst__session_stream_cost(s->o.hello.initial_credit);
+    if (!wst__budget_reserve(s->o.budget, cost))
+        return refuse_open(s, m->id, WST_EMEMORY);
+    wst__session_stream_t *st;
+    if (wst__session_add(s, &st, m->id, false) != 0) {
+        wst__budget_release(s->o.budget, cost);
+        return wst__session_fail(s, WST_ENOMEM, "no memory for a stream");
+    }
+    st->reserved = cost;
+    st->owned = true;
+    s->o.callbacks.on_open(s, st, m->dest, s->o.user_data);
+    return 0;
+}
+
+static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+    if (!st->local)
+        return breach(s, "answered an open of its own");
+    if (st->state == WST__RESET)
+        return 0;
+    if (st->state != WST__PENDING)
+        return s->resyncing ? 0 : breach(s, "answered a stream twice");
+    wst__session_untell(st, WST__TELL_OPEN);
+    if (m->error != 0) {
+        wst__session_kill_stream(st, m->error, m->error_text);
+        return 0;
+    }
+    st->state = WST__OPEN;
+    st->resync = false;
+    wst__free(s->o.pool->allocator, st->dest);
+    st->dest = NULL;
+    s->o.callbacks.on_opened(st, st->data);
+    wst__session_schedule(st);
+    return 0;
+}
+
+/* Breaks a stream of ours both ways: the peer will be told, the owner is told now. */
+static void abort_stream(wst__session_stream_t *st, int reason, const char *text) {
+    wst__session_t *s = st->session;
+    wst__session_last_word(st, WST__RESET, reason, text);
+    if (st->owned)
+        s->o.callbacks.on_reset(st, reason, (wst_str_t){text, strlen(text)}, st->data);
+}
+
+/* The piece as a slice: of the carrier's chunk if the payload lies there, else a copy is made. */
+static int payload_slice(wst__session_t *s, const wst_message_t *m, wst_slice_t piece,
+                         wst_slice_t *data) {
+    if (s->o.encoding == WST_ENCODING_BINARY) {
+        *data = wst_slice_ref((wst_slice_t){piece.chunk, m->data, m->len});
+        return 0;
+    }
+    return wst__pool_copy(s->o.pool, data, m->data, m->len);
+}
+
+static int on_communication(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m,
+                            wst_slice_t piece) {
+    if (st->state >= WST__REFUSED)
+        return 0;
+    if (st->state == WST__PENDING)
+        return breach(s, "data before the stream was open");
+    if (st->rx_ended)
+        return breach(s, "data behind the end of its stream");
+    if (m->len > st->rx_limit - st->rx_received)
+        return breach(s, "more data than credit");
+    if (st->resync)
+        return breach(s, "data on a new carrier before the stream was restated");
+    st->rx_received += m->len;
+    if (st->owned && st->reading && st->rx.len == 0) {
+        wst_slice_t data;
+        if (payload_slice(s, m, piece, &data) != 0) {
+            abort_stream(st, WST_EMEMORY, "no memory for received data");
+            return 0;
+        }
+        st->rx_delivered += data.len;
+        s->o.callbacks.on_data(st, data, st->data);
+        wst_slice_unref(data);
+    } else if (wst__bufq_append(&st->rx, m->data, m->len) != 0) {
+        /* Always copied: the carrier's chunk is shared with other streams. */
+        abort_stream(st, WST_EMEMORY, "no memory for received data");
+        return 0;
+    }
+    wst__session_update_credit(st);
+    return 0;
+}
+
+/* Bytes up to `received` need not be kept any longer. */
+static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t received) {
+    uint64_t end = st->tx_acked + st->tx.len;
+    /* A lost carrier may have delivered an end that is still to be restated here. */
+    bool end_sent = st->tx_end_sent || (st->tx_ended && st->resync && st->tx_sent == end);
+    if (end_sent && received == end + 1) {
+        st->tx_end_acked = true;
+        received = end;
+    }
+    if (received < st->tx_acked || received > st->tx_sent)
+        return breach(s, "credit acknowledges what was not sent, or takes back");
+    wst__bufq_consume(&st->tx, (size_t)(received - st->tx_acked));
+    st->tx_acked = received;
+    return 0;
+}
+
+static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+    if (st->state >= WST__REFUSED)
+        return 0;
+    if (st->state == WST__PENDING)
+        return breach(s, "credit before the stream was open");
+    if (m->credit < st->tx_limit)
+        return breach(s, "credit was taken back");
+    bool was_acked = st->tx_end_acked;
+    int status = acknowledge(s, st, m->received);
+    if (status != 0)
+        return status;
+    st->tx_limit = m->credit;
+    if (st->resync) {
+        /* The first word about it on this carrier: go on where the peer stands. */
+        st->resync = false;
+        st->tx_sent = st->tx_acked;
+    }
+    wst__session_schedule(st);
+    if (st->tx_waiting && wst__session_stream_room(st) > 0) {
+        st->tx_waiting = false;
+        if (st->owned)
+            s->o.callbacks.on_drain(st, st->data);
+    }
+    if (!was_acked && st->tx_end_acked && st->state == WST__OPEN && st->owned)
+        s->o.callbacks.on_shutdown(st, st->data);
+    if (st->state == WST__OPEN)
+        wst__session_check_done(st);
+    return 0;
+}
+
+static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+    if (st->state >= WST__REFUSED)
+        return 0;
+    if (st->state == WST__PENDING)
+        return breach(s, "end before the stream was open");
+    if (m->offset != st->rx_received)
+        return breach(s, "end at another offset than the data's");
+    if (st->rx_ended && !s->resyncing)
+        return breach(s, "second end of a stream");
+    st->rx_ended = true;
+    wst__session_tell(st, WST__TELL_CREDIT);
+    wst__session_stream_deliver(st);
+    return 0;
+}
+
+static int on_goaway(wst__session_t *s, const wst_message_t *m) {
+    s->peer_goaway = true;
+    /* What the peer will not serve has failed; another one may. */
+    for (size_t i = 0; i < s->bucket_count; i++) {
+        wst__session_stream_t *st = s->buckets[i];
+        while (st != NULL) {
+            if (st->local && st->state == WST__PENDING && st->id > m->last) {
+                wst__session_kill_stream(st, WST_EGOAWAY, m->error_text);
+                st = s->buckets[i]; /* a callback may have changed the list */
+            } else {
+                st = st->hash_next;
+            }
+        }
+    }
+    if (s->o.callbacks.on_goaway != NULL)
+        s->o.callbacks.on_goaway(s, m->error, s->o.user_data);
+    return 0;
+}
+
+/*
+ * The first ping on a new carrier ends the peer's account of its streams. One it did not mention is
+ * unknown to it: it has finished there if both directions had ended, else it is lost.
+ */
+static void end_resync(wst__session_t *s) {
+    s->resyncing = false;
+    for (size_t i = 0; i < s->bucket_count; i++) {
+        wst__session_stream_t *st = s->buckets[i];
+        while (st != NULL) {
+            if (!st->resync) {
+                st = st->hash_next;
+                continue;
+            }
+            st->resync = false;
+            if (st->tx_ended && st->rx_ended && st->tx_sent == st->tx_acked + st->tx.len) {
+                st->tx_end_acked = true;
+                wst__session_untell(st, WST__TELL_CREDIT);
+                if (st->owned)
+                    s->o.callbacks.on_shutdown(st, st->data);
+                if (st->state == WST__OPEN)
+                    wst__session_check_done(st);
+            } else {
+                wst__session_kill_stream(st, WST_ELOST, (wst_str_t){NULL, 0});
+            }
+            st = s->buckets[i];
+        }
+    }
+}
+
+static int on_ping(wst__session_t *s, const wst_message_t *m) {
+    if (s->resyncing)
+        end_resync(s);
+    if (s->pong_count == WST__PONGS_MAX)
+        return wst__session_fail(s, WST_EFLOOD, "too many pings");
+    s->pongs[s->pong_count++] = m->seq;
+    wst__session_wake(s);
+    return 0;
+}
+
+static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slice_t piece) {
+    wst__session_stream_t *st = wst__session_find(s, m->id);
+    if (st == NULL) {
+        uint64_t highest = is_local_id(s, m->id) ? s->local_highest : s->peer_highest;
+        return m->id <= highest ? 0 : breach(s, "message about a stream that was never opened");
+    }
+    if (st->local && (st->tell & WST__TELL_OPEN) != 0 && !s->resyncing)
+        return breach(s, "message about a stream that was never opened");
+    switch (m->method) {
+    case WST_MSG_COMPLETED:
+        return on_completed(s, st, m);
+    case WST_MSG_COMMUNICATION:
+        return on_communication(s, st, m, piece);
+    case WST_MSG_CREDIT:
+        return on_credit(s, st, m);
+    case WST_MSG_END:
+        return on_end(s, st, m);
+    default:
+        if (st->state < WST__REFUSED)
+            wst__session_kill_stream(st, m->error, m->error_text);
+        return 0;
+    }
+}
+
+static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m,
+                      wst_slice_t piece) {
+    if (m->method == WST_MSG_HELLO)
+        return on_hello(s, now_ms, &m->hello);
+    if (!s->hello_received)
+        return breach(s, "the first message was not hello");
+    switch (m->method) {
+    case WST_MSG_HANDSHAKE:
+        return on_handshake(s, m);
+    case WST_MSG_PING:
+        return on_ping(s, m);
+    case WST_MSG_PONG:
+        if (s->ping_unanswered && m->seq == s->ping_seq) {
+            s->ping_unanswered = false;
+            s->rtt_ms = now_ms - s->ping_sent_ms;
+        }
+        return 0;
+    case WST_MSG_GOAWAY:
+        return on_goaway(s, m);
+    default:
+        return on_stream_message(s, m, piece);
+    }
+}
+
+int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin) {
+    if (s->error != 0)
+        return s->error;
+    assert(s->attached && s->depth == 0);
+    if (s->hello_received)
+        s->last_recv_ms = now_ms;
+    wst_message_t m;
+    int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
+    if (status <= 0) {
+        return status == 0
+                   ? 0
+                   : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
+    }
+    wst__session_enter(s);
+    status = on_message(s, now_ms, &m, piece);
+    wst__session_leave(s);
+    return s->error != 0 ? s->error : status;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages out. The order: hello, pongs, goaway, what must be told about streams, a ping, data.
+ *
+ * Data goes out by deficit round robin (Shreedhar and Varghese, 1995) with the largest frame as the
+ * quantum: a stream that sends small frames gets as many bytes as one that sends large ones.
+ */
+#include "session_internal.h"
+
+/* Bytes that may go out now. */
+static size_t sendable(const wst__session_stream_t *st) {
+    uint64_t queued_end = st->tx_acked + st->tx.len;
+    uint64_t end = queued_end < st->tx_limit ? queued_end : st->tx_limit;
+    return st->tx_sent < end ? (size_t)(end - st->tx_sent) : 0;
+}
+
+void wst__session_schedule(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    if (st->state != WST__OPEN || st->resync)
+        return;
+    if (sendable(st) > 0) {
+        if (wst__list_empty(&st->ready_node)) {
+            bool was_idle = wst__list_empty(&s->ready);
+            st->deficit = s->peer_max_frame;
+            wst__list_append(&s->ready, &st->ready_node);
+            if (was_idle)
+                wst__session_wake(s);
+        }
+        return;
+    }
+    wst__list_remove(&st->ready_node);
+    /* The end goes out behind the last byte, and again after a new carrier was attached. */
+    if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked && st->tx_sent == st->tx_acked + st->tx.len)
+        wst__session_tell(st, WST__TELL_END);
+}
+
+/* Encodes a message that is not a binary communication into a slice. */
+static int encode_whole(wst__session_t *s, const wst_message_t *m, size_t cap,
+                        wst__outgoing_t *out) {
+    wst_chunk_t *chunk = wst__pool_chunk(s->o.pool, cap);
+    if (chunk == NULL)
+        return WST_ENOMEM;
+    int len = wst_message_encode(m, s->o.encoding, wst_chunk_data(chunk), wst_chunk_capacity(chunk),
+                                 &out->text);
+    if (len < 0) {
+        wst_chunk_unref(chunk);
+        return len;
+    }
+    out->head_len = 0;
+    out->payload = (wst_slice_t){chunk, wst_chunk_data(chunk), (size_t)len};
+    return 1;
+}
+
+/* Credit, end and reset are short in binary: they fit into the head. */
+static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoing_t *out) {
+    bool small = s->o.encoding == WST_ENCODING_BINARY &&
+                 (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END);
+    if (!small)
+        return encode_whole(s, m, WST_JSON_CONTROL_MAX, out);
+    int len = wst_message_encode(m, s->o.encoding, out->head, sizeof(out->head), &out->text);
+    if (len < 0)
+        return len;
+    out->head_len = (size_t)len;
+    out->payload = (wst_slice_t){NULL, NULL, 0};
+    return 1;
+}
+
+static wst_str_t text_of(const wst__session_stream_t *st) {
+    const char *text = st->text;
+    return (wst_str_t){text, text != NULL ? strlen(text) : 0};
+}
+
+/* The next thing to tell about a stream; its flag is cleared when that worked. */
+static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
+    wst__session_t *s = st->session;
+    wst_message_t m = {.id = st->id};
+    unsigned what = st->tell & (0u - st->tell); /* the lowest flag: the first to be told */
+    uint64_t limit = st->rx_delivered + s->o.hello.initial_credit;
+    switch (what) {
+    case WST__TELL_OPEN:
+        m.method = WST_MSG_HANDSHAKE;
+        m.dest = (wst_str_t){st->dest, strlen(st->dest)};
+        break;
+    case WST__TELL_ANSWER:
+        m.method = WST_MSG_COMPLETED;
+        if (st->state == WST__REFUSED) {
+            m.error = st->reason;
+            m.error_text = text_of(st);
+        }
+        break;
+    case WST__TELL_CREDIT:
+        m.method = WST_MSG_CREDIT;
+        m.received = st->rx_received + (st->rx_ended ? 1 : 0);
+        m.credit = limit > st->rx_limit ? limit : st->rx_limit;
+        break;
+    case WST__TELL_END:
+        m.method = WST_MSG_END;
+        m.offset = st->tx_sent;
+        break;
+    default:
+        m.method = WST_MSG_RESET;
+        m.error = st->reason;
+        m.error_text = text_of(st);
+        break;
+    }
+    int status = encode_control(s, &m, out);
+    if (status < 0)
+        return status;
+    wst__session_untell(st, what);
+    if (what == WST__TELL_END)
+        st->tx_end_sent = true;
+    if (what == WST__TELL_CREDIT) {
+        st->rx_told = st->rx_received;
+        st->rx_limit = m.credit;
+    }
+    if (st->state == WST__REFUSED || st->state == WST__RESET) {
+        wst__session_remove(st);
+        wst__session_release_stream(st);
+    } else {
+        wst__session_check_done(st);
+    }
+    return 1;
+}
+
+static int next_data(wst__session_t *s, wst__outgoing_t *out) {
+    wst__list_t *node = wst__list_first(&s->ready);
+    if (node == NULL)
+        return 0;
+    wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
+    size_t n = sendable(st);
+    n = n < st->deficit ? n : st->deficit;
+    wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
+    wst_message_t m = {.method = WST_MSG_COMMUNICATION,
+                       .id = st->id,
+                       .data = data.data,
+                       .len = data.len};
+    int status;
+    if (s->o.encoding == WST_ENCODING_JSON) {
+        status = encode_whole(s, &m, WST_JSON_DATA_MAX(data.len), out);
+    } else {
+        status = wst_message_encode(&m, s->o.encoding, out->head, sizeof(out->head), &out->text);
+        out->head_len = status > 0 ? (size_t)status : 0;
+        if (status > 0)
+            out->payload = wst_slice_ref(data);
+    }
+    if (status < 0)
+        return status;
+    st->tx_sent += data.len;
+    st->deficit -= data.len;
+    if (sendable(st) == 0) {
+        wst__session_schedule(st);
+    } else if (st->deficit == 0) {
+        /* Its turn is over: to the back, with a new quantum. */
+        wst__list_remove(&st->ready_node);
+        wst__list_append(&s->ready, &st->ready_node);
+        st->deficit = s->peer_max_frame;
+    }
+    return 1;
+}
+
+static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
+    int status;
+    if (s->hello_due) {
+        const wst_message_t m = {.method = WST_MSG_HELLO, .hello = s->o.hello};
+        status = encode_control(s, &m, out);
+        s->hello_due = status < 0;
+        return status;
+    }
+    if (s->pong_count > 0) {
+        const wst_message_t m = {.method = WST_MSG_PONG, .seq = s->pongs[0]};
+        status = encode_control(s, &m, out);
+        if (status > 0)
+            memmove(s->pongs, s->pongs + 1, --s->pong_count * sizeof(s->pongs[0]));
+        return status;
+    }
+    /* Until the peer's hello is here its bounds are not known. */
+    if (!s->hello_received)
+        return 0;
+    if (s->goaway_due) {
+        const wst_message_t m = {
+            .method = WST_MSG_GOAWAY, .last = s->peer_highest, .error = s->goaway_reason};
+        status = encode_control(s, &m, out);
+        s->goaway_due = status < 0;
+        return status;
+    }
+    wst__list_t *node = wst__list_first(&s->control);
+    if (node != NULL)
+        return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), out);
+    if (s->ping_due) {
+        const wst_message_t m = {.method = WST_MSG_PING, .seq = s->ping_seq + 1};
+        status = encode_control(s, &m, out);
+        if (status > 0) {
+            s->ping_due = false;
+            s->ping_seq++;
+            s->ping_unanswered = true;
+            s->ping_sent_ms = now_ms;
+        }
+        return status;
+    }
+    return next_data(s, out);
+}
+
+int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
+    if (!s->attached || s->error != 0)
+        return 0;
+    wst__session_enter(s);
+    int status = next_message(s, now_ms, out);
+    wst__session_leave(s);
+    return status;
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the owner of a stream calls. Nothing here runs a callback but deliver; what must reach the
+ * peer is noted in the stream and goes out with the next messages.
+ *
+ *     PENDING --completed--> OPEN --both directions done--> DEAD
+ *        |  \--refused--> REFUSED --told--> DEAD
+ *        +---- reset by us, from either: RESET --told--> DEAD; by the peer: DEAD at once
+ */
+#include "session_internal.h"
+
+int wst__session_can_open(const wst__session_t *s) {
+    if (!s->attached || !s->hello_received || s->error != 0)
+        return WST_ESTATE;
+    if (s->peer_goaway || s->goaway_said)
+        return WST_EGOAWAY;
+    if (s->local_count >= s->peer_max_streams)
+        return WST_ELIMIT;
+    return 0;
+}
+
+int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
+                      void *stream_data) {
+    int status = wst__session_can_open(s);
+    if (status != 0)
+        return status;
+    size_t len = strlen(dest), cost = wst__session_stream_cost(s->o.hello.initial_credit);
+    if (len == 0 || len > WST_DEST_MAX)
+        return WST_EDEST;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)dest[i] <= ' ' || dest[i] == 0x7f)
+            return WST_EDEST;
+    if (!wst__budget_reserve(s->o.budget, cost))
+        return WST_EMEMORY;
+    uint64_t id = s->local_highest > 0 ? s->local_highest + 2 : s->o.client ? 1 : 2;
+    char *copy = wst__strdup(s->o.pool->allocator, dest);
+    wst__session_stream_t *st;
+    status = copy != NULL ? wst__session_add(s, &st, id, true) : WST_ENOMEM;
+    if (status != 0) {
+        wst__budget_release(s->o.budget, cost);
+        wst__free(s->o.pool->allocator, copy);
+        return status;
+    }
+    s->local_highest = id;
+    st->reserved = cost;
+    st->dest = copy;
+    st->data = stream_data;
+    st->owned = true;
+    wst__session_tell(st, WST__TELL_OPEN);
+    *out = st;
+    return 0;
+}
+
+void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data) {
+    st->data = stream_data;
+}
+
+uint64_t wst__session_stream_id(const wst__session_stream_t *st) {
+    return st->id;
+}
+
+void wst__session_stream_accept(wst__session_stream_t *st) {
+    if (st->local || st->state != WST__PENDING)
+        return;
+    st->state = WST__OPEN;
+    wst__session_tell(st, WST__TELL_ANSWER);
+    wst__session_schedule(st);
+}
+
+void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const char *text) {
+    if (st->local || st->state != WST__PENDING)
+        return;
+    wst__session_last_word(st, WST__REFUSED, reason, text);
+}
+
+size_t wst__session_stream_room(const wst__session_stream_t *st) {
+    if (st->state > WST__OPEN || st->tx_ended)
+        return 0;
+    uint64_t window = st->tx_limit > st->tx_acked ? st->tx_limit - st->tx_acked : 0;
+    size_t allowance = window < WST__SEND_ALLOWANCE ? (size_t)window : (size_t)WST__SEND_ALLOWANCE;
+    return allowance > st->tx.len ? allowance - st->tx.len : 0;
+}
+
+int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
+    if (st->state > WST__OPEN || st->tx_ended) {
+        wst_slice_unref(data);
+        return WST_ESTATE;
+    }
+    int status = wst__bufq_push(&st->tx, data);
+    if (status != 0)
+        return status;
+    wst__session_schedule(st);
+    if (wst__session_stream_room(st) > 0)
+        return 0;
+    st->tx_waiting = true;
+    return WST_WAIT;
+}
+
+int wst__session_stream_shutdown(wst__session_stream_t *st) {
+    if (st->state > WST__OPEN || st->tx_ended)
+        return WST_ESTATE;
+    st->tx_ended = true;
+    wst__session_schedule(st);
+    return 0;
+}
+
+void wst__session_stream_read(wst__session_stream_t *st, bool wanted) {
+    st->reading = wanted;
+}
+
+/*
+ * A credit is due when what the peer does not know of has grown to half a window, or to
+ * WST__ACK_EVERY: a sender keeps at least twice that, so neither side can wait for the other.
+ */
+void wst__session_update_credit(wst__session_stream_t *st) {
+    if (st->state != WST__OPEN)
+        return;
+    uint64_t window = st->session->o.hello.initial_credit;
+    uint64_t step = window / 2 < WST__ACK_EVERY ? window / 2 : WST__ACK_EVERY;
+    uint64_t limit = st->rx_delivered + window;
+    if (step == 0)
+        step = 1;
+    if (limit - st->rx_limit >= step || st->rx_received - st->rx_told >= step)
+        wst__session_tell(st, WST__TELL_CREDIT);
+}
+
+void wst__session_stream_deliver(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    const wst__session_callbacks_t *cb = &s->o.callbacks;
+    wst__session_enter(s);
+    while (st->state == WST__OPEN && st->owned && st->reading && st->rx.len > 0) {
+        /* Kept, since the callback may reset the stream. */
+        wst_slice_t data = wst_slice_ref(wst__bufq_peek(&st->rx, 0, SIZE_MAX));
+        wst__bufq_consume(&st->rx, data.len);
+        st->rx_delivered += data.len;
+        cb->on_data(st, data, st->data);
+        wst_slice_unref(data);
+    }
+    wst__session_update_credit(st);
+    if (st->state == WST__OPEN && st->owned && st->reading && st->rx_ended &&
+        !st->rx_end_delivered && st->rx.len == 0) {
+        st->rx_end_delivered = true;
+        cb->on_end(st, st->data);
+    }
+    wst__session_check_done(st);
+    wst__session_leave(s);
+}
+
+void wst__session_check_done(wst__session_stream_t *st) {
+    if (st->state == WST__OPEN && st->tx_end_acked && st->rx_end_delivered && st->tell == 0) {
+        wst__session_remove(st);
+        wst__session_release_stream(st);
+    }
+}
+
+void wst__session_stream_close(wst__session_stream_t *st, int reset_reason) {
+    wst__session_t *s = st->session;
+    st->owned = false;
+    wst__session_enter(s);
+    if (st->state == WST__PENDING || st->state == WST__OPEN) {
+        if (st->state == WST__PENDING && !st->local) {
+            wst__session_stream_refuse(st, reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);
+        } else if (st->state == WST__PENDING && (st->tell & WST__TELL_OPEN) != 0 && !st->resync) {
+            wst__session_remove(st); /* the peer has never heard of it */
+        } else if (reset_reason != 0 || !st->tx_end_acked || !st->rx_end_delivered) {
+            wst__session_last_word(st, WST__RESET,
+                                   reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);
+        }
+    }
+    wst__session_release_stream(st);
+    wst__session_leave(s);
+}

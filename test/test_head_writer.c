@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing heads: the bytes, that nothing can break out of its place, that the buffer bounds all. */
+#include "support.h"
+
+#include "head_writer.h"
+#include <wstunnel/error.h>
+#include <wstunnel/http.h>
+
+static void test_response(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[200];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_response(&w, 1, 503, "No agent");
+    wst__head_field(&w, "Content-Length", "%zu", (size_t)5);
+    wst__head_field(&w, "Retry-After", "%s", "");
+    int len = wst__head_end(&w, "later", 5);
+    const char *expect = "HTTP/1.1 503 No agent\r\nContent-Length: 5\r\nRetry-After: \r\n\r\nlater";
+    assert_int_equal(len, strlen(expect));
+    assert_memory_equal(buf, expect, strlen(expect));
+}
+
+/* An HTTP/1.0 client gets "HTTP/1.0 200": old nc accepts nothing else. */
+static void test_response_1_0(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[100];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_response(&w, 0, 200, "Connection established");
+    int len = wst__head_end(&w, NULL, 0);
+    assert_int_equal(len, 39);
+    assert_memory_equal(buf, "HTTP/1.0 200 Connection established\r\n\r\n", 39);
+}
+
+static void test_request(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[100];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_request(&w, "GET", "/tunnel?a=\xc3\xbc");
+    wst__head_field(&w, "Host", "%s:%d", "a", 80);
+    int len = wst__head_end(&w, NULL, 0);
+    const char *expect = "GET /tunnel?a=\xc3\xbc HTTP/1.1\r\nHost: a:80\r\n\r\n";
+    assert_int_equal(len, strlen(expect));
+    assert_memory_equal(buf, expect, strlen(expect));
+}
+
+/* Writes a request with these parts into `size` bytes on the heap, where ASan sees one too many. */
+static int write_request(size_t size, const char *method, const char *target, const char *name,
+                         const char *value) {
+    wst__head_writer_t w;
+    char *buf = malloc(size);
+    assert_non_null(buf);
+    wst__head_init(&w, buf, size);
+    wst__head_request(&w, method, target);
+    wst__head_field(&w, name, "%s", value);
+    int rc = wst__head_end(&w, "body", 4);
+    free(buf);
+    return rc;
+}
+
+static int write_status(int minor_version, int status, const char *reason) {
+    wst__head_writer_t w;
+    char buf[100];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_response(&w, minor_version, status, reason);
+    wst__head_field(&w, "A", "b");
+    return wst__head_end(&w, NULL, 0);
+}
+
+/* Every byte in every place: written exactly if our parser, which is strict, takes it there. */
+static void test_no_smuggling(void **state) {
+    (void)state;
+    for (unsigned c = 1; c < 256; c++) {
+        char text[] = "a?b", path[] = "/?b";
+        text[1] = path[1] = (char)c;
+        bool token = strchr("!#$%&'*+-.^_`|~", (int)c) != NULL || (c >= '0' && c <= '9') ||
+                     (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        bool value = c == '\t' || (c >= ' ' && c != 0x7f);
+        bool target = value && c != ' ' && c != '\t';
+        assert_int_equal(write_request(100, text, "/", "A", "b"), token ? 28 : WST_EINVAL);
+        assert_int_equal(write_request(100, "GET", path, "A", "b"), target ? 30 : WST_EINVAL);
+        assert_int_equal(write_request(100, "GET", "/", text, "b"), token ? 30 : WST_EINVAL);
+        assert_int_equal(write_request(100, "GET", "/", "A", text), value ? 30 : WST_EINVAL);
+        assert_int_equal(write_status(1, 200, text), value ? 26 : WST_EINVAL);
+    }
+    assert_int_equal(write_request(100, "", "/", "A", "b"), WST_EINVAL);
+    assert_int_equal(write_request(100, "GET", "", "A", "b"), WST_EINVAL);
+    assert_int_equal(write_request(100, "GET", "/", "", "b"), WST_EINVAL);
+    assert_int_equal(write_status(1, 99, "x"), WST_EINVAL);
+    assert_int_equal(write_status(1, 1000, "x"), WST_EINVAL);
+    assert_int_equal(write_status(2, 200, "x"), WST_EINVAL);
+    assert_int_equal(write_status(-1, 200, "x"), WST_EINVAL);
+
+    wst__head_writer_t w;
+    char buf[100];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_request(&w, "GET", "/");
+    wst__head_field(&w, "A", "x%cy", '\0');
+    assert_int_equal(wst__head_end(&w, NULL, 0), WST_EINVAL);
+}
+
+/* Any buffer smaller than the head fails, whichever part it ends in; the exact size does not. */
+static void test_every_size(void **state) {
+    (void)state;
+    int full = write_request(100, "GET", "/path", "Name", "value");
+    assert_int_equal(full, 37);
+    for (size_t size = 1; size < 37; size++)
+        assert_int_equal(write_request(size, "GET", "/path", "Name", "value"), WST_EHEADBIG);
+    assert_int_equal(write_request(37, "GET", "/path", "Name", "value"), 37);
+}
+
+/* The first failure stays, and nothing is written behind it. */
+static void test_failure_stays(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[30];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_response(&w, 1, 200, "OK");
+    wst__head_field(&w, "Long", "%s", "does not fit into the buffer");
+    wst__head_field(&w, "A", "b");
+    wst__head_field(&w, "A", "%s", "\n");
+    assert_int_equal(wst__head_end(&w, NULL, 0), WST_EHEADBIG);
+    assert_true(w.len <= sizeof(buf));
+    assert_int_equal(wst__head_end(&w, NULL, 0), WST_EHEADBIG);
+}
+
+/* What we write is what our parser reads. */
+static void test_read_back(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    wst_http_head_t head;
+    char buf[200];
+    size_t scanned = 0;
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_response(&w, 0, 407, "Proxy Authentication Required");
+    wst__head_field(&w, "Content-Length", "%d", 3);
+    wst__head_field(&w, "Connection", "keep-alive");
+    int len = wst__head_end(&w, "no\n", 3);
+    assert_true(len > 0);
+    int end = wst_http_parse_response(&head, buf, (size_t)len, &scanned, NULL);
+    assert_int_equal(end, len - 3);
+    assert_int_equal(head.status, 407);
+    assert_int_equal(head.minor_version, 0);
+    assert_true(head.keep_alive);
+    assert_int_equal(head.content_length, 3);
+    assert_true(wst_str_eq(head.reason, "Proxy Authentication Required"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_response),   cmocka_unit_test(test_response_1_0),
+        cmocka_unit_test(test_request),    cmocka_unit_test(test_no_smuggling),
+        cmocka_unit_test(test_every_size), cmocka_unit_test(test_failure_stays),
+        cmocka_unit_test(test_read_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
