@@ -124,9 +124,11 @@ static const char *split(wst_str_t text, wst_str_t *host, wst_str_t *port, bool 
 static const char *parse_host(wst_authority_t *out, wst_str_t host, bool brackets) {
     out->host = host;
     out->ipv6 = brackets || memchr(host.ptr, ':', host.len) != NULL;
-    if (out->ipv6)
-        return is_address(AF_INET6, host) ? NULL : "not an IPv6 address";
-    return check_name(host);
+    if (!out->ipv6)
+        return check_name(host);
+    if (is_address(AF_INET6, host))
+        return NULL;
+    return brackets ? "not an IPv6 address" : "colon in a host that is no IPv6 address";
 }
 
 int wst_parse_authority(wst_authority_t *out, wst_str_t text, const char **why) {

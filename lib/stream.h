@@ -25,6 +25,7 @@ struct wst_stream {
     wst__defer_t replay; /* delivers `unread`, and an end told before */
     bool ended;          /* the kind has emitted its end */
     bool end_told;       /* and on_end has run (unread undoes this) */
+    bool waiting;        /* a write has answered WST_WAIT, on_drain has not run */
     bool shutdown_called, shutdown_done;
     bool failed; /* on_error has run */
     bool closing;

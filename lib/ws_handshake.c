@@ -5,6 +5,7 @@
  */
 #include "ws_handshake.h"
 #include "digest.h"
+#include "http_text.h"
 
 #include <string.h>
 #include <wstunnel/error.h>
@@ -33,9 +34,9 @@ int wst__ws_accept(char accept[WST__WS_ACCEPT_LEN + 1], wst_str_t key) {
 static wst_str_t only(const wst_http_head_t *head, const char *name, size_t *count) {
     wst_str_t value = {NULL, 0};
     *count = 0;
-    for (const wst_http_header_t *h = wst_http_header(head, name, NULL); h != NULL;
-         h = wst_http_header(head, name, h)) {
-        value = h->value;
+    const wst_http_header_t *field = NULL;
+    while ((field = wst_http_header(head, name, field)) != NULL) {
+        value = field->value;
         ++*count;
     }
     return value;
@@ -91,9 +92,10 @@ int wst__ws_check_request(const wst_http_head_t *request, char accept[WST__WS_AC
 }
 
 static bool among(wst_str_t protocol, const char *const *offered) {
-    for (; offered != NULL && *offered != NULL; offered++)
+    for (; offered != NULL && *offered != NULL; offered++) {
         if (wst_str_eq(protocol, *offered))
             return true;
+    }
     return false;
 }
 
@@ -130,32 +132,23 @@ int wst__ws_check_response(const wst_http_head_t *response, const char *key,
     return 0;
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\t';
-}
-
-/* Whether a comma-separated list holds the item; names of subprotocols are compared with case. */
-static bool lists(wst_str_t list, const char *item) {
-    const char *at = list.ptr, *end = list.ptr + list.len;
-    while (at < end) {
-        const char *comma = memchr(at, ',', (size_t)(end - at));
-        const char *stop = comma != NULL ? comma : end, *next = comma != NULL ? comma + 1 : end;
-        while (at < stop && is_blank(*at))
-            at++;
-        while (at < stop && is_blank(stop[-1]))
-            stop--;
-        if (wst_str_eq((wst_str_t){at, (size_t)(stop - at)}, item))
-            return true;
-        at = next;
+/* Whether the request offers it; unlike most of HTTP, subprotocols are compared with case. */
+static bool offers(const wst_http_head_t *request, const char *protocol) {
+    const wst_http_header_t *field = NULL;
+    while ((field = wst_http_header(request, "Sec-WebSocket-Protocol", field)) != NULL) {
+        wst_str_t rest = field->value, element;
+        while (wst__list_next(&rest, &element)) {
+            if (wst_str_eq(element, protocol))
+                return true;
+        }
     }
     return false;
 }
 
 const char *wst__ws_choose_protocol(const wst_http_head_t *request, const char *const *supported) {
-    for (; *supported != NULL; supported++)
-        for (const wst_http_header_t *h = wst_http_header(request, "Sec-WebSocket-Protocol", NULL);
-             h != NULL; h = wst_http_header(request, "Sec-WebSocket-Protocol", h))
-            if (lists(h->value, *supported))
-                return *supported;
+    for (; *supported != NULL; supported++) {
+        if (offers(request, *supported))
+            return *supported;
+    }
     return NULL;
 }

@@ -17,8 +17,8 @@ bool wst__ws_is_upgrade(const wst_http_head_t *request);
 
 /*
  * Checks a client's upgrade request (RFC 6455 section 4.2.1) and writes the accept value.
- * 0, or WST_EHANDSHAKE with the HTTP status to answer with (400, 405, 426: version not 13) in
- * *http_status and a text for people in *why.
+ * 0, or WST_EHANDSHAKE with the HTTP status to answer with (400, 405, 426: version not 13, 500) in
+ * *http_status and a text for people in *why. An offer of extensions is ignored.
  */
 int wst__ws_check_request(const wst_http_head_t *request, char accept[WST__WS_ACCEPT_LEN + 1],
                           int *http_status, const char **why);

@@ -77,8 +77,8 @@ WST_EXTERN WST_MUST_CHECK int wst_stream_unread(wst_stream_t *stream, wst_slice_
 WST_EXTERN WST_MUST_CHECK int wst_stream_write(wst_stream_t *stream, const wst_slice_t *slices,
                                                size_t count);
 
-/** Bytes that a write may bring now so that the stream's buffers stay within their bounds. 0: none;
-    on_drain will tell when there is room. */
+/** Bytes that a write may bring now so that the stream's buffers stay within their bounds; 0 only
+    while on_drain is to come: a write that leaves no room answers WST_WAIT. */
 WST_EXTERN size_t wst_stream_room(const wst_stream_t *stream);
 
 /**
@@ -115,7 +115,8 @@ WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
 /** What a kind does. All members but `room` are required. */
 typedef struct wst_stream_ops {
-    /** Start delivering: at most `max` bytes a piece if you can help it (0: no wish). */
+    /** Start delivering: at most `max` bytes a piece if you can help it (0: no wish). Called again
+        while started when the wish has changed. */
     void (*read_start)(wst_stream_t *stream, size_t max, void *impl);
     /** Stop: wst_stream_emit_read and _end must not be called until the next start. */
     void (*read_stop)(wst_stream_t *stream, void *impl);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_AGENT_H
+#define WSTUNNEL_AGENT_H
+/**
+ * @file agent.h
+ * The agent: dials the server by WebSocket, keeps that connection for ever, and opens the
+ * destinations that the server names from where it stands.
+ *
+ * It reconnects with full-jitter backoff: after the n-th failure in a row it waits a random time
+ * between 0 and min(backoff_max_ms, backoff_min_ms * 2^n). A session that held for backoff_max_ms
+ * resets n. After a 401 or 403 it waits the longest time, and says so.
+ */
+#include <wstunnel/codec.h>
+#include <wstunnel/ctx.h>
+#include <wstunnel/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_agent wst_agent_t;
+
+/** Why there is no connection to the server. Valid during the call. */
+typedef struct wst_agent_failure {
+    int error;            /**< see wst_websocket_callbacks; or of the dial, of the session */
+    int http_status;      /**< what the server answered the upgrade with; 0: nothing */
+    bool refused;         /**< it was 401 or 403: credentials are wrong */
+    const char *detail;   /**< for people */
+    uint64_t retry_in_ms; /**< when the next attempt starts */
+} wst_agent_failure_t;
+
+/** What an agent asks and tells. Each may be NULL. */
+typedef struct wst_agent_callbacks {
+    /** Before each attempt: header fields for the upgrade request (Authorization, ...). Answer:
+        allow_with, or deny (this attempt fails). NULL: none. */
+    void (*on_credentials)(wst_agent_t *agent, wst_request_t *request, void *user_data);
+    /** The server wants a destination opened. Answer: allow or deny. NULL: all may. */
+    void (*on_destination)(wst_agent_t *agent, wst_request_t *request, void *user_data);
+    /** Opens the destination (allowed already) in a way of your own. Answer: connected or deny.
+        NULL: wst_dial. */
+    void (*on_dial)(wst_agent_t *agent, wst_request_t *request, void *user_data);
+
+    /** The session with the server is up. */
+    void (*on_up)(wst_agent_t *agent, void *user_data);
+    /** An attempt failed, or the session broke. It will be tried again, unless closed in here. */
+    void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
+    /** A destination was opened (status 0) or not. */
+    void (*on_stream_open)(wst_agent_t *agent, const char *destination, int status,
+                           void *user_data);
+    /** It is over. */
+    void (*on_stream_close)(wst_agent_t *agent, const char *destination,
+                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+                            void *user_data);
+    /** After wst_agent_drain: no stream is open any more, or the drain deadline has passed. */
+    void (*on_drained)(wst_agent_t *agent, void *user_data);
+} wst_agent_callbacks_t;
+
+/** Options of an agent. */
+typedef struct wst_agent_options {
+    wst_agent_callbacks_t callbacks;
+    void *user_data;
+
+    const char *url;  /**< Required: "ws://host[:port][/path]"; the path defaults to /websocket. */
+    const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
+    wst_encoding_t encoding; /**< Optional (default binary, JSON if the server has only that). JSON:
+                                  offer that alone; readable on the wire. */
+
+    uint32_t max_streams; /**< Optional (default 1024): open at a time; more are refused. */
+    size_t max_pending;   /**< Optional (default 256): destinations being opened at a time. */
+    size_t stream_window; /**< Optional (default 32768): bytes the server may send ahead on a stream;
+                               1024..2^30. */
+
+    uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
+    uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the
+                                          server: TCP, upgrade, hello; and each question. */
+    uint64_t half_closed_timeout_ms; /**< Optional (default 600000). */
+    uint64_t ping_interval_ms;       /**< Optional (default 15000). */
+    uint64_t dead_after_ms;          /**< Optional (default 45000): the server without a byte. */
+    uint64_t backoff_min_ms;         /**< Optional (default 500). */
+    uint64_t backoff_max_ms;         /**< Optional (default 30000). */
+    uint64_t drain_timeout_ms;       /**< Optional (default 30000). */
+} wst_agent_options_t;
+
+/**
+ * Makes an agent and starts its first attempt.
+ * @return 0; WST_EINVAL (URL, name, a number out of range); WST_ENOMEM; libuv's error (random, host
+ *         name).
+ */
+WST_EXTERN WST_MUST_CHECK int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx,
+                                            const wst_agent_options_t *options);
+
+/** Its name. */
+WST_EXTERN const char *wst_agent_name(const wst_agent_t *agent);
+/** Whether the session with the server is up. */
+WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
+/** Streams open or opening now. */
+WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
+
+/**
+ * Takes no new streams, tells the server so, lets open ones finish; on_drained follows. It does not
+ * reconnect any more. Close the agent then.
+ */
+WST_EXTERN void wst_agent_drain(wst_agent_t *agent);
+
+/** Closes everything: streams are reset, the WebSocket closed. */
+WST_EXTERN void wst_agent_close(wst_agent_t *agent, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

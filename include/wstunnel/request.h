@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_REQUEST_H
+#define WSTUNNEL_REQUEST_H
+/**
+ * @file request.h
+ * A question that the library puts to its embedder: may this agent connect, may this client, which
+ * agent shall serve it, may this destination be opened, with which credentials. It comes as the
+ * argument of a callback and is answered by exactly one of allow, deny, choose or connected (each
+ * callback says which apply), inside the callback or later from the loop, before its deadline. An
+ * answer ends the request; the pointer is invalid then.
+ *
+ * If whoever asked goes away, or the deadline (10 s unless said otherwise) passes, the request ends
+ * too: a function set by wst_request_on_gone() is told.
+ */
+#include <wstunnel/http.h>
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_request wst_request_t;
+typedef struct wst_remote wst_remote_t;
+
+/** The head of the HTTP request it is about; NULL where there is none. Valid while the request is. */
+WST_EXTERN const wst_http_head_t *wst_request_head(const wst_request_t *request);
+
+/** The destination "host:port" as it was asked for; "" where there is none. */
+WST_EXTERN const char *wst_request_destination(const wst_request_t *request);
+
+/** Who asks: address of the client, agent or server; see wst_stream_peer. */
+WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
+
+/** Who the embedder found the client to be; "" if wst_request_set_user has not been called. */
+WST_EXTERN const char *wst_request_user(const wst_request_t *request);
+
+/** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret. */
+WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
+
+/** Sets a function that is told when the request ends without an answer; `request` is still valid
+    in it, but can no longer be answered. */
+WST_EXTERN void wst_request_on_gone(wst_request_t *request,
+                                    void (*on_gone)(wst_request_t *request, void *user_data),
+                                    void *user_data);
+
+/** Yes. */
+WST_EXTERN void wst_request_allow(wst_request_t *request);
+
+/**
+ * Yes, with header fields: answers a request for credentials.
+ * @param fields  complete lines, "Name: value\r\n" each; copied; NULL: none
+ */
+WST_EXTERN void wst_request_allow_with(wst_request_t *request, const char *fields);
+
+/**
+ * No.
+ * @param status  the HTTP status to answer with (400..599). After 407 the connection is kept for
+ *                another try. Where no HTTP is spoken (an agent's destination) it is not used.
+ * @param reason  for people: reason phrase and body; copied, cut at 200 bytes; NULL: a standard one
+ * @param fields  more header fields as complete lines ("Proxy-Authenticate: ..."); copied; NULL: none
+ */
+WST_EXTERN void wst_request_deny(wst_request_t *request, int status, const char *reason,
+                                 const char *fields);
+
+/** This agent (server.h); NULL: none can serve it (503). If it goes away before it has answered, the
+    question is put again. */
+WST_EXTERN void wst_request_choose(wst_request_t *request, wst_remote_t *remote);
+
+/** The connection asked for (a custom dial): status 0 and a stream, which is taken, or an error and
+    NULL. */
+WST_EXTERN void wst_request_connected(wst_request_t *request, int status, wst_stream_t *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_SERVER_H
+#define WSTUNNEL_SERVER_H
+/**
+ * @file server.h
+ * The server: takes agents' WebSockets and clients' CONNECT requests, and joins them.
+ *
+ * On each address it offers roles: `CONNECT host:port` for clients, `GET <path>` with a WebSocket
+ * upgrade for agents, `GET /healthz` (200 while it runs) and `GET /readyz` (200 with at least one
+ * agent that takes streams, else 503) for monitors.
+ *
+ * An agent is one process: a name and an instance. It may hold several WebSockets (sessions). A new
+ * session with the same name, instance and conn and a higher epoch replaces its predecessor at
+ * once; another instance of a name is a twin, and both serve.
+ */
+#include <wstunnel/codec.h>
+#include <wstunnel/ctx.h>
+#include <wstunnel/dial.h>
+#include <wstunnel/request.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_server wst_server_t;
+
+/** What an address offers; combine with |. */
+enum wst_role {
+    WST_ROLE_CONNECT = 1, /**< clients: CONNECT */
+    WST_ROLE_AGENTS = 2,  /**< agents: the WebSocket upgrade */
+    WST_ROLE_HEALTH = 4,  /**< /healthz and /readyz */
+    WST_ROLE_ALL = 7
+};
+
+/** A tunnel, for notices. Strings are valid during the call. */
+typedef struct wst_stream_info {
+    uint64_t id;                /**< unique in this server */
+    const char *client;         /**< address of the client, "" for wst_server_dial */
+    const char *user;           /**< wst_request_set_user, or "" */
+    const char *destination;    /**< "host:port" */
+    const char *agent;          /**< name of the agent */
+    uint64_t dial_ms;           /**< from the request to the open connection */
+    uint64_t duration_ms;       /**< since it was opened */
+    uint64_t bytes_to_agent;    /**< from the client */
+    uint64_t bytes_to_client;   /**< from the agent */
+    int status;                 /**< 0: both directions ended; else why it broke */
+    const char *ended_by;       /**< who ended or broke it first: "client", "agent", "server" */
+} wst_stream_info_t;
+
+/** What a server asks and tells. Each may be NULL. */
+typedef struct wst_server_callbacks {
+    /** An agent wants to connect (its upgrade request). Answer: allow or deny. NULL: all may. */
+    void (*on_agent_request)(wst_server_t *server, wst_request_t *request, void *user_data);
+    /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
+    void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
+    /** Which agent? Answer: choose or deny. NULL: the one with the fewest streams; one that leaves a
+        ping unanswered comes last. */
+    void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
+
+    /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */
+    void (*on_agent_up)(wst_server_t *server, wst_remote_t *agent, void *user_data);
+    /** Its last session is gone: `error` 0 if it left orderly; `detail` for people. */
+    void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent, int error,
+                          const char *detail, void *user_data);
+    /** A tunnel is open (the client has been answered 200), and over. */
+    void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
+    void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info,
+                            void *user_data);
+    /** A client's CONNECT was not served: the status it was answered with, and why. */
+    void (*on_refused)(wst_server_t *server, const char *client, const char *destination,
+                       int http_status, const char *reason, void *user_data);
+    /** After wst_server_drain: nothing is open any more, or the drain deadline has passed. */
+    void (*on_drained)(wst_server_t *server, void *user_data);
+} wst_server_callbacks_t;
+
+/** Options of a server; every member may be left zero. */
+typedef struct wst_server_options {
+    wst_server_callbacks_t callbacks;
+    void *user_data;
+
+    const char *path;        /**< Optional (default "/websocket"): where agents connect. */
+    wst_http_limits_t http;  /**< Optional: bounds of request heads. */
+    bool allow_open;         /**< Listen beyond this machine though a role has no authentication. */
+    bool allow_origin;       /**< Accept agents' upgrades with an Origin field (from web pages). */
+
+    size_t max_connections;      /**< Optional (default: 10000, or the descriptor limit less 64 if
+                                      that is lower): clients, agents and monitors together; further
+                                      ones wait in the kernel. */
+    size_t max_pending;          /**< Optional (default 1024): dials not answered yet; further
+                                      requests get 503. */
+    uint32_t max_agent_streams;  /**< Optional (default 1024): streams an agent's session carries;
+                                      the agent may state less. */
+    size_t max_agent_sessions;   /**< Optional (default 1024): sessions of all agents. */
+    size_t stream_window;        /**< Optional (default 32768): bytes an agent may send ahead on a
+                                      stream; 1024..2^30. */
+
+    uint64_t head_timeout_ms;        /**< Optional (default 10000): a request's head. */
+    uint64_t decision_timeout_ms;    /**< Optional (default 10000): each question; then 504. */
+    uint64_t hello_timeout_ms;       /**< Optional (default 10000): an agent's hello. */
+    uint64_t dial_timeout_ms;        /**< Optional (default 15000): the agent's answer; then 504. */
+    uint64_t half_closed_timeout_ms; /**< Optional (default 600000): half-closed and silent. */
+    uint64_t ping_interval_ms;       /**< Optional (default 15000). */
+    uint64_t dead_after_ms;          /**< Optional (default 45000): an agent without a byte. */
+    uint64_t drain_timeout_ms;       /**< Optional (default 30000). */
+} wst_server_options_t;
+
+/** Makes a server. @return 0, WST_ENOMEM or WST_EINVAL (an option out of its range). */
+WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
+                                             const wst_server_options_t *options);
+
+/**
+ * Listens on one more address (as in wst_listener_options). An address that other machines can reach
+ * needs a callback that authorises for each role that it offers, connect and agents.
+ * @param roles  of enum wst_role; 0: all
+ * @return 0; WST_EINSECURE; else as wst_listener_new.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char *address,
+                                                unsigned roles);
+
+/** The n-th address it listens on, with the real port; NULL behind the last. */
+WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
+
+/**
+ * Serves a connection accepted elsewhere as if it came from one of its listeners. Takes the stream
+ * on success.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_adopt(wst_server_t *server, wst_stream_t *connection,
+                                               unsigned roles);
+
+/** A request to open a connection through an agent. */
+typedef struct wst_server_dial wst_server_dial_t;
+
+/**
+ * Opens a connection through an agent, without HTTP and without asking any callback.
+ * @param agent       NULL: chosen as by default, and another one is tried if that vanishes first
+ * @param timeout_ms  0: the server's dial_timeout_ms
+ * @param callback    status 0 and a stream that the callback owns; or WST_ENOAGENT, or a reason
+ *                    (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h)
+ * @return 0 and later the callback, never from inside this call; WST_EDEST, WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_dial(wst_server_dial_t **out, wst_server_t *server,
+                                              wst_remote_t *agent, const char *destination,
+                                              uint64_t timeout_ms, wst_dial_cb callback,
+                                              void *user_data);
+
+/** Gives up: the agent is told, the callback will not run. Only before it has run. */
+WST_EXTERN void wst_server_dial_cancel(wst_server_dial_t *dial);
+
+/**
+ * Stops taking clients and agents, tells the agents, lets open tunnels finish; on_drained follows
+ * when they have or the drain deadline has passed. Close the server then.
+ */
+WST_EXTERN void wst_server_drain(wst_server_t *server);
+
+/** Closes everything: tunnels are reset, agents' WebSockets closed (1001). */
+WST_EXTERN void wst_server_close(wst_server_t *server, wst_close_cb close_cb);
+
+/** Figures of a server. */
+typedef struct wst_server_stats {
+    size_t connections; /**< of clients, agents and monitors */
+    size_t agents;
+    size_t sessions;
+    size_t streams; /**< open tunnels */
+    size_t pending; /**< dials not answered */
+} wst_server_stats_t;
+
+WST_EXTERN void wst_server_get_stats(const wst_server_t *server, wst_server_stats_t *stats);
+
+/** The agents: the first one (`after` NULL), the next one, NULL at the end. */
+WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
+                                               const wst_remote_t *after);
+
+/** Its name. */
+WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
+/** Its instance, 32 hex digits; another run of the same agent has another one. */
+WST_EXTERN const char *wst_remote_instance(const wst_remote_t *agent);
+/** Where its newest session comes from; see wst_stream_peer. */
+WST_EXTERN const char *wst_remote_peer(const wst_remote_t *agent);
+/** Streams open or opening now. */
+WST_EXTERN size_t wst_remote_streams(const wst_remote_t *agent);
+/** Round-trip time of its newest ping answered, 0: none yet. */
+WST_EXTERN uint64_t wst_remote_rtt_ms(const wst_remote_t *agent);
+/** Whether it takes streams: not draining, not full. */
+WST_EXTERN bool wst_remote_is_ready(const wst_remote_t *agent);
+/** Data of the embedder. */
+WST_EXTERN void wst_remote_set_data(wst_remote_t *agent, void *data);
+WST_EXTERN void *wst_remote_data(const wst_remote_t *agent);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

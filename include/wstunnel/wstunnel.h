@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_WSTUNNEL_H
+#define WSTUNNEL_WSTUNNEL_H
+/**
+ * @file wstunnel.h
+ * All of libwstunnel.
+ */
+#include <wstunnel/agent.h>
+#include <wstunnel/chunk.h>
+#include <wstunnel/codec.h>
+#include <wstunnel/common.h>
+#include <wstunnel/ctx.h>
+#include <wstunnel/dial.h>
+#include <wstunnel/error.h>
+#include <wstunnel/hijack.h>
+#include <wstunnel/http.h>
+#include <wstunnel/listener.h>
+#include <wstunnel/pump.h>
+#include <wstunnel/request.h>
+#include <wstunnel/resolver.h>
+#include <wstunnel/server.h>
+#include <wstunnel/socket.h>
+#include <wstunnel/stream.h>
+#include <wstunnel/version.h>
+#include <wstunnel/websocket.h>
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The context: what all handles of one loop share. It owns two libuv handles: a timer that is armed
+ * for the earliest deadline, and an idle handle that is active while callbacks are put off.
+ *
+ * Its end: closing, then every handle and request gone (ctx->handles is 0), then the resolver let
+ * go of, then the two libuv handles closed, then close_cb.
+ */
+#include "ctx.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DEFAULT_THREADS = 4, MAX_THREADS = 64, LINE_SIZE = 512 };
+
+static const size_t DEFAULT_BUDGET = (size_t)256 * 1024 * 1024;
+
+/* Deadlines ---------------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer) {
+    wst_ctx_t *ctx = timer->data;
+    wst__deadlines_run(&ctx->deadlines, wst__now(ctx));
+}
+
+/* Arms the timer for the earliest deadline. One armed too early is left alone: moving a deadline on
+ * with every packet then costs nothing, and a timer that found nothing due comes by here again. */
+static void rearm(wst__deadlines_t *deadlines) {
+    wst_ctx_t *ctx = WST__CONTAINER(deadlines, wst_ctx_t, deadlines);
+    uint64_t next = wst__deadlines_next(deadlines), now = wst__now(ctx);
+    if (next == WST__NEVER) {
+        uv_timer_stop(&ctx->timer);
+        return;
+    }
+    uint64_t delay = next > now ? next - now : 0;
+    if (!uv_is_active((uv_handle_t *)&ctx->timer) || uv_timer_get_due_in(&ctx->timer) > delay)
+        uv_timer_start(&ctx->timer, on_timer, delay, 0);
+}
+
+/* Deferred callbacks ------------------------------------------------------------------------- */
+
+static void on_idle(uv_idle_t *idle) {
+    wst_ctx_t *ctx = idle->data;
+    wst__list_t due, *node;
+    /* What they defer is for the next turn; what they cancel leaves either list. */
+    wst__list_take(&due, &ctx->deferred);
+    while ((node = wst__list_first(&due)) != NULL) {
+        wst__defer_t *defer = WST__CONTAINER(node, wst__defer_t, node);
+        wst__list_remove(node);
+        defer->cb(defer);
+    }
+    if (wst__list_empty(&ctx->deferred))
+        uv_idle_stop(idle);
+}
+
+void wst__defer_init(wst__defer_t *defer) {
+    wst__list_init(&defer->node);
+    defer->cb = NULL;
+}
+
+void wst__defer(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer)) {
+    assert(!uv_is_closing((uv_handle_t *)&ctx->idle));
+    defer->cb = cb;
+    if (!wst__list_empty(&defer->node))
+        return;
+    wst__list_append(&ctx->deferred, &defer->node);
+    uv_idle_start(&ctx->idle, on_idle);
+}
+
+void wst__defer_cancel(wst__defer_t *defer) {
+    wst__list_remove(&defer->node);
+}
+
+/* Life --------------------------------------------------------------------------------------- */
+
+int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *options) {
+    const wst_ctx_options_t defaults = {0};
+    if (options == NULL)
+        options = &defaults;
+    const wst_allocator_t *allocator =
+        options->allocator != NULL ? options->allocator : &wst__default_allocator;
+    wst_ctx_t *ctx = wst__zalloc(allocator, sizeof(*ctx));
+    if (ctx == NULL)
+        return WST_ENOMEM;
+    int status = uv_timer_init(loop, &ctx->timer);
+    if (status == 0)
+        status = uv_idle_init(loop, &ctx->idle); /* like the former, cannot fail (libuv's guide) */
+    assert(status == 0);
+    ctx->timer.data = ctx->idle.data = ctx;
+    ctx->uv_handles = 2;
+    ctx->loop = loop;
+    ctx->allocator = *allocator;
+    ctx->options = *options;
+    ctx->options.allocator = &ctx->allocator;
+    if (ctx->options.memory_budget == 0)
+        ctx->options.memory_budget = DEFAULT_BUDGET;
+    if (ctx->options.resolver_threads == 0)
+        ctx->options.resolver_threads = DEFAULT_THREADS;
+    if (ctx->options.resolver_threads > MAX_THREADS)
+        ctx->options.resolver_threads = MAX_THREADS;
+    ctx->budget.limit = ctx->options.memory_budget;
+    ctx->deadlines.changed = rearm;
+    ctx->random_used = sizeof(ctx->random);
+    wst__pool_init(&ctx->pool, &ctx->allocator);
+    wst__list_init(&ctx->deferred);
+    *out = ctx;
+    return 0;
+}
+
+static void on_uv_closed(uv_handle_t *handle) {
+    wst_ctx_t *ctx = handle->data;
+    if (--ctx->uv_handles > 0)
+        return;
+    if (ctx->close_cb != NULL)
+        ctx->close_cb(ctx->options.user_data);
+    wst__pool_free(&ctx->pool);
+    wst_allocator_t allocator = ctx->allocator;
+    wst__free(&allocator, ctx);
+}
+
+static void finish_if_unused(wst_ctx_t *ctx) {
+    if (!ctx->closing || ctx->handles > 0)
+        return;
+    wst__resolver_t *resolver = ctx->resolver;
+    ctx->resolver = NULL;
+    if (resolver != NULL) {
+        /* It may hold us until its libuv handles are closed; its release comes by here again. */
+        wst__ctx_hold(ctx);
+        wst__resolver_close(resolver);
+        wst__ctx_release(ctx);
+        return;
+    }
+    assert(wst__list_empty(&ctx->deferred) && ctx->deadlines.root == NULL);
+    uv_close((uv_handle_t *)&ctx->timer, on_uv_closed);
+    uv_close((uv_handle_t *)&ctx->idle, on_uv_closed);
+}
+
+void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb) {
+    if (ctx->closing)
+        return;
+    ctx->closing = true;
+    ctx->close_cb = close_cb;
+    finish_if_unused(ctx);
+}
+
+void wst__ctx_hold(wst_ctx_t *ctx) {
+    ctx->handles++;
+}
+
+void wst__ctx_release(wst_ctx_t *ctx) {
+    assert(ctx->handles > 0);
+    ctx->handles--;
+    finish_if_unused(ctx);
+}
+
+/* Services ----------------------------------------------------------------------------------- */
+
+uv_loop_t *wst_ctx_loop(const wst_ctx_t *ctx) {
+    return ctx->loop;
+}
+
+void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
+    *stats = (wst_ctx_stats_t){
+        .budget_limit = ctx->budget.limit,
+        .budget_used = ctx->budget.used,
+        .chunks = ctx->pool.live,
+        .handles = ctx->handles,
+    };
+}
+
+wst_chunk_t *wst_chunk_new(wst_ctx_t *ctx, size_t capacity) {
+    return wst__pool_chunk(&ctx->pool, capacity);
+}
+
+int wst_slice_copy(wst_slice_t *out, wst_ctx_t *ctx, const void *data, size_t len) {
+    return wst__pool_copy(&ctx->pool, out, data, len);
+}
+
+int wst__random(wst_ctx_t *ctx, void *buf, size_t len) {
+    if (len > sizeof(ctx->random))
+        return uv_random(NULL, NULL, buf, len, 0, NULL);
+    if (len > sizeof(ctx->random) - ctx->random_used) {
+        ctx->random_used = sizeof(ctx->random);
+        int status = uv_random(NULL, NULL, ctx->random, sizeof(ctx->random), 0, NULL);
+        if (status != 0)
+            return status;
+        ctx->random_used = 0;
+    }
+    uint8_t *from = ctx->random + ctx->random_used;
+    memcpy(buf, from, len);
+    memset(from, 0, len); /* nobody finds a spent secret here */
+    ctx->random_used += len;
+    return 0;
+}
+
+void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
+    if (ctx->options.log == NULL || level > ctx->options.log_level)
+        return;
+    char line[LINE_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    int len = vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    if (len < 0)
+        return;
+    for (char *p = line; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    if ((size_t)len >= sizeof(line)) {
+        /* Drop a character that was cut: its continuation bytes and the byte that leads it. */
+        size_t end = sizeof(line) - 1, lead = end;
+        while (lead > 0 && end - lead < 3 && ((unsigned char)line[lead - 1] & 0xc0) == 0x80)
+            lead--;
+        if (lead > 0 && (unsigned char)line[lead - 1] >= 0xc0)
+            line[lead - 1] = '\0';
+    }
+    ctx->options.log(level, line, ctx->options.user_data);
+}

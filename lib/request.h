@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_REQUEST_H
+#define WST_LIB_REQUEST_H
+/*
+ * The inside of a question to the embedder: asked once, answered once, under a deadline, told if its
+ * asker goes. The asker's function runs from the loop, never from inside wst_request_allow & co.
+ */
+#include "ctx.h"
+
+#include <wstunnel/request.h>
+
+/* How a request ended. */
+typedef enum wst__answer_kind {
+    WST__ALLOWED,
+    WST__DENIED,
+    WST__CHOSEN,
+    WST__CONNECTED,
+    WST__UNANSWERED /* the deadline passed */
+} wst__answer_kind_t;
+
+typedef struct wst__answer {
+    wst__answer_kind_t kind;
+    int status;           /* denied: HTTP status; connected: error or 0 */
+    const char *reason;   /* denied: NULL or text */
+    const char *fields;   /* allowed, denied: NULL or header lines */
+    const char *user;     /* wst_request_set_user or "" */
+    wst_remote_t *remote; /* chosen */
+    wst_stream_t *stream; /* connected: the asker's now */
+} wst__answer_t;
+
+/* Everything in it is valid during the call; the request is gone afterwards. */
+typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
+
+typedef struct wst__ask {
+    const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
+    const char *destination, *peer, *user; /* copied */
+    uint64_t timeout_ms;                   /* 0: 10000 */
+    wst__answer_cb on_answer;
+    void *user_data;
+} wst__ask_t;
+
+/*
+ * Makes a request; hand it to the embedder's callback then. 0 or WST_ENOMEM. on_answer runs once,
+ * from the loop, unless cancelled.
+ */
+int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask);
+
+/* The asker is gone: the embedder is told (on_gone), on_answer will not run. */
+void wst__request_cancel(wst_request_t *request);
+
+#endif

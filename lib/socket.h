@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_SOCKET_H
+#define WST_LIB_SOCKET_H
+/*
+ * The inside of socket streams, for those who bring sockets about: dial and the listener.
+ *
+ * A socket begins without a stream: make it, connect its libuv handle (uv_tcp_connect or
+ * uv_pipe_connect; the handle's `data` is the socket's, keep yours in the request), then turn it
+ * into a stream or close it. A request that is pending then gets its callback, with UV_ECANCELED.
+ */
+#include "ctx.h"
+
+#include <wstunnel/socket.h>
+
+typedef struct wst__socket wst__socket_t;
+
+/* A socket that is not connected: TCP, or Unix if `is_unix`. 0 or WST_ENOMEM, or libuv's error. */
+int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix);
+
+/* Its libuv handle: the one for TCP, the one for Unix sockets. */
+uv_tcp_t *wst__socket_tcp(wst__socket_t *socket);
+uv_pipe_t *wst__socket_pipe(wst__socket_t *socket);
+
+/*
+ * Turns a connected socket into a stream, paused, with TCP_NODELAY and keep-alive (60 s) set. The
+ * socket is the stream's on success and remains the caller's on error.
+ * Returns 0, WST_ENOMEM, or the system's error if it is not connected (any more).
+ */
+int wst__socket_stream(wst__socket_t *socket, wst_stream_t **out);
+
+/* Closes a socket that has not become a stream, with a reset if it is connected. It is gone later. */
+void wst__socket_close(wst__socket_t *socket);
+
+/*
+ * Lets the kernel hold at most about `bytes` not yet sent, so that what is written next is decided
+ * late. Does nothing for other kinds of stream, and where the system cannot.
+ */
+void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes);
+
+#endif

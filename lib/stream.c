@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The base of all streams. It keeps the promises of stream.h whatever the kind is: which calls are
+ * legal when, that nothing is heard after an error or a close, that bytes put back come first.
+ *
+ * Bytes and the end reach the owner on two ways that never mix: from the kind while `ops_reading`,
+ * or, while bytes are put back or an end is to be told again, by the deferred `replay`.
+ *
+ * Every callback may close the stream; the struct lives until wst_stream_closed, which kinds call
+ * from the loop, so looking at its state afterwards is safe.
+ */
+#include "stream.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const size_t DEFAULT_ROOM = 65536;
+
+static bool is_stream(const wst_stream_t *s) {
+    return s != NULL && s->magic == WST__STREAM_MAGIC;
+}
+
+static bool is_dead(const wst_stream_t *s) {
+    return s->failed || s->closing;
+}
+
+static void unref_all(const wst_slice_t *slices, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        wst_slice_unref(slices[i]);
+}
+
+int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *ops, void *impl,
+                   const char *peer) {
+    wst_stream_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
+    if (s == NULL)
+        return WST_ENOMEM;
+    s->magic = WST__STREAM_MAGIC;
+    s->ctx = ctx;
+    s->ops = ops;
+    s->impl = impl;
+    wst__bufq_init(&s->unread, &ctx->pool);
+    wst__defer_init(&s->replay);
+    for (size_t i = 0; peer != NULL && peer[i] != '\0' && i < sizeof(s->peer) - 1; i++)
+        s->peer[i] = peer[i];
+    wst__ctx_hold(ctx);
+    *out = s;
+    return 0;
+}
+
+void wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
+                              void *user_data) {
+    assert(is_stream(s));
+    s->callbacks = callbacks != NULL ? *callbacks : (wst_stream_callbacks_t){0};
+    s->user_data = user_data;
+}
+
+wst_ctx_t *wst_stream_ctx(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->ctx;
+}
+
+const char *wst_stream_peer(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->peer;
+}
+
+void *wst_stream_impl(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->impl;
+}
+
+uint64_t wst_stream_bytes_read(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->bytes_read;
+}
+
+uint64_t wst_stream_bytes_written(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->bytes_written;
+}
+
+bool wst_stream_reading(const wst_stream_t *s) {
+    assert(is_stream(s));
+    return s->ops_reading;
+}
+
+/* Reading ------------------------------------------------------------------------------------ */
+
+static void on_replay(wst__defer_t *defer);
+
+static bool must_replay(const wst_stream_t *s) {
+    return s->unread.len > 0 || (s->ended && !s->end_told);
+}
+
+/* Starts and stops what delivers, after anything that decides about it has changed. */
+static void update_reading(wst_stream_t *s) {
+    bool replay = s->reading && must_replay(s);
+    if (replay)
+        wst__defer(s->ctx, &s->replay, on_replay);
+    else
+        wst__defer_cancel(&s->replay);
+
+    bool from_kind = s->reading && !replay && !s->ended;
+    if (from_kind == s->ops_reading)
+        return;
+    s->ops_reading = from_kind;
+    if (from_kind)
+        s->ops->read_start(s, s->read_max, s->impl);
+    else
+        s->ops->read_stop(s, s->impl);
+}
+
+void wst_stream_read_start(wst_stream_t *s, size_t max) {
+    assert(is_stream(s));
+    if (is_dead(s))
+        return;
+    bool new_max = max != s->read_max;
+    s->reading = true;
+    s->read_max = max;
+    if (s->ops_reading && new_max)
+        s->ops->read_start(s, max, s->impl);
+    else
+        update_reading(s);
+}
+
+void wst_stream_read_stop(wst_stream_t *s) {
+    assert(is_stream(s));
+    if (!s->reading)
+        return;
+    s->reading = false;
+    update_reading(s);
+}
+
+static void deliver(wst_stream_t *s, wst_slice_t data) {
+    if (s->callbacks.on_read != NULL)
+        s->callbacks.on_read(s, data, s->user_data);
+}
+
+static void tell_end(wst_stream_t *s) {
+    s->end_told = true;
+    if (s->callbacks.on_end != NULL)
+        s->callbacks.on_end(s, s->user_data);
+}
+
+static void on_replay(wst__defer_t *defer) {
+    wst_stream_t *s = WST__CONTAINER(defer, wst_stream_t, replay);
+    while (s->reading && s->unread.len > 0) {
+        size_t max = s->read_max > 0 ? s->read_max : SIZE_MAX;
+        wst_slice_t data = wst_slice_ref(wst__bufq_peek(&s->unread, 0, max));
+        wst__bufq_consume(&s->unread, data.len);
+        deliver(s, data);
+        wst_slice_unref(data);
+    }
+    if (s->reading && must_replay(s))
+        tell_end(s);
+    else if (!is_dead(s))
+        update_reading(s);
+}
+
+/* Queues a slice ahead of others, which must stay in their order behind it. */
+static int push_front(wst__bufq_t *q, wst_slice_t data) {
+    /* Never into the compact chunk, which would make it a part of the slice before. */
+    if (data.chunk != NULL && data.len < wst_chunk_capacity(data.chunk) / 4 * 3) {
+        wst_slice_t copy;
+        int status = wst__pool_copy(q->pool, &copy, data.data, data.len);
+        wst_slice_unref(data);
+        if (status != 0)
+            return status;
+        data = copy;
+    }
+    size_t others = q->count;
+    int status = wst__bufq_push_ref(q, data);
+    if (status != 0)
+        return status;
+    while (others-- > 0) {
+        wst_slice_t first;
+        wst__bufq_pop(q, &first);
+        status = wst__bufq_push_ref(q, first); /* into the place just left: cannot fail */
+        assert(status == 0);
+    }
+    return 0;
+}
+
+int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
+    assert(is_stream(s));
+    if (is_dead(s)) {
+        wst_slice_unref(data);
+        return 0;
+    }
+    int status = 0;
+    if (s->unread.len == 0 || data.len == 0)
+        status = wst__bufq_push(&s->unread, data);
+    else
+        status = push_front(&s->unread, data);
+    if (status != 0)
+        return status;
+    s->end_told = false;
+    update_reading(s);
+    return 0;
+}
+
+/* Writing ------------------------------------------------------------------------------------ */
+
+/* Nothing goes any more, as the owner has just been told or is about to be. */
+static void set_failed(wst_stream_t *s) {
+    s->failed = true;
+    wst_stream_read_stop(s);
+    wst__bufq_reset(&s->unread);
+}
+
+int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
+    assert(is_stream(s));
+    if (is_dead(s) || s->shutdown_called) {
+        unref_all(slices, count);
+        return WST_ESTATE;
+    }
+    size_t len = 0;
+    for (size_t i = 0; i < count; i++)
+        len += slices[i].len;
+    if (len == 0) {
+        unref_all(slices, count);
+        return 0;
+    }
+    int status = s->ops->write(s, slices, count, s->impl);
+    if (status < 0) {
+        set_failed(s);
+        return status;
+    }
+    s->bytes_written += len;
+    if (status == WST_WAIT)
+        s->waiting = true;
+    return status;
+}
+
+size_t wst_stream_room(const wst_stream_t *s) {
+    assert(is_stream(s));
+    if (is_dead(s) || s->shutdown_called)
+        return 0;
+    return s->ops->room != NULL ? s->ops->room(s, s->impl) : DEFAULT_ROOM;
+}
+
+int wst_stream_shutdown(wst_stream_t *s) {
+    assert(is_stream(s));
+    if (is_dead(s) || s->shutdown_called)
+        return WST_ESTATE;
+    s->shutdown_called = true;
+    int status = s->ops->shutdown(s, s->impl);
+    if (status < 0)
+        set_failed(s);
+    return status;
+}
+
+/* Closing ------------------------------------------------------------------------------------ */
+
+static void close_with(wst_stream_t *s, int reset_reason, wst_close_cb close_cb) {
+    if (s->closing)
+        return;
+    s->closing = true;
+    s->close_cb = close_cb;
+    s->reading = s->ops_reading = false; /* closing implies it for the kind */
+    wst__defer_cancel(&s->replay);
+    wst__bufq_reset(&s->unread);
+    s->ops->close(s, reset_reason, s->impl);
+}
+
+void wst_stream_reset(wst_stream_t *s, int reason, wst_close_cb close_cb) {
+    assert(is_stream(s));
+    assert(reason < 0);
+    close_with(s, reason, close_cb);
+}
+
+void wst_stream_close(wst_stream_t *s, wst_close_cb close_cb) {
+    assert(is_stream(s));
+    close_with(s, s->shutdown_done && !s->failed ? 0 : WST_ECANCELLED, close_cb);
+}
+
+void wst_stream_closed(wst_stream_t *s) {
+    assert(is_stream(s));
+    assert(s->closing);
+    if (s->close_cb != NULL)
+        s->close_cb(s->user_data);
+    wst_ctx_t *ctx = s->ctx;
+    s->magic = 0;
+    wst__free(&ctx->allocator, s);
+    wst__ctx_release(ctx);
+}
+
+/* What the kind reports ---------------------------------------------------------------------- */
+
+void wst_stream_emit_read(wst_stream_t *s, wst_slice_t data) {
+    assert(is_stream(s));
+    assert(s->ops_reading);
+    if (data.len == 0)
+        return;
+    s->bytes_read += data.len;
+    deliver(s, data);
+}
+
+void wst_stream_emit_end(wst_stream_t *s) {
+    assert(is_stream(s));
+    assert(s->ops_reading);
+    s->ended = true;
+    s->ops_reading = false;
+    tell_end(s);
+}
+
+void wst_stream_emit_drain(wst_stream_t *s) {
+    assert(is_stream(s));
+    assert(!s->closing);
+    if (s->failed || s->shutdown_called || !s->waiting)
+        return;
+    s->waiting = false;
+    if (s->callbacks.on_drain != NULL)
+        s->callbacks.on_drain(s, s->user_data);
+}
+
+void wst_stream_emit_shutdown(wst_stream_t *s) {
+    assert(is_stream(s));
+    assert(!s->closing && s->shutdown_called && !s->shutdown_done);
+    if (s->failed)
+        return;
+    s->shutdown_done = true;
+    if (s->callbacks.on_shutdown != NULL)
+        s->callbacks.on_shutdown(s, s->user_data);
+}
+
+void wst_stream_emit_error(wst_stream_t *s, int error) {
+    assert(is_stream(s));
+    assert(!s->closing && error < 0);
+    if (s->failed)
+        return;
+    set_failed(s);
+    if (s->callbacks.on_error != NULL)
+        s->callbacks.on_error(s, error, s->user_data);
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_WEBSOCKET_H
+#define WST_LIB_WEBSOCKET_H
+/* What a link needs of a WebSocket beyond the public interface: sending many messages at once. */
+#include <wstunnel/websocket.h>
+
+/*
+ * Queues a message whose payload begins with `head` (at most 64 bytes, copied). Takes one reference
+ * of the slice. Nothing is written before wst__websocket_flush. 0 or an error as of
+ * wst_websocket_send.
+ */
+int wst__websocket_queue(wst_websocket_t *ws, bool text, const void *head, size_t head_len,
+                         wst_slice_t payload);
+
+/* Bytes queued and not yet written. */
+size_t wst__websocket_queued(const wst_websocket_t *ws);
+
+/* Writes what is queued. 0: all is out; WST_WAIT: on_drain follows; or an error. */
+int wst__websocket_flush(wst_websocket_t *ws);
+
+/* Keeps the kernel's unsent backlog small, so that what goes out next is decided late. */
+void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, unsigned bytes);
+
+#endif
