@@ -7,6 +7,7 @@
  * go of, then the two libuv handles closed, then close_cb.
  */
 #include "ctx.h"
+#include "utf8.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -194,6 +195,21 @@ int wst__random(wst_ctx_t *ctx, void *buf, size_t len) {
     return 0;
 }
 
+/* Control characters, and what is not UTF-8 (a name off the wire, a character cut at the end),
+ * become
+ * '?'. */
+static void sanitize(char *line) {
+    size_t len = strlen(line), n;
+    for (size_t i = 0; i < len; i += n) {
+        uint32_t code;
+        n = wst__utf8_get(&code, line + i, len - i);
+        if (n == 0 || code < 0x20 || code == 0x7f) {
+            line[i] = '?';
+            n = 1;
+        }
+    }
+}
+
 void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
     if (ctx->options.log == NULL || level > ctx->options.log_level)
         return;
@@ -204,16 +220,6 @@ void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
     va_end(args);
     if (len < 0)
         return;
-    for (char *p = line; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    if ((size_t)len >= sizeof(line)) {
-        /* Drop a character that was cut: its continuation bytes and the byte that leads it. */
-        size_t end = sizeof(line) - 1, lead = end;
-        while (lead > 0 && end - lead < 3 && ((unsigned char)line[lead - 1] & 0xc0) == 0x80)
-            lead--;
-        if (lead > 0 && (unsigned char)line[lead - 1] >= 0xc0)
-            line[lead - 1] = '\0';
-    }
+    sanitize(line);
     ctx->options.log(level, line, ctx->options.user_data);
 }

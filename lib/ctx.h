@@ -69,7 +69,8 @@ void wst__ctx_release(wst_ctx_t *ctx);
 /* Makes a log line, cut at 511 bytes; control characters become '?'. */
 void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) WST_PRINTF(3, 4);
 
-/* resolver.c: cancels what waits and lets go of the threads; called when the context goes. */
+/* resolver.c: cancels what waits and lets go of the threads; called when all else of the context is
+ * gone. It may hold the context until its own libuv handles are closed. */
 void wst__resolver_close(wst__resolver_t *resolver);
 
 #endif

@@ -99,6 +99,22 @@ void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, .
     put_text(w, "\r\n");
 }
 
+void wst__head_lines(wst__head_writer_t *w, const char *lines) {
+    while (lines != NULL && *lines != '\0' && w->status == 0) {
+        const char *end = strstr(lines, "\r\n");
+        size_t start = w->len, name_len = strcspn(lines, ":\r\n");
+        if (end == NULL || lines[name_len] != ':' ||
+            !wst__is_token((wst_str_t){lines, name_len})) {
+            fail(w, WST_EINVAL);
+            return;
+        }
+        put(w, lines, (size_t)(end - lines));
+        check_text(w, start);
+        put_text(w, "\r\n");
+        lines = end + 2;
+    }
+}
+
 int wst__head_end(wst__head_writer_t *w, const char *body, size_t body_len) {
     put_text(w, "\r\n");
     put(w, body, body_len);

@@ -26,6 +26,9 @@ void wst__head_request(wst__head_writer_t *w, const char *method, const char *ta
 void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, ...)
     WST_PRINTF(3, 4);
 
+/* Fields given as complete lines, "Name: value\r\n" each; NULL: none. */
+void wst__head_lines(wst__head_writer_t *w, const char *lines);
+
 /* The empty line, and `body_len` bytes of body. Returns the length written, or an error. */
 int wst__head_end(wst__head_writer_t *w, const char *body, size_t body_len);
 

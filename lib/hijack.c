@@ -266,6 +266,10 @@ int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
     return 0;
 }
 
+const wst_http_head_t *wst_hijack_request(const wst_hijack_t *h) {
+    return h->state == ASKED ? &h->head : NULL;
+}
+
 int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
     if (h->state != ASKED)
         return WST_ESTATE;

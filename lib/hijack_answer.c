@@ -13,24 +13,6 @@
 
 enum { OWN_FIELDS = 256 }; /* more than the status line's and our own fields' fixed parts */
 
-/* Adds complete lines "Name: value\r\n". 0 or WST_EINVAL. */
-static int put_fields(wst__head_writer_t *w, const char *lines) {
-    while (*lines != '\0') {
-        char name[64];
-        size_t len = strcspn(lines, ":\r\n");
-        const char *end = strstr(lines, "\r\n");
-        if (lines[len] != ':' || len >= sizeof(name) || end == NULL)
-            return WST_EINVAL;
-        memcpy(name, lines, len);
-        name[len] = '\0';
-        const char *value = lines + len + 1;
-        value += strspn(value, " ");
-        wst__head_field(w, name, "%.*s", (int)(end - value), value);
-        lines = end + 2;
-    }
-    return 0;
-}
-
 /* The length of an optional text, counted no further than matters. */
 static size_t length(const char *text) {
     return text != NULL ? strnlen(text, WST__ANSWER_MAX) : 0;
@@ -51,7 +33,7 @@ int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
     wst__head_writer_t w;
     wst__head_init(&w, (char *)wst_chunk_data(chunk), size);
     wst__head_response(&w, head->minor_version, response->status, response->reason);
-    int rc = response->fields != NULL ? put_fields(&w, response->fields) : 0;
+    wst__head_lines(&w, response->fields);
     if (response->status == 204 || response->status == 304) {
         body_len = 0; /* RFC 9110 section 8.6: not even a length */
     } else {
@@ -63,9 +45,9 @@ int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
     if (wst_str_eq(head->method, "HEAD")) /* RFC 9110 section 9.3.2 */
         body_len = 0;
     int len = wst__head_end(&w, response->body, body_len);
-    if (rc < 0 || len < 0) {
+    if (len < 0) {
         wst_chunk_unref(chunk);
-        return rc < 0 ? rc : WST_EINVAL;
+        return WST_EINVAL;
     }
     *out = (wst_slice_t){chunk, wst_chunk_data(chunk), (size_t)len};
     return 0;

@@ -54,13 +54,13 @@ static int find_target(wst_http_head_t *head, const char *buf, size_t len) {
     return (int)at + 1;
 }
 
-/* The same for a response: where the minor version stands. */
+/* The same for a response: where the minor version stands or will stand. */
 static int find_version(wst_http_head_t *head, const char *buf, size_t len) {
     static const char prefix[] = "HTTP/1.";
     size_t n = sizeof(prefix) - 1;
     if (len > 0 && memcmp(buf, prefix, len < n ? len : n) != 0)
         return refuse(head, "not a response of HTTP/1");
-    return len < n ? 0 : (int)n;
+    return (int)n;
 }
 
 static bool is_one_word(const char *text, size_t len) {

@@ -83,7 +83,7 @@ static const char *check_name(wst_str_t host) {
 }
 
 static bool parse_port(uint16_t *out, wst_str_t text) {
-    if (text.len < 1 || text.len > 5 || !wst__is_digits(text))
+    if (text.len > 5 || !wst__is_digits(text)) /* an empty one is 0 below */
         return false;
     uint32_t port = 0;
     for (size_t i = 0; i < text.len; i++)

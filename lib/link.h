@@ -12,7 +12,7 @@
 #include <wstunnel/websocket.h>
 
 typedef struct wst__link wst__link_t;
-typedef struct wst__incoming wst__incoming_t;
+typedef struct wst__tunnel wst__incoming_t;
 
 typedef struct wst__link_options {
     bool client; /* we dialled: the agent */
@@ -53,6 +53,10 @@ wst__session_t *wst__link_session(const wst__link_t *link);
 wst_websocket_t *wst__link_websocket(const wst__link_t *link); /* NULL before attach */
 void *wst__link_user_data(const wst__link_t *link);
 wst_ctx_t *wst__link_ctx(const wst__link_t *link);
+
+/* tunnel.c: streams of a link may outlive it; its memory stays until the last one is closed. */
+void wst__link_ref(wst__link_t *link);
+void wst__link_unref(wst__link_t *link);
 
 /* Ends in an orderly way: the closing handshake, then on_down with 0. Streams are lost. */
 void wst__link_end(wst__link_t *link, int code, const char *reason);

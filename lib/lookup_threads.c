@@ -18,7 +18,6 @@ static void detach(uv_thread_t *id) {
     CloseHandle(*id);
 }
 #else
-#include <netdb.h>
 #include <pthread.h>
 
 static void detach(uv_thread_t *id) {
@@ -59,12 +58,16 @@ static int error_of(int eai) {
 #ifdef EAI_OVERFLOW
         {EAI_OVERFLOW, UV_EAI_OVERFLOW},
 #endif
-        {EAI_AGAIN, UV_EAI_AGAIN},       {EAI_BADFLAGS, UV_EAI_BADFLAGS},
-        {EAI_FAIL, UV_EAI_FAIL},         {EAI_FAMILY, UV_EAI_FAMILY},
-        {EAI_MEMORY, UV_EAI_MEMORY},     {EAI_NONAME, UV_EAI_NONAME},
-        {EAI_SERVICE, UV_EAI_SERVICE},   {EAI_SOCKTYPE, UV_EAI_SOCKTYPE},
+        {EAI_AGAIN, UV_EAI_AGAIN},
+        {EAI_BADFLAGS, UV_EAI_BADFLAGS},
+        {EAI_FAIL, UV_EAI_FAIL},
+        {EAI_FAMILY, UV_EAI_FAMILY},
+        {EAI_MEMORY, UV_EAI_MEMORY},
+        {EAI_NONAME, UV_EAI_NONAME},
+        {EAI_SERVICE, UV_EAI_SERVICE},
+        {EAI_SOCKTYPE, UV_EAI_SOCKTYPE},
     };
-    for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+    for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
         if (map[i].eai == eai)
             return map[i].error;
 #ifdef EAI_SYSTEM
@@ -156,7 +159,7 @@ static void run(void *arg) {
 
 int wst__lookup_threads_new(wst__lookup_threads_t **out, const wst_allocator_t *allocator,
                             unsigned limit, uint64_t idle_ms, uv_async_t *done) {
-    wst__lookup_threads_t *t = wst__zalloc(allocator, sizeof *t + limit * sizeof *t->threads);
+    wst__lookup_threads_t *t = wst__zalloc(allocator, sizeof(*t) + limit * sizeof(*t->threads));
     if (t == NULL)
         return WST_ENOMEM;
     int status = uv_mutex_init(&t->mutex);
@@ -239,7 +242,7 @@ static int start_thread(wst__lookup_threads_t *t) {
 int wst__lookup_threads_submit(wst__lookup_threads_t *t, wst__lookup_job_t **out, const char *host,
                                void *owner) {
     size_t size = strlen(host) + 1;
-    wst__lookup_job_t *job = wst__zalloc(&t->allocator, sizeof *job + size);
+    wst__lookup_job_t *job = wst__zalloc(&t->allocator, sizeof(*job) + size);
     if (job == NULL)
         return WST_ENOMEM;
     memcpy(job->host, host, size);

@@ -34,6 +34,7 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     s->o.hello_timeout_ms = or_default(s->o.hello_timeout_ms, 10000);
     s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, 15000);
     s->o.dead_after_ms = or_default(s->o.dead_after_ms, 45000);
+    wst__list_init(&s->streams);
     wst__list_init(&s->control);
     wst__list_init(&s->ready);
     s->bucket_count = 16;
@@ -56,13 +57,11 @@ void wst__session_free(wst__session_t *s) {
         return;
     assert(s->depth == 0);
     wst__session_detach(s);
-    for (size_t i = 0; s->buckets != NULL && i < s->bucket_count; i++) {
-        while (s->buckets[i] != NULL) {
-            wst__session_stream_t *st = s->buckets[i];
-            st->owned = false;
-            wst__session_remove(st);
-            wst__session_release_stream(st);
-        }
+    wst__session_stream_t *st;
+    while ((st = wst__session_first_stream(s)) != NULL) {
+        st->owned = false;
+        wst__session_remove(st);
+        wst__session_release_stream(st);
     }
     wst_decoder_free(s->decoder);
     wst__free(s->o.pool->allocator, s->buckets);
@@ -73,6 +72,7 @@ int wst__session_fail(wst__session_t *s, int error, const char *detail) {
     if (s->error == 0) {
         s->error = error;
         s->detail = detail;
+        wst__deadline_clear(s->o.deadlines, &s->deadline);
     }
     return s->error;
 }
@@ -90,7 +90,8 @@ void wst__session_wake(wst__session_t *s) {
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 
-static void arm(wst__session_t *s) {
+/* The next look at the clock. What is received puts off no deadline: it is seen when one passes. */
+void wst__session_arm(wst__session_t *s) {
     uint64_t at = s->last_recv_ms + s->o.hello_timeout_ms;
     if (s->hello_received) {
         at = s->last_recv_ms + s->o.dead_after_ms;
@@ -103,10 +104,10 @@ static void arm(wst__session_t *s) {
 /* What has been received since the last credit is acknowledged at the latest with a ping, so that
  * the sender of an idle stream does not keep its last bytes for ever. */
 static void acknowledge_all(wst__session_t *s) {
-    for (size_t i = 0; i < s->bucket_count; i++)
-        for (wst__session_stream_t *st = s->buckets[i]; st != NULL; st = st->hash_next)
-            if (st->state == WST__OPEN && st->rx_received > st->rx_told)
-                wst__session_tell(st, WST__TELL_CREDIT);
+    wst__session_stream_t *st = wst__session_first_stream(s);
+    for (; st != NULL; st = wst__session_next_stream(st))
+        if (st->state == WST__OPEN && st->rx_received > st->rx_told)
+            wst__session_tell(st, WST__TELL_CREDIT);
 }
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
@@ -121,20 +122,29 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
         wst__session_leave(s);
         return;
     }
-    if (s->hello_received && now_ms >= s->ping_due_ms) {
-        s->ping_due = true;
+    bool tick = s->hello_received && now_ms >= s->ping_due_ms;
+    if (tick)
         s->ping_due_ms = now_ms + s->o.ping_interval_ms;
+    wst__session_arm(s);
+    if (tick) {
+        /* One at a time: a second one would say nothing that the first does not. */
+        s->ping_due |= !s->ping_unanswered;
         acknowledge_all(s);
         wst__session_wake(s);
     }
-    arm(s);
 }
 
-/* Dirty flags anew for one stream: what the peer said and was told may have been lost on the way. */
+/* Dirty flags anew for one stream: what the peer said and was told may have been lost on the way.
+ */
 static void restate(wst__session_stream_t *st) {
+    if (st->state == WST__RESET && st->dest != NULL) {
+        /* The peer may never have heard of it, and what is not mentioned is lost: say nothing. */
+        wst__session_remove(st);
+        wst__session_release_stream(st);
+        return;
+    }
     wst__list_remove(&st->ready_node);
     st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && !st->local);
-    st->tx_end_sent = false;
     wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_END);
     if (st->state == WST__PENDING && st->local)
         wst__session_tell(st, WST__TELL_OPEN);
@@ -146,6 +156,8 @@ static void restate(wst__session_stream_t *st) {
 
 int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
     assert(!s->attached && s->depth == 0);
+    if (s->error != 0 && s->error != WST_ETIMEOUT)
+        return s->error;
     const wst_decoder_options_t options = {.encoding = s->o.encoding,
                                            .allocator = s->o.pool->allocator,
                                            .max_frame = s->o.hello.max_frame};
@@ -155,6 +167,8 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
         return status;
     wst_decoder_free(s->decoder);
     s->decoder = decoder;
+    s->error = 0;
+    s->detail = "";
     s->attached = true;
     s->hello_due = true;
     s->hello_received = false;
@@ -164,10 +178,13 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
     s->goaway_due = s->goaway_said;
     s->last_recv_ms = now_ms;
     s->resyncing = s->local_highest + s->peer_highest > 0;
-    for (size_t i = 0; i < s->bucket_count; i++)
-        for (wst__session_stream_t *st = s->buckets[i]; st != NULL; st = st->hash_next)
-            restate(st);
-    arm(s);
+    wst__session_stream_t *st = wst__session_first_stream(s);
+    while (st != NULL) {
+        wst__session_stream_t *next = wst__session_next_stream(st);
+        restate(st);
+        st = next;
+    }
+    wst__session_arm(s);
     wst__session_wake(s);
     return 0;
 }
@@ -211,11 +228,22 @@ wst__session_stream_t *wst__session_find(const wst__session_t *s, uint64_t id) {
     return st;
 }
 
+static wst__session_stream_t *stream_of(wst__list_t *node) {
+    return node != NULL ? WST__CONTAINER(node, wst__session_stream_t, node) : NULL;
+}
+
+wst__session_stream_t *wst__session_first_stream(const wst__session_t *s) {
+    return stream_of(wst__list_first(&s->streams));
+}
+
+wst__session_stream_t *wst__session_next_stream(const wst__session_stream_t *st) {
+    return stream_of(wst__list_next(&st->session->streams, &st->node));
+}
+
 /* Doubles the table; without memory it only gets slower. */
 static void grow_table(wst__session_t *s) {
     size_t count = s->bucket_count * 2;
-    wst__session_stream_t **buckets =
-        wst__zalloc(s->o.pool->allocator, count * sizeof(buckets[0]));
+    wst__session_stream_t **buckets = wst__zalloc(s->o.pool->allocator, count * sizeof(buckets[0]));
     if (buckets == NULL)
         return;
     for (size_t i = 0; i < s->bucket_count; i++) {
@@ -239,6 +267,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
     st->session = s;
     st->id = id;
     st->local = local;
+    wst__list_init(&st->node);
     wst__list_init(&st->control_node);
     wst__list_init(&st->ready_node);
     wst__bufq_init(&st->tx, s->o.pool);
@@ -250,6 +279,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
     size_t b = bucket_of(s->bucket_count, id);
     st->hash_next = s->buckets[b];
     s->buckets[b] = st;
+    wst__list_append(&s->streams, &st->node);
     s->stream_count++;
     if (local)
         s->local_count++;
@@ -265,6 +295,7 @@ void wst__session_remove(wst__session_stream_t *st) {
     while (*at != st)
         at = &(*at)->hash_next;
     *at = st->hash_next;
+    wst__list_remove(&st->node);
     s->stream_count--;
     if (st->local)
         s->local_count--;
@@ -346,6 +377,7 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
     set_reason(st, reason, text);
     st->session->refusal_count += state == WST__REFUSED;
     st->state = state;
+    st->resync = false;
     wst__list_remove(&st->ready_node);
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
@@ -359,10 +391,9 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
 void wst__session_drop_streams(wst__session_t *s, int reason) {
     wst__session_detach(s); /* so that callbacks cannot open new ones */
     wst__session_enter(s);
-    for (size_t i = 0; i < s->bucket_count; i++) {
-        while (s->buckets[i] != NULL)
-            wst__session_kill_stream(s->buckets[i], reason, (wst_str_t){NULL, 0});
-    }
+    wst__session_stream_t *st;
+    while ((st = wst__session_first_stream(s)) != NULL)
+        wst__session_kill_stream(st, reason, (wst_str_t){NULL, 0});
     wst__session_leave(s);
 }
 

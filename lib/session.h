@@ -3,8 +3,9 @@
 #define WST_LIB_SESSION_H
 /*
  * The multiplexer: many streams over one carrier of ordered whole messages (lib/PROTOCOL.md). No
- * socket, no clock: messages go in by wst__session_recv and are pulled out by wst__session_next when
- * the carrier can take some; time is an argument, deadlines lie in a heap that the owner drives.
+ * socket, no clock: messages go in by wst__session_recv and are pulled out by wst__session_next
+ * when the carrier can take some; time is an argument, deadlines lie in a heap that the owner
+ * drives.
  *
  * Control of a stream is state, not queued messages: flags that say what the peer must still be
  * told. So control needs no memory, coalesces, and goes out ahead of data. Data goes out by deficit
@@ -30,7 +31,8 @@ typedef struct wst__session_callbacks {
     /* The peer's hello, once an attachment. A negative result ends the session with that error. */
     int (*on_hello)(wst__session_t *s, const wst_hello_t *hello, void *user_data);
 
-    /* The peer opens a stream: accept or refuse it, now or later. NULL: all are refused (EDENIED). */
+    /* The peer opens a stream: accept or refuse it, now or later. NULL: all are refused (EDENIED).
+     */
     void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
 
     /* Our open: done, or failed (the stream is dead then; close it). */
@@ -39,7 +41,7 @@ typedef struct wst__session_callbacks {
 
     void (*on_data)(wst__session_stream_t *st, wst_slice_t data, void *stream_data); /* lent */
     void (*on_end)(wst__session_stream_t *st, void *stream_data);
-    void (*on_drain)(wst__session_stream_t *st, void *stream_data); /* there is room again */
+    void (*on_drain)(wst__session_stream_t *st, void *stream_data);    /* there is room again */
     void (*on_shutdown)(wst__session_stream_t *st, void *stream_data); /* our end has arrived */
 
     /* The peer reset the stream, or it was lost: it is dead; close it. */
@@ -57,14 +59,14 @@ typedef struct wst__session_callbacks {
 
 typedef struct wst__session_options {
     wst__pool_t *pool;
-    wst__budget_t *budget;       /* each stream reserves wst__session_stream_cost() */
+    wst__budget_t *budget; /* each stream reserves wst__session_stream_cost() */
     wst__deadlines_t *deadlines;
-    bool client;                 /* we open odd ids; else even ones */
+    bool client; /* we open odd ids; else even ones */
     wst_encoding_t encoding;
-    wst_hello_t hello;           /* ours; zero numbers mean the defaults; `name` is copied */
-    uint64_t hello_timeout_ms;   /* 0: 10000 */
-    uint64_t ping_interval_ms;   /* 0: 15000 */
-    uint64_t dead_after_ms;      /* 0: 45000: without any byte received */
+    wst_hello_t hello;         /* ours; zero numbers mean the defaults; `name` is copied */
+    uint64_t hello_timeout_ms; /* 0: 10000 */
+    uint64_t ping_interval_ms; /* 0: 15000 */
+    uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
     wst__session_callbacks_t callbacks;
     void *user_data;
 } wst__session_options_t;
@@ -139,8 +141,8 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
                       void *stream_data);
 
 /*
- * Streams. A stream belongs to its owner until wst__session_stream_close, also when it is dead; calls
- * on a dead one do nothing (write: WST_ESTATE).
+ * Streams. A stream belongs to its owner until wst__session_stream_close, also when it is dead;
+ * calls on a dead one do nothing (write: WST_ESTATE).
  */
 void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data);
 uint64_t wst__session_stream_id(const wst__session_stream_t *st);

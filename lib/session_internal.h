@@ -31,7 +31,8 @@ typedef enum {
 struct wst__session_stream {
     wst__session_t *session;
     uint64_t id;
-    bool local; /* we opened it */
+    bool local;     /* we opened it */
+    bool announced; /* local: the open has gone out, if only on a carrier that was lost */
     wst__session_state_t state;
     bool owned; /* the owner has not closed it */
     void *data;
@@ -39,6 +40,7 @@ struct wst__session_stream {
     int reason;                       /* of a refusal or reset */
     char *text;                       /* with it; may be NULL */
     wst__session_stream_t *hash_next; /* table, or graveyard */
+    wst__list_t node;                 /* in session->streams while in the table */
     unsigned tell;
     wst__list_t control_node; /* in session->control while tell != 0 */
     wst__list_t ready_node;   /* in session->ready while there is data that may be sent */
@@ -51,7 +53,8 @@ struct wst__session_stream {
     uint64_t tx_acked, tx_sent, tx_limit;
     bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
 
-    /* Receiving: rx holds [rx_delivered, rx_received). */
+    /* Receiving: rx holds [rx_delivered, rx_received). rx_told is what the last credit said: one
+     * more than rx_received once it has acknowledged the end. */
     wst__bufq_t rx;
     uint64_t rx_received, rx_delivered, rx_limit, rx_told;
     bool rx_ended, rx_end_delivered, reading;
@@ -68,6 +71,7 @@ struct wst__session {
     wst__session_stream_t **buckets; /* by id; a power of two of them */
     size_t bucket_count, stream_count, local_count, peer_count, refusal_count;
     uint64_t local_highest, peer_highest;
+    wst__list_t streams; /* in the order of their opening */
     wst__list_t control, ready;
 
     bool hello_due, hello_received;
@@ -89,11 +93,16 @@ struct wst__session {
 
 /* session.c */
 int wst__session_fail(wst__session_t *s, int error, const char *detail);
+void wst__session_arm(wst__session_t *s); /* sets the deadline */
 void wst__session_enter(wst__session_t *s);
 void wst__session_leave(wst__session_t *s); /* frees what died meanwhile */
 wst__session_stream_t *wst__session_find(const wst__session_t *s, uint64_t id);
+/* All in the table, in the order of their opening; NULL: no more. Callbacks may take out any of
+ * them: begin anew behind one. */
+wst__session_stream_t *wst__session_first_stream(const wst__session_t *s);
+wst__session_stream_t *wst__session_next_stream(const wst__session_stream_t *st);
 int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id, bool local);
-void wst__session_remove(wst__session_stream_t *st);        /* out of the table: dead */
+void wst__session_remove(wst__session_stream_t *st);         /* out of the table: dead */
 void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
 void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);

@@ -2,8 +2,8 @@
 /*
  * Messages in. Each rule of lib/PROTOCOL.md is checked here, each breach named.
  *
- * A message about a stream that is not in the table: at or below the highest id seen it has finished
- * and the message is late: ignored. Above it, it can only be an open.
+ * A message about a stream that is not in the table: at or below the highest id seen it has
+ * finished and the message is late: ignored. Above it, it can only be an open.
  */
 #include "session_internal.h"
 
@@ -24,6 +24,7 @@ static int on_hello(wst__session_t *s, uint64_t now_ms, const wst_hello_t *h) {
     s->peer_initial_credit = h->initial_credit;
     s->last_recv_ms = now_ms;
     s->ping_due_ms = now_ms + s->o.ping_interval_ms;
+    wst__session_arm(s);
     int status = 0;
     if (s->o.callbacks.on_hello != NULL)
         status = s->o.callbacks.on_hello(s, h, s->o.user_data);
@@ -35,12 +36,22 @@ static int on_hello(wst__session_t *s, uint64_t now_ms, const wst_hello_t *h) {
 
 /* A record of its own that says no: control is state here too. */
 static int refuse_open(wst__session_t *s, uint64_t id, int reason) {
+    if (s->refusal_count >= WST__REFUSALS_MAX)
+        return wst__session_fail(s, WST_EFLOOD, "too many opens whose refusals are not read");
     wst__session_stream_t *st;
     int status = wst__session_add(s, &st, id, false);
     if (status != 0)
         return wst__session_fail(s, status, "no memory to refuse a stream");
     wst__session_stream_refuse(st, reason, NULL);
     return 0;
+}
+
+/* The first word about a stream on this carrier has come: go on where the peer stands. */
+static void go_on(wst__session_stream_t *st) {
+    st->resync = false;
+    st->tx_sent = st->tx_acked;
+    st->tx_end_sent = st->tx_end_acked;
+    wst__session_schedule(st);
 }
 
 static int on_handshake(wst__session_t *s, const wst_message_t *m) {
@@ -54,14 +65,10 @@ static int on_handshake(wst__session_t *s, const wst_message_t *m) {
             return refuse_open(s, m->id, WST_ELOST);
         if (known->resync) {
             /* Still pending for the peer: nothing that we sent has got there. */
-            known->resync = false;
-            known->tx_sent = known->tx_acked;
-            wst__session_schedule(known);
+            go_on(known);
         }
         return 0;
     }
-    if (s->refusal_count >= WST__REFUSALS_MAX)
-        return wst__session_fail(s, WST_EFLOOD, "too many opens whose refusals are not read");
     s->peer_highest = m->id;
     if (s->goaway_said)
         return refuse_open(s, m->id, WST_EGOAWAY);
@@ -90,13 +97,17 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
         return 0;
     if (st->state != WST__PENDING)
         return s->resyncing ? 0 : breach(s, "answered a stream twice");
-    wst__session_untell(st, WST__TELL_OPEN);
+    if ((st->tell & WST__TELL_OPEN) != 0) {
+        /* Answered on an earlier carrier. The peer waits for us to mention the stream on this one.
+         */
+        wst__session_untell(st, WST__TELL_OPEN);
+        wst__session_tell(st, WST__TELL_CREDIT);
+    }
     if (m->error != 0) {
         wst__session_kill_stream(st, m->error, m->error_text);
         return 0;
     }
     st->state = WST__OPEN;
-    st->resync = false;
     wst__free(s->o.pool->allocator, st->dest);
     st->dest = NULL;
     s->o.callbacks.on_opened(st, st->data);
@@ -156,16 +167,14 @@ static int on_communication(wst__session_t *s, wst__session_stream_t *st, const 
 /* Bytes up to `received` need not be kept any longer. */
 static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t received) {
     uint64_t end = st->tx_acked + st->tx.len;
-    /* A lost carrier may have delivered an end that is still to be restated here. */
-    bool end_sent = st->tx_end_sent || (st->tx_ended && st->resync && st->tx_sent == end);
-    if (end_sent && received == end + 1) {
-        st->tx_end_acked = true;
+    bool end_acked = st->tx_end_sent && received == end + 1;
+    if (end_acked)
         received = end;
-    }
-    if (received < st->tx_acked || received > st->tx_sent)
+    if (received < st->tx_acked || received > st->tx_sent || (st->tx_end_acked && !end_acked))
         return breach(s, "credit acknowledges what was not sent, or takes back");
     wst__bufq_consume(&st->tx, (size_t)(received - st->tx_acked));
     st->tx_acked = received;
+    st->tx_end_acked = end_acked;
     return 0;
 }
 
@@ -181,12 +190,10 @@ static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_mes
     if (status != 0)
         return status;
     st->tx_limit = m->credit;
-    if (st->resync) {
-        /* The first word about it on this carrier: go on where the peer stands. */
-        st->resync = false;
-        st->tx_sent = st->tx_acked;
-    }
-    wst__session_schedule(st);
+    if (st->resync)
+        go_on(st);
+    else
+        wst__session_schedule(st);
     if (st->tx_waiting && wst__session_stream_room(st) > 0) {
         st->tx_waiting = false;
         if (st->owned)
@@ -204,10 +211,12 @@ static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_messag
         return 0;
     if (st->state == WST__PENDING)
         return breach(s, "end before the stream was open");
+    if (st->resync)
+        return breach(s, "end on a new carrier before the stream was restated");
+    if (st->rx_ended)
+        return breach(s, "second end of a stream");
     if (m->offset != st->rx_received)
         return breach(s, "end at another offset than the data's");
-    if (st->rx_ended && !s->resyncing)
-        return breach(s, "second end of a stream");
     st->rx_ended = true;
     wst__session_tell(st, WST__TELL_CREDIT);
     wst__session_stream_deliver(st);
@@ -215,49 +224,51 @@ static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_messag
 }
 
 static int on_goaway(wst__session_t *s, const wst_message_t *m) {
+    bool first = !s->peer_goaway; /* it is said again on each carrier */
     s->peer_goaway = true;
     /* What the peer will not serve has failed; another one may. */
-    for (size_t i = 0; i < s->bucket_count; i++) {
-        wst__session_stream_t *st = s->buckets[i];
-        while (st != NULL) {
-            if (st->local && st->state == WST__PENDING && st->id > m->last) {
-                wst__session_kill_stream(st, WST_EGOAWAY, m->error_text);
-                st = s->buckets[i]; /* a callback may have changed the list */
-            } else {
-                st = st->hash_next;
-            }
+    wst__session_stream_t *st = wst__session_first_stream(s);
+    while (st != NULL) {
+        if (st->local && st->state == WST__PENDING && st->id > m->last) {
+            wst__session_kill_stream(st, WST_EGOAWAY, m->error_text);
+            st = wst__session_first_stream(s);
+        } else {
+            st = wst__session_next_stream(st);
         }
     }
-    if (s->o.callbacks.on_goaway != NULL)
+    if (first && s->o.callbacks.on_goaway != NULL)
         s->o.callbacks.on_goaway(s, m->error, s->o.user_data);
     return 0;
 }
 
 /*
- * The first ping on a new carrier ends the peer's account of its streams. One it did not mention is
- * unknown to it: it has finished there if both directions had ended, else it is lost.
+ * The peer has forgotten a stream that is still in our table. It has finished there if the peer can
+ * have seen both ends, ours and our acknowledgement of its own; else it is lost.
  */
+static void forgotten_by_peer(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    if (!st->tx_end_sent || st->rx_told <= st->rx_received) {
+        wst__session_kill_stream(st, WST_ELOST, (wst_str_t){NULL, 0});
+        return;
+    }
+    bool was_acked = st->tx_end_acked;
+    st->tx_end_acked = true;
+    if (!was_acked && st->owned)
+        s->o.callbacks.on_shutdown(st, st->data);
+    wst__session_check_done(st);
+}
+
+/* The first ping on a new carrier ends the peer's account of its streams. */
 static void end_resync(wst__session_t *s) {
     s->resyncing = false;
-    for (size_t i = 0; i < s->bucket_count; i++) {
-        wst__session_stream_t *st = s->buckets[i];
-        while (st != NULL) {
-            if (!st->resync) {
-                st = st->hash_next;
-                continue;
-            }
+    wst__session_stream_t *st = wst__session_first_stream(s);
+    while (st != NULL) {
+        if (st->resync) {
             st->resync = false;
-            if (st->tx_ended && st->rx_ended && st->tx_sent == st->tx_acked + st->tx.len) {
-                st->tx_end_acked = true;
-                wst__session_untell(st, WST__TELL_CREDIT);
-                if (st->owned)
-                    s->o.callbacks.on_shutdown(st, st->data);
-                if (st->state == WST__OPEN)
-                    wst__session_check_done(st);
-            } else {
-                wst__session_kill_stream(st, WST_ELOST, (wst_str_t){NULL, 0});
-            }
-            st = s->buckets[i];
+            forgotten_by_peer(st);
+            st = wst__session_first_stream(s);
+        } else {
+            st = wst__session_next_stream(st);
         }
     }
 }
@@ -278,7 +289,7 @@ static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slic
         uint64_t highest = is_local_id(s, m->id) ? s->local_highest : s->peer_highest;
         return m->id <= highest ? 0 : breach(s, "message about a stream that was never opened");
     }
-    if (st->local && (st->tell & WST__TELL_OPEN) != 0 && !s->resyncing)
+    if (st->local && !st->announced)
         return breach(s, "message about a stream that was never opened");
     switch (m->method) {
     case WST_MSG_COMPLETED:
@@ -329,9 +340,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
     wst_message_t m;
     int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
     if (status <= 0) {
-        return status == 0
-                   ? 0
-                   : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
+        return status == 0 ? 0 : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
     }
     wst__session_enter(s);
     status = on_message(s, now_ms, &m, piece);

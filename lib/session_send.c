@@ -30,7 +30,8 @@ void wst__session_schedule(wst__session_stream_t *st) {
     }
     wst__list_remove(&st->ready_node);
     /* The end goes out behind the last byte, and again after a new carrier was attached. */
-    if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked && st->tx_sent == st->tx_acked + st->tx.len)
+    if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked &&
+        st->tx_sent == st->tx_acked + st->tx.len)
         wst__session_tell(st, WST__TELL_END);
 }
 
@@ -107,10 +108,12 @@ static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
     if (status < 0)
         return status;
     wst__session_untell(st, what);
+    if (what == WST__TELL_OPEN)
+        st->announced = true;
     if (what == WST__TELL_END)
         st->tx_end_sent = true;
     if (what == WST__TELL_CREDIT) {
-        st->rx_told = st->rx_received;
+        st->rx_told = m.received;
         st->rx_limit = m.credit;
     }
     if (st->state == WST__REFUSED || st->state == WST__RESET) {
@@ -130,10 +133,8 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     size_t n = sendable(st);
     n = n < st->deficit ? n : st->deficit;
     wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
-    wst_message_t m = {.method = WST_MSG_COMMUNICATION,
-                       .id = st->id,
-                       .data = data.data,
-                       .len = data.len};
+    wst_message_t m = {
+        .method = WST_MSG_COMMUNICATION, .id = st->id, .data = data.data, .len = data.len};
     int status;
     if (s->o.encoding == WST_ENCODING_JSON) {
         status = encode_whole(s, &m, WST_JSON_DATA_MAX(data.len), out);

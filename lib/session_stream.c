@@ -113,7 +113,7 @@ void wst__session_stream_read(wst__session_stream_t *st, bool wanted) {
  * WST__ACK_EVERY: a sender keeps at least twice that, so neither side can wait for the other.
  */
 void wst__session_update_credit(wst__session_stream_t *st) {
-    if (st->state != WST__OPEN)
+    if (st->state != WST__OPEN || st->rx_ended) /* nothing more will come */
         return;
     uint64_t window = st->session->o.hello.initial_credit;
     uint64_t step = window / 2 < WST__ACK_EVERY ? window / 2 : WST__ACK_EVERY;
@@ -160,8 +160,11 @@ void wst__session_stream_close(wst__session_stream_t *st, int reset_reason) {
     if (st->state == WST__PENDING || st->state == WST__OPEN) {
         if (st->state == WST__PENDING && !st->local) {
             wst__session_stream_refuse(st, reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);
-        } else if (st->state == WST__PENDING && (st->tell & WST__TELL_OPEN) != 0 && !st->resync) {
-            wst__session_remove(st); /* the peer has never heard of it */
+        } else if (st->state == WST__PENDING &&
+                   (!s->attached || (st->tell & WST__TELL_OPEN) != 0)) {
+            /* The peer has never heard of it; or on another carrier, then it is lost by not being
+             * mentioned on this one. */
+            wst__session_remove(st);
         } else if (reset_reason != 0 || !st->tx_end_acked || !st->rx_end_delivered) {
             wst__session_last_word(st, WST__RESET,
                                    reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);

@@ -28,7 +28,8 @@ uv_pipe_t *wst__socket_pipe(wst__socket_t *socket);
  */
 int wst__socket_stream(wst__socket_t *socket, wst_stream_t **out);
 
-/* Closes a socket that has not become a stream, with a reset if it is connected. It is gone later. */
+/* Closes a socket that has not become a stream, with a reset if it is connected. It is gone later.
+ */
 void wst__socket_close(wst__socket_t *socket);
 
 /*

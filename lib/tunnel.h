@@ -6,7 +6,8 @@
 
 #include <wstunnel/stream.h>
 
-typedef struct wst__tunnel_open wst__tunnel_open_t;
+/* One object, by what it is while nobody has a stream of it yet. */
+typedef struct wst__tunnel wst__tunnel_open_t;
 
 /* The outcome of an open: 0 and a paused stream, owned by the callee; or a reason, a text for people
  * (valid during the call, may be empty) and NULL. */
@@ -36,7 +37,6 @@ void wst__incoming_refuse(wst__incoming_t *incoming, int reason, const char *tex
 
 /* tunnel.c for link.c: the session's stream callbacks, and a new incoming stream. */
 void wst__tunnel_session_callbacks(wst__session_callbacks_t *callbacks);
-int wst__incoming_new(wst__incoming_t **out, wst__link_t *link, wst__session_stream_t *st,
-                      wst_str_t dest);
+int wst__incoming_new(wst__incoming_t **out, wst__link_t *link, wst__session_stream_t *st);
 
 #endif

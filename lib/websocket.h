@@ -19,6 +19,6 @@ size_t wst__websocket_queued(const wst_websocket_t *ws);
 int wst__websocket_flush(wst_websocket_t *ws);
 
 /* Keeps the kernel's unsent backlog small, so that what goes out next is decided late. */
-void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, unsigned bytes);
+void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, size_t bytes);
 
 #endif

@@ -120,6 +120,7 @@ static void test_failure_stays(void **state) {
     wst__head_field(&w, "Long", "%s", "does not fit into the buffer");
     wst__head_field(&w, "A", "b");
     wst__head_field(&w, "A", "%s", "\n");
+    wst__head_field(&w, "a b", "c");
     assert_int_equal(wst__head_end(&w, NULL, 0), WST_EHEADBIG);
     assert_true(w.len <= sizeof(buf));
     assert_int_equal(wst__head_end(&w, NULL, 0), WST_EHEADBIG);

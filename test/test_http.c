@@ -133,6 +133,8 @@ static const vector_t requests[] = {
     {"TLS on the plain port", "\x16\x03\x01\x02", "!method is not a token followed by a space"},
     {"two spaces", "GET  / HTTP/1.1\r\n\r\n",
      "!request line is not method, target and version with single spaces"},
+    {"empty target", "GET  HTTP/1.1\r\n\r\n",
+     "!request line is not method, target and version with single spaces"},
     {"two spaces behind", "GET /  HTTP/1.1\r\n\r\n",
      "!request line is not method, target and version with single spaces"},
     {"space in the target", "GET /a b HTTP/1.1\r\n\r\n",
@@ -405,6 +407,19 @@ static void test_body_is_no_head(void **state) {
     assert_int_equal(rc, 18);
 }
 
+/* A response has no target. */
+static void test_response_limits(void **state) {
+    (void)state;
+    wst_http_head_t head;
+    wst_http_limits_t limits = {.head_max = 33, .target_max = 1};
+    const char *text = "HTTP/1.1 200 Looooooooooooong\r\n\r\n";
+    assert_int_equal(wst_http_parse_response(&head, text, 33, &(size_t){0}, &limits), 33);
+    const char *version = "HTTP/1.1x 200 OK\r\n\r\n";
+    assert_int_equal(wst_http_parse_response(&head, version, 20, &(size_t){0}, &limits), WST_EHTTP);
+    limits.head_max = 32;
+    assert_int_equal(wst_http_parse_response(&head, text, 33, &(size_t){0}, &limits), WST_EHEADBIG);
+}
+
 /* Empty lines and the method are bounded, so that each call may look at them again. */
 static void test_preamble(void **state) {
     (void)state;
@@ -497,9 +512,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_requests),        cmocka_unit_test(test_responses),
         cmocka_unit_test(test_every_byte),      cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_body_is_no_head), cmocka_unit_test(test_preamble),
-        cmocka_unit_test(test_scans_once),      cmocka_unit_test(test_too_many_fields),
-        cmocka_unit_test(test_look_up),         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_body_is_no_head), cmocka_unit_test(test_response_limits),
+        cmocka_unit_test(test_preamble),        cmocka_unit_test(test_scans_once),
+        cmocka_unit_test(test_too_many_fields), cmocka_unit_test(test_look_up),
+        cmocka_unit_test(test_compare),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 /* Longer streams wslay does not read in one go, which it would need to be right. */
-enum { WS_COMPARE_MAX = 4096 - 16 };
+enum { WS_COMPARE_MAX = 4096 - 168 };
 
 /*
  * NULL, or what is different, for the bytes that a server or client receives. `seed` says how they

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A WebSocket that notes down what it gets. Uses no test framework: the fuzzer links it too. */
 #include "ws_peer.h"
+#include "mem.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -136,4 +137,24 @@ size_t ws_put_frame(uint8_t *to, uint8_t first, bool masked, const void *payload
     for (size_t i = 0; i < len; i++)
         to[n++] = ((const uint8_t *)payload)[i] ^ (masked ? key[i % 4] : 0);
     return n;
+}
+
+void ws_each_split(bool server, size_t max_message, const uint8_t *bytes, size_t len,
+                   void (*check)(ws_peer_t *peer, int status, const void *arg), const void *arg) {
+    for (size_t split = 0; split <= len; split++) {
+        ws_peer_t peer;
+        if (ws_peer_init(&peer, server, max_message, &wst__default_allocator) != 0)
+            abort();
+        int status = 0;
+        if (split == 0) {
+            for (size_t i = 0; i < len; i++)
+                status = ws_peer_recv(&peer, bytes + i, 1);
+        } else {
+            status = ws_peer_recv(&peer, bytes, split);
+            if (split < len)
+                status = ws_peer_recv(&peer, bytes + split, len - split);
+        }
+        check(&peer, status, arg);
+        ws_peer_free(&peer);
+    }
 }

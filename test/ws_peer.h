@@ -51,4 +51,11 @@ void ws_peer_note(ws_peer_t *peer, bool text, const void *piece, size_t len, boo
  */
 size_t ws_put_frame(uint8_t *to, uint8_t first, bool masked, const void *payload, size_t len);
 
+/*
+ * Gives the bytes to new peers whole, one by one, and split in two at every point, and calls
+ * `check` with each and what the last wst__ws_recv returned.
+ */
+void ws_each_split(bool server, size_t max_message, const uint8_t *bytes, size_t len,
+                   void (*check)(ws_peer_t *peer, int status, const void *arg), const void *arg);
+
 #endif

@@ -51,6 +51,9 @@ WST_EXTERN WST_MUST_CHECK int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx,
  */
 WST_EXTERN WST_MUST_CHECK int wst_hijack_take(wst_hijack_t *hijack, wst_stream_t **connection);
 
+/** The head of the request that waits for an answer; NULL if none does. */
+WST_EXTERN const wst_http_head_t *wst_hijack_request(const wst_hijack_t *hijack);
+
 /** An answer. Strings are copied into it by wst_hijack_respond. */
 typedef struct wst_response {
     int status;         /**< Required: 200..599. */

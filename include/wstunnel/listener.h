@@ -41,8 +41,8 @@ WST_EXTERN const char *wst_listener_address(const wst_listener_t *listener);
 WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);
 
 /**
- * Stops taking connections (they wait in the kernel's backlog; at most one that was taken already
- * is held back) until resumed. Out of descriptors it pauses itself and tries again each 100 ms.
+ * Stops taking connections (they wait in the kernel's backlog) until resumed. Out of descriptors it
+ * pauses itself and tries again each 100 ms.
  */
 WST_EXTERN void wst_listener_pause(wst_listener_t *listener);
 WST_EXTERN void wst_listener_resume(wst_listener_t *listener);

@@ -10,7 +10,7 @@
  * answer ends the request; the pointer is invalid then.
  *
  * If whoever asked goes away, or the deadline (10 s unless said otherwise) passes, the request ends
- * too: a function set by wst_request_on_gone() is told.
+ * too: a function set by wst_request_on_gone() is told. Whoever answers later must set one.
  */
 #include <wstunnel/http.h>
 #include <wstunnel/stream.h>
@@ -38,7 +38,7 @@ WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
 
 /** Sets a function that is told when the request ends without an answer; `request` is still valid
-    in it, but can no longer be answered. */
+    in it, but has no head any more and can no longer be answered. */
 WST_EXTERN void wst_request_on_gone(wst_request_t *request,
                                     void (*on_gone)(wst_request_t *request, void *user_data),
                                     void *user_data);

@@ -8,7 +8,7 @@
  * one look-up. A look-up that hangs holds up neither other names (as long as fewer than all threads
  * hang), nor its caller's deadline, nor the end of the loop. IP literals need no thread.
  *
- * Bounds: as many running as the context has threads, and 1024 names waiting.
+ * Bounds: as many running as the context has threads, and 1024 names at a time, running or waiting.
  */
 #include <wstunnel/ctx.h>
 
@@ -47,7 +47,8 @@ WST_EXTERN void wst_resolve_cancel(wst_resolve_t *resolve);
 /**
  * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied, the
  * first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is gone
- * after it.
+ * after it. The callbacks of those who wait run inside this call. Still allowed, and still needed to
+ * free `lookup`, when the context is gone: closing it does not wait for the hook.
  */
 WST_EXTERN void wst_lookup_answer(wst_lookup_t *lookup, int status,
                                   const struct sockaddr_storage *addresses, size_t count);

@@ -20,8 +20,9 @@ struct uv_stream_s;
 /**
  * Takes over an accepted connection of your own libuv listener: call it in the connection callback
  * in place of uv_accept. `server` is a uv_tcp_t or a uv_pipe_t on the context's loop. Sets
- * TCP_NODELAY.
- * @return 0, WST_ENOMEM, or libuv's error.
+ * TCP_NODELAY and keep-alive (60 s), as wst_socket_open() does.
+ * @return 0, WST_ENOMEM (libuv takes no further connection then until this one is, or has been
+ *         dropped: call again later), or libuv's error.
  */
 WST_EXTERN WST_MUST_CHECK int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx,
                                                 struct uv_stream_s *server);
@@ -29,6 +30,7 @@ WST_EXTERN WST_MUST_CHECK int wst_socket_accept(wst_stream_t **out, wst_ctx_t *c
 /**
  * Takes over a connected socket (TCP, or Unix if `is_unix`). The descriptor is the stream's on
  * success and the caller's on error.
+ * @return 0, WST_ENOMEM, UV_ENOTCONN, or another error of the system.
  */
 WST_EXTERN WST_MUST_CHECK int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd,
                                               bool is_unix);

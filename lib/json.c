@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* JSON texts, read by cJSON (nothing else here includes it) and written. */
+#include "json.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+int wst__json_parse(wst__json_t **out, const char *text, size_t len) {
+    wst__json_t *root = cJSON_ParseWithLength(text, len);
+    if (root == NULL) /* nothing else can be wrong with a scanned text */
+        return WST_ENOMEM;
+    *out = root;
+    return 0;
+}
+
+void wst__json_free(wst__json_t *root) {
+    cJSON_Delete(root);
+}
+
+const wst__json_t *wst__json_get(const wst__json_t *object, const char *name) {
+    const wst__json_t *value = cJSON_GetObjectItemCaseSensitive(object, name);
+    return cJSON_IsNull(value) ? NULL : value;
+}
+
+bool wst__json_integer(const wst__json_t *value, int64_t min, int64_t max, int64_t *out) {
+    /* The scanner left no number that a double does not hold exactly. */
+    if (!cJSON_IsNumber(value) || (int64_t)value->valuedouble < min ||
+        (int64_t)value->valuedouble > max)
+        return false;
+    *out = (int64_t)value->valuedouble;
+    return true;
+}
+
+bool wst__json_string(const wst__json_t *value, wst_str_t *out) {
+    if (!cJSON_IsString(value))
+        return false;
+    *out = (wst_str_t){value->valuestring, strlen(value->valuestring)};
+    return true;
+}
+
+bool wst__json_is_object(const wst__json_t *value) {
+    return cJSON_IsObject(value);
+}
+
+bool wst__json_is_array_of_strings(const wst__json_t *value) {
+    if (!cJSON_IsArray(value))
+        return false;
+    for (const wst__json_t *item = value->child; item != NULL; item = item->next)
+        if (!cJSON_IsString(item))
+            return false;
+    return true;
+}
+
+static void put_bytes(wst__json_writer_t *w, const char *bytes, size_t len) {
+    if (w->overflow || len > (size_t)(w->end - w->at)) {
+        w->overflow = true;
+        return;
+    }
+    memcpy(w->at, bytes, len);
+    w->at += len;
+}
+
+void wst__json_put(wst__json_writer_t *w, const char *text) {
+    put_bytes(w, text, strlen(text));
+}
+
+void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
+    char digits[20];
+    size_t start = sizeof(digits);
+    do {
+        digits[--start] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put_bytes(w, digits + start, sizeof(digits) - start);
+}
+
+void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
+    static const char hex[] = "0123456789abcdef";
+    wst__json_put(w, "\"");
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '"' || c == '\\') {
+            put_bytes(w, "\\", 1);
+        } else if ((unsigned char)c < 0x20) {
+            const char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+            put_bytes(w, escape, sizeof(escape));
+            continue;
+        }
+        put_bytes(w, &c, 1);
+    }
+    wst__json_put(w, "\"");
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A WebSocket that carries a session (link.h).
+ *
+ * What the session wants to send is pulled once a turn of the loop, so that all that was written in
+ * that turn goes out together, and only as much as the socket takes, so that the session decides
+ * late what goes first.
+ */
+#include "link.h"
+#include "tunnel.h"
+#include "websocket.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    MAGIC = 0x57534c4b,
+    BATCH = 65536,         /* bytes queued before they are written */
+    TURN_MAX = 1024 * 1024, /* bytes written in one turn of the loop */
+    UNSENT_MAX = 131072    /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+};
+
+const char *const wst__link_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
+const char *const wst__link_protocols_json[] = {"wstunnel.v1.json", NULL};
+
+struct wst__link {
+    uint32_t magic;
+    size_t refs; /* itself and its streams */
+    wst_ctx_t *ctx;
+    wst__link_options_t o;
+    char name[WST_NAME_MAX];
+    wst__session_t *session; /* made when the WebSocket is open: the encoding is known then */
+    wst_websocket_t *websocket;
+    wst__defer_t defer; /* pull, or close */
+    bool down, closing;
+    int error; /* of the session, while the closing handshake runs */
+    char detail[160];
+    wst_close_cb close_cb;
+};
+
+static wst__link_t *self(void *user_data) {
+    wst__link_t *l = user_data;
+    assert(l->magic == MAGIC);
+    return l;
+}
+
+void wst__link_ref(wst__link_t *l) {
+    l->refs++;
+}
+
+void wst__link_unref(wst__link_t *l) {
+    if (--l->refs > 0)
+        return;
+    wst_ctx_t *ctx = l->ctx;
+    wst__defer_cancel(&l->defer);
+    wst__session_free(l->session);
+    l->magic = 0;
+    wst__free(&ctx->allocator, l);
+    wst__ctx_release(ctx);
+}
+
+static void drop_streams(wst__link_t *l) {
+    if (l->session != NULL)
+        wst__session_drop_streams(l->session, WST_ELOST);
+}
+
+static void go_down(wst__link_t *l, int error, const char *detail) {
+    if (l->down || l->closing)
+        return;
+    l->down = true;
+    wst__defer_cancel(&l->defer);
+    drop_streams(l);
+    if (!l->closing)
+        l->o.on_down(l, error, detail, l->o.user_data);
+}
+
+static int close_code(int error) {
+    switch (error) {
+    case WST_EPROTO:
+        return 1002;
+    case WST_EMSGBIG:
+        return 1009;
+    case WST_ENOMEM:
+        return 1011;
+    default:
+        return 1008;
+    }
+}
+
+/* The session is broken: the peer is told why, then it is over. */
+static void session_failed(wst__link_t *l, int error, const char *detail) {
+    if (l->down || l->closing || l->error != 0)
+        return;
+    l->error = error;
+    snprintf(l->detail, sizeof(l->detail), "%s", detail);
+    drop_streams(l);
+    if (!l->closing)
+        wst_websocket_end(l->websocket, close_code(error), detail);
+}
+
+static void pull(wst__defer_t *defer) {
+    wst__link_t *l = WST__CONTAINER(defer, wst__link_t, defer);
+    size_t total = 0;
+    for (;;) {
+        wst__outgoing_t out;
+        int status = 1;
+        while (wst__websocket_queued(l->websocket) < BATCH) {
+            status = wst__session_next(l->session, wst__now(l->ctx), &out);
+            if (status <= 0)
+                break;
+            status = wst__websocket_queue(l->websocket, out.text, out.head, out.head_len,
+                                          out.payload);
+            if (status != 0)
+                break;
+        }
+        total += wst__websocket_queued(l->websocket);
+        int written = status < 0 ? status : wst__websocket_flush(l->websocket);
+        if (written < 0) {
+            go_down(l, written, wst_strerror(written));
+            return;
+        }
+        if (written == WST_WAIT || (status == 0 && wst__websocket_queued(l->websocket) == 0))
+            return;
+        if (total >= TURN_MAX) {
+            wst__defer(l->ctx, &l->defer, pull);
+            return;
+        }
+    }
+}
+
+static void on_wakeup(wst__session_t *s, void *user_data) {
+    (void)s;
+    wst__link_t *l = self(user_data);
+    if (!l->down && !l->closing)
+        wst__defer(l->ctx, &l->defer, pull);
+}
+
+/* -- The session's side ----------------------------------------------------------------------- */
+
+static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data) {
+    (void)s;
+    wst__link_t *l = self(user_data);
+    return l->o.on_up != NULL ? l->o.on_up(l, hello, l->o.user_data) : 0;
+}
+
+static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest,
+                    void *user_data) {
+    (void)s;
+    wst__link_t *l = self(user_data);
+    wst__incoming_t *incoming;
+    if (wst__incoming_new(&incoming, l, st) != 0) {
+        wst__session_stream_close(st, WST_EMEMORY);
+        return;
+    }
+    l->o.on_incoming(l, incoming, dest, l->o.user_data);
+}
+
+static void on_goaway(wst__session_t *s, int reason, void *user_data) {
+    (void)s;
+    wst__link_t *l = self(user_data);
+    if (l->o.on_goaway != NULL)
+        l->o.on_goaway(l, reason, l->o.user_data);
+}
+
+static void on_dead(wst__session_t *s, int error, void *user_data) {
+    wst__link_t *l = self(user_data);
+    /* A dead peer would not answer a close frame either. */
+    go_down(l, error, wst__session_error_detail(s));
+}
+
+/* -- The WebSocket's side --------------------------------------------------------------------- */
+
+static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
+    wst__link_t *l = self(user_data);
+    bool json = strcmp(protocol, "wstunnel.v1.json") == 0;
+    if (!json && strcmp(protocol, "wstunnel.v1.bin") != 0) {
+        session_failed(l, WST_EHANDSHAKE, "the server speaks none of our subprotocols");
+        return;
+    }
+    wst__session_options_t options = {.pool = &l->ctx->pool,
+                                      .budget = &l->ctx->budget,
+                                      .deadlines = &l->ctx->deadlines,
+                                      .client = l->o.client,
+                                      .encoding = json ? WST_ENCODING_JSON : WST_ENCODING_BINARY,
+                                      .hello = l->o.hello,
+                                      .hello_timeout_ms = l->o.hello_timeout_ms,
+                                      .ping_interval_ms = l->o.ping_interval_ms,
+                                      .dead_after_ms = l->o.dead_after_ms,
+                                      .user_data = l};
+    options.callbacks.on_hello = on_hello;
+    options.callbacks.on_open = l->o.on_incoming != NULL ? on_open : NULL;
+    options.callbacks.on_goaway = on_goaway;
+    options.callbacks.on_dead = on_dead;
+    options.callbacks.on_wakeup = on_wakeup;
+    wst__tunnel_session_callbacks(&options.callbacks);
+    wst__websocket_set_notsent_lowat(ws, UNSENT_MAX);
+    int status = wst__session_new(&l->session, &options);
+    if (status == 0)
+        status = wst__session_attach(l->session, wst__now(l->ctx));
+    if (status != 0)
+        session_failed(l, status, wst_strerror(status));
+}
+
+static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
+                       void *user_data) {
+    (void)ws;
+    wst__link_t *l = self(user_data);
+    if (l->down || l->error != 0)
+        return;
+    int status = wst__session_recv(l->session, wst__now(l->ctx), text, piece, fin);
+    if (status < 0)
+        session_failed(l, status, wst__session_error_detail(l->session));
+}
+
+static void on_drain(wst_websocket_t *ws, void *user_data) {
+    (void)ws;
+    wst__link_t *l = self(user_data);
+    if (!l->down && l->error == 0)
+        pull(&l->defer);
+}
+
+static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+    (void)ws;
+    wst__link_t *l = self(user_data);
+    if (l->error != 0)
+        go_down(l, l->error, l->detail);
+    else
+        go_down(l, error, detail);
+}
+
+void wst__link_websocket_options(wst__link_t *l, wst_websocket_options_t *options) {
+    options->callbacks = (wst_websocket_callbacks_t){on_websocket_open, on_message, on_drain,
+                                                     on_over};
+    options->user_data = l;
+    /* The largest text: a frame in JSON. The codec has the tighter bounds. */
+    options->max_message = WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT);
+}
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+int wst__link_new(wst__link_t **out, wst_ctx_t *ctx, const wst__link_options_t *options) {
+    if (options->hello.name.len > WST_NAME_MAX)
+        return WST_EINVAL;
+    wst__link_t *l = wst__zalloc(&ctx->allocator, sizeof(*l));
+    if (l == NULL)
+        return WST_ENOMEM;
+    l->magic = MAGIC;
+    l->refs = 1;
+    l->ctx = ctx;
+    l->o = *options;
+    if (l->o.hello.name.len > 0) {
+        memcpy(l->name, l->o.hello.name.ptr, l->o.hello.name.len);
+        l->o.hello.name.ptr = l->name;
+    }
+    wst__defer_init(&l->defer);
+    wst__ctx_hold(ctx);
+    *out = l;
+    return 0;
+}
+
+void wst__link_attach(wst__link_t *l, wst_websocket_t *websocket) {
+    l->websocket = websocket;
+}
+
+wst__session_t *wst__link_session(const wst__link_t *l) {
+    return l->session;
+}
+
+wst_websocket_t *wst__link_websocket(const wst__link_t *l) {
+    return l->websocket;
+}
+
+void *wst__link_user_data(const wst__link_t *l) {
+    return l->o.user_data;
+}
+
+wst_ctx_t *wst__link_ctx(const wst__link_t *l) {
+    return l->ctx;
+}
+
+void wst__link_end(wst__link_t *l, int code, const char *reason) {
+    if (l->down || l->closing || l->websocket == NULL)
+        return;
+    if (l->session != NULL && l->error == 0)
+        pull(&l->defer); /* a goaway, last answers */
+    if (!l->down && !l->closing)
+        wst_websocket_end(l->websocket, code, reason);
+}
+
+static void on_websocket_closed(void *user_data) {
+    wst__link_t *l = self(user_data);
+    if (l->close_cb != NULL)
+        l->close_cb(l->o.user_data);
+    wst__link_unref(l);
+}
+
+static void close_later(wst__defer_t *defer) {
+    wst__link_t *l = WST__CONTAINER(defer, wst__link_t, defer);
+    drop_streams(l);
+    if (l->websocket != NULL)
+        wst_websocket_close(l->websocket, on_websocket_closed);
+    else
+        on_websocket_closed(l);
+}
+
+void wst__link_close(wst__link_t *l, wst_close_cb close_cb) {
+    if (l->closing)
+        return;
+    l->closing = true;
+    l->close_cb = close_cb;
+    /* The owners of its streams are told from the loop, not from in here. */
+    wst__defer(l->ctx, &l->defer, close_later);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Questions to the embedder (request.h).
+ *
+ *     ASKED --answer, or deadline--> ANSWERED --from the loop: on_answer--> gone
+ *        \--the asker cancels--> CANCELLED --from the loop: on_gone--> gone
+ */
+#include "request.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAGIC = 0x57535251, REASON_MAX = 200, USER_MAX = 127 };
+
+struct wst_request {
+    uint32_t magic;
+    wst_ctx_t *ctx;
+    enum { ASKED, ANSWERED, CANCELLED } state;
+    const wst_http_head_t *head;
+    char *destination, *peer;
+    char user[USER_MAX + 1];
+    wst__answer_cb on_answer;
+    void *user_data;
+    void (*on_gone)(wst_request_t *request, void *user_data);
+    void *gone_data;
+    wst__deadline_t deadline;
+    wst__defer_t defer;
+
+    wst__answer_t answer;
+    char reason[REASON_MAX + 1];
+    char *fields;
+};
+
+static void destroy(wst_request_t *r) {
+    wst_ctx_t *ctx = r->ctx;
+    wst__deadline_clear(&ctx->deadlines, &r->deadline);
+    wst__defer_cancel(&r->defer);
+    wst__free(&ctx->allocator, r->destination);
+    wst__free(&ctx->allocator, r->peer);
+    wst__free(&ctx->allocator, r->fields);
+    r->magic = 0;
+    wst__free(&ctx->allocator, r);
+    wst__ctx_release(ctx);
+}
+
+static void tell_gone(wst_request_t *r) {
+    if (r->on_gone != NULL)
+        r->on_gone(r, r->gone_data);
+}
+
+static void deliver(wst__defer_t *defer) {
+    wst_request_t *r = WST__CONTAINER(defer, wst_request_t, defer);
+    if (r->state == CANCELLED) {
+        tell_gone(r);
+    } else {
+        r->answer.user = r->user;
+        r->on_answer(&r->answer, r->user_data);
+    }
+    destroy(r);
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
+    r->state = ANSWERED;
+    r->answer.kind = WST__UNANSWERED;
+    /* The asker may cancel in the meantime, but it is too late for an answer. */
+    tell_gone(r);
+    r->on_gone = NULL;
+    if (r->state == ANSWERED)
+        wst__defer(r->ctx, &r->defer, deliver);
+}
+
+int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask) {
+    const wst_allocator_t *a = &ctx->allocator;
+    wst_request_t *r = wst__zalloc(a, sizeof(*r));
+    if (r == NULL)
+        return WST_ENOMEM;
+    r->magic = MAGIC;
+    r->ctx = ctx;
+    wst__ctx_hold(ctx);
+    wst__defer_init(&r->defer);
+    r->head = ask->head;
+    r->destination = wst__strdup(a, ask->destination != NULL ? ask->destination : "");
+    r->peer = wst__strdup(a, ask->peer != NULL ? ask->peer : "");
+    if (r->destination == NULL || r->peer == NULL) {
+        destroy(r);
+        return WST_ENOMEM;
+    }
+    wst_request_set_user(r, ask->user != NULL ? ask->user : "");
+    r->on_answer = ask->on_answer;
+    r->user_data = ask->user_data;
+    wst__deadline_in(ctx, &r->deadline, ask->timeout_ms != 0 ? ask->timeout_ms : 10000,
+                     on_deadline);
+    *out = r;
+    return 0;
+}
+
+void wst__request_cancel(wst_request_t *r) {
+    assert(r->magic == MAGIC);
+    if (r->state == ANSWERED) {
+        if (r->answer.stream != NULL)
+            wst_stream_close(r->answer.stream, NULL);
+        r->answer.stream = NULL;
+        r->on_gone = NULL; /* it has answered: it expects nothing more */
+    }
+    r->state = CANCELLED;
+    r->head = NULL;
+    wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
+    wst__defer(r->ctx, &r->defer, deliver);
+}
+
+const wst_http_head_t *wst_request_head(const wst_request_t *r) {
+    return r->head;
+}
+
+const char *wst_request_destination(const wst_request_t *r) {
+    return r->destination;
+}
+
+const char *wst_request_peer(const wst_request_t *r) {
+    return r->peer;
+}
+
+const char *wst_request_user(const wst_request_t *r) {
+    return r->user;
+}
+
+void wst_request_set_user(wst_request_t *r, const char *user) {
+    snprintf(r->user, sizeof(r->user), "%s", user);
+}
+
+void wst_request_on_gone(wst_request_t *r, void (*on_gone)(wst_request_t *, void *),
+                         void *user_data) {
+    r->on_gone = on_gone;
+    r->gone_data = user_data;
+}
+
+/* Whether this is the first answer and in time. */
+static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
+    assert(r->magic == MAGIC);
+    if (r->state != ASKED)
+        return false;
+    r->state = ANSWERED;
+    r->answer.kind = kind;
+    wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
+    wst__defer(r->ctx, &r->defer, deliver);
+    return true;
+}
+
+/* Without memory for the fields an answer that needs them is no answer: 500. */
+static void keep_fields(wst_request_t *r, const char *fields) {
+    if (fields == NULL)
+        return;
+    r->fields = wst__strdup(&r->ctx->allocator, fields);
+    r->answer.fields = r->fields;
+    if (r->fields == NULL) {
+        r->answer.kind = WST__DENIED;
+        r->answer.status = 500;
+    }
+}
+
+void wst_request_allow(wst_request_t *r) {
+    answer(r, WST__ALLOWED);
+}
+
+void wst_request_allow_with(wst_request_t *r, const char *fields) {
+    if (answer(r, WST__ALLOWED))
+        keep_fields(r, fields);
+}
+
+void wst_request_deny(wst_request_t *r, int status, const char *reason, const char *fields) {
+    if (!answer(r, WST__DENIED))
+        return;
+    r->answer.status = status;
+    if (reason != NULL) {
+        snprintf(r->reason, sizeof(r->reason), "%s", reason);
+        r->answer.reason = r->reason;
+    }
+    keep_fields(r, fields);
+}
+
+void wst_request_choose(wst_request_t *r, wst_remote_t *remote) {
+    if (answer(r, WST__CHOSEN))
+        r->answer.remote = remote;
+}
+
+void wst_request_connected(wst_request_t *r, int status, wst_stream_t *stream) {
+    if (answer(r, WST__CONNECTED)) {
+        r->answer.status = status;
+        r->answer.stream = stream;
+    } else if (stream != NULL) {
+        wst_stream_close(stream, NULL);
+    }
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Streams on uv_tcp_t and uv_pipe_t.
+ *
+ * Reading: a chunk is taken when libuv is about to read and given back when the bytes have been
+ * delivered; its size follows the traffic. Writing: what the kernel takes at once is never queued;
+ * the rest waits in `out`, of which one uv_write at a time covers the front. A shutdown waits until
+ * `out` is empty.
+ *
+ * Life: made, connected by someone (dial, accept), then a stream; gone when libuv has closed the
+ * handle. libuv completes pending requests before that, and these see a closing handle.
+ */
+#include "socket.h"
+#include "addr.h"
+#include "bufq.h"
+#include "sockopt.h"
+#include "stream.h"
+
+#include <assert.h>
+
+enum {
+    READ_MIN = 4096,
+    READ_MAX = 65536,
+    WRITE_ROOM = 65536,
+    WRITE_SLICES = 64, /* in one system call */
+    KEEPALIVE_S = 60
+};
+
+struct wst__socket {
+    wst_ctx_t *ctx;
+    wst_stream_t *stream; /* NULL until it is one */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    bool is_unix;
+
+    size_t read_size;   /* of the next chunk */
+    size_t read_max;    /* the reader's wish, or 0 */
+    wst_chunk_t *chunk; /* what libuv reads into right now */
+
+    wst__bufq_t out;
+    size_t in_flight; /* bytes of `out` that write_req covers; 0: it is not in use */
+    uv_write_t write_req;
+    bool shutdown_wanted;
+    uv_shutdown_t shutdown_req;
+};
+
+static bool is_closing(const wst__socket_t *sock) {
+    return uv_is_closing(&sock->uv.handle) != 0;
+}
+
+/* Nothing more can be sent. The owner closes. */
+static void fail(wst__socket_t *sock, int error) {
+    uv_read_stop(&sock->uv.stream);
+    if (sock->in_flight == 0)
+        wst__bufq_reset(&sock->out);
+    wst_stream_emit_error(sock->stream, error);
+}
+
+/* Reading ------------------------------------------------------------------------------------ */
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
+    wst__socket_t *sock = handle->data;
+    (void)suggested;
+    size_t size = sock->read_size;
+    if (sock->read_max > 0 && size > sock->read_max)
+        size = sock->read_max;
+    sock->chunk = wst_chunk_new(sock->ctx, size);
+    if (sock->chunk == NULL)
+        return; /* an empty buffer makes libuv report UV_ENOBUFS */
+    buf->base = (char *)wst_chunk_data(sock->chunk);
+    buf->len = size;
+}
+
+/* Twice as large when the buffer was filled, half as large when most of it was not needed. */
+static void adapt(wst__socket_t *sock, size_t offered, size_t got) {
+    if (got == offered && offered == sock->read_size && sock->read_size < READ_MAX)
+        sock->read_size *= 2;
+    else if (got < sock->read_size / 4 && sock->read_size > READ_MIN)
+        sock->read_size /= 2;
+}
+
+static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
+    wst__socket_t *sock = handle->data;
+    wst_chunk_t *chunk = sock->chunk;
+    sock->chunk = NULL;
+    if (nread > 0) {
+        adapt(sock, buf->len, (size_t)nread);
+        wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
+        wst_stream_emit_read(sock->stream, data);
+    }
+    wst_chunk_unref(chunk);
+    if (nread == UV_EOF)
+        wst_stream_emit_end(sock->stream);
+    else if (nread < 0)
+        fail(sock, chunk == NULL && nread == UV_ENOBUFS ? (int)WST_ENOMEM : (int)nread);
+}
+
+static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
+    wst__socket_t *sock = impl;
+    (void)stream;
+    sock->read_max = max;
+    int status = uv_read_start(&sock->uv.stream, on_alloc, on_read);
+    assert(status == 0 || status == UV_EALREADY);
+    (void)status;
+}
+
+static void socket_read_stop(wst_stream_t *stream, void *impl) {
+    wst__socket_t *sock = impl;
+    (void)stream;
+    uv_read_stop(&sock->uv.stream);
+}
+
+/* Writing ------------------------------------------------------------------------------------ */
+
+static void on_write(uv_write_t *req, int status);
+
+static uv_buf_t buf_of(wst_slice_t slice) {
+    uv_buf_t buf;
+    buf.base = (char *)(uintptr_t)slice.data; /* libuv knows no const, but only reads */
+    buf.len = slice.len;
+    return buf;
+}
+
+/* Has libuv write the front of `out`. 0 or libuv's error. */
+static int send_queued(wst__socket_t *sock) {
+    uv_buf_t bufs[WRITE_SLICES];
+    unsigned count = 0;
+    size_t len = 0;
+    while (count < WRITE_SLICES && len < sock->out.len) {
+        wst_slice_t slice = wst__bufq_peek(&sock->out, len, SIZE_MAX);
+        bufs[count++] = buf_of(slice);
+        len += slice.len;
+    }
+    sock->write_req.data = sock;
+    int status = uv_write(&sock->write_req, &sock->uv.stream, bufs, count, on_write);
+    if (status == 0)
+        sock->in_flight = len;
+    return status;
+}
+
+static void on_shutdown(uv_shutdown_t *req, int status) {
+    wst__socket_t *sock = req->data;
+    if (is_closing(sock))
+        return;
+    if (status == 0)
+        wst_stream_emit_shutdown(sock->stream);
+    else
+        fail(sock, status);
+}
+
+static int shut_down(wst__socket_t *sock) {
+    sock->shutdown_req.data = sock;
+    return uv_shutdown(&sock->shutdown_req, &sock->uv.stream, on_shutdown);
+}
+
+static void on_write(uv_write_t *req, int status) {
+    wst__socket_t *sock = req->data;
+    if (is_closing(sock))
+        return;
+    wst__bufq_consume(&sock->out, sock->in_flight);
+    sock->in_flight = 0;
+    bool drained = sock->out.len == 0;
+    if (status == 0 && !drained)
+        status = send_queued(sock);
+    else if (status == 0 && sock->shutdown_wanted)
+        status = shut_down(sock);
+    if (status < 0)
+        fail(sock, status);
+    else if (drained)
+        wst_stream_emit_drain(sock->stream);
+}
+
+/*
+ * Offers slices to the kernel. `*done` counts those it took completely, `*part` the bytes taken of
+ * the one behind. 0 (also if it took nothing) or libuv's error.
+ */
+static int try_write(wst__socket_t *sock, const wst_slice_t *slices, size_t count, size_t *done,
+                     size_t *part) {
+    while (*done < count) {
+        uv_buf_t bufs[WRITE_SLICES];
+        unsigned n = 0;
+        size_t offered = 0;
+        for (size_t i = *done; i < count && n < WRITE_SLICES; i++) {
+            bufs[n++] = buf_of(slices[i]);
+            offered += slices[i].len;
+        }
+        int status = uv_try_write(&sock->uv.stream, bufs, n);
+        if (status < 0)
+            return status == UV_EAGAIN ? 0 : status;
+        size_t taken = (size_t)status;
+        *part = taken;
+        while (*done < count && *part >= slices[*done].len)
+            *part -= slices[(*done)++].len;
+        if (taken < offered)
+            break;
+    }
+    return 0;
+}
+
+static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
+    wst__socket_t *sock = impl;
+    (void)stream;
+    size_t done = 0, part = 0;
+    int status = 0;
+    if (sock->in_flight == 0)
+        status = try_write(sock, slices, count, &done, &part);
+    for (size_t i = 0; i < count; i++) {
+        wst_slice_t rest = slices[i];
+        if (i < done || status < 0) {
+            wst_slice_unref(rest);
+            continue;
+        }
+        if (i == done) {
+            rest.data += part;
+            rest.len -= part;
+        }
+        status = wst__bufq_push(&sock->out, rest);
+    }
+    if (status < 0 || sock->out.len == 0)
+        return status;
+    if (sock->in_flight == 0)
+        status = send_queued(sock);
+    return status < 0 ? status : WST_WAIT;
+}
+
+static size_t socket_room(const wst_stream_t *stream, const void *impl) {
+    const wst__socket_t *sock = impl;
+    (void)stream;
+    return sock->out.len < WRITE_ROOM ? WRITE_ROOM - sock->out.len : 0;
+}
+
+static int socket_shutdown(wst_stream_t *stream, void *impl) {
+    wst__socket_t *sock = impl;
+    (void)stream;
+    sock->shutdown_wanted = true;
+    return sock->out.len == 0 ? shut_down(sock) : 0;
+}
+
+/* Closing ------------------------------------------------------------------------------------ */
+
+static int fd_of(const wst__socket_t *sock) {
+    uv_os_fd_t fd;
+    return uv_fileno(&sock->uv.handle, &fd) == 0 ? fd : -1;
+}
+
+static void on_closed(uv_handle_t *handle) {
+    wst__socket_t *sock = handle->data;
+    wst_ctx_t *ctx = sock->ctx;
+    wst_stream_t *stream = sock->stream;
+    wst__bufq_reset(&sock->out);
+    wst__free(&ctx->allocator, sock);
+    if (stream != NULL)
+        wst_stream_closed(stream);
+    else
+        wst__ctx_release(ctx);
+}
+
+static void close_socket(wst__socket_t *sock, bool reset) {
+    if (reset && !sock->is_unix) {
+        if (uv_tcp_close_reset(&sock->uv.tcp, on_closed) == 0)
+            return;
+        /* libuv refuses while a shutdown is pending. */
+        wst__sockopt_linger_reset(fd_of(sock));
+    }
+    uv_close(&sock->uv.handle, on_closed);
+}
+
+static void socket_close(wst_stream_t *stream, int reset_reason, void *impl) {
+    (void)stream;
+    close_socket(impl, reset_reason != 0);
+}
+
+void wst__socket_close(wst__socket_t *sock) {
+    assert(sock->stream == NULL);
+    close_socket(sock, true);
+}
+
+/* Making ------------------------------------------------------------------------------------- */
+
+static const wst_stream_ops_t socket_ops = {
+    .read_start = socket_read_start,
+    .read_stop = socket_read_stop,
+    .write = socket_write,
+    .room = socket_room,
+    .shutdown = socket_shutdown,
+    .close = socket_close,
+};
+
+int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
+    wst__socket_t *sock = wst__zalloc(&ctx->allocator, sizeof(*sock));
+    if (sock == NULL)
+        return WST_ENOMEM;
+    int status = is_unix ? uv_pipe_init(ctx->loop, &sock->uv.pipe, 0)
+                         : uv_tcp_init(ctx->loop, &sock->uv.tcp);
+    if (status != 0) {
+        wst__free(&ctx->allocator, sock);
+        return status;
+    }
+    sock->ctx = ctx;
+    sock->is_unix = is_unix;
+    sock->uv.handle.data = sock;
+    sock->read_size = READ_MIN;
+    wst__bufq_init(&sock->out, &ctx->pool);
+    wst__ctx_hold(ctx);
+    *out = sock;
+    return 0;
+}
+
+uv_tcp_t *wst__socket_tcp(wst__socket_t *sock) {
+    assert(!sock->is_unix);
+    return &sock->uv.tcp;
+}
+
+uv_pipe_t *wst__socket_pipe(wst__socket_t *sock) {
+    assert(sock->is_unix);
+    return &sock->uv.pipe;
+}
+
+/* Makes the stream for a connected descriptor, which the handle may not have yet. */
+static int make_stream(wst__socket_t *sock, int fd) {
+    wst__addr_t addr, own;
+    int status = wst__sockopt_peername(fd, &addr);
+    if (status != 0)
+        return status;
+    /* Who connects by a Unix socket has no name; then ours says more. */
+    if (sock->is_unix && addr.len <= sizeof(sa_family_t) && wst__sockopt_sockname(fd, &own) == 0)
+        addr = own;
+    char peer[WST__ADDR_TEXT];
+    wst__addr_text(&addr, peer, sizeof(peer));
+    status = wst_stream_new(&sock->stream, sock->ctx, &socket_ops, sock, peer);
+    if (status == 0)
+        wst__ctx_release(sock->ctx); /* the stream holds it now */
+    return status;
+}
+
+/* Wishes: a connection that cannot have them is as good, or about to fail anyway. */
+static void tune(wst__socket_t *sock) {
+    if (sock->is_unix)
+        return;
+    uv_tcp_nodelay(&sock->uv.tcp, 1);
+    uv_tcp_keepalive(&sock->uv.tcp, 1, KEEPALIVE_S);
+}
+
+int wst__socket_stream(wst__socket_t *sock, wst_stream_t **out) {
+    int status = make_stream(sock, fd_of(sock));
+    if (status != 0)
+        return status;
+    tune(sock);
+    *out = sock->stream;
+    return 0;
+}
+
+int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx, uv_stream_t *server) {
+    if (server->type != UV_TCP && server->type != UV_NAMED_PIPE)
+        return WST_EINVAL;
+    wst__socket_t *sock;
+    int status = wst__socket_new(&sock, ctx, server->type == UV_NAMED_PIPE);
+    if (status != 0)
+        return status;
+    status = uv_accept(server, &sock->uv.stream);
+    if (status == 0)
+        status = wst__socket_stream(sock, out);
+    if (status != 0)
+        wst__socket_close(sock);
+    return status;
+}
+
+int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
+    wst__socket_t *sock;
+    int status = wst__socket_new(&sock, ctx, is_unix);
+    if (status != 0)
+        return status;
+    status = make_stream(sock, fd);
+    if (status != 0) {
+        wst__socket_close(sock);
+        return status;
+    }
+    status = is_unix ? uv_pipe_open(&sock->uv.pipe, fd) : uv_tcp_open(&sock->uv.tcp, fd);
+    if (status != 0) {
+        wst_stream_close(sock->stream, NULL);
+        return status;
+    }
+    tune(sock);
+    *out = sock->stream;
+    return 0;
+}
+
+void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes) {
+    if (stream->ops != &socket_ops)
+        return;
+    const wst__socket_t *sock = stream->impl;
+    if (!sock->is_unix)
+        wst__sockopt_notsent_lowat(fd_of(sock), bytes);
+}

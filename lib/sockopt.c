@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls on sockets that libuv does not offer, for POSIX systems. Listening is among them:
+ * libuv accepts by itself, throws waiting connections away when it is out of descriptors, and
+ * cannot be paused.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* accept4 */
+#endif
+#include "sockopt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+static int last_error(void) {
+    return uv_translate_sys_error(errno);
+}
+
+void wst__sockopt_linger_reset(int fd) {
+    struct linger linger = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+}
+
+void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
+#ifdef TCP_NOTSENT_LOWAT
+    int value = bytes < INT_MAX ? (int)bytes : INT_MAX;
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof(value));
+#else
+    (void)fd;
+    (void)bytes;
+#endif
+}
+
+void wst__sockopt_user_timeout(int fd, unsigned ms) {
+#ifdef TCP_USER_TIMEOUT
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+#else
+    (void)fd;
+    (void)ms;
+#endif
+}
+
+#ifdef SOCK_CLOEXEC
+
+static int new_socket(int family) {
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd >= 0 ? fd : last_error();
+}
+
+int wst__sockopt_accept(int fd) {
+    int conn = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return conn >= 0 ? conn : last_error();
+}
+
+#else
+
+static int prepare(int fd) {
+    if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+        return fd;
+    int status = last_error();
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+static int new_socket(int family) {
+    return prepare(socket(family, SOCK_STREAM, 0));
+}
+
+int wst__sockopt_accept(int fd) {
+    return prepare(accept(fd, NULL, NULL));
+}
+
+#endif
+
+static int bind_and_listen(int fd, const wst__addr_t *addr, int backlog) {
+    const int on = 1, off = 0;
+    int family = addr->storage.ss_family;
+    if (family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+        return last_error();
+    if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0)
+        return last_error();
+    if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0 ||
+        listen(fd, backlog) != 0)
+        return last_error();
+    return 0;
+}
+
+int wst__sockopt_listen(const wst__addr_t *addr, int backlog) {
+    int fd = new_socket(addr->storage.ss_family);
+    if (fd < 0)
+        return fd;
+    int status = bind_and_listen(fd, addr, backlog);
+    if (status == 0)
+        return fd;
+    close(fd);
+    return status;
+}
+
+int wst__sockopt_probe(const wst__addr_t *addr) {
+    int fd = new_socket(addr->storage.ss_family);
+    if (fd < 0)
+        return fd;
+    int status = connect(fd, (const struct sockaddr *)&addr->storage, addr->len);
+    if (status != 0)
+        status = last_error();
+    close(fd);
+    return status;
+}
+
+int wst__sockopt_peername(int fd, wst__addr_t *addr) {
+    memset(addr, 0, sizeof(*addr));
+    addr->len = sizeof(addr->storage);
+    return getpeername(fd, (struct sockaddr *)&addr->storage, &addr->len) == 0 ? 0 : last_error();
+}
+
+int wst__sockopt_sockname(int fd, wst__addr_t *addr) {
+    memset(addr, 0, sizeof(*addr));
+    addr->len = sizeof(addr->storage);
+    return getsockname(fd, (struct sockaddr *)&addr->storage, &addr->len) == 0 ? 0 : last_error();
+}

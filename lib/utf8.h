@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_UTF8_H
+#define WST_LIB_UTF8_H
+/* UTF-8 (RFC 3629), a character at a time. */
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The character at the front of `len` > 0 bytes. Returns how many bytes it takes; 0 if they are not
+ * well-formed (overlong, a surrogate, above U+10FFFF, cut off).
+ */
+size_t wst__utf8_get(uint32_t *code, const char *at, size_t len);
+
+/* Writes a character, 1 to 4 bytes. Returns how many. */
+size_t wst__utf8_put(char *out, uint32_t code);
+
+#endif
