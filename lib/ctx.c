@@ -195,15 +195,14 @@ int wst__random(wst_ctx_t *ctx, void *buf, size_t len) {
     return 0;
 }
 
-/* Control characters, and what is not UTF-8 (a name off the wire, a character cut at the end),
- * become
- * '?'. */
+/* What a log must not have becomes '?': control characters (C0, DEL, C1), and what is not UTF-8,
+ * such as a name from elsewhere or a character cut at the end. */
 static void sanitize(char *line) {
     size_t len = strlen(line), n;
     for (size_t i = 0; i < len; i += n) {
         uint32_t code;
         n = wst__utf8_get(&code, line + i, len - i);
-        if (n == 0 || code < 0x20 || code == 0x7f) {
+        if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
             line[i] = '?';
             n = 1;
         }

@@ -3,8 +3,8 @@
 #define WST_LIB_JSON_H
 /*
  * JSON texts: small ones read as a tree, by cJSON, and written, into a buffer. Only what
- * wst__json_scan has let through may be read: cJSON alone ends strings at \u0000, takes the first of
- * duplicate members, does not see text behind the object, and rounds.
+ * wst__json_scan has let through may be read: cJSON alone ends strings at \u0000, takes the first
+ * of duplicate members, does not see text behind the object, and rounds.
  *
  * cJSON allocates through its own hooks, which are the program's business.
  */

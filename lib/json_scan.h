@@ -8,8 +8,8 @@
  *    most WST__JSON_MEMBERS members in an object, no two of the same name however it is written;
  *  - UTF-8 throughout; in strings no raw control character, no U+0000, no lone surrogate;
  *  - numbers that are exact: one that is not written as an integer (1.0, 1e3, -0) or not below 2^53
- *    in magnitude has no use in the protocol. It is not an error, since it may be that of an unknown
- *    member, but `{}` is written over it, so that nobody can take it for a number.
+ *    in magnitude has no use in the protocol. It is not an error, since it may be that of an
+ * unknown member, but `{}` is written over it, so that nobody can take it for a number.
  */
 #include <wstunnel/common.h>
 
@@ -29,8 +29,8 @@ const char *wst__json_scan(char *text, size_t len, wst__json_member_t *wanted, s
 bool wst__json_member_uint(const wst__json_member_t *member, uint64_t *value);
 
 /*
- * The value of a member found: a string, written unescaped over itself; to be asked for once. Whether
- * it is one. `value` lies in the text that was scanned, and may be changed there.
+ * The value of a member found: a string, written unescaped over itself; to be asked for once.
+ * Whether it is one. `value` lies in the text that was scanned, and may be changed there.
  */
 bool wst__json_member_string(wst__json_member_t *member, char **value, size_t *len);
 

@@ -15,11 +15,6 @@ static uint64_t or_default(uint64_t value, uint64_t fallback) {
     return value != 0 ? value : fallback;
 }
 
-static bool hello_is_valid(const wst_hello_t *h) {
-    return h->max_frame >= WST_FRAME_MIN_LIMIT && h->max_frame <= WST_FRAME_MAX_LIMIT &&
-           h->initial_credit <= UINT32_C(1) << 31 && h->name.len <= WST_NAME_MAX;
-}
-
 int wst__session_new(wst__session_t **out, const wst__session_options_t *options) {
     wst__session_t *s = wst__zalloc(options->pool->allocator, sizeof(*s));
     if (s == NULL)
@@ -39,7 +34,8 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     wst__list_init(&s->ready);
     s->bucket_count = 16;
     s->buckets = wst__zalloc(s->o.pool->allocator, s->bucket_count * sizeof(s->buckets[0]));
-    if (!hello_is_valid(h) || s->buckets == NULL) {
+    const wst_message_t message = {.method = WST_MSG_HELLO, .hello = *h};
+    if (s->buckets == NULL || wst__message_check(&message) != NULL) {
         int status = s->buckets == NULL ? WST_ENOMEM : WST_EINVAL;
         wst__session_free(s);
         return status;
@@ -367,8 +363,9 @@ static void set_reason(wst__session_stream_t *st, int reason, const char *text) 
     wst__free(a, st->text);
     st->text = NULL;
     if (text != NULL && text[0] != '\0') {
-        size_t len = strlen(text);
-        st->text = wst__strndup(a, text, len < WST_ERROR_TEXT_MAX ? len : WST_ERROR_TEXT_MAX);
+        char clean[WST_ERROR_TEXT_MAX];
+        size_t len = wst__error_text_clean(clean, (wst_str_t){text, strlen(text)});
+        st->text = wst__strndup(a, clean, len);
     }
 }
 

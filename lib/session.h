@@ -16,7 +16,8 @@
  * anew what they have.
  *
  * Callbacks run from wst__session_recv, wst__session_stream_deliver, wst__session_drop_streams and
- * the deadlines only. They may call anything here but wst__session_free and wst__session_recv.
+ * the deadlines only, but for on_wakeup. They may call anything here but wst__session_free,
+ * wst__session_recv and wst__session_attach.
  */
 #include "bufq.h"
 #include "budget.h"
@@ -31,8 +32,7 @@ typedef struct wst__session_callbacks {
     /* The peer's hello, once an attachment. A negative result ends the session with that error. */
     int (*on_hello)(wst__session_t *s, const wst_hello_t *hello, void *user_data);
 
-    /* The peer opens a stream: accept or refuse it, now or later. NULL: all are refused (EDENIED).
-     */
+    /* The peer opens a stream: accept or refuse it, now or later. NULL: WST_EDENIED for all. */
     void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
 
     /* Our open: done, or failed (the stream is dead then; close it). */
@@ -53,7 +53,8 @@ typedef struct wst__session_callbacks {
     /* A deadline passed: WST_ETIMEOUT (no hello, or nothing received for too long). */
     void (*on_dead)(wst__session_t *s, int error, void *user_data);
 
-    /* There is something to send where there was nothing: pull. May run inside any call. */
+    /* There is something to send where there was nothing: pull soon. Runs inside any call, so it
+     * may only take note. */
     void (*on_wakeup)(wst__session_t *s, void *user_data);
 } wst__session_callbacks_t;
 
@@ -87,10 +88,14 @@ size_t wst__session_stream_cost(size_t window);
 /* Makes a session; attach it to start. 0, WST_ENOMEM or WST_EINVAL (hello out of range). */
 int wst__session_new(wst__session_t **out, const wst__session_options_t *options);
 
-/* Frees it; its streams are dropped without a word (wst__session_drop_streams first). */
+/* Frees it and the streams in it, without a word (wst__session_drop_streams first). Dead streams
+ * must have been closed. */
 void wst__session_free(wst__session_t *s);
 
-/* A carrier is there, the first or a new one: hello goes out, then what streams need to go on. */
+/*
+ * A carrier is there, the first or a new one: hello goes out, then what streams need to go on. 0,
+ * WST_ENOMEM, or the session's error (but WST_ETIMEOUT, which ended the old carrier only).
+ */
 int wst__session_attach(wst__session_t *s, uint64_t now_ms);
 
 /* The carrier is gone. Streams stay as they are; no deadline runs. */

@@ -3,6 +3,7 @@
 #define WST_LIB_SESSION_INTERNAL_H
 /* What the files of the session share: session.c (life, deadlines, table), session_stream.c (what
  * owners call), session_recv.c (messages in), session_send.c (messages out). */
+#include "codec_check.h"
 #include "list.h"
 #include "mem.h"
 #include "session.h"

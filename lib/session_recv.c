@@ -63,10 +63,8 @@ static int on_handshake(wst__session_t *s, const wst_message_t *m) {
         wst__session_stream_t *known = wst__session_find(s, m->id);
         if (known == NULL) /* its answer was lost with the old carrier */
             return refuse_open(s, m->id, WST_ELOST);
-        if (known->resync) {
-            /* Still pending for the peer: nothing that we sent has got there. */
-            go_on(known);
-        }
+        if (known->resync)
+            go_on(known); /* still pending for the peer: nothing that we sent has got there */
         return 0;
     }
     s->peer_highest = m->id;
@@ -98,8 +96,7 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
     if (st->state != WST__PENDING)
         return s->resyncing ? 0 : breach(s, "answered a stream twice");
     if ((st->tell & WST__TELL_OPEN) != 0) {
-        /* Answered on an earlier carrier. The peer waits for us to mention the stream on this one.
-         */
+        /* It was heard of on an earlier carrier; the peer waits to hear of it on this one. */
         wst__session_untell(st, WST__TELL_OPEN);
         wst__session_tell(st, WST__TELL_CREDIT);
     }

@@ -24,12 +24,9 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
     int status = wst__session_can_open(s);
     if (status != 0)
         return status;
-    size_t len = strlen(dest), cost = wst__session_stream_cost(s->o.hello.initial_credit);
-    if (len == 0 || len > WST_DEST_MAX)
+    size_t cost = wst__session_stream_cost(s->o.hello.initial_credit);
+    if (!wst__dest_is_valid((wst_str_t){dest, strlen(dest)}))
         return WST_EDEST;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)dest[i] <= ' ' || dest[i] == 0x7f)
-            return WST_EDEST;
     if (!wst__budget_reserve(s->o.budget, cost))
         return WST_EMEMORY;
     uint64_t id = s->local_highest > 0 ? s->local_highest + 2 : s->o.client ? 1 : 2;

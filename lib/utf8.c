@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* UTF-8, a character at a time. RFC 3629 section 3 gives the bits, section 4 what is well-formed. */
+/* UTF-8, a character at a time. RFC 3629 section 3 gives the bits, section 4 what is well-formed.
+ */
 #include "utf8.h"
 
 size_t wst__utf8_get(uint32_t *code, const char *at, size_t len) {

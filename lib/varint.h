@@ -2,8 +2,8 @@
 #ifndef WST_LIB_VARINT_H
 #define WST_LIB_VARINT_H
 /*
- * Numbers in binary messages: unsigned LEB128, that is 7 bits a byte, the lowest first, bit 7 set in
- * all bytes but the last. Below 2^53, so at most 8 bytes; only the shortest form is right.
+ * Numbers in binary messages: unsigned LEB128, that is 7 bits a byte, the lowest first, bit 7 set
+ * in all bytes but the last. Below 2^53, so at most 8 bytes; only the shortest form is right.
  */
 #include <stdbool.h>
 #include <stddef.h>

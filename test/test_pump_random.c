@@ -11,7 +11,7 @@
 #include <wstunnel/error.h>
 #include <wstunnel/pump.h>
 
-enum { MOST_BYTES = 20000, MOST_BUFFERED = 3000, MOST_TURNS = 200000 };
+enum { MOST_BYTES = 20000, MOST_BUFFERED = 3000, MOST_TURNS = 2000000 };
 
 typedef struct end {
     struct world *w;

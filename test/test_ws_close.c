@@ -285,16 +285,19 @@ static void test_no_random(void **state) {
     open_pair(&client, &server);
     client.random_status = -88;
     assert_int_equal(ws_peer_recv(&client, "\x89\x01x", 3), -88);
+    client.random_status = 0;
     assert_int_equal(ws_peer_recv(&client, "\x89\x01x", 3), -88);
+    assert_int_equal(ws_peer_send(&client, false, NULL, 0, "x", 1), WST_ESTATE);
     assert_int_equal(wst__ws_pending(client.ws), 0);
     close_pair(&client, &server);
 }
 
 /* What a peer gets, as far as it gets, is whole frames: nothing half sent survives a failure. */
-static void check_output(ws_peer_t *from, bool server) {
+static void check_output(ws_peer_t *from, bool server, const uint8_t *taken, size_t taken_len) {
     static uint8_t wire[200000];
     ws_peer_t to;
-    size_t len = ws_peer_output(from, wire, sizeof(wire));
+    memcpy(wire, taken, taken_len);
+    size_t len = taken_len + ws_peer_output(from, wire + taken_len, sizeof(wire) - taken_len);
     assert_int_equal(ws_peer_init(&to, !server, 0, &wst__default_allocator), 0);
     for (size_t at = 0; at < len; at += 50000)
         assert_int_equal(ws_peer_recv(&to, wire + at, len - at < 50000 ? len - at : 50000), 0);
@@ -303,8 +306,20 @@ static void check_output(ws_peer_t *from, bool server) {
     ws_peer_free(&to);
 }
 
+/* Takes the first slice of the output. */
+static size_t take_one(ws_peer_t *peer, uint8_t *buf) {
+    wst_slice_t slice;
+    if (wst__ws_take(peer->ws, &slice, 1) == 0)
+        return 0;
+    memcpy(buf, slice.data, slice.len);
+    wst_slice_unref(slice);
+    return slice.len;
+}
+
 static void scenario(void *arg) {
     bool server = *(const bool *)arg;
+    static uint8_t taken[5000];
+    size_t len = 0;
     static const uint8_t data[70000];
     ws_peer_t peer;
     int status = ws_peer_init(&peer, server, 0, &test_allocator);
@@ -323,6 +338,8 @@ static void scenario(void *arg) {
         assert_true(status == 0 || (status == WST_ENOMEM && test_alloc_failed()));
         if (status != 0)
             assert_int_equal(wst__ws_pending(peer.ws), before);
+        if (i == 0) /* the queue grows at another point */
+            len = take_one(&peer, taken);
     }
     for (int i = 0; i < 3 && status == 0; i++)
         status = ws_peer_recv(&peer, wire, n);
@@ -330,7 +347,8 @@ static void scenario(void *arg) {
     status = wst__ws_close(peer.ws, 1000, "bye");
     assert_true(status == 0 || (status == WST_ENOMEM && test_alloc_failed()));
     assert_int_equal(wst__ws_close_sent(peer.ws), status == 0);
-    check_output(&peer, server);
+    assert_int_equal(wst__ws_close(peer.ws, 1000, NULL), status); /* what is lost stays so */
+    check_output(&peer, server, taken, len);
     ws_peer_free(&peer);
 }
 
@@ -362,6 +380,20 @@ static void test_pong_without_memory(void **state) {
     assert_int_equal(test_alloc_live(), 0);
 }
 
+/* A close that is lost is not sent later either: it says so each time. */
+static void test_close_without_memory(void **state) {
+    (void)state;
+    ws_peer_t peer;
+    assert_int_equal(ws_peer_init(&peer, true, 0, &test_allocator), 0);
+    test_alloc_fail(1);
+    assert_int_equal(wst__ws_close(peer.ws, 1000, NULL), WST_ENOMEM);
+    assert_int_equal(wst__ws_close(peer.ws, 1000, NULL), WST_ENOMEM);
+    assert_false(wst__ws_close_sent(peer.ws));
+    assert_int_equal(wst__ws_pending(peer.ws), 0);
+    ws_peer_free(&peer);
+    assert_int_equal(test_alloc_live(), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handshake),
@@ -377,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_no_random),
         cmocka_unit_test(test_each_allocation_fails),
         cmocka_unit_test(test_pong_without_memory),
+        cmocka_unit_test(test_close_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,9 +14,8 @@
 
 enum {
     OUTPUT_MAX = 8192,
-    /* Empty pongs at the end, enough to complete a control frame: wslay judges some heads when the
-     * first byte of payload is there,
-     * some before they are complete, and the reason of a close as it comes. */
+    /* Empty pongs at the end, enough to complete a control frame: wslay judges some heads before
+     * they are complete, some when there is payload, and the reason of a close as it comes. */
     PADDING = 168
 };
 

@@ -6,6 +6,7 @@
  * All of libwstunnel.
  */
 #include <wstunnel/agent.h>
+#include <wstunnel/auth.h>
 #include <wstunnel/chunk.h>
 #include <wstunnel/codec.h>
 #include <wstunnel/common.h>

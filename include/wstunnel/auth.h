@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_AUTH_H
+#define WSTUNNEL_AUTH_H
+/**
+ * @file auth.h
+ * Credentials in request heads: Basic (RFC 7617) and bearer tokens (RFC 6750), and comparing secrets
+ * without telling by the time how much of them was right. For use in the callbacks that authorise
+ * (server.h).
+ */
+#include <wstunnel/http.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Bytes of a user name or password, with terminator, that wst_auth_basic takes. */
+#define WST_AUTH_MAX 256
+
+/** A decoded Basic credential. */
+typedef struct wst_auth_basic {
+    char user[WST_AUTH_MAX];
+    char password[WST_AUTH_MAX];
+} wst_auth_basic_t;
+
+/**
+ * Reads Basic credentials from a field of a request.
+ * @param field  "Proxy-Authorization" for a proxy's clients, "Authorization" otherwise
+ * @return whether the field is there once and holds a valid Basic credential that is not too long.
+ *         Wipe `*out` when done with it.
+ */
+WST_EXTERN WST_MUST_CHECK bool wst_auth_basic_parse(wst_auth_basic_t *out,
+                                                    const wst_http_head_t *head,
+                                                    const char *field);
+
+/** Whether the request carries `Authorization: Bearer <token>` with just this token. */
+WST_EXTERN WST_MUST_CHECK bool wst_auth_bearer_matches(const wst_http_head_t *head,
+                                                       const char *token);
+
+/** Whether two secrets are equal, in a time that depends on their lengths only. */
+WST_EXTERN WST_MUST_CHECK bool wst_auth_equal(const char *a, const char *b);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agent: keeps a session with its server, for ever.
+ *
+ *     WAITING -> ASKING -> DIALLING -> CONNECTING -> UP
+ *        ^----------------------------------------- | any failure: backoff, and again
+ *
+ * There is no state in which nothing is going to happen: each one has a deadline, its own or that of
+ * what it waits for.
+ */
+#include "agent.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/websocket.h>
+
+enum { MAGIC = 0x57534147 };
+
+static void attempt(wst__deadline_t *deadline, uint64_t now_ms);
+
+static wst_agent_t *self(void *user_data) {
+    wst_agent_t *a = user_data;
+    assert(a->magic == MAGIC);
+    return a;
+}
+
+/* -- The end ---------------------------------------------------------------------------------- */
+
+static void destroy(wst_agent_t *a) {
+    wst_ctx_t *ctx = a->ctx;
+    wst__deadline_clear(&ctx->deadlines, &a->retry);
+    wst__defer_cancel(&a->defer);
+    wst__free(&ctx->allocator, a->url);
+    wst__free(&ctx->allocator, a->fields);
+    a->magic = 0;
+    wst__free(&ctx->allocator, a);
+}
+
+static void tell_closed(wst__defer_t *defer) {
+    wst_agent_t *a = WST__CONTAINER(defer, wst_agent_t, defer);
+    wst_ctx_t *ctx = a->ctx;
+    if (a->close_cb != NULL)
+        a->close_cb(a->o.user_data);
+    destroy(a);
+    wst__ctx_release(ctx);
+}
+
+static void check_closed(wst_agent_t *a) {
+    if (a->closing && a->stream_count == 0 && a->links == 0)
+        wst__defer(a->ctx, &a->defer, tell_closed);
+}
+
+static void tell_drained(wst__defer_t *defer) {
+    wst_agent_t *a = WST__CONTAINER(defer, wst_agent_t, defer);
+    if (a->o.callbacks.on_drained != NULL)
+        a->o.callbacks.on_drained(a, a->o.user_data);
+}
+
+static void drained(wst_agent_t *a) {
+    if (a->drained_told)
+        return;
+    a->drained_told = true;
+    wst__deadline_clear(&a->ctx->deadlines, &a->retry);
+    wst__defer(a->ctx, &a->defer, tell_drained);
+}
+
+void wst__agent_stream_gone(wst_agent_t *a) {
+    if (a->closing) {
+        check_closed(a);
+        return;
+    }
+    /* The server learns that we leave from the closing handshake; then it is over. */
+    if (a->draining && a->stream_count == 0 && a->phase == WST__AGENT_UP)
+        wst__link_end(a->link, 1001, "drained");
+}
+
+static void on_link_closed(void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->links--;
+    check_closed(a);
+}
+
+static void close_link(wst_agent_t *a) {
+    if (a->link != NULL)
+        wst__link_close(a->link, on_link_closed);
+    a->link = NULL;
+}
+
+/* -- Failing and trying again ----------------------------------------------------------------- */
+
+/* Full jitter: any time up to the bound, so that a fleet does not come back all at once. */
+static uint64_t backoff_ms(wst_agent_t *a) {
+    uint64_t bound = a->o.backoff_min_ms, random = 0;
+    for (unsigned i = 0; i < a->failures && bound < a->o.backoff_max_ms; i++)
+        bound *= 2;
+    if (bound > a->o.backoff_max_ms)
+        bound = a->o.backoff_max_ms;
+    if (wst__random(a->ctx, &random, sizeof(random)) != 0)
+        return bound;
+    return random % (bound + 1);
+}
+
+static void fail(wst_agent_t *a, int error, int http_status, const char *detail) {
+    uint64_t now_ms = wst__now(a->ctx);
+    if (a->phase == WST__AGENT_UP && now_ms - a->up_since_ms >= a->o.backoff_max_ms)
+        a->failures = 0;
+    a->phase = WST__AGENT_WAITING;
+    close_link(a);
+    if (a->draining) {
+        drained(a);
+        return;
+    }
+    if (a->failures < 32)
+        a->failures++;
+    const bool refused = http_status == 401 || http_status == 403;
+    const wst_agent_failure_t failure = {.error = error,
+                                         .http_status = http_status,
+                                         .refused = refused,
+                                         .detail = detail,
+                                         .retry_in_ms = refused ? a->o.backoff_max_ms
+                                                                : backoff_ms(a)};
+    wst__deadline_in(a->ctx, &a->retry, failure.retry_in_ms, attempt);
+    wst__log(a->ctx, WST_LOG_WARN, "server %.*s: %s%s%s; next attempt in %llu ms",
+             (int)a->target.authority.len, a->target.authority.ptr, wst_strerror(error),
+             detail[0] != '\0' ? ": " : "", detail, (unsigned long long)failure.retry_in_ms);
+    if (a->o.callbacks.on_down != NULL)
+        a->o.callbacks.on_down(a, &failure, a->o.user_data);
+}
+
+/* -- The link --------------------------------------------------------------------------------- */
+
+static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
+    (void)link;
+    (void)hello;
+    wst_agent_t *a = self(user_data);
+    a->phase = WST__AGENT_UP;
+    a->up_since_ms = wst__now(a->ctx);
+    wst__log(a->ctx, WST_LOG_INFO, "connected to %.*s as %s", (int)a->target.authority.len,
+             a->target.authority.ptr, a->name);
+    if (a->o.callbacks.on_up != NULL)
+        a->o.callbacks.on_up(a, a->o.user_data);
+    return 0;
+}
+
+static void on_goaway(wst__link_t *link, int reason, void *user_data) {
+    (void)link;
+    wst_agent_t *a = self(user_data);
+    wst__log(a->ctx, WST_LOG_INFO, "the server takes no more streams: %s", wst_strerror(reason));
+}
+
+static void on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    wst_websocket_t *ws = wst__link_websocket(link);
+    int http_status = error == WST_EREJECTED ? wst_websocket_http_status(ws) : 0;
+    fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
+}
+
+/* The server's address as text for the Host field and the path, terminated. */
+static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
+    const wst_allocator_t *al = &a->ctx->allocator;
+    char *host = wst__strndup(al, a->target.authority.ptr, a->target.authority.len);
+    char *path = wst__strndup(al, a->target.path.ptr, a->target.path.len);
+    wst_websocket_options_t options = {.open_timeout_ms = a->o.connect_timeout_ms,
+                                       .host = host,
+                                       .path = path,
+                                       .protocols = a->o.encoding == WST_ENCODING_JSON
+                                                        ? wst__link_protocols_json
+                                                        : wst__link_protocols,
+                                       .fields = a->fields};
+    wst__link_websocket_options(a->link, &options);
+    wst_websocket_t *ws;
+    int status = host != NULL && path != NULL
+                     ? wst_websocket_connect(&ws, a->ctx, stream, &options)
+                     : WST_ENOMEM;
+    if (status == 0)
+        wst__link_attach(a->link, ws);
+    wst__free(al, host);
+    wst__free(al, path);
+    return status;
+}
+
+static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->dial = NULL;
+    if (status != 0) {
+        fail(a, status, 0, "");
+        return;
+    }
+    a->phase = WST__AGENT_CONNECTING;
+    wst__link_options_t options = {.client = true,
+                                   .encoding = a->o.encoding,
+                                   .hello_timeout_ms = a->o.connect_timeout_ms,
+                                   .ping_interval_ms = a->o.ping_interval_ms,
+                                   .dead_after_ms = a->o.dead_after_ms,
+                                   .on_up = on_up,
+                                   .on_incoming = wst__agent_on_incoming,
+                                   .on_goaway = on_goaway,
+                                   .on_down = on_down,
+                                   .user_data = a};
+    wst_hello_t *hello = &options.hello;
+    hello->name = (wst_str_t){a->name, strlen(a->name)};
+    memcpy(hello->instance, a->instance, sizeof(hello->instance));
+    hello->has_instance = true;
+    hello->epoch = a->epoch;
+    hello->max_streams = a->o.max_streams;
+    hello->initial_credit = a->o.stream_window;
+    status = wst__link_new(&a->link, a->ctx, &options);
+    if (status == 0) {
+        a->links++;
+        status = connect_websocket(a, stream);
+    }
+    if (status != 0) {
+        wst_stream_close(stream, NULL);
+        fail(a, status, 0, "");
+    }
+}
+
+static void dial(wst_agent_t *a) {
+    a->phase = WST__AGENT_DIALLING;
+    char *host = wst__strndup(&a->ctx->allocator, a->target.host.ptr, a->target.host.len);
+    const wst_dial_options_t options = {
+        .host = host, .port = a->target.port, .timeout_ms = a->o.connect_timeout_ms};
+    int status =
+        host != NULL ? wst_dial(&a->dial, a->ctx, &options, on_dialled, a) : WST_ENOMEM;
+    wst__free(&a->ctx->allocator, host);
+    if (status != 0)
+        fail(a, status, 0, "");
+}
+
+static void on_credentials(const wst__answer_t *answer, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->question = NULL;
+    if (answer->kind != WST__ALLOWED) {
+        bool late = answer->kind == WST__UNANSWERED;
+        fail(a, late ? WST_ETIMEOUT : WST_ECANCELLED, 0,
+             late                     ? "no credentials in time"
+             : answer->reason != NULL ? answer->reason
+                                      : "no credentials");
+        return;
+    }
+    wst__free(&a->ctx->allocator, a->fields);
+    a->fields = wst__strdup(&a->ctx->allocator, answer->fields);
+    if (answer->fields != NULL && a->fields == NULL)
+        fail(a, WST_ENOMEM, 0, "");
+    else
+        dial(a);
+}
+
+static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_agent_t *a = WST__CONTAINER(deadline, wst_agent_t, retry);
+    a->epoch++;
+    if (a->o.callbacks.on_credentials == NULL) {
+        dial(a);
+        return;
+    }
+    a->phase = WST__AGENT_ASKING;
+    char peer[300];
+    snprintf(peer, sizeof(peer), "%.*s", (int)a->target.authority.len, a->target.authority.ptr);
+    const wst__ask_t ask = {.peer = peer,
+                            .timeout_ms = a->o.connect_timeout_ms,
+                            .on_answer = on_credentials,
+                            .user_data = a};
+    int status = wst__request_new(&a->question, a->ctx, &ask);
+    if (status != 0)
+        fail(a, status, 0, "");
+    else
+        a->o.callbacks.on_credentials(a, a->question, a->o.user_data);
+}
+
+/* -- Public ----------------------------------------------------------------------------------- */
+
+static uint64_t or_default(uint64_t value, uint64_t fallback) {
+    return value != 0 ? value : fallback;
+}
+
+static bool name_is_valid(const char *name) {
+    size_t len = strlen(name);
+    return len >= 1 && len <= WST_NAME_MAX &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+/* The name given, or the host's with what a name may not hold replaced. */
+static int choose_name(wst_agent_t *a) {
+    if (a->o.name != NULL) {
+        if (!name_is_valid(a->o.name))
+            return WST_EINVAL;
+        memcpy(a->name, a->o.name, strlen(a->o.name) + 1);
+        return 0;
+    }
+    char host[UV_MAXHOSTNAMESIZE];
+    size_t size = sizeof(host);
+    int status = uv_os_gethostname(host, &size);
+    if (status != 0)
+        return status;
+    snprintf(a->name, sizeof(a->name), "%.*s", WST_NAME_MAX, host);
+    for (char *c = a->name; *c != '\0'; c++)
+        if (!name_is_valid((char[]){*c, '\0'}))
+            *c = '-';
+    return a->name[0] != '\0' ? 0 : WST_EINVAL;
+}
+
+static void set_defaults(wst_agent_options_t *o) {
+    o->max_streams = (uint32_t)or_default(o->max_streams, WST__MAX_STREAMS);
+    o->max_pending = (size_t)or_default(o->max_pending, 256);
+    o->stream_window = (size_t)or_default(o->stream_window, WST__INITIAL_CREDIT);
+    o->dial_timeout_ms = or_default(o->dial_timeout_ms, 10000);
+    o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
+    o->backoff_min_ms = or_default(o->backoff_min_ms, 500);
+    o->backoff_max_ms = or_default(o->backoff_max_ms, 30000);
+    o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
+}
+
+int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
+    if (options->url == NULL)
+        return WST_EINVAL;
+    wst_agent_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
+    if (a == NULL)
+        return WST_ENOMEM;
+    a->magic = MAGIC;
+    a->ctx = ctx;
+    a->o = *options;
+    set_defaults(&a->o);
+    wst__list_init(&a->streams);
+    wst__defer_init(&a->defer);
+    a->url = wst__strdup(&ctx->allocator, options->url);
+    const char *why = "";
+    int status = a->url != NULL ? wst__url_parse(&a->target, a->url, &why) : WST_ENOMEM;
+    if (status == WST_EINVAL)
+        wst__log(ctx, WST_LOG_ERROR, "server URL: %s", why);
+    if (status == 0 && (a->o.stream_window < 1024 || a->o.stream_window > (1u << 30)))
+        status = WST_EINVAL;
+    if (status == 0)
+        status = choose_name(a);
+    if (status == 0)
+        status = wst__random(ctx, a->instance, sizeof(a->instance));
+    if (status != 0) {
+        destroy(a);
+        return status;
+    }
+    a->o.url = a->url;
+    a->o.name = a->name;
+    wst__ctx_hold(ctx);
+    wst__deadline_in(ctx, &a->retry, 0, attempt);
+    *out = a;
+    return 0;
+}
+
+const char *wst_agent_name(const wst_agent_t *a) {
+    return a->name;
+}
+
+bool wst_agent_is_up(const wst_agent_t *a) {
+    return a->phase == WST__AGENT_UP;
+}
+
+size_t wst_agent_streams(const wst_agent_t *a) {
+    return a->stream_count;
+}
+
+/* Ends an attempt that has not come as far as a link. */
+static void cancel_attempt(wst_agent_t *a) {
+    wst__deadline_clear(&a->ctx->deadlines, &a->retry);
+    if (a->question != NULL)
+        wst__request_cancel(a->question);
+    if (a->dial != NULL)
+        wst_dial_cancel(a->dial);
+    a->question = NULL;
+    a->dial = NULL;
+}
+
+static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    drained(WST__CONTAINER(deadline, wst_agent_t, retry));
+}
+
+void wst_agent_drain(wst_agent_t *a) {
+    if (a->draining || a->closing)
+        return;
+    a->draining = true;
+    cancel_attempt(a);
+    if (a->phase != WST__AGENT_UP) {
+        close_link(a);
+        a->phase = WST__AGENT_WAITING;
+        drained(a);
+        return;
+    }
+    wst__deadline_in(a->ctx, &a->retry, a->o.drain_timeout_ms, on_drain_deadline);
+    wst__session_goaway(wst__link_session(a->link), WST_EGOAWAY);
+    wst__agent_stream_gone(a);
+}
+
+void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {
+    if (a->closing)
+        return;
+    a->closing = true;
+    a->close_cb = close_cb;
+    wst__defer_cancel(&a->defer);
+    cancel_attempt(a);
+    wst__agent_close_streams(a);
+    close_link(a);
+    a->phase = WST__AGENT_WAITING;
+    check_closed(a);
+}

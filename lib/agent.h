@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_AGENT_H
+#define WST_LIB_AGENT_H
+/* What the files of the agent share: agent.c (keeps the session), agent_stream.c (opens what the
+ * server names). */
+#include "ctx.h"
+#include "list.h"
+#include "request.h"
+#include "tunnel.h"
+#include "url.h"
+
+#include <wstunnel/agent.h>
+#include <wstunnel/dial.h>
+
+struct wst_agent {
+    uint32_t magic;
+    wst_ctx_t *ctx;
+    wst_agent_options_t o;
+    char *url;
+    wst__url_t target; /* points into url */
+    char name[WST_NAME_MAX + 1];
+    uint8_t instance[16];
+    uint64_t epoch;    /* of the last attempt */
+    unsigned failures; /* in a row */
+
+    enum {
+        WST__AGENT_WAITING,    /* for the next attempt */
+        WST__AGENT_ASKING,     /* for credentials */
+        WST__AGENT_DIALLING,   /* TCP */
+        WST__AGENT_CONNECTING, /* upgrade and hello */
+        WST__AGENT_UP
+    } phase;
+    bool draining, drained_told, closing;
+    wst_request_t *question;
+    char *fields; /* of the current attempt */
+    wst_dial_t *dial;
+    wst__link_t *link;
+    uint64_t up_since_ms;
+    wst__deadline_t retry; /* or the end of draining */
+    wst__defer_t defer;    /* on_drained, or the end */
+    wst_close_cb close_cb;
+
+    wst__list_t streams; /* agent_stream.c */
+    size_t stream_count, pending_count;
+    size_t links; /* not closed yet: at the end all must be */
+};
+
+/* agent_stream.c */
+void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+                            void *user_data);
+void wst__agent_close_streams(wst_agent_t *agent);
+
+/* agent.c: a stream is gone. */
+void wst__agent_stream_gone(wst_agent_t *agent);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stream that the server asked for: may it be opened, open it, pump.
+ *
+ *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> gone
+ *        \--denied            \--failed: the server is told why--> gone
+ *
+ * The server may lose interest at any time before it is open.
+ */
+#include "agent.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/pump.h>
+
+typedef struct agent_stream {
+    wst__list_t node;
+    wst_agent_t *agent;
+    enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
+    wst__incoming_t *incoming; /* until it is open */
+    wst_request_t *question;   /* on_destination, on_dial */
+    wst_dial_t *dial;
+    wst_pump_t *pump;
+    char *dest; /* as the server named it */
+    char *host;
+    uint16_t port;
+} agent_stream_t;
+
+static void destroy(agent_stream_t *s) {
+    wst_agent_t *agent = s->agent;
+    wst__list_remove(&s->node);
+    wst__free(&agent->ctx->allocator, s->dest);
+    wst__free(&agent->ctx->allocator, s->host);
+    wst__free(&agent->ctx->allocator, s);
+    agent->stream_count--;
+    wst__agent_stream_gone(agent);
+}
+
+static void leave_pending(agent_stream_t *s) {
+    s->agent->pending_count--;
+    s->incoming = NULL;
+}
+
+/* Stops what is under way before the stream is open. */
+static void cancel_pending(agent_stream_t *s) {
+    if (s->question != NULL)
+        wst__request_cancel(s->question);
+    if (s->dial != NULL)
+        wst_dial_cancel(s->dial);
+    s->question = NULL;
+    s->dial = NULL;
+}
+
+static void told_open(agent_stream_t *s, int status) {
+    wst_agent_t *agent = s->agent;
+    wst__log(agent->ctx, WST_LOG_INFO, "stream to %s: %s", s->dest,
+             status == 0 ? "open" : wst_strerror(status));
+    if (agent->o.callbacks.on_stream_open != NULL)
+        agent->o.callbacks.on_stream_open(agent, s->dest, status, agent->o.user_data);
+}
+
+/* The server is told why it cannot be. */
+static void refuse(agent_stream_t *s, int status, const char *text) {
+    wst__incoming_t *incoming = s->incoming;
+    leave_pending(s);
+    wst__incoming_refuse(incoming, status, text);
+    s->phase = CLOSING;
+    if (!s->agent->closing)
+        told_open(s, status);
+    destroy(s);
+}
+
+static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
+    (void)incoming;
+    agent_stream_t *s = user_data;
+    wst__log(s->agent->ctx, WST_LOG_DEBUG, "stream to %s: not wanted any more: %s", s->dest,
+             wst_strerror(reason));
+    cancel_pending(s);
+    leave_pending(s);
+    destroy(s);
+}
+
+/* -- Pumping ---------------------------------------------------------------------------------- */
+
+static void on_pump_closed(void *user_data) {
+    destroy(user_data);
+}
+
+static void on_done(wst_pump_t *pump, int status, void *user_data) {
+    agent_stream_t *s = user_data;
+    wst_agent_t *agent = s->agent;
+    wst_pump_stats_t stats;
+    wst_pump_get_stats(pump, &stats);
+    wst__log(agent->ctx, WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
+             s->dest, status == 0 ? "ended" : wst_strerror(status),
+             (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
+    s->phase = CLOSING;
+    wst_pump_close(pump, on_pump_closed);
+    if (agent->o.callbacks.on_stream_close != NULL)
+        agent->o.callbacks.on_stream_close(agent, s->dest, stats.bytes_a_to_b, stats.bytes_b_to_a,
+                                           status, agent->o.user_data);
+}
+
+static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
+    wst_agent_t *agent = s->agent;
+    const wst_pump_options_t options = {
+        .half_closed_timeout_ms = agent->o.half_closed_timeout_ms,
+        .on_done = on_done,
+        .user_data = s};
+    wst_stream_t *tunnel;
+    if (wst__incoming_accept(s->incoming, &tunnel) != 0) {
+        wst_stream_close(connection, NULL);
+        refuse(s, WST_EMEMORY, NULL);
+        return;
+    }
+    leave_pending(s);
+    if (wst_pump_new(&s->pump, agent->ctx, tunnel, connection, &options) != 0) {
+        wst_stream_reset(tunnel, WST_EMEMORY, NULL);
+        wst_stream_close(connection, NULL);
+        destroy(s);
+        return;
+    }
+    s->phase = PUMPING;
+    told_open(s, 0);
+}
+
+/* -- Dialling --------------------------------------------------------------------------------- */
+
+static void connected(agent_stream_t *s, int status, wst_stream_t *connection) {
+    if (status == 0)
+        start_pump(s, connection);
+    else
+        refuse(s, status, wst_strerror(status));
+}
+
+static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
+    agent_stream_t *s = user_data;
+    s->dial = NULL;
+    connected(s, status, connection);
+}
+
+static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
+    agent_stream_t *s = user_data;
+    s->question = NULL;
+    switch (answer->kind) {
+    case WST__CONNECTED:
+        connected(s, answer->status, answer->stream);
+        break;
+    case WST__UNANSWERED:
+        refuse(s, WST_EDIALTIMEOUT, NULL);
+        break;
+    default:
+        refuse(s, WST_EDENIED, answer->reason);
+        break;
+    }
+}
+
+/* Puts a question about the destination. 0 or WST_ENOMEM. */
+static int ask(agent_stream_t *s, uint64_t timeout_ms, wst__answer_cb on_answer) {
+    const wst__ask_t question = {.destination = s->dest,
+                                 .peer = wst_websocket_peer(wst__link_websocket(s->agent->link)),
+                                 .timeout_ms = timeout_ms,
+                                 .on_answer = on_answer,
+                                 .user_data = s};
+    return wst__request_new(&s->question, s->agent->ctx, &question);
+}
+
+static void dial(agent_stream_t *s) {
+    wst_agent_t *agent = s->agent;
+    s->phase = DIALLING;
+    int status;
+    if (agent->o.callbacks.on_dial != NULL) {
+        status = ask(s, agent->o.dial_timeout_ms, on_dial_answer);
+        if (status == 0) {
+            agent->o.callbacks.on_dial(agent, s->question, agent->o.user_data);
+            return;
+        }
+    } else {
+        const wst_dial_options_t options = {
+            .host = s->host, .port = s->port, .timeout_ms = agent->o.dial_timeout_ms};
+        status = wst_dial(&s->dial, agent->ctx, &options, on_dialled, s);
+    }
+    if (status != 0)
+        refuse(s, status, wst_strerror(status));
+}
+
+/* -- Asking ----------------------------------------------------------------------------------- */
+
+static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
+    agent_stream_t *s = user_data;
+    s->question = NULL;
+    if (answer->kind == WST__ALLOWED)
+        dial(s);
+    else if (answer->kind == WST__UNANSWERED)
+        refuse(s, WST_EDENIED, "the agent's policy did not answer in time");
+    else
+        refuse(s, WST_EDENIED, answer->reason);
+}
+
+static int parse_dest(agent_stream_t *s, wst_str_t dest, const char **why) {
+    wst_authority_t a;
+    const wst_allocator_t *allocator = &s->agent->ctx->allocator;
+    *why = NULL;
+    s->dest = wst__strndup(allocator, dest.ptr, dest.len);
+    if (s->dest == NULL)
+        return WST_ENOMEM;
+    int status = wst_parse_authority(&a, dest, why);
+    if (status != 0)
+        return status;
+    s->host = wst__strndup(allocator, a.host.ptr, a.host.len);
+    s->port = a.port;
+    return s->host != NULL ? 0 : WST_ENOMEM;
+}
+
+void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+                            void *user_data) {
+    (void)link;
+    wst_agent_t *agent = user_data;
+    if (agent->pending_count >= agent->o.max_pending) {
+        wst__incoming_refuse(incoming, WST_ELIMIT, "too many destinations are being opened");
+        return;
+    }
+    agent_stream_t *s = wst__zalloc(&agent->ctx->allocator, sizeof(*s));
+    if (s == NULL) {
+        wst__incoming_refuse(incoming, WST_EMEMORY, NULL);
+        return;
+    }
+    s->agent = agent;
+    s->incoming = incoming;
+    wst__list_append(&agent->streams, &s->node);
+    agent->stream_count++;
+    agent->pending_count++;
+    wst__incoming_on_gone(incoming, on_gone, s);
+    const char *why;
+    int status = parse_dest(s, dest, &why);
+    if (status != 0) {
+        refuse(s, status, why);
+    } else if (agent->o.callbacks.on_destination == NULL) {
+        dial(s);
+    } else if ((status = ask(s, agent->o.connect_timeout_ms, on_policy_answer)) != 0) {
+        refuse(s, status, NULL);
+    } else {
+        agent->o.callbacks.on_destination(agent, s->question, agent->o.user_data);
+    }
+}
+
+void wst__agent_close_streams(wst_agent_t *agent) {
+    wst__list_t *node = wst__list_first(&agent->streams);
+    while (node != NULL) {
+        agent_stream_t *s = WST__CONTAINER(node, agent_stream_t, node);
+        node = wst__list_next(&agent->streams, node);
+        if (s->phase == PUMPING) {
+            s->phase = CLOSING;
+            wst_pump_close(s->pump, on_pump_closed);
+        } else if (s->phase != CLOSING) {
+            cancel_pending(s);
+            refuse(s, WST_ECANCELLED, NULL);
+        }
+    }
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of refusals (answer.h), and their text. The types are those that RFC 9209 section 2.3
+ * registers.
+ */
+#include "answer.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+enum { RETRY_AFTER_S = 5 };
+
+static const struct row {
+    int error;
+    wst__refusal_t refusal;
+} rows[] = {
+    /* What became of the destination: the agent's answers. */
+    {WST_EREFUSED, {502, "Connection refused by destination", "connection_refused", false}},
+    {WST_EUNREACHABLE, {502, "Destination unreachable", "destination_ip_unroutable", false}},
+    {WST_ENAME, {502, "Name of destination not found", "dns_error", false}},
+    {WST_ENAMETIMEOUT, {504, "Name lookup of destination timed out", "dns_timeout", false}},
+    {WST_EDIALTIMEOUT, {504, "Connection to destination timed out", "connection_timeout", false}},
+    {WST_EIDLE, {504, "Connection to destination timed out", "connection_timeout", false}},
+    {WST_ERESET, {502, "Connection reset by destination", "connection_terminated", false}},
+    {WST_EDENIED, {403, "Destination not allowed", "http_request_denied", false}},
+    {WST_EDEST, {400, "Invalid destination", "http_request_error", false}},
+    {WST_ECANCELLED, {502, "Connection cancelled by agent", "connection_terminated", false}},
+    {WST_EINTERNAL, {502, "Agent failed to connect", "proxy_internal_error", false}},
+
+    /* No agent that could have answered. */
+    {WST_ENOAGENT, {503, "No agent available", "destination_unavailable", true}},
+    {WST_EGOAWAY, {503, "Agent is shutting down", "destination_unavailable", true}},
+    {WST_ELOST, {503, "Agent lost", "destination_unavailable", true}},
+    {WST_ELIMIT, {503, "Agent has too many streams", "connection_limit_reached", true}},
+    {WST_EMEMORY, {503, "Out of memory", "connection_limit_reached", true}},
+    {WST_ETIMEOUT, {504, "Agent did not answer in time", "connection_timeout", false}},
+
+    /* The server's own. */
+    {WST__NO_DECISION, {504, "No decision in time", "proxy_internal_response", false}},
+    {WST__BAD_ANSWER, {500, "Unfit decision", "proxy_internal_error", false}},
+    {WST__TOO_MANY_PENDING,
+     {503, "Too many connections being opened", "connection_limit_reached", true}},
+    {WST__TOO_MANY_AGENTS, {503, "Too many agents", "connection_limit_reached", true}},
+    {WST__DRAINING, {503, "Server is shutting down", "proxy_internal_response", true}},
+    {WST__NOT_OFFERED,
+     {403, "CONNECT is not served at this address", "http_request_denied", false}},
+    {WST__ONLY_CONNECT, {501, "Only CONNECT is served", "proxy_internal_response", false}},
+};
+
+static const wst__refusal_t *find(int error) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (rows[i].error == error)
+            return &rows[i].refusal;
+    return NULL;
+}
+
+wst__refusal_t wst__refusal_of(int error) {
+    const wst__refusal_t *found = find(error);
+    if (found == NULL)
+        found = find(wst_reason_of(error)); /* every reason has a row */
+    return *found;
+}
+
+static const char *standard_reason(int status) {
+    switch (status) {
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 407:
+        return "Proxy Authentication Required";
+    case 429:
+        return "Too Many Requests";
+    case 503:
+        return "Service Unavailable";
+    default:
+        return "Denied";
+    }
+}
+
+wst__refusal_t wst__refusal_denied(int status, const char *reason) {
+    if (status < 400 || status > 599)
+        status = 403;
+    return (wst__refusal_t){
+        .status = status,
+        .reason = reason != NULL && reason[0] != '\0' ? reason : standard_reason(status),
+        .error = status < 500 ? "http_request_denied" : "proxy_internal_response",
+    };
+}
+
+/* Copies into a buffer of `size` with '?' for each character that is not printable ASCII. */
+static void copy_ascii(char *out, size_t size, wst_str_t text) {
+    size_t n = 0;
+    for (size_t i = 0; i < text.len && n + 1 < size; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if ((c & 0xc0) != 0x80) /* a character's further bytes: it is replaced already */
+            out[n++] = c >= ' ' && c < 0x7f ? (char)c : '?';
+    }
+    out[n] = '\0';
+}
+
+/* Copies for a body, which is UTF-8: only control characters are replaced. */
+static void copy_line(char *out, size_t size, wst_str_t text) {
+    size_t n = text.len < size - 1 ? text.len : size - 1;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        out[i] = c >= ' ' && c != 0x7f ? (char)c : ' ';
+    }
+    out[n] = '\0';
+}
+
+/* The inside of an sf-string (RFC 8941 section 3.3.3) of printable ASCII. `out` has room for twice
+ * its length. */
+static void escape(char *out, const char *text) {
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            *out++ = '\\';
+        *out++ = *text;
+    }
+    *out = '\0';
+}
+
+void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal, wst_str_t detail) {
+    char details[WST__DETAIL_MAX + 1], quoted[2 * WST__DETAIL_MAX + 1], line[WST__DETAIL_MAX + 1];
+    const wst_str_t reason = {refusal->reason, strlen(refusal->reason)};
+    copy_ascii(out->reason, sizeof(out->reason), reason);
+    if (detail.len == 0)
+        detail = reason; /* it may be longer than a phrase is */
+    copy_ascii(details, sizeof(details), detail);
+    copy_line(line, sizeof(line), detail);
+    escape(quoted, details);
+
+    int n = snprintf(out->fields, sizeof(out->fields),
+                     "Proxy-Status: libwstunnel; error=%s; details=\"%s\"\r\n", refusal->error,
+                     quoted);
+    if (refusal->retry)
+        snprintf(out->fields + n, sizeof(out->fields) - (size_t)n, "Retry-After: %d\r\n",
+                 RETRY_AFTER_S);
+    bool more = strcmp(line, out->reason) != 0;
+    snprintf(out->body, sizeof(out->body), "%s\n%s%s", out->reason, more ? line : "",
+             more ? "\n" : "");
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_ANSWER_H
+#define WST_LIB_ANSWER_H
+/*
+ * What a client is told when its CONNECT cannot be served: one table from errors to a status, a
+ * reason phrase (most clients show nothing else), a Proxy-Status (RFC 9209) and a short text.
+ */
+#include <wstunnel/common.h>
+
+/* Causes that are no error code: the server's own. */
+enum wst__cause {
+    WST__NO_DECISION = 1, /* a question to the embedder was not answered in time */
+    WST__BAD_ANSWER,      /* it was answered with what does not apply */
+    WST__TOO_MANY_PENDING,
+    WST__TOO_MANY_AGENTS,
+    WST__DRAINING,
+    WST__NOT_OFFERED, /* CONNECT at an address without that role */
+    WST__ONLY_CONNECT /* a request for a proxy, but not CONNECT */
+};
+
+typedef struct wst__refusal {
+    int status;         /* HTTP status */
+    const char *reason; /* any text; written as a phrase of at most WST__PHRASE_MAX */
+    const char *error;  /* RFC 9209 section 2.3: proxy error type */
+    bool retry;         /* it may be different soon */
+} wst__refusal_t;
+
+/* For an error code of error.h or a cause above. */
+wst__refusal_t wst__refusal_of(int error);
+
+/* For a denial of the embedder: a status that is none becomes 403; `reason` NULL: a standard one. */
+wst__refusal_t wst__refusal_denied(int status, const char *reason);
+
+enum { WST__PHRASE_MAX = 79, WST__DETAIL_MAX = 256 };
+
+/* The parts of the answer, terminated. */
+typedef struct wst__refusal_text {
+    char reason[WST__PHRASE_MAX + 1];
+    char fields[2 * WST__DETAIL_MAX + 128]; /* complete lines */
+    char body[WST__PHRASE_MAX + WST__DETAIL_MAX + 3];
+} wst__refusal_text_t;
+
+/*
+ * Writes them. `detail` says more, may be empty, and need not be trusted: what may not stand in a
+ * header field is replaced, what is too long is cut.
+ */
+void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal, wst_str_t detail);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_URL_H
+#define WST_LIB_URL_H
+/* A server's URL: ws://host[:port][/path]. */
+#include <wstunnel/http.h>
+
+typedef struct wst__url {
+    wst_str_t host;      /* without brackets */
+    wst_str_t authority; /* as written: the Host field */
+    wst_str_t path;      /* with its query; "/websocket" if there is none */
+    uint16_t port;       /* 80 if there is none */
+} wst__url_t;
+
+/* Takes a URL apart; text points into it. 0 or WST_EINVAL (*why tells people). */
+int wst__url_parse(wst__url_t *out, const char *url, const char **why);
+
+#endif

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+#include <wstunnel/version.h>
+
+const char *wst_version(void) {
+    return WST_VERSION;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* A loop and a context for tests, with a watchdog in place of sleeps. */
+#include "env.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+enum { WATCHDOG_MS = 10000 };
+
+static void on_log(wst_log_level_t level, const char *line, void *user_data) {
+    test_env_t *env = user_data;
+    (void)level;
+    snprintf(env->log, sizeof(env->log), "%s", line);
+    env->log_lines++;
+}
+
+void test_env_open(test_env_t *env) {
+    signal(SIGPIPE, SIG_IGN);
+    memset(env, 0, sizeof(*env));
+    assert_int_equal(uv_loop_init(&env->loop), 0);
+    wst_ctx_options_t options = {
+        .allocator = &test_allocator, .log = on_log, .log_level = WST_LOG_WARN, .user_data = env};
+    if (wst_ctx_new(&env->ctx, &env->loop, &options) != 0)
+        env->ctx = NULL;
+}
+
+static void on_watchdog(uv_timer_t *timer) {
+    bool *late = timer->data;
+    *late = true;
+}
+
+void test_env_until(test_env_t *env, bool (*done)(void *arg), void *arg) {
+    bool late = false;
+    uv_timer_t watchdog;
+    uv_timer_init(&env->loop, &watchdog);
+    watchdog.data = &late;
+    uv_timer_start(&watchdog, on_watchdog, WATCHDOG_MS, 0);
+    while (!done(arg) && !late)
+        uv_run(&env->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&watchdog, NULL);
+    uv_run(&env->loop, UV_RUN_NOWAIT);
+    if (late)
+        fail_msg("what was waited for did not happen");
+}
+
+typedef struct count {
+    const size_t *value;
+    size_t least;
+} count_t;
+
+static bool reached(void *arg) {
+    const count_t *count = arg;
+    return *count->value >= count->least;
+}
+
+void test_env_until_count(test_env_t *env, const size_t *value, size_t least) {
+    count_t count = {value, least};
+    test_env_until(env, reached, &count);
+}
+
+void test_env_turns(test_env_t *env, int n) {
+    while (n-- > 0)
+        uv_run(&env->loop, UV_RUN_NOWAIT);
+}
+
+static void on_ctx_closed(void *user_data) {
+    test_env_t *env = user_data;
+    env->close_cbs++;
+}
+
+void test_env_close(test_env_t *env) {
+    if (env->ctx != NULL) {
+        wst_ctx_close(env->ctx, on_ctx_closed);
+        assert_int_equal(env->close_cbs, 0);
+        test_env_until_count(env, &env->close_cbs, 1);
+    }
+    assert_int_equal(uv_run(&env->loop, UV_RUN_NOWAIT), 0);
+    assert_int_equal(uv_loop_close(&env->loop), 0);
+    assert_int_equal(env->close_cbs, env->ctx != NULL);
+    assert_int_equal(test_alloc_live(), 0);
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/* The session's counterpart in unit tests (session_rig.h). */
+#include "session_rig.h"
+
+#include <stdio.h>
+#include <wstunnel/error.h>
+
+/* -- Notes ------------------------------------------------------------------------------------ */
+
+static void note(char *notes, size_t cap, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void note(char *notes, size_t cap, const char *format, ...) {
+    size_t len = strlen(notes);
+    va_list args;
+    va_start(args, format);
+    len += (size_t)snprintf(notes + len, cap - len, "%s", len > 0 ? "; " : "");
+    len += (size_t)vsnprintf(notes + len, cap - len, format, args);
+    va_end(args);
+    assert_true(len < cap);
+}
+
+/* Short data are noted as they are, long ones by their length. */
+static void note_data(char *notes, size_t cap, uint64_t id, const uint8_t *data, size_t len) {
+    if (len <= 24)
+        note(notes, cap, "data %llu %.*s", (unsigned long long)id, (int)len, (const char *)data);
+    else
+        note(notes, cap, "data %llu +%zu", (unsigned long long)id, len);
+}
+
+static void check(char *notes, const char *expected) {
+    if (strcmp(notes, expected) != 0)
+        fail_msg("\n     got: %s\nexpected: %s", notes, expected);
+    notes[0] = '\0';
+}
+
+#define TOLD(r, ...) note((r)->told, sizeof((r)->told), __VA_ARGS__)
+#define SAID(r, ...) note((r)->said, sizeof((r)->said), __VA_ARGS__)
+
+/* -- Callbacks -------------------------------------------------------------------------------- */
+
+static void hook(rig_t *r, const char *event, wst__session_stream_t *st) {
+    if (r->hook != NULL)
+        r->hook(r, event, st);
+}
+
+static bool is_owned(const rig_t *r, const wst__session_stream_t *st) {
+    for (size_t i = 0; i < r->owned_count; i++)
+        if (r->owned[i] == st)
+            return true;
+    return false;
+}
+
+static void own(rig_t *r, wst__session_stream_t *st) {
+    assert_true(r->owned_count < sizeof(r->owned) / sizeof(r->owned[0]));
+    r->owned[r->owned_count++] = st;
+    wst__session_stream_read(st, !r->no_read);
+}
+
+static unsigned long long id_of(const wst__session_stream_t *st) {
+    return (unsigned long long)wst__session_stream_id(st);
+}
+
+static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data) {
+    (void)s;
+    (void)hello;
+    rig_t *r = user_data;
+    TOLD(r, "hello");
+    hook(r, "hello", NULL);
+    return r->on_hello;
+}
+
+static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
+    (void)s;
+    rig_t *r = user_data;
+    TOLD(r, "open %llu %.*s", id_of(st), (int)dest.len, dest.ptr);
+    wst__session_stream_set_data(st, r);
+    own(r, st);
+    hook(r, "open", st);
+    if (!is_owned(r, st))
+        return;
+    if (r->answer == RIG_ACCEPT) {
+        wst__session_stream_accept(st);
+    } else if (r->answer < 0) {
+        wst__session_stream_refuse(st, r->answer, "no");
+        rig_close(r, st, 0);
+    }
+}
+
+static void on_opened(wst__session_stream_t *st, void *data) {
+    rig_t *r = data;
+    TOLD(r, "opened %llu", id_of(st));
+    hook(r, "opened", st);
+}
+
+/* Failed or reset: the stream is dead, and is closed unless the test keeps it. */
+static void on_gone(const char *event, wst__session_stream_t *st, int reason, wst_str_t text,
+                    rig_t *r) {
+    TOLD(r, "%s %llu %d%s%.*s", event, id_of(st), reason, text.len > 0 ? " " : "", (int)text.len,
+         text.len > 0 ? text.ptr : "");
+    hook(r, event, st);
+    if (!r->keep && is_owned(r, st))
+        rig_close(r, st, 0);
+}
+
+static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
+    on_gone("failed", st, reason, text, data);
+}
+
+static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
+    on_gone("reset", st, reason, text, data);
+}
+
+static void on_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
+    rig_t *r = data;
+    note_data(r->told, sizeof(r->told), wst__session_stream_id(st), slice.data, slice.len);
+    hook(r, "data", st);
+}
+
+static void on_end(wst__session_stream_t *st, void *data) {
+    rig_t *r = data;
+    TOLD(r, "end %llu", id_of(st));
+    hook(r, "end", st);
+}
+
+static void on_drain(wst__session_stream_t *st, void *data) {
+    rig_t *r = data;
+    TOLD(r, "drain %llu", id_of(st));
+    hook(r, "drain", st);
+}
+
+static void on_shutdown(wst__session_stream_t *st, void *data) {
+    rig_t *r = data;
+    TOLD(r, "shutdown %llu", id_of(st));
+    hook(r, "shutdown", st);
+}
+
+static void on_goaway(wst__session_t *s, int reason, void *user_data) {
+    (void)s;
+    rig_t *r = user_data;
+    TOLD(r, "goaway %d", reason);
+    hook(r, "goaway", NULL);
+}
+
+static void on_dead(wst__session_t *s, int error, void *user_data) {
+    (void)s;
+    rig_t *r = user_data;
+    TOLD(r, "dead %d", error);
+    hook(r, "dead", NULL);
+}
+
+static void on_wakeup(wst__session_t *s, void *user_data) {
+    (void)s;
+    ((rig_t *)user_data)->wakeups++;
+}
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+static int new_ear(rig_t *r) {
+    const wst_decoder_options_t options = {.encoding = r->encoding,
+                                           .allocator = &wst__default_allocator,
+                                           .max_frame = r->peer_hello.max_frame};
+    wst_decoder_free(r->ear);
+    return wst_decoder_new(&r->ear, &options);
+}
+
+int rig_start_new(rig_t *r) {
+    wst_hello_t *h = &r->peer_hello;
+    h->version = WST_PROTOCOL_VERSION;
+    h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
+    h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__INITIAL_CREDIT;
+    h->max_streams = h->max_streams != 0 ? h->max_streams : WST__MAX_STREAMS;
+    wst__pool_init(&r->pool, &test_allocator);
+    r->budget.limit = r->budget_limit != 0 ? r->budget_limit : SIZE_MAX;
+    r->now = 1000;
+    assert_int_equal(new_ear(r), 0);
+    const wst__session_options_t options = {
+        .pool = &r->pool,
+        .budget = &r->budget,
+        .deadlines = &r->deadlines,
+        .client = !r->server,
+        .encoding = r->encoding,
+        .hello = r->hello,
+        .callbacks = {on_hello, r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end,
+                      on_drain, on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
+        .user_data = r};
+    int status = wst__session_new(&r->s, &options);
+    return status == 0 ? wst__session_attach(r->s, r->now) : status;
+}
+
+void rig_start(rig_t *r) {
+    assert_int_equal(rig_start_new(r), 0);
+}
+
+void rig_greet(rig_t *r) {
+    rig_start(r);
+    assert_int_equal(rig_say_hello(r), 0);
+    rig_says(r, "hello; ping 1");
+    assert_int_equal(rig_say_pong(r, 1), 0);
+    rig_tells(r, "hello");
+}
+
+void rig_attach(rig_t *r) {
+    assert_int_equal(new_ear(r), 0);
+    assert_int_equal(wst__session_attach(r->s, r->now), 0);
+    assert_int_equal(rig_say_hello(r), 0);
+    rig_tells(r, "hello");
+}
+
+void rig_stop(rig_t *r) {
+    r->hook = NULL;
+    r->keep = false;
+    if (r->s != NULL)
+        wst__session_drop_streams(r->s, WST_ELOST);
+    while (r->owned_count > 0)
+        rig_close(r, r->owned[0], 0);
+    wst__session_free(r->s);
+    wst_decoder_free(r->ear);
+    assert_int_equal(r->budget.used, 0);
+    assert_int_equal(r->pool.live, 0);
+    assert_null(r->deadlines.root);
+    wst__pool_free(&r->pool);
+    assert_int_equal(test_alloc_live(), 0);
+}
+
+void rig_wait(rig_t *r, uint64_t ms) {
+    r->now += ms;
+    wst__deadlines_run(&r->deadlines, r->now);
+}
+
+/* -- The peer speaks -------------------------------------------------------------------------- */
+
+/* Each piece is a chunk of its own, so that reading behind it is found. */
+static int recv_piece(rig_t *r, bool text, const uint8_t *bytes, size_t len, bool fin) {
+    wst__pool_t plain;
+    wst__pool_init(&plain, &wst__default_allocator);
+    wst_slice_t slice;
+    assert_int_equal(wst__pool_copy(&plain, &slice, bytes, len), 0);
+    int status = wst__session_recv(r->s, r->now, text, slice, fin);
+    wst_slice_unref(slice);
+    assert_int_equal(plain.live, 0); /* the session copies what it keeps, callbacks keep nothing */
+    wst__pool_free(&plain);
+    return status;
+}
+
+int rig_say_raw(rig_t *r, bool text, const void *bytes, size_t len, bool fin) {
+    const uint8_t *from = bytes;
+    size_t step = r->pieces != 0 ? r->pieces : len;
+    int status = 0;
+    while (len > step && status == 0) {
+        status = recv_piece(r, text, from, step, false);
+        from += step;
+        len -= step;
+    }
+    return status == 0 ? recv_piece(r, text, from, len, fin) : status;
+}
+
+int rig_say(rig_t *r, wst_message_t m) {
+    static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT) + WST_JSON_CONTROL_MAX];
+    bool text;
+    int n = wst_message_encode(&m, r->encoding, buf, sizeof(buf), &text);
+    assert_true(n > 0);
+    size_t len = (size_t)n;
+    if (m.method == WST_MSG_COMMUNICATION && !text) {
+        memcpy(buf + len, m.data, m.len);
+        len += m.len;
+    }
+    return rig_say_raw(r, text, buf, len, true);
+}
+
+int rig_say_hello(rig_t *r) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_HELLO, .hello = r->peer_hello});
+}
+
+int rig_say_open(rig_t *r, uint64_t id) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_HANDSHAKE, .id = id, .dest = {"b:2", 3}});
+}
+
+int rig_say_completed(rig_t *r, uint64_t id, int error) {
+    wst_message_t m = {.method = WST_MSG_COMPLETED, .id = id, .error = error};
+    if (error != 0)
+        m.error_text = (wst_str_t){"why", 3};
+    return rig_say(r, m);
+}
+
+int rig_say_data(rig_t *r, uint64_t id, const char *text) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+                                      .id = id,
+                                      .data = (const uint8_t *)text,
+                                      .len = strlen(text)});
+}
+
+int rig_say_bytes(rig_t *r, uint64_t id, size_t len) {
+    int status = 0;
+    while (len > 0 && status == 0) {
+        size_t n = len < WST__MAX_FRAME ? len : WST__MAX_FRAME;
+        status = rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+                                            .id = id,
+                                            .data = (const uint8_t *)r->data,
+                                            .len = n});
+        len -= n;
+    }
+    return status;
+}
+
+int rig_say_credit(rig_t *r, uint64_t id, uint64_t received, uint64_t credit) {
+    return rig_say(r,
+                   (wst_message_t){
+                       .method = WST_MSG_CREDIT, .id = id, .received = received, .credit = credit});
+}
+
+int rig_say_end(rig_t *r, uint64_t id, uint64_t offset) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_END, .id = id, .offset = offset});
+}
+
+int rig_say_reset(rig_t *r, uint64_t id, int error) {
+    return rig_say(
+        r, (wst_message_t){
+               .method = WST_MSG_RESET, .id = id, .error = error, .error_text = {"why", 3}});
+}
+
+int rig_say_ping(rig_t *r, uint64_t seq) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_PING, .seq = seq});
+}
+
+int rig_say_pong(rig_t *r, uint64_t seq) {
+    return rig_say(r, (wst_message_t){.method = WST_MSG_PONG, .seq = seq});
+}
+
+int rig_say_goaway(rig_t *r, uint64_t last) {
+    return rig_say(r,
+                   (wst_message_t){.method = WST_MSG_GOAWAY, .last = last, .error = WST_EGOAWAY});
+}
+
+/* -- The session speaks ----------------------------------------------------------------------- */
+
+static void note_message(rig_t *r, const wst_message_t *m) {
+    unsigned long long id = (unsigned long long)m->id;
+    int text_len = (int)m->error_text.len;
+    const char *text = text_len > 0 ? m->error_text.ptr : "", *gap = text_len > 0 ? " " : "";
+    switch (m->method) {
+    case WST_MSG_HELLO:
+        SAID(r, "hello");
+        return;
+    case WST_MSG_HANDSHAKE:
+        SAID(r, "open %llu %.*s", id, (int)m->dest.len, m->dest.ptr);
+        return;
+    case WST_MSG_COMPLETED:
+        if (m->error == 0)
+            SAID(r, "completed %llu", id);
+        else
+            SAID(r, "refused %llu %d%s%.*s", id, m->error, gap, text_len, text);
+        return;
+    case WST_MSG_COMMUNICATION:
+        note_data(r->said, sizeof(r->said), m->id, m->data, m->len);
+        return;
+    case WST_MSG_CREDIT:
+        SAID(r, "credit %llu %llu/%llu", id, (unsigned long long)m->received,
+             (unsigned long long)m->credit);
+        return;
+    case WST_MSG_END:
+        SAID(r, "end %llu %llu", id, (unsigned long long)m->offset);
+        return;
+    case WST_MSG_RESET:
+        SAID(r, "reset %llu %d%s%.*s", id, m->error, gap, text_len, text);
+        return;
+    case WST_MSG_PING:
+        SAID(r, "ping %llu", (unsigned long long)m->seq);
+        return;
+    case WST_MSG_PONG:
+        SAID(r, "pong %llu", (unsigned long long)m->seq);
+        return;
+    case WST_MSG_GOAWAY:
+        SAID(r, "goaway %llu %d", (unsigned long long)m->last, m->error);
+        return;
+    }
+}
+
+bool rig_pull(rig_t *r, wst_message_t *m) {
+    static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT) + WST_JSON_CONTROL_MAX];
+    wst__outgoing_t out;
+    int status = wst__session_next(r->s, r->now, &out);
+    assert_true(status >= 0);
+    if (status == 0)
+        return false;
+    memcpy(buf, out.head, out.head_len);
+    if (out.payload.len > 0)
+        memcpy(buf + out.head_len, out.payload.data, out.payload.len);
+    size_t len = out.head_len + out.payload.len;
+    wst_slice_unref(out.payload);
+    if (wst_decoder_push(r->ear, out.text, buf, len, true, m) != 1)
+        fail_msg("sent: %s", wst_decoder_error_detail(r->ear));
+    return true;
+}
+
+static void hear(rig_t *r) {
+    wst_message_t m;
+    while (rig_pull(r, &m))
+        note_message(r, &m);
+}
+
+void rig_says(rig_t *r, const char *expected) {
+    hear(r);
+    check(r->said, expected);
+}
+
+void rig_tells(rig_t *r, const char *expected) {
+    check(r->told, expected);
+}
+
+void rig_ignores(rig_t *r) {
+    hear(r);
+    r->said[0] = r->told[0] = '\0';
+}
+
+/* -- Streams ---------------------------------------------------------------------------------- */
+
+wst__session_stream_t *rig_try_open(rig_t *r, int *status) {
+    wst__session_stream_t *st = NULL;
+    *status = wst__session_open(r->s, &st, "a:1", r);
+    if (*status == 0)
+        own(r, st);
+    return st;
+}
+
+wst__session_stream_t *rig_open(rig_t *r) {
+    int status;
+    wst__session_stream_t *st = rig_try_open(r, &status);
+    assert_int_equal(status, 0);
+    return st;
+}
+
+wst__session_stream_t *rig_stream(rig_t *r, bool local) {
+    wst__session_stream_t *st;
+    if (local) {
+        st = rig_open(r);
+        rig_ignores(r);
+        assert_int_equal(rig_say_completed(r, wst__session_stream_id(st), 0), 0);
+    } else {
+        uint64_t id = r->s->peer_highest + (r->s->peer_highest > 0 ? 2 : r->server ? 1 : 2);
+        assert_int_equal(rig_say_open(r, id), 0);
+        st = r->owned[r->owned_count - 1];
+    }
+    rig_ignores(r);
+    return st;
+}
+
+int rig_write(rig_t *r, wst__session_stream_t *st, const char *text) {
+    wst_chunk_t *chunk = wst__pool_chunk(&r->pool, WST__CHUNK_MIN);
+    assert_non_null(chunk);
+    size_t len = strlen(text);
+    memcpy(wst_chunk_data(chunk), text, len);
+    int status = wst__session_stream_write(st, (wst_slice_t){chunk, wst_chunk_data(chunk), len});
+    assert_true(status >= 0);
+    return status;
+}
+
+int rig_write_bytes(rig_t *r, wst__session_stream_t *st, size_t len) {
+    wst_chunk_t *chunk = wst__pool_chunk(&r->pool, len);
+    assert_non_null(chunk);
+    memset(wst_chunk_data(chunk), 'x', len);
+    int status = wst__session_stream_write(st, (wst_slice_t){chunk, wst_chunk_data(chunk), len});
+    assert_true(status >= 0);
+    return status;
+}
+
+void rig_close(rig_t *r, wst__session_stream_t *st, int reset_reason) {
+    for (size_t i = 0; i < r->owned_count; i++)
+        if (r->owned[i] == st)
+            r->owned[i] = r->owned[--r->owned_count];
+    wst__session_stream_close(st, reset_reason);
+}

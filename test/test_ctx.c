@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/* The context: its life, deferred callbacks, deadlines on the timer, random bytes, the log. */
+#include "../lib/ctx.h"
+#include "env.h"
+
+#include <stdio.h>
+
+/* Life --------------------------------------------------------------------------------------- */
+
+static void test_default_options(void **state) {
+    (void)state;
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    wst_ctx_t *ctx;
+    assert_int_equal(wst_ctx_new(&ctx, &loop, NULL), 0);
+    assert_ptr_equal(wst_ctx_loop(ctx), &loop);
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(ctx, &stats);
+    assert_int_equal(stats.budget_limit, 256 * 1024 * 1024);
+    assert_int_equal(stats.budget_used, 0);
+    assert_int_equal(stats.chunks, 0);
+    assert_int_equal(stats.handles, 0);
+    assert_int_equal(ctx->options.resolver_threads, 4);
+    wst_ctx_close(ctx, NULL);
+    wst_ctx_close(ctx, NULL); /* again: nothing */
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void test_options(void **state) {
+    (void)state;
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    wst_ctx_t *ctx;
+    wst_ctx_options_t options = {.memory_budget = 12345, .resolver_threads = 1000};
+    assert_int_equal(wst_ctx_new(&ctx, &loop, &options), 0);
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(ctx, &stats);
+    assert_int_equal(stats.budget_limit, 12345);
+    assert_int_equal(ctx->options.resolver_threads, 64);
+    wst_ctx_close(ctx, NULL);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+static void count_close(void *user_data) {
+    test_env_t *env = user_data;
+    env->close_cbs++;
+}
+
+static void test_close_waits_for_handles(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    wst__ctx_hold(env.ctx);
+    wst__ctx_hold(env.ctx);
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(env.ctx, &stats);
+    assert_int_equal(stats.handles, 2);
+    wst_ctx_close(env.ctx, count_close);
+    test_env_turns(&env, 3);
+    wst__ctx_release(env.ctx);
+    test_env_turns(&env, 3);
+    assert_int_equal(env.close_cbs, 0);
+    wst__ctx_release(env.ctx);
+    assert_int_equal(env.close_cbs, 0); /* never from inside a call */
+    test_env_turns(&env, 3);
+    assert_int_equal(env.close_cbs, 1);
+    assert_int_equal(uv_loop_close(&env.loop), 0);
+    assert_int_equal(test_alloc_live(), 0);
+}
+
+static void one_life(void *arg) {
+    (void)arg;
+    test_env_t env;
+    test_env_open(&env);
+    wst_slice_t slice;
+    if (env.ctx != NULL && wst_slice_copy(&slice, env.ctx, "abc", 3) == 0) {
+        assert_memory_equal(slice.data, "abc", 3);
+        wst_slice_unref(slice);
+    }
+    test_env_close(&env);
+}
+
+static void test_allocations(void **state) {
+    (void)state;
+    assert_int_equal(test_alloc_each(one_life, NULL), 2);
+}
+
+/* Deferred callbacks ------------------------------------------------------------------------- */
+
+typedef struct job {
+    wst__defer_t defer;
+    wst_ctx_t *ctx;
+    struct job *other;
+    char name;
+} job_t;
+
+static char trace[32];
+
+static void note(char c) {
+    size_t len = strlen(trace);
+    assert_true(len + 1 < sizeof(trace));
+    trace[len] = c;
+}
+
+static job_t make_job(test_env_t *env, char name) {
+    job_t job = {.ctx = env->ctx, .name = name};
+    return job;
+}
+
+static void open_with_jobs(test_env_t *env, job_t *a, job_t *b) {
+    memset(trace, 0, sizeof(trace));
+    test_env_open(env);
+    *a = make_job(env, 'a');
+    *b = make_job(env, 'b');
+    wst__defer_init(&a->defer);
+    wst__defer_init(&b->defer);
+    a->other = b;
+    b->other = a;
+}
+
+static void run_job(wst__defer_t *defer) {
+    note(WST__CONTAINER(defer, job_t, defer)->name);
+}
+
+static void run_upper(wst__defer_t *defer) {
+    note((char)(WST__CONTAINER(defer, job_t, defer)->name - 'a' + 'A'));
+}
+
+static void run_and_cancel_other(wst__defer_t *defer) {
+    run_job(defer);
+    wst__defer_cancel(&WST__CONTAINER(defer, job_t, defer)->other->defer);
+}
+
+static void run_and_repeat(wst__defer_t *defer) {
+    run_job(defer);
+    wst__defer(WST__CONTAINER(defer, job_t, defer)->ctx, defer, run_upper);
+}
+
+static void test_defer_runs_later_and_once(void **state) {
+    (void)state;
+    test_env_t env;
+    job_t a, b;
+    open_with_jobs(&env, &a, &b);
+    wst__defer(env.ctx, &a.defer, run_job);
+    wst__defer(env.ctx, &b.defer, run_job);
+    wst__defer(env.ctx, &a.defer, run_upper); /* replaces, keeps its place */
+    assert_string_equal(trace, "");
+    test_env_turns(&env, 1);
+    assert_string_equal(trace, "Ab");
+    test_env_turns(&env, 2);
+    assert_string_equal(trace, "Ab");
+    /* Nothing keeps the loop alive now. */
+    assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    test_env_close(&env);
+}
+
+static void test_defer_again_is_for_the_next_turn(void **state) {
+    (void)state;
+    test_env_t env;
+    job_t a, b;
+    open_with_jobs(&env, &a, &b);
+    wst__defer(env.ctx, &a.defer, run_and_repeat);
+    wst__defer(env.ctx, &b.defer, run_job);
+    test_env_turns(&env, 1);
+    assert_string_equal(trace, "ab");
+    test_env_turns(&env, 1);
+    assert_string_equal(trace, "abA");
+    test_env_close(&env);
+}
+
+static void test_defer_cancel(void **state) {
+    (void)state;
+    test_env_t env;
+    job_t a, b;
+    open_with_jobs(&env, &a, &b);
+    wst__defer(env.ctx, &a.defer, run_and_cancel_other);
+    wst__defer(env.ctx, &b.defer, run_job);
+    test_env_turns(&env, 2);
+    assert_string_equal(trace, "a");
+    wst__defer(env.ctx, &b.defer, run_job);
+    wst__defer_cancel(&b.defer);
+    wst__defer_cancel(&b.defer);
+    test_env_turns(&env, 2);
+    assert_string_equal(trace, "a");
+    assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    test_env_close(&env);
+}
+
+/* Deadlines ---------------------------------------------------------------------------------- */
+
+typedef struct alarm_at {
+    wst__deadline_t deadline;
+    wst_ctx_t *ctx;
+    uint64_t due;
+    char name;
+} alarm_t;
+
+static size_t alarms;
+
+static void on_alarm(wst__deadline_t *deadline, uint64_t now_ms) {
+    alarm_t *alarm = WST__CONTAINER(deadline, alarm_t, deadline);
+    assert_true(now_ms >= alarm->due);
+    assert_true(now_ms == wst__now(alarm->ctx));
+    note(alarm->name);
+    alarms++;
+}
+
+static void set_alarm(test_env_t *env, alarm_t *alarm, uint64_t delay) {
+    alarm->ctx = env->ctx;
+    alarm->due = wst__now(env->ctx) + delay;
+    wst__deadline_in(env->ctx, &alarm->deadline, delay, on_alarm);
+}
+
+static void test_deadlines(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    memset(trace, 0, sizeof(trace));
+    alarms = 0;
+    alarm_t a = {.name = 'a'}, b = {.name = 'b'}, c = {.name = 'c'}, d = {.name = 'd'};
+    set_alarm(&env, &a, 5);
+    set_alarm(&env, &b, 100000);
+    set_alarm(&env, &c, 1);
+    set_alarm(&env, &d, 3);
+    set_alarm(&env, &a, 20); /* later: the armed timer comes too early */
+    set_alarm(&env, &b, 10); /* sooner: the timer must be armed anew */
+    wst__deadline_clear(&env.ctx->deadlines, &d.deadline);
+    test_env_until_count(&env, &alarms, 3);
+    assert_string_equal(trace, "cba");
+    /* None is left: the timer does not keep the loop alive. */
+    assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    set_alarm(&env, &a, 100000);
+    assert_int_not_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    wst__deadline_clear(&env.ctx->deadlines, &a.deadline);
+    assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    test_env_close(&env);
+}
+
+/* Services ----------------------------------------------------------------------------------- */
+
+static void test_random_bytes(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    uint8_t seen[200][16], big[4096] = {0};
+    for (size_t i = 0; i < 200; i++) {
+        assert_int_equal(wst__random(env.ctx, seen[i], 16), 0);
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(seen[i], seen[k], 16);
+    }
+    /* What has been handed out is not kept. */
+    for (size_t i = 0; i < env.ctx->random_used; i++)
+        assert_int_equal(env.ctx->random[i], 0);
+    assert_int_equal(wst__random(env.ctx, big, sizeof(big)), 0);
+    size_t zeros = 0;
+    for (size_t i = 0; i < sizeof(big); i++)
+        zeros += big[i] == 0;
+    assert_in_range(zeros, 0, 100); /* 16 expected */
+    test_env_close(&env);
+}
+
+static void test_log(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    wst__log(env.ctx, WST_LOG_INFO, "above the level");
+    assert_int_equal(env.log_lines, 0);
+    wst__log(env.ctx, WST_LOG_WARN, "%s: %d", "a\nb\x7f\x1b[0m", 7);
+    assert_string_equal(env.log, "a?b??[0m: 7");
+    wst__log(env.ctx, WST_LOG_ERROR, "%s", "h\xc3\xa9 \xff\xc2\x9b!");
+    assert_string_equal(env.log, "h\xc3\xa9 ???"
+                                 "!");
+    char text[1024];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    memcpy(text + 509, "\xe2\x82\xac", 3); /* cut in the middle of its three bytes */
+    wst__log(env.ctx, WST_LOG_ERROR, "%s", text);
+    assert_int_equal(strlen(env.log), 511);
+    assert_string_equal(env.log + 507, "xx??");
+    test_env_close(&env);
+}
+
+static void test_no_log(void **state) {
+    (void)state;
+    uv_loop_t loop;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    wst_ctx_t *ctx;
+    assert_int_equal(wst_ctx_new(&ctx, &loop, NULL), 0);
+    wst__log(ctx, WST_LOG_ERROR, "to nobody");
+    wst_ctx_close(ctx, NULL);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_default_options),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_close_waits_for_handles),
+        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_defer_runs_later_and_once),
+        cmocka_unit_test(test_defer_again_is_for_the_next_turn),
+        cmocka_unit_test(test_defer_cancel),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_random_bytes),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_no_log),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

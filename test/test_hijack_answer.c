@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/* What the hijack says to clients: answers, refusals, deadlines, keep-alive, and how it ends. */
+#include "hijack_world.h"
+
+#include <stdio.h>
+
+static void start_request(world_t *w, const char *text) {
+    world_start(w);
+    say(w, text);
+    turns(w, 3);
+    assert_int_equal(w->requests, 1);
+}
+
+static void answer(world_t *w, const wst_response_t *response) {
+    assert_int_equal(wst_hijack_respond(w->hijack, response), 0);
+}
+
+/* The client hangs up; the hijack is done, and closing it is in order. */
+static void expect_done(world_t *w, int status) {
+    assert_int_equal(w->done, 0);
+    assert_true(w->client.shutdown);
+    fake_stream_end(&w->client);
+    turns(w, 5);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->status, status);
+    world_free(w);
+    assert_int_equal(w->client.reset_reason, 0);
+}
+
+/* --- answers --- */
+
+static void test_answers(void **state) {
+    (void)state;
+    static const struct {
+        const char *request;
+        wst_response_t response;
+        const char *expect;
+    } cases[] = {
+        {"CONNECT h:1 HTTP/1.1\r\n\r\n",
+         {.status = 403,
+          .reason = "Not allowed: h:1",
+          .fields = "Proxy-Status: x; error=y\r\nRetry-After: 3\r\n",
+          .body = "You may not.\n"},
+         "HTTP/1.1 403 Not allowed: h:1\r\nProxy-Status: x; error=y\r\nRetry-After: 3\r\n"
+         "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n"
+         "Connection: close\r\n\r\nYou may not.\n"},
+        {"CONNECT h:1 HTTP/1.0\r\n\r\n", /* old clients understand only their own version */
+         {.status = 502, .reason = ""},
+         "HTTP/1.0 502 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
+        {"HEAD / HTTP/1.1\r\n\r\n",
+         {.status = 200, .reason = "OK", .body = "fine\n"},
+         "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
+         "Connection: close\r\n\r\n"},
+        {"GET / HTTP/1.1\r\n\r\n",
+         {.status = 204, .reason = "OK", .body = "not sent"},
+         "HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world_t w;
+        start_request(&w, cases[i].request);
+        answer(&w, &cases[i].response);
+        assert_written(&w, cases[i].expect);
+        assert_int_equal(w.client.writes, 1);
+        turns(&w, 3);
+        expect_done(&w, 0);
+    }
+}
+
+/* Nothing of the embedder's can break the head; and it can answer better afterwards. */
+static void test_bad_answers(void **state) {
+    (void)state;
+    static char huge[70000];
+    memset(huge, 'x', sizeof(huge) - 1);
+    const wst_response_t bad[] = {
+        {.status = 199, .reason = "x"},
+        {.status = 600, .reason = "x"},
+        {.status = 403},
+        {.status = 403, .reason = "x\r\nEvil: 1"},
+        {.status = 403, .reason = "x\n"},
+        {.status = 403, .reason = "x", .fields = "Evil"},
+        {.status = 403, .reason = "x", .fields = "Name: no line end"},
+        {.status = 403, .reason = "x", .fields = "Name: value\n"},
+        {.status = 403, .reason = "x", .fields = "Name: a\rb\r\n"},
+        {.status = 403, .reason = "x", .fields = "Name: value\r\n\r\nbody"},
+        {.status = 403, .reason = "x", .fields = "Na me: value\r\n"},
+        {.status = 403, .reason = "x", .fields = ": value\r\n"},
+        {.status = 403, .reason = "x", .body = huge},
+        {.status = 403, .reason = huge},
+        {.status = 403, .reason = "x", .fields = huge},
+    };
+    world_t w;
+    start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(wst_hijack_respond(w.hijack, &bad[i]), WST_EINVAL);
+    test_alloc_fail(1);
+    huge[9000] = '\0'; /* larger than what the pool has at hand */
+    const wst_response_t good = {.status = 403, .reason = "x", .body = huge};
+    assert_int_equal(wst_hijack_respond(w.hijack, &good), WST_ENOMEM);
+    test_alloc_fail(0);
+    assert_int_equal(w.client.written_len, 0);
+    answer(&w, &good);
+    assert_true(w.client.written_len > 9000);
+    expect_done(&w, 0);
+}
+
+/* --- refusals --- */
+
+static void expect_refusal(world_t *w, int error, const char *reason) {
+    turns(w, 5);
+    assert_int_equal(w->requests, 0);
+    char text[512];
+    (void)snprintf(text, sizeof(text),
+                   "HTTP/1.1 %s\r\n"
+                   "Proxy-Status: libwstunnel; error=http_request_error; details=\"%s\"\r\n"
+                   "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+                   "Connection: close\r\n\r\n%s\n",
+                   reason, reason + 4, strlen(reason + 4) + 1, reason + 4);
+    assert_written(w, text);
+    expect_done(w, error);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    static const struct {
+        const char *request, *reason;
+        int error;
+    } cases[] = {
+        {"GET /\r\n\r\n", "400 Bad Request: no HTTP version in the request line", WST_EHTTP},
+        {"CONNECT h:1 HTTP/1.1\r\nA : b\r\n\r\n", "400 Bad Request: space before colon", WST_EHTTP},
+        {"GET /123456789012345678901234567890 HTTP/1.1\r\n\r\n", "414 URI Too Long",
+         WST_ETARGETBIG},
+        {"GET / HTTP/1.1\r\nA: 1234567890123456789012345678901234567890\r\n\r\n",
+         "431 Request Header Fields Too Large", WST_EHEADBIG},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *request = cases[i].request;
+        for (size_t cut = 1; cut <= strlen(request); cut++) {
+            world_t w;
+            assert_true(world_init(&w));
+            w.options.limits = (wst_http_limits_t){.head_max = 50, .target_max = 20};
+            assert_true(world_hijack(&w));
+            assert_int_equal(w.client.read_max, 50);
+            fake_stream_data(&w.client, request, cut);
+            if (cut < strlen(request))
+                say(&w, request + cut);
+            expect_refusal(&w, cases[i].error, cases[i].reason);
+        }
+    }
+}
+
+/* However it comes in: a head without end is read to its bound and no further. */
+static void test_endless_head(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    say(&w, "GET / HTTP/1.1\r\n");
+    for (int i = 0; i < 2000; i++)
+        say(&w, "A: 1234567\r\n");
+    turns(&w, 1400);
+    assert_in_range(w.client.delivered, 16384, 16384 + 12 * 50);
+    assert_written_has(&w, "HTTP/1.1 431 ");
+    world_free(&w);
+}
+
+static void test_head_cut_short(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    say(&w, "GET / HTTP/1.1\r\n");
+    fake_stream_end(&w.client);
+    turns(&w, 5);
+    assert_written_has(&w, "HTTP/1.1 400 Bad Request: incomplete head\r\n");
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, WST_EHTTP);
+    world_free(&w);
+    assert_int_equal(w.client.reset_reason, 0);
+}
+
+/* --- the deadline for the head --- */
+
+static void start_with_deadline(world_t *w) {
+    assert_true(world_init(w));
+    w->options.head_timeout_ms = 5;
+    assert_true(world_hijack(w));
+}
+
+static void run_until_shutdown(world_t *w) {
+    while (!w->client.shutdown)
+        uv_run(&w->loop, UV_RUN_ONCE);
+}
+
+static void test_slow_head(void **state) {
+    (void)state;
+    world_t w;
+    start_with_deadline(&w);
+    say(&w, "GET / HT");
+    run_until_shutdown(&w);
+    expect_refusal(&w, WST_ETIMEOUT, "408 Request Timeout");
+}
+
+/* The deadline is for the whole head, not for its next byte. */
+static void test_trickling_head(void **state) {
+    (void)state;
+    world_t w;
+    start_with_deadline(&w);
+    while (!w.client.shutdown) {
+        if (fake_stream_idle(&w.client))
+            say(&w, "G");
+        uv_run(&w.loop, UV_RUN_ONCE);
+        uv_sleep(1);
+    }
+    assert_written_has(&w, " 40"); /* 408, or 400 if many bytes got by: no method is that long */
+    world_free(&w);
+}
+
+static void test_silent_client(void **state) {
+    (void)state;
+    world_t w;
+    start_with_deadline(&w);
+    run_until_shutdown(&w);
+    assert_int_equal(w.client.written_len, 0);
+    expect_done(&w, WST_ETIMEOUT);
+}
+
+static void test_deadline_values(void **state) {
+    (void)state;
+    static const uint64_t cases[][2] = {{0, 10000}, {7, 7}, {UINT64_MAX, WST__NEVER}};
+    for (int i = 0; i < 3; i++) {
+        world_t w;
+        assert_true(world_init(&w));
+        w.options.head_timeout_ms = cases[i][0];
+        assert_true(world_hijack(&w));
+        uint64_t expect = cases[i][1] == WST__NEVER ? WST__NEVER : uv_now(&w.loop) + cases[i][1];
+        assert_true(wst__deadlines_next(&w.ctx->deadlines) == expect);
+        world_free(&w);
+    }
+}
+
+/* --- keep-alive --- */
+
+static void test_keep_alive(void **state) {
+    (void)state;
+    static const char *const requests[] = {
+        "CONNECT h:1 HTTP/1.1\r\n\r\n",
+        "CONNECT h:1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+        "CONNECT h:1 HTTP/1.0\r\nProxy-Connection: Keep-Alive\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        for (size_t cut = 1; cut < strlen(requests[i]); cut++) {
+            world_t w;
+            world_start(&w);
+            fake_stream_data(&w.client, requests[i], cut);
+            say(&w, requests[i] + cut);
+            turns(&w, 5);
+            assert_string_equal(w.target, "h:1");
+            ask_for_password(&w);
+            assert_written_has(&w, " 407 Who are you?\r\nProxy-Authenticate: Basic realm=\"x\"\r\n"
+                                   "Content-Length: 0\r\nConnection: keep-alive\r\n\r\n");
+            assert_int_equal(wst__deadlines_next(&w.ctx->deadlines), uv_now(&w.loop) + 10000);
+            say(&w, "CONNECT h:2 HTTP/1.1\r\nA: ");
+            say(&w, "b\r\n\r\nbehind");
+            turns(&w, 5);
+            assert_int_equal(w.requests, 2);
+            assert_string_equal(w.target, "h:2");
+            take(&w);
+            read_taken(&w);
+            turns(&w, 5);
+            assert_int_equal(w.got_len, 6);
+            assert_memory_equal(w.got, "behind", 6);
+            world_free(&w);
+        }
+    }
+}
+
+/* Where something other than a new head could follow, or the client wants it so. */
+static void test_not_kept_alive(void **state) {
+    (void)state;
+    static const char *const requests[] = {
+        "CONNECT h:1 HTTP/1.0\r\n\r\n",
+        "CONNECT h:1 HTTP/1.1\r\nConnection: close\r\n\r\n",
+        "CONNECT h:1 HTTP/1.1\r\n\r\nGET /evil HTTP/1.1\r\n\r\n",
+        "POST / HTTP/1.1\r\nContent-Length: 23\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        world_t w;
+        start_request(&w, requests[i]);
+        ask_for_password(&w);
+        assert_written_has(&w, "Connection: close\r\n\r\n");
+        say(&w, "GET /evil HTTP/1.1\r\n\r\n");
+        turns(&w, 5);
+        assert_true(fake_stream_idle(&w.client)); /* read, and forgotten */
+        assert_int_equal(w.requests, 1);
+        expect_done(&w, 0);
+    }
+}
+
+/* Who does not read our answers gets no further ones. */
+static void test_keep_alive_waits_for_drain(void **state) {
+    (void)state;
+    world_t w;
+    start_request(&w, "GET /1 HTTP/1.1\r\n\r\n");
+    w.client.write_status = WST_WAIT;
+    ask_for_password(&w);
+    turns(&w, 5);
+    assert_false(w.client.reading);
+    fake_stream_drain(&w.client);
+    say(&w, "GET /2 HTTP/1.1\r\n\r\n");
+    turns(&w, 5);
+    assert_int_equal(w.requests, 2);
+    assert_string_equal(w.target, "/2");
+
+    w.client.write_status = WST_WAIT; /* and not for ever */
+    ask_for_password(&w);
+    pretend_later(&w, 10000);
+    assert_true(w.client.shutdown);
+    world_free(&w);
+}
+
+static void test_client_leaves_after_answer(void **state) {
+    (void)state;
+    world_t w;
+    start_request(&w, "GET /1 HTTP/1.1\r\n\r\n");
+    ask_for_password(&w);
+    fake_stream_end(&w.client);
+    turns(&w, 5);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, 0);
+    world_free(&w);
+    assert_int_equal(w.client.reset_reason, 0);
+}
+
+/* --- how it ends --- */
+
+static void start_lingering(world_t *w) {
+    start_request(w, "GET / HTTP/1.1\r\n\r\n");
+    const wst_response_t response = {.status = 403, .reason = "No"};
+    answer(w, &response);
+}
+
+/* Not before the client has hung up, and not before it has been sent everything. */
+static void test_waits_for_both_ends(void **state) {
+    (void)state;
+    for (int end_first = 0; end_first < 2; end_first++) {
+        world_t w;
+        start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+        w.client.hold_shutdown = true;
+        const wst_response_t response = {.status = 403, .reason = "No"};
+        answer(&w, &response);
+        assert_int_equal(w.done, 0);
+        for (int i = 0; i < 2; i++) {
+            if (i == end_first)
+                fake_stream_shutdown_done(&w.client);
+            else
+                fake_stream_end(&w.client);
+            turns(&w, 5);
+            assert_int_equal(w.done, i);
+        }
+        assert_int_equal(w.status, 0);
+        world_free(&w);
+    }
+}
+
+static void test_lingers_for_a_while(void **state) {
+    (void)state;
+    world_t w;
+    start_lingering(&w);
+    turns(&w, 5);
+    uint64_t left = wst__deadlines_next(&w.ctx->deadlines) - uv_now(&w.loop);
+    assert_in_range(left, 1, 5000);
+    pretend_later(&w, left - 1);
+    assert_int_equal(w.done, 0);
+    pretend_later(&w, 5000);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, 0);
+    assert_false(w.client.reading);
+    world_free(&w);
+    assert_int_equal(w.client.reset_reason, 0);
+}
+
+/* A client that does not even take the answer. */
+static void test_answer_not_taken(void **state) {
+    (void)state;
+    world_t w;
+    start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+    w.client.hold_shutdown = true;
+    const wst_response_t response = {.status = 403, .reason = "No"};
+    answer(&w, &response);
+    pretend_later(&w, 5000);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, WST_ETIMEOUT);
+    world_free(&w);
+    assert_int_equal(w.client.reset_reason, WST_ECANCELLED);
+}
+
+static void test_ignores_only_so_much(void **state) {
+    (void)state;
+    static char much[50000];
+    world_t w;
+    start_lingering(&w);
+    for (int i = 0; i < 20; i++)
+        fake_stream_data(&w.client, much, sizeof(much));
+    turns(&w, 30);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, 0);
+    assert_in_range(w.client.delivered, 262144, 262144 + 2 * sizeof(much));
+    world_free(&w);
+}
+
+/* The client hangs up hard, but has been answered. */
+static void test_reset_after_answer(void **state) {
+    (void)state;
+    for (int sent = 0; sent < 2; sent++) {
+        world_t w;
+        start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+        w.client.hold_shutdown = !sent;
+        const wst_response_t response = {.status = 403, .reason = "No"};
+        answer(&w, &response);
+        turns(&w, 3);
+        fake_stream_error(&w.client, UV_ECONNRESET);
+        turns(&w, 3);
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.status, sent ? 0 : UV_ECONNRESET);
+        world_free(&w);
+    }
+}
+
+/* It cannot be answered: told by on_done, which never runs inside the call. */
+static void test_answer_fails(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_t w;
+        start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+        if (i == 0)
+            w.client.write_status = UV_EPIPE;
+        else
+            w.client.shutdown_status = UV_ENOTCONN;
+        const wst_response_t response = {.status = 403, .reason = "No"};
+        answer(&w, &response);
+        assert_int_equal(w.done, 0);
+        turns(&w, 3);
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.status, i == 0 ? UV_EPIPE : UV_ENOTCONN);
+        world_free(&w);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_endless_head),
+        cmocka_unit_test(test_head_cut_short),
+        cmocka_unit_test(test_slow_head),
+        cmocka_unit_test(test_trickling_head),
+        cmocka_unit_test(test_silent_client),
+        cmocka_unit_test(test_deadline_values),
+        cmocka_unit_test(test_keep_alive),
+        cmocka_unit_test(test_not_kept_alive),
+        cmocka_unit_test(test_keep_alive_waits_for_drain),
+        cmocka_unit_test(test_client_leaves_after_answer),
+        cmocka_unit_test(test_waits_for_both_ends),
+        cmocka_unit_test(test_lingers_for_a_while),
+        cmocka_unit_test(test_answer_not_taken),
+        cmocka_unit_test(test_ignores_only_so_much),
+        cmocka_unit_test(test_reset_after_answer),
+        cmocka_unit_test(test_answer_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
