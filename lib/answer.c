@@ -131,9 +131,9 @@ void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal,
     copy_line(line, sizeof(line), detail);
     escape(quoted, details);
 
-    int n = snprintf(out->fields, sizeof(out->fields),
-                     "Proxy-Status: libwstunnel; error=%s; details=\"%s\"\r\n", refusal->error,
-                     quoted);
+    int n =
+        snprintf(out->fields, sizeof(out->fields),
+                 "Proxy-Status: libwstunnel; error=%s; details=\"%s\"\r\n", refusal->error, quoted);
     if (refusal->retry)
         snprintf(out->fields + n, sizeof(out->fields) - (size_t)n, "Retry-After: %d\r\n",
                  RETRY_AFTER_S);

@@ -28,7 +28,8 @@ typedef struct wst__refusal {
 /* For an error code of error.h or a cause above. */
 wst__refusal_t wst__refusal_of(int error);
 
-/* For a denial of the embedder: a status that is none becomes 403; `reason` NULL: a standard one. */
+/* For a denial of the embedder: a status that is none becomes 403; `reason` NULL: a standard one.
+ */
 wst__refusal_t wst__refusal_denied(int status, const char *reason);
 
 enum { WST__PHRASE_MAX = 79, WST__DETAIL_MAX = 256 };

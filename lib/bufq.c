@@ -187,12 +187,13 @@ void wst__bufq_consume(wst__bufq_t *q, size_t n) {
 
 size_t wst__bufq_capacity(const wst__bufq_t *q) {
     size_t sum = 0;
-    const wst_chunk_t *last = NULL;
     for (size_t i = 0; i < q->count; i++) {
         const wst_chunk_t *chunk = at(q, i)->chunk;
-        if (chunk != NULL && chunk != last)
+        size_t first = 0;
+        while (at(q, first)->chunk != chunk)
+            first++;
+        if (chunk != NULL && first == i)
             sum += wst_chunk_capacity(chunk);
-        last = chunk;
     }
     return sum;
 }

@@ -60,7 +60,7 @@ bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice);
 /* Drops `n` bytes (at most q->len) at the front. */
 void wst__bufq_consume(wst__bufq_t *q, size_t n);
 
-/* Capacity of the chunks pinned (a chunk in two neighbouring slices counts once). */
+/* Capacity of the chunks pinned, each counted once. Looks at all pairs: for tests. */
 size_t wst__bufq_capacity(const wst__bufq_t *q);
 
 #endif

@@ -3,15 +3,16 @@
  * Takes over an HTTP connection. A hijack is
  *
  *   reading    a head, by a deadline; what is wrong with it is answered here
- *   asked      on_request has run; nothing is read, there is no deadline
+ *   asked      on_request has run; nothing is read unless watched, there is no deadline
  *   taken      the connection is somebody else's
- *   finishing  all is said: shut down, and read what still comes, for a while (RFC 9112
- * section 9.6) ended      on_done has run or is about to; the connection waits for being closed
+ *   finishing  all is said: shut down, and read for a while (RFC 9112 section 9.6)
+ *   ended      on_done has run or is about to; the connection waits for being closed
  *   closing    only close_cb follows
  *
  * A head that comes in one piece is parsed where it lies; one that does not is gathered. Either way
  * what came in behind it is a part of the last piece and never copied.
  */
+#include "hijack.h"
 #include "ctx.h"
 #include "hijack_answer.h"
 
@@ -41,6 +42,7 @@ struct wst_hijack {
     size_t len, cap;   /* cap is at most limits.head_max */
     wst_slice_t input; /* what the head, or its last piece, came in */
     wst_slice_t rest;  /* the part of it behind the head */
+    wst_slice_t early; /* watched: what came in behind that, a chunk of WST__WATCH_MAX */
 
     bool shut;      /* finishing: on_shutdown has run */
     bool read_all;  /* nothing more comes, or no more of it matters */
@@ -68,7 +70,8 @@ static void end(wst_hijack_t *h, int status) {
 
 static void forget_head(wst_hijack_t *h) {
     wst_slice_unref(h->input);
-    h->input = h->rest = (wst_slice_t){0};
+    wst_slice_unref(h->early);
+    h->input = h->rest = h->early = (wst_slice_t){0};
     wst__free(&h->ctx->allocator, h->gathered);
     h->gathered = NULL;
     h->len = h->cap = h->scanned = 0;
@@ -185,12 +188,52 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
     h->options.on_request(h, &h->head, h->options.user_data);
 }
 
+/* --- waiting for the answer --- */
+
+static bool nothing_behind_head(const wst_hijack_t *h) {
+    return h->rest.len == 0 && h->early.len == 0;
+}
+
+/* Keeps what there is room for; the rest goes back and nothing more is read. */
+static void keep_early(wst_hijack_t *h, wst_slice_t data) {
+    if (h->early.chunk == NULL) {
+        h->early.chunk = wst_chunk_new(h->ctx, WST__WATCH_MAX);
+        if (h->early.chunk == NULL) {
+            end(h, WST_ENOMEM);
+            return;
+        }
+        h->early.data = wst_chunk_data(h->early.chunk);
+    }
+    size_t room = WST__WATCH_MAX - h->early.len, n = data.len < room ? data.len : room;
+    memcpy(wst_chunk_data(h->early.chunk) + h->early.len, data.data, n);
+    h->early.len += n;
+    if (n < room)
+        wst_stream_read_start(h->stream, room - n);
+    else
+        wst_stream_read_stop(h->stream);
+    if (n < data.len) {
+        const wst_slice_t excess = {data.chunk, data.data + n, data.len - n};
+        int rc = wst_stream_unread(h->stream, wst_slice_ref(excess));
+        if (rc < 0)
+            end(h, rc);
+    }
+}
+
+void wst__hijack_watch(wst_hijack_t *h) {
+    if (h->state == ASKED)
+        wst_stream_read_start(h->stream, WST__WATCH_MAX);
+}
+
 /* --- the stream --- */
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     wst_hijack_t *h = user_data;
     if (h->state == READING) {
         read_head(h, data);
+        return;
+    }
+    if (h->state == ASKED) {
+        keep_early(h, data);
         return;
     }
     h->ignored += data.len;
@@ -205,7 +248,10 @@ static void on_end(wst_stream_t *stream, void *user_data) {
     wst_hijack_t *h = user_data;
     (void)stream;
     h->read_all = true;
-    if (h->state == FINISHING) {
+    if (h->state == ASKED) {
+        if (nothing_behind_head(h))
+            end(h, 0);
+    } else if (h->state == FINISHING) {
         end_if_quiet(h);
     } else if (h->len == 0) {
         finish(h, 0);
@@ -273,6 +319,14 @@ const wst_http_head_t *wst_hijack_request(const wst_hijack_t *h) {
 int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
     if (h->state != ASKED)
         return WST_ESTATE;
+    wst_stream_read_stop(h->stream);
+    if (h->early.len > 0) {
+        int rc = wst_stream_unread(h->stream, wst_slice_ref(h->early));
+        if (rc < 0)
+            return rc;
+        wst_slice_unref(h->early);
+        h->early = (wst_slice_t){0}; /* it is not put back twice, should the rest fail */
+    }
     if (h->rest.len > 0) {
         int rc = wst_stream_unread(h->stream, wst_slice_ref(h->rest));
         if (rc < 0)
@@ -287,7 +341,7 @@ int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
 
 /* Whether another request may follow: nothing but a new head can come behind this one. */
 static bool may_persist(const wst_hijack_t *h) {
-    return h->head.keep_alive && h->rest.len == 0 && !h->head.chunked &&
+    return h->head.keep_alive && nothing_behind_head(h) && !h->read_all && !h->head.chunked &&
            h->head.content_length <= 0;
 }
 
@@ -299,6 +353,7 @@ int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *response) {
     int rc = wst__answer(&answer, h->ctx, &h->head, response, keep_alive);
     if (rc < 0)
         return rc;
+    wst_stream_read_stop(h->stream);
     rc = wst_stream_write(h->stream, &answer, 1);
     if (rc < 0) {
         end(h, rc); /* on_done tells */

@@ -16,9 +16,9 @@
 
 enum {
     MAGIC = 0x57534c4b,
-    BATCH = 65536,         /* bytes queued before they are written */
+    BATCH = 65536,          /* bytes queued before they are written */
     TURN_MAX = 1024 * 1024, /* bytes written in one turn of the loop */
-    UNSENT_MAX = 131072    /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+    UNSENT_MAX = 131072     /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
 };
 
 const char *const wst__link_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
@@ -27,14 +27,19 @@ const char *const wst__link_protocols_json[] = {"wstunnel.v1.json", NULL};
 struct wst__link {
     uint32_t magic;
     size_t refs; /* itself and its streams */
+    enum {
+        RUNNING,
+        ENDING, /* the closing handshake runs; nothing is moved any more */
+        DOWN    /* on_down has run */
+    } state;
+    bool closing;
     wst_ctx_t *ctx;
     wst__link_options_t o;
     char name[WST_NAME_MAX];
     wst__session_t *session; /* made when the WebSocket is open: the encoding is known then */
     wst_websocket_t *websocket;
-    wst__defer_t defer; /* pull, or close */
-    bool down, closing;
-    int error; /* of the session, while the closing handshake runs */
+    wst__defer_t defer; /* pull, or the close of a link without WebSocket */
+    int error;          /* ending: of the session, or 0 */
     char detail[160];
     wst_close_cb close_cb;
 };
@@ -65,10 +70,14 @@ static void drop_streams(wst__link_t *l) {
         wst__session_drop_streams(l->session, WST_ELOST);
 }
 
+static bool is_running(const wst__link_t *l) {
+    return l->state == RUNNING && !l->closing;
+}
+
 static void go_down(wst__link_t *l, int error, const char *detail) {
-    if (l->down || l->closing)
+    if (l->state == DOWN || l->closing)
         return;
-    l->down = true;
+    l->state = DOWN;
     wst__defer_cancel(&l->defer);
     drop_streams(l);
     if (!l->closing)
@@ -90,49 +99,58 @@ static int close_code(int error) {
 
 /* The session is broken: the peer is told why, then it is over. */
 static void session_failed(wst__link_t *l, int error, const char *detail) {
-    if (l->down || l->closing || l->error != 0)
+    if (!is_running(l))
         return;
+    l->state = ENDING;
     l->error = error;
     snprintf(l->detail, sizeof(l->detail), "%s", detail);
+    wst__defer_cancel(&l->defer);
     drop_streams(l);
     if (!l->closing)
-        wst_websocket_end(l->websocket, close_code(error), detail);
+        wst_websocket_end(l->websocket, close_code(error), l->detail);
+}
+
+/* Moves messages from the session to the WebSocket's output, up to `limit` bytes there. 1: it has
+ * so many; 0: the session has no more; or an error. */
+static int fill(wst__link_t *l, size_t limit) {
+    while (wst__websocket_queued(l->websocket) < limit) {
+        wst__outgoing_t out;
+        int status = wst__session_next(l->session, wst__now(l->ctx), &out);
+        if (status <= 0)
+            return status;
+        status = wst__websocket_queue(l->websocket, out.text, out.head, out.head_len, out.payload);
+        if (status != 0)
+            return status;
+    }
+    return 1;
 }
 
 static void pull(wst__defer_t *defer) {
     wst__link_t *l = WST__CONTAINER(defer, wst__link_t, defer);
-    size_t total = 0;
-    for (;;) {
-        wst__outgoing_t out;
-        int status = 1;
-        while (wst__websocket_queued(l->websocket) < BATCH) {
-            status = wst__session_next(l->session, wst__now(l->ctx), &out);
-            if (status <= 0)
-                break;
-            status = wst__websocket_queue(l->websocket, out.text, out.head, out.head_len,
-                                          out.payload);
-            if (status != 0)
-                break;
-        }
+    for (size_t total = 0; total < TURN_MAX;) {
+        int status = fill(l, BATCH);
         total += wst__websocket_queued(l->websocket);
-        int written = status < 0 ? status : wst__websocket_flush(l->websocket);
+        if (status == WST_ESTATE) /* it is closing: on_over follows */
+            return;
+        if (status < 0) {
+            session_failed(l, status, wst_strerror(status));
+            return;
+        }
+        int written = wst__websocket_flush(l->websocket);
         if (written < 0) {
             go_down(l, written, wst_strerror(written));
             return;
         }
-        if (written == WST_WAIT || (status == 0 && wst__websocket_queued(l->websocket) == 0))
+        if (written == WST_WAIT || status == 0)
             return;
-        if (total >= TURN_MAX) {
-            wst__defer(l->ctx, &l->defer, pull);
-            return;
-        }
     }
+    wst__defer(l->ctx, &l->defer, pull);
 }
 
 static void on_wakeup(wst__session_t *s, void *user_data) {
     (void)s;
     wst__link_t *l = self(user_data);
-    if (!l->down && !l->closing)
+    if (is_running(l))
         wst__defer(l->ctx, &l->defer, pull);
 }
 
@@ -144,8 +162,7 @@ static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data
     return l->o.on_up != NULL ? l->o.on_up(l, hello, l->o.user_data) : 0;
 }
 
-static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest,
-                    void *user_data) {
+static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
     (void)s;
     wst__link_t *l = self(user_data);
     wst__incoming_t *incoming;
@@ -173,8 +190,8 @@ static void on_dead(wst__session_t *s, int error, void *user_data) {
 
 static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
     wst__link_t *l = self(user_data);
-    bool json = strcmp(protocol, "wstunnel.v1.json") == 0;
-    if (!json && strcmp(protocol, "wstunnel.v1.bin") != 0) {
+    bool json = strcmp(protocol, wst__link_protocols[1]) == 0;
+    if (!json && strcmp(protocol, wst__link_protocols[0]) != 0) {
         session_failed(l, WST_EHANDSHAKE, "the server speaks none of our subprotocols");
         return;
     }
@@ -206,7 +223,7 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
                        void *user_data) {
     (void)ws;
     wst__link_t *l = self(user_data);
-    if (l->down || l->error != 0)
+    if (!is_running(l))
         return;
     int status = wst__session_recv(l->session, wst__now(l->ctx), text, piece, fin);
     if (status < 0)
@@ -216,7 +233,7 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
 static void on_drain(wst_websocket_t *ws, void *user_data) {
     (void)ws;
     wst__link_t *l = self(user_data);
-    if (!l->down && l->error == 0)
+    if (is_running(l))
         pull(&l->defer);
 }
 
@@ -230,8 +247,8 @@ static void on_over(wst_websocket_t *ws, int error, const char *detail, void *us
 }
 
 void wst__link_websocket_options(wst__link_t *l, wst_websocket_options_t *options) {
-    options->callbacks = (wst_websocket_callbacks_t){on_websocket_open, on_message, on_drain,
-                                                     on_over};
+    options->callbacks =
+        (wst_websocket_callbacks_t){on_websocket_open, on_message, on_drain, on_over};
     options->user_data = l;
     /* The largest text: a frame in JSON. The codec has the tighter bounds. */
     options->max_message = WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT);
@@ -280,28 +297,27 @@ wst_ctx_t *wst__link_ctx(const wst__link_t *l) {
 }
 
 void wst__link_end(wst__link_t *l, int code, const char *reason) {
-    if (l->down || l->closing || l->websocket == NULL)
+    if (!is_running(l) || l->websocket == NULL)
         return;
-    if (l->session != NULL && l->error == 0)
-        pull(&l->defer); /* a goaway, last answers */
-    if (!l->down && !l->closing)
-        wst_websocket_end(l->websocket, code, reason);
+    l->state = ENDING;
+    wst__defer_cancel(&l->defer);
+    /* A goaway and last answers go out before all data; an error shows up in the loop. */
+    if (l->session != NULL)
+        (void)fill(l, wst__websocket_queued(l->websocket) + BATCH);
+    wst_websocket_end(l->websocket, code, reason);
 }
 
 static void on_websocket_closed(void *user_data) {
     wst__link_t *l = self(user_data);
+    l->websocket = NULL;
+    drop_streams(l);
     if (l->close_cb != NULL)
         l->close_cb(l->o.user_data);
     wst__link_unref(l);
 }
 
-static void close_later(wst__defer_t *defer) {
-    wst__link_t *l = WST__CONTAINER(defer, wst__link_t, defer);
-    drop_streams(l);
-    if (l->websocket != NULL)
-        wst_websocket_close(l->websocket, on_websocket_closed);
-    else
-        on_websocket_closed(l);
+static void on_closed(wst__defer_t *defer) {
+    on_websocket_closed(WST__CONTAINER(defer, wst__link_t, defer));
 }
 
 void wst__link_close(wst__link_t *l, wst_close_cb close_cb) {
@@ -309,6 +325,9 @@ void wst__link_close(wst__link_t *l, wst_close_cb close_cb) {
         return;
     l->closing = true;
     l->close_cb = close_cb;
-    /* The owners of its streams are told from the loop, not from in here. */
-    wst__defer(l->ctx, &l->defer, close_later);
+    wst__defer_cancel(&l->defer);
+    if (l->websocket != NULL)
+        wst_websocket_close(l->websocket, on_websocket_closed);
+    else
+        wst__defer(l->ctx, &l->defer, on_closed);
 }

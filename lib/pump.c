@@ -156,8 +156,7 @@ static void on_drain(wst_stream_t *stream, void *user_data) {
     side_t *from = other(user_data);
     (void)stream;
     from->pump->moved_ms = wst__now(from->pump->ctx);
-    if (!from->ended)
-        flow(from, false);
+    flow(from, false);
 }
 
 static void on_end(wst_stream_t *stream, void *user_data) {

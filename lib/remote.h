@@ -2,8 +2,8 @@
 #ifndef WST_LIB_REMOTE_H
 #define WST_LIB_REMOTE_H
 /*
- * The agents that a server knows. An agent (wst_remote_t) is a name and an instance with one session
- * or several; it is in the set as long as it has one.
+ * The agents that a server knows. An agent (wst_remote_t) is a name and an instance with one
+ * session or several; it is in the set as long as it has one.
  */
 #include "ctx.h"
 #include "session.h"

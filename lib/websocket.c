@@ -6,8 +6,9 @@
  *     OPENING --handshake--> OPEN --close frames both ways, or a breach--> CLOSING --> OVER
  *        \---------------- the stream breaks, a deadline passes ------------------->/
  *
- * In CLOSING nothing is delivered any more; the last frames are flushed and the stream is shut down,
- * so that the peer gets to read why.
+ * In CLOSING nothing is delivered any more; the last frames are flushed and the stream is shut
+ * down. It is over when the peer has ended its direction too: closing earlier, with bytes of the
+ * peer unread, would reset the connection, and the peer might not get to read why.
  */
 #include "websocket.h"
 #include "ctx.h"
@@ -37,13 +38,15 @@ struct wst_websocket {
     void *user_data;
     wst_close_cb close_cb;
     state_t state;
-    bool server, closing;
+    bool closing;
     bool waiting;      /* the stream has asked to wait */
     bool drain_wanted; /* a send has answered WST_WAIT */
     bool paused;
+    bool shut, ended; /* the stream, in our direction and in the peer's */
+    int end_code;     /* of our close frame, if we closed first */
     uint64_t close_timeout_ms;
     wst__deadline_t deadline;
-    wst__defer_t opened;
+    wst__defer_t defer; /* server: on_open; on_over, if wst_websocket_end failed */
 
     const char **protocols; /* one block with the texts; NULL: none */
     const char *protocol;   /* the one agreed on */
@@ -72,7 +75,7 @@ static void over(wst_websocket_t *w) {
         return;
     w->state = OVER;
     wst__deadline_clear(&w->ctx->deadlines, &w->deadline);
-    wst__defer_cancel(&w->opened);
+    wst__defer_cancel(&w->defer);
     wst_stream_read_stop(w->stream);
     w->callbacks.on_over(w, w->error, w->detail, w->user_data);
 }
@@ -89,39 +92,46 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_websocket_t *w = WST__CONTAINER(deadline, wst_websocket_t, deadline);
     if (w->state == OPENING)
         set_error(w, WST_ETIMEOUT, "the upgrade was not answered in time");
-    else if (w->error == 0)
-        set_error(w, WST_ETIMEOUT, "the peer did not answer the close frame in time");
+    else if (w->error == 0 && !w->shut)
+        set_error(w, WST_ETIMEOUT, "the closing handshake was not done in time");
     over(w);
+}
+
+static int write_some(wst_websocket_t *w) {
+    wst_slice_t slices[WRITE_SLICES];
+    size_t n = wst__ws_take(w->ws, slices, WRITE_SLICES);
+    int status = wst_stream_write(w->stream, slices, n);
+    w->waiting = status == WST_WAIT;
+    return status;
 }
 
 static int flush(wst_websocket_t *w) {
     while (!w->waiting && wst__ws_pending(w->ws) > 0) {
-        wst_slice_t slices[WRITE_SLICES];
-        size_t n = wst__ws_take(w->ws, slices, WRITE_SLICES);
-        int status = wst_stream_write(w->stream, slices, n);
+        int status = write_some(w);
         if (status < 0)
             return status;
-        w->waiting = status == WST_WAIT;
     }
     return w->waiting ? WST_WAIT : 0;
 }
 
-/* Nothing more to say: the last frames and then the stream's end, and on_over when that is done. */
+/* Nothing more to say, nor to hear: the last frames and then the stream's end, without waiting. */
 static void finish(wst_websocket_t *w) {
     w->state = CLOSING;
     wst__deadline_in(w->ctx, &w->deadline, w->close_timeout_ms, on_deadline);
-    int status = flush(w);
-    if (status == 0)
+    int status = 0;
+    while (status >= 0 && wst__ws_pending(w->ws) > 0)
+        status = write_some(w);
+    if (status >= 0)
         status = wst_stream_shutdown(w->stream);
     if (status < 0)
         over(w);
+    else
+        wst_stream_read_start(w->stream, 0);
 }
 
-static void begin_finish(wst_websocket_t *w, int error, const char *detail) {
-    if (w->state == CLOSING)
-        return;
-    set_error(w, error, detail);
-    finish(w);
+static void over_if_finished(wst_websocket_t *w) {
+    if (w->shut && w->ended)
+        over(w);
 }
 
 /* -- The protocol's side ---------------------------------------------------------------------- */
@@ -131,15 +141,13 @@ static int on_data(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *
     wst_websocket_t *w = self(user_data);
     if (w->callbacks.on_message != NULL)
         w->callbacks.on_message(w, text, piece, fin, w->user_data);
-    return w->closing ? WST_ESTATE : 0;
+    return w->closing || w->state != OPEN ? WST_ESTATE : 0;
 }
 
 static void on_close_frame(wst__ws_t *ws, int code, wst_str_t reason, void *user_data) {
     (void)ws;
     wst_websocket_t *w = self(user_data);
-    bool orderly = code == 1000 || code == 1001 || code == 1005;
-    if (w->state == CLOSING && w->error != 0)
-        return;
+    bool orderly = code == 1000 || code == 1001 || code == 1005 || code == w->end_code;
     w->error = orderly ? 0 : WST_EWSCLOSED;
     snprintf(w->detail, sizeof(w->detail), "closed by the peer: %d%s%.*s", code,
              reason.len > 0 ? " " : "", (int)reason.len, reason.len > 0 ? reason.ptr : "");
@@ -151,10 +159,12 @@ static int random_bytes(void *buf, size_t len, void *user_data) {
 
 static void receive(wst_websocket_t *w, wst_slice_t data) {
     int status = wst__ws_recv(w->ws, data);
-    if (w->closing || w->state == OVER)
+    if (w->closing || w->state != OPEN)
         return;
     if (status < 0) {
-        begin_finish(w, status, wst__ws_error_detail(w->ws));
+        const char *detail = wst__ws_error_detail(w->ws);
+        set_error(w, status, detail[0] != '\0' ? detail : wst_strerror(status));
+        finish(w);
         return;
     }
     if (wst__ws_close_received(w->ws)) {
@@ -187,6 +197,8 @@ static void receive_lent(wst_websocket_t *w, wst_slice_t data) {
 static void opened(wst_websocket_t *w) {
     w->state = OPEN;
     wst__deadline_clear(&w->ctx->deadlines, &w->deadline);
+    if (w->paused)
+        wst_stream_read_stop(w->stream);
     if (w->callbacks.on_open != NULL)
         w->callbacks.on_open(w, w->protocol, w->user_data);
 }
@@ -237,7 +249,7 @@ static void read_answer(wst_websocket_t *w, wst_slice_t data) {
     else if (n < 0)
         fail(w, WST_EHANDSHAKE, n == WST_EHTTP ? head->error : wst_strerror(n));
     wst__free(&w->ctx->allocator, head);
-    if (n <= 0 || w->closing || w->state == OVER)
+    if (n <= 0 || w->closing || w->state != OPEN)
         return;
     wst_chunk_unref(w->head);
     w->head = NULL;
@@ -258,30 +270,36 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 static void on_end(wst_stream_t *stream, void *user_data) {
     (void)stream;
     wst_websocket_t *w = self(user_data);
-    fail(w, UV_EOF, "the connection ended without a closing handshake");
+    w->ended = true;
+    if (w->state == OPENING)
+        fail(w, UV_EOF, "the connection ended before the upgrade was answered");
+    else if (w->state == OPEN)
+        fail(w, UV_EOF, "the connection ended without a closing handshake");
+    else
+        over_if_finished(w);
 }
 
 static void on_drain(wst_stream_t *stream, void *user_data) {
     (void)stream;
     wst_websocket_t *w = self(user_data);
     w->waiting = false;
-    if (w->state == CLOSING) {
-        finish(w);
+    if (w->state != OPEN)
         return;
-    }
     int status = flush(w);
     if (status < 0) {
         fail(w, status, wst_strerror(status));
     } else if (status == 0 && w->drain_wanted) {
         w->drain_wanted = false;
-        if (w->callbacks.on_drain != NULL)
+        if (w->callbacks.on_drain != NULL && !wst__ws_close_sent(w->ws))
             w->callbacks.on_drain(w, w->user_data);
     }
 }
 
 static void on_shutdown(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    over(self(user_data));
+    wst_websocket_t *w = self(user_data);
+    w->shut = true;
+    over_if_finished(w);
 }
 
 static void on_error(wst_stream_t *stream, int error, void *user_data) {
@@ -319,7 +337,7 @@ static int copy_protocols(wst_websocket_t *w, const char *const *protocols) {
 static void destroy(wst_websocket_t *w) {
     wst_ctx_t *ctx = w->ctx;
     wst__deadline_clear(&ctx->deadlines, &w->deadline);
-    wst__defer_cancel(&w->opened);
+    wst__defer_cancel(&w->defer);
     wst__ws_free(w->ws);
     wst_chunk_unref(w->head);
     wst__free(&ctx->allocator, w->protocols);
@@ -334,11 +352,10 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
         return WST_ENOMEM;
     w->magic = MAGIC;
     w->ctx = ctx;
-    w->server = server;
     w->callbacks = options->callbacks;
     w->user_data = options->user_data;
     w->close_timeout_ms = options->close_timeout_ms != 0 ? options->close_timeout_ms : 5000;
-    wst__defer_init(&w->opened);
+    wst__defer_init(&w->defer);
     const wst__ws_options_t ws_options = {.pool = &ctx->pool,
                                           .server = server,
                                           .max_message = options->max_message,
@@ -399,8 +416,7 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
         status = write_request(w, options, request);
     }
     if (status >= 0) {
-        const wst_slice_t slice = {wst_chunk_ref(request), wst_chunk_data(request),
-                                   (size_t)status};
+        const wst_slice_t slice = {wst_chunk_ref(request), wst_chunk_data(request), (size_t)status};
         status = wst_stream_write(stream, &slice, 1);
     }
     wst_chunk_unref(request);
@@ -417,8 +433,8 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
     return 0;
 }
 
-static void on_opened_defer(wst__defer_t *defer) {
-    wst_websocket_t *w = WST__CONTAINER(defer, wst_websocket_t, opened);
+static void open_server(wst__defer_t *defer) {
+    wst_websocket_t *w = WST__CONTAINER(defer, wst_websocket_t, defer);
     opened(w);
     if (!w->closing && w->state == OPEN && !w->paused)
         wst_stream_read_start(w->stream, 0);
@@ -431,9 +447,8 @@ static int refuse(wst_hijack_t *hijack, int http_status, const char *why) {
                                               : "Not a valid WebSocket upgrade";
     const wst_response_t response = {.status = http_status,
                                      .reason = reason,
-                                     .fields = http_status == 426
-                                                   ? "Sec-WebSocket-Version: 13\r\n"
-                                                     "Upgrade: websocket\r\n"
+                                     .fields = http_status == 426 ? "Sec-WebSocket-Version: 13\r\n"
+                                                                    "Upgrade: websocket\r\n"
                                                : http_status == 405 ? "Allow: GET\r\n"
                                                                     : NULL,
                                      .body = why};
@@ -493,7 +508,7 @@ int wst_websocket_accept(wst_websocket_t **out, wst_ctx_t *ctx, wst_hijack_t *hi
         return status;
     }
     w->waiting = status == WST_WAIT;
-    wst__defer(ctx, &w->opened, on_opened_defer);
+    wst__defer(ctx, &w->defer, open_server);
     *out = w;
     return 0;
 }
@@ -544,12 +559,23 @@ void wst_websocket_read_start(wst_websocket_t *w) {
         wst_stream_read_start(w->stream, 0);
 }
 
+static void end_failed(wst__defer_t *defer) {
+    over(WST__CONTAINER(defer, wst_websocket_t, defer));
+}
+
 void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
-    if (w->state != OPEN || w->closing)
+    if (w->closing || w->state > OPEN || wst__ws_close_sent(w->ws))
         return;
-    /* An error shows up in the deadline at the latest. */
-    if (wst__ws_close(w->ws, code, reason) == 0)
-        (void)flush(w);
+    int status = w->state == OPEN ? wst__ws_close(w->ws, code, reason) : WST_ECANCELLED;
+    if (status == 0)
+        status = flush(w);
+    if (status < 0) {
+        set_error(w, status, wst_strerror(status));
+        w->state = CLOSING;
+        wst__defer(w->ctx, &w->defer, end_failed);
+        return;
+    }
+    w->end_code = code;
     wst__deadline_in(w->ctx, &w->deadline, w->close_timeout_ms, on_deadline);
 }
 
@@ -568,7 +594,7 @@ void wst_websocket_close(wst_websocket_t *w, wst_close_cb close_cb) {
     w->closing = true;
     w->close_cb = close_cb;
     wst__deadline_clear(&w->ctx->deadlines, &w->deadline);
-    wst__defer_cancel(&w->opened);
+    wst__defer_cancel(&w->defer);
     wst_stream_close(w->stream, on_stream_closed);
 }
 

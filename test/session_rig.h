@@ -39,12 +39,19 @@ typedef struct rig {
     wst__deadlines_t deadlines;
 
     wst_decoder_t *ear;
-    char said[16384], told[16384], data[65536];
+    char said[16384], told[16384], data[WST__MAX_FRAME];
     wst__session_stream_t *owned[64]; /* not closed */
     size_t owned_count;
+    size_t live; /* blocks before */
 } rig_t;
 
 enum { RIG_ACCEPT = 0, RIG_LATER = 1 };
+
+/* The encoding of rigs; a test program runs its tests with both. */
+extern wst_encoding_t rig_encoding;
+
+/* The one rig, zeroed. */
+rig_t *rig_new(void);
 
 /* Makes the session and attaches it; nothing is said yet. rig_start_new: 0 or the error. */
 int rig_start_new(rig_t *r);

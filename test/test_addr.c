@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Addresses from and to text. */
-#include "../lib/addr.h"
+#include "addr.h"
 #include "support.h"
 
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The context: its life, deferred callbacks, deadlines on the timer, random bytes, the log. */
-#include "../lib/ctx.h"
+#include "ctx.h"
 #include "env.h"
 
 #include <stdio.h>

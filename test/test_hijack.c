@@ -29,12 +29,14 @@ static void test_request(void **state) {
     world_start(&w);
     say(&w, HEAD);
     assert_int_equal(w.requests, 0); /* never from inside a call */
+    assert_null(wst_hijack_request(w.hijack));
     turns(&w, 2);
     assert_int_equal(w.requests, 1);
     assert_true(wst_str_eq(w.head->method, "CONNECT"));
     assert_string_equal(w.target, "host:22");
     assert_ptr_equal(wst_hijack_connection(w.hijack), w.client.stream);
-    assert_int_equal(w.ctx->deadlines.root == NULL, 1); /* the embedder may take its time */
+    assert_ptr_equal(wst_hijack_request(w.hijack), w.head);
+    assert_null(w.ctx->deadlines.root); /* the embedder may take its time */
     world_free(&w);
     assert_int_equal(w.client.reset_reason, WST_ECANCELLED);
 }
@@ -60,6 +62,7 @@ static void expect_taken(world_t *w, const char *behind) {
     assert_non_null(w->taken);
     assert_ptr_equal(w->taken, w->client.stream);
     assert_null(wst_hijack_connection(w->hijack));
+    assert_null(wst_hijack_request(w->hijack));
     assert_false(w->client.reading); /* handed over paused */
     /* The head lives as long as the hijack, whatever becomes of the connection. */
     read_taken(w);
@@ -205,6 +208,20 @@ static void test_close_after_take(void **state) {
     world_free(&w);
 }
 
+/* Whatever happens to the connection then is not the hijack's business. */
+static void test_breaks_after_take(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    w.in_request = take;
+    say(&w, HEAD);
+    turns(&w, 3);
+    fake_stream_error(&w.client, UV_ECONNRESET);
+    turns(&w, 3);
+    assert_int_equal(w.done, 0);
+    world_free(&w);
+}
+
 static void test_take_and_respond_once(void **state) {
     (void)state;
     const wst_response_t response = {.status = 403, .reason = "No"};
@@ -242,6 +259,20 @@ static void test_client_leaves(void **state) {
     assert_int_equal(w.client.written_len, 0);
     world_free(&w);
     assert_int_equal(w.client.reset_reason, 0);
+}
+
+/* What happens to the connection once the hijack is done is told to nobody. */
+static void test_breaks_when_done(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    fake_stream_end(&w.client);
+    turns(&w, 5);
+    assert_int_equal(w.done, 1);
+    fake_stream_error(&w.client, UV_ECONNRESET);
+    turns(&w, 5);
+    assert_int_equal(w.done, 1);
+    world_free(&w);
 }
 
 /* Wherever the connection breaks: the hijack says so, once, and can do nothing else. */
@@ -405,8 +436,10 @@ int main(void) {
         cmocka_unit_test(test_taken_later),
         cmocka_unit_test(test_server_first),
         cmocka_unit_test(test_close_after_take),
+        cmocka_unit_test(test_breaks_after_take),
         cmocka_unit_test(test_take_and_respond_once),
         cmocka_unit_test(test_client_leaves),
+        cmocka_unit_test(test_breaks_when_done),
         cmocka_unit_test(test_connection_breaks),
         cmocka_unit_test(test_close_at_each_turn),
         cmocka_unit_test(test_close_in_done),

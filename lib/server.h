@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_SERVER_H
+#define WST_LIB_SERVER_H
+/*
+ * The inside of a server. What comes in lives as one object after another:
+ *
+ *     connection (wst__conn_t) --CONNECT served--> relay (wst__relay_t)
+ *          |                  \--upgrade accepted--> agent session (wst__agent_session_t)
+ *          \--answered--> gone
+ *
+ * Each holds the server until it is gone, and counts as one of its connections. A dial
+ * (wst_server_dial_t) opens a stream through an agent, for a CONNECT or for wst_server_dial().
+ */
+#include "answer.h"
+#include "remote.h"
+#include "request.h"
+
+#include <wstunnel/hijack.h>
+
+typedef struct wst__relay wst__relay_t;
+typedef struct wst__agent_session wst__agent_session_t;
+
+struct wst_server {
+    wst_ctx_t *ctx;
+    wst_server_options_t options; /* complete: no member means its default any more */
+    char *path;
+    wst__list_t listeners, conns, relays, sessions, dials;
+    wst__remotes_t remotes;
+    size_t connections, streams, pending, session_count;
+    uint64_t stream_ids;
+    size_t holds; /* by what must be gone before the server can be */
+    bool paused;  /* as many connections as there may be */
+    bool draining, drained, closing;
+    wst__deadline_t drain_deadline;
+    wst__defer_t defer; /* on_drained, later the end */
+    wst_close_cb close_cb;
+};
+
+/* server.c */
+void wst__server_hold(wst_server_t *s);
+void wst__server_release(wst_server_t *s);
+void wst__server_count_connection(wst_server_t *s);
+void wst__server_uncount_connection(wst_server_t *s);
+void wst__server_check_drained(wst_server_t *s); /* after a relay or a dial is over */
+
+/*
+ * Whether the embedder said yes: 0 if the answer is of the expected kind, else WST_EDENIED,
+ * WST__NO_DECISION or WST__BAD_ANSWER.
+ */
+int wst__server_verdict(const wst__answer_t *answer, wst__answer_kind_t expected);
+
+/* -- server_connection.c: an HTTP connection, until it is answered or something else. -----------
+ */
+
+typedef struct wst__conn {
+    wst__list_t node;
+    wst_server_t *server;
+    wst_hijack_t *hijack;
+    unsigned roles;
+    bool counted; /* as a connection; what it has become is, otherwise */
+    bool closing;
+    char peer[96];
+
+    /* The request that is being decided on or served. */
+    wst_request_t *request;
+    wst_server_dial_t *dial;
+    char destination[WST_DEST_MAX + 1]; /* CONNECT, else "" */
+    char user[128];
+    uint64_t asked_ms;
+} wst__conn_t;
+
+/* Takes the stream on success. 0 or an error. */
+int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
+void wst__conn_close(wst__conn_t *c);
+
+/* Answers the request; without memory for that the connection is closed. */
+void wst__conn_respond(wst__conn_t *c, const wst_response_t *response);
+
+/* Answers a CONNECT that is not served, and notes it. `fields`: more, complete lines; or NULL. */
+void wst__conn_refuse(wst__conn_t *c, const wst__refusal_t *refusal, wst_str_t detail,
+                      const char *fields);
+void wst__conn_refuse_error(wst__conn_t *c, int error);
+
+/* Puts a question about the request. False: no memory for it. Nothing may follow but a return. */
+bool wst__conn_ask(wst__conn_t *c,
+                   void (*callback)(wst_server_t *s, wst_request_t *request, void *user_data),
+                   wst__answer_cb on_answer);
+
+/* -- server_connect.c: CONNECT ------------------------------------------------------------------
+ */
+
+void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
+                          const wst_authority_t *authority);
+void wst__relays_close(wst_server_t *s);
+
+/* -- server_dial.c: a stream through an agent ----------------------------------------------------
+ */
+
+typedef struct wst__dialled {
+    int status;                  /* 0, an error, or one of enum wst__cause */
+    wst_str_t text;              /* what happened, for people; may be empty */
+    wst_stream_t *stream;        /* status 0: the callee's, paused */
+    const char *agent;           /* name of the (last) one asked, or "" */
+    const wst__answer_t *denial; /* WST_EDENIED: by on_choose; NULL: by the agent */
+} wst__dialled_t;
+
+typedef void (*wst__dialled_cb)(const wst__dialled_t *outcome, void *user_data);
+
+typedef struct wst__dial_options {
+    const char *destination; /* copied */
+    uint64_t only;           /* serial of an agent; 0: any */
+    uint64_t timeout_ms;
+    /* Whom on_choose is asked for; NULL: it is not asked. Valid until the outcome or cancel. */
+    const wst__conn_t *conn;
+    wst__dialled_cb callback;
+    void *user_data;
+} wst__dial_options_t;
+
+/* 0 and later the callback, from the loop; or WST_ENOMEM. wst_server_dial_cancel() cancels. */
+int wst__dial_new(wst_server_dial_t **out, wst_server_t *s, const wst__dial_options_t *options);
+
+/* Ends all with WST_ECANCELLED. */
+void wst__dials_close(wst_server_t *s);
+
+/* "host:port", "[v6]:port". */
+void wst__write_destination(char out[WST_DEST_MAX + 1], const wst_authority_t *authority);
+
+/* -- server_agent.c: agents ----------------------------------------------------------------------
+ */
+
+void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
+void wst__agents_goaway(wst_server_t *s);
+void wst__agents_close(wst_server_t *s);
+
+/* The link of a session that has been chosen. */
+struct wst__link *wst__agent_link(wst__member_t *member);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sessions of agents: from the upgrade request to the end of the link. What says hello joins
+ * the set of agents (remote.h) and leaves it when its link is down.
+ */
+#include "server.h"
+
+#include "hijack.h"
+#include "link.h"
+#include "ws_handshake.h"
+
+#include <stdio.h>
+
+struct wst__agent_session {
+    wst__list_t node;
+    wst_server_t *server;
+    wst__link_t *link;
+    wst__member_t member;
+    char peer[96];
+};
+
+wst__link_t *wst__agent_link(wst__member_t *member) {
+    return WST__CONTAINER(member, wst__agent_session_t, member)->link;
+}
+
+static wst__agent_session_t *session_of(wst__list_t *node) {
+    return WST__CONTAINER(node, wst__agent_session_t, node);
+}
+
+/* The link ----------------------------------------------------------------------------------- */
+
+/* Whom to refuse before anybody counts on it; the reason is for the agent's log. */
+static int refuse_hello(wst__agent_session_t *a, const char *reason) {
+    wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
+    wst__link_end(a->link, 1008, reason);
+    return 0;
+}
+
+static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
+    wst__agent_session_t *a = user_data;
+    wst_server_t *s = a->server;
+    if (hello->name.len == 0)
+        return refuse_hello(a, "an agent needs a name");
+    wst__member_t *replaced;
+    bool is_new;
+    int status = wst__remotes_join(&s->remotes, &a->member, wst__link_session(link), hello, a->peer,
+                                   &replaced, &is_new);
+    if (status == WST_EREPLACED)
+        return refuse_hello(a, "this agent has a connection with that epoch or a higher one");
+    if (status != 0)
+        return status;
+    if (s->draining)
+        wst__session_goaway(a->member.session, WST_EGOAWAY);
+    wst_remote_t *remote = a->member.remote;
+    wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) %s from %s", wst_remote_name(remote),
+             wst_remote_instance(remote),
+             is_new             ? "up"
+             : replaced != NULL ? "reconnected"
+                                : "has one more session",
+             a->peer);
+    if (replaced != NULL)
+        wst__link_end(wst__agent_link(replaced), 1000, "replaced");
+    if (is_new && s->options.callbacks.on_agent_up != NULL)
+        s->options.callbacks.on_agent_up(s, remote, s->options.user_data);
+    return 0;
+}
+
+static void on_goaway(wst__link_t *link, int reason, void *user_data) {
+    const wst__agent_session_t *a = user_data;
+    (void)link;
+    if (a->member.remote != NULL)
+        wst__log(a->server->ctx, WST_LOG_INFO, "agent %s takes no more streams: %s",
+                 wst_remote_name(a->member.remote), wst_strerror(reason));
+}
+
+static void on_link_closed(void *user_data) {
+    wst__agent_session_t *a = user_data;
+    wst_server_t *s = a->server;
+    wst__list_remove(&a->node);
+    s->session_count--;
+    wst__free(&s->ctx->allocator, a);
+    wst__server_uncount_connection(s);
+    wst__server_release(s);
+}
+
+static void on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
+    wst__agent_session_t *a = user_data;
+    wst_server_t *s = a->server;
+    wst_remote_t *gone = wst__remotes_leave(&s->remotes, &a->member);
+    wst__link_close(link, on_link_closed);
+    if (gone == NULL)
+        return;
+    wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) down: %s", wst_remote_name(gone),
+             wst_remote_instance(gone), detail);
+    if (!s->closing && s->options.callbacks.on_agent_down != NULL)
+        s->options.callbacks.on_agent_down(s, gone, error, detail, s->options.user_data);
+    wst__remote_free(gone);
+}
+
+/* All of them -------------------------------------------------------------------------------- */
+
+void wst__agents_goaway(wst_server_t *s) {
+    for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
+         node = wst__list_next(&s->sessions, node)) {
+        wst__session_t *session = wst__link_session(session_of(node)->link);
+        if (session != NULL) /* else it is told after its hello */
+            wst__session_goaway(session, WST_EGOAWAY);
+    }
+}
+
+void wst__agents_close(wst_server_t *s) {
+    for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
+         node = wst__list_next(&s->sessions, node)) {
+        wst__agent_session_t *a = session_of(node);
+        if (wst__link_session(a->link) != NULL)
+            wst__link_end(a->link, 1001, "server is shutting down");
+        else /* not open yet: nothing to take leave of */
+            wst__link_close(a->link, on_link_closed);
+    }
+}
+
+/* The upgrade -------------------------------------------------------------------------------- */
+
+static void refuse(wst__conn_t *c, int status, const char *reason, const char *fields,
+                   const char *body) {
+    wst__log(c->server->ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->peer, status, reason);
+    const wst_response_t response = {.status = status,
+                                     .reason = reason,
+                                     .fields = fields,
+                                     .body = body,
+                                     .keep_alive = status == 401};
+    wst__conn_respond(c, &response);
+}
+
+static void refuse_error(wst__conn_t *c, int error) {
+    const wst__refusal_t refusal = wst__refusal_of(error);
+    refuse(c, refusal.status, refusal.reason, refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
+}
+
+/* Makes the link and gives it the connection. 0, or an error: the link is gone. */
+static int make_link(wst__agent_session_t *a, wst_hijack_t *hijack) {
+    const wst_server_options_t *o = &a->server->options;
+    const wst__link_options_t link_options = {
+        .hello = {.initial_credit = o->stream_window, .max_streams = 1}, /* we take none */
+        .hello_timeout_ms = o->hello_timeout_ms,
+        .ping_interval_ms = o->ping_interval_ms,
+        .dead_after_ms = o->dead_after_ms,
+        .on_up = on_up,
+        .on_goaway = on_goaway,
+        .on_down = on_down,
+        .user_data = a};
+    int status = wst__link_new(&a->link, a->server->ctx, &link_options);
+    if (status != 0)
+        return status;
+    wst_websocket_options_t options = {.protocols = wst__link_protocols};
+    wst__link_websocket_options(a->link, &options);
+    wst_websocket_t *websocket;
+    status = wst_websocket_accept(&websocket, a->server->ctx, hijack, &options);
+    if (status == 0)
+        wst__link_attach(a->link, websocket);
+    else
+        wst__link_close(a->link, NULL);
+    return status;
+}
+
+static void accept_agent(wst__conn_t *c) {
+    wst_server_t *s = c->server;
+    if (s->draining || s->session_count >= s->options.max_agent_sessions) {
+        refuse_error(c, s->draining ? WST__DRAINING : WST__TOO_MANY_AGENTS);
+        return;
+    }
+    wst__agent_session_t *a = wst__zalloc(&s->ctx->allocator, sizeof(*a));
+    int status = WST_ENOMEM;
+    if (a != NULL) {
+        a->server = s;
+        snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
+        wst__list_init(&a->node);
+        status = make_link(a, c->hijack);
+    }
+    if (status != 0) {
+        wst__free(&s->ctx->allocator, a);
+        if (status != WST_EHANDSHAKE) /* that has been answered */
+            refuse_error(c, status);
+        return;
+    }
+    wst__list_append(&s->sessions, &a->node);
+    s->session_count++;
+    wst__server_hold(s);
+    c->counted = false;
+    wst__conn_close(c);
+}
+
+static void on_answer(const wst__answer_t *answer, void *user_data) {
+    wst__conn_t *c = user_data;
+    c->request = NULL;
+    int verdict = wst__server_verdict(answer, WST__ALLOWED);
+    if (verdict == 0) {
+        accept_agent(c);
+    } else if (verdict == WST_EDENIED) {
+        const wst__refusal_t denied = wst__refusal_denied(answer->status, answer->reason);
+        wst__refusal_text_t text;
+        wst__refusal_write(&text, &denied, (wst_str_t){NULL, 0});
+        refuse(c, denied.status, text.reason, answer->fields, text.body);
+    } else {
+        refuse_error(c, verdict);
+    }
+}
+
+void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
+    wst_server_t *s = c->server;
+    if (!wst__ws_is_upgrade(head)) {
+        refuse(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
+               "Agents connect here, by WebSocket.\n");
+    } else if (!s->options.allow_origin && wst_http_header(head, "Origin", NULL) != NULL) {
+        /* Any web page may open a WebSocket to this machine and pose as an agent. */
+        refuse(c, 403, "Origin not allowed", NULL, "Agents do not connect from web pages.\n");
+    } else if (wst__ws_choose_protocol(head, wst__link_protocols) == NULL) {
+        refuse(c, 400, "No subprotocol of ours", NULL,
+               "Offer one of these by Sec-WebSocket-Protocol: wstunnel.v1.bin, "
+               "wstunnel.v1.json\n");
+    } else {
+        wst__hijack_watch(c->hijack);
+        if (s->options.callbacks.on_agent_request == NULL)
+            accept_agent(c);
+        else if (!wst__conn_ask(c, s->options.callbacks.on_agent_request, on_answer))
+            refuse_error(c, WST_ENOMEM);
+    }
+}

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opens a stream through an agent. Until the agent has answered that the stream is open, or why the
+ * destination cannot be reached, no byte has passed, so another agent can be tried without anybody
+ * noticing: that is done if the session is lost first, or the agent has no room for the stream.
+ *
+ *     choose (on_choose, or by default) -> open --open, a real answer--> outcome
+ *        ^------------------------------------/ lost, full or leaving: each session once
+ */
+#include "server.h"
+
+#include "tunnel.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TRIES_MAX = 8 };
+
+struct wst_server_dial {
+    wst__list_t node;
+    wst_server_t *server;
+    wst__dial_options_t options;
+    char destination[WST_DEST_MAX + 1];
+    char agent[WST_NAME_MAX + 1]; /* that is or was asked last */
+    uint64_t tried[TRIES_MAX];    /* serials of the sessions asked */
+    size_t tries;
+    int last_error; /* why another one is being tried */
+    wst_request_t *request;
+    wst__tunnel_open_t *open;
+    wst__deadline_t deadline;
+    wst__defer_t defer;
+    wst_dial_cb callback; /* of wst_server_dial() */
+    void *user_data;
+};
+
+static void choose(wst__defer_t *defer);
+
+/* The end ------------------------------------------------------------------------------------ */
+
+static void stop(wst_server_dial_t *d) {
+    if (d->request != NULL)
+        wst__request_cancel(d->request);
+    if (d->open != NULL)
+        wst__tunnel_open_cancel(d->open);
+    d->request = NULL;
+    d->open = NULL;
+    wst__deadline_clear(&d->server->ctx->deadlines, &d->deadline);
+    wst__defer_cancel(&d->defer);
+}
+
+static void leave(wst_server_dial_t *d) {
+    stop(d);
+    wst__list_remove(&d->node);
+    d->server->pending--;
+}
+
+static void destroy(wst_server_dial_t *d) {
+    wst_server_t *s = d->server;
+    wst__free(&s->ctx->allocator, d);
+    wst__server_check_drained(s);
+    wst__server_release(s);
+}
+
+void wst_server_dial_cancel(wst_server_dial_t *d) {
+    leave(d);
+    destroy(d);
+}
+
+static void finish(wst_server_dial_t *d, wst__dialled_t outcome) {
+    leave(d);
+    outcome.agent = d->agent;
+    d->options.callback(&outcome, d->options.user_data);
+    destroy(d);
+}
+
+static void finish_error(wst_server_dial_t *d, int status) {
+    finish(d, (wst__dialled_t){.status = status});
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    finish_error(WST__CONTAINER(deadline, wst_server_dial_t, deadline), WST_ETIMEOUT);
+}
+
+/* Opening ------------------------------------------------------------------------------------ */
+
+/* Whether it says nothing about the destination, and another session may do better. */
+static bool may_retry(const wst_server_dial_t *d, int status) {
+    return d->tries < TRIES_MAX && (status == WST_ELOST || status == WST_EGOAWAY ||
+                                    status == WST_ELIMIT || status == WST_EMEMORY);
+}
+
+static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
+    wst_server_dial_t *d = user_data;
+    d->open = NULL;
+    if (status == 0 || !may_retry(d, status)) {
+        finish(d, (wst__dialled_t){.status = status, .text = text, .stream = stream});
+        return;
+    }
+    wst__log(d->server->ctx, WST_LOG_INFO, "agent %s: no stream to %s: %s; trying another one",
+             d->agent, d->destination, wst_strerror(status));
+    d->last_error = status;
+    /* From the loop: the session that failed may be in the middle of its end. */
+    wst__defer(d->server->ctx, &d->defer, choose);
+}
+
+/* Asks an agent, the one with that serial or the best one (0). */
+static void open_through(wst_server_dial_t *d, uint64_t only) {
+    wst_server_t *s = d->server;
+    const wst__choice_t choice = {.only = only, .tried = d->tried, .tried_count = d->tries};
+    wst__member_t *member;
+    int status = wst__remotes_choose(&s->remotes, &choice, &member);
+    if (status != 0) {
+        finish_error(d, d->last_error != 0 ? d->last_error : status);
+        return;
+    }
+    d->tried[d->tries++] = member->serial;
+    snprintf(d->agent, sizeof(d->agent), "%s", wst_remote_name(member->remote));
+    status = wst__tunnel_open(&d->open, wst__agent_link(member), d->destination, on_open, d);
+    if (status != 0) { /* no memory: no other session has more */
+        d->open = NULL;
+        finish_error(d, status);
+        return;
+    }
+    if (!d->deadline.set)
+        wst__deadline_in(s->ctx, &d->deadline, d->options.timeout_ms, on_deadline);
+}
+
+static void on_choice(const wst__answer_t *answer, void *user_data) {
+    wst_server_dial_t *d = user_data;
+    wst_server_t *s = d->server;
+    d->request = NULL;
+    int verdict = wst__server_verdict(answer, WST__CHOSEN);
+    if (verdict != 0) {
+        finish(d, (wst__dialled_t){.status = verdict, .denial = answer});
+    } else if (answer->remote == NULL) {
+        finish_error(d, WST_ENOAGENT);
+    } else if (wst__remotes_has(&s->remotes, answer->remote)) {
+        open_through(d, wst__remote_serial(answer->remote));
+    } else { /* it has gone since */
+        d->last_error = WST_ELOST;
+        if (++d->tries < TRIES_MAX)
+            wst__defer(s->ctx, &d->defer, choose);
+        else
+            finish_error(d, WST_ELOST);
+    }
+}
+
+static void choose(wst__defer_t *defer) {
+    wst_server_dial_t *d = WST__CONTAINER(defer, wst_server_dial_t, defer);
+    wst_server_t *s = d->server;
+    const wst__conn_t *conn = d->options.conn;
+    if (conn == NULL || s->options.callbacks.on_choose == NULL) {
+        open_through(d, d->options.only);
+        return;
+    }
+    const wst__ask_t ask = {.head = wst_hijack_request(conn->hijack),
+                            .destination = d->destination,
+                            .peer = conn->peer,
+                            .user = conn->user,
+                            .timeout_ms = s->options.decision_timeout_ms,
+                            .on_answer = on_choice,
+                            .user_data = d};
+    if (wst__request_new(&d->request, s->ctx, &ask) != 0) {
+        finish_error(d, WST_ENOMEM);
+        return;
+    }
+    s->options.callbacks.on_choose(s, d->request, s->options.user_data);
+}
+
+int wst__dial_new(wst_server_dial_t **out, wst_server_t *s, const wst__dial_options_t *options) {
+    wst_server_dial_t *d = wst__zalloc(&s->ctx->allocator, sizeof(*d));
+    if (d == NULL)
+        return WST_ENOMEM;
+    d->server = s;
+    d->options = *options;
+    snprintf(d->destination, sizeof(d->destination), "%s", options->destination);
+    wst__list_init(&d->node);
+    wst__list_append(&s->dials, &d->node);
+    wst__defer_init(&d->defer);
+    wst__server_hold(s);
+    s->pending++;
+    wst__defer(s->ctx, &d->defer, choose);
+    *out = d;
+    return 0;
+}
+
+/* Without a client --------------------------------------------------------------------------- */
+
+static void tell_caller(const wst__dialled_t *outcome, void *user_data) {
+    const wst_server_dial_t *d = user_data;
+    int status = outcome->status == WST_ETIMEOUT ? WST_EDIALTIMEOUT : outcome->status;
+    d->callback(status, outcome->stream, d->user_data);
+}
+
+void wst__write_destination(char out[WST_DEST_MAX + 1], const wst_authority_t *authority) {
+    snprintf(out, WST_DEST_MAX + 1, authority->ipv6 ? "[%.*s]:%u" : "%.*s:%u",
+             (int)authority->host.len, authority->host.ptr, (unsigned)authority->port);
+}
+
+int wst_server_dial(wst_server_dial_t **out, wst_server_t *s, wst_remote_t *agent,
+                    const char *destination, uint64_t timeout_ms, wst_dial_cb callback,
+                    void *user_data) {
+    if (s->closing)
+        return WST_ESTATE;
+    wst_authority_t authority;
+    const wst_str_t text = {destination, strlen(destination)};
+    if (wst_parse_authority(&authority, text, NULL) != 0)
+        return WST_EDEST;
+    char canonical[WST_DEST_MAX + 1];
+    wst__write_destination(canonical, &authority);
+    wst__dial_options_t options = {.destination = canonical,
+                                   .only = agent != NULL ? wst__remote_serial(agent) : 0,
+                                   .timeout_ms =
+                                       timeout_ms != 0 ? timeout_ms : s->options.dial_timeout_ms,
+                                   .callback = tell_caller};
+    wst_server_dial_t *d;
+    int status = wst__dial_new(&d, s, &options);
+    if (status != 0)
+        return status;
+    d->options.user_data = d;
+    d->callback = callback;
+    d->user_data = user_data;
+    *out = d;
+    return 0;
+}
+
+static void cancelled(wst__defer_t *defer) {
+    finish_error(WST__CONTAINER(defer, wst_server_dial_t, defer), WST_ECANCELLED);
+}
+
+void wst__dials_close(wst_server_t *s) {
+    for (wst__list_t *node = wst__list_first(&s->dials); node != NULL;
+         node = wst__list_next(&s->dials, node)) {
+        wst_server_dial_t *d = WST__CONTAINER(node, wst_server_dial_t, node);
+        stop(d);
+        wst__defer(s->ctx, &d->defer, cancelled);
+    }
+}

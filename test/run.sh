@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs what the tests need, builds, runs everything; the last line is "N passed, N failed".
+#
+#   ./test/run.sh          unit tests under ASan and UBSan, end-to-end tests, fuzz corpora, checks
+#   ./test/run.sh --ci     the same with warnings as errors, both compilers, TSan where threads meet,
+#                          a bounded fuzz run, and a check of the installed library
+set -u
+cd "$(dirname "$0")/.."
+
+ci=no
+case "${1:-}" in
+'') ;;
+--ci) ci=yes ;;
+*) echo "usage: $0 [--ci]" >&2; exit 2 ;;
+esac
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'run.sh: %s\n0 passed, 1 failed\n' "$*"; exit 1; }
+
+# -- What is needed ------------------------------------------------------------------------------
+if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+    wanted=(gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev
+        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git)
+    [ "$ci" = no ] || wanted+=(clang clang-format)
+    missing=()
+    for p in "${wanted[@]}"; do
+        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    done
+    if [ "${#missing[@]}" -gt 0 ]; then
+        sudo=()
+        [ "$(id -u)" = 0 ] || sudo=(sudo)
+        say "installing: ${missing[*]}"
+        "${sudo[@]}" apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq \
+            --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get failed"
+    fi
+    if [ "$ci" = yes ]; then
+        # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
+        runtime=libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev
+        if ! dpkg-query -W -f='${Status}' "$runtime" 2>/dev/null | grep -q 'ok installed' &&
+            [ ! -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ]; then
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+                "$runtime" >/dev/null || die "$runtime could not be installed"
+        fi
+    fi
+else
+    say "no apt-get here: assuming that a C compiler, meson, ninja, pkg-config, libuv, wslay, cJSON,
+    mbedTLS, cmocka, python3 with pytest, curl, openssl and nginx are installed"
+fi
+
+passed=0
+failed=0
+step() { # step NAME COMMAND...: one counted check
+    local name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        printf 'FAILED: %s\n' "$name"
+    fi
+}
+
+setup() { # setup DIR OPTIONS...
+    local dir=$1
+    shift
+    [ -f "$dir/build.ninja" ] && meson configure "$dir" "$@" >/dev/null && return
+    meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; die "meson setup $dir failed"; }
+    rm -f "$dir.log"
+}
+
+build() { # build DIR
+    ninja -C "$1" >"$1/build.log" 2>&1 || { tail -n 60 "$1/build.log"; die "building $1 failed"; }
+}
+
+unit() { # unit DIR [meson test arguments]: adds up the tests that ran
+    local dir=$1 log=$1/test.log ok bad
+    shift
+    meson test -C "$dir" --print-errorlogs --suite libwstunnel "$@" >"$log" 2>&1 ||
+        grep -v '^ *[0-9]*/[0-9]* .* OK ' "$log"
+    ok=$(sed -n 's/^Ok: *\([0-9]*\).*/\1/p' "$log")
+    bad=$(awk '/^(Fail|Timeout|Unexpected Pass):/ { n += $NF } END { print n + 0 }' "$log")
+    [ -n "$ok" ] || { cat "$log"; ok=0 bad=1; }
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    say "$dir: $ok passed, $bad failed"
+}
+
+end_to_end() { # end_to_end DIR [pytest arguments]
+    local dir=$1 log=$1/e2e.log ok bad
+    shift
+    WSTUNNEL_BUILD=$PWD/$dir python3 -B -m pytest -p no:cacheprovider -q "$@" test/e2e >"$log" 2>&1 ||
+        cat "$log"
+    ok=$(grep -oE '[0-9]+ passed' "$log" | tail -n 1 | cut -d' ' -f1)
+    bad=$(grep -oE '[0-9]+ (failed|error)' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    [ -n "$ok" ] || { ok=0; [ "$bad" -gt 0 ] || { cat "$log"; bad=1; }; }
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    say "$dir, end to end: $(tail -n 1 "$log")"
+}
+
+werror=()
+[ "$ci" = no ] || werror=(--werror)
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+say "unit tests and corpora under AddressSanitizer and UndefinedBehaviorSanitizer"
+setup build-asan -Db_sanitize=address,undefined -Db_lundef=false "${werror[@]}"
+build build-asan
+unit build-asan
+
+say "end-to-end tests of the built programs"
+setup build-release --buildtype=release "${werror[@]}"
+build build-release
+unit build-release
+end_to_end build-release
+
+if [ "$ci" = yes ]; then
+    say "clang"
+    CC=clang setup build-clang --werror -Dfuzz=true -Db_lundef=false -Db_sanitize=address,undefined
+    build build-clang
+    for target in http ws codec session; do
+        say "fuzz: $target"
+        mkdir -p "build-clang/corpus-$target"
+        step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=30 -timeout=10 \
+            -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
+            "build-clang/corpus-$target" "test/fuzz/corpus/$target"
+    done
+    say "threads under ThreadSanitizer"
+    setup build-tsan -Db_sanitize=thread -Db_lundef=false --werror
+    build build-tsan
+    unit build-tsan resolver resolver_hook lookup_threads dial
+    say "the programs under the sanitizers, end to end, with smaller transfers"
+    E2E_BYTES=16777216 end_to_end build-asan
+    step "installed library" test/installed.sh
+    step "format" test/format.sh
+fi
+
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: MIT */
+/* Socket streams: data both ways, back-pressure, half-close, memory bounds. Each over TCP and Unix.
+ */
+#include "ctx.h"
+#include "socket.h"
+#include "fake_stream.h"
+#include "sockets.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { WINDOW = 65536 };
+
+/* Two streams joined by sockets. */
+typedef struct rig {
+    test_env_t env;
+    int fds[2];
+    test_owner_t a, b;
+} rig_t;
+
+static void rig_open(rig_t *rig, bool is_unix) {
+    memset(rig, 0, sizeof(*rig));
+    test_env_open(&rig->env);
+    test_pair(rig->fds, is_unix);
+    test_own(&rig->a, test_stream_on(&rig->env, rig->fds[0], is_unix));
+    test_own(&rig->b, test_stream_on(&rig->env, rig->fds[1], is_unix));
+}
+
+static void rig_close(rig_t *rig) {
+    test_close_owned(&rig->a);
+    test_close_owned(&rig->b);
+    test_env_until_count(&rig->env, &rig->a.closed, 1);
+    test_env_until_count(&rig->env, &rig->b.closed, 1);
+    test_env_close(&rig->env);
+}
+
+static size_t chunks(const rig_t *rig) {
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(rig->env.ctx, &stats);
+    return stats.chunks;
+}
+
+/* A test's state says which kind of socket. */
+static bool unix_wanted(void **state) {
+    return *state != NULL;
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static void test_half_close_both_ways(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    wst_stream_read_start(rig.a.stream, 0);
+    wst_stream_read_start(rig.b.stream, 0);
+    assert_int_equal(test_write(rig.a.stream, "ping", 4), 0);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    assert_int_equal(rig.a.shutdowns, 0);
+    test_env_until_count(&rig.env, &rig.b.ends, 1);
+    assert_memory_equal(rig.b.first, "ping", 4);
+    assert_int_equal(rig.b.received, 4);
+    assert_int_equal(rig.a.shutdowns, 1);
+    /* The other direction goes on. */
+    assert_int_equal(test_write(rig.b.stream, "pong!", 5), 0);
+    assert_int_equal(wst_stream_shutdown(rig.b.stream), 0);
+    test_env_until_count(&rig.env, &rig.a.ends, 1);
+    test_env_until_count(&rig.env, &rig.b.shutdowns, 1);
+    assert_memory_equal(rig.a.first, "pong!", 5);
+    assert_int_equal(rig.a.ends + rig.b.ends, 2);
+    assert_int_equal(rig.a.errors + rig.b.errors, 0);
+    assert_int_equal(wst_stream_bytes_read(rig.b.stream), 4);
+    assert_int_equal(wst_stream_bytes_written(rig.b.stream), 5);
+    assert_int_equal(chunks(&rig), 0);
+    rig_close(&rig);
+}
+
+static void test_paused_reader_hears_nothing(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    assert_int_equal(test_write(rig.a.stream, "x", 1), 0);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.b.reads + rig.b.ends, 0);
+    rig.b.pause_always = true;
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.reads, 1);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.b.ends, 0); /* stopped before it */
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.ends, 1);
+    rig_close(&rig);
+}
+
+/* Writes until told to wait. */
+static size_t fill(rig_t *rig, size_t sent, size_t total) {
+    while (sent < total) {
+        size_t n = total - sent < WINDOW ? total - sent : WINDOW;
+        int status = test_write_pattern(rig->a.stream, sent, n);
+        assert_true(status >= 0);
+        sent += n;
+        if (status == WST_WAIT)
+            break;
+    }
+    return sent;
+}
+
+static void test_large_transfer_with_a_slow_reader(void **state) {
+    enum { TOTAL = 8 * 1024 * 1024 };
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = rig.b.pause_always = true;
+    size_t sent = 0, waits = 0, most_chunks = 0;
+    while (rig.b.received < TOTAL) {
+        if (rig.a.drains == waits && sent < TOTAL) {
+            sent = fill(&rig, sent, TOTAL);
+            waits++;
+            if (sent == TOTAL)
+                assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+        }
+        /* What waits is at most the one write that did not fit. */
+        assert_true(wst_stream_room(rig.a.stream) <= WINDOW);
+        if (chunks(&rig) > most_chunks)
+            most_chunks = chunks(&rig);
+        size_t reads = rig.b.reads;
+        wst_stream_read_start(rig.b.stream, 10000);
+        test_env_until_count(&rig.env, &rig.b.reads, reads + 1);
+    }
+    wst_stream_read_start(rig.b.stream, 10000);
+    test_env_until_count(&rig.env, &rig.b.ends, 1);
+    assert_int_equal(rig.b.received, TOTAL);
+    assert_true(rig.b.largest <= 10000);
+    assert_in_range(waits, 2, 1000); /* or the kernel took it all and nothing was tested */
+    assert_in_range(most_chunks, 1, WINDOW / 4096 + 2);
+    assert_int_equal(rig.a.shutdowns, 1);
+    assert_int_equal(rig.a.errors + rig.b.errors, 0);
+    assert_int_equal(chunks(&rig), 0);
+    rig_close(&rig);
+}
+
+static void test_drain_comes_when_all_is_out(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = true;
+    assert_int_equal(wst_stream_room(rig.a.stream), WINDOW);
+    size_t sent = fill(&rig, 0, SIZE_MAX / 2);
+    assert_true(wst_stream_room(rig.a.stream) < WINDOW);
+    /* More than there is room for is taken, too, and it stays in order behind the rest. */
+    assert_int_equal(test_write_pattern(rig.a.stream, sent, 100000), WST_WAIT);
+    sent += 100000;
+    assert_int_equal(test_write_pattern(rig.a.stream, sent, 7), WST_WAIT);
+    sent += 7;
+    assert_int_equal(wst_stream_room(rig.a.stream), 0);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.drains, 0);
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.a.drains, 1);
+    assert_int_equal(wst_stream_room(rig.a.stream), WINDOW);
+    test_env_until_count(&rig.env, &rig.b.received, sent);
+    assert_int_equal(rig.a.drains, 1);
+    rig_close(&rig);
+}
+
+/* Many slices of odd lengths, empty ones among them, gathered; also more than the kernel takes. */
+static void test_gathered_writes(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = true;
+    uint64_t seed = 7;
+    size_t sent = 0;
+    int waits = 0;
+    for (int round = 0; round < 400 && waits < 5; round++) {
+        wst_slice_t slices[200];
+        for (size_t i = 0; i < 200; i++) {
+            size_t len = test_random(&seed) % 8 == 0 ? 0 : test_random(&seed) % 900;
+            uint8_t data[900];
+            for (size_t k = 0; k < len; k++)
+                data[k] = test_pattern(sent + k);
+            sent += len;
+            assert_int_equal(wst_slice_copy(&slices[i], rig.env.ctx, data, len), 0);
+        }
+        int status = wst_stream_write(rig.a.stream, slices, 200);
+        assert_true(status >= 0);
+        waits += status == WST_WAIT;
+    }
+    assert_int_equal(waits, 5);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.ends, 1);
+    assert_int_equal(rig.b.received, sent);
+    assert_int_equal(rig.a.drains, 0); /* none after a shutdown */
+    rig_close(&rig);
+}
+
+/* Reading ---------------------------------------------------------------------------------------
+ */
+
+static void test_reads_grow_and_shrink(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = true;
+    wst_stream_read_start(rig.b.stream, 0);
+    assert_int_equal(test_write_pattern(rig.a.stream, 0, 10), 0);
+    test_env_until_count(&rig.env, &rig.b.received, 10);
+    assert_int_equal(chunks(&rig), 0); /* an idle stream holds none */
+    wst_stream_read_stop(rig.b.stream);
+    size_t sent = fill(&rig, 10, SIZE_MAX / 2);
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.received, sent);
+    assert_int_equal(rig.b.largest, 65536);
+    /* Many small ones later a full buffer is small again. */
+    for (int i = 0; i < 6; i++) {
+        assert_true(test_write_pattern(rig.a.stream, sent, 10) >= 0);
+        sent += 10;
+        test_env_until_count(&rig.env, &rig.b.received, sent);
+    }
+    rig.b.largest = 0;
+    rig.b.pause_always = true;
+    wst_stream_read_stop(rig.b.stream);
+    assert_true(test_write_pattern(rig.a.stream, sent, 20000) >= 0);
+    size_t reads = rig.b.reads;
+    wst_stream_read_start(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.reads, reads + 1);
+    assert_int_equal(rig.b.largest, 4096);
+    assert_int_equal(chunks(&rig), 0);
+    rig_close(&rig);
+}
+
+static void test_read_max(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = true;
+    size_t sent = fill(&rig, 0, 30000);
+    wst_stream_read_start(rig.b.stream, 7);
+    test_env_until_count(&rig.env, &rig.b.reads, 20);
+    assert_int_equal(rig.b.largest, 7);
+    wst_stream_read_start(rig.b.stream, 5000); /* without a stop */
+    test_env_until_count(&rig.env, &rig.b.received, sent);
+    assert_in_range(rig.b.largest, 4096, 5000);
+    rig_close(&rig);
+}
+
+static void test_no_memory_to_read_into(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    assert_int_equal(write(rig.fds[0], "x", 1), 1);
+    wst_stream_read_start(rig.b.stream, 0);
+    test_alloc_fail(1);
+    test_env_until_count(&rig.env, &rig.b.errors, 1);
+    assert_true(test_alloc_failed());
+    test_alloc_fail(0);
+    assert_int_equal(rig.b.error, WST_ENOMEM);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.b.errors + rig.b.reads, 1);
+    rig_close(&rig);
+}
+
+static void test_no_memory_to_queue(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    wst_chunk_t *chunk = wst_chunk_new(rig.env.ctx, 16 * 1024 * 1024);
+    assert_non_null(chunk);
+    memset(wst_chunk_data(chunk), 0, wst_chunk_capacity(chunk));
+    wst_slice_t slice = {chunk, wst_chunk_data(chunk), wst_chunk_capacity(chunk)};
+    test_alloc_fail(1);
+    assert_int_equal(wst_stream_write(rig.a.stream, &slice, 1), WST_ENOMEM);
+    assert_true(test_alloc_failed());
+    test_alloc_fail(0);
+    assert_int_equal(chunks(&rig), 0); /* the reference was taken all the same */
+    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.errors, 0);
+    rig_close(&rig);
+}
+
+/* Making ------------------------------------------------------------------------------------- */
+
+static void one_open(void *arg) {
+    test_env_t env;
+    test_env_open(&env);
+    int fds[2];
+    test_pair(fds, arg != NULL);
+    wst_stream_t *stream;
+    if (env.ctx != NULL && wst_socket_open(&stream, env.ctx, fds[0], arg != NULL) == 0)
+        wst_stream_close(stream, NULL);
+    else
+        assert_int_equal(close(fds[0]), 0); /* still ours */
+    test_env_turns(&env, 3);
+    close(fds[1]);
+    test_env_close(&env);
+}
+
+static void test_open_allocations(void **state) {
+    assert_int_equal(test_alloc_each(one_open, *state), 3); /* context, socket, stream */
+}
+
+static void test_open_takes_connected_sockets_only(void **state) {
+    test_env_t env;
+    test_env_open(&env);
+    bool is_unix = unix_wanted(state);
+    wst_stream_t *stream = NULL;
+    int fd = socket(is_unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(wst_socket_open(&stream, env.ctx, fd, is_unix), UV_ENOTCONN);
+    assert_int_equal(close(fd), 0);
+    fd = open("/dev/null", O_RDWR);
+    assert_int_equal(wst_socket_open(&stream, env.ctx, fd, is_unix), UV_ENOTSOCK);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(wst_socket_open(&stream, env.ctx, fd, is_unix), UV_EBADF);
+    assert_null(stream);
+    test_env_turns(&env, 3);
+    test_env_close(&env);
+}
+
+static void never(uv_poll_t *poll, int status, int events) {
+    (void)poll;
+    fail_msg("nothing to be read: %d %d", status, events);
+}
+
+/* A descriptor that another handle of the loop reads: libuv refuses it after all is made. */
+static void test_open_refused_by_libuv(void **state) {
+    test_env_t env;
+    test_env_open(&env);
+    int fds[2];
+    test_pair(fds, unix_wanted(state));
+    uv_poll_t poll;
+    assert_int_equal(uv_poll_init(&env.loop, &poll, fds[0]), 0);
+    assert_int_equal(uv_poll_start(&poll, UV_READABLE, never), 0);
+    wst_stream_t *stream = NULL;
+    assert_int_equal(wst_socket_open(&stream, env.ctx, fds[0], unix_wanted(state)), UV_EEXIST);
+    assert_null(stream);
+    test_env_turns(&env, 3);
+    uv_close((uv_handle_t *)&poll, NULL);
+    assert_int_equal(close(fds[0]), 0);
+    close(fds[1]);
+    test_env_close(&env);
+}
+
+static int int_option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+static void test_options_and_names(void **state) {
+    bool is_unix = unix_wanted(state);
+    rig_t rig;
+    rig_open(&rig, is_unix);
+    if (is_unix) {
+        assert_string_equal(wst_stream_peer(rig.a.stream), "unix:");
+    } else {
+        assert_int_equal(int_option(rig.fds[0], IPPROTO_TCP, TCP_NODELAY), 1);
+        assert_int_equal(int_option(rig.fds[0], SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(int_option(rig.fds[0], IPPROTO_TCP, TCP_KEEPIDLE), 60);
+        struct sockaddr_in addr;
+        socklen_t len = sizeof(addr);
+        assert_int_equal(getsockname(rig.fds[1], (struct sockaddr *)&addr, &len), 0);
+        char peer[64];
+        snprintf(peer, sizeof(peer), "127.0.0.1:%u", (unsigned)ntohs(addr.sin_port));
+        assert_string_equal(wst_stream_peer(rig.a.stream), peer);
+#ifdef TCP_NOTSENT_LOWAT
+        wst__socket_set_notsent_lowat(rig.a.stream, 16384);
+        assert_int_equal(int_option(rig.fds[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT), 16384);
+#endif
+    }
+    wst__socket_set_notsent_lowat(rig.b.stream, 16384); /* harmless for Unix */
+    rig_close(&rig);
+}
+
+static void test_notsent_lowat_of_other_kinds(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    fake_stream_t fake;
+    assert_int_equal(fake_stream_open(&fake, env.ctx), 0);
+    wst__socket_set_notsent_lowat(fake.stream, 1);
+    wst_stream_close(fake.stream, NULL);
+    test_env_turns(&env, 3);
+    fake_stream_free(&fake);
+    test_env_close(&env);
+}
+
+#define BOTH(test)                                                                                 \
+    cmocka_unit_test(test), {                                                                      \
+#test " (unix)", test, NULL, NULL, (void *)"unix"                                          \
+    }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        BOTH(test_half_close_both_ways),
+        BOTH(test_paused_reader_hears_nothing),
+        BOTH(test_large_transfer_with_a_slow_reader),
+        BOTH(test_drain_comes_when_all_is_out),
+        BOTH(test_gathered_writes),
+        BOTH(test_reads_grow_and_shrink),
+        BOTH(test_read_max),
+        BOTH(test_no_memory_to_read_into),
+        BOTH(test_no_memory_to_queue),
+        BOTH(test_open_allocations),
+        BOTH(test_open_takes_connected_sockets_only),
+        BOTH(test_open_refused_by_libuv),
+        BOTH(test_options_and_names),
+        cmocka_unit_test(test_notsent_lowat_of_other_kinds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How socket streams end: what the other end sees of each way to close, resets coming in, and
+ * closing inside every callback. Also how they begin: accepting, and connecting as dial does.
+ */
+#include "socket.h"
+#include "sockets.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <wstunnel/error.h>
+
+/* A stream, and the other end as a plain descriptor. */
+typedef struct rig {
+    test_env_t env;
+    test_owner_t a;
+    int other;
+} rig_t;
+
+static void rig_open(rig_t *rig, bool is_unix) {
+    memset(rig, 0, sizeof(*rig));
+    int fds[2];
+    test_env_open(&rig->env);
+    test_pair(fds, is_unix);
+    rig->other = fds[1];
+    test_own(&rig->a, test_stream_on(&rig->env, fds[0], is_unix));
+}
+
+static void rig_close(rig_t *rig) {
+    test_close_owned(&rig->a);
+    assert_int_equal(rig->a.closed, 0); /* not before it is back in the loop */
+    test_env_until_count(&rig->env, &rig->a.closed, 1);
+    close(rig->other);
+    test_env_close(&rig->env);
+}
+
+static bool unix_wanted(void **state) {
+    return *state != NULL;
+}
+
+/* Writes until bytes must be queued. Returns how many were written. */
+static size_t fill(wst_stream_t *stream) {
+    size_t sent = 0;
+    int status = 0;
+    while (status == 0) {
+        status = test_write_pattern(stream, sent, 65536);
+        sent += 65536;
+    }
+    assert_int_equal(status, WST_WAIT);
+    return sent;
+}
+
+/* Ends without a stream's own doing ---------------------------------------------------------- */
+
+static void test_reset_comes_in(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    wst_stream_read_start(rig.a.stream, 0);
+    test_reset_fd(rig.other);
+    rig.other = -1;
+    test_env_until_count(&rig.env, &rig.a.errors, 1);
+    assert_int_equal(rig.a.error, UV_ECONNRESET);
+    assert_int_equal(rig.a.ends, 0);
+    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    rig_close(&rig);
+}
+
+static void test_reset_meets_a_write(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    test_reset_fd(rig.other);
+    rig.other = -1;
+    int status = test_write(rig.a.stream, "x", 1);
+    assert_true(status == UV_ECONNRESET || status == UV_EPIPE);
+    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    wst_stream_read_start(rig.a.stream, 0);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.errors, 0); /* the write has told already */
+    rig_close(&rig);
+}
+
+static void test_end_goes_while_bytes_are_queued(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    fill(rig.a.stream);
+    if (unix_wanted(state))
+        close(rig.other);
+    else
+        test_reset_fd(rig.other);
+    rig.other = -1;
+    test_env_until_count(&rig.env, &rig.a.errors, 1); /* though nothing is read */
+    assert_true(rig.a.error == UV_ECONNRESET || rig.a.error == UV_EPIPE);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.errors, 1);
+    assert_int_equal(rig.a.drains, 0);
+    rig_close(&rig);
+}
+
+/* What the other end sees -------------------------------------------------------------------- */
+
+static int other_end(rig_t *rig, size_t *len) {
+    uint8_t first[64];
+    int status = test_read_all(rig->other, first, sizeof(first), len);
+    for (size_t i = 0; i < *len && i < sizeof(first); i++)
+        assert_int_equal(first[i], test_pattern(i));
+    return status;
+}
+
+static void test_orderly_close(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    assert_int_equal(test_write_pattern(rig.a.stream, 0, 1000), 0);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
+    test_close_owned(&rig.a);
+    test_env_until_count(&rig.env, &rig.a.closed, 1);
+    size_t len;
+    assert_int_equal(other_end(&rig, &len), 0);
+    assert_int_equal(len, 1000);
+    close(rig.other);
+    test_env_close(&rig.env);
+}
+
+/* Closing too early must not look like an end. */
+static void test_close_without_shutdown_resets(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    assert_int_equal(test_write_pattern(rig.a.stream, 0, 1000), 0);
+    test_close_owned(&rig.a);
+    test_env_until_count(&rig.env, &rig.a.closed, 1);
+    size_t len;
+    assert_int_equal(other_end(&rig, &len), ECONNRESET);
+    close(rig.other);
+    test_env_close(&rig.env);
+}
+
+static void test_close_with_pending_shutdown_resets(void **state) {
+    (void)state;
+    for (int queued = 0; queued < 2; queued++) {
+        rig_t rig;
+        rig_open(&rig, false);
+        if (queued)
+            fill(rig.a.stream);
+        assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+        test_close_owned(&rig.a);
+        test_env_until_count(&rig.env, &rig.a.closed, 1);
+        assert_int_equal(rig.a.shutdowns + rig.a.errors + rig.a.drains, 0);
+        size_t len;
+        assert_int_equal(other_end(&rig, &len), ECONNRESET);
+        close(rig.other);
+        test_env_close(&rig.env);
+    }
+}
+
+static void test_reset_after_shutdown(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
+    uint8_t byte;
+    assert_int_equal(read(rig.other, &byte, 1), 0); /* the end has arrived */
+    wst_stream_reset(rig.a.stream, WST_ELOST, NULL);
+    test_env_turns(&rig.env, 3);
+    /* A reset behind it: the first write may still go, the next sees it. */
+    (void)!write(rig.other, "x", 1);
+    assert_int_equal(write(rig.other, "x", 1), -1);
+    close(rig.other);
+    test_env_close(&rig.env);
+}
+
+/* Unix sockets know no reset; closing one with bytes queued must still end it. */
+static void test_unix_close_with_queue(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, true);
+    size_t sent = fill(rig.a.stream), len;
+    test_close_owned(&rig.a);
+    test_env_until_count(&rig.env, &rig.a.closed, 1);
+    assert_int_equal(other_end(&rig, &len), 0);
+    assert_true(len < sent);
+    close(rig.other);
+    test_env_close(&rig.env);
+}
+
+static void test_shutdown_waits_for_the_queue(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    size_t sent = fill(rig.a.stream);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.shutdowns, 0);
+    test_owner_t b = {.patterned = true};
+    test_own(&b, test_stream_on(&rig.env, rig.other, unix_wanted(state)));
+    rig.other = -1;
+    wst_stream_read_start(b.stream, 0);
+    test_env_until_count(&rig.env, &b.ends, 1);
+    assert_int_equal(b.received, sent);
+    assert_int_equal(rig.a.shutdowns, 1);
+    test_close_owned(&b);
+    rig_close(&rig);
+    assert_int_equal(b.closed, 1);
+}
+
+/* Closing inside each callback --------------------------------------------------------------- */
+
+static void test_close_in_every_callback(void **state) {
+    for (const char *at = "redsx"; *at != '\0'; at++) {
+        if (*at == 'x' && unix_wanted(state))
+            continue; /* no reset to receive */
+        rig_t rig;
+        rig_open(&rig, unix_wanted(state));
+        rig.a.close_at = *at;
+        size_t sent = 0;
+        uint8_t sink[65536];
+        switch (*at) {
+        case 'r':
+            memset(sink, 'x', sizeof(sink));
+            assert_int_equal(write(rig.other, sink, 30000), 30000); /* more than one read */
+            break;
+        case 'e':
+            shutdown(rig.other, SHUT_WR);
+            break;
+        case 'd':
+            sent = fill(rig.a.stream);
+            break;
+        case 's':
+            assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+            break;
+        default:
+            test_reset_fd(rig.other);
+            rig.other = -1;
+        }
+        wst_stream_read_start(rig.a.stream, 0);
+        test_env_turns(&rig.env, 1);
+        while (sent > 0 && rig.a.drains == 0) {
+            assert_true(read(rig.other, sink, sizeof(sink)) > 0);
+            test_env_turns(&rig.env, 1);
+        }
+        test_env_until_count(&rig.env, &rig.a.closed, 1);
+        test_env_turns(&rig.env, 3);
+        assert_int_equal(rig.a.closed, 1);
+        assert_int_equal(rig.a.reads + rig.a.ends + rig.a.drains + rig.a.shutdowns + rig.a.errors,
+                         1);
+        close(rig.other);
+        test_env_close(&rig.env);
+    }
+}
+
+/* Beginnings --------------------------------------------------------------------------------- */
+
+typedef struct server {
+    union {
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    test_env_t *env;
+    test_owner_t owner;
+    int status;
+    size_t connections;
+} server_t;
+
+static void on_connection(uv_stream_t *handle, int status) {
+    server_t *server = handle->data;
+    assert_int_equal(status, 0);
+    wst_stream_t *stream;
+    server->status = wst_socket_accept(&stream, server->env->ctx, handle);
+    server->connections++;
+    if (server->status != 0)
+        return;
+    test_own(&server->owner, stream);
+    wst_stream_read_start(stream, 0);
+}
+
+static void listen_tcp(test_env_t *env, server_t *server, struct sockaddr_in *addr) {
+    memset(server, 0, sizeof(*server));
+    server->env = env;
+    uv_tcp_init(&env->loop, &server->uv.tcp);
+    server->uv.stream.data = server;
+    assert_int_equal(uv_ip4_addr("127.0.0.1", 0, addr), 0);
+    assert_int_equal(uv_tcp_bind(&server->uv.tcp, (struct sockaddr *)addr, 0), 0);
+    assert_int_equal(uv_listen(&server->uv.stream, 5, on_connection), 0);
+    int len = sizeof(*addr);
+    assert_int_equal(uv_tcp_getsockname(&server->uv.tcp, (struct sockaddr *)addr, &len), 0);
+}
+
+typedef struct attempt {
+    uv_connect_t req;
+    size_t done;
+    int status;
+} attempt_t;
+
+static void on_connect(uv_connect_t *req, int status) {
+    attempt_t *attempt = req->data;
+    attempt->done++;
+    attempt->status = status;
+}
+
+static void test_connect_and_accept(void **state) {
+    (void)state;
+    test_env_t env;
+    server_t server;
+    struct sockaddr_in addr;
+    test_env_open(&env);
+    listen_tcp(&env, &server, &addr);
+    wst__socket_t *socket;
+    attempt_t attempt = {.done = 0};
+    attempt.req.data = &attempt;
+    assert_int_equal(wst__socket_new(&socket, env.ctx, false), 0);
+    assert_int_equal(
+        uv_tcp_connect(&attempt.req, wst__socket_tcp(socket), (struct sockaddr *)&addr, on_connect),
+        0);
+    test_env_until_count(&env, &attempt.done, 1);
+    assert_int_equal(attempt.status, 0);
+    wst_stream_t *stream;
+    assert_int_equal(wst__socket_stream(socket, &stream), 0);
+    test_owner_t a = {.received = 0};
+    test_own(&a, stream);
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(env.ctx, &stats);
+    assert_in_range(stats.handles, 1, 2);
+    assert_int_equal(test_write(stream, "hello", 5), 0);
+    test_env_until_count(&env, &server.owner.received, 5);
+    assert_memory_equal(server.owner.first, "hello", 5);
+    assert_int_equal(strncmp(wst_stream_peer(server.owner.stream), "127.0.0.1:", 10), 0);
+    test_close_owned(&a);
+    test_env_until_count(&env, &server.owner.errors, 1);
+    test_close_owned(&server.owner);
+    uv_close((uv_handle_t *)&server.uv, NULL);
+    test_env_until_count(&env, &server.owner.closed, 1);
+    test_env_close(&env);
+}
+
+static void test_accept_from_unix(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    char path[64] = "/tmp/wst-test-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    char dir[64];
+    memcpy(dir, path, sizeof(dir));
+    memcpy(path + strlen(path), "/s", 3);
+    server_t server = {.env = &env};
+    uv_pipe_init(&env.loop, &server.uv.pipe, 0);
+    server.uv.stream.data = &server;
+    assert_int_equal(uv_pipe_bind(&server.uv.pipe, path), 0);
+    assert_int_equal(uv_listen(&server.uv.stream, 5, on_connection), 0);
+    wst__socket_t *socket;
+    attempt_t attempt = {.done = 0};
+    attempt.req.data = &attempt;
+    assert_int_equal(wst__socket_new(&socket, env.ctx, true), 0);
+    uv_pipe_connect(&attempt.req, wst__socket_pipe(socket), path, on_connect);
+    test_env_until_count(&env, &attempt.done, 1);
+    assert_int_equal(attempt.status, 0);
+    wst_stream_t *stream;
+    assert_int_equal(wst__socket_stream(socket, &stream), 0);
+    test_env_until_count(&env, &server.connections, 1);
+    /* The end without a name is called after ours. */
+    const char *peer = wst_stream_peer(server.owner.stream);
+    assert_string_equal(wst_stream_peer(stream), peer);
+    assert_memory_equal(peer, "unix:", 5);
+    assert_string_equal(peer + 5, path);
+    wst_stream_close(stream, NULL);
+    test_env_until_count(&env, &server.owner.ends, 1);
+    test_close_owned(&server.owner);
+    uv_close((uv_handle_t *)&server.uv, NULL);
+    test_env_until_count(&env, &server.owner.closed, 1);
+    rmdir(dir);
+    test_env_close(&env);
+}
+
+/* A dial's loser: closed while it connects. Its request is told, its memory goes later. */
+static void test_close_while_connecting(void **state) {
+    (void)state;
+    test_env_t env;
+    server_t server;
+    struct sockaddr_in addr;
+    test_env_open(&env);
+    listen_tcp(&env, &server, &addr);
+    wst__socket_t *socket;
+    attempt_t attempt = {.done = 0};
+    attempt.req.data = &attempt;
+    assert_int_equal(wst__socket_new(&socket, env.ctx, false), 0);
+    assert_int_equal(
+        uv_tcp_connect(&attempt.req, wst__socket_tcp(socket), (struct sockaddr *)&addr, on_connect),
+        0);
+    wst__socket_close(socket);
+    test_env_until_count(&env, &attempt.done, 1);
+    assert_int_equal(attempt.status, UV_ECANCELED);
+    assert_int_equal(wst__socket_new(&socket, env.ctx, true), 0); /* never connected at all */
+    wst_stream_t *stream;
+    assert_int_equal(wst__socket_stream(socket, &stream), UV_EBADF);
+    wst__socket_close(socket);
+    uv_close((uv_handle_t *)&server.uv, NULL);
+    test_env_turns(&env, 5);
+    if (server.owner.stream != NULL)
+        test_close_owned(&server.owner);
+    test_env_close(&env);
+}
+
+/* Without memory the connection waits, or is dropped; calling again goes on. */
+static void accept_one(void *arg) {
+    (void)arg;
+    test_env_t env;
+    test_env_open(&env);
+    if (env.ctx != NULL) {
+        server_t server;
+        struct sockaddr_in addr;
+        listen_tcp(&env, &server, &addr);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+        test_env_until_count(&env, &server.connections, 1);
+        if (server.status == WST_ENOMEM)
+            on_connection(&server.uv.stream, 0);
+        assert_true(server.status == 0 || server.status == UV_EAGAIN);
+        if (server.status == 0)
+            test_close_owned(&server.owner);
+        uv_close((uv_handle_t *)&server.uv, NULL);
+        test_env_turns(&env, 5);
+        close(fd);
+    }
+    test_env_close(&env);
+}
+
+static void test_accept_allocations(void **state) {
+    (void)state;
+    assert_int_equal(test_alloc_each(accept_one, NULL), 3); /* context, socket, stream */
+}
+
+static void test_accept_takes_listeners_only(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    uv_tty_t odd = {.type = UV_TTY};
+    wst_stream_t *stream;
+    assert_int_equal(wst_socket_accept(&stream, env.ctx, (uv_stream_t *)&odd), WST_EINVAL);
+    test_env_close(&env);
+}
+
+#define BOTH(test)                                                                                 \
+    cmocka_unit_test(test), {                                                                      \
+#test " (unix)", test, NULL, NULL, (void *)"unix"                                          \
+    }
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reset_comes_in),
+        cmocka_unit_test(test_reset_meets_a_write),
+        BOTH(test_end_goes_while_bytes_are_queued),
+        BOTH(test_orderly_close),
+        cmocka_unit_test(test_close_without_shutdown_resets),
+        cmocka_unit_test(test_close_with_pending_shutdown_resets),
+        cmocka_unit_test(test_reset_after_shutdown),
+        cmocka_unit_test(test_unix_close_with_queue),
+        BOTH(test_shutdown_waits_for_the_queue),
+        BOTH(test_close_in_every_callback),
+        cmocka_unit_test(test_connect_and_accept),
+        cmocka_unit_test(test_accept_from_unix),
+        cmocka_unit_test(test_close_while_connecting),
+        cmocka_unit_test(test_accept_allocations),
+        cmocka_unit_test(test_accept_takes_listeners_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* Two WebSockets in one loop: making and ending them, and recording what they tell. */
+#include "websocket_rig.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ws_handshake.h"
+#include <wstunnel/socket.h>
+
+/* Callbacks ---------------------------------------------------------------------------------- */
+
+static void on_closed(void *user_data) {
+    rig_side_t *side = user_data;
+    assert_int_equal(side->rig->busy, 0);
+    assert_true(side->closing);
+    assert_int_equal(side->closed, 0);
+    side->closed++;
+    side->ws = NULL;
+}
+
+void rig_close(rig_side_t *side) {
+    side->closing = true;
+    rig_call(side->rig);
+    wst_websocket_close(side->ws, on_closed);
+    rig_called(side->rig);
+}
+
+static rig_side_t *enter(wst_websocket_t *ws, void *user_data) {
+    rig_side_t *side = user_data;
+    assert_int_equal(side->rig->busy, 0);
+    assert_false(side->closing);
+    assert_int_equal(side->overs, 0);
+    assert_ptr_equal(ws, side->ws);
+    side->rig->busy++;
+    return side;
+}
+
+static void leave(rig_side_t *side, rig_event_t event) {
+    if (side->act != NULL)
+        side->act(side, event);
+    if (side->close_in == event && !side->closing)
+        rig_close(side);
+    side->rig->busy--;
+}
+
+static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
+    rig_side_t *side = enter(ws, user_data);
+    assert_int_equal(side->opens, 0);
+    side->opens++;
+    snprintf(side->protocol, sizeof(side->protocol), "%s", protocol);
+    leave(side, RIG_OPEN);
+}
+
+static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
+                       void *user_data) {
+    rig_side_t *side = enter(ws, user_data);
+    assert_int_equal(side->opens, 1);
+    side->pieces++;
+    side->messages += fin;
+    side->texts += fin && text;
+    if (side->received_len + piece.len > side->received_size) {
+        side->received_size = 2 * (side->received_len + piece.len);
+        side->received = realloc(side->received, side->received_size);
+        assert_non_null(side->received);
+    }
+    if (piece.len > 0)
+        memcpy(side->received + side->received_len, piece.data, piece.len);
+    side->received_len += piece.len;
+    leave(side, RIG_MESSAGE);
+}
+
+static void on_drain(wst_websocket_t *ws, void *user_data) {
+    rig_side_t *side = enter(ws, user_data);
+    side->drains++;
+    leave(side, RIG_DRAIN);
+}
+
+static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+    rig_side_t *side = enter(ws, user_data);
+    side->overs++;
+    side->error = error;
+    side->http_status = wst_websocket_http_status(ws);
+    snprintf(side->detail, sizeof(side->detail), "%s", detail);
+    leave(side, RIG_OVER);
+}
+
+static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
+    (void)hijack, (void)status;
+    ((rig_side_t *)user_data)->hijack_done = true;
+}
+
+static void on_hijack_closed(void *user_data) {
+    ((rig_side_t *)user_data)->hijack = NULL;
+}
+
+static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
+    rig_side_t *side = user_data;
+    (void)head;
+    rig_call(side->rig);
+    side->accept_status = wst_websocket_accept(&side->ws, side->rig->ctx, hijack, &side->options);
+    if (side->accept_status == 0)
+        wst_hijack_close(hijack, on_hijack_closed);
+    rig_called(side->rig);
+}
+
+/* Life --------------------------------------------------------------------------------------- */
+
+static void init_side(rig_t *rig, rig_side_t *side) {
+    side->rig = rig;
+    side->options = (wst_websocket_options_t){
+        .callbacks = {on_open, on_message, on_drain, on_over}, .user_data = side, .host = "a.test"};
+}
+
+bool rig_init(rig_t *rig) {
+    memset(rig, 0, sizeof(*rig));
+    init_side(rig, &rig->client);
+    init_side(rig, &rig->server);
+    assert_int_equal(uv_loop_init(&rig->loop), 0);
+    uv_timer_init(&rig->loop, &rig->watchdog);
+    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    return wst_ctx_new(&rig->ctx, &rig->loop, &options) == 0;
+}
+
+static void end_side(rig_side_t *side) {
+    if (side->ws != NULL && !side->closing)
+        rig_close(side);
+    if (side->hijack != NULL)
+        wst_hijack_close(side->hijack, on_hijack_closed);
+    if (side->stream != NULL)
+        wst_stream_close(side->stream, NULL);
+}
+
+static size_t handles(const rig_t *rig) {
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(rig->ctx, &stats);
+    return stats.handles;
+}
+
+void rig_free(rig_t *rig) {
+    if (rig->ctx != NULL) {
+        end_side(&rig->client);
+        end_side(&rig->server);
+        for (int i = 0; i < 100 && handles(rig) > 0; i++)
+            rig_turns(rig, 1);
+        wst_ctx_stats_t stats;
+        wst_ctx_get_stats(rig->ctx, &stats);
+        assert_int_equal(stats.handles, 0);
+        assert_int_equal(stats.chunks, 0);
+        assert_int_equal(stats.budget_used, 0);
+        wst_ctx_close(rig->ctx, NULL);
+    }
+    uv_close((uv_handle_t *)&rig->watchdog, NULL);
+    uv_run(&rig->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&rig->loop), 0);
+    rig_side_t *sides[] = {&rig->client, &rig->server};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(sides[i]->closed, sides[i]->closing);
+        if (sides[i]->is_fake)
+            fake_stream_free(&sides[i]->fake);
+        free(sides[i]->received);
+    }
+    assert_int_equal(test_alloc_live(), 0);
+}
+
+void rig_call(rig_t *rig) {
+    rig->busy++;
+}
+
+void rig_called(rig_t *rig) {
+    rig->busy--;
+}
+
+void rig_turns(rig_t *rig, int n) {
+    for (int i = 0; i < n; i++)
+        uv_run(&rig->loop, UV_RUN_NOWAIT);
+}
+
+static void on_watchdog(uv_timer_t *timer) {
+    (void)timer;
+    fail_msg("nothing happens any more");
+}
+
+void rig_until(rig_t *rig, const int *counter, int n) {
+    uv_timer_start(&rig->watchdog, on_watchdog, 10000, 0);
+    while (*counter < n)
+        uv_run(&rig->loop, UV_RUN_ONCE);
+    uv_timer_stop(&rig->watchdog);
+}
+
+void rig_pass(rig_t *rig, uint64_t ms) {
+    wst__deadlines_run(&rig->ctx->deadlines, wst__now(rig->ctx) + ms);
+}
+
+/* Streams ------------------------------------------------------------------------------------ */
+
+bool rig_fake(rig_side_t *side) {
+    if (fake_stream_open(&side->fake, side->rig->ctx) != 0)
+        return false;
+    side->is_fake = true;
+    side->stream = side->fake.stream;
+    return true;
+}
+
+bool rig_open(rig_side_t *side, int fd, bool is_unix) {
+    int status = wst_socket_open(&side->stream, side->rig->ctx, fd, is_unix);
+    if (status != 0)
+        close(fd);
+    assert_true(status == 0 || status == WST_ENOMEM);
+    return status == 0;
+}
+
+void rig_tcp_pair(int fds[2]) {
+    struct sockaddr_in addr = {.sin_family = AF_INET};
+    socklen_t len = sizeof(addr);
+    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fds[0], (struct sockaddr *)&addr, sizeof(addr)), 0);
+    fds[1] = accept(listener, NULL, NULL);
+    assert_true(fds[1] >= 0);
+    close(listener);
+}
+
+bool rig_join(rig_t *rig, bool tcp) {
+    int fds[2];
+    if (tcp)
+        rig_tcp_pair(fds);
+    else
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    bool opened = rig_open(&rig->client, fds[0], !tcp);
+    return rig_open(&rig->server, fds[1], !tcp) && opened;
+}
+
+/* Making WebSockets -------------------------------------------------------------------------- */
+
+int rig_connect(rig_t *rig) {
+    rig_side_t *side = &rig->client;
+    rig_call(rig);
+    int status = wst_websocket_connect(&side->ws, rig->ctx, side->stream, &side->options);
+    rig_called(rig);
+    if (status == 0)
+        side->stream = NULL;
+    return status;
+}
+
+int rig_serve(rig_t *rig) {
+    rig_side_t *side = &rig->server;
+    const wst_hijack_options_t options = {
+        .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
+    rig_call(rig);
+    int status = wst_hijack_new(&side->hijack, rig->ctx, side->stream, &options);
+    rig_called(rig);
+    if (status == 0)
+        side->stream = NULL;
+    return status;
+}
+
+void rig_start(rig_t *rig, bool tcp) {
+    assert_true(rig_init(rig));
+    assert_true(rig_join(rig, tcp));
+    assert_int_equal(rig_serve(rig), 0);
+    assert_int_equal(rig_connect(rig), 0);
+    rig_until(rig, &rig->client.opens, 1);
+    rig_until(rig, &rig->server.opens, 1);
+}
+
+int rig_send(rig_side_t *side, bool text, const void *data, size_t len) {
+    wst_slice_t slice;
+    int status = wst_slice_copy(&slice, side->rig->ctx, data, len);
+    if (status != 0)
+        return status;
+    rig_call(side->rig);
+    status = wst_websocket_send(side->ws, text, slice);
+    rig_called(side->rig);
+    return status;
+}
+
+/* By hand ------------------------------------------------------------------------------------ */
+
+void rig_script(rig_side_t *side, const void *data, size_t len) {
+    fake_stream_data(&side->fake, data, len);
+}
+
+size_t rig_answer(const rig_side_t *client, const char *head, char *out, size_t cap) {
+    static const char field[] = "\r\nSec-WebSocket-Key: ";
+    const char *at = memmem(client->fake.written, client->fake.written_len, field, strlen(field));
+    assert_non_null(at);
+    char accept[WST__WS_ACCEPT_LEN + 1];
+    assert_int_equal(wst__ws_accept(accept, (wst_str_t){at + strlen(field), WST__WS_KEY_LEN}), 0);
+    const char *place = strchr(head, '@');
+    int len = place == NULL
+                  ? snprintf(out, cap, "%s", head)
+                  : snprintf(out, cap, "%.*s%s%s", (int)(place - head), head, accept, place + 1);
+    assert_true(len > 0 && (size_t)len < cap);
+    return (size_t)len;
+}
+
+size_t rig_frame(uint8_t *out, int opcode, bool fin, bool masked, const void *payload, size_t len) {
+    size_t n = 0;
+    assert_true(len < 65536);
+    out[n++] = (uint8_t)(opcode | (fin ? 0x80 : 0));
+    out[n++] = (uint8_t)((len < 126 ? len : 126) | (masked ? 0x80 : 0));
+    if (len >= 126) {
+        out[n++] = (uint8_t)(len >> 8);
+        out[n++] = (uint8_t)len;
+    }
+    if (masked) {
+        memset(out + n, 0, 4);
+        n += 4;
+    }
+    if (len > 0)
+        memcpy(out + n, payload, len);
+    return n + len;
+}
