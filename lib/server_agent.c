@@ -36,6 +36,12 @@ static int refuse_hello(wst__agent_session_t *a, const char *reason) {
     return 0;
 }
 
+/* What ran through it is lost at once, rather than when its peer, gone most likely, answers. */
+static void replace(wst__member_t *old) {
+    wst__link_end(wst__agent_link(old), 1000, "replaced");
+    wst__session_drop_streams(old->session, WST_ELOST);
+}
+
 static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
@@ -59,7 +65,7 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
                                 : "has one more session",
              a->peer);
     if (replaced != NULL)
-        wst__link_end(wst__agent_link(replaced), 1000, "replaced");
+        replace(replaced);
     if (is_new && s->options.callbacks.on_agent_up != NULL)
         s->options.callbacks.on_agent_up(s, remote, s->options.user_data);
     return 0;

@@ -52,9 +52,8 @@ static bool is_closing(const wst__socket_t *sock) {
     return uv_is_closing(&sock->uv.handle) != 0;
 }
 
-/* Nothing more can be sent. The owner closes. */
+/* The connection is of no more use. Reporting it stops reading, too. */
 static void fail(wst__socket_t *sock, int error) {
-    uv_read_stop(&sock->uv.stream);
     if (sock->in_flight == 0)
         wst__bufq_reset(&sock->out);
     wst_stream_emit_error(sock->stream, error);
@@ -206,7 +205,7 @@ static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t 
     (void)stream;
     size_t done = 0, part = 0;
     int status = 0;
-    if (sock->in_flight == 0)
+    if (sock->in_flight == 0) /* else others are first, though libuv may have sent all it has */
         status = try_write(sock, slices, count, &done, &part);
     for (size_t i = 0; i < count; i++) {
         wst_slice_t rest = slices[i];

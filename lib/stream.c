@@ -16,8 +16,9 @@
 
 static const size_t DEFAULT_ROOM = 65536;
 
-static bool is_stream(const wst_stream_t *s) {
-    return s != NULL && s->magic == WST__STREAM_MAGIC;
+static void check(const wst_stream_t *s) {
+    assert(s != NULL && s->magic == WST__STREAM_MAGIC);
+    (void)s;
 }
 
 static bool is_dead(const wst_stream_t *s) {
@@ -49,38 +50,38 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
 
 void wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
                               void *user_data) {
-    assert(is_stream(s));
+    check(s);
     s->callbacks = callbacks != NULL ? *callbacks : (wst_stream_callbacks_t){0};
     s->user_data = user_data;
 }
 
 wst_ctx_t *wst_stream_ctx(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->ctx;
 }
 
 const char *wst_stream_peer(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->peer;
 }
 
 void *wst_stream_impl(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->impl;
 }
 
 uint64_t wst_stream_bytes_read(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->bytes_read;
 }
 
 uint64_t wst_stream_bytes_written(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->bytes_written;
 }
 
 bool wst_stream_reading(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     return s->ops_reading;
 }
 
@@ -111,7 +112,7 @@ static void update_reading(wst_stream_t *s) {
 }
 
 void wst_stream_read_start(wst_stream_t *s, size_t max) {
-    assert(is_stream(s));
+    check(s);
     if (is_dead(s))
         return;
     bool new_max = max != s->read_max;
@@ -124,7 +125,7 @@ void wst_stream_read_start(wst_stream_t *s, size_t max) {
 }
 
 void wst_stream_read_stop(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     if (!s->reading)
         return;
     s->reading = false;
@@ -182,7 +183,7 @@ static int push_front(wst__bufq_t *q, wst_slice_t data) {
 }
 
 int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
-    assert(is_stream(s));
+    check(s);
     if (is_dead(s)) {
         wst_slice_unref(data);
         return 0;
@@ -209,7 +210,7 @@ static void set_failed(wst_stream_t *s) {
 }
 
 int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
-    assert(is_stream(s));
+    check(s);
     if (is_dead(s) || s->shutdown_called) {
         unref_all(slices, count);
         return WST_ESTATE;
@@ -233,14 +234,14 @@ int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
 }
 
 size_t wst_stream_room(const wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     if (is_dead(s) || s->shutdown_called)
         return 0;
     return s->ops->room != NULL ? s->ops->room(s, s->impl) : DEFAULT_ROOM;
 }
 
 int wst_stream_shutdown(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     if (is_dead(s) || s->shutdown_called)
         return WST_ESTATE;
     s->shutdown_called = true;
@@ -264,18 +265,18 @@ static void close_with(wst_stream_t *s, int reset_reason, wst_close_cb close_cb)
 }
 
 void wst_stream_reset(wst_stream_t *s, int reason, wst_close_cb close_cb) {
-    assert(is_stream(s));
+    check(s);
     assert(reason < 0);
     close_with(s, reason, close_cb);
 }
 
 void wst_stream_close(wst_stream_t *s, wst_close_cb close_cb) {
-    assert(is_stream(s));
+    check(s);
     close_with(s, s->shutdown_done && !s->failed ? 0 : WST_ECANCELLED, close_cb);
 }
 
 void wst_stream_closed(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     assert(s->closing);
     if (s->close_cb != NULL)
         s->close_cb(s->user_data);
@@ -288,7 +289,7 @@ void wst_stream_closed(wst_stream_t *s) {
 /* What the kind reports ---------------------------------------------------------------------- */
 
 void wst_stream_emit_read(wst_stream_t *s, wst_slice_t data) {
-    assert(is_stream(s));
+    check(s);
     assert(s->ops_reading);
     if (data.len == 0)
         return;
@@ -297,7 +298,7 @@ void wst_stream_emit_read(wst_stream_t *s, wst_slice_t data) {
 }
 
 void wst_stream_emit_end(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     assert(s->ops_reading);
     s->ended = true;
     s->ops_reading = false;
@@ -305,7 +306,7 @@ void wst_stream_emit_end(wst_stream_t *s) {
 }
 
 void wst_stream_emit_drain(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     assert(!s->closing);
     if (s->failed || s->shutdown_called || !s->waiting)
         return;
@@ -315,7 +316,7 @@ void wst_stream_emit_drain(wst_stream_t *s) {
 }
 
 void wst_stream_emit_shutdown(wst_stream_t *s) {
-    assert(is_stream(s));
+    check(s);
     assert(!s->closing && s->shutdown_called && !s->shutdown_done);
     if (s->failed)
         return;
@@ -325,7 +326,7 @@ void wst_stream_emit_shutdown(wst_stream_t *s) {
 }
 
 void wst_stream_emit_error(wst_stream_t *s, int error) {
-    assert(is_stream(s));
+    check(s);
     assert(!s->closing && error < 0);
     if (s->failed)
         return;

@@ -27,7 +27,7 @@ typedef struct vector {
     { literal, sizeof(literal) - 1 }
 #define DATA(literal) .data = (const uint8_t *)(literal), .len = sizeof(literal) - 1
 
-/* The vectors of PROTOCOL.md come first, in its order. */
+/* The vectors of PROTOCOL.md come first. */
 static const vector_t vectors[] = {
     {"{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":16384,\"initial_credit\":32768,"
      "\"max_streams\":0}",

@@ -229,6 +229,11 @@ static void test_deadlines(void **state) {
     wst__deadline_clear(&env.ctx->deadlines, &d.deadline);
     test_env_until_count(&env, &alarms, 3);
     assert_string_equal(trace, "cba");
+    /* A sooner one need not wait for the timer of a later one. */
+    set_alarm(&env, &b, 100000);
+    set_alarm(&env, &d, 1);
+    test_env_until_count(&env, &alarms, 4);
+    wst__deadline_clear(&env.ctx->deadlines, &b.deadline);
     /* None is left: the timer does not keep the loop alive. */
     assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
     set_alarm(&env, &a, 100000);

@@ -37,8 +37,8 @@ static const char *const right[] = {
     "{\"a\":0.0,\"b\":-0.5,\"c\":1e5,\"d\":1E+05,\"e\":12.50e-10,\"f\":1e999,\"g\":-0}",
     "{\"\\\"\\\\\\/\\b\\f\\n\\r\\t\":\"\\u0001\\u00e4\\uFFFF\"}",
     "{\"a\":\"\\ud800\\udc00\\uDBFF\\uDFFF\"}",
-    "{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf"
-    "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
+    "{\"a\":\"\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\"}",
+    "{\"a\":\"\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"}",
     "{\"a\":1,\"A\":2,\"a \":3,\"aa\":4,\"\":5}",
     "{\"a\":{\"a\":{\"a\":1}},\"b\":[{\"a\":1},{\"a\":1}]}",
 };

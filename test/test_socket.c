@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket streams: data both ways, back-pressure, half-close, memory bounds. Each over TCP and Unix.
- */
+/* Socket streams: data both ways, back-pressure, half-close, memory bounds; TCP and Unix each. */
 #include "ctx.h"
 #include "socket.h"
+#include "sockopt.h"
 #include "fake_stream.h"
 #include "sockets.h"
 
@@ -364,6 +364,10 @@ static void test_options_and_names(void **state) {
 #ifdef TCP_NOTSENT_LOWAT
         wst__socket_set_notsent_lowat(rig.a.stream, 16384);
         assert_int_equal(int_option(rig.fds[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT), 16384);
+#endif
+#ifdef TCP_USER_TIMEOUT
+        wst__sockopt_user_timeout(rig.fds[0], 12345);
+        assert_int_equal(int_option(rig.fds[0], IPPROTO_TCP, TCP_USER_TIMEOUT), 12345);
 #endif
     }
     wst__socket_set_notsent_lowat(rig.b.stream, 16384); /* harmless for Unix */

@@ -588,6 +588,22 @@ static void test_names(void **state) {
     test_env_close(&env);
 }
 
+/* A kind that is quick to go must not leave anything behind that is still to run. */
+static void test_closed_before_the_replay(void **state) {
+    (void)state;
+    static const wst_stream_ops_t ops = {.read_start = unused_start, .close = close_nothing};
+    test_env_t env;
+    test_env_open(&env);
+    wst_stream_t *stream;
+    assert_int_equal(wst_stream_new(&stream, env.ctx, &ops, NULL, NULL), 0);
+    assert_int_equal(wst_stream_unread(stream, wst_slice_static("x", 1)), 0);
+    wst_stream_read_start(stream, 0);
+    wst_stream_close(stream, NULL);
+    wst_stream_closed(stream);
+    test_env_turns(&env, 3);
+    test_env_close(&env);
+}
+
 /* Any allocation may fail: then the call says so, and what was there before is still there. */
 static void one_life(void *arg) {
     (void)arg;
@@ -644,6 +660,7 @@ int main(void) {
         cmocka_unit_test(test_close_in_every_callback),
         cmocka_unit_test(test_without_callbacks),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_closed_before_the_replay),
         cmocka_unit_test(test_allocations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,7 @@ typedef struct wst_ctx_stats {
     size_t handles;      /**< handles and requests not yet gone */
 } wst_ctx_stats_t;
 
+/** Fills in the figures of this moment. */
 WST_EXTERN void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
 
 #ifdef __cplusplus

@@ -164,6 +164,7 @@ typedef struct wst_server_stats {
     size_t pending; /**< dials not answered */
 } wst_server_stats_t;
 
+/** Fills in the figures of this moment. */
 WST_EXTERN void wst_server_get_stats(const wst_server_t *server, wst_server_stats_t *stats);
 
 /** The agents: the first one (`after` NULL), the next one, NULL at the end. */

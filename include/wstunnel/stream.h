@@ -61,7 +61,8 @@ WST_EXTERN void wst_stream_read_stop(wst_stream_t *stream);
 
 /**
  * Puts bytes back: they are delivered first, before anything that has not been delivered yet. If
- * on_end has run, it will run again behind them. Takes one reference of the slice, on error too.
+ * on_end has run, it will run again behind them (a slice of no bytes asks for just that). Takes one
+ * reference of the slice, on error too.
  * Used by whoever read a head and hands the stream on.
  * @return 0 or WST_ENOMEM.
  */
@@ -101,7 +102,7 @@ WST_EXTERN void wst_stream_reset(wst_stream_t *stream, int reason, wst_close_cb 
  */
 WST_EXTERN void wst_stream_close(wst_stream_t *stream, wst_close_cb close_cb);
 
-/** Bytes delivered and bytes accepted for writing so far. */
+/** Bytes delivered (once, even if put back) and bytes accepted for writing so far. */
 WST_EXTERN uint64_t wst_stream_bytes_read(const wst_stream_t *stream);
 WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
@@ -148,7 +149,7 @@ WST_EXTERN void *wst_stream_impl(const wst_stream_t *stream);
 
 /** Delivers bytes; the slice is lent to the reader. It may have stopped or closed on return. */
 WST_EXTERN void wst_stream_emit_read(wst_stream_t *stream, wst_slice_t data);
-/** The peer finished sending. */
+/** The peer finished sending. Neither read_start nor read_stop is called after it. */
 WST_EXTERN void wst_stream_emit_end(wst_stream_t *stream);
 /** Writing may go on. */
 WST_EXTERN void wst_stream_emit_drain(wst_stream_t *stream);

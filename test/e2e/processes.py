@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Programs under test: started, waited for by what they print, ended, and judged."""
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+BUILD = Path(os.environ.get("WSTUNNEL_BUILD", Path(__file__).parents[2] / "build"))
+PATIENCE = 60  # seconds to wait for anything that must happen; reached only by failures
+
+# What the tests use as secrets; it must never be seen in what a program prints.
+TOKEN = "tok-4f8a1c5d9e"
+PASSWORD = "pw-7d20b3aa61"
+USER = "alice"
+USER_BASIC = "YWxpY2U6cHctN2QyMGIzYWE2MQ=="  # base64 of USER:PASSWORD
+SECRETS = (TOKEN, PASSWORD, USER_BASIC)
+
+DISASTERS = re.compile(r"Sanitizer|runtime error:|Assertion .* failed|Segmentation fault")
+
+
+def program(name):
+    return str(BUILD / "examples" / name)
+
+
+def with_descriptors(limit, argv):
+    """The command, with room for no more than that many descriptors."""
+    return ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(limit), *argv]
+
+
+class Process:
+    """A running program. Its stdout and stderr are read line by line into `lines`."""
+
+    def __init__(self, argv, **popen_options):
+        self.argv = [str(arg) for arg in argv]
+        self.lines = []
+        self.ended = False  # its output is at the end
+        self.judged = False
+        self.news = threading.Condition()
+        self.popen = subprocess.Popen(
+            self.argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            **popen_options,
+        )
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def _read(self):
+        for line in self.popen.stdout:
+            with self.news:
+                self.lines.append(line.rstrip("\n"))
+                self.news.notify_all()
+        with self.news:
+            self.ended = True
+            self.news.notify_all()
+
+    @property
+    def output(self):
+        return "\n".join(self.lines)
+
+    def _matches(self, pattern):
+        return [m for m in (re.search(pattern, line) for line in self.lines) if m]
+
+    def wait_for(self, pattern, count=1):
+        """The count-th line that matches, as soon as it is there."""
+        with self.news:
+            self.news.wait_for(
+                lambda: len(self._matches(pattern)) >= count or self.ended, PATIENCE
+            )
+            found = self._matches(pattern)
+        assert len(found) >= count, f"no {pattern!r} ({count}) from {self.argv}:\n{self.output}"
+        return found[count - 1]
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def terminate(self):
+        self.signal(signal.SIGTERM)
+
+    def wait_exit(self, status=0):
+        """Waits for its end and judges it."""
+        self.judged = True
+        try:
+            actual = self.popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            actual = self.popen.wait()
+            self.reader.join()
+            raise AssertionError(f"{self.argv} does not end:\n{self.output}") from None
+        self.reader.join()
+        self.popen.stdout.close()
+        assert not DISASTERS.search(self.output), f"{self.argv}:\n{self.output}"
+        for secret in SECRETS:
+            assert secret not in self.output, f"{self.argv} prints a secret:\n{self.output}"
+        assert actual == status, f"{self.argv}: exit status {actual}, not {status}:\n{self.output}"
+
+    def stop(self, status=0):
+        """The orderly end."""
+        self.terminate()
+        self.wait_exit(status)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.wait_exit(-signal.SIGKILL)
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def wait_until(condition, what):
+    """For the few states that tell nobody: polls, and fails rather than hopes."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"never: {what}"
+        time.sleep(0.01)

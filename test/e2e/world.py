@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What a test runs: servers, agents, clients and sites, all ended with the test."""
+from client import Client
+from processes import Process, program, with_descriptors
+
+
+class Server(Process):
+    """A wstunnel-server; `address` is that of its first listener, with the real port."""
+
+    def __init__(self, argv):
+        super().__init__(argv)
+        try:
+            self.address = self.wait_for(r"listening on (\S+)$")[1]
+        except AssertionError:
+            self.popen.kill()
+            raise
+
+    @property
+    def port(self):
+        return int(self.address.rpartition(":")[2])
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def proxy(self):
+        return f"http://127.0.0.1:{self.port}"
+
+
+class World:
+    def __init__(self):
+        self.processes = []
+        self.clients = []
+        self.sites = []
+
+    def run(self, argv, **options):
+        process = Process(argv, **options)
+        self.processes.append(process)
+        return process
+
+    def server(self, *options, listen="127.0.0.1:0", descriptors=None):
+        argv = [program("wstunnel-server"), "--listen", listen, *options]
+        server = Server(with_descriptors(descriptors, argv) if descriptors else argv)
+        self.processes.append(server)
+        return server
+
+    def agent(self, url, *options, descriptors=None):
+        argv = [program("wstunnel-agent"), *options, url]
+        return self.run(with_descriptors(descriptors, argv) if descriptors else argv)
+
+    def tunnel(self, *agent_options):
+        """A server and an agent that it knows."""
+        server = self.server()
+        agent = self.agent(server.url, *agent_options)
+        server.wait_for("agent .* up from")
+        return server, agent
+
+    def client(self, server):
+        """A connection to a server (or to an address, for Unix sockets "unix:/PATH")."""
+        client = Client(server if isinstance(server, str) else server.address)
+        self.clients.append(client)
+        return client
+
+    def site(self, site):
+        self.sites.append(site)
+        return site
+
+    def end(self):
+        """Clients go first, so that programs have nothing open that they would wait for."""
+        failures = []
+        for client in self.clients:
+            client.close()
+        for site in self.sites:
+            _try(site.close, failures)
+        running = [process for process in self.processes if not process.judged]
+        for process in running:
+            process.terminate()
+        for process in running:
+            _try(process.wait_exit, failures)
+        assert not failures, "\n\n".join(failures)
+
+
+def _try(action, failures):
+    try:
+        action()
+    except Exception as error:  # one failure must not keep the others running
+        failures.append(str(error) or repr(error))

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The world of the server's tests. `close_at`, which callback closes the server: 'a' on_agent_request,
+ * 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o' on_stream_open, 'e'
+ * on_stream_close, 'r' on_refused, 'n' on_drained, 'g' on_gone of a question.
+ */
+#include "server_world.h"
+
+#include <stdio.h>
+
+/* The server --------------------------------------------------------------------------------- */
+
+static void on_closed(void *user_data) {
+    world_t *w = user_data;
+    w->closed++;
+}
+
+void world_close_server(world_t *w) {
+    if (w->close_called)
+        return;
+    w->close_called = true;
+    wst_server_close(w->server, on_closed);
+}
+
+/* Every callback comes by here: none may run after the server was closed. */
+static void enter(world_t *w) {
+    assert_false(w->close_called);
+    assert_int_equal(w->closed, 0);
+}
+
+static void leave(world_t *w, char callback) {
+    if (w->close_at == callback)
+        world_close_server(w);
+}
+
+static void note(world_t *w, const char *fmt, ...) {
+    size_t len = strlen(w->notices);
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(w->notices + len, sizeof(w->notices) - len, fmt, args);
+    va_end(args);
+}
+
+static void on_gone(wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    (void)request;
+    w->gone++;
+    if (w->held == request)
+        w->held = NULL;
+    if (w->close_at == 'g')
+        world_close_server(w);
+}
+
+static void answer(world_t *w, wst_request_t *request, policy_t policy) {
+    snprintf(w->question, sizeof(w->question), "%s %s", wst_request_destination(request),
+             wst_request_user(request));
+    if (policy == HOLD) {
+        w->held = request;
+        wst_request_on_gone(request, on_gone, w);
+    } else if (policy == DENY) {
+        wst_request_deny(request, w->deny_status, w->deny_reason, w->deny_fields);
+    }
+}
+
+static void on_agent_request(wst_server_t *server, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->agent_questions++;
+    answer(w, request, w->agents);
+    if (w->agents == ALLOW)
+        wst_request_allow(request);
+    leave(w, 'a');
+}
+
+static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->client_questions++;
+    answer(w, request, w->clients);
+    if (w->clients == ALLOW) {
+        wst_request_set_user(request, "alice");
+        wst_request_allow(request);
+    }
+    leave(w, 'c');
+}
+
+static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    enter(w);
+    w->choice_questions++;
+    answer(w, request, w->choice);
+    if (w->in_choice != NULL)
+        w->in_choice(w);
+    if (w->choice == ALLOW)
+        wst_request_choose(request, wst_server_next_agent(server, NULL));
+    leave(w, 'h');
+}
+
+static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->ups++;
+    w->last_up = agent;
+    note(w, "up %s %s\n", wst_remote_name(agent), wst_remote_instance(agent));
+    leave(w, 'u');
+}
+
+static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
+                          void *user_data) {
+    world_t *w = user_data;
+    enter(w);
+    assert_non_null(detail);
+    assert_null(wst_server_next_agent(server, agent)); /* it is no longer one of them */
+    w->downs++;
+    note(w, "down %s %s\n", wst_remote_name(agent), wst_err_name(error));
+    leave(w, 'd');
+}
+
+static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    assert_memory_equal(info->client, "127.0.0.1:", 10);
+    w->opens++;
+    note(w, "open %u %s %s %s\n", (unsigned)info->id, info->user, info->destination, info->agent);
+    leave(w, 'o');
+}
+
+static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->closes++;
+    w->last_close = *info;
+    note(w, "close %u %s %s %s to_agent=%u to_client=%u %s by %s\n", (unsigned)info->id, info->user,
+         info->destination, info->agent, (unsigned)info->bytes_to_agent,
+         (unsigned)info->bytes_to_client, info->status == 0 ? "0" : wst_err_name(info->status),
+         info->ended_by);
+    leave(w, 'e');
+}
+
+static void on_refused(wst_server_t *server, const char *client, const char *destination,
+                       int http_status, const char *reason, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    assert_memory_equal(client, "127.0.0.1:", 10);
+    w->refusals++;
+    note(w, "refused %s %d %s\n", destination, http_status, reason);
+    leave(w, 'r');
+}
+
+static void on_drained(wst_server_t *server, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->drained++;
+    leave(w, 'n');
+}
+
+void world_init(world_t *w) {
+    memset(w, 0, sizeof(*w));
+    w->clients = w->agents = w->choice = UNASKED;
+    w->deny_status = 403;
+    test_env_open(&w->env);
+}
+
+void world_start(world_t *w) {
+    w->options.callbacks = (wst_server_callbacks_t){
+        .on_agent_request = w->agents != UNASKED ? on_agent_request : NULL,
+        .on_client_request = w->clients != UNASKED ? on_client_request : NULL,
+        .on_choose = w->choice != UNASKED ? on_choose : NULL,
+        .on_agent_up = on_agent_up,
+        .on_agent_down = on_agent_down,
+        .on_stream_open = on_stream_open,
+        .on_stream_close = on_stream_close,
+        .on_refused = on_refused,
+        .on_drained = on_drained,
+    };
+    w->options.user_data = w;
+    assert_int_equal(wst_server_new(&w->server, w->env.ctx, &w->options), 0);
+    assert_int_equal(wst_server_listen(w->server, "127.0.0.1:0", 0), 0);
+    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, 0));
+}
+
+void world_open(world_t *w) {
+    world_init(w);
+    world_start(w);
+}
+
+void world_free(world_t *w) {
+    world_close_server(w);
+    test_env_until_count(&w->env, &w->closed, 1);
+    test_env_close(&w->env);
+    assert_int_equal(w->closed, 1);
+}
+
+typedef struct awaited {
+    const world_t *w;
+    const char *text;
+} awaited_t;
+
+static bool is_noted(void *arg) {
+    const awaited_t *a = arg;
+    return strstr(a->w->notices, a->text) != NULL;
+}
+
+void world_until_notice(world_t *w, const char *text) {
+    awaited_t a = {w, text};
+    test_env_until(&w->env, is_noted, &a);
+}
+
+void world_assert_notice(const world_t *w, const char *text) {
+    if (strstr(w->notices, text) == NULL)
+        fail_msg("no notice \"%s\" in:\n%s", text, w->notices);
+}
+
+/* Clients ------------------------------------------------------------------------------------ */
+
+static void client_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    client_t *c = user_data;
+    (void)stream;
+    assert_true(data.len <= sizeof(c->got) - 1 - c->got_len);
+    memcpy(c->got + c->got_len, data.data, data.len);
+    c->got_len += data.len;
+    c->got[c->got_len] = '\0';
+}
+
+static void client_on_end(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    ((client_t *)user_data)->ended++;
+}
+
+static void client_on_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream;
+    (void)error;
+    ((client_t *)user_data)->broken++;
+}
+
+static void client_on_connected(int status, wst_stream_t *stream, void *user_data) {
+    static const wst_stream_callbacks_t callbacks = {
+        .on_read = client_on_read, .on_end = client_on_end, .on_error = client_on_error};
+    client_t *c = user_data;
+    assert_int_equal(status, 0);
+    c->stream = stream;
+    c->connected++;
+    wst_stream_set_callbacks(stream, &callbacks, c);
+    wst_stream_read_start(stream, 0);
+}
+
+static void dial(world_t *w, const char *address, wst_dial_cb callback, void *user_data) {
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    wst_dial_t *pending;
+    snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    const wst_dial_options_t options = {.host = host,
+                                        .port = (uint16_t)strtoul(colon + 1, NULL, 10)};
+    assert_int_equal(wst_dial(&pending, w->env.ctx, &options, callback, user_data), 0);
+}
+
+void client_open_at(world_t *w, client_t *c, const char *address) {
+    memset(c, 0, sizeof(*c));
+    c->w = w;
+    dial(w, address, client_on_connected, c);
+    test_env_until_count(&w->env, &c->connected, 1);
+}
+
+void client_open(world_t *w, client_t *c) {
+    client_open_at(w, c, w->address);
+}
+
+void client_send(client_t *c, const void *data, size_t len) {
+    wst_slice_t slice;
+    assert_int_equal(wst_slice_copy(&slice, c->w->env.ctx, data, len), 0);
+    assert_true(wst_stream_write(c->stream, &slice, 1) >= 0);
+}
+
+void client_say(client_t *c, const char *text) {
+    client_send(c, text, strlen(text));
+}
+
+void client_end(client_t *c) {
+    assert_int_equal(wst_stream_shutdown(c->stream), 0);
+}
+
+static void expect_text(world_t *w, char *got, size_t *got_len, const char *text) {
+    size_t len = strlen(text);
+    test_env_until_count(&w->env, got_len, len);
+    if (memcmp(got, text, len) != 0)
+        fail_msg("expected:\n%s\ngot:\n%.*s", text, (int)*got_len, got);
+    memmove(got, got + len, *got_len - len + 1);
+    *got_len -= len;
+}
+
+void client_expect(client_t *c, const char *text) {
+    expect_text(c->w, c->got, &c->got_len, text);
+}
+
+void client_expect_end(client_t *c) {
+    test_env_until_count(&c->w->env, &c->ended, 1);
+    if (c->got_len != 0)
+        fail_msg("more than was expected: %s", c->got);
+    assert_int_equal(c->broken, 0);
+}
+
+void client_expect_reset(client_t *c) {
+    test_env_until_count(&c->w->env, &c->broken, 1);
+    assert_int_equal(c->ended, 0);
+}
+
+static void client_on_closed(void *user_data) {
+    ((client_t *)user_data)->closed++;
+}
+
+void client_close(client_t *c) {
+    wst_stream_close(c->stream, client_on_closed);
+    test_env_until_count(&c->w->env, &c->closed, 1);
+}
+
+void client_ask(world_t *w, const char *request, const char *answer) {
+    client_t c;
+    client_open(w, &c);
+    client_say(&c, request);
+    client_expect(&c, answer);
+    client_expect_end(&c);
+    client_close(&c);
+}
+
+void client_connect(world_t *w, client_t *c) {
+    client_open(w, c);
+    client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    client_expect(c, "HTTP/1.1 200 Connection established\r\n\r\n");
+}
+
+/* Agents ------------------------------------------------------------------------------------- */
+
+static void stream_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    agent_t *a = user_data;
+    (void)stream;
+    assert_true(data.len <= sizeof(a->got) - 1 - a->got_len);
+    memcpy(a->got + a->got_len, data.data, data.len);
+    a->got_len += data.len;
+    a->got[a->got_len] = '\0';
+}
+
+static void stream_on_closed(void *user_data) {
+    ((agent_t *)user_data)->streams_closed++;
+}
+
+static void stream_on_end(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    ((agent_t *)user_data)->stream_ended++;
+}
+
+static void stream_on_error(wst_stream_t *stream, int error, void *user_data) {
+    agent_t *a = user_data;
+    (void)error;
+    a->stream_broken++;
+    if (a->stream == stream)
+        a->stream = NULL;
+    wst_stream_close(stream, stream_on_closed);
+}
+
+static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
+    agent_t *a = user_data;
+    (void)incoming;
+    (void)reason;
+    a->incoming = NULL;
+    a->cancelled++;
+}
+
+static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+                              void *user_data) {
+    static const wst_stream_callbacks_t callbacks = {
+        .on_read = stream_on_read, .on_end = stream_on_end, .on_error = stream_on_error};
+    agent_t *a = user_data;
+    (void)link;
+    snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
+    a->asked++;
+    if (a->treatment == KEEP) {
+        a->incoming = incoming;
+        wst__incoming_on_gone(incoming, agent_on_gone, a);
+    } else if (a->treatment == REFUSE) {
+        wst__incoming_refuse(incoming, a->reason, a->text);
+    } else {
+        if (a->stream != NULL)
+            wst_stream_close(a->stream, NULL);
+        assert_int_equal(wst__incoming_accept(incoming, &a->stream), 0);
+        wst_stream_set_callbacks(a->stream, &callbacks, a);
+        wst_stream_read_start(a->stream, 0);
+    }
+}
+
+static int agent_on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
+    agent_t *a = user_data;
+    (void)link;
+    assert_int_equal(hello->name.len, 0);
+    a->up++;
+    return 0;
+}
+
+static void agent_on_goaway(wst__link_t *link, int reason, void *user_data) {
+    (void)link;
+    assert_int_equal(reason, WST_EGOAWAY);
+    ((agent_t *)user_data)->goaways++;
+}
+
+static void agent_on_closed(void *user_data) {
+    ((agent_t *)user_data)->closed++;
+}
+
+static void agent_on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
+    agent_t *a = user_data;
+    (void)link;
+    a->down++;
+    a->down_error = error;
+    snprintf(a->detail, sizeof(a->detail), "%s", detail);
+}
+
+static void agent_on_connected(int status, wst_stream_t *stream, void *user_data) {
+    agent_t *a = user_data;
+    assert_int_equal(status, 0);
+    wst_websocket_options_t options = {
+        .host = "server", .path = "/websocket", .protocols = wst__link_protocols};
+    wst_websocket_t *websocket;
+    wst__link_websocket_options(a->link, &options);
+    assert_int_equal(wst_websocket_connect(&websocket, a->w->env.ctx, stream, &options), 0);
+    wst__link_attach(a->link, websocket);
+    a->connected++;
+}
+
+void agent_init(world_t *w, agent_t *a, const char *name, uint8_t instance) {
+    memset(a, 0, sizeof(*a));
+    a->w = w;
+    a->hello = (wst_hello_t){.name = {name, strlen(name)}, .has_instance = true, .epoch = 1};
+    memset(a->hello.instance, instance, sizeof(a->hello.instance));
+}
+
+void agent_start(agent_t *a) {
+    const wst__link_options_t options = {.client = true,
+                                         .hello = a->hello,
+                                         .on_up = agent_on_up,
+                                         .on_incoming = agent_on_incoming,
+                                         .on_goaway = agent_on_goaway,
+                                         .on_down = agent_on_down,
+                                         .user_data = a};
+    assert_int_equal(wst__link_new(&a->link, a->w->env.ctx, &options), 0);
+    dial(a->w, a->w->address, agent_on_connected, a);
+}
+
+void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance) {
+    char up[64];
+    agent_init(w, a, name, instance);
+    agent_start(a);
+    snprintf(up, sizeof(up), "up %s %02x", name, instance);
+    world_until_notice(w, up);
+    test_env_until_count(&w->env, &a->up, 1);
+}
+
+void agent_close(agent_t *a) {
+    test_env_until_count(&a->w->env, &a->connected, 1);
+    if (a->stream != NULL)
+        wst_stream_close(a->stream, NULL);
+    a->stream = NULL;
+    wst__link_close(a->link, agent_on_closed);
+    test_env_until_count(&a->w->env, &a->closed, 1);
+}
+
+void agent_expect(agent_t *a, const char *text) {
+    expect_text(a->w, a->got, &a->got_len, text);
+}
