@@ -88,6 +88,26 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
     }
 }
 
+/* -- What happens ----------------------------------------------------------------------------- */
+
+static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
+    (void)server, (void)user_data;
+    program_log(WST_LOG_INFO, "tunnel %llu open: %s%s%s to %s through %s, dialled in %llu ms",
+                (unsigned long long)info->id, info->user, info->user[0] != '\0' ? " at " : "",
+                info->client, info->destination, info->agent, (unsigned long long)info->dial_ms);
+}
+
+static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
+                            void *user_data) {
+    (void)server, (void)user_data;
+    program_log(WST_LOG_INFO, "tunnel %llu over: %s by the %s after %llu ms, %llu bytes to the "
+                              "agent, %llu to the client",
+                (unsigned long long)info->id,
+                info->status == 0 ? "ended" : wst_strerror(info->status), info->ended_by,
+                (unsigned long long)info->duration_ms, (unsigned long long)info->bytes_to_agent,
+                (unsigned long long)info->bytes_to_client);
+}
+
 /* -- The end ---------------------------------------------------------------------------------- */
 
 static void on_server_closed(void *user_data) {
@@ -264,6 +284,8 @@ int main(int argc, char **argv) {
     const wst_server_options_t options = {
         .callbacks = {.on_agent_request = s.token_file != NULL ? on_agent_request : NULL,
                       .on_client_request = s.user_file != NULL ? on_client_request : NULL,
+                      .on_stream_open = s.level >= WST_LOG_INFO ? on_stream_open : NULL,
+                      .on_stream_close = s.level >= WST_LOG_INFO ? on_stream_close : NULL,
                       .on_drained = on_drained},
         .user_data = &s,
         .path = s.path,

@@ -240,15 +240,21 @@ static void client_on_error(wst_stream_t *stream, int error, void *user_data) {
     ((client_t *)user_data)->broken++;
 }
 
-static void client_on_connected(int status, wst_stream_t *stream, void *user_data) {
+void client_use(world_t *w, client_t *c, wst_stream_t *stream) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = client_on_read, .on_end = client_on_end, .on_error = client_on_error};
-    client_t *c = user_data;
-    assert_int_equal(status, 0);
+    memset(c, 0, sizeof(*c));
+    c->w = w;
     c->stream = stream;
-    c->connected++;
+    c->connected = 1;
     wst_stream_set_callbacks(stream, &callbacks, c);
     wst_stream_read_start(stream, 0);
+}
+
+static void client_on_connected(int status, wst_stream_t *stream, void *user_data) {
+    client_t *c = user_data;
+    assert_int_equal(status, 0);
+    client_use(c->w, c, stream);
 }
 
 static void dial(world_t *w, const char *address, wst_dial_cb callback, void *user_data) {

@@ -34,7 +34,7 @@ typedef struct world {
     size_t client_questions, agent_questions, choice_questions;
     size_t gone;                            /* held questions that were taken back */
     void (*in_choice)(struct world *w);     /* before the answer */
-    char close_at;                          /* closes the server in this callback: see world.c */
+    char close_at;                          /* closes the server in this callback: see server_world.c */
     char notices[4096];
     size_t ups, downs, opens, closes, refusals, drained;
     wst_stream_info_t last_close; /* its figures; no strings */
@@ -72,6 +72,7 @@ typedef struct client {
 
 void client_open(world_t *w, client_t *c);
 void client_open_at(world_t *w, client_t *c, const char *address);
+void client_use(world_t *w, client_t *c, wst_stream_t *stream);
 void client_say(client_t *c, const char *text);
 void client_send(client_t *c, const void *data, size_t len);
 void client_end(client_t *c);

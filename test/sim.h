@@ -14,7 +14,7 @@
 
 #include "../lib/session_internal.h"
 
-enum { SIM_PAIRS = 24 };
+enum { SIM_PAIRS = 16 };
 
 /* One end of a stream, as its application knows it. */
 typedef struct sim_end {

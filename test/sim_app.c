@@ -5,8 +5,22 @@
 #include <stdio.h>
 #include <wstunnel/error.h>
 
-static uint8_t byte_at(const sim_end_t *writer, uint64_t n) {
-    return (uint8_t)(n * 131 + (n >> 8) * 17 + writer->pair->id * 29 + (uint64_t)writer->side * 71);
+/* What the writer's bytes from `n` on are: up to *len of them that lie together, out of one pattern
+ * of a prime length that all streams go through, each from a place of its own. */
+static const uint8_t *bytes_at(const sim_end_t *writer, uint64_t n, size_t *len) {
+    enum { PERIOD = 65521 };
+    static uint8_t pattern[PERIOD];
+    if (pattern[0] == 0) {
+        uint64_t random = 1;
+        for (size_t i = 0; i < PERIOD; i++)
+            pattern[i] = (uint8_t)(test_random(&random) >> 32);
+        pattern[0] = 1;
+    }
+    uint64_t own = writer->pair->id * 1009 + (uint64_t)writer->side * 30011;
+    size_t at = (size_t)((n + own) % PERIOD);
+    if (*len > PERIOD - at)
+        *len = PERIOD - at;
+    return pattern + at;
 }
 
 static sim_end_t *other(const sim_end_t *end) {
@@ -55,8 +69,11 @@ static void write_some(sim_end_t *end, uint64_t n) {
     wst_chunk_t *chunk = wst__pool_chunk(pool, (size_t)n << sim_random(end->sim, 3));
     assert_non_null(chunk);
     uint8_t *data = wst_chunk_data(chunk);
-    for (uint64_t i = 0; i < n; i++)
-        data[i] = byte_at(end, end->written + i);
+    for (size_t done = 0, len; done < n; done += len) {
+        len = (size_t)n - done;
+        const uint8_t *from = bytes_at(end, end->written + done, &len);
+        memcpy(data + done, from, len);
+    }
     end->written += n;
     int status = wst__session_stream_write(end->st, (wst_slice_t){chunk, data, (size_t)n});
     check(end, status >= 0, "write failed");
@@ -79,13 +96,12 @@ static void open_one(sim_t *sim, int side) {
     *pair = (sim_pair_t){.opener = side};
     snprintf(pair->dest, sizeof(pair->dest), "host%zu:%d", sim->pair_count, side);
     for (int i = 0; i < 2; i++) {
-        uint64_t most = i == 0 ? 40 : 80000, window = sim->sides[i].s->o.hello.initial_credit;
-        if (most > 60 * window)
-            most = 60 * window;
-        pair->ends[i] =
-            (sim_end_t){.sim = sim, .pair = pair, .side = i, .target = sim_random(sim, most + 1)};
-        if (sim_chance(sim, 30))
-            pair->ends[i].target = sim_random(sim, 3);
+        /* Mostly a little, sometimes many windows. */
+        uint64_t window = sim->sides[1 - i].s->o.hello.initial_credit;
+        uint64_t target = sim_random(sim, UINT64_C(1) << sim_random(sim, 18));
+        if (target > 30 * window)
+            target = 30 * window;
+        pair->ends[i] = (sim_end_t){.sim = sim, .pair = pair, .side = i, .target = target};
     }
     sim_end_t *end = &pair->ends[side];
     int status = wst__session_open(s, &end->st, pair->dest, end);
@@ -280,8 +296,11 @@ static void on_data(wst__session_stream_t *st, wst_slice_t data, void *stream_da
           "data out of place");
     check(end, end->reading, "data while reading was stopped");
     check(end, data.len > 0 && data.len <= peer->written - end->read, "data never written");
-    for (size_t i = 0; i < data.len; i++)
-        check(end, data.data[i] == byte_at(peer, end->read + i), "wrong data");
+    for (size_t done = 0, len; done < data.len; done += len) {
+        len = data.len - done;
+        const uint8_t *expected = bytes_at(peer, end->read + done, &len);
+        check(end, memcmp(data.data + done, expected, len) == 0, "wrong data");
+    }
     end->read += data.len;
     react(end->sim, end->side);
 }

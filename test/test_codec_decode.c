@@ -462,6 +462,7 @@ static void test_bounds(void **state) {
     around = strlen(dest) + 2;
     expect_long(json, 0, true, dest, 'a', "\"}", around + WST_DEST_MAX, 1);
     expect_long(json, 0, true, dest, 'a', "\"}", around + WST_DEST_MAX + 1, WST_EPROTO);
+    expect_long(json, 0, true, dest, 'a', "\"}", WST_JSON_CONTROL_MAX, WST_EPROTO);
     const char *error = "{\"method\":2,\"id\":1,\"error\":{\"code\":-32001,\"message\":\"";
     around = strlen(error) + 3;
     expect_long(json, 0, true, error, 'a', "\"}}", around + WST_ERROR_TEXT_MAX, 1);

@@ -1,147 +1,253 @@
 /* SPDX-License-Identifier: MIT */
-/* The hijack while a request waits for its answer and the connection is watched. */
-#include "hijack.h"
+/* A hijack that watches the connection while a request waits for its answer. */
 #include "hijack_world.h"
 
-static const char HEAD[] = "CONNECT host:22 HTTP/1.1\r\n\r\n";
+#include "hijack.h"
+
+#include <stdio.h>
+
+#define HEAD "CONNECT host:22 HTTP/1.1\r\n\r\n"
+
+static void say_some(world_t *w, const char *text) {
+    if (text[0] != '\0')
+        say(w, text);
+}
 
 static void watch(world_t *w) {
     wst__hijack_watch(w->hijack);
 }
 
-/* With `behind` in the piece that ends the head. */
-static void start_watching(world_t *w, const char *behind) {
+static void start_watched(world_t *w, const char *text) {
     world_start(w);
     w->in_request = watch;
-    char text[128];
-    memcpy(text, HEAD, strlen(HEAD));
-    memcpy(text + strlen(HEAD), behind, strlen(behind));
-    fake_stream_data(&w->client, text, strlen(HEAD) + strlen(behind));
+    say(w, text);
     turns(w, 3);
     assert_int_equal(w->requests, 1);
     assert_true(w->client.reading);
 }
 
-static void expect_got(world_t *w, const char *text) {
-    read_taken(w);
-    turns(w, 10);
-    assert_int_equal(w->got_len, strlen(text));
-    assert_memory_equal(w->got, text, strlen(text));
+static void expect_gone(world_t *w, int status) {
+    const wst_response_t response = {.status = 403, .reason = "No"};
+    wst_stream_t *stream;
+    turns(w, 5);
+    assert_int_equal(w->done, 1);
+    assert_int_equal(w->status, status);
+    assert_null(wst_hijack_request(w->hijack));
+    assert_int_equal(wst_hijack_take(w->hijack, &stream), WST_ESTATE);
+    assert_int_equal(wst_hijack_respond(w->hijack, &response), WST_ESTATE);
+    assert_int_equal(w->client.written_len, 0);
+    world_free(w);
 }
 
-/* Who leaves without having said more than the head has lost interest. */
-static void test_client_leaves(void **state) {
+static void test_client_ends(void **state) {
     (void)state;
-    for (int hard = 0; hard < 2; hard++) {
+    world_t w;
+    start_watched(&w, HEAD);
+    fake_stream_end(&w.client);
+    expect_gone(&w, 0);
+}
+
+static void test_client_resets(void **state) {
+    (void)state;
+    static const char *const behind[] = {"", "early"};
+    for (size_t i = 0; i < 2; i++) {
         world_t w;
-        start_watching(&w, "");
-        if (hard)
-            fake_stream_error(&w.client, UV_ECONNRESET);
-        else
-            fake_stream_end(&w.client);
+        start_watched(&w, HEAD);
+        say_some(&w, behind[i]);
         turns(&w, 3);
-        assert_int_equal(w.done, 1);
-        assert_int_equal(w.status, hard ? UV_ECONNRESET : 0);
-        wst_stream_t *stream;
-        assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
-        world_free(&w);
+        fake_stream_error(&w.client, UV_ECONNRESET);
+        expect_gone(&w, UV_ECONNRESET);
     }
 }
 
-/* An end behind early bytes is one of a direction only. Bytes and end come out of the stream. */
-static void test_early_bytes(void **state) {
+/* Unwatched, nothing is read, so nothing is noticed. */
+static void test_not_watched(void **state) {
     (void)state;
-    static const char *const behind[] = {"", "one "};
-    for (int i = 0; i < 2; i++) {
-        for (int n = 0; n < 6; n++) {
+    world_t w;
+    world_start(&w);
+    say(&w, HEAD);
+    fake_stream_end(&w.client);
+    turns(&w, 10);
+    assert_int_equal(w.requests, 1);
+    assert_int_equal(w.done, 0);
+    assert_false(w.client.reading);
+    world_free(&w);
+}
+
+/* Whoever takes the connection gets all that came behind the head, in order, and the end. */
+static void test_take(void **state) {
+    (void)state;
+    static const struct {
+        const char *with_head, *first, *second;
+    } cases[] = {{"ab", "cd", "ef"}, {"", "abcd", "ef"}, {"abcdef", "", ""}, {"ab", "", "cdef"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (int ended = 0; ended < 2; ended++) {
+            char text[64];
             world_t w;
-            start_watching(&w, behind[i]);
-            say(&w, "two ");
-            say(&w, "three");
-            fake_stream_end(&w.client);
-            turns(&w, n);
+            snprintf(text, sizeof(text), HEAD "%s", cases[i].with_head);
+            start_watched(&w, text);
+            say_some(&w, cases[i].first);
+            say_some(&w, cases[i].second);
+            if (ended)
+                fake_stream_end(&w.client);
+            turns(&w, 10);
             assert_int_equal(w.done, 0);
             take(&w);
             assert_false(w.client.reading);
-            turns(&w, 3);
-            expect_got(&w, i == 0 ? "two three" : "one two three");
-            assert_true(w.got_end);
+            read_taken(&w);
+            turns(&w, 5);
+            assert_int_equal(w.got_len, 6);
+            assert_memory_equal(w.got, "abcdef", 6);
+            assert_int_equal(w.got_end, ended);
             world_free(&w);
         }
     }
 }
 
-/* Not more is kept than there is room for; nothing is lost. */
-static void test_keeps_only_so_much(void **state) {
+static void test_take_nothing(void **state) {
     (void)state;
-    static char much[10000];
     world_t w;
-    start_watching(&w, "");
-    for (int i = 0; i < 10; i++)
-        fake_stream_data(&w.client, much, sizeof(much));
-    turns(&w, 20);
+    start_watched(&w, HEAD);
+    take(&w);
+    assert_false(w.client.reading);
+    read_taken(&w);
+    say(&w, "later");
+    turns(&w, 5);
+    assert_memory_equal(w.got, "later", 6 - 1);
+    world_free(&w);
+}
+
+typedef struct sum {
+    size_t len;
+    size_t ends;
+} sum_t;
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    sum_t *sum = user_data;
+    (void)stream;
+    for (size_t i = 0; i < data.len; i++)
+        if (data.data[i] != (sum->len + i) % 251)
+            fail_msg("byte %zu is wrong", sum->len + i);
+    sum->len += data.len;
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    ((sum_t *)user_data)->ends++;
+}
+
+/* Of a client that sends without end one window is kept; the rest stays where it is. */
+static void test_bound(void **state) {
+    (void)state;
+    static const wst_stream_callbacks_t callbacks = {.on_read = on_read, .on_end = on_end};
+    static uint8_t data[100000];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i % 251);
+    world_t w;
+    start_watched(&w, HEAD);
+    fake_stream_data(&w.client, data, 1000);
+    fake_stream_data(&w.client, data + 1000, sizeof(data) - 1000);
+    fake_stream_end(&w.client);
+    turns(&w, 200);
     assert_int_equal(w.client.delivered, strlen(HEAD) + WST__WATCH_MAX);
     assert_false(w.client.reading);
+    assert_int_equal(w.done, 0);
+    sum_t sum = {0};
+    take(&w);
+    wst_stream_set_callbacks(w.taken, &callbacks, &sum);
+    wst_stream_read_start(w.taken, 0);
+    turns(&w, 200);
+    assert_int_equal(sum.len, sizeof(data));
+    assert_int_equal(sum.ends, 1);
+    wst_stream_set_callbacks(w.taken, NULL, NULL);
     world_free(&w);
 }
 
-static void test_not_kept_alive(void **state) {
+static void test_answer(void **state) {
+    (void)state;
+    static const struct {
+        const char *behind;
+        bool end, kept;
+    } cases[] = {{"", false, true}, {"early", false, false}, {"early", true, false}};
+    for (size_t i = 0; i < 3; i++) {
+        world_t w;
+        start_watched(&w, HEAD);
+        say_some(&w, cases[i].behind);
+        if (cases[i].end)
+            fake_stream_end(&w.client);
+        turns(&w, 5);
+        ask_for_password(&w);
+        assert_written_has(&w, cases[i].kept ? "Connection: keep-alive" : "Connection: close");
+        assert_int_equal(w.client.shutdown, !cases[i].kept);
+        if (!cases[i].end && cases[i].kept) {
+            say(&w, HEAD); /* and the next request is watched like the first */
+            turns(&w, 5);
+            assert_int_equal(w.requests, 2);
+            fake_stream_end(&w.client);
+            turns(&w, 5);
+            assert_int_equal(w.done, 1);
+        } else if (!cases[i].end) {
+            say(&w, HEAD); /* is not taken for a request */
+            fake_stream_end(&w.client);
+        }
+        turns(&w, 10);
+        assert_int_equal(w.requests, cases[i].kept ? 2 : 1);
+        assert_int_equal(w.done, 1);
+        assert_int_equal(w.status, 0);
+        world_free(&w);
+    }
+}
+
+/* An answer that does not leave at once: the next head is not read before it is out. */
+static void test_answer_waits(void **state) {
     (void)state;
     world_t w;
-    start_watching(&w, "");
-    say(&w, "GET /evil HTTP/1.1\r\n\r\n");
-    turns(&w, 3);
+    start_watched(&w, HEAD);
+    w.client.write_status = WST_WAIT;
     ask_for_password(&w);
-    assert_written_has(&w, "Connection: close\r\n\r\n");
+    assert_false(w.client.reading);
+    say(&w, HEAD);
     turns(&w, 5);
     assert_int_equal(w.requests, 1);
-    world_free(&w);
-}
-
-static void test_kept_alive(void **state) {
-    (void)state;
-    world_t w;
-    start_watching(&w, "");
-    ask_for_password(&w);
-    assert_written_has(&w, "Connection: keep-alive\r\n\r\n");
-    say(&w, HEAD);
-    turns(&w, 3);
+    fake_stream_drain(&w.client);
+    turns(&w, 5);
     assert_int_equal(w.requests, 2);
     world_free(&w);
 }
 
-/* A take that fails for lack of memory can be tried again, and has lost nothing. */
-static void test_take_again(void **state) {
-    (void)state;
-    bool met = true;
-    size_t n = 1;
-    for (; met; n++) {
-        world_t w;
-        start_watching(&w, "one ");
-        say(&w, "two");
-        turns(&w, 3);
-        test_alloc_fail(n);
-        wst_stream_t *stream;
-        int rc = wst_hijack_take(w.hijack, &stream);
-        met = test_alloc_failed();
-        test_alloc_fail(0);
-        assert_int_equal(rc, met ? WST_ENOMEM : 0);
-        if (rc == 0)
-            w.taken = stream;
-        else
+static void scenario(void *arg) {
+    (void)arg;
+    world_t w;
+    if (world_init(&w) && world_hijack(&w)) {
+        w.in_request = watch;
+        say(&w, HEAD "ab");
+        say(&w, "cd");
+        fake_stream_end(&w.client);
+        turns(&w, 10);
+        if (w.done == 0)
             take(&w);
-        expect_got(&w, "one two");
-        world_free(&w);
-        assert_true(n < 20);
+        if (w.taken != NULL) {
+            read_taken(&w);
+            turns(&w, 5);
+            if (!test_alloc_failed())
+                assert_memory_equal(w.got, "abcd", 4);
+        }
     }
-    assert_true(n > 2); /* it has failed at least once */
+    world_free(&w);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    assert_true(test_alloc_each(scenario, NULL) > 5);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_client_leaves),      cmocka_unit_test(test_early_bytes),
-        cmocka_unit_test(test_keeps_only_so_much), cmocka_unit_test(test_not_kept_alive),
-        cmocka_unit_test(test_kept_alive),         cmocka_unit_test(test_take_again),
+        cmocka_unit_test(test_client_ends),  cmocka_unit_test(test_client_resets),
+        cmocka_unit_test(test_not_watched),  cmocka_unit_test(test_take),
+        cmocka_unit_test(test_take_nothing), cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_answer),       cmocka_unit_test(test_answer_waits),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,6 +112,7 @@ static void test_wrong(void **state) {
         {"{\"a\":\"\\u-041\"}", "malformed escape in a JSON string"},
         {"{\"a\":\"\\ud800\"}", "lone surrogate in a JSON string"},
         {"{\"a\":\"\\udfff\"}", "lone surrogate in a JSON string"},
+        {"{\"a\":\"\\udc00\\udc00\"}", "lone surrogate in a JSON string"},
         {"{\"a\":\"\\ud800x\\udc00\"}", "lone surrogate in a JSON string"},
         {"{\"a\":\"\\ud800\\ud800\"}", "lone surrogate in a JSON string"},
         {"{\"a\":\"\\ud800\\ue000\"}", "lone surrogate in a JSON string"},

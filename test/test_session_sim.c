@@ -118,7 +118,7 @@ static void give_up(sim_t *sim) {
 static void run(uint64_t seed, unsigned cut_permille) {
     static sim_t sim;
     start(&sim, seed);
-    uint64_t steps = 100 + sim_random(&sim, 1500);
+    uint64_t steps = 50 + sim_random(&sim, 1000);
     for (uint64_t i = 0; i < steps; i++) {
         step(&sim, cut_permille);
         sim_check(&sim);

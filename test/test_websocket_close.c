@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How WebSockets end: the closing handshake from either side and from both, what on_over says of
  * it, breaches of the protocol, and that the peer gets to read why. */
+#include "socket_pair.h"
 #include "websocket_rig.h"
 
 #include <errno.h>
@@ -312,7 +313,7 @@ static void test_breach_reaches_peer(void **state) {
     rig_t rig;
     assert_true(rig_init(&rig));
     int fds[2];
-    rig_tcp_pair(fds);
+    socket_pair(fds, true);
     assert_true(rig_open(&rig.server, fds[1], false));
     assert_int_equal(rig_serve(&rig), 0);
     int fd = fds[0];

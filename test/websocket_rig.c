@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Two WebSockets in one loop: making and ending them, and recording what they tell. */
 #include "websocket_rig.h"
+#include "socket_pair.h"
 
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ws_handshake.h"
@@ -212,27 +211,9 @@ bool rig_open(rig_side_t *side, int fd, bool is_unix) {
     return status == 0;
 }
 
-void rig_tcp_pair(int fds[2]) {
-    struct sockaddr_in addr = {.sin_family = AF_INET};
-    socklen_t len = sizeof(addr);
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
-    fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(connect(fds[0], (struct sockaddr *)&addr, sizeof(addr)), 0);
-    fds[1] = accept(listener, NULL, NULL);
-    assert_true(fds[1] >= 0);
-    close(listener);
-}
-
 bool rig_join(rig_t *rig, bool tcp) {
     int fds[2];
-    if (tcp)
-        rig_tcp_pair(fds);
-    else
-        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    socket_pair(fds, tcp);
     bool opened = rig_open(&rig->client, fds[0], !tcp);
     return rig_open(&rig->server, fds[1], !tcp) && opened;
 }

@@ -72,8 +72,6 @@ bool rig_fake(rig_side_t *side);
 bool rig_open(rig_side_t *side, int fd, bool is_unix);
 /* Both joined by Unix sockets, or by TCP. */
 bool rig_join(rig_t *rig, bool tcp);
-/* Two connected TCP sockets of the loopback interface. */
-void rig_tcp_pair(int fds[2]);
 
 /* Starts a side on its stream; the server waits for the upgrade request. The result of the call. */
 int rig_connect(rig_t *rig);

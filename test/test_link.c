@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a link: up, ended, broken, closed; what each side and its streams are told then. */
+#include "link_rig.h"
+#include "websocket.h"
+
+#include <stdio.h>
+#include <wstunnel/error.h>
+
+static void goaway(link_side_t *side, int reason) {
+    side->rig->busy++;
+    wst__session_goaway(wst__link_session(side->link), reason);
+    side->rig->busy--;
+}
+
+/* Sends what the session would never send. */
+static void send_raw(link_side_t *side, bool text, const void *data, size_t len) {
+    side->rig->busy++;
+    assert_true(wst_websocket_send(wst__link_websocket(side->link), text,
+                                   wst_slice_static(data, len)) >= 0);
+    side->rig->busy--;
+}
+
+static void test_up(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        link_rig_t rig;
+        link_rig_up(&rig, i & 1, i & 2);
+        assert_string_equal(rig.server.name, "agent-7");
+        assert_string_equal(rig.client.name, "");
+        assert_ptr_equal(wst__link_user_data(rig.client.link), &rig.client);
+        link_rig_free(&rig);
+        assert_int_equal(rig.client.ups, 1);
+        assert_int_equal(rig.server.ups, 1);
+        assert_int_equal(rig.client.downs + rig.server.downs, 0);
+    }
+}
+
+/* The encoding follows from the subprotocol: a binary message is an error in JSON. */
+static void test_encoding(void **state) {
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        link_rig_t rig;
+        link_rig_up(&rig, json, false);
+        send_raw(&rig.client, false, "\x05\x63\x01\x01", 4); /* credit for stream 99 */
+        link_rig_until(&rig, &rig.server.downs, 1);
+        assert_int_equal(rig.server.error, WST_EPROTO);
+        assert_string_equal(rig.server.detail,
+                            json ? "binary message where all are text"
+                                 : "message about a stream that was never opened");
+        link_rig_free(&rig);
+    }
+}
+
+/* No subprotocol of ours in common. */
+static void test_no_protocol(void **state) {
+    (void)state;
+    static const char *const strange[] = {"strange", NULL};
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    rig.client.protocols = rig.server.protocols = strange;
+    assert_true(link_rig_start(&rig));
+    link_rig_until(&rig, &rig.client.downs, 1);
+    link_rig_until(&rig, &rig.server.downs, 1);
+    assert_int_equal(rig.client.error, WST_EHANDSHAKE);
+    assert_int_equal(rig.client.ups + rig.server.ups, 0);
+    link_rig_free(&rig);
+}
+
+static void test_rejected(void **state) {
+    (void)state;
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    static const char *const strange[] = {"strange", NULL};
+    rig.server.protocols = strange;
+    assert_true(link_rig_start(&rig));
+    link_rig_until(&rig, &rig.client.downs, 1);
+    assert_int_equal(rig.client.error, WST_EREJECTED);
+    assert_int_equal(rig.client.http_status, 400);
+    assert_non_null(strstr(rig.client.detail, "400"));
+    link_rig_free(&rig);
+}
+
+static void test_arguments(void **state) {
+    (void)state;
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    char name[WST_NAME_MAX + 1];
+    memset(name, 'x', sizeof(name));
+    rig.client.options.hello.name = (wst_str_t){name, sizeof(name)};
+    assert_int_equal(wst__link_new(&rig.client.link, rig.ctx, &rig.client.options), WST_EINVAL);
+    assert_null(rig.client.link);
+    /* One that never gets a WebSocket. */
+    rig.client.options.hello.name.len--;
+    assert_int_equal(wst__link_new(&rig.client.link, rig.ctx, &rig.client.options), 0);
+    assert_int_equal(link_side_open(&rig.client, "a:1"), WST_ESTATE);
+    link_side_end(&rig.client, 1000, NULL);
+    link_rig_turns(&rig, 3);
+    assert_int_equal(rig.client.downs, 0);
+    link_rig_free(&rig);
+}
+
+/* --- ends --- */
+
+/* Either side ends it: both go down in order, streams are lost, and a goaway has come before. */
+static void test_end(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        link_rig_t rig;
+        link_rig_up(&rig, i & 2, i & 2);
+        link_side_t *first = i & 1 ? &rig.client : &rig.server, *second = link_rig_other(first);
+        link_rig_stream(&rig);
+        goaway(first, WST_EGOAWAY);
+        link_side_end(first, 1001, "drained");
+        assert_int_equal(first->downs, 0);
+        assert_int_equal(first->probe.errors, 0);
+        link_rig_until(&rig, &first->downs, 1);
+        link_rig_until(&rig, &second->downs, 1);
+        assert_int_equal(second->goaways, 1);
+        assert_int_equal(second->goaway_reason, WST_EGOAWAY);
+        assert_int_equal(first->error, 0);
+        assert_int_equal(second->error, 0);
+        assert_string_equal(second->detail, "closed by the peer: 1001 drained");
+        assert_int_equal(first->probe.error, WST_ELOST);
+        assert_int_equal(second->probe.error, WST_ELOST);
+        assert_int_equal(link_side_open(&rig.client, "a:1"), WST_ESTATE);
+        link_rig_free(&rig);
+    }
+}
+
+/* Messages that come between our close frame and the peer's do no harm. */
+static void test_end_while_talking(void **state) {
+    (void)state;
+    link_rig_t rig;
+    link_rig_up(&rig, false, false);
+    link_rig_stream(&rig);
+    static uint8_t data[20000];
+    assert_true(probe_write(&rig.server.probe, data, sizeof(data)) >= 0);
+    assert_true(probe_write(&rig.client.probe, data, sizeof(data)) >= 0);
+    link_side_end(&rig.client, 1000, NULL);
+    assert_true(probe_write(&rig.client.probe, data, 1) >= 0);
+    link_rig_until(&rig, &rig.client.downs, 1);
+    link_rig_until(&rig, &rig.server.downs, 1);
+    assert_int_equal(rig.client.error, 0);
+    assert_int_equal(rig.server.error, 0);
+    /* What was written before the end was said. */
+    assert_int_equal(rig.server.probe.received_len, sizeof(data));
+    link_rig_free(&rig);
+}
+
+/* The output is full of data that nobody takes: the goaway still comes out once it is read. */
+static void test_end_behind_data(void **state) {
+    (void)state;
+    enum { STREAMS = 60 };
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    assert_true(link_rig_start(&rig));
+    link_rig_until(&rig, &rig.client.ups, 1);
+    link_rig_until(&rig, &rig.server.ups, 1);
+    static uint8_t data[32768];
+    wst_stream_t *streams[STREAMS][2];
+    for (int i = 0; i < STREAMS; i++) {
+        link_rig_stream(&rig);
+        streams[i][0] = rig.client.probe.stream;
+        streams[i][1] = rig.server.probe.stream;
+        wst_stream_set_callbacks(streams[i][0], NULL, NULL);
+        wst_stream_set_callbacks(streams[i][1], NULL, NULL);
+        rig.client.probe.stream = rig.server.probe.stream = NULL;
+    }
+    wst_websocket_read_stop(wst__link_websocket(rig.server.link));
+    for (int i = 0; i < STREAMS; i++) {
+        wst_slice_t slice;
+        assert_int_equal(wst_slice_copy(&slice, rig.ctx, data, sizeof(data)), 0);
+        assert_true(wst_stream_write(streams[i][0], &slice, 1) >= 0);
+    }
+    link_rig_turns(&rig, 20);
+    size_t queued = wst__websocket_queued(wst__link_websocket(rig.client.link));
+    assert_true(queued < 2 * 65536 + 100); /* the rest is still the session's to order */
+    goaway(&rig.client, WST_EGOAWAY);
+    link_side_end(&rig.client, 1001, "drained");
+    wst_websocket_read_start(wst__link_websocket(rig.server.link));
+    link_rig_until(&rig, &rig.client.downs, 1);
+    link_rig_until(&rig, &rig.server.downs, 1);
+    assert_int_equal(rig.server.goaways, 1);
+    assert_int_equal(rig.client.error, 0);
+    for (int i = 0; i < STREAMS; i++) {
+        wst_stream_close(streams[i][0], NULL);
+        wst_stream_close(streams[i][1], NULL);
+    }
+    link_rig_free(&rig);
+}
+
+/* Before it is up an end is an end, too. */
+static void test_end_early(void **state) {
+    (void)state;
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    assert_true(link_rig_start(&rig));
+    link_side_end(&rig.client, 1001, NULL);
+    assert_int_equal(rig.client.downs, 0);
+    link_rig_until(&rig, &rig.client.downs, 1);
+    assert_int_equal(rig.client.error, WST_ECANCELLED);
+    link_rig_free(&rig);
+    assert_int_equal(rig.client.ups, 0);
+}
+
+/* The peer does not answer the close frame. */
+static void test_end_unanswered(void **state) {
+    (void)state;
+    link_rig_t rig;
+    link_rig_up(&rig, false, false);
+    wst_websocket_read_stop(wst__link_websocket(rig.server.link));
+    link_side_end(&rig.client, 1001, NULL);
+    link_rig_turns(&rig, 5);
+    assert_int_equal(rig.client.downs, 0);
+    link_rig_pass(&rig, 6000);
+    assert_int_equal(rig.client.downs, 1);
+    assert_int_equal(rig.client.error, WST_ETIMEOUT);
+    link_rig_free(&rig);
+}
+
+/* --- breaks --- */
+
+/* The session's error goes out with the close frame. */
+static void test_session_errors(void **state) {
+    (void)state;
+    static const char too_long[WST_JSON_CONTROL_MAX + 10] = {'{'};
+    static const struct {
+        bool text;
+        const char *data;
+        size_t len;
+        int error, code;
+    } table[] = {
+        {false, "\x03\x63hello", 7, WST_EPROTO, 1002},
+        {true, "{", 1, WST_EPROTO, 1002},
+        {true, "{\"method\":4,\"version\":1}", 24, WST_EPROTO, 1002},
+        {true, too_long, sizeof(too_long), WST_EMSGBIG, 1009},
+    };
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        link_rig_t rig;
+        link_rig_up(&rig, false, i % 2 == 0);
+        link_rig_stream(&rig);
+        send_raw(&rig.client, table[i].text, table[i].data, table[i].len);
+        send_raw(&rig.client, true, "{", 1); /* what follows is not looked at */
+        link_rig_until(&rig, &rig.server.downs, 1);
+        link_rig_until(&rig, &rig.client.downs, 1);
+        assert_int_equal(rig.server.error, table[i].error);
+        assert_true(rig.server.detail[0] != '\0');
+        assert_int_equal(rig.client.error, WST_EWSCLOSED);
+        char detail[300];
+        snprintf(detail, sizeof(detail), "closed by the peer: %d %s", table[i].code,
+                 rig.server.detail);
+        assert_string_equal(rig.client.detail, detail);
+        assert_int_equal(rig.client.probe.error, WST_ELOST);
+        assert_int_equal(rig.server.probe.error, WST_ELOST);
+        link_rig_free(&rig);
+    }
+}
+
+/* A hello that is not wanted. */
+static void test_up_refused(void **state) {
+    (void)state;
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    rig.server.up_result = WST_EREPLACED;
+    assert_true(link_rig_start(&rig));
+    link_rig_until(&rig, &rig.server.downs, 1);
+    link_rig_until(&rig, &rig.client.downs, 1);
+    assert_int_equal(rig.server.error, WST_EREPLACED);
+    assert_int_equal(rig.client.error, WST_EWSCLOSED);
+    assert_string_equal(rig.client.detail, "closed by the peer: 1008 hello not accepted");
+    link_rig_free(&rig);
+}
+
+static void test_no_hello(void **state) {
+    (void)state;
+    link_rig_t rig;
+    assert_true(link_rig_init(&rig));
+    assert_true(link_rig_join(&rig, false));
+    rig.client.options.hello_timeout_ms = 3000;
+    assert_true(link_rig_start(&rig));
+    /* The server is not read from once it has answered the upgrade. */
+    while (rig.server.link == NULL || wst__link_websocket(rig.server.link) == NULL)
+        link_rig_turns(&rig, 1);
+    link_side_close(&rig.server); /* nothing of it gets out any more */
+    while (wst__link_session(rig.client.link) == NULL && rig.client.downs == 0)
+        link_rig_turns(&rig, 1);
+    link_rig_pass(&rig, 3100);
+    assert_int_equal(rig.client.downs, 1);
+    assert_int_equal(rig.client.ups, 0);
+    link_rig_free(&rig);
+}
+
+static void test_dead_peer(void **state) {
+    (void)state;
+    link_rig_t rig;
+    link_rig_up(&rig, false, true);
+    link_rig_stream(&rig);
+    assert_int_equal(link_side_open(&rig.client, "b:1"), 0);
+    link_rig_pass(&rig, 46000);
+    assert_int_equal(rig.client.downs, 1);
+    assert_int_equal(rig.client.error, WST_ETIMEOUT);
+    assert_int_equal(rig.client.probe.error, WST_ELOST);
+    assert_int_equal(rig.client.answers, 2);
+    assert_int_equal(rig.client.status, WST_ELOST);
+    link_rig_free(&rig);
+}
+
+/* The connection breaks: by a reset, and by an end without a word. */
+static void test_connection_breaks(void **state) {
+    (void)state;
+    for (int tcp = 0; tcp < 2; tcp++) {
+        link_rig_t rig;
+        link_rig_up(&rig, false, tcp);
+        link_rig_stream(&rig);
+        rig.server.policy = HOLD;
+        assert_int_equal(link_side_open(&rig.client, "b:1"), 0);
+        link_rig_until(&rig, &rig.server.incomings, 2);
+        link_side_close(&rig.client);
+        assert_int_equal(rig.client.answers, 1);
+        link_rig_until(&rig, &rig.server.downs, 1);
+        assert_int_equal(rig.server.error, tcp ? UV_ECONNRESET : UV_EOF);
+        assert_int_equal(rig.server.probe.error, WST_ELOST);
+        assert_int_equal(rig.server.gone, 1);
+        assert_int_equal(rig.server.gone_reason, WST_ELOST);
+        /* Closing is told to streams in the same way, before the link is gone. */
+        assert_int_equal(rig.client.probe.error, WST_ELOST);
+        assert_int_equal(rig.client.answers, 2);
+        assert_int_equal(rig.client.status, WST_ELOST);
+        link_rig_free(&rig);
+    }
+}
+
+/* --- closing in callbacks --- */
+
+typedef struct plan {
+    bool client; /* whose link */
+    link_event_t event;
+    bool done;
+} plan_t;
+
+static void close_link_in(link_rig_t *rig, link_side_t *side, link_event_t event) {
+    plan_t *plan = rig->data;
+    link_side_t *whose = plan->client ? &rig->client : &rig->server;
+    if (side != whose || event != plan->event || plan->done)
+        return;
+    plan->done = true;
+    link_side_close(side);
+}
+
+/* Everything that can happen on a link, once. */
+static void live(link_rig_t *rig) {
+    static uint8_t data[40000];
+    link_side_t *sides[] = {&rig->client, &rig->server};
+    for (int turn = 0; turn < 60; turn++) {
+        link_rig_turns(rig, 1);
+        for (int i = 0; i < 2; i++) {
+            link_side_t *side = sides[i];
+            probe_t *probe = &side->probe;
+            bool usable = probe->stream != NULL && !probe->closing && probe->errors == 0;
+            if (turn == 10 && side->ups == 1 && !side->closing && side->downs == 0)
+                (void)link_side_open(side, i == 0 ? "a:1" : "b:1");
+            if (turn == 20 && usable && i == 0)
+                (void)probe_write(probe, data, sizeof(data));
+            if (turn == 30 && usable)
+                probe_shutdown(probe);
+            if (turn == 40 && !side->closing && side->downs == 0 && side->ups == 1 && i == 1)
+                goaway(side, WST_EGOAWAY);
+            if (turn == 45 && !side->closing && side->link != NULL && i == 1)
+                link_side_end(side, 1000, NULL);
+        }
+    }
+}
+
+static void refuse_clients(link_rig_t *rig) {
+    rig->client.policy = REFUSE; /* as most agents' servers */
+}
+
+static void test_close_in_callbacks(void **state) {
+    (void)state;
+    for (int i = 0; i < 2 * LINK_EVENTS; i++) {
+        link_rig_t rig;
+        plan_t plan = {.client = i % 2 == 0, .event = (link_event_t)(i / 2)};
+        assert_true(link_rig_init(&rig));
+        assert_true(link_rig_join(&rig, i % 4 < 2));
+        refuse_clients(&rig);
+        rig.act = close_link_in;
+        rig.data = &plan;
+        assert_true(link_rig_start(&rig));
+        live(&rig);
+        link_rig_free(&rig);
+    }
+}
+
+/* --- memory --- */
+
+static void run_life(void *arg) {
+    const bool *json = arg;
+    link_rig_t rig;
+    if (link_rig_init(&rig) && link_rig_join(&rig, false)) {
+        if (*json)
+            rig.client.protocols = wst__link_protocols_json;
+        refuse_clients(&rig);
+        if (link_rig_start(&rig))
+            live(&rig);
+    }
+    link_rig_free(&rig);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    for (int json = 0; json < 2; json++) {
+        bool arg = json;
+        assert_true(test_alloc_each(run_life, &arg) > 40);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_up),
+        cmocka_unit_test(test_encoding),
+        cmocka_unit_test(test_no_protocol),
+        cmocka_unit_test(test_rejected),
+        cmocka_unit_test(test_arguments),
+        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_end_while_talking),
+        cmocka_unit_test(test_end_behind_data),
+        cmocka_unit_test(test_end_early),
+        cmocka_unit_test(test_end_unanswered),
+        cmocka_unit_test(test_session_errors),
+        cmocka_unit_test(test_up_refused),
+        cmocka_unit_test(test_no_hello),
+        cmocka_unit_test(test_dead_peer),
+        cmocka_unit_test(test_connection_breaks),
+        cmocka_unit_test(test_close_in_callbacks),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

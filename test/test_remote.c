@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* The set of agents, on real sessions without sockets: who replaces whom, and who is chosen. */
+#include "env.h"
+
+#include "remote.h"
+
+typedef struct peer {
+    wst__member_t member;
+    wst__session_t *session;
+    wst_hello_t hello;
+    wst__session_stream_t *streams[8];
+    size_t stream_count;
+} peer_t;
+
+typedef struct world {
+    test_env_t env;
+    wst__remotes_t set;
+    uint64_t ago; /* sessions are told that it is so much earlier */
+} world_t;
+
+static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
+    (void)st;
+    (void)reason;
+    (void)text;
+    (void)data;
+}
+
+static uint64_t now(const world_t *w) {
+    return wst__now(w->env.ctx) - w->ago;
+}
+
+static void open_world(world_t *w, size_t max_streams) {
+    w->ago = 0;
+    test_env_open(&w->env);
+    wst__remotes_init(&w->set, w->env.ctx, max_streams);
+}
+
+static void close_world(world_t *w) {
+    assert_int_equal(w->set.count, 0);
+    assert_null(wst__remotes_next(&w->set, NULL));
+    test_env_close(&w->env);
+}
+
+static void receive(world_t *w, peer_t *p, const char *text) {
+    wst_slice_t piece = wst_slice_static(text, strlen(text));
+    assert_int_equal(wst__session_recv(p->session, now(w), true, piece, true), 0);
+}
+
+/* A session whose peer has said hello, and lets us open `max_streams` streams. */
+static void make_peer(world_t *w, peer_t *p, const char *name, uint8_t instance, uint32_t conn,
+                      uint64_t epoch, unsigned max_streams) {
+    char hello[512];
+    memset(p, 0, sizeof(*p));
+    const wst__session_options_t options = {.pool = &w->env.ctx->pool,
+                                            .budget = &w->env.ctx->budget,
+                                            .deadlines = &w->env.ctx->deadlines,
+                                            .encoding = WST_ENCODING_JSON,
+                                            .callbacks = {.on_failed = on_failed}};
+    assert_int_equal(wst__session_new(&p->session, &options), 0);
+    assert_int_equal(wst__session_attach(p->session, now(w)), 0);
+    p->hello = (wst_hello_t){
+        .name = {name, strlen(name)}, .has_instance = true, .conn = conn, .epoch = epoch};
+    memset(p->hello.instance, instance, sizeof(p->hello.instance));
+    const wst_message_t message = {.method = WST_MSG_HELLO,
+                                   .hello = {.version = 1,
+                                             .max_frame = 16384,
+                                             .initial_credit = 32768,
+                                             .max_streams = max_streams}};
+    bool text;
+    int len = wst_message_encode(&message, WST_ENCODING_JSON, hello, sizeof(hello) - 1, &text);
+    assert_true(len > 0);
+    hello[len] = '\0';
+    receive(w, p, hello);
+}
+
+static int join(world_t *w, peer_t *p, wst__member_t **replaced, bool *is_new) {
+    return wst__remotes_join(&w->set, &p->member, p->session, &p->hello, "peer", replaced, is_new);
+}
+
+/* Makes one and lets it join; whether its agent is new must be as expected. */
+static void add_peer(world_t *w, peer_t *p, const char *name, uint8_t instance, uint32_t conn,
+                     bool expect_new) {
+    wst__member_t *replaced;
+    bool is_new;
+    make_peer(w, p, name, instance, conn, 1, 100);
+    assert_int_equal(join(w, p, &replaced, &is_new), 0);
+    assert_null(replaced);
+    assert_int_equal(is_new, expect_new);
+}
+
+static void open_streams(peer_t *p, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(
+            wst__session_open(p->session, &p->streams[p->stream_count++], "host:1", NULL), 0);
+}
+
+static void free_peer(peer_t *p) {
+    for (size_t i = 0; i < p->stream_count; i++)
+        wst__session_stream_close(p->streams[i], 0);
+    wst__session_free(p->session);
+}
+
+/* Leaves; whether that was its agent's last session must be as expected. */
+static void remove_peer(world_t *w, peer_t *p, bool expect_last) {
+    wst_remote_t *remote = p->member.remote;
+    wst_remote_t *gone = wst__remotes_leave(&w->set, &p->member);
+    assert_ptr_equal(gone, expect_last ? remote : NULL);
+    if (gone != NULL)
+        wst__remote_free(gone);
+    free_peer(p);
+}
+
+/* -- Coming and going -- */
+
+static void test_sessions_of_an_agent(void **state) {
+    (void)state;
+    world_t w;
+    peer_t a, b;
+    open_world(&w, 100);
+    add_peer(&w, &a, "one", 0xab, 0, true);
+    add_peer(&w, &b, "one", 0xab, 1, false); /* another place */
+    assert_ptr_equal(a.member.remote, b.member.remote);
+    wst_remote_t *remote = a.member.remote;
+    assert_string_equal(wst_remote_name(remote), "one");
+    assert_string_equal(wst_remote_instance(remote), "abababababababababababababababab");
+    assert_string_equal(wst_remote_peer(remote), "peer");
+    assert_null(wst_remote_data(remote));
+    wst_remote_set_data(remote, &w);
+    assert_ptr_equal(wst_remote_data(remote), &w);
+    open_streams(&a, 2);
+    open_streams(&b, 1);
+    assert_int_equal(wst_remote_streams(remote), 3);
+    assert_int_equal(wst_remote_rtt_ms(remote), 0);
+    assert_true(wst_remote_is_ready(remote));
+    assert_int_equal(w.set.count, 1);
+    remove_peer(&w, &a, false);
+    assert_true(wst__remotes_has(&w.set, remote));
+    remove_peer(&w, &b, true);
+    assert_false(wst__remotes_has(&w.set, remote));
+    close_world(&w);
+}
+
+static void test_twins_and_names(void **state) {
+    (void)state;
+    world_t w;
+    peer_t a, twin, longer;
+    open_world(&w, 100);
+    add_peer(&w, &a, "one", 1, 0, true);
+    add_peer(&w, &twin, "one", 2, 0, true);
+    add_peer(&w, &longer, "one-more", 1, 0, true);
+    assert_int_equal(w.set.count, 3);
+    wst_remote_t *first = wst__remotes_next(&w.set, NULL);
+    assert_ptr_equal(first, a.member.remote);
+    assert_ptr_equal(wst__remotes_next(&w.set, first), twin.member.remote);
+    remove_peer(&w, &a, true);
+    remove_peer(&w, &twin, true);
+    remove_peer(&w, &longer, true);
+    close_world(&w);
+}
+
+/* Only the same name, instance and place with a higher epoch replaces. */
+static void test_epochs(void **state) {
+    (void)state;
+    world_t w;
+    peer_t old, p;
+    wst__member_t *replaced;
+    bool is_new;
+    open_world(&w, 100);
+    make_peer(&w, &old, "one", 1, 3, 10, 100);
+    assert_int_equal(join(&w, &old, &replaced, &is_new), 0);
+    wst_remote_t *remote = old.member.remote;
+    for (uint64_t epoch = 9; epoch <= 10; epoch++) {
+        make_peer(&w, &p, "one", 1, 3, epoch, 100);
+        assert_int_equal(join(&w, &p, &replaced, &is_new), WST_EREPLACED);
+        assert_null(wst__remotes_leave(&w.set, &p.member)); /* it was never in */
+        free_peer(&p);
+    }
+    assert_ptr_equal(old.member.remote, remote);
+    make_peer(&w, &p, "one", 1, 3, 11, 100);
+    assert_int_equal(join(&w, &p, &replaced, &is_new), 0);
+    assert_ptr_equal(replaced, &old.member);
+    assert_false(is_new);
+    assert_ptr_equal(p.member.remote, remote); /* the embedder's pointer and data stay */
+    assert_null(old.member.remote);
+    remove_peer(&w, &old, false);
+    assert_int_equal(w.set.count, 1);
+    remove_peer(&w, &p, true);
+    close_world(&w);
+}
+
+/* Until the loop has turned, no other agent can be at the address of one that left. */
+static void test_address_is_not_reused(void **state) {
+    (void)state;
+    world_t w;
+    peer_t a, b;
+    open_world(&w, 100);
+    add_peer(&w, &a, "one", 1, 0, true);
+    wst_remote_t *left = a.member.remote;
+    remove_peer(&w, &a, true);
+    assert_null(wst__remotes_next(&w.set, left));
+    assert_string_equal(wst_remote_peer(left), "peer"); /* on_agent_down may ask */
+    assert_int_equal(wst_remote_streams(left), 0);
+    assert_false(wst_remote_is_ready(left));
+    add_peer(&w, &b, "two", 1, 0, true);
+    assert_false(wst__remotes_has(&w.set, left));
+    remove_peer(&w, &b, true);
+    close_world(&w);
+}
+
+/* -- Choosing -- */
+
+static wst__member_t *chosen(world_t *w, uint64_t only, const uint64_t *tried, size_t count,
+                             int status) {
+    const wst__choice_t choice = {.only = only, .tried = tried, .tried_count = count};
+    wst__member_t *member = NULL;
+    assert_int_equal(wst__remotes_choose(&w->set, &choice, &member), status);
+    return member;
+}
+
+static void test_least_loaded(void **state) {
+    (void)state;
+    world_t w;
+    peer_t a, b0, b1;
+    open_world(&w, 100);
+    chosen(&w, 0, NULL, 0, WST_ENOAGENT);
+    add_peer(&w, &a, "a", 1, 0, true);
+    add_peer(&w, &b0, "b", 1, 0, true);
+    add_peer(&w, &b1, "b", 1, 1, false);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &a.member);
+    open_streams(&a, 3);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &b0.member);
+    open_streams(&b0, 2);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &b1.member); /* of b, whose sum is 2 */
+    open_streams(&b1, 2);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &a.member); /* 3 against 4, though b1 has 2 */
+
+    uint64_t serial = wst__remote_serial(b0.member.remote);
+    assert_ptr_equal(chosen(&w, serial, NULL, 0, 0), &b0.member);
+    const uint64_t tried[] = {a.member.serial, b0.member.serial, b1.member.serial};
+    assert_ptr_equal(chosen(&w, 0, tried, 1, 0), &b0.member);
+    assert_ptr_equal(chosen(&w, 0, tried, 2, 0), &b1.member);
+    chosen(&w, 0, tried, 3, WST_ENOAGENT);
+    chosen(&w, wst__remote_serial(a.member.remote), tried, 1, WST_ENOAGENT);
+    chosen(&w, 12345, NULL, 0, WST_ENOAGENT);
+    remove_peer(&w, &a, true);
+    remove_peer(&w, &b0, false);
+    remove_peer(&w, &b1, true);
+    close_world(&w);
+}
+
+/* Sessions that take no stream are passed over, and the answer says why there is none. */
+static void test_not_ready(void **state) {
+    (void)state;
+    static const char goaway[] = "{\"method\":10,\"last\":0,\"error\":{\"code\":-32008}}";
+    world_t w;
+    peer_t small, busy, leaving;
+    wst__member_t *replaced;
+    bool is_new;
+    open_world(&w, 3);
+    make_peer(&w, &small, "small", 1, 0, 1, 1); /* what the agent states */
+    assert_int_equal(join(&w, &small, &replaced, &is_new), 0);
+    add_peer(&w, &busy, "busy", 1, 0, true);
+    add_peer(&w, &leaving, "leaving", 1, 0, true);
+    open_streams(&small, 1);
+    open_streams(&busy, 3); /* what we allow */
+    assert_false(wst_remote_is_ready(small.member.remote));
+    assert_false(wst_remote_is_ready(busy.member.remote));
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &leaving.member);
+    receive(&w, &leaving, goaway);
+    assert_false(wst_remote_is_ready(leaving.member.remote));
+    chosen(&w, 0, NULL, 0, WST_ELIMIT); /* busy now, but there */
+    remove_peer(&w, &small, true);
+    remove_peer(&w, &busy, true);
+    chosen(&w, 0, NULL, 0, WST_EGOAWAY);
+    wst__session_drop_streams(leaving.session, WST_ELOST);
+    chosen(&w, 0, NULL, 0, WST_ENOAGENT);
+    remove_peer(&w, &leaving, true);
+    close_world(&w);
+}
+
+/* One that does not answer a ping comes last, however few streams it has. */
+static void test_suspect(void **state) {
+    (void)state;
+    world_t w;
+    peer_t a, b;
+    wst__outgoing_t out;
+    open_world(&w, 100);
+    w.ago = 2500;
+    add_peer(&w, &a, "a", 1, 0, true);
+    add_peer(&w, &b, "b", 1, 0, true);
+    while (wst__session_next(a.session, now(&w), &out) > 0) /* the first ping, too */
+        wst_slice_unref(out.payload);
+    open_streams(&b, 2);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &b.member);
+    remove_peer(&w, &b, true);
+    assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &a.member); /* better than none */
+    remove_peer(&w, &a, true);
+    close_world(&w);
+}
+
+/* Without memory nobody joins, and nobody is replaced. */
+static void scenario(void *arg) {
+    (void)arg;
+    world_t w;
+    wst__member_t member, *replaced;
+    bool is_new;
+    const wst_hello_t hello = {.name = {"one", 3}};
+    open_world(&w, 100);
+    if (w.env.ctx != NULL) {
+        int status =
+            wst__remotes_join(&w.set, &member, NULL, &hello, "peer", &replaced, &is_new);
+        assert_int_equal(status, test_alloc_failed() ? WST_ENOMEM : 0);
+        if (status == 0)
+            wst__remote_free(wst__remotes_leave(&w.set, &member));
+        assert_int_equal(w.set.count, 0);
+    }
+    test_env_close(&w.env);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    assert_true(test_alloc_each(scenario, NULL) >= 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sessions_of_an_agent), cmocka_unit_test(test_twins_and_names),
+        cmocka_unit_test(test_epochs),               cmocka_unit_test(test_address_is_not_reused),
+        cmocka_unit_test(test_least_loaded),         cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_suspect),              cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: MIT */
+/* The server's handle: what its addresses offer, its limits, its drain. */
+#include "server_world.h"
+
+#include <stdio.h>
+#include <wstunnel/socket.h>
+
+#define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
+#define PLAIN_HEAD(length, connection)                                                             \
+    "Content-Type: text/plain; charset=utf-8\r\nContent-Length: " length                           \
+    "\r\nConnection: " connection "\r\n\r\n"
+#define NOT_FOUND                                                                                  \
+    "HTTP/1.1 404 Not Found\r\n" PLAIN_HEAD("24", "close") "Nothing is served here.\n"
+#define HEALTH(status, length, connection, body)                                                   \
+    "HTTP/1.1 " status "\r\nCache-Control: no-store\r\n" PLAIN_HEAD(length, connection) body
+
+/* --- options and addresses --- */
+
+static void test_options(void **state) {
+    (void)state;
+    static const wst_server_options_t bad[] = {
+        {.path = "websocket"}, {.path = ""}, {.stream_window = 1023},
+        {.stream_window = ((size_t)1 << 30) + 1},
+    };
+    world_t w;
+    world_init(&w);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_int_equal(wst_server_new(&w.server, w.env.ctx, &bad[i]), WST_EINVAL);
+    world_start(&w);
+    assert_int_equal(wst_server_listen(w.server, "nowhere", 0), WST_EINVAL);
+    assert_int_equal(wst_server_listen(w.server, w.address, 0), UV_EADDRINUSE);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
+    assert_string_equal(wst_server_address(w.server, 0), w.address);
+    assert_non_null(wst_server_address(w.server, 1));
+    assert_string_not_equal(wst_server_address(w.server, 1), w.address);
+    assert_null(wst_server_address(w.server, 2));
+    world_free(&w);
+}
+
+/* Beyond this machine each role that is offered must have somebody who decides. */
+static void test_insecure(void **state) {
+    (void)state;
+    static const struct {
+        policy_t clients, agents;
+        bool allow_open;
+        unsigned roles;
+        int status;
+    } cases[] = {
+        {UNASKED, UNASKED, false, 0, WST_EINSECURE},
+        {UNASKED, UNASKED, true, 0, 0},
+        {UNASKED, UNASKED, false, WST_ROLE_HEALTH, 0},
+        {ALLOW, UNASKED, false, 0, WST_EINSECURE},
+        {ALLOW, UNASKED, false, WST_ROLE_AGENTS, WST_EINSECURE},
+        {ALLOW, UNASKED, false, WST_ROLE_CONNECT | WST_ROLE_HEALTH, 0},
+        {UNASKED, ALLOW, false, WST_ROLE_CONNECT, WST_EINSECURE},
+        {UNASKED, ALLOW, false, WST_ROLE_AGENTS, 0},
+        {ALLOW, ALLOW, false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world_t w;
+        world_init(&w);
+        w.clients = cases[i].clients;
+        w.agents = cases[i].agents;
+        w.options.allow_open = cases[i].allow_open;
+        world_start(&w);
+        assert_int_equal(wst_server_listen(w.server, "0.0.0.0:0", cases[i].roles),
+                         cases[i].status);
+        assert_int_equal(wst_server_address(w.server, 1) != NULL, cases[i].status == 0);
+        world_free(&w);
+    }
+}
+
+/* --- what is answered without an agent or a tunnel --- */
+
+static void test_health(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t c;
+    world_open(&w);
+    client_open(&w, &c);
+    client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n"); /* one connection for all */
+    client_expect(&c, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    client_say(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+    client_expect(&c, HEALTH("503 Service Unavailable", "19", "keep-alive",
+                             "no agent available\n"));
+    agent_open(&w, &a, "one", 1);
+    client_say(&c, "GET /readyz?verbose HTTP/1.1\r\n\r\n");
+    client_expect(&c, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
+    client_say(&c, "HEAD /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    client_expect(&c, HEALTH("200 OK", "6", "close", ""));
+    client_expect_end(&c);
+    client_close(&c);
+    agent_close(&a);
+    world_until_notice(&w, "down one");
+    client_ask(&w, "GET /readyz HTTP/1.0\r\n\r\n",
+               "HTTP/1.0 503 Service Unavailable\r\nCache-Control: no-store\r\n" PLAIN_HEAD(
+                   "19", "close") "no agent available\n");
+    world_free(&w);
+}
+
+static void test_not_served(void **state) {
+    (void)state;
+    static const struct {
+        const char *request, *answer;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n\r\n", NOT_FOUND},
+        {"POST /x HTTP/1.1\r\nContent-Length: 2\r\n\r\nab", NOT_FOUND},
+        {"GET /healthz/ HTTP/1.1\r\n\r\n", NOT_FOUND},
+        {"POST /healthz HTTP/1.1\r\n\r\n",
+         "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\n"
+         "Connection: close\r\n\r\n"},
+        {"POST /websocket HTTP/1.1\r\n\r\n",
+         "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n"
+         "Connection: close\r\n\r\n"},
+        {"OPTIONS * HTTP/1.1\r\n\r\n",
+         "HTTP/1.1 405 Method Not Allowed\r\nAllow: CONNECT, GET\r\nContent-Length: 0\r\n"
+         "Connection: close\r\n\r\n"},
+        {"GET http://example.com/ HTTP/1.1\r\n\r\n",
+         "HTTP/1.1 501 Only CONNECT is served\r\n"
+         "Proxy-Status: libwstunnel; error=proxy_internal_response; "
+         "details=\"Ask for a tunnel by CONNECT, also for http: curl -p\"\r\n" PLAIN_HEAD(
+             "75", "close") "Only CONNECT is served\n"
+                            "Ask for a tunnel by CONNECT, also for http: curl -p\n"},
+    };
+    world_t w;
+    world_open(&w);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        client_ask(&w, cases[i].request, cases[i].answer);
+    assert_int_equal(w.refusals, 0);
+    world_free(&w);
+}
+
+static void ask_at(world_t *w, size_t n, const char *request, const char *answer) {
+    char saved[sizeof(w->address)];
+    memcpy(saved, w->address, sizeof(saved));
+    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, n));
+    client_ask(w, request, answer);
+    memcpy(w->address, saved, sizeof(saved));
+}
+
+/* Each address has its own roles. */
+static void test_roles(void **state) {
+    (void)state;
+    static const char no_connect[] =
+        "HTTP/1.1 403 CONNECT is not served at this address\r\n"
+        "Proxy-Status: libwstunnel; error=http_request_denied; "
+        "details=\"CONNECT is not served at this address\"\r\n" PLAIN_HEAD(
+            "38", "close") "CONNECT is not served at this address\n";
+    world_t w;
+    world_init(&w);
+    w.clients = DENY;
+    world_start(&w);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_CONNECT), 0);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_AGENTS), 0);
+    ask_at(&w, 1, CONNECT, no_connect);
+    ask_at(&w, 3, CONNECT, no_connect);
+    ask_at(&w, 1, "GET /websocket HTTP/1.1\r\n\r\n", NOT_FOUND);
+    ask_at(&w, 2, "GET /websocket HTTP/1.1\r\n\r\n", NOT_FOUND);
+    ask_at(&w, 2, "GET /healthz HTTP/1.1\r\n\r\n", NOT_FOUND);
+    ask_at(&w, 3, "GET /readyz HTTP/1.1\r\n\r\n", NOT_FOUND);
+    /* Where there is no proxy, the absolute form is just another way to name the path. */
+    ask_at(&w, 1, "GET http://server/healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+           HEALTH("200 OK", "3", "close", "ok\n"));
+    assert_int_equal(w.client_questions, 0);
+    world_free(&w);
+}
+
+/* Bounds and deadlines of a head are the hijack's; here they only have to arrive. */
+static void test_head_options(void **state) {
+    (void)state;
+    char request[300];
+    client_t c;
+    world_t w;
+    world_init(&w);
+    w.options.http.head_max = 200;
+    w.options.head_timeout_ms = 30;
+    world_start(&w);
+    snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nX: %0250d", 1);
+    client_open(&w, &c);
+    client_say(&c, request);
+    client_expect(&c, "HTTP/1.1 431 ");
+    client_close(&c);
+    client_open(&w, &c);
+    client_say(&c, "GET /");
+    client_expect(&c, "HTTP/1.1 408 ");
+    client_close(&c);
+    world_free(&w);
+}
+
+/* --- connections brought along --- */
+
+static void test_adopt(void **state) {
+    (void)state;
+    world_t w;
+    world_open(&w);
+    int fds[2];
+    assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
+    wst_stream_t *ours, *theirs;
+    assert_int_equal(wst_socket_open(&ours, w.env.ctx, fds[0], true), 0);
+    assert_int_equal(wst_socket_open(&theirs, w.env.ctx, fds[1], true), 0);
+    assert_int_equal(wst_server_adopt(w.server, theirs, WST_ROLE_HEALTH), 0);
+    client_t c;
+    client_use(&w, &c, ours);
+    client_say(&c, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    client_expect(&c, HEALTH("200 OK", "3", "close", "ok\n"));
+    client_expect_end(&c);
+    client_close(&c);
+    world_free(&w);
+}
+
+/* --- limits --- */
+
+static void until_connections(world_t *w, size_t n) {
+    wst_server_stats_t stats;
+    do {
+        uv_run(&w->env.loop, UV_RUN_ONCE);
+        wst_server_get_stats(w->server, &stats);
+    } while (stats.connections != n);
+}
+
+/* Further clients wait in the kernel until there is a place; whatever the places were used for. */
+static void test_max_connections(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t tunnel, idle, waiting;
+    world_init(&w);
+    w.options.max_connections = 3;
+    world_start(&w);
+    agent_open(&w, &a, "one", 1);
+    client_connect(&w, &tunnel);
+    client_open(&w, &idle);
+    until_connections(&w, 3);
+    client_open(&w, &waiting);
+    client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
+    test_env_turns(&w.env, 50);
+    assert_int_equal(waiting.got_len, 0);
+    wst_server_stats_t stats;
+    wst_server_get_stats(w.server, &stats);
+    assert_int_equal(stats.connections, 3);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), 0); /* it waits as well */
+    client_t second;
+    client_open_at(&w, &second, wst_server_address(w.server, 1));
+    client_say(&second, "GET /healthz HTTP/1.1\r\n\r\n");
+    test_env_turns(&w.env, 50);
+    assert_int_equal(second.got_len, 0);
+
+    int fds[2];
+    assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
+    wst_stream_t *ours, *theirs;
+    assert_int_equal(wst_socket_open(&ours, w.env.ctx, fds[0], true), 0);
+    assert_int_equal(wst_socket_open(&theirs, w.env.ctx, fds[1], true), 0);
+    assert_int_equal(wst_server_adopt(w.server, theirs, 0), WST_ELIMIT);
+    wst_stream_close(ours, NULL);
+    wst_stream_close(theirs, NULL);
+
+    client_close(&tunnel);
+    client_close(&idle);
+    client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    client_expect(&second, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    client_close(&waiting);
+    client_close(&second);
+    agent_close(&a);
+    world_free(&w);
+}
+
+static void test_max_pending(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t c;
+    world_init(&w);
+    w.options.max_pending = 1;
+    world_start(&w);
+    agent_open(&w, &a, "one", 1);
+    a.treatment = KEEP;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &a.asked, 1);
+    client_ask(&w, CONNECT,
+               "HTTP/1.1 503 Too many connections being opened\r\n"
+               "Proxy-Status: libwstunnel; error=connection_limit_reached; "
+               "details=\"Too many connections being opened\"\r\n"
+               "Retry-After: 5\r\n" PLAIN_HEAD("34", "close") "Too many connections being opened\n");
+    client_close(&c);
+    test_env_until_count(&w.env, &a.cancelled, 1);
+    a.treatment = ACCEPT;
+    client_connect(&w, &c);
+    client_close(&c);
+    agent_close(&a);
+    world_free(&w);
+}
+
+/* --- drain --- */
+
+#define SHUTTING_DOWN                                                                              \
+    "HTTP/1.1 503 Server is shutting down\r\n"                                                     \
+    "Proxy-Status: libwstunnel; error=proxy_internal_response; "                                   \
+    "details=\"Server is shutting down\"\r\n"                                                      \
+    "Retry-After: 5\r\n" PLAIN_HEAD("24", "close") "Server is shutting down\n"
+
+static void test_drain(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t tunnel, monitor, late;
+    world_open(&w);
+    agent_open(&w, &a, "one", 1);
+    client_connect(&w, &tunnel);
+    client_open(&w, &monitor);
+    client_open(&w, &late);
+    client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
+    client_expect(&monitor, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
+    client_say(&late, "CONN");
+    test_env_turns(&w.env, 10);
+    wst_server_drain(w.server);
+    wst_server_drain(w.server);
+    assert_null(wst_server_address(w.server, 0));
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), WST_ESTATE);
+    test_env_until_count(&w.env, &a.goaways, 1);
+    client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
+    client_expect(&monitor,
+                  HEALTH("503 Service Unavailable", "14", "keep-alive", "shutting down\n"));
+    client_say(&late, "ECT host:22 HTTP/1.1\r\n\r\n");
+    client_expect(&late, SHUTTING_DOWN);
+    client_expect_end(&late);
+    client_say(&tunnel, "still open");
+    agent_expect(&a, "still open");
+    test_env_turns(&w.env, 10);
+    assert_int_equal(w.drained, 0);
+    client_close(&tunnel);
+    test_env_until_count(&w.env, &w.drained, 1);
+    test_env_turns(&w.env, 10);
+    assert_int_equal(w.drained, 1);
+    client_close(&monitor);
+    client_close(&late);
+    agent_close(&a);
+    world_free(&w);
+}
+
+/* Nothing is open: it is done at once, but not from inside the call. */
+static void test_drain_idle(void **state) {
+    (void)state;
+    world_t w;
+    world_open(&w);
+    wst_server_drain(w.server);
+    assert_int_equal(w.drained, 0);
+    test_env_until_count(&w.env, &w.drained, 1);
+    world_free(&w);
+}
+
+/* A dial under way is waited for, and for its tunnel; the deadline ends the wait. */
+static void test_drain_deadline(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t c;
+    world_init(&w);
+    w.options.drain_timeout_ms = 50;
+    world_start(&w);
+    agent_open(&w, &a, "one", 1);
+    a.treatment = KEEP;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &a.asked, 1);
+    wst_server_drain(w.server);
+    test_env_until_count(&w.env, &a.goaways, 1);
+    assert_int_equal(w.drained, 0);
+    wst_stream_t *stream;
+    wst__incoming_t *incoming = a.incoming;
+    assert_int_equal(wst__incoming_accept(incoming, &stream), 0);
+    client_expect(&c, "HTTP/1.1 200 Connection established\r\n\r\n");
+    test_env_until_count(&w.env, &w.drained, 1);
+    assert_int_equal(w.closes, 0);
+    wst_stream_close(stream, NULL);
+    client_close(&c);
+    agent_close(&a);
+    test_env_turns(&w.env, 20);
+    assert_int_equal(w.drained, 1);
+    world_free(&w);
+}
+
+/* A question that is answered after the drain began. */
+static void test_drain_during_question(void **state) {
+    (void)state;
+    world_t w;
+    client_t c;
+    world_init(&w);
+    w.clients = HOLD;
+    world_start(&w);
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &w.client_questions, 1);
+    wst_server_drain(w.server);
+    wst_request_allow(w.held);
+    client_expect(&c, SHUTTING_DOWN);
+    client_close(&c);
+    world_free(&w);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options),         cmocka_unit_test(test_insecure),
+        cmocka_unit_test(test_health),          cmocka_unit_test(test_not_served),
+        cmocka_unit_test(test_roles),           cmocka_unit_test(test_head_options),
+        cmocka_unit_test(test_adopt),           cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_max_pending),     cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_idle),      cmocka_unit_test(test_drain_deadline),
+        cmocka_unit_test(test_drain_during_question),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
