@@ -45,16 +45,25 @@ bool program_parse_level(wst_log_level_t *level, const char *text) {
 
 static void on_signal(uv_signal_t *signal, int number) {
     program_t *p = signal->data;
-    if (p->signal_count++ > 0) {
-        program_log(WST_LOG_WARN, "second signal: leaving at once");
+    p->signal_count++;
+    if (p->signal_count == 1) {
+        program_log(WST_LOG_INFO, "leaving: finishing what is open; a second signal breaks it off");
+        p->on_stop(p->user_data, false);
+    } else if (p->signal_count == 2) {
+        /* Not by _Exit: the kernel would end connections in order, and what is cut off would look
+         * complete. */
+        program_log(WST_LOG_WARN, "second signal: breaking off what is open");
+        p->exit_status = 128 + number;
+        p->on_stop(p->user_data, true);
+    } else {
         _Exit(128 + number);
     }
-    program_log(WST_LOG_INFO, "leaving: finishing what is open; a second signal leaves at once");
-    p->on_stop(p->user_data);
 }
 
-int program_init(program_t *p, wst_log_level_t level, void (*on_stop)(void *), void *user_data) {
+int program_init(program_t *p, wst_log_level_t level, void (*on_stop)(void *, bool),
+                 void *user_data) {
     p->signal_count = 0;
+    p->exit_status = 0;
     p->on_stop = on_stop;
     p->user_data = user_data;
     signal(SIGPIPE, SIG_IGN); /* the library leaves this to its host */

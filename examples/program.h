@@ -10,14 +10,16 @@ typedef struct program {
     wst_ctx_t *ctx;
     uv_signal_t signals[2];
     unsigned signal_count;
-    void (*on_stop)(void *user_data); /* first SIGINT or SIGTERM: begin to leave */
+    void (*on_stop)(void *user_data, bool now);
     void *user_data;
+    int exit_status; /* 128 + signal if it was told to leave at once */
 } program_t;
 
 /* Loop, context with log on stderr, SIGPIPE ignored, SIGINT and SIGTERM caught: the first one calls
- * on_stop, the second one exits at once. 0 or an error. */
-int program_init(program_t *program, wst_log_level_t level, void (*on_stop)(void *user_data),
-                 void *user_data);
+ * on_stop to finish what is open, the second one to break it off (`now`), a third one exits. 0 or an
+ * error. */
+int program_init(program_t *program, wst_log_level_t level,
+                 void (*on_stop)(void *user_data, bool now), void *user_data);
 
 /* Closes the context and the signals; the loop ends when all is closed. */
 void program_finish(program_t *program);

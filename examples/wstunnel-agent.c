@@ -19,7 +19,7 @@ static const char usage[] =
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --help, --version\n"
     "\n"
-    "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one leaves at once.\n";
+    "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n";
 
 typedef struct state {
     program_t program;
@@ -62,9 +62,12 @@ static void on_drained(wst_agent_t *agent, void *user_data) {
     wst_agent_close(agent, on_agent_closed);
 }
 
-static void on_stop(void *user_data) {
+static void on_stop(void *user_data, bool now) {
     state_t *s = user_data;
-    wst_agent_drain(s->agent);
+    if (now)
+        wst_agent_close(s->agent, on_agent_closed);
+    else
+        wst_agent_drain(s->agent);
 }
 
 /* Whether to go on; if not, *status is the exit status. */
@@ -148,5 +151,5 @@ int main(int argc, char **argv) {
     program_log(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s.agent), s.url);
     uv_run(&s.program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.program.loop);
-    return s.refused ? 1 : 0;
+    return s.refused ? 1 : s.program.exit_status;
 }

@@ -24,7 +24,7 @@ static const char usage[] =
     "  --log-level LEVEL         error, warn, info (default) or debug\n"
     "  --help, --version\n"
     "\n"
-    "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one leaves at once.\n";
+    "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one breaks them off.\n";
 
 typedef struct user {
     char name[SECRET_MAX];
@@ -120,9 +120,12 @@ static void on_drained(wst_server_t *server, void *user_data) {
     wst_server_close(server, on_server_closed);
 }
 
-static void on_stop(void *user_data) {
+static void on_stop(void *user_data, bool now) {
     state_t *s = user_data;
-    wst_server_drain(s->server);
+    if (now)
+        wst_server_close(s->server, on_server_closed);
+    else
+        wst_server_drain(s->server);
 }
 
 /* -- Options ---------------------------------------------------------------------------------- */
@@ -302,5 +305,5 @@ int main(int argc, char **argv) {
     uv_run(&s.program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s.program.loop);
     free(s.users);
-    return started == 0 ? 0 : 1;
+    return started == 0 ? s.program.exit_status : 1;
 }

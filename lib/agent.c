@@ -5,8 +5,8 @@
  *     WAITING -> ASKING -> DIALLING -> CONNECTING -> UP
  *        ^----------------------------------------- | any failure: backoff, and again
  *
- * There is no state in which nothing is going to happen: each one has a deadline, its own or that of
- * what it waits for.
+ * There is no state in which nothing is going to happen: each one has a deadline, its own or that
+ * of what it waits for.
  */
 #include "agent.h"
 
@@ -65,14 +65,21 @@ static void drained(wst_agent_t *a) {
     wst__defer(a->ctx, &a->defer, tell_drained);
 }
 
-void wst__agent_stream_gone(wst_agent_t *a) {
-    if (a->closing) {
-        check_closed(a);
+/* Draining: with the last stream goes the link, then it is over. */
+static void leave_if_drained(wst_agent_t *a) {
+    if (!a->draining || a->stream_count > 0)
         return;
-    }
-    /* The server learns that we leave from the closing handshake; then it is over. */
-    if (a->draining && a->stream_count == 0 && a->phase == WST__AGENT_UP)
+    if (a->phase == WST__AGENT_UP)
         wst__link_end(a->link, 1001, "drained");
+    else
+        drained(a);
+}
+
+void wst__agent_stream_gone(wst_agent_t *a) {
+    if (a->closing)
+        check_closed(a);
+    else
+        leave_if_drained(a);
 }
 
 static void on_link_closed(void *user_data) {
@@ -93,12 +100,12 @@ static void close_link(wst_agent_t *a) {
 static uint64_t backoff_ms(wst_agent_t *a) {
     uint64_t bound = a->o.backoff_min_ms, random = 0;
     for (unsigned i = 0; i < a->failures && bound < a->o.backoff_max_ms; i++)
-        bound *= 2;
+        bound = bound <= UINT64_MAX / 2 ? bound * 2 : UINT64_MAX;
     if (bound > a->o.backoff_max_ms)
         bound = a->o.backoff_max_ms;
     if (wst__random(a->ctx, &random, sizeof(random)) != 0)
         return bound;
-    return random % (bound + 1);
+    return random % bound;
 }
 
 static void fail(wst_agent_t *a, int error, int http_status, const char *detail) {
@@ -108,22 +115,22 @@ static void fail(wst_agent_t *a, int error, int http_status, const char *detail)
     a->phase = WST__AGENT_WAITING;
     close_link(a);
     if (a->draining) {
-        drained(a);
+        leave_if_drained(a);
         return;
     }
-    if (a->failures < 32)
+    if (a->failures < 64) /* by then any bound has been reached */
         a->failures++;
     const bool refused = http_status == 401 || http_status == 403;
     const wst_agent_failure_t failure = {.error = error,
                                          .http_status = http_status,
                                          .refused = refused,
-                                         .detail = detail,
-                                         .retry_in_ms = refused ? a->o.backoff_max_ms
-                                                                : backoff_ms(a)};
+                                         .detail = detail[0] != '\0' ? detail : wst_strerror(error),
+                                         .retry_in_ms =
+                                             refused ? a->o.backoff_max_ms : backoff_ms(a)};
     wst__deadline_in(a->ctx, &a->retry, failure.retry_in_ms, attempt);
-    wst__log(a->ctx, WST_LOG_WARN, "server %.*s: %s%s%s; next attempt in %llu ms",
-             (int)a->target.authority.len, a->target.authority.ptr, wst_strerror(error),
-             detail[0] != '\0' ? ": " : "", detail, (unsigned long long)failure.retry_in_ms);
+    wst__log(a->ctx, WST_LOG_WARN, "server %.*s: %s; next attempt in %llu ms",
+             (int)a->target.authority.len, a->target.authority.ptr, failure.detail,
+             (unsigned long long)failure.retry_in_ms);
     if (a->o.callbacks.on_down != NULL)
         a->o.callbacks.on_down(a, &failure, a->o.user_data);
 }
@@ -170,9 +177,8 @@ static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
                                        .fields = a->fields};
     wst__link_websocket_options(a->link, &options);
     wst_websocket_t *ws;
-    int status = host != NULL && path != NULL
-                     ? wst_websocket_connect(&ws, a->ctx, stream, &options)
-                     : WST_ENOMEM;
+    int status = host != NULL && path != NULL ? wst_websocket_connect(&ws, a->ctx, stream, &options)
+                                              : WST_ENOMEM;
     if (status == 0)
         wst__link_attach(a->link, ws);
     wst__free(al, host);
@@ -212,18 +218,17 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     }
     if (status != 0) {
         wst_stream_close(stream, NULL);
-        fail(a, status, 0, "");
+        fail(a, status, 0, status == WST_EINVAL ? "the fields given are not complete lines" : "");
     }
 }
 
 static void dial(wst_agent_t *a) {
     a->phase = WST__AGENT_DIALLING;
-    char *host = wst__strndup(&a->ctx->allocator, a->target.host.ptr, a->target.host.len);
+    char host[WST__AUTHORITY_MAX + 1];
+    snprintf(host, sizeof(host), "%.*s", (int)a->target.host.len, a->target.host.ptr);
     const wst_dial_options_t options = {
         .host = host, .port = a->target.port, .timeout_ms = a->o.connect_timeout_ms};
-    int status =
-        host != NULL ? wst_dial(&a->dial, a->ctx, &options, on_dialled, a) : WST_ENOMEM;
-    wst__free(&a->ctx->allocator, host);
+    int status = wst_dial(&a->dial, a->ctx, &options, on_dialled, a);
     if (status != 0)
         fail(a, status, 0, "");
 }
@@ -231,6 +236,8 @@ static void dial(wst_agent_t *a) {
 static void on_credentials(const wst__answer_t *answer, void *user_data) {
     wst_agent_t *a = self(user_data);
     a->question = NULL;
+    if (answer->stream != NULL) /* no answer to this question */
+        wst_stream_close(answer->stream, NULL);
     if (answer->kind != WST__ALLOWED) {
         bool late = answer->kind == WST__UNANSWERED;
         fail(a, late ? WST_ETIMEOUT : WST_ECANCELLED, 0,
@@ -256,7 +263,7 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
         return;
     }
     a->phase = WST__AGENT_ASKING;
-    char peer[300];
+    char peer[WST__AUTHORITY_MAX + 1];
     snprintf(peer, sizeof(peer), "%.*s", (int)a->target.authority.len, a->target.authority.ptr);
     const wst__ask_t ask = {.peer = peer,
                             .timeout_ms = a->o.connect_timeout_ms,
@@ -380,15 +387,14 @@ void wst_agent_drain(wst_agent_t *a) {
         return;
     a->draining = true;
     cancel_attempt(a);
-    if (a->phase != WST__AGENT_UP) {
+    wst__deadline_in(a->ctx, &a->retry, a->o.drain_timeout_ms, on_drain_deadline);
+    if (a->phase == WST__AGENT_UP) {
+        wst__session_goaway(wst__link_session(a->link), WST_EGOAWAY);
+    } else {
         close_link(a);
         a->phase = WST__AGENT_WAITING;
-        drained(a);
-        return;
     }
-    wst__deadline_in(a->ctx, &a->retry, a->o.drain_timeout_ms, on_drain_deadline);
-    wst__session_goaway(wst__link_session(a->link), WST_EGOAWAY);
-    wst__agent_stream_gone(a);
+    leave_if_drained(a);
 }
 
 void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {

@@ -9,9 +9,12 @@
  */
 #include "agent.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 #include <wstunnel/pump.h>
+
+enum { HOST_MAX = 255 };
 
 typedef struct agent_stream {
     wst__list_t node;
@@ -21,16 +24,12 @@ typedef struct agent_stream {
     wst_request_t *question;   /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
-    char *dest; /* as the server named it */
-    char *host;
-    uint16_t port;
+    char dest[WST_DEST_MAX + 1]; /* as the server named it */
 } agent_stream_t;
 
 static void destroy(agent_stream_t *s) {
     wst_agent_t *agent = s->agent;
     wst__list_remove(&s->node);
-    wst__free(&agent->ctx->allocator, s->dest);
-    wst__free(&agent->ctx->allocator, s->host);
     wst__free(&agent->ctx->allocator, s);
     agent->stream_count--;
     wst__agent_stream_gone(agent);
@@ -59,25 +58,27 @@ static void told_open(agent_stream_t *s, int status) {
         agent->o.callbacks.on_stream_open(agent, s->dest, status, agent->o.user_data);
 }
 
-/* The server is told why it cannot be. */
-static void refuse(agent_stream_t *s, int status, const char *text) {
-    wst__incoming_t *incoming = s->incoming;
-    leave_pending(s);
-    wst__incoming_refuse(incoming, status, text);
+/* It did not come about. */
+static void not_opened(agent_stream_t *s, int status) {
     s->phase = CLOSING;
     if (!s->agent->closing)
         told_open(s, status);
     destroy(s);
 }
 
+/* The server is told why it cannot be. */
+static void refuse(agent_stream_t *s, int status, const char *text) {
+    wst__incoming_refuse(s->incoming, status, text);
+    leave_pending(s);
+    not_opened(s, status);
+}
+
 static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
     (void)incoming;
     agent_stream_t *s = user_data;
-    wst__log(s->agent->ctx, WST_LOG_DEBUG, "stream to %s: not wanted any more: %s", s->dest,
-             wst_strerror(reason));
     cancel_pending(s);
     leave_pending(s);
-    destroy(s);
+    not_opened(s, reason);
 }
 
 /* -- Pumping ---------------------------------------------------------------------------------- */
@@ -103,10 +104,9 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
 
 static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
     wst_agent_t *agent = s->agent;
-    const wst_pump_options_t options = {
-        .half_closed_timeout_ms = agent->o.half_closed_timeout_ms,
-        .on_done = on_done,
-        .user_data = s};
+    const wst_pump_options_t options = {.half_closed_timeout_ms = agent->o.half_closed_timeout_ms,
+                                        .on_done = on_done,
+                                        .user_data = s};
     wst_stream_t *tunnel;
     if (wst__incoming_accept(s->incoming, &tunnel) != 0) {
         wst_stream_close(connection, NULL);
@@ -117,7 +117,7 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
     if (wst_pump_new(&s->pump, agent->ctx, tunnel, connection, &options) != 0) {
         wst_stream_reset(tunnel, WST_EMEMORY, NULL);
         wst_stream_close(connection, NULL);
-        destroy(s);
+        not_opened(s, WST_EMEMORY);
         return;
     }
     s->phase = PUMPING;
@@ -149,7 +149,7 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
     case WST__UNANSWERED:
         refuse(s, WST_EDIALTIMEOUT, NULL);
         break;
-    default:
+    default: /* denied, or no answer to this question */
         refuse(s, WST_EDENIED, answer->reason);
         break;
     }
@@ -176,8 +176,13 @@ static void dial(agent_stream_t *s) {
             return;
         }
     } else {
+        wst_authority_t a;
+        char host[HOST_MAX + 1];
+        status = wst_parse_authority(&a, (wst_str_t){s->dest, strlen(s->dest)}, NULL);
+        assert(status == 0); /* it has been looked at when it came */
+        snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
         const wst_dial_options_t options = {
-            .host = s->host, .port = s->port, .timeout_ms = agent->o.dial_timeout_ms};
+            .host = host, .port = a.port, .timeout_ms = agent->o.dial_timeout_ms};
         status = wst_dial(&s->dial, agent->ctx, &options, on_dialled, s);
     }
     if (status != 0)
@@ -189,6 +194,8 @@ static void dial(agent_stream_t *s) {
 static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
     agent_stream_t *s = user_data;
     s->question = NULL;
+    if (answer->stream != NULL) /* no answer to this question */
+        wst_stream_close(answer->stream, NULL);
     if (answer->kind == WST__ALLOWED)
         dial(s);
     else if (answer->kind == WST__UNANSWERED)
@@ -197,29 +204,10 @@ static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
         refuse(s, WST_EDENIED, answer->reason);
 }
 
-static int parse_dest(agent_stream_t *s, wst_str_t dest, const char **why) {
-    wst_authority_t a;
-    const wst_allocator_t *allocator = &s->agent->ctx->allocator;
-    *why = NULL;
-    s->dest = wst__strndup(allocator, dest.ptr, dest.len);
-    if (s->dest == NULL)
-        return WST_ENOMEM;
-    int status = wst_parse_authority(&a, dest, why);
-    if (status != 0)
-        return status;
-    s->host = wst__strndup(allocator, a.host.ptr, a.host.len);
-    s->port = a.port;
-    return s->host != NULL ? 0 : WST_ENOMEM;
-}
-
 void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data) {
     (void)link;
     wst_agent_t *agent = user_data;
-    if (agent->pending_count >= agent->o.max_pending) {
-        wst__incoming_refuse(incoming, WST_ELIMIT, "too many destinations are being opened");
-        return;
-    }
     agent_stream_t *s = wst__zalloc(&agent->ctx->allocator, sizeof(*s));
     if (s == NULL) {
         wst__incoming_refuse(incoming, WST_EMEMORY, NULL);
@@ -227,21 +215,24 @@ void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_st
     }
     s->agent = agent;
     s->incoming = incoming;
+    snprintf(s->dest, sizeof(s->dest), "%.*s", (int)dest.len, dest.ptr);
     wst__list_append(&agent->streams, &s->node);
     agent->stream_count++;
     agent->pending_count++;
     wst__incoming_on_gone(incoming, on_gone, s);
+    wst_authority_t authority;
     const char *why;
-    int status = parse_dest(s, dest, &why);
-    if (status != 0) {
+    int status;
+    if (agent->pending_count > agent->o.max_pending)
+        refuse(s, WST_ELIMIT, "too many destinations are being opened");
+    else if ((status = wst_parse_authority(&authority, dest, &why)) != 0)
         refuse(s, status, why);
-    } else if (agent->o.callbacks.on_destination == NULL) {
+    else if (agent->o.callbacks.on_destination == NULL)
         dial(s);
-    } else if ((status = ask(s, agent->o.connect_timeout_ms, on_policy_answer)) != 0) {
+    else if ((status = ask(s, agent->o.connect_timeout_ms, on_policy_answer)) != 0)
         refuse(s, status, NULL);
-    } else {
+    else
         agent->o.callbacks.on_destination(agent, s->question, agent->o.user_data);
-    }
 }
 
 void wst__agent_close_streams(wst_agent_t *agent) {

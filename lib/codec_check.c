@@ -65,7 +65,7 @@ static const char *check_hello(const wst_hello_t *hello) {
         return "hello with a version out of range";
     if (hello->max_frame < WST_FRAME_MIN_LIMIT || hello->max_frame > WST_FRAME_MAX_LIMIT)
         return "hello with a max_frame out of range";
-    if (hello->initial_credit > UINT64_C(1) << 31)
+    if (hello->initial_credit == 0 || hello->initial_credit > UINT64_C(1) << 31)
         return "hello with an initial_credit out of range";
     if (!is_name(hello->name))
         return "hello with a malformed name";

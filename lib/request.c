@@ -8,7 +8,6 @@
 #include "request.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { MAGIC = 0x57535251, REASON_MAX = 200, USER_MAX = 127 };
@@ -65,6 +64,7 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
     r->state = ANSWERED;
     r->answer.kind = WST__UNANSWERED;
+    r->head = NULL;
     /* The asker may cancel in the meantime, but it is too late for an answer. */
     tell_gone(r);
     r->on_gone = NULL;
@@ -127,8 +127,20 @@ const char *wst_request_user(const wst_request_t *r) {
     return r->user;
 }
 
+/* Copies text, cut to `size` with its terminator, but not within a character of UTF-8. */
+static void copy_cut(char *out, size_t size, const char *text) {
+    size_t len = strlen(text);
+    if (len >= size) {
+        len = size - 1;
+        while (len > 0 && (text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
+}
+
 void wst_request_set_user(wst_request_t *r, const char *user) {
-    snprintf(r->user, sizeof(r->user), "%s", user);
+    copy_cut(r->user, sizeof(r->user), user);
 }
 
 void wst_request_on_gone(wst_request_t *r, void (*on_gone)(wst_request_t *, void *),
@@ -175,7 +187,7 @@ void wst_request_deny(wst_request_t *r, int status, const char *reason, const ch
         return;
     r->answer.status = status;
     if (reason != NULL) {
-        snprintf(r->reason, sizeof(r->reason), "%s", reason);
+        copy_cut(r->reason, sizeof(r->reason), reason);
         r->answer.reason = r->reason;
     }
     keep_fields(r, fields);
@@ -187,6 +199,7 @@ void wst_request_choose(wst_request_t *r, wst_remote_t *remote) {
 }
 
 void wst_request_connected(wst_request_t *r, int status, wst_stream_t *stream) {
+    assert(status <= 0 && (status == 0) == (stream != NULL));
     if (answer(r, WST__CONNECTED)) {
         r->answer.status = status;
         r->answer.stream = stream;

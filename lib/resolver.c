@@ -79,9 +79,8 @@ static size_t copy_info(struct sockaddr_storage *out, const struct addrinfo *inf
 /* Whether the host is an IP literal, or can be nothing else; then *status and *out are the answer.
  */
 static bool read_literal(const char *host, int *status, struct sockaddr_storage *out) {
-    struct sockaddr_in in4;
-    if (uv_ip4_addr(host, 0, &in4) == 0) {
-        copy_address(out, (const struct sockaddr *)&in4);
+    memset(out, 0, sizeof(*out));
+    if (uv_ip4_addr(host, 0, (struct sockaddr_in *)out) == 0) {
         *status = 0;
         return true;
     }

@@ -130,11 +130,8 @@ void wst__agents_close(wst_server_t *s) {
 static void refuse(wst__conn_t *c, int status, const char *reason, const char *fields,
                    const char *body) {
     wst__log(c->server->ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->peer, status, reason);
-    const wst_response_t response = {.status = status,
-                                     .reason = reason,
-                                     .fields = fields,
-                                     .body = body,
-                                     .keep_alive = status == 401};
+    const wst_response_t response = {
+        .status = status, .reason = reason, .fields = fields, .body = body};
     wst__conn_respond(c, &response);
 }
 

@@ -157,8 +157,7 @@ void wst__session_stream_close(wst__session_stream_t *st, int reset_reason) {
     if (st->state == WST__PENDING || st->state == WST__OPEN) {
         if (st->state == WST__PENDING && !st->local) {
             wst__session_stream_refuse(st, reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);
-        } else if (st->state == WST__PENDING &&
-                   (!s->attached || (st->tell & WST__TELL_OPEN) != 0)) {
+        } else if (st->state == WST__PENDING && (st->tell & WST__TELL_OPEN) != 0) {
             /* The peer has never heard of it; or on another carrier, then it is lost by not being
              * mentioned on this one. */
             wst__session_remove(st);

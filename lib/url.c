@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: MIT */
+/* URLs of servers (RFC 3986, RFC 6455 section 3). What is wrong with one is said at once, not at
+ * each attempt to connect. */
 #include "url.h"
 
 #include <string.h>
 #include <wstunnel/error.h>
+
+enum { PATH_LEN_MAX = 8000 }; /* what every server takes (RFC 9112 section 3) */
+
+static bool has_scheme(const char *url, const char *scheme) {
+    size_t len = strlen(scheme);
+    return strnlen(url, len) == len && wst_str_ieq((wst_str_t){url, len}, scheme);
+}
 
 /* Whether the authority ends in a port: a colon that is not part of an IPv6 literal. */
 static bool has_port(wst_str_t authority) {
@@ -15,37 +24,63 @@ static bool has_port(wst_str_t authority) {
     return false;
 }
 
+/* NULL, or what is wrong with it. */
+static const char *parse_authority(wst__url_t *u) {
+    static const char default_port[] = ":80"; /* the parser of authorities wants one */
+    char text[WST__AUTHORITY_MAX + sizeof(default_port)];
+    size_t len = u->authority.len;
+    if (len > WST__AUTHORITY_MAX)
+        return "host too long";
+    memcpy(text, u->authority.ptr, len);
+    if (!has_port(u->authority)) {
+        memcpy(text + len, default_port, strlen(default_port));
+        len += strlen(default_port);
+    }
+    wst_authority_t a;
+    const char *why;
+    if (wst_parse_authority(&a, (wst_str_t){text, len}, &why) != 0)
+        return why;
+    if (a.ipv6 && text[0] != '[') /* RFC 3986 section 3.2.2 */
+        return "IPv6 address without brackets";
+    u->host = (wst_str_t){u->authority.ptr + (a.host.ptr - text), a.host.len};
+    u->port = a.port;
+    return NULL;
+}
+
+static const char *check_path(const char *path) {
+    if (*path == '?')
+        return "a query needs a path before it";
+    if (strnlen(path, PATH_LEN_MAX + 1) > PATH_LEN_MAX)
+        return "path too long";
+    for (; *path != '\0'; path++) {
+        if (*path == '#') /* RFC 6455 section 3 */
+            return "a fragment makes no sense here";
+        if ((unsigned char)*path <= ' ' || *path == 0x7f)
+            return "space or control character in the path";
+    }
+    return NULL;
+}
+
 int wst__url_parse(wst__url_t *out, const char *url, const char **why) {
-    static const char scheme[] = "ws://", fallback_path[] = "/websocket";
-    wst__url_t u = {.port = 80};
-    if (strncmp(url, scheme, sizeof(scheme) - 1) != 0) {
-        *why = strncmp(url, "wss://", 6) == 0 ? "wss:// is not supported" : "not a ws:// URL";
+    static const char scheme[] = "ws://", default_path[] = "/websocket";
+    wst__url_t u = {0};
+    if (!has_scheme(url, scheme)) {
+        *why = has_scheme(url, "wss://") ? "wss:// is not supported" : "not a ws:// URL";
         return WST_EINVAL;
     }
-    url += sizeof(scheme) - 1;
+    url += strlen(scheme);
     u.authority = (wst_str_t){url, strcspn(url, "/?#")};
     const char *path = url + u.authority.len;
-    if (*path == '#' || *path == '?' || strchr(path, '#') != NULL) {
-        *why = "a path must come before a query, and no fragment";
+    const char *wrong = parse_authority(&u);
+    if (wrong == NULL)
+        wrong = check_path(path);
+    if (wrong != NULL) {
+        *why = wrong;
         return WST_EINVAL;
     }
-    u.path = *path != '\0' ? (wst_str_t){path, strlen(path)}
-                           : (wst_str_t){fallback_path, sizeof(fallback_path) - 1};
-    /* The parser of authorities wants a port. */
-    char text[300];
-    bool port_given = has_port(u.authority);
-    if (u.authority.len > sizeof(text) - 4) {
-        *why = "host too long";
-        return WST_EINVAL;
-    }
-    memcpy(text, u.authority.ptr, u.authority.len);
-    memcpy(text + u.authority.len, ":80", 3);
-    wst_authority_t a;
-    if (wst_parse_authority(&a, (wst_str_t){text, u.authority.len + (port_given ? 0 : 3)}, why) !=
-        0)
-        return WST_EINVAL;
-    u.host = (wst_str_t){u.authority.ptr + (a.host.ptr - text), a.host.len};
-    u.port = a.port;
+    if (*path == '\0')
+        path = default_path;
+    u.path = (wst_str_t){path, strlen(path)};
     *out = u;
     return 0;
 }

@@ -4,6 +4,8 @@
 /* A server's URL: ws://host[:port][/path]. */
 #include <wstunnel/http.h>
 
+enum { WST__AUTHORITY_MAX = 300 }; /* more than the longest host and port take */
+
 typedef struct wst__url {
     wst_str_t host;      /* without brackets */
     wst_str_t authority; /* as written: the Host field */
@@ -11,7 +13,8 @@ typedef struct wst__url {
     uint16_t port;       /* 80 if there is none */
 } wst__url_t;
 
-/* Takes a URL apart; text points into it. 0 or WST_EINVAL (*why tells people). */
+/* Takes a URL apart; text points into it. Whatever it accepts can stand in a request's head. 0 or
+ * WST_EINVAL (*why tells people). */
 int wst__url_parse(wst__url_t *out, const char *url, const char **why);
 
 #endif

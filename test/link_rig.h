@@ -105,7 +105,7 @@ void link_rig_stream(link_rig_t *rig);
 
 void probe_read(probe_t *probe, bool wanted);
 int probe_write(probe_t *probe, const void *data, size_t len);
-void probe_shutdown(probe_t *probe);
+int probe_shutdown(probe_t *probe);
 void probe_reset(probe_t *probe, int reason); /* 0: closes */
 
 #endif

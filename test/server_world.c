@@ -41,6 +41,10 @@ static void note(world_t *w, const char *fmt, ...) {
     va_end(args);
 }
 
+static const char *error_name(int error) {
+    return error == 0 ? "0" : wst_err_name(error);
+}
+
 static void on_gone(wst_request_t *request, void *user_data) {
     world_t *w = user_data;
     (void)request;
@@ -115,7 +119,7 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, 
     assert_non_null(detail);
     assert_null(wst_server_next_agent(server, agent)); /* it is no longer one of them */
     w->downs++;
-    note(w, "down %s %s\n", wst_remote_name(agent), wst_err_name(error));
+    note(w, "down %s %s\n", wst_remote_name(agent), error_name(error));
     leave(w, 'd');
 }
 
@@ -137,8 +141,7 @@ static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
     w->last_close = *info;
     note(w, "close %u %s %s %s to_agent=%u to_client=%u %s by %s\n", (unsigned)info->id, info->user,
          info->destination, info->agent, (unsigned)info->bytes_to_agent,
-         (unsigned)info->bytes_to_client, info->status == 0 ? "0" : wst_err_name(info->status),
-         info->ended_by);
+         (unsigned)info->bytes_to_client, error_name(info->status), info->ended_by);
     leave(w, 'e');
 }
 
@@ -168,7 +171,7 @@ void world_init(world_t *w) {
     test_env_open(&w->env);
 }
 
-void world_start(world_t *w) {
+bool world_try_start(world_t *w) {
     w->options.callbacks = (wst_server_callbacks_t){
         .on_agent_request = w->agents != UNASKED ? on_agent_request : NULL,
         .on_client_request = w->clients != UNASKED ? on_client_request : NULL,
@@ -181,9 +184,17 @@ void world_start(world_t *w) {
         .on_drained = on_drained,
     };
     w->options.user_data = w;
-    assert_int_equal(wst_server_new(&w->server, w->env.ctx, &w->options), 0);
-    assert_int_equal(wst_server_listen(w->server, "127.0.0.1:0", 0), 0);
-    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, 0));
+    int status = wst_server_new(&w->server, w->env.ctx, &w->options);
+    if (status == 0)
+        status = wst_server_listen(w->server, "127.0.0.1:0", 0);
+    assert_int_equal(status, test_alloc_failed() ? WST_ENOMEM : 0);
+    if (status == 0)
+        snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, 0));
+    return status == 0;
+}
+
+void world_start(world_t *w) {
+    assert_true(world_try_start(w));
 }
 
 void world_open(world_t *w) {

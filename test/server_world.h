@@ -48,6 +48,7 @@ void world_init(world_t *w);
 
 /* Makes the server and listens with all roles. */
 void world_start(world_t *w);
+bool world_try_start(world_t *w); /* false: an allocation failed */
 void world_open(world_t *w); /* both */
 
 /* Closes everything; nothing may be left then. */

@@ -44,7 +44,7 @@ static void close_end(sim_end_t *end, int reset_reason) {
     if (!end->dead && !end->aborted && (!is_done(end) || reset_reason != 0)) {
         end->aborted = true;
         end->reason = reset_reason != 0 ? reset_reason : WST_ECANCELLED;
-        end->cuts = end->sim->cuts;
+        end->cuts = end->sim->cuts - end->sim->cut;
         end->had_all = st->rx_ended;
     }
     end->st = NULL;
@@ -55,7 +55,7 @@ static void refuse(sim_end_t *end) {
     static const int reasons[] = {WST_EDENIED, WST_EREFUSED, WST_ENAME};
     end->aborted = true;
     end->reason = reasons[sim_random(end->sim, 3)];
-    end->cuts = end->sim->cuts;
+    end->cuts = end->sim->cuts - end->sim->cut;
     wst__session_stream_refuse(end->st, end->reason, end->pair->dest);
 }
 

@@ -106,13 +106,13 @@ static const refused_t refused_json[] = {
 
     /* hello; its numbers at their borders are below */
     {"{\"method\":4}", "hello with a number missing or out of range"},
-    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":0,\"max_streams\":0,"
+    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0,"
      "\"features\":{}}",
      "hello with features that are no array of strings"},
-    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":0,\"max_streams\":0,"
+    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0,"
      "\"features\":[\"a\",1]}",
      "hello with features that are no array of strings"},
-    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":0,\"max_streams\":0,"
+    {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0,"
      "\"features\":[\"a\",0.5]}",
      "hello with features that are no array of strings"},
 };
@@ -173,7 +173,7 @@ static void test_refused_json(void **state) {
 static void expect_hello(const char *member, const char *value, int status) {
     static const char *const members[][2] = {{"version", "1"},
                                              {"max_frame", "1024"},
-                                             {"initial_credit", "0"},
+                                             {"initial_credit", "1"},
                                              {"max_streams", "0"},
                                              {"name", "\"a\""},
                                              {"conn", "0"},
@@ -205,7 +205,7 @@ static void test_hello_borders(void **state) {
         {"version", "4294967295", "null", "-1"},
         {"max_frame", "1024", "1023", "null"},
         {"max_frame", "65536", "\"1024\"", "65537"},
-        {"initial_credit", "0", "-1", "null"},
+        {"initial_credit", "1", "0", "null"},
         {"initial_credit", "2147483648", "1.5", "2147483649"},
         {"max_streams", "0", "-1", "null"},
         {"max_streams", "4294967295", "[]", "4294967296"},
@@ -263,9 +263,9 @@ static void test_odd_json(void **state) {
          "{\"method\":3,\"id\":1,\"data\":\"+/+/\"}"},
         {"{\"x\":{\"id\":7,\"data\":7},\"method\":3,\"dest\":\"\",\"id\":1,\"data\":\"aGk=\"}",
          "{\"method\":3,\"id\":1,\"data\":\"aGk=\"}"},
-        {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":0,\"max_streams\":0,"
+        {"{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0,"
          "\"conn\":5,\"epoch\":-1,\"instance\":\"?\",\"name\":null,\"features\":[\"a\",\"\"]}",
-         "{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":0,\"max_streams\":0}"},
+         "{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0}"},
     };
     static feed_result_t plain;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {

@@ -133,6 +133,20 @@ static void test_stuck_and_limit(void **state) {
     stop();
 }
 
+/* One idle thread is not taken for two when two names come at once. */
+static void test_idle_thread_takes_one(void **state) {
+    (void)state;
+    for (int round = 0; round < 10; round++) {
+        start(2, 100000);
+        submit("good.test");
+        wst__lookup_job_free(threads, take());
+        submit("stuck1.test");
+        submit("stuck2.test");
+        fake_wait_stuck(2);
+        stop();
+    }
+}
+
 static void test_withdraw(void **state) {
     (void)state;
     start(1, 1000);
@@ -245,10 +259,15 @@ static void test_no_thread(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_results),      cmocka_unit_test(test_stuck_and_limit),
-        cmocka_unit_test(test_withdraw),     cmocka_unit_test(test_let_go),
-        cmocka_unit_test(test_let_go_early), cmocka_unit_test(test_idle_threads_end),
-        cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_no_thread),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_stuck_and_limit),
+        cmocka_unit_test(test_idle_thread_takes_one),
+        cmocka_unit_test(test_withdraw),
+        cmocka_unit_test(test_let_go),
+        cmocka_unit_test(test_let_go_early),
+        cmocka_unit_test(test_idle_threads_end),
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_thread),
     };
     uv_mutex_init(&count_mutex);
     uv_cond_init(&count_changed);

@@ -212,12 +212,11 @@ static void test_adopt(void **state) {
 
 /* --- limits --- */
 
-static void until_connections(world_t *w, size_t n) {
+static bool has_three_connections(void *arg) {
+    const world_t *w = arg;
     wst_server_stats_t stats;
-    do {
-        uv_run(&w->env.loop, UV_RUN_ONCE);
-        wst_server_get_stats(w->server, &stats);
-    } while (stats.connections != n);
+    wst_server_get_stats(w->server, &stats);
+    return stats.connections == 3;
 }
 
 /* Further clients wait in the kernel until there is a place; whatever the places were used for. */
@@ -232,7 +231,7 @@ static void test_max_connections(void **state) {
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &tunnel);
     client_open(&w, &idle);
-    until_connections(&w, 3);
+    test_env_until(&w.env, has_three_connections, &w);
     client_open(&w, &waiting);
     client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);

@@ -22,10 +22,11 @@ typedef struct wst_agent wst_agent_t;
 
 /** Why there is no connection to the server. Valid during the call. */
 typedef struct wst_agent_failure {
-    int error;            /**< see wst_websocket_callbacks; or of the dial, of the session */
-    int http_status;      /**< what the server answered the upgrade with; 0: nothing */
+    int error;            /**< of the dial, the WebSocket (wst_websocket_callbacks; WST_EWSCLOSED
+                               instead of 0) or the session; WST_ECANCELLED: no credentials */
+    int http_status;      /**< what the server answered instead of 101; 0: nothing of the kind */
     bool refused;         /**< it was 401 or 403: credentials are wrong */
-    const char *detail;   /**< for people */
+    const char *detail;   /**< for people, never empty */
     uint64_t retry_in_ms; /**< when the next attempt starts */
 } wst_agent_failure_t;
 
@@ -44,10 +45,10 @@ typedef struct wst_agent_callbacks {
     void (*on_up)(wst_agent_t *agent, void *user_data);
     /** An attempt failed, or the session broke. It will be tried again, unless closed in here. */
     void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
-    /** A destination was opened (status 0) or not. */
+    /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. */
     void (*on_stream_open)(wst_agent_t *agent, const char *destination, int status,
                            void *user_data);
-    /** It is over. */
+    /** One that was open is over: status 0 if both directions ended, else why it broke. */
     void (*on_stream_close)(wst_agent_t *agent, const char *destination,
                             uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
                             void *user_data);
@@ -67,7 +68,7 @@ typedef struct wst_agent_options {
 
     uint32_t max_streams; /**< Optional (default 1024): open at a time; more are refused. */
     size_t max_pending;   /**< Optional (default 256): destinations being opened at a time. */
-    size_t stream_window; /**< Optional (default 32768): bytes the server may send ahead on a stream;
+    size_t stream_window; /**< Optional (default 32768): bytes that may come in ahead on a stream;
                                1024..2^30. */
 
     uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */

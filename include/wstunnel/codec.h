@@ -55,7 +55,7 @@ typedef struct wst_hello {
     uint32_t version;        /**< WST_PROTOCOL_VERSION; a higher one is answered with ours */
     uint32_t max_frame;      /**< most payload bytes the sender takes in one communication;
                                   WST_FRAME_MIN_LIMIT..WST_FRAME_MAX_LIMIT */
-    uint64_t initial_credit; /**< bytes that may be sent on a new stream at once; up to 2^31 */
+    uint64_t initial_credit; /**< bytes that may be sent on a new stream at once; 1..2^31 */
     uint32_t max_streams;    /**< streams the sender lets the other side have open at a time */
     wst_str_t name;          /**< agent: [A-Za-z0-9._-]{1,64}; server: absent */
     uint8_t instance[16];    /**< agent: random per process; 32 hex digits in JSON */

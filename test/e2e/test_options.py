@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Command lines: what the programs say of themselves, and what they do not take."""
+import subprocess
+
+import pytest
+
+from processes import DISASTERS, program
+
+SERVER, AGENT = "wstunnel-server", "wstunnel-agent"
+
+
+def run(name, *options):
+    result = subprocess.run(
+        [program(name), *options], stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert not DISASTERS.search(result.stderr), result.stderr
+    return result
+
+
+@pytest.mark.parametrize("name", [SERVER, AGENT])
+def test_help(name):
+    result = run(name, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"usage: {name} ")
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("name", [SERVER, AGENT])
+def test_version(name):
+    result = run(name, "--version")
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"{name} 0.")
+
+
+@pytest.mark.parametrize(
+    "name, options, complaint",
+    [
+        (SERVER, ["--nonsense"], "Try wstunnel-server --help"),
+        (SERVER, ["extra"], "unexpected argument 'extra'"),
+        (SERVER, ["--listen", "127.0.0.1:0,boss"], "unknown role 'boss'"),
+        (SERVER, ["--listen", ","], "needs an address"),
+        (SERVER, ["--log-level", "loud"], "unknown log level 'loud'"),
+        (AGENT, ["--nonsense"], "Try wstunnel-agent --help"),
+        (AGENT, [], "one URL is needed"),
+        (AGENT, ["ws://a.test", "ws://b.test"], "one URL is needed"),
+        (AGENT, ["--encoding", "morse", "ws://a.test"], "unknown encoding 'morse'"),
+        (AGENT, ["--log-level", "loud", "ws://a.test"], "unknown log level 'loud'"),
+        (AGENT, ["--name", "a b", "ws://a.test"], "cannot start: invalid argument"),
+        (AGENT, ["http://a.test"], "server URL: "),
+        (AGENT, ["ws://"], "server URL: "),
+        (AGENT, ["wss://a.test"], "server URL: "),
+    ],
+)
+def test_bad_options(name, options, complaint):
+    result = run(name, *options)
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:99999", "192.0.2.1:80", "unix:/no/dir"])
+def test_bad_address(address):
+    result = run(SERVER, "--listen", address)
+    assert result.returncode in (1, 2)
+    assert f"cannot listen on {address}: " in result.stderr
+
+
+def test_address_in_use(world):
+    server = world.server()
+    result = run(SERVER, "--listen", server.address)
+    assert result.returncode == 1
+    assert "address already in use" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "\n", "x" * 300 + "\n", "no-colon\n", ":no-name\n", "no-password:\n"]
+)
+def test_bad_user_file(tmp_path, content):
+    path = tmp_path / "users"
+    if content is not None:
+        path.write_text(content)
+    result = run(SERVER, "--user-file", path)
+    assert result.returncode == 1
+    assert str(path) in result.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "x" * 300 + "\n"])
+def test_bad_token_file(tmp_path, content):
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_text(content)
+    result = run(SERVER, "--agent-token-file", path)
+    assert result.returncode == 1
+    assert str(path) in result.stderr

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""Another implementation of the protocol serves curl through our server."""
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from client import reset
+from payload import make_payload
+from sites import Closed, Site, read_all
+from test_transfer import curl, download, upload, upload_site  # noqa: F401
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def server(world):
+    server = world.server()
+    pyagent = Path(__file__).with_name("pyagent.py")
+    agent = world.run([sys.executable, pyagent, server.address])
+    server.wait_for("agent python .* up from")
+    yield server
+    server.stop()  # which closes the WebSocket, and the agent ends
+    agent.wait_exit(0)
+
+
+def test_curl(world, server, curl, nginx, upload_site):  # noqa: F811
+    path = nginx.root / "medium"
+    digest = make_payload(path, 4 * MIB)
+    assert download(curl(server, f"{nginx.https}/{path.name}")) == digest
+    assert upload(curl(server, "--upload-file", path, upload_site)) == digest
+
+
+def test_errors(world, server):
+    refused = world.client(server).connect(world.site(Closed()).address)
+    assert refused.status_line == "HTTP/1.1 502 Connection refused by destination"
+    nowhere = world.client(server).connect("255.255.255.255:80")
+    assert nowhere.status_line == "HTTP/1.1 502 Destination unreachable"
+
+
+def test_ends(world, server):
+    """FIN each way, then resets each way, on one session."""
+
+    def answer(connection):
+        connection.sendall(b"got " + read_all(connection))
+        connection.shutdown(socket.SHUT_WR)
+
+    client = world.client(server).open(world.site(Site(answer)).address, more=b"all")
+    client.end()
+    assert client.read_to_end() == b"got all"
+
+    client = world.client(server).open(world.site(Site(reset)).address)
+    assert client.is_reset()
+
+    def see_reset(connection):
+        connection.sendall(b"hello")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+
+    client = world.client(server).open(world.site(Site(see_reset)).address)
+    client.read_exactly(5)
+    client.reset()

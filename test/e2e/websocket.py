@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""A WebSocket client for tests, and a scripted agent on it that does only what it is told."""
+import json
+import struct
+
+from client import Answer, Client
+from pyagent import HELLO, PING, PONG, TEXT, WS_CLOSE, frame, upgrade_request
+
+
+class WebSocket:
+    def __init__(self, address, protocol="", path="/", fields=""):
+        self.client = Client(address)
+        self.client.send(upgrade_request(address, protocol, path, fields))
+        head = self.client.read_head()
+        self.answer = Answer(head)
+
+    @property
+    def is_open(self):
+        return self.answer.status == 101
+
+    def send(self, opcode, payload):
+        self.client.send(frame(opcode, payload))
+
+    def receive(self):
+        """Opcode and payload of the next frame."""
+        first, n = self.client.read_exactly(2)
+        if n == 126:
+            (n,) = struct.unpack(">H", self.client.read_exactly(2))
+        elif n == 127:
+            (n,) = struct.unpack(">Q", self.client.read_exactly(8))
+        return first & 15, self.client.read_exactly(n)
+
+    def receive_close(self):
+        """The code and reason of the close frame, after whatever else comes."""
+        opcode = None
+        while opcode != WS_CLOSE:
+            opcode, payload = self.receive()
+        return int.from_bytes(payload[:2], "big"), payload[2:].decode()
+
+    def close(self):
+        self.client.close()
+
+
+class ScriptedAgent(WebSocket):
+    """Says hello; the rest is the test's."""
+
+    def __init__(self, server, instance="00" * 16, epoch=1, max_streams=10, name="scripted"):
+        super().__init__(server.address, "wstunnel.v1.json", "/websocket")
+        assert self.is_open
+        self.say(HELLO, version=1, max_frame=16384, initial_credit=32768, max_streams=max_streams,
+                 name=name, instance=instance, conn=0, epoch=epoch)  # fmt: skip
+        assert self.hear()["method"] == HELLO
+
+    def sync(self):
+        """Returns when the server has taken in all that was said."""
+        self.say(PING, seq=1)
+        while self.hear()["method"] != PONG:
+            pass
+
+    def say(self, method, **members):
+        self.send(TEXT, json.dumps({"method": method} | members).encode())
+
+    def hear(self):
+        """The next message; pings are answered."""
+        while True:
+            opcode, payload = self.receive()
+            assert opcode == TEXT, payload
+            message = json.loads(payload)
+            if message["method"] != PING:
+                return message
+            self.say(PONG, seq=message["seq"])

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions to the embedder: each kind of answer, given inside the callback, later, twice, too
+ * late; askers that go; deadlines. */
+#include "fake_stream.h"
+#include "support.h"
+
+#include <stdio.h>
+
+#include "request.h"
+
+typedef struct world {
+    uv_loop_t loop;
+    wst_ctx_t *ctx;
+    fake_stream_t fake;
+    wst_request_t *request;
+    wst__ask_t ask;
+    bool busy; /* no callback may run now */
+
+    int answers, gones;
+    wst__answer_t answer;
+    char reason[256], fields[64], user[200];
+    void (*in_gone)(struct world *w, wst_request_t *request);
+} world_t;
+
+static void on_answer(const wst__answer_t *answer, void *user_data) {
+    world_t *w = user_data;
+    assert_false(w->busy);
+    w->answers++;
+    w->answer = *answer;
+    snprintf(w->user, sizeof(w->user), "%s", answer->user);
+    if (answer->reason != NULL)
+        snprintf(w->reason, sizeof(w->reason), "%s", answer->reason);
+    if (answer->fields != NULL)
+        snprintf(w->fields, sizeof(w->fields), "%s", answer->fields);
+    w->request = NULL;
+}
+
+static void on_gone(wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    assert_false(w->busy);
+    assert_int_equal(w->answers, 0);
+    assert_null(wst_request_head(request));
+    assert_string_equal(wst_request_destination(request), "a.test:22");
+    w->gones++;
+    if (w->in_gone != NULL)
+        w->in_gone(w, request);
+}
+
+static const wst_http_head_t head;
+
+static bool world_init(world_t *w) {
+    memset(w, 0, sizeof(*w));
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    w->ask = (wst__ask_t){.head = &head,
+                          .destination = "a.test:22",
+                          .peer = "192.0.2.7:4711",
+                          .on_answer = on_answer,
+                          .user_data = w};
+    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    if (wst_ctx_new(&w->ctx, &w->loop, &options) != 0)
+        return false;
+    return fake_stream_open(&w->fake, w->ctx) == 0;
+}
+
+static bool world_ask(world_t *w) {
+    int status = wst__request_new(&w->request, w->ctx, &w->ask);
+    assert_true(status == 0 || status == WST_ENOMEM);
+    return status == 0;
+}
+
+static void world_start(world_t *w) {
+    assert_true(world_init(w));
+    assert_true(world_ask(w));
+    wst_request_on_gone(w->request, on_gone, w);
+}
+
+static void turns(world_t *w, int n) {
+    w->busy = false;
+    for (int i = 0; i < n; i++)
+        uv_run(&w->loop, UV_RUN_NOWAIT);
+}
+
+static void pass(world_t *w, uint64_t ms) {
+    wst__deadlines_run(&w->ctx->deadlines, wst__now(w->ctx) + ms);
+}
+
+static void world_free(world_t *w) {
+    if (w->ctx != NULL) {
+        if (w->fake.stream != NULL && !w->fake.closed)
+            wst_stream_close(w->fake.stream, NULL);
+        turns(w, 3);
+        wst_ctx_stats_t stats;
+        wst_ctx_get_stats(w->ctx, &stats);
+        assert_int_equal(stats.handles, 0);
+        assert_int_equal(stats.chunks, 0);
+        wst_ctx_close(w->ctx, NULL);
+    }
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    if (w->fake.gone)
+        fake_stream_free(&w->fake);
+    assert_int_equal(test_alloc_live(), 0);
+}
+
+static void test_question(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    assert_ptr_equal(wst_request_head(w.request), &head);
+    assert_string_equal(wst_request_destination(w.request), "a.test:22");
+    assert_string_equal(wst_request_peer(w.request), "192.0.2.7:4711");
+    assert_string_equal(wst_request_user(w.request), "");
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    /* Nothing but who is to be told is needed; a user known already is passed on. */
+    w.ask.head = NULL;
+    w.ask.destination = w.ask.peer = NULL;
+    w.ask.user = "ann";
+    assert_true(world_ask(&w));
+    assert_null(wst_request_head(w.request));
+    assert_string_equal(wst_request_destination(w.request), "");
+    assert_string_equal(wst_request_peer(w.request), "");
+    assert_string_equal(wst_request_user(w.request), "ann");
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    assert_string_equal(w.user, "ann");
+    world_free(&w);
+}
+
+enum {
+    ALLOW,
+    ALLOW_WITH,
+    ALLOW_WITH_NONE,
+    DENY,
+    DENY_BARE,
+    CHOOSE,
+    CHOOSE_NONE,
+    CONNECT,
+    CONNECT_ERROR,
+    KINDS
+};
+
+static void answer(world_t *w, wst_request_t *r, int kind) {
+    switch (kind) {
+    case ALLOW:
+        wst_request_allow(r);
+        break;
+    case ALLOW_WITH:
+    case ALLOW_WITH_NONE:
+        wst_request_allow_with(r, kind == ALLOW_WITH ? "A: b\r\n" : NULL);
+        break;
+    case DENY:
+        wst_request_deny(r, 407, "who are you", "Proxy-Authenticate: Basic\r\n");
+        break;
+    case DENY_BARE:
+        wst_request_deny(r, 403, NULL, NULL);
+        break;
+    case CHOOSE:
+    case CHOOSE_NONE:
+        wst_request_choose(r, kind == CHOOSE ? (wst_remote_t *)(void *)w : NULL);
+        break;
+    case CONNECT:
+        wst_request_connected(r, 0, w->fake.stream);
+        break;
+    default:
+        wst_request_connected(r, UV_ECONNREFUSED, NULL);
+        break;
+    }
+}
+
+static void check_answer(const world_t *w, int kind) {
+    static const wst__answer_kind_t kinds[] = {WST__ALLOWED, WST__ALLOWED,   WST__ALLOWED,
+                                               WST__DENIED,  WST__DENIED,    WST__CHOSEN,
+                                               WST__CHOSEN,  WST__CONNECTED, WST__CONNECTED};
+    assert_int_equal(w->answers, 1);
+    assert_int_equal(w->gones, 0);
+    assert_int_equal(w->answer.kind, kinds[kind]);
+    int status = kind == DENY            ? 407
+                 : kind == DENY_BARE     ? 403
+                 : kind == CONNECT_ERROR ? UV_ECONNREFUSED
+                                         : 0;
+    assert_int_equal(w->answer.status, status);
+    assert_string_equal(w->reason, kind == DENY ? "who are you" : "");
+    assert_string_equal(w->fields, kind == DENY         ? "Proxy-Authenticate: Basic\r\n"
+                                   : kind == ALLOW_WITH ? "A: b\r\n"
+                                                        : "");
+    assert_ptr_equal(w->answer.remote, kind == CHOOSE ? (const void *)w : NULL);
+    assert_ptr_equal(w->answer.stream, kind == CONNECT ? w->fake.stream : NULL);
+    assert_string_equal(w->user, "bob");
+}
+
+/* The answer is told once, from the loop, whatever else is called before that. */
+static void test_answers(void **state) {
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int late = 0; late < 2; late++) {
+            world_t w;
+            world_start(&w);
+            if (late)
+                turns(&w, 5);
+            w.busy = true;
+            wst_request_set_user(w.request, "bob");
+            answer(&w, w.request, kind);
+            wst_request_deny(w.request, 500, "again", "X: y\r\n");
+            wst_request_allow(w.request);
+            assert_int_equal(w.answers, 0);
+            turns(&w, 2);
+            check_answer(&w, kind);
+            pass(&w, 60000);
+            turns(&w, 2);
+            assert_int_equal(w.answers, 1);
+            assert_int_equal(w.gones, 0);
+            assert_false(w.fake.closed);
+            world_free(&w);
+        }
+    }
+}
+
+/* A second stream is not lost. */
+static void test_connected_twice(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst_request_allow(w.request);
+    wst_request_connected(w.request, 0, w.fake.stream);
+    assert_true(w.fake.closed);
+    turns(&w, 3);
+    assert_int_equal(w.answers, 1);
+    assert_int_equal(w.answer.kind, WST__ALLOWED);
+    world_free(&w);
+}
+
+static void test_cuts(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    char text[300];
+    memset(text, 'x', sizeof(text));
+    memcpy(text + 126, "\xc3\xbc", 2); /* over the end of a user's name */
+    memcpy(text + 199, "\xe2\x82\xac", 3);
+    text[sizeof(text) - 1] = '\0';
+    wst_request_set_user(w.request, text);
+    assert_int_equal(strlen(wst_request_user(w.request)), 126);
+    wst_request_deny(w.request, 403, text, NULL);
+    turns(&w, 2);
+    assert_int_equal(strlen(w.reason), 199);
+    assert_int_equal(strlen(w.user), 126);
+    world_free(&w);
+}
+
+/* --- the asker goes --- */
+
+static void test_cancel(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    turns(&w, 2);
+    w.busy = true;
+    wst__request_cancel(w.request);
+    turns(&w, 2);
+    assert_int_equal(w.gones, 1);
+    assert_int_equal(w.answers, 0);
+    world_free(&w);
+    /* Nobody who wants to know. */
+    world_start(&w);
+    wst_request_on_gone(w.request, NULL, NULL);
+    wst__request_cancel(w.request);
+    turns(&w, 2);
+    assert_int_equal(w.gones, 0);
+    world_free(&w);
+}
+
+/* Cancelled inside the very callback that answers: before the answer, and behind it. */
+static void test_cancel_and_answer(void **state) {
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++) {
+        for (int behind = 0; behind < 2; behind++) {
+            world_t w;
+            world_start(&w);
+            if (!behind)
+                wst__request_cancel(w.request);
+            answer(&w, w.request, kind);
+            if (behind)
+                wst__request_cancel(w.request);
+            turns(&w, 3);
+            assert_int_equal(w.answers, 0);
+            assert_int_equal(w.gones, !behind); /* who has answered expects nothing more */
+            assert_int_equal(w.fake.closed, kind == CONNECT);
+            world_free(&w);
+        }
+    }
+}
+
+static void answer_in_gone(world_t *w, wst_request_t *request) {
+    answer(w, request, CONNECT);
+}
+
+static void cancel_in_gone(world_t *w, wst_request_t *request) {
+    (void)w;
+    wst__request_cancel(request);
+}
+
+/* In on_gone it is too late for an answer. */
+static void test_answer_in_gone(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_t w;
+        world_start(&w);
+        w.in_gone = answer_in_gone;
+        if (i == 0)
+            wst__request_cancel(w.request);
+        else
+            pass(&w, 10000);
+        turns(&w, 3);
+        assert_int_equal(w.gones, 1);
+        assert_int_equal(w.answers, i);
+        assert_true(w.fake.closed);
+        world_free(&w);
+    }
+}
+
+/* --- the deadline --- */
+
+static void test_deadline(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        world_t w;
+        assert_true(world_init(&w));
+        w.ask.timeout_ms = i % 2 == 0 ? 0 : 500;
+        assert_true(world_ask(&w));
+        if (i < 2)
+            wst_request_on_gone(w.request, on_gone, &w);
+        pass(&w, i % 2 == 0 ? 9900 : 490);
+        turns(&w, 2);
+        assert_int_equal(w.gones + w.answers, 0);
+        pass(&w, i % 2 == 0 ? 10000 : 500);
+        assert_int_equal(w.gones, i < 2);
+        assert_int_equal(w.answers, 0);
+        turns(&w, 2);
+        assert_int_equal(w.answers, 1);
+        assert_int_equal(w.answer.kind, WST__UNANSWERED);
+        world_free(&w);
+        assert_int_equal(w.gones, i < 2);
+    }
+}
+
+/* The asker goes when the deadline has passed, before it was told of it, or inside on_gone. */
+static void test_deadline_and_cancel(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_t w;
+        world_start(&w);
+        w.in_gone = i == 0 ? cancel_in_gone : NULL;
+        pass(&w, 10000);
+        if (i == 1)
+            wst__request_cancel(w.request);
+        turns(&w, 3);
+        assert_int_equal(w.gones, 1);
+        assert_int_equal(w.answers, 0);
+        world_free(&w);
+    }
+}
+
+/* --- memory --- */
+
+static void scenario(void *arg) {
+    world_t w;
+    if (world_init(&w) && world_ask(&w)) {
+        const int *kind = arg;
+        answer(&w, w.request, *kind);
+        turns(&w, 3);
+        assert_int_equal(w.answers, 1);
+        /* An answer whose fields are lost is none that may pass. */
+        if (test_alloc_failed() && *kind == ALLOW_WITH) {
+            assert_int_equal(w.answer.kind, WST__DENIED);
+            assert_int_equal(w.answer.status, 500);
+        }
+    }
+    world_free(&w);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    for (int kind = 0; kind < KINDS; kind++)
+        assert_true(test_alloc_each(scenario, &kind) >=
+                    (kind == ALLOW_WITH || kind == DENY ? 6 : 5));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_question),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_connected_twice),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_and_answer),
+        cmocka_unit_test(test_answer_in_gone),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_deadline_and_cancel),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

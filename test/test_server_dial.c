@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: MIT */
+/* Opening streams through agents: who is chosen, who is tried next, and wst_server_dial(). */
+#include "server_world.h"
+
+#include <stdio.h>
+
+#define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
+#define OK11 "HTTP/1.1 200 Connection established\r\n\r\n"
+
+static void refused(char *out, size_t size, int status, const char *reason, const char *error) {
+    snprintf(out, size,
+             "HTTP/1.1 %d %s\r\nProxy-Status: libwstunnel; error=%s; details=\"%s\"\r\n%s"
+             "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
+             "Connection: close\r\n\r\n%s\n",
+             status, reason, error, reason, status == 503 ? "Retry-After: 5\r\n" : "",
+             strlen(reason) + 1, reason);
+}
+
+/* --- fail-over --- */
+
+/* Agents that have no room, or are leaving, are passed over; the client does not notice. */
+static void test_fail_over(void **state) {
+    (void)state;
+    static const int reasons[] = {WST_ELIMIT, WST_EGOAWAY, WST_EMEMORY, WST_ELOST};
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        world_t w;
+        agent_t a, b;
+        client_t c;
+        world_open(&w);
+        agent_open(&w, &a, "a", 1);
+        agent_open(&w, &b, "b", 1);
+        a.treatment = REFUSE;
+        a.reason = reasons[i];
+        client_open(&w, &c);
+        client_say(&c, CONNECT "early");
+        client_expect(&c, OK11);
+        assert_int_equal(a.asked, 1);
+        assert_int_equal(b.asked, 1);
+        agent_expect(&b, "early"); /* nothing was lost or said twice */
+        world_assert_notice(&w, "open 1  host:22 b\n");
+        client_close(&c);
+        agent_close(&a);
+        agent_close(&b);
+        world_free(&w);
+    }
+}
+
+static void test_fail_over_lost(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a, b;
+    client_t c;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = KEEP;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &a.asked, 1);
+    agent_close(&a);
+    client_expect(&c, OK11);
+    assert_int_equal(b.asked, 1);
+    client_close(&c);
+    agent_close(&b);
+    world_free(&w);
+}
+
+/* Each is tried once, then the last cause is told. */
+static void test_nobody_left(void **state) {
+    (void)state;
+    char expected[1024];
+    world_t w;
+    agent_t a, b;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = b.treatment = REFUSE;
+    a.reason = WST_ELIMIT;
+    b.reason = WST_EGOAWAY;
+    refused(expected, sizeof(expected), 503, "Agent is shutting down", "destination_unavailable");
+    client_ask(&w, CONNECT, expected);
+    assert_int_equal(a.asked, 1);
+    assert_int_equal(b.asked, 1);
+    b.treatment = KEEP;
+    b.asked = 0;
+    client_t c;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &b.asked, 1);
+    agent_close(&b);
+    refused(expected, sizeof(expected), 503, "Agent lost", "destination_unavailable");
+    client_expect(&c, expected);
+    client_close(&c);
+    agent_close(&a);
+    world_free(&w);
+}
+
+/* What an agent says of the destination is final. */
+static void test_real_answer(void **state) {
+    (void)state;
+    static const int reasons[] = {WST_EREFUSED, WST_EDENIED, WST_ENAME, WST_EDIALTIMEOUT,
+                                  WST_EINTERNAL};
+    world_t w;
+    agent_t a, b;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = REFUSE;
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        client_t c;
+        a.reason = reasons[i];
+        client_open(&w, &c);
+        client_say(&c, CONNECT);
+        client_expect(&c, "HTTP/1.1 ");
+        client_close(&c);
+    }
+    assert_int_equal(a.asked, 5);
+    assert_int_equal(b.asked, 0);
+    agent_close(&a);
+    agent_close(&b);
+    world_free(&w);
+}
+
+/* Trying has an end also where agents abound. */
+static void test_tries_are_bounded(void **state) {
+    (void)state;
+    enum { AGENTS = 10 };
+    char expected[1024];
+    world_t w;
+    agent_t *a = calloc(AGENTS, sizeof(*a));
+    size_t asked = 0;
+    world_open(&w);
+    for (uint8_t i = 0; i < AGENTS; i++) {
+        agent_open(&w, &a[i], "a", i);
+        a[i].treatment = REFUSE;
+        a[i].reason = WST_ELIMIT;
+    }
+    refused(expected, sizeof(expected), 503, "Agent has too many streams",
+            "connection_limit_reached");
+    client_ask(&w, CONNECT, expected);
+    for (size_t i = 0; i < AGENTS; i++)
+        asked += a[i].asked;
+    assert_int_equal(asked, 8);
+    for (size_t i = 0; i < AGENTS; i++)
+        agent_close(&a[i]);
+    world_free(&w);
+    free(a);
+}
+
+/* The deadline is one for all tries. */
+static void test_one_deadline(void **state) {
+    (void)state;
+    char expected[1024];
+    world_t w;
+    agent_t a, b;
+    client_t c;
+    world_init(&w);
+    w.options.dial_timeout_ms = 200;
+    world_start(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = b.treatment = KEEP;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &a.asked, 1);
+    uint64_t start = uv_now(&w.env.loop);
+    while (uv_now(&w.env.loop) < start + 120)
+        uv_run(&w.env.loop, UV_RUN_NOWAIT);
+    wst__incoming_refuse(a.incoming, WST_ELIMIT, NULL);
+    refused(expected, sizeof(expected), 504, "Agent did not answer in time", "connection_timeout");
+    client_expect(&c, expected);
+    assert_int_equal(b.asked, 1);
+    assert_true(uv_now(&w.env.loop) - start < 310);
+    client_close(&c);
+    agent_close(&a);
+    agent_close(&b);
+    world_free(&w);
+}
+
+/* --- on_choose --- */
+
+static void choose_in_turn(world_t *w) {
+    /* The n-th question is answered with the n-th agent. */
+    wst_remote_t *remote = wst_server_next_agent(w->server, NULL);
+    for (size_t i = 1; i < w->choice_questions; i++)
+        remote = wst_server_next_agent(w->server, remote);
+    wst_request_choose(w->held, remote);
+}
+
+static void test_choose(void **state) {
+    (void)state;
+    char expected[1024];
+    world_t w;
+    agent_t a, b;
+    client_t c;
+    world_init(&w);
+    w.clients = ALLOW;
+    w.choice = HOLD;
+    w.in_choice = choose_in_turn;
+    world_start(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = REFUSE;
+    a.reason = WST_EGOAWAY;
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    client_expect(&c, OK11); /* asked again when the first one did not serve */
+    assert_int_equal(w.choice_questions, 2);
+    assert_string_equal(w.question, "host:22 alice"); /* the user is known by then */
+    assert_int_equal(b.asked, 1);
+    client_close(&c);
+    refused(expected, sizeof(expected), 503, "No agent available", "destination_unavailable");
+    client_ask(&w, CONNECT, expected); /* the third is none */
+    agent_close(&a);
+    agent_close(&b);
+    world_free(&w);
+}
+
+/* Insisting on one that cannot serve leads nowhere, in finite time. */
+static void test_choose_again(void **state) {
+    (void)state;
+    char expected[1024];
+    world_t w;
+    agent_t a, b;
+    world_init(&w);
+    w.choice = ALLOW; /* always the first one */
+    world_start(&w);
+    agent_open(&w, &a, "a", 1);
+    agent_open(&w, &b, "b", 1);
+    a.treatment = REFUSE;
+    a.reason = WST_ELIMIT;
+    refused(expected, sizeof(expected), 503, "Agent has too many streams",
+            "connection_limit_reached");
+    client_ask(&w, CONNECT, expected);
+    assert_int_equal(w.choice_questions, 2);
+    assert_int_equal(a.asked, 1);
+    assert_int_equal(b.asked, 0);
+    agent_close(&a);
+    agent_close(&b);
+    world_free(&w);
+}
+
+/* The agent goes between the answer and what follows from it: the question is put again. */
+static void test_chosen_is_gone(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a, b;
+    client_t c;
+    world_init(&w);
+    w.choice = HOLD;
+    world_start(&w);
+    agent_open(&w, &a, "a", 1);
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &w.choice_questions, 1);
+    wst_remote_t *remote = w.last_up;
+    wst_request_t *held = w.held;
+    agent_close(&a);
+    world_until_notice(&w, "down a ");
+    w.choice = ALLOW;
+    wst_request_choose(held, remote); /* its answer is not looked at any more, only compared */
+    agent_open(&w, &b, "b", 1);
+    test_env_turns(&w.env, 10);
+    assert_true(w.choice_questions >= 2);
+    client_close(&c);
+    agent_close(&b);
+    world_free(&w);
+}
+
+static void test_choose_denied(void **state) {
+    (void)state;
+    char expected[1024];
+    world_t w;
+    agent_t a;
+    world_init(&w);
+    w.choice = DENY;
+    w.deny_reason = "No agent for alice";
+    world_start(&w);
+    agent_open(&w, &a, "a", 1);
+    refused(expected, sizeof(expected), 403, "No agent for alice", "http_request_denied");
+    client_ask(&w, CONNECT, expected);
+    assert_int_equal(a.asked, 0);
+    agent_close(&a);
+    world_free(&w);
+}
+
+/* --- wst_server_dial --- */
+
+typedef struct dialled {
+    world_t *w;
+    wst_server_dial_t *dial;
+    wst_stream_t *stream;
+    int status;
+    size_t called;
+    bool close_server;
+} dialled_t;
+
+static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
+    dialled_t *d = user_data;
+    d->called++;
+    d->status = status;
+    d->stream = stream;
+    assert_int_equal(stream != NULL, status == 0);
+    if (d->close_server)
+        world_close_server(d->w);
+}
+
+static void start_dial(world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
+    *d = (dialled_t){.w = w};
+    assert_int_equal(
+        wst_server_dial(&d->dial, w->server, agent, "host:22", timeout_ms, on_dialled, d), 0);
+    assert_int_equal(d->called, 0);
+}
+
+static void expect_dialled(world_t *w, dialled_t *d, int status) {
+    test_env_until_count(&w->env, &d->called, 1);
+    assert_int_equal(d->status, status);
+    wst_server_stats_t stats;
+    wst_server_get_stats(w->server, &stats);
+    assert_int_equal(stats.pending, 0);
+}
+
+static void test_dial(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a, b;
+    dialled_t d;
+    world_init(&w);
+    w.clients = w.choice = DENY; /* nobody is asked */
+    world_start(&w);
+    assert_int_equal(wst_server_dial(&d.dial, w.server, NULL, "host", 0, on_dialled, &d),
+                     WST_EDEST);
+    start_dial(&w, &d, NULL, 0);
+    expect_dialled(&w, &d, WST_ENOAGENT);
+    agent_open(&w, &a, "a", 1);
+    wst_remote_t *first = w.last_up;
+    agent_open(&w, &b, "b", 1);
+
+    start_dial(&w, &d, NULL, 0);
+    expect_dialled(&w, &d, 0);
+    assert_int_equal(a.asked, 1);
+    wst_slice_t slice = wst_slice_static("hello", 5);
+    assert_int_equal(wst_stream_write(d.stream, &slice, 1), 0);
+    agent_expect(&a, "hello");
+    wst_stream_close(d.stream, NULL);
+    test_env_until_count(&w.env, &a.streams_closed, 1);
+
+    a.treatment = REFUSE;
+    a.reason = WST_ELIMIT;
+    start_dial(&w, &d, NULL, 0);
+    expect_dialled(&w, &d, 0); /* another one */
+    wst_stream_close(d.stream, NULL);
+    start_dial(&w, &d, first, 0);
+    expect_dialled(&w, &d, WST_ELIMIT); /* no other one */
+    a.reason = WST_EREFUSED;
+    start_dial(&w, &d, first, 0);
+    expect_dialled(&w, &d, WST_EREFUSED);
+    a.treatment = KEEP;
+    start_dial(&w, &d, first, 30);
+    expect_dialled(&w, &d, WST_EDIALTIMEOUT);
+    test_env_until_count(&w.env, &a.cancelled, 1);
+    assert_int_equal(w.client_questions + w.choice_questions, 0);
+    agent_close(&a);
+    agent_close(&b);
+    world_free(&w);
+}
+
+static void test_dial_cancel(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    dialled_t d;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    a.treatment = KEEP;
+    start_dial(&w, &d, NULL, 0);
+    wst_server_dial_cancel(d.dial); /* at once */
+    start_dial(&w, &d, NULL, 0);
+    test_env_until_count(&w.env, &a.asked, 1);
+    wst_server_dial_cancel(d.dial); /* while the agent tries */
+    test_env_until_count(&w.env, &a.cancelled, 1);
+    assert_int_equal(d.called, 0);
+    agent_close(&a);
+    world_free(&w);
+}
+
+/* A dial's agent goes before the dial has begun. */
+static void test_dial_agent_gone(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    dialled_t d;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    a.treatment = KEEP;
+    start_dial(&w, &d, w.last_up, 0);
+    test_env_until_count(&w.env, &a.asked, 1);
+    agent_close(&a);
+    expect_dialled(&w, &d, WST_ELOST);
+    world_free(&w);
+}
+
+/* The server's end is the end of its dials, and they are told. */
+static void test_dial_and_close(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    dialled_t first, second, open;
+    world_open(&w);
+    agent_open(&w, &a, "a", 1);
+    start_dial(&w, &open, NULL, 0);
+    expect_dialled(&w, &open, 0); /* is the embedder's, also after the server */
+    a.stream = NULL;
+    a.treatment = KEEP;
+    start_dial(&w, &first, NULL, 0);
+    test_env_until_count(&w.env, &a.asked, 2);
+    start_dial(&w, &second, NULL, 0);
+    world_close_server(&w);
+    assert_int_equal(first.called + second.called, 0);
+    dialled_t late;
+    assert_int_equal(wst_server_dial(&late.dial, w.server, NULL, "host:22", 0, on_dialled, &late),
+                     WST_ESTATE);
+    test_env_until_count(&w.env, &w.closed, 1);
+    assert_int_equal(first.status, WST_ECANCELLED);
+    assert_int_equal(second.status, WST_ECANCELLED);
+    wst_stream_close(open.stream, NULL);
+    agent_close(&a);
+    world_free(&w);
+}
+
+static void test_close_in_dial(void **state) {
+    (void)state;
+    for (int success = 0; success < 2; success++) {
+        world_t w;
+        agent_t a;
+        dialled_t d;
+        world_open(&w);
+        agent_open(&w, &a, "a", 1);
+        a.treatment = success ? ACCEPT : REFUSE;
+        a.reason = WST_EREFUSED;
+        start_dial(&w, &d, NULL, 0);
+        d.close_server = true;
+        test_env_until_count(&w.env, &d.called, 1);
+        if (success)
+            wst_stream_close(d.stream, NULL);
+        agent_close(&a);
+        world_free(&w);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fail_over),         cmocka_unit_test(test_fail_over_lost),
+        cmocka_unit_test(test_nobody_left),       cmocka_unit_test(test_real_answer),
+        cmocka_unit_test(test_tries_are_bounded), cmocka_unit_test(test_one_deadline),
+        cmocka_unit_test(test_choose),            cmocka_unit_test(test_choose_again),
+        cmocka_unit_test(test_chosen_is_gone),    cmocka_unit_test(test_choose_denied),
+        cmocka_unit_test(test_dial),              cmocka_unit_test(test_dial_cancel),
+        cmocka_unit_test(test_dial_agent_gone),   cmocka_unit_test(test_dial_and_close),
+        cmocka_unit_test(test_close_in_dial),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
