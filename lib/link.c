@@ -16,9 +16,8 @@
 
 enum {
     MAGIC = 0x57534c4b,
-    BATCH = 65536,          /* bytes queued before they are written */
-    TURN_MAX = 1024 * 1024, /* bytes written in one turn of the loop */
-    UNSENT_MAX = 131072     /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+    BATCH = 65536,      /* bytes queued before they are written */
+    UNSENT_MAX = 131072 /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
 };
 
 const char *const wst__link_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
@@ -106,8 +105,7 @@ static void session_failed(wst__link_t *l, int error, const char *detail) {
     snprintf(l->detail, sizeof(l->detail), "%s", detail);
     wst__defer_cancel(&l->defer);
     drop_streams(l);
-    if (!l->closing)
-        wst_websocket_end(l->websocket, close_code(error), l->detail);
+    wst_websocket_end(l->websocket, close_code(error), l->detail);
 }
 
 /* Moves messages from the session to the WebSocket's output, up to `limit` bytes there. 1: it has
@@ -127,24 +125,16 @@ static int fill(wst__link_t *l, size_t limit) {
 
 static void pull(wst__defer_t *defer) {
     wst__link_t *l = WST__CONTAINER(defer, wst__link_t, defer);
-    for (size_t total = 0; total < TURN_MAX;) {
-        int status = fill(l, BATCH);
-        total += wst__websocket_queued(l->websocket);
-        if (status == WST_ESTATE) /* it is closing: on_over follows */
-            return;
-        if (status < 0) {
-            session_failed(l, status, wst_strerror(status));
-            return;
-        }
-        int written = wst__websocket_flush(l->websocket);
-        if (written < 0) {
-            go_down(l, written, wst_strerror(written));
-            return;
-        }
-        if (written == WST_WAIT || status == 0)
-            return;
+    int status = 1, written = 0;
+    while (status > 0 && written == 0) {
+        status = fill(l, BATCH);
+        if (status >= 0)
+            written = wst__websocket_flush(l->websocket);
     }
-    wst__defer(l->ctx, &l->defer, pull);
+    if (written < 0)
+        go_down(l, written, wst_strerror(written));
+    else if (status < 0 && status != WST_ESTATE) /* that: it is closing, on_over follows */
+        session_failed(l, status, wst_strerror(status));
 }
 
 static void on_wakeup(wst__session_t *s, void *user_data) {

@@ -67,7 +67,6 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     r->head = NULL;
     /* The asker may cancel in the meantime, but it is too late for an answer. */
     tell_gone(r);
-    r->on_gone = NULL;
     if (r->state == ANSWERED)
         wst__defer(r->ctx, &r->defer, deliver);
 }

@@ -68,7 +68,6 @@ static void op_read_stop(wst_stream_t *stream, void *impl) {
     (void)stream;
     tunnel_t *t = impl;
     wst__session_stream_read(t->st, false);
-    wst__defer_cancel(&t->defer);
 }
 
 static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
@@ -158,9 +157,7 @@ static void on_end(wst__session_stream_t *st, void *data) {
 
 static void on_drain(wst__session_stream_t *st, void *data) {
     (void)st;
-    tunnel_t *t = data;
-    if (t->phase == OPEN)
-        wst_stream_emit_drain(t->stream);
+    wst_stream_emit_drain(((tunnel_t *)data)->stream);
 }
 
 static void on_shutdown(wst__session_stream_t *st, void *data) {
@@ -231,8 +228,7 @@ int wst__incoming_new(wst__incoming_t **out, wst__link_t *link, wst__session_str
 }
 
 void wst__incoming_on_gone(wst__incoming_t *t,
-                           void (*on_gone)(wst__incoming_t *incoming, int reason,
-                                           void *user_data),
+                           void (*on_gone)(wst__incoming_t *incoming, int reason, void *user_data),
                            void *user_data) {
     t->on_gone = on_gone;
     t->user_data = user_data;

@@ -36,7 +36,7 @@ static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
         close_hijack(w);
 }
 
-bool world_init(world_t *w) {
+bool hijack_world_init(world_t *w) {
     memset(w, 0, sizeof(*w));
     assert_int_equal(uv_loop_init(&w->loop), 0);
     w->options =
@@ -52,12 +52,12 @@ bool world_hijack(world_t *w) {
     return rc == 0;
 }
 
-void world_start(world_t *w) {
-    assert_true(world_init(w));
+void hijack_world_start(world_t *w) {
+    assert_true(hijack_world_init(w));
     assert_true(world_hijack(w));
 }
 
-void world_free(world_t *w) {
+void hijack_world_free(world_t *w) {
     if (w->hijack != NULL && w->closed == 0)
         close_hijack(w);
     if (w->taken != NULL)

@@ -32,16 +32,16 @@ typedef struct world {
 } world_t;
 
 /* Everything but the hijack. False if there was no memory. */
-bool world_init(world_t *w);
+bool hijack_world_init(world_t *w);
 
 /* The hijack, with w->options. False if there was no memory. */
 bool world_hijack(world_t *w);
 
 /* Both, with default options. */
-void world_start(world_t *w);
+void hijack_world_start(world_t *w);
 
 /* Closes what there is; afterwards nothing may be left. */
-void world_free(world_t *w);
+void hijack_world_free(world_t *w);
 
 void turns(world_t *w, int n);
 

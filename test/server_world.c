@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world of the server's tests. `close_at`, which callback closes the server: 'a' on_agent_request,
- * 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o' on_stream_open, 'e'
- * on_stream_close, 'r' on_refused, 'n' on_drained, 'g' on_gone of a question.
+ * The world of the server's tests. `close_at`, which callback closes the server: 'a'
+ * on_agent_request, 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o'
+ * on_stream_open, 'e' on_stream_close, 'r' on_refused, 'n' on_drained, 'g' on_gone of a question.
  */
 #include "server_world.h"
 

@@ -32,9 +32,9 @@ typedef struct world {
     wst_request_t *held;
     char question[128]; /* the last one: destination and user */
     size_t client_questions, agent_questions, choice_questions;
-    size_t gone;                            /* held questions that were taken back */
-    void (*in_choice)(struct world *w);     /* before the answer */
-    char close_at;                          /* closes the server in this callback: see server_world.c */
+    size_t gone;                        /* held questions that were taken back */
+    void (*in_choice)(struct world *w); /* before the answer */
+    char close_at;                      /* closes the server in this callback: see server_world.c */
     char notices[4096];
     size_t ups, downs, opens, closes, refusals, drained;
     wst_stream_info_t last_close; /* its figures; no strings */
@@ -49,7 +49,7 @@ void world_init(world_t *w);
 /* Makes the server and listens with all roles. */
 void world_start(world_t *w);
 bool world_try_start(world_t *w); /* false: an allocation failed */
-void world_open(world_t *w); /* both */
+void world_open(world_t *w);      /* both */
 
 /* Closes everything; nothing may be left then. */
 void world_close_server(world_t *w);
@@ -66,7 +66,7 @@ typedef struct client {
     wst_stream_t *stream;
     char got[65536];
     size_t got_len;
-    size_t ended; /* the server has finished sending */
+    size_t ended;  /* the server has finished sending */
     size_t broken; /* or has reset the connection */
     size_t closed, connected;
 } client_t;
@@ -112,9 +112,9 @@ typedef struct agent {
 
 /* Of that name; instance, conn 0, epoch 1. */
 void agent_init(world_t *w, agent_t *a, const char *name, uint8_t instance);
-void agent_start(agent_t *a);                /* does not wait */
+void agent_start(agent_t *a);                                                /* does not wait */
 void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance); /* waits: up */
-void agent_close(agent_t *a);                /* at once, and waits until it is gone */
+void agent_close(agent_t *a); /* at once, and waits until it is gone */
 void agent_expect(agent_t *a, const char *text);
 
 #endif

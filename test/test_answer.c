@@ -86,14 +86,12 @@ static void test_text(void **state) {
     wst__refusal_t refusal = wst__refusal_of(WST_ELOST);
     wst__refusal_text_t text = written(&refusal, "");
     assert_string_equal(text.reason, "Agent lost");
-    assert_string_equal(text.fields,
-                        "Proxy-Status: libwstunnel; error=destination_unavailable; "
-                        "details=\"Agent lost\"\r\nRetry-After: 5\r\n");
+    assert_string_equal(text.fields, "Proxy-Status: libwstunnel; error=destination_unavailable; "
+                                     "details=\"Agent lost\"\r\nRetry-After: 5\r\n");
     assert_string_equal(text.body, "Agent lost\n");
     text = written(&refusal, "since noon");
-    assert_string_equal(text.fields,
-                        "Proxy-Status: libwstunnel; error=destination_unavailable; "
-                        "details=\"since noon\"\r\nRetry-After: 5\r\n");
+    assert_string_equal(text.fields, "Proxy-Status: libwstunnel; error=destination_unavailable; "
+                                     "details=\"since noon\"\r\nRetry-After: 5\r\n");
     assert_string_equal(text.body, "Agent lost\nsince noon\n");
 }
 

@@ -8,7 +8,7 @@ static const char BEHIND[] = "\r\n\r\nSSH-2.0-x\r\nGET / HTTP/1.1\r\n\r\n";
 static void test_options(void **state) {
     (void)state;
     world_t w;
-    assert_true(world_init(&w));
+    assert_true(hijack_world_init(&w));
     for (int i = 0; i < 2; i++) {
         wst_hijack_options_t options = w.options;
         if (i == 0)
@@ -18,7 +18,7 @@ static void test_options(void **state) {
         assert_int_equal(wst_hijack_new(&w.hijack, w.ctx, w.client.stream, &options), WST_EINVAL);
     }
     assert_null(w.hijack);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* --- reading and taking --- */
@@ -26,7 +26,7 @@ static void test_options(void **state) {
 static void test_request(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, HEAD);
     assert_int_equal(w.requests, 0); /* never from inside a call */
     assert_null(wst_hijack_request(w.hijack));
@@ -37,7 +37,7 @@ static void test_request(void **state) {
     assert_ptr_equal(wst_hijack_connection(w.hijack), w.client.stream);
     assert_ptr_equal(wst_hijack_request(w.hijack), w.head);
     assert_null(w.ctx->deadlines.root); /* the embedder may take its time */
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, WST_ECANCELLED);
 }
 
@@ -45,13 +45,13 @@ static void test_request(void **state) {
 static void test_whole_head_is_not_copied(void **state) {
     (void)state;
     world_t w;
-    assert_true(world_init(&w));
+    assert_true(hijack_world_init(&w));
     assert_int_equal(wst_stream_unread(w.client.stream, wst_slice_static(HEAD, strlen(HEAD))), 0);
     assert_true(world_hijack(&w));
     turns(&w, 2);
     assert_int_equal(w.requests, 1);
     assert_ptr_equal(w.head->method.ptr, HEAD);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void expect_taken(world_t *w, const char *behind) {
@@ -78,7 +78,7 @@ static void expect_taken(world_t *w, const char *behind) {
  * the head comes out of the stream, whatever it is, then the rest, then the end. */
 static void run_split(size_t i, size_t j, const char *text, size_t len) {
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     size_t from = 0;
     const size_t cuts[] = {i, j, len};
@@ -90,7 +90,7 @@ static void run_split(size_t i, size_t j, const char *text, size_t len) {
     fake_stream_end(&w.client);
     turns(&w, 5);
     expect_taken(&w, BEHIND);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_each_split(void **state) {
@@ -108,7 +108,7 @@ static void test_each_split(void **state) {
 static void test_each_byte_alone(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     for (size_t i = 0; i < strlen(HEAD); i++)
         fake_stream_data(&w.client, HEAD + i, 1);
@@ -119,14 +119,14 @@ static void test_each_byte_alone(void **state) {
     read_taken(&w);
     turns(&w, 60);
     expect_taken(&w, BEHIND);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* A head of nearly the largest size, in pieces: gathered in a buffer that has to grow. */
 static void test_large_head(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     say(&w, "CONNECT host:22 HTTP/1.1\r\n");
     size_t len = strlen("CONNECT host:22 HTTP/1.1\r\n\r\n");
@@ -144,14 +144,14 @@ static void test_large_head(void **state) {
     read_taken(&w);
     turns(&w, 5);
     assert_int_equal(w.got_len, strlen("behind"));
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* Until the request is taken nothing more is read, and nothing lost. */
 static void test_taken_later(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, HEAD);
     say(&w, BEHIND);
     fake_stream_end(&w.client);
@@ -163,14 +163,14 @@ static void test_taken_later(void **state) {
     assert_int_equal(w.client.delivered, strlen(HEAD)); /* paused still */
     expect_taken(&w, BEHIND);
     assert_int_equal(w.done, 0);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* A server that speaks first: what is written goes out though nothing has been read. */
 static void test_server_first(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     say(&w, HEAD);
     turns(&w, 3);
@@ -185,14 +185,14 @@ static void test_server_first(void **state) {
     turns(&w, 5);
     assert_int_equal(w.got_len, 6);
     assert_true(w.got_end);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* The connection outlives the hijack it was taken from. */
 static void test_close_after_take(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     say(&w, HEAD);
     turns(&w, 3);
@@ -205,21 +205,21 @@ static void test_close_after_take(void **state) {
     read_taken(&w);
     turns(&w, 3);
     assert_int_equal(w.got_len, 10);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* Whatever happens to the connection then is not the hijack's business. */
 static void test_breaks_after_take(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     w.in_request = take;
     say(&w, HEAD);
     turns(&w, 3);
     fake_stream_error(&w.client, UV_ECONNRESET);
     turns(&w, 3);
     assert_int_equal(w.done, 0);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_take_and_respond_once(void **state) {
@@ -227,7 +227,7 @@ static void test_take_and_respond_once(void **state) {
     const wst_response_t response = {.status = 403, .reason = "No"};
     wst_stream_t *stream;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE); /* no request yet */
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
     say(&w, HEAD);
@@ -235,15 +235,15 @@ static void test_take_and_respond_once(void **state) {
     take(&w);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
-    world_free(&w);
+    hijack_world_free(&w);
 
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, HEAD);
     turns(&w, 3);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), 0);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* --- no request --- */
@@ -251,13 +251,13 @@ static void test_take_and_respond_once(void **state) {
 static void test_client_leaves(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     fake_stream_end(&w.client);
     turns(&w, 5);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_int_equal(w.client.written_len, 0);
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, 0);
 }
 
@@ -265,14 +265,14 @@ static void test_client_leaves(void **state) {
 static void test_breaks_when_done(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     fake_stream_end(&w.client);
     turns(&w, 5);
     assert_int_equal(w.done, 1);
     fake_stream_error(&w.client, UV_ECONNRESET);
     turns(&w, 5);
     assert_int_equal(w.done, 1);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* Wherever the connection breaks: the hijack says so, once, and can do nothing else. */
@@ -281,7 +281,7 @@ static void test_connection_breaks(void **state) {
     static const char *const said[] = {"", "CONN", HEAD};
     for (size_t i = 0; i < 3; i++) {
         world_t w;
-        world_start(&w);
+        hijack_world_start(&w);
         if (said[i][0] != '\0')
             say(&w, said[i]);
         turns(&w, 3);
@@ -292,7 +292,7 @@ static void test_connection_breaks(void **state) {
         assert_int_equal(w.status, UV_ECONNRESET);
         wst_stream_t *stream;
         assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
@@ -349,7 +349,7 @@ static void test_close_at_each_turn(void **state) {
     for (int i = 0; i < DEEDS * SCRIPTS; i++) {
         for (int n = 0; n < 15; n++) {
             world_t w;
-            world_start(&w);
+            hijack_world_start(&w);
             w.in_request = deeds[i % DEEDS];
             play(&w, scripts[i / DEEDS]);
             turns(&w, n);
@@ -364,7 +364,7 @@ static void test_close_at_each_turn(void **state) {
             assert_int_equal(w.done, done);
             assert_int_equal(w.requests, requests);
             assert_int_equal(w.client.closed, w.taken == NULL);
-            world_free(&w);
+            hijack_world_free(&w);
         }
     }
 }
@@ -373,7 +373,7 @@ static void test_close_in_done(void **state) {
     (void)state;
     for (int i = 0; i < DEEDS * SCRIPTS; i++) {
         world_t w;
-        world_start(&w);
+        hijack_world_start(&w);
         w.in_request = deeds[i % DEEDS];
         w.close_in_done = true;
         play(&w, scripts[i / DEEDS]);
@@ -381,14 +381,14 @@ static void test_close_in_done(void **state) {
         assert_true(w.done <= 1);
         if (w.done == 1)
             assert_int_equal(w.closed, 1);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
 static void each_allocation(void *arg) {
     int i = *(int *)arg;
     world_t w;
-    if (world_init(&w) && world_hijack(&w)) {
+    if (hijack_world_init(&w) && world_hijack(&w)) {
         w.in_request = deeds[i % DEEDS];
         w.close_in_done = true;
         play(&w, scripts[i / DEEDS]);
@@ -397,7 +397,7 @@ static void each_allocation(void *arg) {
         assert_true(test_alloc_failed());
         assert_false(w.client.closed); /* the stream is taken on success only */
     }
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_each_allocation(void **state) {
@@ -410,7 +410,7 @@ static void test_each_allocation(void **state) {
 static void test_take_again(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\nSSH");
     fake_stream_end(&w.client);
     turns(&w, 3);
@@ -422,7 +422,7 @@ static void test_take_again(void **state) {
     assert_ptr_equal(wst_hijack_connection(w.hijack), w.client.stream);
     take(&w);
     expect_taken(&w, "SSH");
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 int main(void) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static void start_request(world_t *w, const char *text) {
-    world_start(w);
+    hijack_world_start(w);
     say(w, text);
     turns(w, 3);
     assert_int_equal(w->requests, 1);
@@ -23,7 +23,7 @@ static void expect_done(world_t *w, int status) {
     turns(w, 5);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->status, status);
-    world_free(w);
+    hijack_world_free(w);
     assert_int_equal(w->client.reset_reason, 0);
 }
 
@@ -136,7 +136,7 @@ static void test_refusals(void **state) {
         const char *request = cases[i].request;
         for (size_t cut = 1; cut <= strlen(request); cut++) {
             world_t w;
-            assert_true(world_init(&w));
+            assert_true(hijack_world_init(&w));
             w.options.limits = (wst_http_limits_t){.head_max = 50, .target_max = 20};
             assert_true(world_hijack(&w));
             assert_int_equal(w.client.read_max, 50);
@@ -152,34 +152,34 @@ static void test_refusals(void **state) {
 static void test_endless_head(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, "GET / HTTP/1.1\r\n");
     for (int i = 0; i < 2000; i++)
         say(&w, "A: 1234567\r\n");
     turns(&w, 1400);
     assert_in_range(w.client.delivered, 16384, 16384 + 12 * 50);
     assert_written_has(&w, "HTTP/1.1 431 ");
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_head_cut_short(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, "GET / HTTP/1.1\r\n");
     fake_stream_end(&w.client);
     turns(&w, 5);
     assert_written_has(&w, "HTTP/1.1 400 Bad Request: incomplete head\r\n");
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, WST_EHTTP);
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, 0);
 }
 
 /* --- the deadline for the head --- */
 
 static void start_with_deadline(world_t *w) {
-    assert_true(world_init(w));
+    assert_true(hijack_world_init(w));
     w->options.head_timeout_ms = 5;
     assert_true(world_hijack(w));
 }
@@ -210,7 +210,7 @@ static void test_trickling_head(void **state) {
         uv_sleep(1);
     }
     assert_written_has(&w, "HTTP/1.1 408 ");
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_silent_client(void **state) {
@@ -227,12 +227,12 @@ static void test_deadline_values(void **state) {
     static const uint64_t cases[][2] = {{0, 10000}, {7, 7}, {UINT64_MAX, WST__NEVER}};
     for (int i = 0; i < 3; i++) {
         world_t w;
-        assert_true(world_init(&w));
+        assert_true(hijack_world_init(&w));
         w.options.head_timeout_ms = cases[i][0];
         assert_true(world_hijack(&w));
         uint64_t expect = cases[i][1] == WST__NEVER ? WST__NEVER : uv_now(&w.loop) + cases[i][1];
         assert_true(wst__deadlines_next(&w.ctx->deadlines) == expect);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
@@ -248,7 +248,7 @@ static void test_keep_alive(void **state) {
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         for (size_t cut = 1; cut < strlen(requests[i]); cut++) {
             world_t w;
-            world_start(&w);
+            hijack_world_start(&w);
             fake_stream_data(&w.client, requests[i], cut);
             say(&w, requests[i] + cut);
             turns(&w, 5);
@@ -266,7 +266,7 @@ static void test_keep_alive(void **state) {
             turns(&w, 5);
             assert_int_equal(w.got_len, 6);
             assert_memory_equal(w.got, "behind", 6);
-            world_free(&w);
+            hijack_world_free(&w);
         }
     }
 }
@@ -313,7 +313,7 @@ static void test_keep_alive_waits_for_drain(void **state) {
     ask_for_password(&w);
     pretend_later(&w, 10000);
     assert_true(w.client.shutdown);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_client_leaves_after_answer(void **state) {
@@ -325,7 +325,7 @@ static void test_client_leaves_after_answer(void **state) {
     turns(&w, 5);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, 0);
 }
 
@@ -356,7 +356,7 @@ static void test_waits_for_both_ends(void **state) {
             assert_int_equal(w.done, i);
         }
         assert_int_equal(w.status, 0);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
@@ -373,7 +373,7 @@ static void test_lingers_for_a_while(void **state) {
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_false(w.client.reading);
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, 0);
 }
 
@@ -405,7 +405,7 @@ static void test_answer_not_taken(void **state) {
     pretend_later(&w, 5000);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, WST_ETIMEOUT);
-    world_free(&w);
+    hijack_world_free(&w);
     assert_int_equal(w.client.reset_reason, WST_ECANCELLED);
 }
 
@@ -420,7 +420,7 @@ static void test_ignores_only_so_much(void **state) {
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_in_range(w.client.delivered, 262144, 262144 + 2 * sizeof(much));
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* The client hangs up hard, but has been answered. */
@@ -437,7 +437,7 @@ static void test_reset_after_answer(void **state) {
         turns(&w, 3);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, sent ? 0 : UV_ECONNRESET);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
@@ -457,7 +457,7 @@ static void test_answer_fails(void **state) {
         turns(&w, 3);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, i == 0 ? UV_EPIPE : UV_ENOTCONN);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 

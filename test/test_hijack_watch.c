@@ -18,7 +18,7 @@ static void watch(world_t *w) {
 }
 
 static void start_watched(world_t *w, const char *text) {
-    world_start(w);
+    hijack_world_start(w);
     w->in_request = watch;
     say(w, text);
     turns(w, 3);
@@ -36,7 +36,7 @@ static void expect_gone(world_t *w, int status) {
     assert_int_equal(wst_hijack_take(w->hijack, &stream), WST_ESTATE);
     assert_int_equal(wst_hijack_respond(w->hijack, &response), WST_ESTATE);
     assert_int_equal(w->client.written_len, 0);
-    world_free(w);
+    hijack_world_free(w);
 }
 
 static void test_client_ends(void **state) {
@@ -64,14 +64,14 @@ static void test_client_resets(void **state) {
 static void test_not_watched(void **state) {
     (void)state;
     world_t w;
-    world_start(&w);
+    hijack_world_start(&w);
     say(&w, HEAD);
     fake_stream_end(&w.client);
     turns(&w, 10);
     assert_int_equal(w.requests, 1);
     assert_int_equal(w.done, 0);
     assert_false(w.client.reading);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 /* Whoever takes the connection gets all that came behind the head, in order, and the end. */
@@ -99,7 +99,7 @@ static void test_take(void **state) {
             assert_int_equal(w.got_len, 6);
             assert_memory_equal(w.got, "abcdef", 6);
             assert_int_equal(w.got_end, ended);
-            world_free(&w);
+            hijack_world_free(&w);
         }
     }
 }
@@ -114,7 +114,7 @@ static void test_take_nothing(void **state) {
     say(&w, "later");
     turns(&w, 5);
     assert_memory_equal(w.got, "later", 6 - 1);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 typedef struct sum {
@@ -160,7 +160,7 @@ static void test_bound(void **state) {
     assert_int_equal(sum.len, sizeof(data));
     assert_int_equal(sum.ends, 1);
     wst_stream_set_callbacks(w.taken, NULL, NULL);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_answer(void **state) {
@@ -194,7 +194,7 @@ static void test_answer(void **state) {
         assert_int_equal(w.requests, cases[i].kept ? 2 : 1);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, 0);
-        world_free(&w);
+        hijack_world_free(&w);
     }
 }
 
@@ -212,13 +212,13 @@ static void test_answer_waits(void **state) {
     fake_stream_drain(&w.client);
     turns(&w, 5);
     assert_int_equal(w.requests, 2);
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void scenario(void *arg) {
     (void)arg;
     world_t w;
-    if (world_init(&w) && world_hijack(&w)) {
+    if (hijack_world_init(&w) && world_hijack(&w)) {
         w.in_request = watch;
         say(&w, HEAD "ab");
         say(&w, "cd");
@@ -233,7 +233,7 @@ static void scenario(void *arg) {
                 assert_memory_equal(w.got, "abcd", 4);
         }
     }
-    world_free(&w);
+    hijack_world_free(&w);
 }
 
 static void test_no_memory(void **state) {

@@ -310,6 +310,21 @@ static void test_dead_peer(void **state) {
     link_rig_free(&rig);
 }
 
+/* The deadline passes just when the link has been closed. */
+static void test_dead_when_closed(void **state) {
+    (void)state;
+    link_rig_t rig;
+    link_rig_up(&rig, false, false);
+    link_rig_stream(&rig);
+    link_side_close(&rig.client);
+    link_side_close(&rig.server);
+    link_rig_pass(&rig, 46000);
+    link_rig_until(&rig, &rig.client.closed, 1);
+    link_rig_until(&rig, &rig.server.closed, 1);
+    link_rig_free(&rig);
+    assert_int_equal(rig.client.downs + rig.server.downs, 0);
+}
+
 /* The connection breaks: by a reset, and by an end without a word. */
 static void test_connection_breaks(void **state) {
     (void)state;
@@ -464,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_up_refused),
         cmocka_unit_test(test_no_hello),
         cmocka_unit_test(test_dead_peer),
+        cmocka_unit_test(test_dead_when_closed),
         cmocka_unit_test(test_connection_breaks),
         cmocka_unit_test(test_close_in_callbacks),
         cmocka_unit_test(test_no_memory),

@@ -61,11 +61,10 @@ static void make_peer(world_t *w, peer_t *p, const char *name, uint8_t instance,
     p->hello = (wst_hello_t){
         .name = {name, strlen(name)}, .has_instance = true, .conn = conn, .epoch = epoch};
     memset(p->hello.instance, instance, sizeof(p->hello.instance));
-    const wst_message_t message = {.method = WST_MSG_HELLO,
-                                   .hello = {.version = 1,
-                                             .max_frame = 16384,
-                                             .initial_credit = 32768,
-                                             .max_streams = max_streams}};
+    const wst_message_t message = {
+        .method = WST_MSG_HELLO,
+        .hello = {
+            .version = 1, .max_frame = 16384, .initial_credit = 32768, .max_streams = max_streams}};
     bool text;
     int len = wst_message_encode(&message, WST_ENCODING_JSON, hello, sizeof(hello) - 1, &text);
     assert_true(len > 0);
@@ -307,8 +306,7 @@ static void scenario(void *arg) {
     const wst_hello_t hello = {.name = {"one", 3}};
     open_world(&w, 100);
     if (w.env.ctx != NULL) {
-        int status =
-            wst__remotes_join(&w.set, &member, NULL, &hello, "peer", &replaced, &is_new);
+        int status = wst__remotes_join(&w.set, &member, NULL, &hello, "peer", &replaced, &is_new);
         assert_int_equal(status, test_alloc_failed() ? WST_ENOMEM : 0);
         if (status == 0)
             wst__remote_free(wst__remotes_leave(&w.set, &member));
@@ -324,10 +322,14 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sessions_of_an_agent), cmocka_unit_test(test_twins_and_names),
-        cmocka_unit_test(test_epochs),               cmocka_unit_test(test_address_is_not_reused),
-        cmocka_unit_test(test_least_loaded),         cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_suspect),              cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_sessions_of_an_agent),
+        cmocka_unit_test(test_twins_and_names),
+        cmocka_unit_test(test_epochs),
+        cmocka_unit_test(test_address_is_not_reused),
+        cmocka_unit_test(test_least_loaded),
+        cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

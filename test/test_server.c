@@ -9,8 +9,7 @@
 #define PLAIN_HEAD(length, connection)                                                             \
     "Content-Type: text/plain; charset=utf-8\r\nContent-Length: " length                           \
     "\r\nConnection: " connection "\r\n\r\n"
-#define NOT_FOUND                                                                                  \
-    "HTTP/1.1 404 Not Found\r\n" PLAIN_HEAD("24", "close") "Nothing is served here.\n"
+#define NOT_FOUND "HTTP/1.1 404 Not Found\r\n" PLAIN_HEAD("24", "close") "Nothing is served here.\n"
 #define HEALTH(status, length, connection, body)                                                   \
     "HTTP/1.1 " status "\r\nCache-Control: no-store\r\n" PLAIN_HEAD(length, connection) body
 
@@ -19,7 +18,9 @@
 static void test_options(void **state) {
     (void)state;
     static const wst_server_options_t bad[] = {
-        {.path = "websocket"}, {.path = ""}, {.stream_window = 1023},
+        {.path = "websocket"},
+        {.path = ""},
+        {.stream_window = 1023},
         {.stream_window = ((size_t)1 << 30) + 1},
     };
     world_t w;
@@ -63,8 +64,7 @@ static void test_insecure(void **state) {
         w.agents = cases[i].agents;
         w.options.allow_open = cases[i].allow_open;
         world_start(&w);
-        assert_int_equal(wst_server_listen(w.server, "0.0.0.0:0", cases[i].roles),
-                         cases[i].status);
+        assert_int_equal(wst_server_listen(w.server, "0.0.0.0:0", cases[i].roles), cases[i].status);
         assert_int_equal(wst_server_address(w.server, 1) != NULL, cases[i].status == 0);
         world_free(&w);
     }
@@ -82,8 +82,8 @@ static void test_health(void **state) {
     client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n"); /* one connection for all */
     client_expect(&c, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
     client_say(&c, "GET /readyz HTTP/1.1\r\n\r\n");
-    client_expect(&c, HEALTH("503 Service Unavailable", "19", "keep-alive",
-                             "no agent available\n"));
+    client_expect(&c,
+                  HEALTH("503 Service Unavailable", "19", "keep-alive", "no agent available\n"));
     agent_open(&w, &a, "one", 1);
     client_say(&c, "GET /readyz?verbose HTTP/1.1\r\n\r\n");
     client_expect(&c, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
@@ -278,11 +278,12 @@ static void test_max_pending(void **state) {
     client_open(&w, &c);
     client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
-    client_ask(&w, CONNECT,
-               "HTTP/1.1 503 Too many connections being opened\r\n"
-               "Proxy-Status: libwstunnel; error=connection_limit_reached; "
-               "details=\"Too many connections being opened\"\r\n"
-               "Retry-After: 5\r\n" PLAIN_HEAD("34", "close") "Too many connections being opened\n");
+    client_ask(
+        &w, CONNECT,
+        "HTTP/1.1 503 Too many connections being opened\r\n"
+        "Proxy-Status: libwstunnel; error=connection_limit_reached; "
+        "details=\"Too many connections being opened\"\r\n"
+        "Retry-After: 5\r\n" PLAIN_HEAD("34", "close") "Too many connections being opened\n");
     client_close(&c);
     test_env_until_count(&w.env, &a.cancelled, 1);
     a.treatment = ACCEPT;
@@ -401,12 +402,18 @@ static void test_drain_during_question(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_options),         cmocka_unit_test(test_insecure),
-        cmocka_unit_test(test_health),          cmocka_unit_test(test_not_served),
-        cmocka_unit_test(test_roles),           cmocka_unit_test(test_head_options),
-        cmocka_unit_test(test_adopt),           cmocka_unit_test(test_max_connections),
-        cmocka_unit_test(test_max_pending),     cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_drain_idle),      cmocka_unit_test(test_drain_deadline),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_insecure),
+        cmocka_unit_test(test_health),
+        cmocka_unit_test(test_not_served),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_head_options),
+        cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_max_pending),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_idle),
+        cmocka_unit_test(test_drain_deadline),
         cmocka_unit_test(test_drain_during_question),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

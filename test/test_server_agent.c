@@ -131,8 +131,9 @@ static void test_upgrade_no_decision(void **state) {
     w.agents = HOLD;
     w.options.decision_timeout_ms = 30;
     world_start(&w);
-    client_ask(&w, UPGRADE(JSON),
-               "HTTP/1.1 504 No decision in time\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    client_ask(
+        &w, UPGRADE(JSON),
+        "HTTP/1.1 504 No decision in time\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     assert_int_equal(w.gone, 1);
     world_free(&w);
 }
@@ -423,14 +424,22 @@ static void test_stream_to_the_server(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_upgrade_refused),  cmocka_unit_test(test_upgrade_invalid),
-        cmocka_unit_test(test_upgrade_accepted), cmocka_unit_test(test_upgrade_denied),
-        cmocka_unit_test(test_upgrade_later),    cmocka_unit_test(test_upgrade_no_decision),
-        cmocka_unit_test(test_max_sessions),     cmocka_unit_test(test_no_hello),
-        cmocka_unit_test(test_hello_without_name), cmocka_unit_test(test_hello_numbers),
-        cmocka_unit_test(test_replaced),         cmocka_unit_test(test_replaced_silent),
-        cmocka_unit_test(test_not_replaced),     cmocka_unit_test(test_twins),
-        cmocka_unit_test(test_down),             cmocka_unit_test(test_goaway),
+        cmocka_unit_test(test_upgrade_refused),
+        cmocka_unit_test(test_upgrade_invalid),
+        cmocka_unit_test(test_upgrade_accepted),
+        cmocka_unit_test(test_upgrade_denied),
+        cmocka_unit_test(test_upgrade_later),
+        cmocka_unit_test(test_upgrade_no_decision),
+        cmocka_unit_test(test_max_sessions),
+        cmocka_unit_test(test_no_hello),
+        cmocka_unit_test(test_hello_without_name),
+        cmocka_unit_test(test_hello_numbers),
+        cmocka_unit_test(test_replaced),
+        cmocka_unit_test(test_replaced_silent),
+        cmocka_unit_test(test_not_replaced),
+        cmocka_unit_test(test_twins),
+        cmocka_unit_test(test_down),
+        cmocka_unit_test(test_goaway),
         cmocka_unit_test(test_stream_to_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

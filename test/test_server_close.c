@@ -92,7 +92,7 @@ static void test_close_unused(void **state) {
     world_t w;
     world_open(&w);
     world_close_server(&w);
-    assert_int_equal(w.closed, 0); /* from the loop only */
+    assert_int_equal(w.closed, 0);    /* from the loop only */
     wst_server_close(w.server, NULL); /* the first one counts */
     wst_server_drain(w.server);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), WST_ESTATE);
@@ -136,8 +136,8 @@ static void test_close_with_all(void **state) {
     world_free(&w);
 }
 
-/* Closes after so many turns of an agent's coming, or of a client's then. Whether it had got through
- * by then. */
+/* Closes after so many turns of an agent's coming, or of a client's then. Whether it had got
+ * through by then. */
 static bool close_after(int turns, bool with_client) {
     world_t w;
     agent_t a;
@@ -231,7 +231,7 @@ static void scenario(void *arg) {
     world_init(&w);
     if (w.env.ctx != NULL && world_try_start(&w)) {
         char url[96];
-        snprintf(url, sizeof(url), "ws://%s/", w.address);
+        snprintf(url, sizeof(url), "ws://%s", w.address);
         wst_agent_options_t options = {.callbacks = {.on_dial = on_agent_dial},
                                        .user_data = &w,
                                        .url = url,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A client's CONNECT, from the request to the end of the tunnel: every byte that the client gets. */
+/* A client's CONNECT, from the request to the end of the tunnel: every byte that the client gets.
+ */
 #include "server_world.h"
 
 #include <stdio.h>
 
-#define OK11 "HTTP/1.1 200 Connection established\r\n\r\n"
+#define OK11    "HTTP/1.1 200 Connection established\r\n\r\n"
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n"
 
 /* --- the tunnel --- */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
-#define OK11 "HTTP/1.1 200 Connection established\r\n\r\n"
+#define OK11    "HTTP/1.1 200 Connection established\r\n\r\n"
 
 static void refused(char *out, size_t size, int status, const char *reason, const char *error) {
     snprintf(out, size,
@@ -450,13 +450,20 @@ static void test_close_in_dial(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fail_over),         cmocka_unit_test(test_fail_over_lost),
-        cmocka_unit_test(test_nobody_left),       cmocka_unit_test(test_real_answer),
-        cmocka_unit_test(test_tries_are_bounded), cmocka_unit_test(test_one_deadline),
-        cmocka_unit_test(test_choose),            cmocka_unit_test(test_choose_again),
-        cmocka_unit_test(test_chosen_is_gone),    cmocka_unit_test(test_choose_denied),
-        cmocka_unit_test(test_dial),              cmocka_unit_test(test_dial_cancel),
-        cmocka_unit_test(test_dial_agent_gone),   cmocka_unit_test(test_dial_and_close),
+        cmocka_unit_test(test_fail_over),
+        cmocka_unit_test(test_fail_over_lost),
+        cmocka_unit_test(test_nobody_left),
+        cmocka_unit_test(test_real_answer),
+        cmocka_unit_test(test_tries_are_bounded),
+        cmocka_unit_test(test_one_deadline),
+        cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_choose_again),
+        cmocka_unit_test(test_chosen_is_gone),
+        cmocka_unit_test(test_choose_denied),
+        cmocka_unit_test(test_dial),
+        cmocka_unit_test(test_dial_cancel),
+        cmocka_unit_test(test_dial_agent_gone),
+        cmocka_unit_test(test_dial_and_close),
         cmocka_unit_test(test_close_in_dial),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

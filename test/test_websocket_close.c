@@ -71,6 +71,7 @@ static void test_either_side(void **state) {
         static uint8_t data[50000];
         assert_true(rig_send(first, false, data, sizeof(data)) >= 0);
         end(first, code, "why");
+        end(first, 4999, "again"); /* changes nothing */
         assert_int_equal(rig_send(first, false, "x", 1), WST_ESTATE);
         rig_until(&rig, &first->overs, 1);
         rig_until(&rig, &second->overs, 1);
@@ -93,7 +94,6 @@ static void test_simultaneous(void **state) {
     rig_start(&rig, true);
     end(&rig.client, 1000, NULL);
     end(&rig.server, 4000, "mine");
-    end(&rig.server, 4001, "again"); /* says nothing more */
     rig_until(&rig, &rig.client.overs, 1);
     rig_until(&rig, &rig.server.overs, 1);
     assert_int_equal(rig.server.error, 0);
@@ -238,6 +238,27 @@ static void test_messages_and_closes(void **state) {
     rig_free(&rig);
 }
 
+static void pause_in_message(rig_side_t *side, rig_event_t event) {
+    if (event == RIG_MESSAGE)
+        wst_websocket_read_stop(side->ws);
+}
+
+/* Paused by a message right before the close frame: the end is noticed all the same. */
+static void test_paused_before_close(void **state) {
+    (void)state;
+    rig_t rig;
+    uint8_t frames[64];
+    start_server(&rig);
+    rig.server.act = pause_in_message;
+    size_t len = rig_frame(frames, 2, true, true, "a", 1);
+    len += rig_frame(frames + len, 8, true, true, NULL, 0);
+    rig_script(&rig.server, frames, len);
+    fake_stream_end(&rig.server.fake);
+    rig_until(&rig, &rig.server.overs, 1);
+    assert_int_equal(rig.server.error, 0);
+    rig_free(&rig);
+}
+
 /* What fails within wst_websocket_end is told from the loop. */
 static void test_end_fails(void **state) {
     (void)state;
@@ -365,6 +386,7 @@ int main(void) {
         cmocka_unit_test(test_peer_closes_while_waiting),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_messages_and_closes),
+        cmocka_unit_test(test_paused_before_close),
         cmocka_unit_test(test_end_fails),
         cmocka_unit_test(test_breaches),
         cmocka_unit_test(test_breach_reaches_peer),
