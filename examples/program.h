@@ -16,8 +16,8 @@ typedef struct program {
 } program_t;
 
 /* Loop, context with log on stderr, SIGPIPE ignored, SIGINT and SIGTERM caught: the first one calls
- * on_stop to finish what is open, the second one to break it off (`now`), a third one exits. 0 or an
- * error. */
+ * on_stop to finish what is open, the second one to break it off (`now`), a third one exits. 0 or
+ * an error. */
 int program_init(program_t *program, wst_log_level_t level,
                  void (*on_stop)(void *user_data, bool now), void *user_data);
 

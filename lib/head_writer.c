@@ -23,23 +23,23 @@ static void fail(wst__head_writer_t *w, int error) {
         w->status = error;
 }
 
-static void put(wst__head_writer_t *w, const char *text, size_t len) {
-    if (len > w->cap - w->len)
+static wst_str_t text(const char *chars) {
+    return (wst_str_t){chars, strlen(chars)};
+}
+
+static void put(wst__head_writer_t *w, wst_str_t part) {
+    if (part.len > w->cap - w->len)
         fail(w, WST_EHEADBIG);
-    if (w->status != 0 || len == 0)
+    if (w->status != 0 || part.len == 0)
         return;
-    memcpy(w->buf + w->len, text, len);
-    w->len += len;
+    memcpy(w->buf + w->len, part.ptr, part.len);
+    w->len += part.len;
 }
 
-static void put_text(wst__head_writer_t *w, const char *text) {
-    put(w, text, strlen(text));
-}
-
-static void put_token(wst__head_writer_t *w, const char *text) {
-    if (!wst__is_token((wst_str_t){text, strlen(text)}))
+static void put_token(wst__head_writer_t *w, wst_str_t part) {
+    if (!wst__is_token(part))
         fail(w, WST_EINVAL);
-    put_text(w, text);
+    put(w, part);
 }
 
 /* Refuses control characters but HTAB in what was written since `start`. */
@@ -50,35 +50,76 @@ static void check_text(wst__head_writer_t *w, size_t start) {
     }
 }
 
-void wst__head_response(wst__head_writer_t *w, int minor_version, int status, const char *reason) {
+static void put_text(wst__head_writer_t *w, wst_str_t part) {
+    size_t start = w->len;
+    put(w, part);
+    check_text(w, start);
+}
+
+static void end_line(wst__head_writer_t *w) {
+    put(w, text("\r\n"));
+}
+
+void wst__head_copy_response(wst__head_writer_t *w, int minor_version, int status,
+                             wst_str_t reason) {
     if (minor_version < 0 || minor_version > 1 || status < 100 || status > 999) {
         fail(w, WST_EINVAL);
         return;
     }
     char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
                      (char)('0' + status % 10), ' '};
-    put_text(w, minor_version == 1 ? "HTTP/1.1 " : "HTTP/1.0 ");
-    put(w, digits, sizeof(digits));
-    size_t start = w->len;
+    put(w, text(minor_version == 1 ? "HTTP/1.1 " : "HTTP/1.0 "));
+    put(w, (wst_str_t){digits, sizeof(digits)});
     put_text(w, reason);
-    check_text(w, start);
-    put_text(w, "\r\n");
+    end_line(w);
+}
+
+void wst__head_response(wst__head_writer_t *w, int minor_version, int status, const char *reason) {
+    wst__head_copy_response(w, minor_version, status, text(reason));
+}
+
+void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, wst_str_t target) {
+    put_token(w, method);
+    put(w, text(" "));
+    put_text(w, target);
+    if (target.len == 0 || memchr(target.ptr, ' ', target.len) != NULL ||
+        memchr(target.ptr, '\t', target.len) != NULL)
+        fail(w, WST_EINVAL);
+    put(w, text(" HTTP/1.1\r\n"));
 }
 
 void wst__head_request(wst__head_writer_t *w, const char *method, const char *target) {
-    put_token(w, method);
-    put_text(w, " ");
-    size_t start = w->len;
-    put_text(w, target);
-    check_text(w, start);
-    if (target[0] == '\0' || strpbrk(target, " \t") != NULL)
-        fail(w, WST_EINVAL);
-    put_text(w, " HTTP/1.1\r\n");
+    wst__head_copy_request(w, text(method), text(target));
+}
+
+void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value) {
+    put_token(w, name);
+    put(w, text(": "));
+    put_text(w, value);
+    end_line(w);
+}
+
+void wst__head_list(wst__head_writer_t *w, const char *name) {
+    w->elements = 0;
+    put_token(w, text(name));
+    put(w, text(": "));
+}
+
+void wst__head_element(wst__head_writer_t *w, wst_str_t element) {
+    if (element.len == 0)
+        return;
+    if (w->elements++ > 0)
+        put(w, text(", "));
+    put_text(w, element);
+}
+
+void wst__head_list_end(wst__head_writer_t *w) {
+    end_line(w);
 }
 
 void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, ...) {
-    put_token(w, name);
-    put_text(w, ": ");
+    put_token(w, text(name));
+    put(w, text(": "));
     if (w->status != 0)
         return;
     size_t start = w->len, room = w->cap - w->len;
@@ -96,27 +137,25 @@ void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, .
     }
     w->len += (size_t)n;
     check_text(w, start);
-    put_text(w, "\r\n");
+    end_line(w);
 }
 
 void wst__head_lines(wst__head_writer_t *w, const char *lines) {
     while (lines != NULL && *lines != '\0' && w->status == 0) {
         const char *end = strstr(lines, "\r\n");
-        size_t start = w->len, name_len = strcspn(lines, ":\r\n");
-        if (end == NULL || lines[name_len] != ':' ||
-            !wst__is_token((wst_str_t){lines, name_len})) {
+        size_t name_len = strcspn(lines, ":\r\n");
+        if (end == NULL || lines[name_len] != ':' || !wst__is_token((wst_str_t){lines, name_len})) {
             fail(w, WST_EINVAL);
             return;
         }
-        put(w, lines, (size_t)(end - lines));
-        check_text(w, start);
-        put_text(w, "\r\n");
+        put_text(w, (wst_str_t){lines, (size_t)(end - lines)});
+        end_line(w);
         lines = end + 2;
     }
 }
 
 int wst__head_end(wst__head_writer_t *w, const char *body, size_t body_len) {
-    put_text(w, "\r\n");
-    put(w, body, body_len);
+    end_line(w);
+    put(w, (wst_str_t){body, body_len});
     return w->status != 0 ? w->status : (int)w->len;
 }

@@ -11,7 +11,8 @@
 typedef struct wst__head_writer {
     char *buf;
     size_t cap, len;
-    int status; /* 0, WST_EHEADBIG or WST_EINVAL */
+    size_t elements; /* written of the list that was started */
+    int status;      /* 0, WST_EHEADBIG or WST_EINVAL */
 } wst__head_writer_t;
 
 void wst__head_init(wst__head_writer_t *w, char *buf, size_t cap);
@@ -25,6 +26,18 @@ void wst__head_request(wst__head_writer_t *w, const char *method, const char *ta
 /* "Name: value", the value formatted. */
 void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, ...)
     WST_PRINTF(3, 4);
+
+/* The same with parts of a head that was parsed. */
+void wst__head_copy_response(wst__head_writer_t *w, int minor_version, int status,
+                             wst_str_t reason);
+void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, wst_str_t target);
+void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value);
+
+/* "Name: one, two", element by element: start, any number of elements, end. An empty element is
+ * left out. */
+void wst__head_list(wst__head_writer_t *w, const char *name);
+void wst__head_element(wst__head_writer_t *w, wst_str_t element);
+void wst__head_list_end(wst__head_writer_t *w);
 
 /* Fields given as complete lines, "Name: value\r\n" each; NULL: none. */
 void wst__head_lines(wst__head_writer_t *w, const char *lines);

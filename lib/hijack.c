@@ -339,6 +339,29 @@ int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
     return 0;
 }
 
+void wst__hijack_return(wst_hijack_t *h, wst_stream_t *connection, wst__return_t how) {
+    if (h->state != TAKEN) {
+        wst_stream_close(connection, NULL);
+        return;
+    }
+    h->stream = connection;
+    h->rest = (wst_slice_t){0}; /* it went with the connection */
+    wst_stream_set_callbacks(connection, &callbacks, h);
+    wst_stream_read_stop(connection);
+    switch (how) {
+    case WST__RETURN_UNANSWERED:
+        h->state = ASKED;
+        break;
+    case WST__RETURN_NEXT:
+        await_head(h);
+        wst_stream_read_start(connection, h->options.limits.head_max);
+        break;
+    case WST__RETURN_FINISHED:
+        finish(h, 0);
+        break;
+    }
+}
+
 /* Whether another request may follow: nothing but a new head can come behind this one. */
 static bool may_persist(const wst_hijack_t *h) {
     return h->head.keep_alive && nothing_behind_head(h) && !h->read_all && !h->head.chunked &&

@@ -15,4 +15,17 @@ enum { WST__WATCH_MAX = 32768 };
  */
 void wst__hijack_watch(wst_hijack_t *hijack);
 
+/* What is to be done with a connection that comes back. */
+typedef enum wst__return {
+    WST__RETURN_UNANSWERED, /* the request still waits for wst_hijack_respond, which then closes */
+    WST__RETURN_NEXT,       /* it has been answered by whoever had the connection: the next one */
+    WST__RETURN_FINISHED    /* it has been answered, and that was all: shut down, drain, on_done */
+} wst__return_t;
+
+/*
+ * Takes back the connection that wst_hijack_take handed over, with what was not read of it put back.
+ * If the hijack has been closed since, the connection is closed too.
+ */
+void wst__hijack_return(wst_hijack_t *hijack, wst_stream_t *connection, wst__return_t how);
+
 #endif

@@ -16,14 +16,18 @@ bool wst_str_eq(wst_str_t a, const char *b) {
     return strlen(b) == a.len && (a.len == 0 || memcmp(a.ptr, b, a.len) == 0);
 }
 
-bool wst_str_ieq(wst_str_t a, const char *b) {
-    if (strlen(b) != a.len)
+bool wst__same_text(wst_str_t a, wst_str_t b) {
+    if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b[i]))
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
             return false;
     }
     return true;
+}
+
+bool wst_str_ieq(wst_str_t a, const char *b) {
+    return wst__same_text(a, (wst_str_t){b, strlen(b)});
 }
 
 bool wst__is_tchar(char c) {

@@ -16,6 +16,9 @@ bool wst__is_ctl(char c);
 /* Whether all bytes are decimal digits; so they are in an empty text. */
 bool wst__is_digits(wst_str_t text);
 
+/* Whether two texts are equal, ignoring ASCII case. */
+bool wst__same_text(wst_str_t a, wst_str_t b);
+
 /* The text without spaces and tabs at either end. */
 wst_str_t wst__trim(wst_str_t text);
 

@@ -74,7 +74,7 @@ static bool is_running(const wst__link_t *l) {
 }
 
 static void go_down(wst__link_t *l, int error, const char *detail) {
-    if (l->state == DOWN || l->closing)
+    if (l->state == DOWN)
         return;
     l->state = DOWN;
     wst__defer_cancel(&l->defer);
@@ -276,10 +276,6 @@ wst__session_t *wst__link_session(const wst__link_t *l) {
 
 wst_websocket_t *wst__link_websocket(const wst__link_t *l) {
     return l->websocket;
-}
-
-void *wst__link_user_data(const wst__link_t *l) {
-    return l->o.user_data;
 }
 
 wst_ctx_t *wst__link_ctx(const wst__link_t *l) {

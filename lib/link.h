@@ -3,8 +3,8 @@
 #define WST_LIB_LINK_H
 /*
  * A WebSocket that carries a session. It moves messages between the two, no more: it pulls from the
- * session as much as the socket takes, and feeds it what comes in. Streams of the session are opened
- * and accepted as wst_stream_t (tunnel.h).
+ * session as much as the socket takes, and feeds it what comes in. Streams of the session are
+ * opened and accepted as wst_stream_t (tunnel.h).
  */
 #include "ctx.h"
 #include "session.h"
@@ -34,8 +34,8 @@ typedef struct wst__link_options {
 } wst__link_options_t;
 
 /*
- * Makes a link whose WebSocket is still to be made with the callbacks of wst__link_websocket_options
- * and then given by wst__link_attach. 0, WST_ENOMEM, WST_EINVAL.
+ * Makes a link whose WebSocket is still to be made with the callbacks of
+ * wst__link_websocket_options and then given by wst__link_attach. 0, WST_ENOMEM, WST_EINVAL.
  */
 int wst__link_new(wst__link_t **out, wst_ctx_t *ctx, const wst__link_options_t *options);
 
@@ -45,23 +45,26 @@ void wst__link_websocket_options(wst__link_t *link, wst_websocket_options_t *opt
 /* Gives it its WebSocket, made with those; it starts when that is open. */
 void wst__link_attach(wst__link_t *link, wst_websocket_t *websocket);
 
-/* The encoding of a subprotocol name of ours; names[] is NULL-terminated, best first. */
+/* Our subprotocols, NULL-terminated, best first. Which one is agreed on decides the encoding. */
 extern const char *const wst__link_protocols[];      /* bin, json */
 extern const char *const wst__link_protocols_json[]; /* json */
 
 wst__session_t *wst__link_session(const wst__link_t *link);
 wst_websocket_t *wst__link_websocket(const wst__link_t *link); /* NULL before attach */
-void *wst__link_user_data(const wst__link_t *link);
 wst_ctx_t *wst__link_ctx(const wst__link_t *link);
 
 /* tunnel.c: streams of a link may outlive it; its memory stays until the last one is closed. */
 void wst__link_ref(wst__link_t *link);
 void wst__link_unref(wst__link_t *link);
 
-/* Ends in an orderly way: the closing handshake, then on_down with 0. Streams are lost. */
+/*
+ * Ends in an orderly way: what the session has to say comes first (a goaway, last answers, and data
+ * as far as a batch holds it), then the closing handshake, then on_down with 0, or WST_ECANCELLED
+ * if the WebSocket was not open yet. What the peer says meanwhile is ignored. Streams are lost.
+ */
 void wst__link_end(wst__link_t *link, int code, const char *reason);
 
-/* Closes; streams fail with WST_ELOST. */
+/* Closes; streams fail with WST_ELOST before close_cb runs. */
 void wst__link_close(wst__link_t *link, wst_close_cb close_cb);
 
 #endif

@@ -2,8 +2,9 @@
 #ifndef WST_LIB_REQUEST_H
 #define WST_LIB_REQUEST_H
 /*
- * The inside of a question to the embedder: asked once, answered once, under a deadline, told if its
- * asker goes. The asker's function runs from the loop, never from inside wst_request_allow & co.
+ * The inside of a question to the embedder: asked once, answered once, under a deadline, told if
+ * its asker goes. The asker's function runs from the loop, never from inside wst_request_allow &
+ * co.
  */
 #include "ctx.h"
 
@@ -32,7 +33,7 @@ typedef struct wst__answer {
 typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
 
 typedef struct wst__ask {
-    const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
+    const wst_http_head_t *head;           /* NULL, or valid until the answer or cancel */
     const char *destination, *peer, *user; /* copied */
     uint64_t timeout_ms;                   /* 0: 10000 */
     wst__answer_cb on_answer;

@@ -201,8 +201,11 @@ static void update_paused(wst_server_t *s) {
     if (full == s->paused)
         return;
     s->paused = full;
-    if (full)
-        wst__log(s->ctx, WST_LOG_WARN, "%zu connections: further ones wait", s->connections);
+    if (full && !s->limit_logged) {
+        s->limit_logged = true;
+        wst__log(s->ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
+                 s->connections);
+    }
     for (listener_t *l = first_listener(s); l != NULL; l = next_listener(s, l)) {
         if (full)
             wst_listener_pause(l->handle);

@@ -30,6 +30,7 @@ struct wst_server {
     uint64_t stream_ids;
     size_t holds; /* by what must be gone before the server can be */
     bool paused;  /* as many connections as there may be */
+    bool limit_logged;
     bool draining, drained, closing;
     wst__deadline_t drain_deadline;
     wst__defer_t defer; /* on_drained, later the end */

@@ -182,8 +182,10 @@ static void accept_agent(wst__conn_t *c) {
     }
     if (status != 0) {
         wst__free(&s->ctx->allocator, a);
-        if (status != WST_EHANDSHAKE) /* that has been answered */
+        if (wst_hijack_request(c->hijack) != NULL)
             refuse_error(c, status);
+        else if (status != WST_EHANDSHAKE) /* that has been answered */
+            wst__conn_close(c);
         return;
     }
     wst__list_append(&s->sessions, &a->node);
@@ -197,6 +199,8 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     wst__conn_t *c = user_data;
     c->request = NULL;
     int verdict = wst__server_verdict(answer, WST__ALLOWED);
+    if (wst_hijack_request(c->hijack) == NULL)
+        return; /* it has just gone: on_done follows */
     if (verdict == 0) {
         accept_agent(c);
     } else if (verdict == WST_EDENIED) {

@@ -132,7 +132,7 @@ static void establish(wst__conn_t *c, const wst__dialled_t *outcome) {
     wst__conn_close(c);
     if (status != 0) {
         wst__free(&s->ctx->allocator, r);
-        wst_stream_reset(client, WST_EINTERNAL, NULL);
+        wst_stream_close(client, NULL); /* a reset: its end was not said */
         wst_stream_close(outcome->stream, NULL);
         return;
     }
@@ -157,10 +157,10 @@ static void deny(wst__conn_t *c, int verdict, const wst__answer_t *answer) {
 static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
     wst__conn_t *c = user_data;
     c->dial = NULL;
-    if (outcome->status == 0 && wst_hijack_request(c->hijack) != NULL) {
+    if (outcome->status == 0 && wst_hijack_request(c->hijack) == NULL) {
+        wst_stream_close(outcome->stream, NULL); /* the client has just gone: on_done follows */
+    } else if (outcome->status == 0) {
         establish(c, outcome);
-    } else if (outcome->status == 0) { /* the client has just gone: on_done is on its way */
-        wst_stream_close(outcome->stream, NULL);
     } else if (outcome->denial != NULL) {
         deny(c, outcome->status, outcome->denial);
     } else {

@@ -87,6 +87,8 @@ static void respond_refusal(wst__conn_t *c, const wst__refusal_t *refusal,
 void wst__conn_refuse(wst__conn_t *c, const wst__refusal_t *refusal, wst_str_t detail,
                       const char *fields) {
     wst_server_t *s = c->server;
+    if (wst_hijack_request(c->hijack) == NULL)
+        return; /* the client has just gone: on_done follows */
     wst__refusal_text_t text;
     wst__refusal_write(&text, refusal, detail);
     wst__log(s->ctx, WST_LOG_INFO, "client %s: CONNECT %s refused: %d %s", c->peer, c->destination,

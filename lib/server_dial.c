@@ -154,7 +154,12 @@ static void choose(wst__defer_t *defer) {
         open_through(d, d->options.only);
         return;
     }
-    const wst__ask_t ask = {.head = wst_hijack_request(conn->hijack),
+    const wst_http_head_t *head = wst_hijack_request(conn->hijack);
+    if (head == NULL) { /* the client has just gone: its connection's end is on its way */
+        finish_error(d, WST_ECANCELLED);
+        return;
+    }
+    const wst__ask_t ask = {.head = head,
                             .destination = d->destination,
                             .peer = conn->peer,
                             .user = conn->user,

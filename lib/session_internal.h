@@ -35,7 +35,7 @@ struct wst__session_stream {
     bool local;     /* we opened it */
     bool announced; /* local: the open has gone out, if only on a carrier that was lost */
     wst__session_state_t state;
-    bool owned; /* the owner has not closed it */
+    bool owned; /* the owner has not closed it; if it has, an open one is done both ways */
     void *data;
     char *dest;                       /* ours while pending: for the handshake */
     int reason;                       /* of a refusal or reset */

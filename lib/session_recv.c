@@ -116,8 +116,7 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
 static void abort_stream(wst__session_stream_t *st, int reason, const char *text) {
     wst__session_t *s = st->session;
     wst__session_last_word(st, WST__RESET, reason, text);
-    if (st->owned)
-        s->o.callbacks.on_reset(st, reason, (wst_str_t){text, strlen(text)}, st->data);
+    s->o.callbacks.on_reset(st, reason, (wst_str_t){text, strlen(text)}, st->data);
 }
 
 /* The piece as a slice: of the carrier's chunk if the payload lies there, else a copy is made. */
@@ -143,7 +142,7 @@ static int on_communication(wst__session_t *s, wst__session_stream_t *st, const 
     if (st->resync)
         return breach(s, "data on a new carrier before the stream was restated");
     st->rx_received += m->len;
-    if (st->owned && st->reading && st->rx.len == 0) {
+    if (st->reading && st->rx.len == 0) {
         wst_slice_t data;
         if (payload_slice(s, m, piece, &data) != 0) {
             abort_stream(st, WST_EMEMORY, "no memory for received data");
@@ -193,10 +192,9 @@ static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_mes
         wst__session_schedule(st);
     if (st->tx_waiting && wst__session_stream_room(st) > 0) {
         st->tx_waiting = false;
-        if (st->owned)
-            s->o.callbacks.on_drain(st, st->data);
+        s->o.callbacks.on_drain(st, st->data);
     }
-    if (!was_acked && st->tx_end_acked && st->state == WST__OPEN && st->owned)
+    if (!was_acked && st->tx_end_acked && st->state == WST__OPEN)
         s->o.callbacks.on_shutdown(st, st->data);
     if (st->state == WST__OPEN)
         wst__session_check_done(st);
@@ -250,7 +248,7 @@ static void forgotten_by_peer(wst__session_stream_t *st) {
     }
     bool was_acked = st->tx_end_acked;
     st->tx_end_acked = true;
-    if (!was_acked && st->owned)
+    if (!was_acked)
         s->o.callbacks.on_shutdown(st, st->data);
     wst__session_check_done(st);
 }

@@ -125,7 +125,7 @@ void wst__session_stream_deliver(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
     const wst__session_callbacks_t *cb = &s->o.callbacks;
     wst__session_enter(s);
-    while (st->state == WST__OPEN && st->owned && st->reading && st->rx.len > 0) {
+    while (st->state == WST__OPEN && st->reading && st->rx.len > 0) {
         /* Kept, since the callback may reset the stream. */
         wst_slice_t data = wst_slice_ref(wst__bufq_peek(&st->rx, 0, SIZE_MAX));
         wst__bufq_consume(&st->rx, data.len);
@@ -134,8 +134,8 @@ void wst__session_stream_deliver(wst__session_stream_t *st) {
         wst_slice_unref(data);
     }
     wst__session_update_credit(st);
-    if (st->state == WST__OPEN && st->owned && st->reading && st->rx_ended &&
-        !st->rx_end_delivered && st->rx.len == 0) {
+    if (st->state == WST__OPEN && st->reading && st->rx_ended && !st->rx_end_delivered &&
+        st->rx.len == 0) {
         st->rx_end_delivered = true;
         cb->on_end(st, st->data);
     }

@@ -52,6 +52,11 @@ static bool is_closing(const wst__socket_t *sock) {
     return uv_is_closing(&sock->uv.handle) != 0;
 }
 
+static int fd_of(const wst__socket_t *sock) {
+    uv_os_fd_t fd;
+    return uv_fileno(&sock->uv.handle, &fd) == 0 ? fd : -1;
+}
+
 /* The connection is of no more use. Reporting it stops reading, too. */
 static void fail(wst__socket_t *sock, int error) {
     if (sock->in_flight == 0)
@@ -92,10 +97,17 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
         wst_stream_emit_read(sock->stream, data);
     }
     wst_chunk_unref(chunk);
-    if (nread == UV_EOF)
+    if (nread >= 0)
+        return;
+    int error = (int)nread;
+    /* When a hang-up comes together with the last bytes, libuv tells an end even if it is a reset
+     * (its POLLHUP short cut). The kernel knows. */
+    if (error == UV_EOF)
+        error = wst__sockopt_error(fd_of(sock));
+    if (error == 0)
         wst_stream_emit_end(sock->stream);
-    else if (nread < 0)
-        fail(sock, chunk == NULL && nread == UV_ENOBUFS ? (int)WST_ENOMEM : (int)nread);
+    else
+        fail(sock, chunk == NULL && error == UV_ENOBUFS ? (int)WST_ENOMEM : error);
 }
 
 static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
@@ -240,11 +252,6 @@ static int socket_shutdown(wst_stream_t *stream, void *impl) {
 }
 
 /* Closing ------------------------------------------------------------------------------------ */
-
-static int fd_of(const wst__socket_t *sock) {
-    uv_os_fd_t fd;
-    return uv_fileno(&sock->uv.handle, &fd) == 0 ? fd : -1;
-}
 
 static void on_closed(uv_handle_t *handle) {
     wst__socket_t *sock = handle->data;

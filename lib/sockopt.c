@@ -46,6 +46,14 @@ void wst__sockopt_user_timeout(int fd, unsigned ms) {
 #endif
 }
 
+int wst__sockopt_error(int fd) {
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return last_error();
+    return error != 0 ? uv_translate_sys_error(error) : 0;
+}
+
 #ifdef SOCK_CLOEXEC
 
 static int new_socket(int family) {

@@ -16,6 +16,9 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 /* TCP_USER_TIMEOUT: the connection breaks if what was sent is not acknowledged for so long. */
 void wst__sockopt_user_timeout(int fd, unsigned ms);
 
+/* What broke the connection and has not been reported by another call yet. 0 or the error. */
+int wst__sockopt_error(int fd);
+
 /* A stream socket that is bound and listens; non-blocking, closed on exec. IPv6 takes IPv4 too. */
 int wst__sockopt_listen(const wst__addr_t *addr, int backlog);
 

@@ -9,8 +9,8 @@
 /* One object, by what it is while nobody has a stream of it yet. */
 typedef struct wst__tunnel wst__tunnel_open_t;
 
-/* The outcome of an open: 0 and a paused stream, owned by the callee; or a reason, a text for people
- * (valid during the call, may be empty) and NULL. */
+/* The outcome of an open: 0 and a paused stream, owned by the callee; or a reason, a text for
+ * people (valid during the call, may be empty) and NULL. */
 typedef void (*wst__tunnel_open_cb)(int status, wst_str_t text, wst_stream_t *stream,
                                     void *user_data);
 

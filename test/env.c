@@ -24,22 +24,39 @@ void test_env_open(test_env_t *env) {
         env->ctx = NULL;
 }
 
+typedef struct wait {
+    bool (*done)(void *arg);
+    void *arg;
+    bool late;
+} wait_t;
+
 static void on_watchdog(uv_timer_t *timer) {
-    bool *late = timer->data;
-    *late = true;
+    wait_t *wait = timer->data;
+    wait->late = true;
+}
+
+/* A timer may have done it in this turn, which would then wait for the next event. */
+static void on_prepare(uv_prepare_t *prepare) {
+    wait_t *wait = prepare->data;
+    if (wait->done(wait->arg))
+        uv_stop(prepare->loop);
 }
 
 void test_env_until(test_env_t *env, bool (*done)(void *arg), void *arg) {
-    bool late = false;
+    wait_t wait = {done, arg, false};
     uv_timer_t watchdog;
+    uv_prepare_t prepare;
     uv_timer_init(&env->loop, &watchdog);
-    watchdog.data = &late;
+    uv_prepare_init(&env->loop, &prepare);
+    watchdog.data = prepare.data = &wait;
     uv_timer_start(&watchdog, on_watchdog, WATCHDOG_MS, 0);
-    while (!done(arg) && !late)
+    uv_prepare_start(&prepare, on_prepare);
+    while (!done(arg) && !wait.late)
         uv_run(&env->loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&watchdog, NULL);
+    uv_close((uv_handle_t *)&prepare, NULL);
     uv_run(&env->loop, UV_RUN_NOWAIT);
-    if (late)
+    if (wait.late)
         fail_msg("what was waited for did not happen");
 }
 

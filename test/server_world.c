@@ -15,7 +15,7 @@ static void on_closed(void *user_data) {
     w->closed++;
 }
 
-void world_close_server(world_t *w) {
+void server_world_close(world_t *w) {
     if (w->close_called)
         return;
     w->close_called = true;
@@ -30,7 +30,7 @@ static void enter(world_t *w) {
 
 static void leave(world_t *w, char callback) {
     if (w->close_at == callback)
-        world_close_server(w);
+        server_world_close(w);
 }
 
 static void note(world_t *w, const char *fmt, ...) {
@@ -52,7 +52,7 @@ static void on_gone(wst_request_t *request, void *user_data) {
     if (w->held == request)
         w->held = NULL;
     if (w->close_at == 'g')
-        world_close_server(w);
+        server_world_close(w);
 }
 
 static void answer(world_t *w, wst_request_t *request, policy_t policy) {
@@ -93,6 +93,7 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
     world_t *w = user_data;
     enter(w);
+    assert_non_null(wst_request_head(request));
     w->choice_questions++;
     answer(w, request, w->choice);
     if (w->in_choice != NULL)
@@ -123,11 +124,16 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, 
     leave(w, 'd');
 }
 
+/* The address of a client: of a socket, or of a fake_stream. */
+static void assert_client(const char *client) {
+    assert_true(strncmp(client, "127.0.0.1:", 10) == 0 || strcmp(client, "fake") == 0);
+}
+
 static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
     world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_memory_equal(info->client, "127.0.0.1:", 10);
+    assert_client(info->client);
     w->opens++;
     note(w, "open %u %s %s %s\n", (unsigned)info->id, info->user, info->destination, info->agent);
     leave(w, 'o');
@@ -150,7 +156,7 @@ static void on_refused(wst_server_t *server, const char *client, const char *des
     world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_memory_equal(client, "127.0.0.1:", 10);
+    assert_client(client);
     w->refusals++;
     note(w, "refused %s %d %s\n", destination, http_status, reason);
     leave(w, 'r');
@@ -164,14 +170,14 @@ static void on_drained(wst_server_t *server, void *user_data) {
     leave(w, 'n');
 }
 
-void world_init(world_t *w) {
+void server_world_init(world_t *w) {
     memset(w, 0, sizeof(*w));
     w->clients = w->agents = w->choice = UNASKED;
     w->deny_status = 403;
     test_env_open(&w->env);
 }
 
-bool world_try_start(world_t *w) {
+bool server_world_try_start(world_t *w) {
     w->options.callbacks = (wst_server_callbacks_t){
         .on_agent_request = w->agents != UNASKED ? on_agent_request : NULL,
         .on_client_request = w->clients != UNASKED ? on_client_request : NULL,
@@ -193,17 +199,17 @@ bool world_try_start(world_t *w) {
     return status == 0;
 }
 
-void world_start(world_t *w) {
-    assert_true(world_try_start(w));
+void server_world_start(world_t *w) {
+    assert_true(server_world_try_start(w));
 }
 
-void world_open(world_t *w) {
-    world_init(w);
-    world_start(w);
+void server_world_open(world_t *w) {
+    server_world_init(w);
+    server_world_start(w);
 }
 
-void world_free(world_t *w) {
-    world_close_server(w);
+void server_world_free(world_t *w) {
+    server_world_close(w);
     test_env_until_count(&w->env, &w->closed, 1);
     test_env_close(&w->env);
     assert_int_equal(w->closed, 1);
@@ -219,12 +225,29 @@ static bool is_noted(void *arg) {
     return strstr(a->w->notices, a->text) != NULL;
 }
 
-void world_until_notice(world_t *w, const char *text) {
+void server_world_until_notice(world_t *w, const char *text) {
     awaited_t a = {w, text};
     test_env_until(&w->env, is_noted, &a);
 }
 
-void world_assert_notice(const world_t *w, const char *text) {
+typedef struct connections {
+    const world_t *w;
+    size_t n;
+} connections_t;
+
+static bool has_connections(void *arg) {
+    const connections_t *c = arg;
+    wst_server_stats_t stats;
+    wst_server_get_stats(c->w->server, &stats);
+    return stats.connections == c->n;
+}
+
+void server_world_until_connections(world_t *w, size_t n) {
+    connections_t c = {w, n};
+    test_env_until(&w->env, has_connections, &c);
+}
+
+void server_world_assert_notice(const world_t *w, const char *text) {
     if (strstr(w->notices, text) == NULL)
         fail_msg("no notice \"%s\" in:\n%s", text, w->notices);
 }
@@ -473,7 +496,7 @@ void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance) {
     agent_init(w, a, name, instance);
     agent_start(a);
     snprintf(up, sizeof(up), "up %s %02x", name, instance);
-    world_until_notice(w, up);
+    server_world_until_notice(w, up);
     test_env_until_count(&w->env, &a->up, 1);
 }
 

@@ -44,20 +44,22 @@ typedef struct world {
 } world_t;
 
 /* Options and policies at their simplest: no callback asks, and nobody is refused. */
-void world_init(world_t *w);
+void server_world_init(world_t *w);
 
 /* Makes the server and listens with all roles. */
-void world_start(world_t *w);
-bool world_try_start(world_t *w); /* false: an allocation failed */
-void world_open(world_t *w);      /* both */
+void server_world_start(world_t *w);
+bool server_world_try_start(world_t *w); /* false: an allocation failed */
+void server_world_open(world_t *w);      /* both */
 
 /* Closes everything; nothing may be left then. */
-void world_close_server(world_t *w);
-void world_free(world_t *w);
+void server_world_close(world_t *w);
+void server_world_free(world_t *w);
 
 /* Runs the loop until the notices contain a text. */
-void world_until_notice(world_t *w, const char *text);
-void world_assert_notice(const world_t *w, const char *text);
+void server_world_until_notice(world_t *w, const char *text);
+/* Runs the loop until the server has so many connections. */
+void server_world_until_connections(world_t *w, size_t n);
+void server_world_assert_notice(const world_t *w, const char *text);
 
 /* -- A client, raw -- */
 

@@ -7,10 +7,10 @@
 
 /* -- Notes ------------------------------------------------------------------------------------ */
 
-static void note(char *notes, size_t cap, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+static void note(char *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static void note(char *notes, size_t cap, const char *format, ...) {
+static void note(char *notes, const char *format, ...) {
+    const size_t cap = RIG_NOTES;
     size_t len = strlen(notes);
     va_list args;
     va_start(args, format);
@@ -21,11 +21,11 @@ static void note(char *notes, size_t cap, const char *format, ...) {
 }
 
 /* Short data are noted as they are, long ones by their length. */
-static void note_data(char *notes, size_t cap, uint64_t id, const uint8_t *data, size_t len) {
+static void note_data(char *notes, uint64_t id, const uint8_t *data, size_t len) {
     if (len <= 24)
-        note(notes, cap, "data %llu %.*s", (unsigned long long)id, (int)len, (const char *)data);
+        note(notes, "data %llu %.*s", (unsigned long long)id, (int)len, (const char *)data);
     else
-        note(notes, cap, "data %llu +%zu", (unsigned long long)id, len);
+        note(notes, "data %llu +%zu", (unsigned long long)id, len);
 }
 
 static void check(char *notes, const char *expected) {
@@ -33,9 +33,6 @@ static void check(char *notes, const char *expected) {
         fail_msg("\n     got: %s\nexpected: %s", notes, expected);
     notes[0] = '\0';
 }
-
-#define TOLD(r, ...) note((r)->told, sizeof((r)->told), __VA_ARGS__)
-#define SAID(r, ...) note((r)->said, sizeof((r)->said), __VA_ARGS__)
 
 /* -- Callbacks -------------------------------------------------------------------------------- */
 
@@ -65,7 +62,7 @@ static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data
     (void)s;
     (void)hello;
     rig_t *r = user_data;
-    TOLD(r, "hello");
+    note(r->told, "hello");
     hook(r, "hello", NULL);
     return r->on_hello;
 }
@@ -73,7 +70,7 @@ static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data
 static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
     (void)s;
     rig_t *r = user_data;
-    TOLD(r, "open %llu %.*s", id_of(st), (int)dest.len, dest.ptr);
+    note(r->told, "open %llu %.*s", id_of(st), (int)dest.len, dest.ptr);
     wst__session_stream_set_data(st, r);
     own(r, st);
     hook(r, "open", st);
@@ -89,15 +86,15 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
 
 static void on_opened(wst__session_stream_t *st, void *data) {
     rig_t *r = data;
-    TOLD(r, "opened %llu", id_of(st));
+    note(r->told, "opened %llu", id_of(st));
     hook(r, "opened", st);
 }
 
 /* Failed or reset: the stream is dead, and is closed unless the test keeps it. */
 static void on_gone(const char *event, wst__session_stream_t *st, int reason, wst_str_t text,
                     rig_t *r) {
-    TOLD(r, "%s %llu %d%s%.*s", event, id_of(st), reason, text.len > 0 ? " " : "", (int)text.len,
-         text.len > 0 ? text.ptr : "");
+    note(r->told, "%s %llu %d%s%.*s", event, id_of(st), reason, text.len > 0 ? " " : "",
+         (int)text.len, text.len > 0 ? text.ptr : "");
     hook(r, event, st);
     if (!r->keep && is_owned(r, st))
         rig_close(r, st, 0);
@@ -113,39 +110,39 @@ static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void
 
 static void on_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
     rig_t *r = data;
-    note_data(r->told, sizeof(r->told), wst__session_stream_id(st), slice.data, slice.len);
+    note_data(r->told, wst__session_stream_id(st), slice.data, slice.len);
     hook(r, "data", st);
 }
 
 static void on_end(wst__session_stream_t *st, void *data) {
     rig_t *r = data;
-    TOLD(r, "end %llu", id_of(st));
+    note(r->told, "end %llu", id_of(st));
     hook(r, "end", st);
 }
 
 static void on_drain(wst__session_stream_t *st, void *data) {
     rig_t *r = data;
-    TOLD(r, "drain %llu", id_of(st));
+    note(r->told, "drain %llu", id_of(st));
     hook(r, "drain", st);
 }
 
 static void on_shutdown(wst__session_stream_t *st, void *data) {
     rig_t *r = data;
-    TOLD(r, "shutdown %llu", id_of(st));
+    note(r->told, "shutdown %llu", id_of(st));
     hook(r, "shutdown", st);
 }
 
 static void on_goaway(wst__session_t *s, int reason, void *user_data) {
     (void)s;
     rig_t *r = user_data;
-    TOLD(r, "goaway %d", reason);
+    note(r->told, "goaway %d", reason);
     hook(r, "goaway", NULL);
 }
 
 static void on_dead(wst__session_t *s, int error, void *user_data) {
     (void)s;
     rig_t *r = user_data;
-    TOLD(r, "dead %d", error);
+    note(r->told, "dead %d", error);
     hook(r, "dead", NULL);
 }
 
@@ -191,6 +188,7 @@ int rig_start_new(rig_t *r) {
         .client = !r->server,
         .encoding = r->encoding,
         .hello = r->hello,
+        .ping_interval_ms = r->ping_interval_ms,
         .callbacks = {on_hello, r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end,
                       on_drain, on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
         .user_data = r};
@@ -350,38 +348,38 @@ static void note_message(rig_t *r, const wst_message_t *m) {
     const char *text = text_len > 0 ? m->error_text.ptr : "", *gap = text_len > 0 ? " " : "";
     switch (m->method) {
     case WST_MSG_HELLO:
-        SAID(r, "hello");
+        note(r->said, "hello");
         return;
     case WST_MSG_HANDSHAKE:
-        SAID(r, "open %llu %.*s", id, (int)m->dest.len, m->dest.ptr);
+        note(r->said, "open %llu %.*s", id, (int)m->dest.len, m->dest.ptr);
         return;
     case WST_MSG_COMPLETED:
         if (m->error == 0)
-            SAID(r, "completed %llu", id);
+            note(r->said, "completed %llu", id);
         else
-            SAID(r, "refused %llu %d%s%.*s", id, m->error, gap, text_len, text);
+            note(r->said, "refused %llu %d%s%.*s", id, m->error, gap, text_len, text);
         return;
     case WST_MSG_COMMUNICATION:
-        note_data(r->said, sizeof(r->said), m->id, m->data, m->len);
+        note_data(r->said, m->id, m->data, m->len);
         return;
     case WST_MSG_CREDIT:
-        SAID(r, "credit %llu %llu/%llu", id, (unsigned long long)m->received,
+        note(r->said, "credit %llu %llu/%llu", id, (unsigned long long)m->received,
              (unsigned long long)m->credit);
         return;
     case WST_MSG_END:
-        SAID(r, "end %llu %llu", id, (unsigned long long)m->offset);
+        note(r->said, "end %llu %llu", id, (unsigned long long)m->offset);
         return;
     case WST_MSG_RESET:
-        SAID(r, "reset %llu %d%s%.*s", id, m->error, gap, text_len, text);
+        note(r->said, "reset %llu %d%s%.*s", id, m->error, gap, text_len, text);
         return;
     case WST_MSG_PING:
-        SAID(r, "ping %llu", (unsigned long long)m->seq);
+        note(r->said, "ping %llu", (unsigned long long)m->seq);
         return;
     case WST_MSG_PONG:
-        SAID(r, "pong %llu", (unsigned long long)m->seq);
+        note(r->said, "pong %llu", (unsigned long long)m->seq);
         return;
     case WST_MSG_GOAWAY:
-        SAID(r, "goaway %llu %d", (unsigned long long)m->last, m->error);
+        note(r->said, "goaway %llu %d", (unsigned long long)m->last, m->error);
         return;
     }
 }

@@ -12,6 +12,8 @@
 
 #include "../lib/session_internal.h"
 
+enum { RIG_NOTES = 16384 };
+
 typedef struct rig {
     /* Set before rig_start; zero means the defaults. */
     bool server; /* the session opens even ids, the peer odd ones */
@@ -19,7 +21,8 @@ typedef struct rig {
     wst_hello_t hello;      /* of the session */
     wst_hello_t peer_hello; /* of the peer; zero: the defaults */
     size_t budget_limit;    /* 0: plenty */
-    bool no_open;           /* no on_open callback */
+    uint64_t ping_interval_ms;
+    bool no_open; /* no on_open callback */
 
     /* May be changed at any time. */
     int answer;    /* to the peer's opens: RIG_ACCEPT, RIG_LATER or a reason */
@@ -39,7 +42,7 @@ typedef struct rig {
     wst__deadlines_t deadlines;
 
     wst_decoder_t *ear;
-    char said[16384], told[16384], data[WST__MAX_FRAME];
+    char said[RIG_NOTES], told[RIG_NOTES], data[WST__MAX_FRAME];
     wst__session_stream_t *owned[64]; /* not closed */
     size_t owned_count;
     size_t live; /* blocks before */

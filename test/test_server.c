@@ -3,6 +3,7 @@
 #include "server_world.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <wstunnel/socket.h>
 
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
@@ -24,10 +25,10 @@ static void test_options(void **state) {
         {.stream_window = ((size_t)1 << 30) + 1},
     };
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(wst_server_new(&w.server, w.env.ctx, &bad[i]), WST_EINVAL);
-    world_start(&w);
+    server_world_start(&w);
     assert_int_equal(wst_server_listen(w.server, "nowhere", 0), WST_EINVAL);
     assert_int_equal(wst_server_listen(w.server, w.address, 0), UV_EADDRINUSE);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
@@ -35,7 +36,7 @@ static void test_options(void **state) {
     assert_non_null(wst_server_address(w.server, 1));
     assert_string_not_equal(wst_server_address(w.server, 1), w.address);
     assert_null(wst_server_address(w.server, 2));
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Beyond this machine each role that is offered must have somebody who decides. */
@@ -59,14 +60,14 @@ static void test_insecure(void **state) {
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         world_t w;
-        world_init(&w);
+        server_world_init(&w);
         w.clients = cases[i].clients;
         w.agents = cases[i].agents;
         w.options.allow_open = cases[i].allow_open;
-        world_start(&w);
+        server_world_start(&w);
         assert_int_equal(wst_server_listen(w.server, "0.0.0.0:0", cases[i].roles), cases[i].status);
         assert_int_equal(wst_server_address(w.server, 1) != NULL, cases[i].status == 0);
-        world_free(&w);
+        server_world_free(&w);
     }
 }
 
@@ -77,7 +78,7 @@ static void test_health(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     client_open(&w, &c);
     client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n"); /* one connection for all */
     client_expect(&c, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
@@ -92,11 +93,11 @@ static void test_health(void **state) {
     client_expect_end(&c);
     client_close(&c);
     agent_close(&a);
-    world_until_notice(&w, "down one");
+    server_world_until_notice(&w, "down one");
     client_ask(&w, "GET /readyz HTTP/1.0\r\n\r\n",
                "HTTP/1.0 503 Service Unavailable\r\nCache-Control: no-store\r\n" PLAIN_HEAD(
                    "19", "close") "no agent available\n");
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_not_served(void **state) {
@@ -124,11 +125,11 @@ static void test_not_served(void **state) {
                             "Ask for a tunnel by CONNECT, also for http: curl -p\n"},
     };
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         client_ask(&w, cases[i].request, cases[i].answer);
     assert_int_equal(w.refusals, 0);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void ask_at(world_t *w, size_t n, const char *request, const char *answer) {
@@ -148,9 +149,9 @@ static void test_roles(void **state) {
         "details=\"CONNECT is not served at this address\"\r\n" PLAIN_HEAD(
             "38", "close") "CONNECT is not served at this address\n";
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = DENY;
-    world_start(&w);
+    server_world_start(&w);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_CONNECT), 0);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_AGENTS), 0);
@@ -164,7 +165,7 @@ static void test_roles(void **state) {
     ask_at(&w, 1, "GET http://server/healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
            HEALTH("200 OK", "3", "close", "ok\n"));
     assert_int_equal(w.client_questions, 0);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Bounds and deadlines of a head are the hijack's; here they only have to arrive. */
@@ -173,10 +174,10 @@ static void test_head_options(void **state) {
     char request[300];
     client_t c;
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.options.http.head_max = 200;
     w.options.head_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nX: %0250d", 1);
     client_open(&w, &c);
     client_say(&c, request);
@@ -186,7 +187,7 @@ static void test_head_options(void **state) {
     client_say(&c, "GET /");
     client_expect(&c, "HTTP/1.1 408 ");
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- connections brought along --- */
@@ -194,7 +195,7 @@ static void test_head_options(void **state) {
 static void test_adopt(void **state) {
     (void)state;
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     int fds[2];
     assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
     wst_stream_t *ours, *theirs;
@@ -207,17 +208,10 @@ static void test_adopt(void **state) {
     client_expect(&c, HEALTH("200 OK", "3", "close", "ok\n"));
     client_expect_end(&c);
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- limits --- */
-
-static bool has_three_connections(void *arg) {
-    const world_t *w = arg;
-    wst_server_stats_t stats;
-    wst_server_get_stats(w->server, &stats);
-    return stats.connections == 3;
-}
 
 /* Further clients wait in the kernel until there is a place; whatever the places were used for. */
 static void test_max_connections(void **state) {
@@ -225,13 +219,13 @@ static void test_max_connections(void **state) {
     world_t w;
     agent_t a;
     client_t tunnel, idle, waiting;
-    world_init(&w);
+    server_world_init(&w);
     w.options.max_connections = 3;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &tunnel);
     client_open(&w, &idle);
-    test_env_until(&w.env, has_three_connections, &w);
+    server_world_until_connections(&w, 3);
     client_open(&w, &waiting);
     client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
@@ -262,7 +256,32 @@ static void test_max_connections(void **state) {
     client_close(&waiting);
     client_close(&second);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
+}
+
+/* Without a limit given, the descriptors of the process are one. */
+static void test_default_connections(void **state) {
+    (void)state;
+    enum { CLIENTS = 38 };
+    struct rlimit old, few;
+    world_t w;
+    client_t *c = calloc(CLIENTS, sizeof(*c));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = old;
+    few.rlim_cur = 100;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    server_world_open(&w);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    for (size_t i = 0; i < CLIENTS; i++)
+        client_open(&w, &c[i]);
+    test_env_turns(&w.env, 50);
+    wst_server_stats_t stats;
+    wst_server_get_stats(w.server, &stats);
+    assert_int_equal(stats.connections, 36);
+    for (size_t i = 0; i < CLIENTS; i++)
+        client_close(&c[i]);
+    server_world_free(&w);
+    free(c);
 }
 
 static void test_max_pending(void **state) {
@@ -270,9 +289,9 @@ static void test_max_pending(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.max_pending = 1;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = KEEP;
     client_open(&w, &c);
@@ -290,7 +309,7 @@ static void test_max_pending(void **state) {
     client_connect(&w, &c);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- drain --- */
@@ -306,7 +325,7 @@ static void test_drain(void **state) {
     world_t w;
     agent_t a;
     client_t tunnel, monitor, late;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &tunnel);
     client_open(&w, &monitor);
@@ -337,18 +356,23 @@ static void test_drain(void **state) {
     client_close(&monitor);
     client_close(&late);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Nothing is open: it is done at once, but not from inside the call. */
 static void test_drain_idle(void **state) {
     (void)state;
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     wst_server_drain(w.server);
     assert_int_equal(w.drained, 0);
     test_env_until_count(&w.env, &w.drained, 1);
-    world_free(&w);
+    server_world_free(&w);
+}
+
+static bool is_told_or_down(void *arg) {
+    const agent_t *a = arg;
+    return a->goaways + a->down > 0;
 }
 
 /* A dial under way is waited for, and for its tunnel; the deadline ends the wait. */
@@ -357,9 +381,9 @@ static void test_drain_deadline(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.drain_timeout_ms = 50;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = KEEP;
     client_open(&w, &c);
@@ -379,7 +403,48 @@ static void test_drain_deadline(void **state) {
     agent_close(&a);
     test_env_turns(&w.env, 20);
     assert_int_equal(w.drained, 1);
-    world_free(&w);
+    server_world_free(&w);
+}
+
+/* An agent that was about to say hello when the drain began learns of it. */
+static void test_drain_during_hello(void **state) {
+    (void)state;
+    bool early = true;
+    for (int turns = 0; early; turns++) {
+        world_t w;
+        agent_t a;
+        server_world_open(&w);
+        agent_init(&w, &a, "one", 1);
+        agent_start(&a);
+        test_env_until_count(&w.env, &a.connected, 1);
+        test_env_turns(&w.env, turns);
+        early = w.ups == 0;
+        wst_server_drain(w.server);
+        test_env_until(&w.env, is_told_or_down, &a);
+        agent_close(&a);
+        server_world_free(&w);
+    }
+}
+
+/* One that was still being decided on is not let in. */
+static void test_drain_during_upgrade(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    server_world_init(&w);
+    w.agents = HOLD;
+    server_world_start(&w);
+    agent_init(&w, &a, "one", 1);
+    agent_start(&a);
+    test_env_until_count(&w.env, &w.agent_questions, 1);
+    wst_server_drain(w.server);
+    wst_request_allow(w.held);
+    test_env_until_count(&w.env, &a.down, 1);
+    assert_int_equal(a.down_error, WST_EREJECTED);
+    assert_non_null(strstr(a.detail, "503 Server is shutting down"));
+    assert_int_equal(w.ups, 0);
+    agent_close(&a);
+    server_world_free(&w);
 }
 
 /* A question that is answered after the drain began. */
@@ -387,9 +452,9 @@ static void test_drain_during_question(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     client_open(&w, &c);
     client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 1);
@@ -397,7 +462,7 @@ static void test_drain_during_question(void **state) {
     wst_request_allow(w.held);
     client_expect(&c, SHUTTING_DOWN);
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 int main(void) {
@@ -410,11 +475,14 @@ int main(void) {
         cmocka_unit_test(test_head_options),
         cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_default_connections),
         cmocka_unit_test(test_max_pending),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_idle),
         cmocka_unit_test(test_drain_deadline),
         cmocka_unit_test(test_drain_during_question),
+        cmocka_unit_test(test_drain_during_hello),
+        cmocka_unit_test(test_drain_during_upgrade),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

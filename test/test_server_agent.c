@@ -34,10 +34,10 @@ static void test_upgrade_refused(void **state) {
              "35") "Agents connect here, by WebSocket.\n"},
     };
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         client_ask(&w, cases[i].request, cases[i].answer);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* A WebSocket, but not a valid one: the WebSocket says so itself. */
@@ -45,7 +45,7 @@ static void test_upgrade_invalid(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     client_open(&w, &c);
     client_say(&c, "GET /websocket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
                    "Sec-WebSocket-Protocol: wstunnel.v1.bin\r\n\r\n");
@@ -55,17 +55,17 @@ static void test_upgrade_invalid(void **state) {
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.sessions, 0);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_upgrade_accepted(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.path = "/agents";
     w.options.allow_origin = true;
-    world_start(&w);
+    server_world_start(&w);
     client_open(&w, &c);
     client_say(&c, "GET /agents?x HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
                    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -76,18 +76,18 @@ static void test_upgrade_accepted(void **state) {
                       "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
                       "Sec-WebSocket-Protocol: wstunnel.v1.json\r\n\r\n");
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_upgrade_denied(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.agents = DENY;
     w.deny_status = 401;
     w.deny_fields = "WWW-Authenticate: Bearer\r\n";
-    world_start(&w);
+    server_world_start(&w);
     client_open(&w, &c);
     client_say(&c, UPGRADE(JSON));
     client_expect(&c, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n"
@@ -96,7 +96,7 @@ static void test_upgrade_denied(void **state) {
     client_expect_end(&c);
     client_close(&c);
     assert_int_equal(w.refusals, 0); /* these are clients' */
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The decision takes its time; or the agent does not wait for it. */
@@ -105,15 +105,15 @@ static void test_upgrade_later(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.agents = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     agent_init(&w, &a, "one", 1);
     agent_start(&a);
     test_env_until_count(&w.env, &w.agent_questions, 1);
     assert_string_equal(w.question, " ");
     wst_request_allow(w.held);
-    world_until_notice(&w, "up one 01010101010101010101010101010101\n");
+    server_world_until_notice(&w, "up one 01010101010101010101010101010101\n");
     agent_close(&a);
 
     client_open(&w, &c);
@@ -121,41 +121,41 @@ static void test_upgrade_later(void **state) {
     test_env_until_count(&w.env, &w.agent_questions, 2);
     client_close(&c);
     test_env_until_count(&w.env, &w.gone, 1);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_upgrade_no_decision(void **state) {
     (void)state;
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.agents = HOLD;
     w.options.decision_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     client_ask(
         &w, UPGRADE(JSON),
         "HTTP/1.1 504 No decision in time\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     assert_int_equal(w.gone, 1);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_max_sessions(void **state) {
     (void)state;
     world_t w;
     agent_t a;
-    world_init(&w);
+    server_world_init(&w);
     w.options.max_agent_sessions = 1;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_ask(&w, UPGRADE(JSON),
                "HTTP/1.1 503 Too many agents\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
                "Connection: close\r\n\r\n");
     agent_close(&a);
-    world_until_notice(&w, "down one");
+    server_world_until_notice(&w, "down one");
     test_env_turns(&w.env, 10);
     agent_open(&w, &a, "two", 1); /* there is a place again */
     wst_server_drain(w.server);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- hello --- */
@@ -170,9 +170,9 @@ static void test_no_hello(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.hello_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     client_open(&w, &c);
     client_say(&c, UPGRADE(JSON));
     client_expect(&c, "HTTP/1.1 101 ");
@@ -180,14 +180,14 @@ static void test_no_hello(void **state) {
     client_close(&c);
     assert_int_equal(w.ups, 0);
     assert_int_equal(w.downs, 0); /* it was never there */
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_hello_without_name(void **state) {
     (void)state;
     world_t w;
     agent_t a;
-    world_open(&w);
+    server_world_open(&w);
     agent_init(&w, &a, "", 1);
     agent_start(&a);
     expect_down(&a, WST_EWSCLOSED, "1008 an agent needs a name");
@@ -195,7 +195,7 @@ static void test_hello_without_name(void **state) {
     agent_close(&a);
     test_env_turns(&w.env, 20);
     assert_int_equal(w.downs, 0);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The server's limits and those that the agent states hold for the streams opened through it. */
@@ -204,9 +204,9 @@ static void test_hello_numbers(void **state) {
     world_t w;
     agent_t a;
     client_t c, d;
-    world_init(&w);
+    server_world_init(&w);
     w.options.max_agent_streams = 1;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     assert_true(wst_remote_is_ready(w.last_up));
     client_connect(&w, &c);
@@ -217,7 +217,7 @@ static void test_hello_numbers(void **state) {
     client_close(&d);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- replacement and twins --- */
@@ -228,7 +228,7 @@ static void test_replaced(void **state) {
     world_t w;
     agent_t old, new;
     client_t c, d;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &old, "one", 1);
     wst_remote_t *remote = w.last_up;
     wst_remote_set_data(remote, &w);
@@ -243,7 +243,8 @@ static void test_replaced(void **state) {
     agent_start(&new);
     expect_down(&old, 0, "1000 replaced");
     client_expect_reset(&c);
-    world_until_notice(&w, "close 1  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
+    server_world_until_notice(&w,
+                              "close 1  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
     client_expect(&d, "HTTP/1.1 200 Connection established\r\n\r\n");
     assert_int_equal(new.asked, 1);
     assert_int_equal(w.ups, 1);
@@ -257,8 +258,8 @@ static void test_replaced(void **state) {
     client_close(&d);
     agent_close(&old);
     agent_close(&new);
-    world_until_notice(&w, "down one ");
-    world_free(&w);
+    server_world_until_notice(&w, "down one ");
+    server_world_free(&w);
 }
 
 /* The predecessor's peer is gone without a word: what it carried is lost at once all the same. */
@@ -267,7 +268,7 @@ static void test_replaced_silent(void **state) {
     world_t w;
     agent_t old, new;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &old, "one", 1);
     client_connect(&w, &c);
     wst_websocket_read_stop(wst__link_websocket(old.link));
@@ -281,7 +282,7 @@ static void test_replaced_silent(void **state) {
     client_close(&c);
     agent_close(&old);
     agent_close(&new);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_not_replaced(void **state) {
@@ -289,7 +290,7 @@ static void test_not_replaced(void **state) {
     world_t w;
     agent_t a, late;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     for (uint64_t epoch = 0; epoch <= 1; epoch++) {
         agent_init(&w, &late, "one", 1);
@@ -302,7 +303,7 @@ static void test_not_replaced(void **state) {
     assert_int_equal(a.asked, 1);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Another instance is another agent, another conn one more session. */
@@ -312,7 +313,7 @@ static void test_twins(void **state) {
     agent_t a, twin, second;
     client_t c[3];
     wst_server_stats_t stats;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     agent_open(&w, &twin, "one", 2);
     agent_init(&w, &second, "one", 1);
@@ -333,14 +334,14 @@ static void test_twins(void **state) {
     client_expect_reset(&c[0]);
     assert_int_equal(w.downs, 0);
     agent_close(&second);
-    world_until_notice(&w, "down one ");
+    server_world_until_notice(&w, "down one ");
     assert_int_equal(w.downs, 1);
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.agents, 1);
     agent_close(&twin);
     for (size_t i = 0; i < 3; i++)
         client_close(&c[i]);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- how they leave --- */
@@ -349,24 +350,24 @@ static void test_down(void **state) {
     (void)state;
     world_t w;
     agent_t a;
-    world_init(&w);
+    server_world_init(&w);
     w.options.ping_interval_ms = 10;
     w.options.dead_after_ms = 40;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "orderly", 1);
     wst__link_end(a.link, 1000, "bye");
-    world_until_notice(&w, "down orderly 0\n");
+    server_world_until_notice(&w, "down orderly 0\n");
     agent_close(&a);
 
     agent_open(&w, &a, "rude", 1);
     agent_close(&a);
-    world_until_notice(&w, "down rude ECONNRESET\n");
+    server_world_until_notice(&w, "down rude ECONNRESET\n");
 
     agent_open(&w, &a, "dead", 1);
     wst_websocket_read_stop(wst__link_websocket(a.link)); /* it does not answer */
-    world_until_notice(&w, "down dead WST_ETIMEOUT\n");
+    server_world_until_notice(&w, "down dead WST_ETIMEOUT\n");
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static bool is_not_ready(void *arg) {
@@ -379,7 +380,7 @@ static void test_goaway(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &c);
     wst__session_goaway(wst__link_session(a.link), WST_EGOAWAY);
@@ -393,7 +394,7 @@ static void test_goaway(void **state) {
     agent_expect(&a, "still here");
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* An agent may not open streams at the server. */
@@ -413,13 +414,13 @@ static void test_stream_to_the_server(void **state) {
     agent_t a;
     int status = 0;
     wst__tunnel_open_t *open;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     assert_int_equal(wst__tunnel_open(&open, a.link, "host:1", on_opened, &status), 0);
     test_env_until(&w.env, is_set, &status);
     assert_int_equal(status, WST_EDENIED);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 int main(void) {

@@ -22,19 +22,19 @@ static void close_in(char callback) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = w.agents = w.choice = ALLOW;
-    world_start(&w);
+    server_world_start(&w);
     w.close_at = callback;
     agent_init(&w, &a, "one", 1);
     agent_start(&a);
     if (callback == 'a' || callback == 'u') {
         test_env_until_count(&w.env, &w.closed, 1);
         agent_close(&a);
-        world_free(&w);
+        server_world_free(&w);
         return;
     }
-    world_until_notice(&w, "up one");
+    server_world_until_notice(&w, "up one");
     if (callback == 'r')
         a.treatment = REFUSE;
     a.reason = WST_EREFUSED;
@@ -63,7 +63,7 @@ static void close_in(char callback) {
     }
     if (callback != 'd')
         agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_close_in_callbacks(void **state) {
@@ -77,26 +77,41 @@ static void test_close_in_refused(void **state) {
     (void)state;
     world_t w;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     w.close_at = 'r';
     client_open(&w, &c);
     client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.closed, 1);
     test_env_until(&w.env, is_over, &c);
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_close_unused(void **state) {
     (void)state;
     world_t w;
-    world_open(&w);
-    world_close_server(&w);
+    server_world_open(&w);
+    server_world_close(&w);
     assert_int_equal(w.closed, 0);    /* from the loop only */
     wst_server_close(w.server, NULL); /* the first one counts */
     wst_server_drain(w.server);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), WST_ESTATE);
-    world_free(&w);
+    server_world_free(&w);
+}
+
+/* What was about to be told is not told any more. */
+static void test_close_when_drained(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    server_world_open(&w);
+    agent_open(&w, &a, "one", 1); /* takes time to close */
+    wst_server_drain(w.server);
+    server_world_close(&w);
+    test_env_until_count(&w.env, &w.closed, 1);
+    assert_int_equal(w.drained, 0);
+    agent_close(&a);
+    server_world_free(&w);
 }
 
 /* Agents are told: 1001. Tunnels are reset, whoever waits for an answer too. */
@@ -105,7 +120,7 @@ static void test_close_with_all(void **state) {
     world_t w;
     agent_t a, silent;
     client_t tunnel, dialling, idle, half;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &tunnel);
     a.treatment = KEEP;
@@ -118,7 +133,7 @@ static void test_close_with_all(void **state) {
     agent_init(&w, &silent, "two", 1);
     agent_start(&silent); /* somewhere on its way */
     test_env_turns(&w.env, 4);
-    world_close_server(&w);
+    server_world_close(&w);
     test_env_until_count(&w.env, &a.down, 1);
     assert_int_equal(a.down_error, 0);
     assert_non_null(strstr(a.detail, "1001"));
@@ -133,7 +148,7 @@ static void test_close_with_all(void **state) {
     client_close(&dialling);
     client_close(&idle);
     client_close(&half);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Closes after so many turns of an agent's coming, or of a client's then. Whether it had got
@@ -142,9 +157,9 @@ static bool close_after(int turns, bool with_client) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = w.agents = w.choice = ALLOW;
-    world_start(&w);
+    server_world_start(&w);
     if (with_client) {
         agent_open(&w, &a, "one", 1);
         client_open(&w, &c);
@@ -156,14 +171,14 @@ static bool close_after(int turns, bool with_client) {
     }
     test_env_turns(&w.env, turns);
     bool through = with_client ? w.opens > 0 : w.ups > 0;
-    world_close_server(&w);
+    server_world_close(&w);
     test_env_until_count(&w.env, &w.closed, 1);
     if (with_client) {
         test_env_until(&w.env, is_over, &c);
         client_close(&c);
     }
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
     return through;
 }
 
@@ -199,7 +214,7 @@ typedef struct raw {
 
 static bool has_answer(void *arg) {
     raw_t *raw = arg;
-    raw->n = recv(raw->fd, raw->got, sizeof(raw->got) - 1, 0);
+    raw->n = recv(raw->fd, raw->got, sizeof(raw->got) - 1, MSG_PEEK);
     return raw->n >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
@@ -228,8 +243,8 @@ static void scenario(void *arg) {
     bool *served = arg;
     world_t w;
     wst_agent_t *agent = NULL;
-    world_init(&w);
-    if (w.env.ctx != NULL && world_try_start(&w)) {
+    server_world_init(&w);
+    if (w.env.ctx != NULL && server_world_try_start(&w)) {
         char url[96];
         snprintf(url, sizeof(url), "ws://%s", w.address);
         wst_agent_options_t options = {.callbacks = {.on_dial = on_agent_dial},
@@ -250,7 +265,7 @@ static void scenario(void *arg) {
     if (agent != NULL)
         wst_agent_close(agent, NULL);
     if (w.env.ctx != NULL && w.server != NULL) {
-        world_close_server(&w);
+        server_world_close(&w);
         test_env_until_count(&w.env, &w.closed, 1);
     }
     test_env_close(&w.env);
@@ -266,8 +281,9 @@ static void test_no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_close_in_callbacks), cmocka_unit_test(test_close_in_refused),
-        cmocka_unit_test(test_close_unused),       cmocka_unit_test(test_close_with_all),
-        cmocka_unit_test(test_close_at_each_turn), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_close_unused),       cmocka_unit_test(test_close_when_drained),
+        cmocka_unit_test(test_close_with_all),     cmocka_unit_test(test_close_at_each_turn),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

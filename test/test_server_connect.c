@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* A client's CONNECT, from the request to the end of the tunnel: every byte that the client gets.
  */
+#include "fake_stream.h"
 #include "server_world.h"
 
 #include <stdio.h>
+#include <unistd.h>
+#include <wstunnel/socket.h>
 
 #define OK11    "HTTP/1.1 200 Connection established\r\n\r\n"
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n"
@@ -16,16 +19,16 @@ static void test_tunnel(void **state) {
     agent_t a;
     client_t c;
     wst_server_stats_t stats;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = ALLOW;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_open(&w, &c);
     client_say(&c, CONNECT);
     client_expect(&c, OK11);
     assert_string_equal(w.question, "host:22 ");
     assert_string_equal(a.destination, "host:22");
-    world_assert_notice(&w, "open 1 alice host:22 one\n");
+    server_world_assert_notice(&w, "open 1 alice host:22 one\n");
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.streams, 1);
     assert_int_equal(stats.connections, 2);
@@ -45,12 +48,15 @@ static void test_tunnel(void **state) {
     assert_int_equal(wst_stream_shutdown(a.stream), 0);
     client_expect(&c, "late");
     client_expect_end(&c);
-    world_until_notice(&w, "close 1 alice host:22 one to_agent=8 to_client=10 0 by client\n");
+    server_world_until_notice(&w,
+                              "close 1 alice host:22 one to_agent=8 to_client=10 0 by client\n");
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.streams, 0);
     client_close(&c);
+    server_world_until_connections(&w, 1); /* the agent's */
     agent_close(&a);
-    world_free(&w);
+    server_world_until_connections(&w, 0);
+    server_world_free(&w);
 }
 
 /* Nothing but the line and the empty line; to HTTP/1.0 in its version. */
@@ -59,7 +65,7 @@ static void test_http10(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     client_open(&w, &c);
     client_say(&c, "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n");
@@ -67,7 +73,7 @@ static void test_http10(void **state) {
     assert_string_equal(a.destination, "[2001:db8::1]:443");
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The ways in which clients write IPv6 all name one destination. */
@@ -77,7 +83,7 @@ static void test_destinations(void **state) {
                                         "[2001:db8::1]:443]"};
     world_t w;
     agent_t a;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         client_t c;
@@ -91,7 +97,7 @@ static void test_destinations(void **state) {
         client_close(&c);
     }
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- bytes ahead of the answer --- */
@@ -102,7 +108,7 @@ static void test_early_bytes(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = KEEP;
     client_open(&w, &c);
@@ -124,7 +130,7 @@ static void test_early_bytes(void **state) {
     wst_stream_reset(stream, WST_ERESET, NULL);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_early_bytes_arrive(void **state) {
@@ -132,9 +138,9 @@ static void test_early_bytes_arrive(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_open(&w, &c);
     client_say(&c, CONNECT "first ");
@@ -148,7 +154,7 @@ static void test_early_bytes_arrive(void **state) {
     test_env_until_count(&w.env, &a.stream_ended, 1);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* More than is kept: the rest waits in the kernel, nothing is lost. */
@@ -160,9 +166,9 @@ static void test_much_ahead(void **state) {
     static uint8_t data[60000];
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (uint8_t)(i % 251);
-    world_init(&w);
+    server_world_init(&w);
     w.clients = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_open(&w, &c);
     client_say(&c, CONNECT);
@@ -175,7 +181,7 @@ static void test_much_ahead(void **state) {
     assert_memory_equal(a.got, data, sizeof(data));
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- a client that goes away --- */
@@ -186,7 +192,7 @@ static void leave_while_dialling(leaving_t how, const char *early) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = KEEP;
     client_open(&w, &c);
@@ -205,7 +211,7 @@ static void leave_while_dialling(leaving_t how, const char *early) {
         client_close(&c);
     assert_int_equal(w.opens + w.refusals, 0);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_gone_while_dialling(void **state) {
@@ -219,10 +225,10 @@ static void leave_while_asked(policy_t clients, policy_t choice) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = clients;
     w.choice = choice;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_open(&w, &c);
     client_say(&c, CONNECT);
@@ -231,13 +237,63 @@ static void leave_while_asked(policy_t clients, policy_t choice) {
     test_env_until_count(&w.env, &w.gone, 1);
     assert_int_equal(a.asked, 0);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_gone_while_asked(void **state) {
     (void)state;
     leave_while_asked(HOLD, UNASKED);
     leave_while_asked(ALLOW, HOLD);
+}
+
+/* So many turns after the decision, or after the agent has opened the stream. Whether what follows
+ * from it came first. */
+static bool leave_after(bool allowed, bool opened, int turns) {
+    static const char head[] = CONNECT;
+    world_t w;
+    agent_t a;
+    fake_stream_t client;
+    server_world_init(&w);
+    w.clients = HOLD;
+    w.choice = ALLOW;
+    server_world_start(&w);
+    agent_open(&w, &a, "one", 1);
+    assert_int_equal(fake_stream_open(&client, w.env.ctx), 0);
+    fake_stream_data(&client, head, sizeof(head) - 1);
+    assert_int_equal(wst_server_adopt(w.server, client.stream, 0), 0);
+    test_env_until_count(&w.env, &w.client_questions, 1);
+    if (allowed)
+        wst_request_allow(w.held);
+    else
+        wst_request_deny(w.held, 403, NULL, NULL);
+    if (opened) {
+        a.treatment = KEEP;
+        test_env_until_count(&w.env, &a.asked, 1);
+        assert_int_equal(wst__incoming_accept(a.incoming, &a.stream), 0);
+        a.asked = 0;
+    }
+    test_env_turns(&w.env, turns);
+    bool through = a.asked + w.refusals + w.opens > 0;
+    size_t refusals = w.refusals, opens = w.opens;
+    fake_stream_break(&client, UV_ECONNRESET);
+    server_world_until_connections(&w, 1);
+    assert_int_equal(w.refusals, refusals);
+    assert_int_equal(w.opens, opens);
+    fake_stream_free(&client);
+    agent_close(&a);
+    server_world_free(&w);
+    return through;
+}
+
+/* Nobody is asked, or told, about a client that is not there any more. */
+static void test_gone_after_decision(void **state) {
+    (void)state;
+    for (int turns = 0; !leave_after(false, false, turns); turns++)
+        assert_true(turns < 100);
+    for (int turns = 0; !leave_after(true, false, turns); turns++)
+        assert_true(turns < 100);
+    for (int turns = 0; !leave_after(true, true, turns); turns++)
+        assert_true(turns < 100);
 }
 
 /* --- refusals: exact bytes --- */
@@ -275,7 +331,7 @@ static void test_agent_refuses(void **state) {
     };
     world_t w;
     agent_t a;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = REFUSE;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -287,23 +343,23 @@ static void test_agent_refuses(void **state) {
         client_ask(&w, CONNECT, expected);
         snprintf(notice, sizeof(notice), "refused host:22 %d %s\n", cases[i].status,
                  cases[i].phrase);
-        world_assert_notice(&w, notice);
+        server_world_assert_notice(&w, notice);
         w.notices[0] = '\0';
     }
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_no_agent(void **state) {
     (void)state;
     char expected[1024];
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     answer_text(expected, sizeof(expected), 503, "No agent available", "destination_unavailable",
                 "", true);
     client_ask(&w, CONNECT, expected);
     client_ask(&w, CONNECT "more", expected); /* what came behind it is not a request */
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_malformed(void **state) {
@@ -321,15 +377,15 @@ static void test_malformed(void **state) {
     };
     char expected[1024];
     world_t w;
-    world_open(&w);
+    server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         answer_text(expected, sizeof(expected), 400, cases[i].phrase, "http_request_error", "",
                     false);
         client_ask(&w, cases[i].request, expected);
-        world_assert_notice(&w, cases[i].notice);
+        server_world_assert_notice(&w, cases[i].notice);
     }
     assert_int_equal(w.refusals, 4);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- decisions --- */
@@ -337,12 +393,12 @@ static void test_malformed(void **state) {
 static void test_denied(void **state) {
     (void)state;
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = DENY;
     w.deny_status = 429;
     w.deny_reason = "Zu viel f\xc3\xbcr \"heute\"";
     w.deny_fields = "Retry-After: 60\r\nX-Why: quota\r\n";
-    world_start(&w);
+    server_world_start(&w);
     client_ask(&w, CONNECT,
                "HTTP/1.1 429 Zu viel f?r \"heute\"\r\n"
                "Proxy-Status: libwstunnel; error=http_request_denied; "
@@ -350,21 +406,21 @@ static void test_denied(void **state) {
                "Retry-After: 60\r\nX-Why: quota\r\n"
                "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\n"
                "Connection: close\r\n\r\nZu viel f?r \"heute\"\nZu viel f\xc3\xbcr \"heute\"\n");
-    world_assert_notice(&w, "refused host:22 429 Zu viel f?r \"heute\"\n");
-    world_free(&w);
+    server_world_assert_notice(&w, "refused host:22 429 Zu viel f?r \"heute\"\n");
+    server_world_free(&w);
 }
 
 /* Fields that are none cannot be sent; what is sent is not what was meant either. */
 static void test_denied_with_bad_fields(void **state) {
     (void)state;
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = DENY;
     w.deny_fields = "not a field\r\n";
-    world_start(&w);
+    server_world_start(&w);
     client_ask(&w, CONNECT,
                "HTTP/1.1 500 Malformed answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    world_free(&w);
+    server_world_free(&w);
 }
 
 #define NEEDS_PASSWORD(connection)                                                                 \
@@ -376,11 +432,11 @@ static void test_denied_with_bad_fields(void **state) {
     "Connection: " connection "\r\n\r\nProxy Authentication Required\n"
 
 static void open_with_password(world_t *w) {
-    world_init(w);
+    server_world_init(w);
     w->clients = DENY;
     w->deny_status = 407;
     w->deny_fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
-    world_start(w);
+    server_world_start(w);
 }
 
 /* 407 keeps the connection for another try, unless something came behind the head. */
@@ -402,7 +458,7 @@ static void test_password(void **state) {
     w.clients = DENY;
     client_ask(&w, CONNECT "early", NEEDS_PASSWORD("close"));
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The same for bytes that came while the question was open, and for an end. */
@@ -434,7 +490,7 @@ static void test_password_later(void **state) {
     client_end(&c);
     client_expect_end(&c);
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_wrong_answer(void **state) {
@@ -442,9 +498,9 @@ static void test_wrong_answer(void **state) {
     char expected[1024];
     world_t w;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     client_open(&w, &c);
     client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 1);
@@ -454,7 +510,21 @@ static void test_wrong_answer(void **state) {
     client_expect(&c, expected);
     client_expect_end(&c);
     client_close(&c);
-    world_free(&w);
+
+    /* What was handed over with it is not left open. */
+    int fds[2];
+    wst_stream_t *given;
+    assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
+    assert_int_equal(wst_socket_open(&given, w.env.ctx, fds[0], true), 0);
+    client_open(&w, &c);
+    client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &w.client_questions, 2);
+    wst_request_connected(w.held, 0, given);
+    client_expect(&c, expected);
+    close(fds[1]);
+    client_expect_end(&c);
+    client_close(&c);
+    server_world_free(&w);
 }
 
 /* --- deadlines --- */
@@ -462,16 +532,16 @@ static void test_wrong_answer(void **state) {
 static void no_decision(policy_t clients, policy_t choice) {
     char expected[1024];
     world_t w;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = clients;
     w.choice = choice;
     w.options.decision_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     answer_text(expected, sizeof(expected), 504, "No decision in time", "proxy_internal_response",
                 "", false);
     client_ask(&w, CONNECT, expected);
     assert_int_equal(w.gone, 1);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_no_decision(void **state) {
@@ -485,9 +555,9 @@ static void test_dial_timeout(void **state) {
     char expected[1024];
     world_t w;
     agent_t a;
-    world_init(&w);
+    server_world_init(&w);
     w.options.dial_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     a.treatment = KEEP;
     answer_text(expected, sizeof(expected), 504, "Agent did not answer in time",
@@ -495,7 +565,7 @@ static void test_dial_timeout(void **state) {
     client_ask(&w, CONNECT, expected);
     assert_int_equal(a.cancelled, 1);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- ends --- */
@@ -505,29 +575,32 @@ static void test_broken_ends(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "one", 1);
 
     client_connect(&w, &c);
     client_say(&c, "abc");
     agent_expect(&a, "abc");
     client_close(&c); /* RST */
-    world_until_notice(&w, "close 1  host:22 one to_agent=3 to_client=0 ECONNRESET by client\n");
+    server_world_until_notice(&w,
+                              "close 1  host:22 one to_agent=3 to_client=0 ECONNRESET by client\n");
     test_env_until_count(&w.env, &a.stream_broken, 1);
 
     client_connect(&w, &c);
     wst_stream_reset(a.stream, WST_ERESET, NULL);
     a.stream = NULL;
-    world_until_notice(&w, "close 2  host:22 one to_agent=0 to_client=0 WST_ERESET by agent\n");
+    server_world_until_notice(&w,
+                              "close 2  host:22 one to_agent=0 to_client=0 WST_ERESET by agent\n");
     client_expect_reset(&c);
     client_close(&c);
 
     client_connect(&w, &c);
     agent_close(&a);
-    world_until_notice(&w, "close 3  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
+    server_world_until_notice(&w,
+                              "close 3  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
     client_expect_reset(&c);
     client_close(&c);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_half_closed_timeout(void **state) {
@@ -535,17 +608,18 @@ static void test_half_closed_timeout(void **state) {
     world_t w;
     agent_t a;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.half_closed_timeout_ms = 30;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "one", 1);
     client_connect(&w, &c);
     client_end(&c);
-    world_until_notice(&w, "close 1  host:22 one to_agent=0 to_client=0 WST_EIDLE by server\n");
+    server_world_until_notice(&w,
+                              "close 1  host:22 one to_agent=0 to_client=0 WST_EIDLE by server\n");
     client_expect_reset(&c);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 int main(void) {
@@ -558,6 +632,7 @@ int main(void) {
         cmocka_unit_test(test_much_ahead),
         cmocka_unit_test(test_gone_while_dialling),
         cmocka_unit_test(test_gone_while_asked),
+        cmocka_unit_test(test_gone_after_decision),
         cmocka_unit_test(test_agent_refuses),
         cmocka_unit_test(test_no_agent),
         cmocka_unit_test(test_malformed),

@@ -26,7 +26,7 @@ static void test_fail_over(void **state) {
         world_t w;
         agent_t a, b;
         client_t c;
-        world_open(&w);
+        server_world_open(&w);
         agent_open(&w, &a, "a", 1);
         agent_open(&w, &b, "b", 1);
         a.treatment = REFUSE;
@@ -37,11 +37,11 @@ static void test_fail_over(void **state) {
         assert_int_equal(a.asked, 1);
         assert_int_equal(b.asked, 1);
         agent_expect(&b, "early"); /* nothing was lost or said twice */
-        world_assert_notice(&w, "open 1  host:22 b\n");
+        server_world_assert_notice(&w, "open 1  host:22 b\n");
         client_close(&c);
         agent_close(&a);
         agent_close(&b);
-        world_free(&w);
+        server_world_free(&w);
     }
 }
 
@@ -50,7 +50,7 @@ static void test_fail_over_lost(void **state) {
     world_t w;
     agent_t a, b;
     client_t c;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = KEEP;
@@ -62,7 +62,7 @@ static void test_fail_over_lost(void **state) {
     assert_int_equal(b.asked, 1);
     client_close(&c);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Each is tried once, then the last cause is told. */
@@ -71,7 +71,7 @@ static void test_nobody_left(void **state) {
     char expected[1024];
     world_t w;
     agent_t a, b;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = b.treatment = REFUSE;
@@ -92,7 +92,7 @@ static void test_nobody_left(void **state) {
     client_expect(&c, expected);
     client_close(&c);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* What an agent says of the destination is final. */
@@ -102,7 +102,7 @@ static void test_real_answer(void **state) {
                                   WST_EINTERNAL};
     world_t w;
     agent_t a, b;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = REFUSE;
@@ -118,7 +118,7 @@ static void test_real_answer(void **state) {
     assert_int_equal(b.asked, 0);
     agent_close(&a);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Trying has an end also where agents abound. */
@@ -129,7 +129,7 @@ static void test_tries_are_bounded(void **state) {
     world_t w;
     agent_t *a = calloc(AGENTS, sizeof(*a));
     size_t asked = 0;
-    world_open(&w);
+    server_world_open(&w);
     for (uint8_t i = 0; i < AGENTS; i++) {
         agent_open(&w, &a[i], "a", i);
         a[i].treatment = REFUSE;
@@ -143,7 +143,7 @@ static void test_tries_are_bounded(void **state) {
     assert_int_equal(asked, 8);
     for (size_t i = 0; i < AGENTS; i++)
         agent_close(&a[i]);
-    world_free(&w);
+    server_world_free(&w);
     free(a);
 }
 
@@ -154,9 +154,9 @@ static void test_one_deadline(void **state) {
     world_t w;
     agent_t a, b;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.options.dial_timeout_ms = 200;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = b.treatment = KEEP;
@@ -174,7 +174,7 @@ static void test_one_deadline(void **state) {
     client_close(&c);
     agent_close(&a);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- on_choose --- */
@@ -193,11 +193,11 @@ static void test_choose(void **state) {
     world_t w;
     agent_t a, b;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = ALLOW;
     w.choice = HOLD;
     w.in_choice = choose_in_turn;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = REFUSE;
@@ -213,7 +213,7 @@ static void test_choose(void **state) {
     client_ask(&w, CONNECT, expected); /* the third is none */
     agent_close(&a);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* Insisting on one that cannot serve leads nowhere, in finite time. */
@@ -222,9 +222,9 @@ static void test_choose_again(void **state) {
     char expected[1024];
     world_t w;
     agent_t a, b;
-    world_init(&w);
+    server_world_init(&w);
     w.choice = ALLOW; /* always the first one */
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "a", 1);
     agent_open(&w, &b, "b", 1);
     a.treatment = REFUSE;
@@ -237,7 +237,7 @@ static void test_choose_again(void **state) {
     assert_int_equal(b.asked, 0);
     agent_close(&a);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The agent goes between the answer and what follows from it: the question is put again. */
@@ -246,9 +246,9 @@ static void test_chosen_is_gone(void **state) {
     world_t w;
     agent_t a, b;
     client_t c;
-    world_init(&w);
+    server_world_init(&w);
     w.choice = HOLD;
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "a", 1);
     client_open(&w, &c);
     client_say(&c, CONNECT);
@@ -256,7 +256,7 @@ static void test_chosen_is_gone(void **state) {
     wst_remote_t *remote = w.last_up;
     wst_request_t *held = w.held;
     agent_close(&a);
-    world_until_notice(&w, "down a ");
+    server_world_until_notice(&w, "down a ");
     w.choice = ALLOW;
     wst_request_choose(held, remote); /* its answer is not looked at any more, only compared */
     agent_open(&w, &b, "b", 1);
@@ -264,7 +264,7 @@ static void test_chosen_is_gone(void **state) {
     assert_true(w.choice_questions >= 2);
     client_close(&c);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_choose_denied(void **state) {
@@ -272,16 +272,16 @@ static void test_choose_denied(void **state) {
     char expected[1024];
     world_t w;
     agent_t a;
-    world_init(&w);
+    server_world_init(&w);
     w.choice = DENY;
     w.deny_reason = "No agent for alice";
-    world_start(&w);
+    server_world_start(&w);
     agent_open(&w, &a, "a", 1);
     refused(expected, sizeof(expected), 403, "No agent for alice", "http_request_denied");
     client_ask(&w, CONNECT, expected);
     assert_int_equal(a.asked, 0);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* --- wst_server_dial --- */
@@ -302,7 +302,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     d->stream = stream;
     assert_int_equal(stream != NULL, status == 0);
     if (d->close_server)
-        world_close_server(d->w);
+        server_world_close(d->w);
 }
 
 static void start_dial(world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
@@ -325,9 +325,9 @@ static void test_dial(void **state) {
     world_t w;
     agent_t a, b;
     dialled_t d;
-    world_init(&w);
+    server_world_init(&w);
     w.clients = w.choice = DENY; /* nobody is asked */
-    world_start(&w);
+    server_world_start(&w);
     assert_int_equal(wst_server_dial(&d.dial, w.server, NULL, "host", 0, on_dialled, &d),
                      WST_EDEST);
     start_dial(&w, &d, NULL, 0);
@@ -362,7 +362,7 @@ static void test_dial(void **state) {
     assert_int_equal(w.client_questions + w.choice_questions, 0);
     agent_close(&a);
     agent_close(&b);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_dial_cancel(void **state) {
@@ -370,7 +370,7 @@ static void test_dial_cancel(void **state) {
     world_t w;
     agent_t a;
     dialled_t d;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     a.treatment = KEEP;
     start_dial(&w, &d, NULL, 0);
@@ -381,7 +381,7 @@ static void test_dial_cancel(void **state) {
     test_env_until_count(&w.env, &a.cancelled, 1);
     assert_int_equal(d.called, 0);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* A dial's agent goes before the dial has begun. */
@@ -390,14 +390,14 @@ static void test_dial_agent_gone(void **state) {
     world_t w;
     agent_t a;
     dialled_t d;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     a.treatment = KEEP;
     start_dial(&w, &d, w.last_up, 0);
     test_env_until_count(&w.env, &a.asked, 1);
     agent_close(&a);
     expect_dialled(&w, &d, WST_ELOST);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 /* The server's end is the end of its dials, and they are told. */
@@ -406,7 +406,7 @@ static void test_dial_and_close(void **state) {
     world_t w;
     agent_t a;
     dialled_t first, second, open;
-    world_open(&w);
+    server_world_open(&w);
     agent_open(&w, &a, "a", 1);
     start_dial(&w, &open, NULL, 0);
     expect_dialled(&w, &open, 0); /* is the embedder's, also after the server */
@@ -415,7 +415,7 @@ static void test_dial_and_close(void **state) {
     start_dial(&w, &first, NULL, 0);
     test_env_until_count(&w.env, &a.asked, 2);
     start_dial(&w, &second, NULL, 0);
-    world_close_server(&w);
+    server_world_close(&w);
     assert_int_equal(first.called + second.called, 0);
     dialled_t late;
     assert_int_equal(wst_server_dial(&late.dial, w.server, NULL, "host:22", 0, on_dialled, &late),
@@ -425,7 +425,7 @@ static void test_dial_and_close(void **state) {
     assert_int_equal(second.status, WST_ECANCELLED);
     wst_stream_close(open.stream, NULL);
     agent_close(&a);
-    world_free(&w);
+    server_world_free(&w);
 }
 
 static void test_close_in_dial(void **state) {
@@ -434,7 +434,7 @@ static void test_close_in_dial(void **state) {
         world_t w;
         agent_t a;
         dialled_t d;
-        world_open(&w);
+        server_world_open(&w);
         agent_open(&w, &a, "a", 1);
         a.treatment = success ? ACCEPT : REFUSE;
         a.reason = WST_EREFUSED;
@@ -444,7 +444,7 @@ static void test_close_in_dial(void **state) {
         if (success)
             wst_stream_close(d.stream, NULL);
         agent_close(&a);
-        world_free(&w);
+        server_world_free(&w);
     }
 }
 

@@ -147,6 +147,16 @@ static void test_pings_are_answered_and_timed(void **state) {
     rig_stop(r);
 }
 
+static void test_pings_may_be_more_frequent_than_hello_is_patient(void **state) {
+    (void)state;
+    rig_t *r = rig_new();
+    r->ping_interval_ms = 100;
+    rig_greet(r);
+    rig_wait(r, 100);
+    rig_says(r, "ping 2");
+    rig_stop(r);
+}
+
 static void test_silence_is_suspect_and_then_dead(void **state) {
     (void)state;
     rig_t *r = rig_new();
@@ -461,6 +471,7 @@ int main(void) {
         cmocka_unit_test(test_malformed_messages_end_the_session),
         cmocka_unit_test(test_unknown_methods_are_ignored),
         cmocka_unit_test(test_pings_are_answered_and_timed),
+        cmocka_unit_test(test_pings_may_be_more_frequent_than_hello_is_patient),
         cmocka_unit_test(test_silence_is_suspect_and_then_dead),
         cmocka_unit_test(test_any_byte_is_a_sign_of_life),
         cmocka_unit_test(test_a_detached_session_does_not_die),

@@ -4,9 +4,7 @@
  * and can be repeated; a stream is reset; a session ends. What may not: a leak, a crash, data or an
  * end that is not what was written, a stream of which nothing is heard any more.
  */
-#include "support.h"
-
-#include "../lib/session_internal.h"
+#include "session_rig.h"
 
 #include <wstunnel/error.h>
 
@@ -232,12 +230,14 @@ static void live(void *arg) {
     write_all(b, 1000, TOTAL, 4096);
     shut(b);
     pump();
-    for (int i = 0; i < 40 && !w.broken; i++) { /* enough for the table to grow */
-        wst__session_stream_t *st;
-        int status = wst__session_open(a->s, &st, "no:2", a);
-        if (status == 0)
-            wst__session_stream_close(st, 0);
+    wst__session_stream_t *many[40] = {NULL}; /* enough for the table to grow */
+    for (int i = 0; i < 40 && !w.broken; i++) {
+        int status = wst__session_open(a->s, &many[i], "no:2", a);
+        assert_true(status == 0 || (status == WST_ENOMEM && test_alloc_failed()));
     }
+    for (int i = 0; i < 40; i++)
+        if (many[i] != NULL)
+            wst__session_stream_close(many[i], 0);
     if (!w.broken && !a->failed && !b->failed)
         assert_true(a->ended && a->arrived && b->ended && b->arrived);
     if (!w.broken) /* one side cannot have failed and the other know nothing of it */
@@ -261,9 +261,30 @@ static void test_every_allocation_fails_in_turn(void **state) {
     assert_true(test_alloc_each(live, &json) > 60);
 }
 
+static void test_a_refusal_needs_memory(void **state) {
+    (void)state;
+    for (size_t n = 1;; n++) {
+        rig_t *r = rig_new();
+        r->no_open = true;
+        rig_greet(r);
+        test_alloc_fail(n);
+        int status = rig_say_open(r, 2);
+        bool met = test_alloc_failed();
+        test_alloc_fail(0);
+        assert_int_equal(status, met ? WST_ENOMEM : 0);
+        rig_says(r, met ? "" : "refused 2 -32006");
+        rig_stop(r);
+        if (!met) {
+            assert_true(n > 1);
+            return;
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_fails_in_turn),
+        cmocka_unit_test(test_a_refusal_needs_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,7 +134,7 @@ static void run(uint64_t seed, unsigned cut_permille) {
 
 static void run_all(unsigned cut_permille) {
     uint64_t first, count;
-    test_seeds(&first, &count, 1000);
+    test_seeds(&first, &count, 2000);
     print_message("seeds %llu to %llu\n", (unsigned long long)first,
                   (unsigned long long)(first + count - 1));
     for (uint64_t seed = first; seed < first + count; seed++)

@@ -207,6 +207,21 @@ static void test_a_lost_session_fails_all_streams(void **state) {
     rig_stop(r);
 }
 
+static void test_freeing_a_session_frees_its_streams(void **state) {
+    (void)state;
+    rig_t *r = rig_new();
+    rig_greet(r);
+    rig_write(r, rig_stream(r, true), "abc");
+    assert_int_equal(rig_say_open(r, 2), 0);
+    rig_close(r, rig_stream(r, false), WST_EIDLE);
+    r->told[0] = '\0';
+    wst__session_free(r->s);
+    rig_tells(r, ""); /* without a word */
+    r->s = NULL;
+    r->owned_count = 0;
+    rig_stop(r);
+}
+
 /* -- From inside callbacks -------------------------------------------------------------------- */
 
 static const char *acts_on;
@@ -357,6 +372,7 @@ int main(void) {
         cmocka_unit_test(test_close_still_says_that_the_end_was_received),
         cmocka_unit_test(test_close_with_unread_data_resets),
         cmocka_unit_test(test_a_lost_session_fails_all_streams),
+        cmocka_unit_test(test_freeing_a_session_frees_its_streams),
         cmocka_unit_test(test_anything_may_be_done_in_any_callback),
     };
     int failures = cmocka_run_group_tests_name("binary", tests, NULL, NULL);

@@ -22,7 +22,8 @@ extern "C" {
 typedef struct wst_request wst_request_t;
 typedef struct wst_remote wst_remote_t;
 
-/** The head of the HTTP request it is about; NULL where there is none. Valid while the request is. */
+/** The head of the HTTP request it is about; NULL where there is none. Valid while the request is.
+ */
 WST_EXTERN const wst_http_head_t *wst_request_head(const wst_request_t *request);
 
 /** The destination "host:port" as it was asked for; "" where there is none. */
@@ -34,7 +35,8 @@ WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
 /** Who the embedder found the client to be; "" if wst_request_set_user has not been called. */
 WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 
-/** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret. */
+/** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret.
+ */
 WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
 
 /** Sets a function that is told when the request ends without an answer; `request` is still valid
@@ -57,13 +59,14 @@ WST_EXTERN void wst_request_allow_with(wst_request_t *request, const char *field
  * @param status  the HTTP status to answer with (400..599). After 407 the connection is kept for
  *                another try. Where no HTTP is spoken (an agent's destination) it is not used.
  * @param reason  for people: reason phrase and body; copied, cut at 200 bytes; NULL: a standard one
- * @param fields  more header fields as complete lines ("Proxy-Authenticate: ..."); copied; NULL: none
+ * @param fields  more header fields as complete lines ("Proxy-Authenticate: ..."); copied; NULL:
+ * none
  */
 WST_EXTERN void wst_request_deny(wst_request_t *request, int status, const char *reason,
                                  const char *fields);
 
-/** This agent (server.h); NULL: none can serve it (503). If it goes away before it has answered, the
-    question is put again. */
+/** This agent (server.h); NULL: none can serve it (503). If it goes away before it has answered,
+   the question is put again. */
 WST_EXTERN void wst_request_choose(wst_request_t *request, wst_remote_t *remote);
 
 /** The connection asked for (a custom dial): status 0 and a stream, which is taken, or an error and

@@ -32,10 +32,10 @@ enum wst_role {
     WST_ROLE_ALL = 7
 };
 
-/** A tunnel, for notices. Strings are valid during the call. */
+/** A client's tunnel, for notices. Strings are valid during the call. */
 typedef struct wst_stream_info {
     uint64_t id;                /**< unique in this server */
-    const char *client;         /**< address of the client, "" for wst_server_dial */
+    const char *client;         /**< address of the client */
     const char *user;           /**< wst_request_set_user, or "" */
     const char *destination;    /**< "host:port" */
     const char *agent;          /**< name of the agent */
@@ -112,7 +112,7 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
  * Listens on one more address (as in wst_listener_options). An address that other machines can reach
  * needs a callback that authorises for each role that it offers, connect and agents.
  * @param roles  of enum wst_role; 0: all
- * @return 0; WST_EINSECURE; else as wst_listener_new.
+ * @return 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char *address,
                                                 unsigned roles);
@@ -123,6 +123,7 @@ WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 /**
  * Serves a connection accepted elsewhere as if it came from one of its listeners. Takes the stream
  * on success.
+ * @return 0; WST_ELIMIT: max_connections; WST_ESTATE: draining or closed; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_adopt(wst_server_t *server, wst_stream_t *connection,
                                                unsigned roles);
@@ -135,8 +136,10 @@ typedef struct wst_server_dial wst_server_dial_t;
  * @param agent       NULL: chosen as by default, and another one is tried if that vanishes first
  * @param timeout_ms  0: the server's dial_timeout_ms
  * @param callback    status 0 and a stream that the callback owns; or WST_ENOAGENT, or a reason
- *                    (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h)
- * @return 0 and later the callback, never from inside this call; WST_EDEST, WST_ENOMEM.
+ *                    (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h); WST_ECANCELLED if
+ *                    the server is closed first
+ * @return 0 and later the callback, never from inside this call; WST_EDEST, WST_ENOMEM, WST_ESTATE
+ *         (closed).
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_dial(wst_server_dial_t **out, wst_server_t *server,
                                               wst_remote_t *agent, const char *destination,

@@ -43,7 +43,7 @@ typedef struct wst_websocket_options {
     wst_websocket_callbacks_t callbacks; /**< Required: on_over; the others are optional. */
     void *user_data;
     size_t max_message;           /**< Optional (default 1 MiB). Longest message received. */
-    uint64_t open_timeout_ms;     /**< Optional (default 10000). For the opening handshake. */
+    uint64_t open_timeout_ms;     /**< Client: Optional (default 10000). For the server's answer. */
     uint64_t close_timeout_ms;    /**< Optional (default 5000). For the peer's close frame, and then
                                        for the end of the connection. */
     const char *host;             /**< Client, required: value of the Host field. */

@@ -15,6 +15,7 @@
 #include <wstunnel/error.h>
 #include <wstunnel/hijack.h>
 #include <wstunnel/http.h>
+#include <wstunnel/http_body.h>
 #include <wstunnel/listener.h>
 #include <wstunnel/pump.h>
 #include <wstunnel/request.h>

@@ -15,6 +15,7 @@ from nginx import Nginx, make_certificate
 from payload import make_payload
 from processes import BUILD
 from sites import Site, echo
+from transfer import UploadSite
 from world import World
 
 
@@ -56,3 +57,21 @@ def big_file(nginx):
     digest = make_payload(path, int(os.environ.get("E2E_BYTES", 2**30)))
     yield path, digest
     path.unlink()
+
+
+@pytest.fixture(scope="session")
+def upload_site(certificate):
+    site = UploadSite(certificate)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def curl(certificate):
+    """A function that makes the command of a curl that goes through a server."""
+
+    def command(server, *arguments):
+        return ["curl", "--silent", "--show-error", "--fail", "--proxy", server.proxy,
+                "--cacert", certificate[1], *arguments]  # fmt: skip
+
+    return command

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A private web site for tests: nginx with a configuration of its own, as whoever runs the tests."""
+"""A private web site: nginx with a configuration of its own, as whoever runs the tests."""
 import os
 import shutil
 import socket

@@ -77,7 +77,8 @@ def test_users_by_curl(world, tmp_path, nginx):
     def curl(*credentials):
         # --proxy-anyauth: first without, then again on the same connection.
         command = ["curl", "-sS", "-p", "-x", server.proxy, "--proxy-anyauth", *credentials,
-                   "--write-out", "%{http_connect} %{num_connects}", f"{nginx.http}/small"]  # fmt: skip
+                   "--write-out", "%{http_connect} %{num_connects}",
+                   f"{nginx.http}/small"]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True)
 
     assert curl("-U", f"{USER}:{PASSWORD}").stdout == "hello\n200 1"

@@ -166,6 +166,14 @@ def test_agent_that_takes_no_more(world):
     assert answer.status_line == "HTTP/1.1 503 Agent is shutting down"
 
 
+def test_agent_that_opens_a_stream(world):
+    """A server connects nobody to what it can reach itself."""
+    agent = scripted(world, world.server())
+    agent.say(HANDSHAKE, id=1, dest="127.0.0.1:22")
+    message = agent.hear()
+    assert (message["method"], message["error"]["code"]) == (COMPLETED, -32006)
+
+
 def test_deadlines_of_agents(world):
     """One says no hello (10 s), one does not answer for a destination (15 s): at once."""
     server = world.server()

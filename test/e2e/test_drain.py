@@ -75,3 +75,17 @@ def test_second_signal(world, download, who):
     leaving.terminate()
     leaving.wait_exit(128 + signal.SIGTERM)
     assert client.is_reset()
+
+
+def test_drain_deadline(world, download):
+    """After 30 s what is still open is broken off, as that and not as an end. Both at once."""
+    server, _ = world.tunnel()
+    other_server, agent = world.tunnel()
+    clients = [world.client(each).open(download.address) for each in (server, other_server)]
+    for client in clients:
+        client.read_exactly(1)
+    server.terminate()
+    agent.terminate()
+    server.wait_exit(0)
+    agent.wait_exit(0)
+    assert [client.is_reset() for client in clients] == [True, True]

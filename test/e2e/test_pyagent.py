@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from client import reset
 from payload import make_payload
-from sites import Closed, Site, read_all
-from test_transfer import curl, download, upload, upload_site  # noqa: F401
+from sites import Closed, Site, read_all, reset_after
+from transfer import download, upload
 
 MIB = 1 << 20
 
@@ -25,11 +24,11 @@ def server(world):
     agent.wait_exit(0)
 
 
-def test_curl(world, server, curl, nginx, upload_site):  # noqa: F811
+def test_curl(world, server, curl, nginx, upload_site):
     path = nginx.root / "medium"
     digest = make_payload(path, 4 * MIB)
     assert download(curl(server, f"{nginx.https}/{path.name}")) == digest
-    assert upload(curl(server, "--upload-file", path, upload_site)) == digest
+    assert upload(curl(server, "--upload-file", path, upload_site.url)) == digest
 
 
 def test_errors(world, server):
@@ -50,7 +49,7 @@ def test_ends(world, server):
     client.end()
     assert client.read_to_end() == b"got all"
 
-    client = world.client(server).open(world.site(Site(reset)).address)
+    client = world.client(server).open(world.site(Site(reset_after(b"half"))).address, more=b"!")
     assert client.is_reset()
 
     def see_reset(connection):

@@ -13,6 +13,7 @@ class Server(Process):
             self.address = self.wait_for(r"listening on (\S+)$")[1]
         except AssertionError:
             self.popen.kill()
+            self.popen.wait()
             raise
 
     @property

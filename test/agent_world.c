@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent_world.h"
+
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+
+/* Contexts ----------------------------------------------------------------------------------- */
+
+static void on_log(wst_log_level_t level, const char *line, void *user_data) {
+    world_t *w = user_data;
+    (void)level;
+    w->lines++;
+    if (getenv("TEST_LOG") != NULL)
+        fprintf(stderr, "%s\n", line);
+    if (strstr(line, SECRET) != NULL)
+        fail_msg("the log has the secret: %s", line);
+}
+
+/* "none...": not found; "stuck...": no answer; everything else is this machine. */
+static void on_resolve(wst_lookup_t *lookup, const char *host, void *user_data) {
+    world_t *w = user_data;
+    struct sockaddr_storage address = {0};
+    struct sockaddr_in *in = (struct sockaddr_in *)&address;
+    in->sin_family = AF_INET;
+    in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (strncmp(host, "stuck", 5) == 0) {
+        assert_true(w->stuck_count < sizeof(w->stuck) / sizeof(w->stuck[0]));
+        w->stuck[w->stuck_count++] = lookup;
+    } else if (strncmp(host, "none", 4) == 0) {
+        wst_lookup_answer(lookup, UV_EAI_NONAME, NULL, 0);
+    } else {
+        wst_lookup_answer(lookup, 0, &address, 1);
+    }
+}
+
+void world_open(world_t *w) {
+    signal(SIGPIPE, SIG_IGN);
+    memset(w, 0, sizeof(*w));
+    assert_int_equal(uv_loop_init(&w->env.loop), 0);
+    const wst_ctx_options_t options = {.allocator = &test_allocator,
+                                       .log = on_log,
+                                       .log_level = WST_LOG_DEBUG,
+                                       .resolve = on_resolve,
+                                       .user_data = w};
+    assert_int_equal(wst_ctx_new(&w->env.ctx, &w->env.loop, &options), 0);
+    const wst_ctx_options_t peers = {.user_data = w};
+    assert_int_equal(wst_ctx_new(&w->peers, &w->env.loop, &peers), 0);
+    w->path = "";
+    w->fields = "Authorization: Bearer " SECRET "\r\n";
+    w->options.name = "probe";
+    w->options.backoff_min_ms = 1;
+    w->options.backoff_max_ms = 8;
+}
+
+static void on_peers_closed(void *user_data) {
+    ((world_t *)user_data)->peers_closed++;
+}
+
+void world_free(world_t *w) {
+    if (w->agent != NULL && !w->close_called)
+        world_close_agent(w);
+    if (w->agent != NULL)
+        world_until_closed(w);
+    for (size_t i = 0; i < w->stuck_count; i++)
+        wst_lookup_answer(w->stuck[i], UV_EAI_AGAIN, NULL, 0);
+    wst_ctx_stats_t stats;
+    wst_ctx_get_stats(w->env.ctx, &stats);
+    assert_int_equal(stats.handles, 0);
+    assert_int_equal(stats.chunks, 0);
+    assert_int_equal(stats.budget_used, 0);
+    if (w->server != NULL)
+        world_stop_serving(w);
+    wst_ctx_close(w->peers, on_peers_closed);
+    test_env_until_count(&w->env, &w->peers_closed, 1);
+    test_env_close(&w->env);
+    assert_int_equal(w->closed, w->agent != NULL);
+}
+
+void world_pass(world_t *w, uint64_t ms) {
+    wst__deadlines_run(&w->env.ctx->deadlines, wst__now(w->env.ctx) + ms);
+}
+
+/* The server --------------------------------------------------------------------------------- */
+
+static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    assert_string_equal(wst_remote_name(agent), w->options.name);
+    w->server_ups++;
+}
+
+static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
+                          void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    (void)agent;
+    (void)detail;
+    w->server_downs++;
+    w->down_error = error;
+}
+
+void world_serve(world_t *w) {
+    w->server_options.callbacks.on_agent_up = on_agent_up;
+    w->server_options.callbacks.on_agent_down = on_agent_down;
+    w->server_options.user_data = w;
+    assert_int_equal(wst_server_new(&w->server, w->peers, &w->server_options), 0);
+    const char *address = w->address[0] != '\0' ? w->address : "127.0.0.1:0";
+    assert_int_equal(wst_server_listen(w->server, address, 0), 0);
+    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, 0));
+}
+
+static void on_server_closed(void *user_data) {
+    ((world_t *)user_data)->server_closed++;
+}
+
+void world_stop_serving(world_t *w) {
+    size_t before = w->server_closed;
+    wst_server_close(w->server, on_server_closed);
+    w->server = NULL;
+    test_env_until_count(&w->env, &w->server_closed, before + 1);
+}
+
+/* The agent ---------------------------------------------------------------------------------- */
+
+static void on_closed(void *user_data) {
+    world_t *w = user_data;
+    assert_false(w->busy);
+    assert_null(w->held);
+    w->closed++;
+    if (w->restart) {
+        w->restart = false;
+        w->closed = 0;
+        w->close_called = false;
+        world_agent(w);
+    }
+}
+
+void world_close_agent(world_t *w) {
+    bool was_busy = w->busy;
+    w->close_called = w->busy = true;
+    wst_agent_close(w->agent, on_closed);
+    w->busy = was_busy;
+}
+
+void world_drain_agent(world_t *w) {
+    bool was_busy = w->busy;
+    w->busy = true;
+    wst_agent_drain(w->agent);
+    w->busy = was_busy;
+}
+
+/* Each callback begins and ends here. */
+static void enter(world_t *w, event_t event) {
+    assert_false(w->busy);
+    assert_int_equal(w->closed, 0);
+    assert_true(!w->close_called || event == GONE);
+    w->seen[event]++;
+}
+
+static void leave(world_t *w, event_t event) {
+    if (w->act != NULL)
+        w->act(w, event);
+    if (w->drain_in == event && !w->close_called)
+        world_drain_agent(w);
+    if (w->close_in == event && !w->close_called)
+        world_close_agent(w);
+}
+
+static void on_gone(wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    enter(w, GONE);
+    if (w->held == request)
+        w->held = NULL;
+    leave(w, GONE);
+}
+
+/* The connection, once. */
+static void hand_over(world_t *w, wst_request_t *request) {
+    wst_stream_t *connection = w->connection;
+    w->connection = NULL;
+    if (connection != NULL)
+        wst_request_connected(request, 0, connection);
+    else
+        wst_request_deny(request, 403, NULL, NULL);
+}
+
+/* All but what allows. */
+static void answer(world_t *w, wst_request_t *request, policy_t policy) {
+    snprintf(w->question_peer, sizeof(w->question_peer), "%s", wst_request_peer(request));
+    snprintf(w->destination, sizeof(w->destination), "%s", wst_request_destination(request));
+    if (policy == HOLD) {
+        w->held = request;
+        wst_request_on_gone(request, on_gone, w);
+    } else if (policy == DENY) {
+        wst_request_deny(request, 403, w->reason, NULL);
+    }
+}
+
+static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    assert_ptr_equal(agent, w->agent);
+    enter(w, CREDENTIALS);
+    answer(w, request, w->credentials);
+    if (w->credentials == ALLOW)
+        wst_request_allow_with(request, w->fields);
+    else if (w->credentials == MISFIT)
+        hand_over(w, request);
+    leave(w, CREDENTIALS);
+}
+
+static void on_destination(wst_agent_t *agent, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    assert_ptr_equal(agent, w->agent);
+    enter(w, DESTINATION);
+    answer(w, request, w->destinations);
+    if (w->destinations == ALLOW)
+        wst_request_allow(request);
+    else if (w->destinations == MISFIT)
+        hand_over(w, request);
+    leave(w, DESTINATION);
+}
+
+static void on_dial(wst_agent_t *agent, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    assert_ptr_equal(agent, w->agent);
+    enter(w, DIAL);
+    answer(w, request, w->dials);
+    if (w->dials == ALLOW)
+        hand_over(w, request);
+    else if (w->dials == MISFIT)
+        wst_request_allow(request);
+    leave(w, DIAL);
+}
+
+static void on_up(wst_agent_t *agent, void *user_data) {
+    world_t *w = user_data;
+    enter(w, UP);
+    assert_true(wst_agent_is_up(agent));
+    leave(w, UP);
+}
+
+static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data) {
+    world_t *w = user_data;
+    enter(w, DOWN);
+    assert_false(wst_agent_is_up(agent));
+    assert_true(failure->error < 0);
+    assert_true(failure->detail[0] != '\0');
+    w->failure = *failure;
+    snprintf(w->detail, sizeof(w->detail), "%s", failure->detail);
+    leave(w, DOWN);
+}
+
+static void on_stream_open(wst_agent_t *agent, const char *destination, int status,
+                           void *user_data) {
+    world_t *w = user_data;
+    (void)agent;
+    enter(w, STREAM_OPEN);
+    w->open_status = status;
+    snprintf(w->destination, sizeof(w->destination), "%s", destination);
+    leave(w, STREAM_OPEN);
+}
+
+static void on_stream_close(wst_agent_t *agent, const char *destination,
+                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+                            void *user_data) {
+    world_t *w = user_data;
+    (void)agent;
+    enter(w, STREAM_CLOSE);
+    w->close_status = status;
+    w->bytes_to_destination = bytes_to_destination;
+    w->bytes_to_server = bytes_to_server;
+    snprintf(w->destination, sizeof(w->destination), "%s", destination);
+    leave(w, STREAM_CLOSE);
+}
+
+static void on_drained(wst_agent_t *agent, void *user_data) {
+    world_t *w = user_data;
+    (void)agent;
+    enter(w, DRAINED);
+    leave(w, DRAINED);
+}
+
+int world_try_agent(world_t *w) {
+    char url[128];
+    wst_agent_t *agent;
+    snprintf(url, sizeof(url), "ws://%s%s", w->address, w->path);
+    wst_agent_options_t options = w->options;
+    if (options.url == NULL)
+        options.url = url;
+    options.user_data = w;
+    options.callbacks = (wst_agent_callbacks_t){
+        .on_credentials = w->credentials != UNASKED ? on_credentials : NULL,
+        .on_destination = w->destinations != UNASKED ? on_destination : NULL,
+        .on_dial = w->dials != UNASKED ? on_dial : NULL,
+        .on_up = on_up,
+        .on_down = on_down,
+        .on_stream_open = on_stream_open,
+        .on_stream_close = on_stream_close,
+        .on_drained = on_drained,
+    };
+    w->busy = true;
+    int status = wst_agent_new(&agent, w->env.ctx, &options);
+    w->busy = false;
+    memset(url, 'x', sizeof(url)); /* it has been copied */
+    if (status == 0)
+        w->agent = agent;
+    return status;
+}
+
+void world_agent(world_t *w) {
+    assert_int_equal(world_try_agent(w), 0);
+}
+
+void world_agent_up(world_t *w) {
+    size_t ups = w->server_ups;
+    world_agent(w);
+    world_until(w, UP, w->seen[UP] + 1);
+    test_env_until_count(&w->env, &w->server_ups, ups + 1);
+}
+
+void world_until(world_t *w, event_t event, size_t count) {
+    test_env_until_count(&w->env, &w->seen[event], count);
+}
+
+void world_until_closed(world_t *w) {
+    test_env_until_count(&w->env, &w->closed, 1);
+}
