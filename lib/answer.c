@@ -44,8 +44,18 @@ static const struct row {
     {WST__TOO_MANY_AGENTS, {503, "Too many agents", "connection_limit_reached", true}},
     {WST__DRAINING, {503, "Server is shutting down", "proxy_internal_response", true}},
     {WST__NOT_OFFERED,
-     {403, "CONNECT is not served at this address", "http_request_denied", false}},
-    {WST__ONLY_CONNECT, {501, "Only CONNECT is served", "proxy_internal_response", false}},
+     {403, "Clients are not served at this address", "http_request_denied", false}},
+
+    /* Requests that are forwarded. */
+    {WST_EHTTP, {400, "Malformed body of the request", "http_request_error", false}},
+    {WST_EHEADBIG, {431, "Request Header Fields Too Large", "http_request_error", false}},
+    {WST__NEEDS_CONNECT, {400, "This scheme needs CONNECT", "http_request_error", false}},
+    {WST__LOOP, {502, "Proxy loop detected", "proxy_loop_detected", false}},
+    {WST__LAST_HOP, {501, "May not be forwarded further", "proxy_internal_response", false}},
+    {WST__CODING, {501, "Transfer coding not supported", "proxy_internal_response", false}},
+    {WST__ORIGIN_ENDED,
+     {502, "Destination closed without an answer", "connection_terminated", false}},
+    {WST__ORIGIN_MALFORMED, {502, "Malformed answer of destination", "http_protocol_error", false}},
 };
 
 static const wst__refusal_t *find(int error) {

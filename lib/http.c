@@ -190,6 +190,15 @@ static int parse_field(wst_http_head_t *head, wst_str_t line) {
     return 0;
 }
 
+/* White space there may be tabs by the RFC's letter, but nobody sends them, and some parsers then
+ * no longer see what we see. Looks at the whole line: values come trimmed. */
+static bool has_tab(const wst_http_header_t *field) {
+    const char *at = field->name.ptr + field->name.len;
+    while (*at != '\t' && *at != '\r' && *at != '\n')
+        at++;
+    return *at == '\t';
+}
+
 /* RFC 9110 section 8.6. -1: malformed. */
 static int64_t parse_length(wst_str_t text) {
     if (text.len == 0 || !wst__is_digits(text))
@@ -211,6 +220,8 @@ static int parse_codings(wst_http_head_t *head, const wst_http_header_t *field) 
         return refuse(head, "Transfer-Encoding in HTTP/1.0");
     for (; field != NULL; field = wst_http_header(head, "Transfer-Encoding", field)) {
         wst_str_t rest = field->value, coding;
+        if (has_tab(field))
+            return refuse(head, "tab in Transfer-Encoding");
         while (wst__list_next(&rest, &coding)) {
             if (!wst__is_token(coding))
                 return refuse(head, "malformed Transfer-Encoding");
@@ -235,7 +246,7 @@ static int parse_framing(wst_http_head_t *head) {
         return 0;
     if (wst_http_header(head, "Content-Length", length) != NULL)
         return refuse(head, "more than one Content-Length");
-    head->content_length = parse_length(length->value);
+    head->content_length = has_tab(length) ? -1 : parse_length(length->value);
     return head->content_length >= 0 ? 0 : refuse(head, "malformed Content-Length");
 }
 

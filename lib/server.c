@@ -8,13 +8,14 @@
  */
 #include "server.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <wstunnel/listener.h>
 
 enum {
     MAX_CONNECTIONS = 10000,
-    SPARE_DESCRIPTORS = 64, /* of the process, for other things than connections */
+    SPARE_DESCRIPTORS = 64, /* for other things than connections; at most a quarter of all */
     WINDOW_MIN = 1024
 };
 
@@ -35,7 +36,9 @@ static size_t default_connections(void) {
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
         limit.rlim_cur >= MAX_CONNECTIONS + SPARE_DESCRIPTORS)
         return MAX_CONNECTIONS;
-    return limit.rlim_cur > SPARE_DESCRIPTORS ? (size_t)limit.rlim_cur - SPARE_DESCRIPTORS : 1;
+    size_t all = (size_t)limit.rlim_cur;
+    size_t spare = all / 4 < SPARE_DESCRIPTORS ? all / 4 : SPARE_DESCRIPTORS;
+    return all > spare ? all - spare : 1;
 }
 
 static void default_size(size_t *value, size_t fallback) {
@@ -72,12 +75,16 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
         return WST_ENOMEM;
+    uint32_t random;
+    int status = wst__random(ctx, &random, sizeof(random));
     s->path = wst__strdup(&ctx->allocator, path);
-    if (s->path == NULL) {
+    if (s->path == NULL || status != 0) {
+        wst__free(&ctx->allocator, s->path);
         wst__free(&ctx->allocator, s);
-        return WST_ENOMEM;
+        return status != 0 ? status : WST_ENOMEM;
     }
     s->ctx = ctx;
+    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", random);
     s->options = *options;
     s->options.path = s->path;
     set_defaults(&s->options);

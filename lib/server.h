@@ -5,7 +5,8 @@
  * The inside of a server. What comes in lives as one object after another:
  *
  *     connection (wst__conn_t) --CONNECT served--> relay (wst__relay_t)
- *          |                  \--upgrade accepted--> agent session (wst__agent_session_t)
+ *          |    ^             \--upgrade accepted--> agent session (wst__agent_session_t)
+ *          |    +--next request-- exchange (wst__exchange_t): a request being forwarded
  *          \--answered--> gone
  *
  * Each holds the server until it is gone, and counts as one of its connections. A dial
@@ -18,12 +19,14 @@
 #include <wstunnel/hijack.h>
 
 typedef struct wst__relay wst__relay_t;
+typedef struct wst__exchange wst__exchange_t;
 typedef struct wst__agent_session wst__agent_session_t;
 
 struct wst_server {
     wst_ctx_t *ctx;
     wst_server_options_t options; /* complete: no member means its default any more */
     char *path;
+    char pseudonym[32]; /* in Via: this server and no other */
     wst__list_t listeners, conns, relays, sessions, dials;
     wst__remotes_t remotes;
     size_t connections, streams, pending, session_count;
@@ -65,9 +68,15 @@ typedef struct wst__conn {
     /* The request that is being decided on or served. */
     wst_request_t *request;
     wst_server_dial_t *dial;
-    char destination[WST_DEST_MAX + 1]; /* CONNECT, else "" */
+    wst__exchange_t *exchange;          /* has the connection meanwhile */
+    char destination[WST_DEST_MAX + 1]; /* a client's, else "" */
     char user[128];
     uint64_t asked_ms;
+
+    /* server_forward.c: a connection to an origin, for the next request; NULL: none. */
+    wst_stream_t *kept;
+    char kept_destination[WST_DEST_MAX + 1];
+    char kept_agent[WST_NAME_MAX + 1];
 } wst__conn_t;
 
 /* Takes the stream on success. 0 or an error. */
@@ -77,7 +86,7 @@ void wst__conn_close(wst__conn_t *c);
 /* Answers the request; without memory for that the connection is closed. */
 void wst__conn_respond(wst__conn_t *c, const wst_response_t *response);
 
-/* Answers a CONNECT that is not served, and notes it. `fields`: more, complete lines; or NULL. */
+/* Answers a client that is not served, and notes it. `fields`: more, complete lines; or NULL. */
 void wst__conn_refuse(wst__conn_t *c, const wst__refusal_t *refusal, wst_str_t detail,
                       const char *fields);
 void wst__conn_refuse_error(wst__conn_t *c, int error);
@@ -93,6 +102,14 @@ bool wst__conn_ask(wst__conn_t *c,
 void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
                           const wst_authority_t *authority);
 void wst__relays_close(wst_server_t *s);
+
+/* Joins the two streams, which are taken, and closes the connection they belonged to. */
+void wst__relay_join(wst__conn_t *c, const char *agent, wst_stream_t *client,
+                     wst_stream_t *tunnel);
+
+/* Whether the embedder allowed the client; otherwise the client has been told. */
+bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer);
+
 
 /* -- server_dial.c: a stream through an agent ----------------------------------------------------
  */
@@ -116,6 +133,18 @@ typedef struct wst__dial_options {
     wst__dialled_cb callback;
     void *user_data;
 } wst__dial_options_t;
+
+/* server_connect.c: dials the connection's destination, or refuses at once. user_data is `c`. */
+void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback);
+void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome);
+
+/* -- server_forward.c: requests in absolute form -------------------------------------------------
+ */
+
+void wst__forward_http(wst__conn_t *c, const wst_http_head_t *head,
+                       const wst_http_target_t *target);
+void wst__exchange_close(wst__exchange_t *exchange);
+void wst__forward_drop_kept(wst__conn_t *c);
 
 /* 0 and later the callback, from the loop; or WST_ENOMEM. wst_server_dial_cancel() cancels. */
 int wst__dial_new(wst_server_dial_t **out, wst_server_t *s, const wst__dial_options_t *options);

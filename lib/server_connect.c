@@ -93,47 +93,19 @@ static wst__relay_t *relay_new(wst__conn_t *c, const char *agent) {
     return r;
 }
 
-/*
- * Says 200 and joins the two. RFC 9110 section 9.3.6: no Content-Length, no Transfer-Encoding. The
- * answer is a write of its own, ahead of any byte of the destination, which some clients would
- * lose.
- */
-static int relay_start(wst__relay_t *r, int minor_version, wst_stream_t *client,
-                       wst_stream_t *tunnel) {
-    static const char ok10[] = "HTTP/1.0 200 Connection established\r\n\r\n";
-    static const char ok11[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-    wst_server_t *s = r->server;
-    const wst_slice_t ok = wst_slice_static(minor_version == 0 ? ok10 : ok11, sizeof(ok11) - 1);
-    int status = wst_stream_write(client, &ok, 1);
-    if (status < 0)
-        return status;
+void wst__relay_join(wst__conn_t *c, const char *agent, wst_stream_t *client,
+                     wst_stream_t *tunnel) {
+    wst_server_t *s = c->server;
+    wst__relay_t *r = relay_new(c, agent);
     const wst_pump_options_t options = {.half_closed_timeout_ms = s->options.half_closed_timeout_ms,
                                         .on_done = on_pump_done,
                                         .user_data = r};
-    return wst_pump_new(&r->pump, s->ctx, client, tunnel, &options);
-}
-
-/* CONNECT ------------------------------------------------------------------------------------ */
-
-/* The stream is open: the connection becomes a relay. */
-static void establish(wst__conn_t *c, const wst__dialled_t *outcome) {
-    wst_server_t *s = c->server;
-    int minor_version = wst_hijack_request(c->hijack)->minor_version;
-    wst__relay_t *r = relay_new(c, outcome->agent);
-    wst_stream_t *client = NULL;
-    int status = r != NULL ? wst_hijack_take(c->hijack, &client) : WST_ENOMEM;
-    if (status != 0) {
-        wst__free(&s->ctx->allocator, r);
-        wst_stream_close(outcome->stream, NULL);
-        wst__conn_refuse_error(c, status);
-        return;
-    }
-    status = relay_start(r, minor_version, client, outcome->stream);
+    int status = r != NULL ? wst_pump_new(&r->pump, s->ctx, client, tunnel, &options) : WST_ENOMEM;
     wst__conn_close(c);
     if (status != 0) {
         wst__free(&s->ctx->allocator, r);
         wst_stream_close(client, NULL); /* a reset: its end was not said */
-        wst_stream_close(outcome->stream, NULL);
+        wst_stream_close(tunnel, NULL);
         return;
     }
     c->counted = false;
@@ -142,6 +114,32 @@ static void establish(wst__conn_t *c, const wst__dialled_t *outcome) {
     s->streams++;
     if (s->options.callbacks.on_stream_open != NULL)
         s->options.callbacks.on_stream_open(s, &r->info, s->options.user_data);
+}
+
+/* CONNECT ------------------------------------------------------------------------------------ */
+
+/*
+ * The stream is open: says 200, and the connection becomes a relay. RFC 9110 section 9.3.6: no
+ * Content-Length, no Transfer-Encoding. The answer is a write of its own, ahead of any byte of the
+ * destination, which some clients would lose.
+ */
+static void establish(wst__conn_t *c, const wst__dialled_t *outcome) {
+    static const char ok10[] = "HTTP/1.0 200 Connection established\r\n\r\n";
+    static const char ok11[] = "HTTP/1.1 200 Connection established\r\n\r\n";
+    bool old = wst_hijack_request(c->hijack)->minor_version == 0;
+    const wst_slice_t ok = wst_slice_static(old ? ok10 : ok11, sizeof(ok11) - 1);
+    wst_stream_t *client;
+    int status = wst_hijack_take(c->hijack, &client);
+    if (status != 0) {
+        wst_stream_close(outcome->stream, NULL);
+        wst__conn_refuse_error(c, status);
+    } else if (wst_stream_write(client, &ok, 1) < 0) {
+        wst_stream_close(client, NULL);
+        wst_stream_close(outcome->stream, NULL);
+        wst__conn_close(c);
+    } else {
+        wst__relay_join(c, outcome->agent, client, outcome->stream);
+    }
 }
 
 /* The embedder said no, or nothing in time. */
@@ -154,6 +152,15 @@ static void deny(wst__conn_t *c, int verdict, const wst__answer_t *answer) {
     wst__conn_refuse(c, &refusal, (wst_str_t){NULL, 0}, answer->fields);
 }
 
+void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome) {
+    if (outcome->denial != NULL) {
+        deny(c, outcome->status, outcome->denial);
+        return;
+    }
+    const wst__refusal_t refusal = wst__refusal_of(outcome->status);
+    wst__conn_refuse(c, &refusal, outcome->text, NULL);
+}
+
 static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
     wst__conn_t *c = user_data;
     c->dial = NULL;
@@ -161,15 +168,12 @@ static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
         wst_stream_close(outcome->stream, NULL); /* the client has just gone: on_done follows */
     } else if (outcome->status == 0) {
         establish(c, outcome);
-    } else if (outcome->denial != NULL) {
-        deny(c, outcome->status, outcome->denial);
     } else {
-        const wst__refusal_t refusal = wst__refusal_of(outcome->status);
-        wst__conn_refuse(c, &refusal, outcome->text, NULL);
+        wst__conn_refuse_outcome(c, outcome);
     }
 }
 
-static void dial(wst__conn_t *c) {
+void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback) {
     wst_server_t *s = c->server;
     if (s->draining) {
         wst__conn_refuse_error(c, WST__DRAINING);
@@ -182,21 +186,27 @@ static void dial(wst__conn_t *c) {
     const wst__dial_options_t options = {.destination = c->destination,
                                          .timeout_ms = s->options.dial_timeout_ms,
                                          .conn = c,
-                                         .callback = on_dialled,
+                                         .callback = callback,
                                          .user_data = c};
     if (wst__dial_new(&c->dial, s, &options) != 0)
         wst__conn_refuse_error(c, WST_ENOMEM);
 }
 
-static void on_answer(const wst__answer_t *answer, void *user_data) {
-    wst__conn_t *c = user_data;
+bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer) {
     c->request = NULL;
     snprintf(c->user, sizeof(c->user), "%s", answer->user);
+    if (wst_hijack_request(c->hijack) == NULL)
+        return false; /* the client has just gone: on_done follows */
     int verdict = wst__server_verdict(answer, WST__ALLOWED);
-    if (verdict == 0)
-        dial(c);
-    else
+    if (verdict != 0)
         deny(c, verdict, answer);
+    return verdict == 0;
+}
+
+static void on_answer(const wst__answer_t *answer, void *user_data) {
+    wst__conn_t *c = user_data;
+    if (wst__conn_allowed(c, answer))
+        wst__conn_dial(c, on_dialled);
 }
 
 void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
@@ -216,7 +226,7 @@ void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
     }
     wst__hijack_watch(c->hijack);
     if (s->draining || s->options.callbacks.on_client_request == NULL)
-        dial(c);
+        wst__conn_dial(c, on_dialled);
     else if (!wst__conn_ask(c, s->options.callbacks.on_client_request, on_answer))
         wst__conn_refuse_error(c, WST_ENOMEM);
 }

@@ -31,6 +31,9 @@ void wst__conn_close(wst__conn_t *c) {
         wst_server_dial_cancel(c->dial);
     c->request = NULL;
     c->dial = NULL;
+    if (c->exchange != NULL)
+        wst__exchange_close(c->exchange);
+    wst__forward_drop_kept(c);
     wst_hijack_close(c->hijack, on_hijack_closed);
 }
 
@@ -91,7 +94,7 @@ void wst__conn_refuse(wst__conn_t *c, const wst__refusal_t *refusal, wst_str_t d
         return; /* the client has just gone: on_done follows */
     wst__refusal_text_t text;
     wst__refusal_write(&text, refusal, detail);
-    wst__log(s->ctx, WST_LOG_INFO, "client %s: CONNECT %s refused: %d %s", c->peer, c->destination,
+    wst__log(s->ctx, WST_LOG_INFO, "client %s: %s refused: %d %s", c->peer, c->destination,
              refusal->status, text.reason);
     respond_refusal(c, refusal, &text, fields);
     if (s->options.callbacks.on_refused != NULL)
@@ -141,14 +144,6 @@ static void bad_request(wst__conn_t *c, const wst_http_head_t *head, const char 
     }
     wst__refusal_text_t text;
     wst__refusal_write(&text, &refusal, (wst_str_t){NULL, 0});
-    respond_refusal(c, &refusal, &text, NULL);
-}
-
-static void only_connect(wst__conn_t *c) {
-    static const char how[] = "Ask for a tunnel by CONNECT, also for http: curl -p";
-    const wst__refusal_t refusal = wst__refusal_of(WST__ONLY_CONNECT);
-    wst__refusal_text_t text;
-    wst__refusal_write(&text, &refusal, (wst_str_t){how, sizeof(how) - 1});
     respond_refusal(c, &refusal, &text, NULL);
 }
 
@@ -210,7 +205,7 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     else if (target.form == WST_HTTP_AUTHORITY)
         wst__connect_request(c, head, &target.authority);
     else if (target.form == WST_HTTP_ABSOLUTE && (c->roles & WST_ROLE_CONNECT) != 0)
-        only_connect(c);
+        wst__forward_http(c, head, &target);
     else if (target.form == WST_HTTP_ASTERISK)
         respond(c, 405, "Method Not Allowed", "Allow: CONNECT, GET\r\n", NULL);
     else

@@ -95,7 +95,7 @@ static void on_text(conn_t *c) {
     if (c->messages++ > 0) {
         int n = snprintf(raw->heard + raw->heard_len, sizeof(raw->heard) - raw->heard_len, "%.*s\n",
                          (int)c->message_len, c->message);
-        raw->heard_len += (size_t)n;
+    raw->heard_len += (size_t)n;
         assert_true(raw->heard_len < sizeof(raw->heard));
         return;
     }

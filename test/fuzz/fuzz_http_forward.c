@@ -83,24 +83,17 @@ static void check_fields(const wst_http_head_t *in, const wst_http_head_t *out, 
     require(memcmp(via->value.ptr + via->value.len - 3, " us", 3) == 0);
 }
 
-/* A head in a block of its exact size. NULL: not accepted, or too many fields to be read again. */
-static char *write_request(const wst__forward_t *f, size_t in_len, int *len) {
-    size_t cap = in_len + WST__FORWARD_EXTRA;
-    char *out = malloc(cap);
-    require(out != NULL);
-    *len = wst__forward_request(f, out, cap);
-    require(*len > 0);
-    return out;
-}
-
+/* Room for our own fields, when it is read again. */
 static bool has_room(const wst_http_head_t *head) {
     return head->header_count <= WST_HTTP_MAX_HEADERS - 8;
 }
 
 static void check_request(const wst__forward_t *f, size_t in_len) {
     const wst_http_head_t *request = f->request;
-    int len;
-    char *out = write_request(f, in_len, &len);
+    char *out = malloc(in_len + WST__FORWARD_EXTRA);
+    require(out != NULL);
+    int len = wst__forward_request(f, out, in_len + WST__FORWARD_EXTRA);
+    require(len > 0);
     wst_http_head_t again;
     wst_http_target_t target;
     if (has_room(request)) {
@@ -126,15 +119,13 @@ static void check_request(const wst__forward_t *f, size_t in_len) {
         char uri[9000];
         int n = snprintf(uri, sizeof(uri), "ws://%.*s/", (int)host->value.len, host->value.ptr);
         again.target = (wst_str_t){uri, (size_t)n};
-        if (!wst_str_eq(again.method, "CONNECT")) {
-            require(wst_http_parse_target(&target, &again, NULL) == 0);
-            require(same(target.authority.host, f->target->authority.host));
-            require(target.authority.port == f->target->authority.port);
-            wst__forward_t back = *f;
-            back.request = &again;
-            back.target = &target;
-            require(wst__forward_check(&back) == WST__FORWARD_LOOP);
-        }
+        require(wst_http_parse_target(&target, &again, NULL) == 0);
+        require(same(target.authority.host, f->target->authority.host));
+        require(target.authority.port == f->target->authority.port);
+        wst__forward_t back = *f;
+        back.request = &again;
+        back.target = &target;
+        require(wst__forward_check(&back) == WST__FORWARD_LOOP);
     }
     free(out);
 }

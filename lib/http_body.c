@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies of HTTP/1 messages. Payload is taken in runs, chunk framing byte by byte:
+ *
+ *        +--------------------------------------------+
+ *        v                                            |
+ *     SIZE --> (EXTENSION) --> SIZE_LF --> PAYLOAD --> PAYLOAD_CR --> PAYLOAD_LF
+ *                                 |
+ *                       last one  +--> TRAILER fields --> END_LF --> END
+ *
+ * A length, or the end of the connection, knows PAYLOAD and END only.
+ */
+#include <wstunnel/http_body.h>
+
+#include <limits.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+#include "http_text.h"
+
+enum { SIZE_DIGITS_MAX = 16 };
+
+enum step {
+    SIZE,
+    EXTENSION_START, /* behind a semicolon */
+    EXTENSION_NAME,
+    EXTENSION_VALUE, /* behind '=' */
+    EXTENSION_TOKEN,
+    EXTENSION_QUOTED,
+    EXTENSION_ESCAPED, /* behind a backslash */
+    EXTENSION_CLOSED,  /* behind the closing quote */
+    SIZE_LF,
+    PAYLOAD,
+    PAYLOAD_CR,
+    PAYLOAD_LF,
+    TRAILER_START,
+    TRAILER_NAME,
+    TRAILER_VALUE,
+    TRAILER_LF,
+    END_LF,
+    END
+};
+
+/* ---- start ---- */
+
+static void finish(wst_http_body_t *body) {
+    body->complete = true;
+    body->step = END;
+}
+
+static void start(wst_http_body_t *body, wst_http_framing_t framing, int64_t length) {
+    *body = (wst_http_body_t){.framing = framing};
+    body->left = framing == WST_HTTP_LENGTH ? (uint64_t)length : UINT64_MAX;
+    body->step = framing == WST_HTTP_CHUNKED ? SIZE : PAYLOAD;
+    if (framing == WST_HTTP_NO_BODY || body->left == 0)
+        finish(body);
+}
+
+void wst_http_body_request(wst_http_body_t *body, const wst_http_head_t *request) {
+    wst_http_framing_t framing = WST_HTTP_NO_BODY;
+    bool tunnel = wst_str_eq(request->method, "CONNECT"); /* RFC 9110 section 9.3.6 */
+    if (!tunnel && request->chunked)
+        framing = WST_HTTP_CHUNKED;
+    else if (!tunnel && request->content_length >= 0)
+        framing = WST_HTTP_LENGTH;
+    start(body, framing, request->content_length);
+}
+
+void wst_http_body_response(wst_http_body_t *body, const wst_http_head_t *response,
+                            wst_str_t method) {
+    int status = response->status;
+    wst_http_framing_t framing = WST_HTTP_UNTIL_CLOSE;
+    /* RFC 9112 section 6.3, in its order. */
+    if (wst_str_eq(method, "HEAD") || status < 200 || status == 204 || status == 304)
+        framing = WST_HTTP_NO_BODY;
+    else if (wst_str_eq(method, "CONNECT") && status < 300)
+        framing = WST_HTTP_NO_BODY;
+    else if (response->chunked)
+        framing = WST_HTTP_CHUNKED;
+    else if (response->content_length >= 0)
+        framing = WST_HTTP_LENGTH;
+    start(body, framing, response->content_length);
+}
+
+/* ---- chunk lines ---- */
+
+static int hex_digit(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* What may follow a size, or an extension; false: nothing but that. */
+static bool end_element(wst_http_body_t *body, char c) {
+    if (c == ';')
+        body->step = EXTENSION_START;
+    else if (c == '\r')
+        body->step = SIZE_LF;
+    return c == ';' || c == '\r';
+}
+
+/* RFC 9112 section 7.1. Some tolerate white space or "0x", or let sizes wrap. NULL, or what is
+ * wrong; likewise below. */
+static const char *take_size(wst_http_body_t *body, char c) {
+    int digit = hex_digit(c);
+    if (digit < 0) {
+        bool any = body->line_len > 1;
+        return any && end_element(body, c) ? NULL : "chunk size is not a hexadecimal number";
+    }
+    if (body->line_len == 1)
+        body->left = 0;
+    if (body->line_len > SIZE_DIGITS_MAX || body->left > INT64_MAX >> 4)
+        return "chunk size too large";
+    body->left = body->left << 4 | (uint64_t)digit;
+    return NULL;
+}
+
+/* Section 7.1.1: names, with a token or a quoted string (RFC 9110 section 5.6.4) perhaps. Nobody
+ * has use for them; they are read so that what is passed on means the same to all. The white space
+ * that section 7.1.1 calls bad is refused. */
+static const char *take_extension(wst_http_body_t *body, char c) {
+    bool ok = true;
+    switch (body->step) {
+    case EXTENSION_START:
+        ok = wst__is_tchar(c);
+        body->step = EXTENSION_NAME;
+        break;
+    case EXTENSION_NAME:
+        if (c == '=')
+            body->step = EXTENSION_VALUE;
+        else
+            ok = wst__is_tchar(c) || end_element(body, c);
+        break;
+    case EXTENSION_VALUE:
+        ok = c == '"' || wst__is_tchar(c);
+        body->step = c == '"' ? EXTENSION_QUOTED : EXTENSION_TOKEN;
+        break;
+    case EXTENSION_TOKEN:
+        ok = wst__is_tchar(c) || end_element(body, c);
+        break;
+    case EXTENSION_QUOTED:
+        ok = c == '\t' || !wst__is_ctl(c);
+        if (c == '"')
+            body->step = EXTENSION_CLOSED;
+        else if (c == '\\')
+            body->step = EXTENSION_ESCAPED;
+        break;
+    case EXTENSION_ESCAPED:
+        ok = c == '\t' || !wst__is_ctl(c);
+        body->step = EXTENSION_QUOTED;
+        break;
+    default: /* EXTENSION_CLOSED */
+        ok = end_element(body, c);
+        break;
+    }
+    return ok ? NULL : "malformed chunk extension";
+}
+
+static const char *take_size_lf(wst_http_body_t *body, char c) {
+    if (c != '\n')
+        return "carriage return without line feed";
+    body->line_len = 0;
+    body->step = body->left > 0 ? PAYLOAD : TRAILER_START;
+    return NULL;
+}
+
+static const char *take_payload_end(wst_http_body_t *body, char c) {
+    if (c != (body->step == PAYLOAD_CR ? '\r' : '\n'))
+        return "no CR LF behind a chunk";
+    body->step = body->step == PAYLOAD_CR ? PAYLOAD_LF : SIZE;
+    body->line_len = 0;
+    return NULL;
+}
+
+/* ---- trailer section ---- */
+
+/* RFC 9110 section 6.5.1 names the kinds, section 7.6.1 the fields of a connection. */
+static bool is_forbidden(wst_str_t name) {
+    static const char *const forbidden[] = {
+        /* framing and connection */
+        "Content-Length", "Transfer-Encoding", "Trailer", "TE", "Connection", "Keep-Alive",
+        "Proxy-Connection", "Upgrade",
+        /* routing and what modifies a request */
+        "Host", "Via", "Max-Forwards", "Expect", "Cache-Control", "Pragma", "Range", "If-Match",
+        "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range",
+        /* authentication */
+        "Authorization", "Proxy-Authorization", "WWW-Authenticate", "Proxy-Authenticate", "Cookie",
+        "Set-Cookie",
+        /* what controls a response */
+        "Age", "Date", "Expires", "Location", "Retry-After", "Vary", "Warning",
+        /* how to process the content */
+        "Content-Encoding", "Content-Type", "Content-Range"};
+    for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+        if (wst_str_ieq(name, forbidden[i]))
+            return true;
+    }
+    return false;
+}
+
+static void keep_name(wst_http_body_t *body, char c) {
+    if (body->name_len < sizeof(body->name))
+        body->name[body->name_len] = c;
+    if (body->name_len <= sizeof(body->name)) /* one more: too long to be of interest */
+        body->name_len++;
+}
+
+static void end_name(wst_http_body_t *body) {
+    if (body->name_len <= sizeof(body->name) &&
+        is_forbidden((wst_str_t){body->name, body->name_len}))
+        body->forbidden_trailer = true;
+    body->step = TRAILER_VALUE;
+}
+
+/* RFC 9112 section 7.1.2: fields as in a head, read as strictly. */
+static const char *take_trailer(wst_http_body_t *body, char c) {
+    if (body->step == TRAILER_START)
+        body->name_len = 0;
+    switch (body->step) {
+    case TRAILER_START:
+    case TRAILER_NAME:
+        if (c == '\r' && body->step == TRAILER_START) {
+            body->step = END_LF;
+        } else if (c == ':' && body->step == TRAILER_NAME) {
+            end_name(body);
+        } else if (wst__is_tchar(c)) {
+            keep_name(body, c);
+            body->step = TRAILER_NAME;
+        } else {
+            return "trailer field is not a token followed by a colon";
+        }
+        break;
+    case TRAILER_VALUE:
+        if (c == '\r')
+            body->step = TRAILER_LF;
+        else if (wst__is_ctl(c) && c != '\t')
+            return "control character in a trailer field";
+        break;
+    default: /* TRAILER_LF, END_LF */
+        if (c != '\n')
+            return "carriage return without line feed";
+        if (body->step == END_LF)
+            finish(body);
+        else
+            body->step = TRAILER_START;
+        break;
+    }
+    return NULL;
+}
+
+/* ---- walk ---- */
+
+/* A byte of framing. NULL, or what is wrong. */
+static const char *take(wst_http_body_t *body, char c) {
+    if (body->step == PAYLOAD_CR || body->step == PAYLOAD_LF)
+        return take_payload_end(body, c);
+    body->line_len++;
+    if (body->step > PAYLOAD) {
+        bool fits = body->line_len <= WST_HTTP_TRAILER_MAX;
+        return fits ? take_trailer(body, c) : "trailer section too long";
+    }
+    if (body->line_len > WST_HTTP_CHUNK_LINE_MAX)
+        return "line of a chunk too long";
+    if (body->step == SIZE)
+        return take_size(body, c);
+    return body->step == SIZE_LF ? take_size_lf(body, c) : take_extension(body, c);
+}
+
+/* As much of `len` bytes as is payload. */
+static size_t take_payload(wst_http_body_t *body, size_t len) {
+    if (body->framing != WST_HTTP_UNTIL_CLOSE) {
+        if (len > body->left)
+            len = (size_t)body->left;
+        body->left -= len;
+    }
+    body->payload_length += len;
+    if (body->left == 0 && body->framing == WST_HTTP_CHUNKED)
+        body->step = PAYLOAD_CR;
+    else if (body->left == 0)
+        finish(body);
+    return len;
+}
+
+int wst_http_body_walk(wst_http_body_t *body, const char *buf, size_t len, wst_str_t *payload) {
+    size_t at = 0;
+    wst_str_t run = {NULL, 0};
+    if (len > INT_MAX)
+        len = INT_MAX;
+    while (at < len && !body->complete && body->error == NULL) {
+        if (body->step != PAYLOAD) {
+            body->error = take(body, buf[at++]);
+            continue;
+        }
+        run = (wst_str_t){buf + at, take_payload(body, len - at)};
+        at += run.len;
+        if (payload != NULL)
+            break;
+    }
+    if (body->error != NULL)
+        return WST_EHTTP;
+    if (payload != NULL)
+        *payload = run;
+    return (int)at;
+}
+
+int wst_http_body_end(wst_http_body_t *body) {
+    if (body->framing == WST_HTTP_UNTIL_CLOSE)
+        finish(body);
+    else if (!body->complete && body->error == NULL)
+        body->error = "connection closed within the body";
+    return body->complete ? 0 : WST_EHTTP;
+}

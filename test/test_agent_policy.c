@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent asks about a destination: may it be opened, and how. Each answer, early, late or
+ * never, and what the server sees of it. */
+#include "agent_peers.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+typedef struct rig {
+    world_t w;
+    raw_t raw;
+    place_t place;
+    unsigned id; /* of the last stream */
+} rig_t;
+
+static void rig_open(rig_t *r, policy_t destinations, policy_t dials) {
+    memset(r, 0, sizeof(*r));
+    world_open(&r->w);
+    r->w.destinations = destinations;
+    r->w.dials = dials;
+    r->w.options.encoding = WST_ENCODING_JSON;
+    r->raw.manner = UPGRADE;
+    r->raw.says[0] = raw_hello;
+    raw_open(&r->w, &r->raw);
+    place_open(&r->w, &r->place);
+}
+
+static void rig_up(rig_t *r) {
+    world_agent(&r->w);
+    world_until(&r->w, UP, 1);
+}
+
+static void rig_free(rig_t *r) {
+    place_free(&r->place);
+    if (!r->w.close_called)
+        world_close_agent(&r->w);
+    raw_free(&r->raw);
+    world_free(&r->w);
+}
+
+static void ask_for(rig_t *r, const char *destination) {
+    char text[400];
+    wst_slice_t slice;
+    r->id += 2;
+    snprintf(text, sizeof(text), "{\"method\":1,\"id\":%u,\"dest\":\"%s\"}", r->id, destination);
+    assert_int_equal(wst_slice_copy(&slice, r->w.peers, text, strlen(text)), 0);
+    assert_true(wst_websocket_send(r->raw.ws, true, slice) >= 0);
+}
+
+/* The answer to the last stream: open, or an error ("code":..., as it is on the wire). */
+static void expect_answer(rig_t *r, const char *error) {
+    char text[400];
+    if (error == NULL)
+        snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u}\n", r->id);
+    else
+        snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u,\"error\":{%s}}\n", r->id, error);
+    raw_expect(&r->raw, text);
+}
+
+/* A stream of ours, whose other end is a plain descriptor. */
+static int own_connection(rig_t *r) {
+    int fds[2];
+    test_pair(fds, false);
+    r->w.connection = test_stream_on(&r->w.env, fds[0], false);
+    return fds[1];
+}
+
+/* Waits until the end of a connection is seen at its descriptor; that must be a reset. */
+static void expect_cut(int fd) {
+    uint8_t byte;
+    size_t len;
+    assert_int_equal(test_read_all(fd, &byte, 1, &len), ECONNRESET);
+    assert_int_equal(len, 0);
+    test_reset_fd(fd);
+}
+
+/* --- may it be opened --- */
+
+static void test_allowed(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, ALLOW, UNASKED);
+    rig_up(&r);
+    ask_for(&r, r.place.address);
+    expect_answer(&r, NULL);
+    assert_int_equal(r.w.seen[DESTINATION], 1);
+    assert_string_equal(r.w.question_peer, r.w.address);
+    assert_int_equal(r.w.open_status, 0);
+    rig_free(&r);
+}
+
+static void test_denied(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, DENY, UNASKED);
+    r.w.reason = "not on \"Sundays\"";
+    rig_up(&r);
+    ask_for(&r, r.place.address);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"not on \\\"Sundays\\\"\"");
+    assert_int_equal(r.w.open_status, WST_EDENIED);
+    assert_string_equal(r.w.destination, r.place.address);
+    r.w.reason = NULL;
+    ask_for(&r, r.place.address);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"\"");
+    assert_int_equal(r.place.count, 0);
+    assert_int_equal(wst_agent_streams(r.w.agent), 0);
+    rig_free(&r);
+}
+
+static void test_later(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, HOLD, UNASKED);
+    rig_up(&r);
+    ask_for(&r, r.place.address);
+    world_until(&r.w, DESTINATION, 1);
+    test_env_turns(&r.w.env, 5);
+    assert_int_equal(r.place.count, 0);
+    wst_request_t *request = r.w.held;
+    r.w.held = NULL;
+    wst_request_allow(request);
+    expect_answer(&r, NULL);
+
+    ask_for(&r, r.place.address);
+    world_until(&r.w, DESTINATION, 2);
+    request = r.w.held;
+    r.w.held = NULL;
+    wst_request_deny(request, 403, "no", NULL);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"no\"");
+    assert_int_equal(r.w.seen[GONE], 0);
+    rig_free(&r);
+}
+
+static void test_never(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, HOLD, UNASKED);
+    r.w.options.connect_timeout_ms = 200;
+    rig_up(&r);
+    ask_for(&r, r.place.address);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"the agent's policy did not answer in time\"");
+    assert_int_equal(r.w.seen[GONE], 1);
+    assert_int_equal(r.w.open_status, WST_EDENIED);
+    rig_free(&r);
+}
+
+/* A connection is no answer to "may it be opened": nothing is opened, nothing leaks. */
+static void test_misfit(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, MISFIT, UNASKED);
+    rig_up(&r);
+    int fd = own_connection(&r);
+    ask_for(&r, r.place.address);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"\"");
+    test_env_turns(&r.w.env, 3);
+    expect_cut(fd);
+    rig_free(&r);
+}
+
+/* The server loses interest in the middle of the question. */
+static void test_cancelled_while_asked(void **state) {
+    (void)state;
+    static const policy_t policies[][2] = {{HOLD, UNASKED}, {ALLOW, HOLD}};
+    for (size_t i = 0; i < 2; i++) {
+        rig_t r;
+        rig_open(&r, policies[i][0], policies[i][1]);
+        rig_up(&r);
+        ask_for(&r, r.place.address);
+        world_until(&r.w, i == 0 ? DESTINATION : DIAL, 1);
+        raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
+        world_until(&r.w, GONE, 1);
+        assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+        assert_int_equal(r.w.open_status, WST_ECANCELLED);
+        assert_int_equal(wst_agent_streams(r.w.agent), 0);
+        assert_int_equal(r.raw.heard_len, strlen(r.raw.heard));
+        assert_null(strstr(r.raw.heard, "\"method\":2")); /* there is nothing to answer */
+        rig_free(&r);
+    }
+}
+
+/* An answer and the cancellation in the same turn. */
+static void answer_and_cancel(world_t *w, event_t event) {
+    rig_t *r = (rig_t *)w;
+    if (event == DESTINATION || event == DIAL)
+        raw_leave(&r->raw, THEN_RESET);
+}
+
+static void test_answered_and_lost(void **state) {
+    (void)state;
+    static const policy_t policies[][2] = {
+        {ALLOW, UNASKED}, {DENY, UNASKED}, {MISFIT, UNASKED}, {UNASKED, ALLOW}, {UNASKED, DENY}};
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+        rig_t r;
+        rig_open(&r, policies[i][0], policies[i][1]);
+        rig_up(&r);
+        int fd = own_connection(&r);
+        bool used = policies[i][0] == MISFIT || policies[i][1] == ALLOW;
+        r.w.act = answer_and_cancel;
+        ask_for(&r, r.place.address);
+        world_until(&r.w, DOWN, 1);
+        r.w.act = NULL;
+        assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+        if (!used)
+            wst_stream_close(r.w.connection, NULL);
+        test_env_turns(&r.w.env, 5);
+        expect_cut(fd);
+        world_until(&r.w, UP, 2);
+        rig_free(&r);
+    }
+}
+
+/* --- how --- */
+
+static void test_dial_hook(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, ALLOW, ALLOW);
+    rig_up(&r);
+    int fd = own_connection(&r);
+    ask_for(&r, "a.name.of.its.own:7");
+    expect_answer(&r, NULL);
+    assert_int_equal(r.w.seen[DESTINATION], 1);
+    assert_int_equal(r.w.seen[DIAL], 1);
+    assert_string_equal(r.w.destination, "a.name.of.its.own:7");
+    raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"aGVsbG8=\"}");
+    raw_say(&r.raw, "{\"method\":6,\"id\":2,\"offset\":5}");
+    test_env_turns(&r.w.env, 20);
+    uint8_t got[16];
+    size_t len;
+    assert_int_equal(test_read_all(fd, got, sizeof(got), &len), 0);
+    assert_int_equal(len, 5);
+    assert_memory_equal(got, "hello", 5);
+    test_reset_fd(fd);
+    world_until(&r.w, STREAM_CLOSE, 1);
+    assert_int_equal(r.w.bytes_to_destination, 5);
+    assert_int_equal(r.w.close_status, UV_ECONNRESET);
+    raw_expect(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32009");
+    rig_free(&r);
+}
+
+static void test_dial_hook_denies(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, UNASKED, DENY);
+    r.w.reason = "no route there";
+    rig_up(&r);
+    ask_for(&r, "host:1");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"no route there\"");
+    r.w.dials = MISFIT; /* allowing opens nothing */
+    ask_for(&r, "host:1");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"\"");
+    rig_free(&r);
+}
+
+static void test_dial_hook_fails(void **state) {
+    (void)state;
+    static const struct {
+        int status;
+        const char *answer;
+    } cases[] = {
+        {UV_ECONNREFUSED, "\"code\":-32001,\"message\":\"connection refused\""},
+        {WST_EUNREACHABLE, "\"code\":-32002,\"message\":\"destination unreachable\""},
+        {UV_EISDIR, "\"code\":-32000,\"message\":\"illegal operation on a directory\""},
+    };
+    rig_t r;
+    rig_open(&r, UNASKED, HOLD);
+    rig_up(&r);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ask_for(&r, "host:1");
+        world_until(&r.w, DIAL, i + 1);
+        wst_request_t *request = r.w.held;
+        r.w.held = NULL;
+        wst_request_connected(request, cases[i].status, NULL);
+        expect_answer(&r, cases[i].answer);
+        assert_int_equal(r.w.open_status, cases[i].status);
+    }
+    rig_free(&r);
+}
+
+static void test_dial_hook_never_answers(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, UNASKED, HOLD);
+    r.w.options.dial_timeout_ms = 20;
+    rig_up(&r);
+    ask_for(&r, "host:1");
+    expect_answer(&r, "\"code\":-32005,\"message\":\"\"");
+    assert_int_equal(r.w.open_status, WST_EDIALTIMEOUT);
+    assert_int_equal(r.w.seen[GONE], 1);
+    rig_free(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_allowed),
+        cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_later),
+        cmocka_unit_test(test_never),
+        cmocka_unit_test(test_misfit),
+        cmocka_unit_test(test_cancelled_while_asked),
+        cmocka_unit_test(test_answered_and_lost),
+        cmocka_unit_test(test_dial_hook),
+        cmocka_unit_test(test_dial_hook_denies),
+        cmocka_unit_test(test_dial_hook_fails),
+        cmocka_unit_test(test_dial_hook_never_answers),
+    };
+    cmocka_set_test_filter(getenv("F"));
+    return cmocka_run_group_tests_name("agent_policy", tests, NULL, NULL);
+}
