@@ -159,8 +159,8 @@ static void on_shutdown(uv_shutdown_t *req, int status) {
         return;
     if (status == 0)
         wst_stream_emit_shutdown(sock->stream);
-    else
-        fail(sock, status);
+    else /* a reset that came meanwhile shows up as a socket without a peer */
+        fail(sock, status == UV_ENOTCONN ? UV_ECONNRESET : status);
 }
 
 static int shut_down(wst__socket_t *sock) {

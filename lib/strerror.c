@@ -63,6 +63,7 @@ int wst_reason_of(int error) {
         return WST_ELIMIT;
     case UV_ECONNRESET:
     case UV_EPIPE:
+    case UV_ENOTCONN:
     case UV_ECONNABORTED:
         return WST_ERESET;
     case UV_ECANCELED:

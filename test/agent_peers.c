@@ -95,7 +95,7 @@ static void on_text(conn_t *c) {
     if (c->messages++ > 0) {
         int n = snprintf(raw->heard + raw->heard_len, sizeof(raw->heard) - raw->heard_len, "%.*s\n",
                          (int)c->message_len, c->message);
-    raw->heard_len += (size_t)n;
+        raw->heard_len += (size_t)n;
         assert_true(raw->heard_len < sizeof(raw->heard));
         return;
     }
@@ -301,11 +301,17 @@ void tunnel_open(world_t *w, tunnel_t *t, const char *destination, int status) {
                  wst_err_name(status));
 }
 
-void tunnel_free(tunnel_t *t) {
+void tunnel_close(tunnel_t *t) {
     if (t->dial != NULL)
         wst_server_dial_cancel(t->dial);
-    if (t->owner.stream == NULL)
-        return;
-    test_close_owned(&t->owner);
-    test_env_until_count(&t->w->env, &t->owner.closed, 1);
+    t->dial = NULL;
+    if (t->owner.stream != NULL && !t->closing)
+        test_close_owned(&t->owner);
+    t->closing = true;
+}
+
+void tunnel_free(tunnel_t *t) {
+    tunnel_close(t);
+    if (t->owner.stream != NULL)
+        test_env_until_count(&t->w->env, &t->owner.closed, 1);
 }

@@ -78,11 +78,14 @@ typedef struct tunnel {
     test_owner_t owner; /* reading; stream NULL: not open */
     int status;
     size_t done;
+    bool closing;
 } tunnel_t;
 
 void tunnel_start(world_t *w, tunnel_t *t, const char *destination);
 /* And waits for the outcome, which must be that. */
 void tunnel_open(world_t *w, tunnel_t *t, const char *destination, int status);
+/* Cancels or resets, whatever there is; does not wait. */
+void tunnel_close(tunnel_t *t);
 void tunnel_free(tunnel_t *t);
 
 #endif

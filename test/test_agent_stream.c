@@ -409,8 +409,7 @@ static void test_cancelled_while_dialling(void **state) {
         tunnel_start(&r.w, &r.t, destination);
         test_env_until_count(&r.w.env, &r.w.stuck_count, n);
         assert_int_equal(wst_agent_streams(r.w.agent), 1);
-        wst_server_dial_cancel(r.t.dial);
-        r.t.dial = NULL;
+        tunnel_close(&r.t);
         world_until(&r.w, STREAM_OPEN, n);
         assert_int_equal(r.w.open_status, WST_ECANCELLED);
         assert_string_equal(r.w.destination, destination);
@@ -446,13 +445,7 @@ static void test_cancelled_at_random(void **state) {
         for (size_t i = 0; i < STREAMS; i++) {
             tunnel_start(&w, &tunnels[i], destination);
             test_env_turns(&w.env, (int)(test_random(&random) % 3));
-            tunnel_t *victim = &tunnels[test_random(&random) % (i + 1)];
-            if (victim->dial != NULL)
-                wst_server_dial_cancel(victim->dial);
-            else if (victim->owner.stream != NULL)
-                wst_stream_close(victim->owner.stream, NULL);
-            victim->dial = NULL;
-            victim->owner.stream = NULL;
+            tunnel_close(&tunnels[test_random(&random) % (i + 1)]);
         }
         test_env_turns(&w.env, 5);
         for (size_t i = 0; i < STREAMS; i++)
