@@ -6,8 +6,6 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-enum { KEEP_MIN = 1024 };
-
 size_t wst__bufq_bound_append(size_t len) {
     return len + 2 * (size_t)WST__CHUNK_MIN;
 }
@@ -137,8 +135,7 @@ int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice) {
 
 int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice) {
     size_t pins = slice.chunk != NULL ? wst_chunk_capacity(slice.chunk) : slice.len;
-    /* A short one costs more to keep track of than to copy. */
-    if (slice.len >= KEEP_MIN && slice.len >= pins - pins / 4)
+    if (slice.len >= pins - pins / 4)
         return wst__bufq_push_ref(q, slice);
     int status = wst__bufq_append(q, slice.data, slice.len);
     wst_slice_unref(slice);

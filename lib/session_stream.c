@@ -9,6 +9,8 @@
  */
 #include "session_internal.h"
 
+enum { COPY_BELOW = 1024 };
+
 int wst__session_can_open(const wst__session_t *s) {
     if (!s->attached || !s->hello_received || s->error != 0)
         return WST_ESTATE;
@@ -83,7 +85,12 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
         wst_slice_unref(data);
         return WST_ESTATE;
     }
-    int status = wst__bufq_push(&st->tx, data);
+    /* Kept until acknowledged: a short slice would cost more to keep track of than to copy. */
+    bool copy = data.chunk != NULL && data.len < COPY_BELOW;
+    int status = copy ? wst__bufq_append(&st->tx, data.data, data.len)
+                      : wst__bufq_push(&st->tx, data);
+    if (copy)
+        wst_slice_unref(data);
     if (status != 0)
         return status;
     wst__session_schedule(st);

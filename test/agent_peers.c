@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The raw server, destinations and tunnels of the agent tests. */
 #include "agent_peers.h"
 
 #include "link.h"
@@ -86,8 +87,14 @@ static void on_ws_open(wst_websocket_t *ws, const char *protocol, void *user_dat
     raw->opens++;
     raw->ws = ws;
     raw->last = c;
-    for (size_t i = 0; i < 4 && raw->says[i] != NULL; i++)
-        raw_say(raw, raw->says[i]);
+    for (size_t i = 0; i < 4 && raw->says[i] != NULL; i++) {
+        const wst_slice_t text = wst_slice_static(raw->says[i], strlen(raw->says[i]));
+        int status = wst_websocket_send(ws, true, text);
+        if (status < 0) { /* the agent has gone meanwhile */
+            note_over(c, status);
+            return;
+        }
+    }
 }
 
 static void on_text(conn_t *c) {

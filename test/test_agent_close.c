@@ -128,7 +128,8 @@ static void test_drained_inside_callbacks(void **state) {
         r.w.close_in = DRAINED;
         r.w.options.drain_timeout_ms = 50;
         world_agent(&r.w);
-        if (events[i] > DOWN && goes_on(&r, UP, 1)) {
+        bool with_stream = events[i] != CREDENTIALS && events[i] != DOWN && events[i] != UP;
+        if (with_stream && goes_on(&r, UP, 1)) {
             tunnel_start(&r.w, &r.tunnels[0], r.place.address);
             if (events[i] == GONE) {
                 r.w.destinations = HOLD;
@@ -279,7 +280,7 @@ static void test_without_callbacks(void **state) {
     world_serve(&w);
     test_env_until_count(&w.env, &w.server_ups, 2);
     wst_agent_drain(agent);
-    test_env_until_count(&w.env, &w.server_downs, 2);
+    test_env_until_count(&w.env, &w.server_downs, 1);
     wst_agent_close(agent, NULL);
     test_env_turns(&w.env, 20);
     world_free(&w);
@@ -298,6 +299,5 @@ int main(void) {
         cmocka_unit_test(test_another_one_in_close_cb),
         cmocka_unit_test(test_without_callbacks),
     };
-    cmocka_set_test_filter(getenv("F"));
     return cmocka_run_group_tests_name("agent_close", tests, NULL, NULL);
 }

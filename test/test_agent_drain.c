@@ -80,6 +80,23 @@ static void test_while_connecting(void **state) {
     }
 }
 
+/* What was to be told is not told any more. */
+static void test_closed_at_once(void **state) {
+    (void)state;
+    world_t w;
+    raw_t raw = {.manner = SILENT};
+    world_open(&w);
+    raw_open(&w, &raw);
+    world_agent(&w);
+    test_env_until_count(&w.env, &raw.heads, 1);
+    world_drain_agent(&w);
+    world_close_agent(&w);
+    world_until_closed(&w);
+    assert_int_equal(w.seen[DRAINED], 0);
+    raw_free(&raw);
+    world_free(&w);
+}
+
 static void test_while_waiting(void **state) {
     (void)state;
     world_t w;
@@ -304,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_while_asking),
         cmocka_unit_test(test_while_looking_up),
         cmocka_unit_test(test_while_connecting),
+        cmocka_unit_test(test_closed_at_once),
         cmocka_unit_test(test_while_waiting),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_open_stream),
@@ -314,6 +332,5 @@ int main(void) {
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_server_does_not_answer),
     };
-    cmocka_set_test_filter(getenv("F"));
     return cmocka_run_group_tests_name("agent_drain", tests, NULL, NULL);
 }

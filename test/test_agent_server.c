@@ -14,6 +14,7 @@ static void rig_open(rig_t *r, manner_t manner) {
     memset(r, 0, sizeof(*r));
     world_open(&r->w);
     r->w.credentials = ALLOW;
+    r->w.path = "/x?token=" SECRET; /* it is not to be seen in the log either */
     r->raw.manner = manner;
     raw_open(&r->w, &r->raw);
 }
@@ -73,7 +74,7 @@ static void test_refused(void **state) {
         if (cases[i].refused)
             assert_int_equal(r.w.failure.retry_in_ms, 33);
         else
-            assert_true(r.w.failure.retry_in_ms <= 4);
+            assert_true(r.w.failure.retry_in_ms <= (uint64_t)1 << r.w.seen[DOWN]);
         rig_free(&r);
     }
 }
@@ -277,17 +278,18 @@ static void test_not_silent(void **state) {
     rig_open(&r, UPGRADE);
     r.raw.says[0] = raw_hello;
     r.w.options.ping_interval_ms = 20;
-    r.w.options.dead_after_ms = 200;
+    r.w.options.dead_after_ms = 500;
     world_agent(&r.w);
     world_until(&r.w, UP, 1);
     uv_timer_init(&r.w.env.loop, &timer);
     timer.data = &r;
     uv_timer_start(&timer, answer_pings, 20, 20);
     uint64_t since = uv_now(&r.w.env.loop);
-    while (uv_now(&r.w.env.loop) - since < 500)
+    while (uv_now(&r.w.env.loop) - since < 700)
         uv_run(&r.w.env.loop, UV_RUN_ONCE);
     assert_int_equal(r.w.seen[DOWN], 0);
     assert_true(wst_agent_is_up(r.w.agent));
+    raw_expect(&r.raw, "{\"method\":8,\"seq\":2}"); /* the next one, at its time */
     uv_close((uv_handle_t *)&timer, NULL);
     rig_free(&r);
 }
@@ -371,6 +373,5 @@ int main(void) {
         cmocka_unit_test(test_nobody_there),
         cmocka_unit_test(test_unknown_name),
     };
-    cmocka_set_test_filter(getenv("F"));
     return cmocka_run_group_tests_name("agent_server", tests, NULL, NULL);
 }

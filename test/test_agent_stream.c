@@ -397,6 +397,26 @@ static void test_link_lost(void **state) {
     }
 }
 
+/* A server that drains: what is open goes on; it is not taken for a failure until it leaves. */
+static void test_server_drains(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, WST_ENCODING_BINARY);
+    rig_tunnel(&r);
+    size_t lines = r.w.lines;
+    wst_server_drain(r.w.server);
+    test_env_until_count(&r.w.env, &r.w.lines, lines + 1); /* the agent has heard of it */
+    assert_true(wst_agent_is_up(r.w.agent));
+    send_all(&r, &r.t.owner, &r.place.owners[0], 100000);
+    assert_int_equal(r.w.seen[DOWN], 0);
+    world_stop_serving(&r.w);
+    world_until(&r.w, DOWN, 1);
+    test_env_until_count(&r.w.env, &r.place.owners[0].errors, 1);
+    world_serve(&r.w);
+    world_until(&r.w, UP, 2);
+    rig_free(&r);
+}
+
 /* --- the server loses interest --- */
 
 static void test_cancelled_while_dialling(void **state) {
@@ -473,9 +493,9 @@ int main(void) {
         cmocka_unit_test(test_max_streams),
         cmocka_unit_test(test_max_streams_at_the_server),
         cmocka_unit_test(test_link_lost),
+        cmocka_unit_test(test_server_drains),
         cmocka_unit_test(test_cancelled_while_dialling),
         cmocka_unit_test(test_cancelled_at_random),
     };
-    cmocka_set_test_filter(getenv("F"));
     return cmocka_run_group_tests_name("agent_stream", tests, NULL, NULL);
 }
