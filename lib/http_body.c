@@ -170,7 +170,6 @@ static const char *take_payload_end(wst_http_body_t *body, char c) {
     if (c != (body->step == PAYLOAD_CR ? '\r' : '\n'))
         return "no CR LF behind a chunk";
     body->step = body->step == PAYLOAD_CR ? PAYLOAD_LF : SIZE;
-    body->line_len = 0;
     return NULL;
 }
 
@@ -199,16 +198,14 @@ static bool is_forbidden(wst_str_t name) {
     return false;
 }
 
+/* What does not fit is longer than any of those names. */
 static void keep_name(wst_http_body_t *body, char c) {
     if (body->name_len < sizeof(body->name))
-        body->name[body->name_len] = c;
-    if (body->name_len <= sizeof(body->name)) /* one more: too long to be of interest */
-        body->name_len++;
+        body->name[body->name_len++] = c;
 }
 
 static void end_name(wst_http_body_t *body) {
-    if (body->name_len <= sizeof(body->name) &&
-        is_forbidden((wst_str_t){body->name, body->name_len}))
+    if (is_forbidden((wst_str_t){body->name, body->name_len}))
         body->forbidden_trailer = true;
     body->step = TRAILER_VALUE;
 }

@@ -21,7 +21,7 @@ die() { printf 'run.sh: %s\n0 passed, 1 failed\n' "$*"; exit 1; }
 # -- What is needed ------------------------------------------------------------------------------
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
     wanted=(gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev
-        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git)
+        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git node-llhttp)
     [ "$ci" = no ] || wanted+=(clang clang-format)
     missing=()
     for p in "${wanted[@]}"; do
@@ -119,10 +119,10 @@ if [ "$ci" = yes ]; then
     say "clang"
     CC=clang setup build-clang --werror -Dfuzz=true -Db_lundef=false -Db_sanitize=address,undefined
     build build-clang
-    for target in http ws codec session; do
+    for target in http http_body http_forward ws codec session; do
         say "fuzz: $target"
         mkdir -p "build-clang/corpus-$target"
-        step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=30 -timeout=10 \
+        step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=20 -timeout=10 \
             -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
             "build-clang/corpus-$target" "test/fuzz/corpus/$target"
     done

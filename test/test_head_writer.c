@@ -45,6 +45,63 @@ static void test_request(void **state) {
     assert_memory_equal(buf, expect, strlen(expect));
 }
 
+/* Parts of a parsed head, which are not terminated; checked like any other. */
+static void test_copies(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[200];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_copy_request(&w, (wst_str_t){"GETX", 3}, (wst_str_t){"/a b", 2});
+    wst__head_copy_field(&w, (wst_str_t){"Name: x", 4}, (wst_str_t){"v\xff\tw\r\n", 4});
+    wst__head_copy_field(&w, (wst_str_t){"Empty", 5}, (wst_str_t){NULL, 0});
+    int len = wst__head_end(&w, NULL, 0);
+    const char *expect = "GET /a HTTP/1.1\r\nName: v\xff\tw\r\nEmpty: \r\n\r\n";
+    assert_int_equal(len, strlen(expect));
+    assert_memory_equal(buf, expect, strlen(expect));
+
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_copy_response(&w, 1, 200, (wst_str_t){"Oh yes", 2});
+    len = wst__head_end(&w, NULL, 0);
+    assert_int_equal(len, 19);
+    assert_memory_equal(buf, "HTTP/1.1 200 Oh\r\n\r\n", 19);
+
+    const struct bad {
+        wst_str_t target, name, value;
+    } bad[] = {{{"", 0}, {"A", 1}, {"b", 1}},    {{"/ ", 2}, {"A", 1}, {"b", 1}},
+               {{"/\0", 2}, {"A", 1}, {"b", 1}}, {{"/", 1}, {"", 0}, {"b", 1}},
+               {{"/", 1}, {"A\0", 2}, {"b", 1}}, {{"/", 1}, {"A", 1}, {"b\0c", 3}},
+               {{"/", 1}, {"A", 1}, {"b\n", 2}}};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        wst__head_init(&w, buf, sizeof(buf));
+        wst__head_copy_request(&w, (wst_str_t){"GET", 3}, bad[i].target);
+        wst__head_copy_field(&w, bad[i].name, bad[i].value);
+        assert_int_equal(wst__head_end(&w, NULL, 0), WST_EINVAL);
+    }
+}
+
+static void test_lists(void **state) {
+    (void)state;
+    wst__head_writer_t w;
+    char buf[200];
+    wst__head_init(&w, buf, sizeof(buf));
+    wst__head_list(&w, "A");
+    wst__head_element(&w, (wst_str_t){NULL, 0});
+    wst__head_element(&w, (wst_str_t){"one", 3});
+    wst__head_element(&w, (wst_str_t){"", 0});
+    wst__head_element(&w, (wst_str_t){"two", 3});
+    wst__head_list_end(&w);
+    wst__head_list(&w, "B");
+    wst__head_element(&w, (wst_str_t){"three", 5});
+    wst__head_list_end(&w);
+    int len = wst__head_end(&w, NULL, 0);
+    assert_int_equal(len, 25);
+    assert_memory_equal(buf, "A: one, two\r\nB: three\r\n\r\n", 25);
+    wst__head_list(&w, "C");
+    wst__head_element(&w, (wst_str_t){"a\r", 2});
+    wst__head_list_end(&w);
+    assert_int_equal(wst__head_end(&w, NULL, 0), WST_EINVAL);
+}
+
 /* Writes a request with these parts into `size` bytes on the heap, where ASan sees one too many. */
 static int write_request(size_t size, const char *method, const char *target, const char *name,
                          const char *value) {
@@ -151,7 +208,8 @@ static void test_read_back(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_response),   cmocka_unit_test(test_response_1_0),
-        cmocka_unit_test(test_request),    cmocka_unit_test(test_no_smuggling),
+        cmocka_unit_test(test_request),    cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_lists),      cmocka_unit_test(test_no_smuggling),
         cmocka_unit_test(test_every_size), cmocka_unit_test(test_failure_stays),
         cmocka_unit_test(test_read_back),
     };

@@ -334,6 +334,7 @@ static const vector_t chunks[] = {
     {"two", "3\r\nabc\r\n0\r\nA: b\r\nX-Checksum:\t c\xff \r\n\r\n", "abc|+0"},
     {"empty value", "0\r\nA:\r\n\r\n", "|+0"},
     {"nearly forbidden", "0\r\nHos: a\r\nHost2: b\r\nX-Host: c\r\n\r\n", "|+0"},
+    {"forbidden name, longer by one", "0\r\nIf-Unmodified-Since2: a\r\n\r\n", "|+0"},
     {"long name",
      "0\r\nContent-LengthContent-LengthContent-LengthContent-Length: 5\r\n"
      "XXXXXXXXXXXXXXXXXXXXHost: a\r\n\r\n",

@@ -9,8 +9,8 @@
  * The parser is strict where leniency has been abused for request smuggling. Refused as WST_EHTTP:
  * white space before a field's colon, folded fields, control characters (NUL, bare CR, ...), field
  * names that are not tokens, repeated or malformed Content-Length, Transfer-Encoding together with
- * Content-Length or in HTTP/1.0, a final coding other than "chunked", tabs in these two, more than one
- * Host, versions other than 1.0 and 1.1, other white space in a request line than two single
+ * Content-Length or in HTTP/1.0, a final coding other than "chunked", tabs in these two, more than
+ * one Host, versions other than 1.0 and 1.1, other white space in a request line than two single
  * spaces. Accepted, as real clients need it: a bare LF as the end of a line, empty lines before a
  * request line (RFC 9112 section 2.2; they and the method must fit into 64 bytes), a request
  * without Host, a status line that ends behind the status.
