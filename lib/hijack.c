@@ -362,6 +362,15 @@ void wst__hijack_return(wst_hijack_t *h, wst_stream_t *connection, wst__return_t
     }
 }
 
+bool wst__hijack_retire(wst_hijack_t *h) {
+    if (h->state != READING || h->len > 0)
+        return false;
+    wst_stream_read_stop(h->stream);
+    h->read_all = true;
+    finish(h, 0);
+    return true;
+}
+
 /* Whether another request may follow: nothing but a new head can come behind this one. */
 static bool may_persist(const wst_hijack_t *h) {
     return h->head.keep_alive && nothing_behind_head(h) && !h->read_all && !h->head.chunked &&

@@ -28,4 +28,10 @@ typedef enum wst__return {
  */
 void wst__hijack_return(wst_hijack_t *hijack, wst_stream_t *connection, wst__return_t how);
 
+/*
+ * There shall be no further request: if none has begun, ends the connection as soon as all that was
+ * said is on its way, and on_done follows. False: one has begun, nothing is done.
+ */
+bool wst__hijack_retire(wst_hijack_t *hijack);
+
 #endif

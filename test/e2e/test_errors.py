@@ -80,10 +80,12 @@ def test_target_too_long(world):
     check_refused(client, request, "HTTP/1.1 414 URI Too Long", "http_request_error")
 
 
-def test_absolute_form(world):
-    answer = world.client(world.server()).ask(b"GET http://example.test/ HTTP/1.1\r\n\r\n")
-    assert answer.status_line == "HTTP/1.1 501 Only CONNECT is served"
-    assert b"curl -p" in answer.body
+@pytest.mark.parametrize("scheme", ["https", "wss", "ftp"])
+def test_scheme_that_is_not_forwarded(world, scheme):
+    request = f"GET {scheme}://example.test/ HTTP/1.1\r\n\r\n".encode()
+    answer = world.client(world.server()).ask(request)
+    assert answer.status_line == "HTTP/1.1 400 This scheme needs CONNECT"
+    assert b"by CONNECT" in answer.body
 
 
 def test_not_found(world):
