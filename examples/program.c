@@ -43,6 +43,11 @@ bool program_parse_level(wst_log_level_t *level, const char *text) {
     return false;
 }
 
+bool program_parse_protocol(wst_protocol_t *protocol, const char *text) {
+    *protocol = strcmp(text, "talk") == 0 ? WST_PROTOCOL_TALK : WST_PROTOCOL_WSTUNNEL;
+    return *protocol == WST_PROTOCOL_TALK || strcmp(text, "wstunnel") == 0;
+}
+
 static void on_signal(uv_signal_t *signal, int number) {
     program_t *p = signal->data;
     p->signal_count++;

@@ -30,6 +30,9 @@ void program_log(wst_log_level_t level, const char *fmt, ...) WST_PRINTF(2, 3);
 /* "error", "warn", "info" or "debug"; false if it is none of them. */
 bool program_parse_level(wst_log_level_t *level, const char *text);
 
+/* "wstunnel" or "talk"; false if it is none of them. */
+bool program_parse_protocol(wst_protocol_t *protocol, const char *text);
+
 /* Reads the first line of a file. On error says why and returns false. */
 bool program_read_secret(char *out, size_t size, const char *path);
 

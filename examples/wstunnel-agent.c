@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SECRET_MAX = 256 };
@@ -15,6 +16,9 @@ static const char usage[] =
     "  --name NAME           its name (default: the host's): 1 to 64 of A-Z a-z 0-9 . _ -\n"
     "  --token-file FILE     the token to present: the first line of FILE, read at each attempt\n"
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
+    "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
+    "                        server must use the same\n"
+    "  --spare-connections N with --protocol talk: connections that wait to be used (default 4)\n"
     "  --exit-on-refusal     exit with status 1 if the server refuses it (401, 403)\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --help, --version\n"
@@ -26,6 +30,8 @@ typedef struct state {
     wst_agent_t *agent;
     const char *url, *name, *token_file;
     wst_encoding_t encoding;
+    wst_protocol_t protocol;
+    size_t spare_connections;
     bool exit_on_refusal, refused;
     wst_log_level_t level;
 } state_t;
@@ -70,12 +76,22 @@ static void on_stop(void *user_data, bool now) {
         wst_agent_drain(s->agent);
 }
 
+/* A number from 1 to 1000. */
+static bool parse_count(size_t *count, const char *text) {
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    *count = (size_t)value;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value >= 1 && value <= 1000;
+}
+
 /* Whether to go on; if not, *status is the exit status. */
 static bool parse_options(state_t *s, int argc, char **argv, int *status) {
-    enum { NAME = 256, TOKEN, ENCODING, REFUSAL, LEVEL, HELP, VERSION };
+    enum { NAME = 256, TOKEN, ENCODING, PROTOCOL, SPARE, REFUSAL, LEVEL, HELP, VERSION };
     static const struct option options[] = {{"name", required_argument, NULL, NAME},
                                             {"token-file", required_argument, NULL, TOKEN},
                                             {"encoding", required_argument, NULL, ENCODING},
+                                            {"protocol", required_argument, NULL, PROTOCOL},
+                                            {"spare-connections", required_argument, NULL, SPARE},
                                             {"exit-on-refusal", no_argument, NULL, REFUSAL},
                                             {"log-level", required_argument, NULL, LEVEL},
                                             {"help", no_argument, NULL, HELP},
@@ -97,6 +113,18 @@ static bool parse_options(state_t *s, int argc, char **argv, int *status) {
             }
             s->encoding =
                 strcmp(optarg, "json") == 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
+            break;
+        case PROTOCOL:
+            if (!program_parse_protocol(&s->protocol, optarg)) {
+                fprintf(stderr, "wstunnel-agent: unknown protocol '%s'\n", optarg);
+                return false;
+            }
+            break;
+        case SPARE:
+            if (!parse_count(&s->spare_connections, optarg)) {
+                fprintf(stderr, "wstunnel-agent: not a number from 1 to 1000: '%s'\n", optarg);
+                return false;
+            }
             break;
         case REFUSAL:
             s->exit_on_refusal = true;
@@ -141,7 +169,9 @@ int main(int argc, char **argv) {
         .user_data = &s,
         .url = s.url,
         .name = s.name,
-        .encoding = s.encoding};
+        .encoding = s.encoding,
+        .protocol = s.protocol,
+        .spare_connections = s.spare_connections};
     if (status == 0)
         status = wst_agent_new(&s.agent, s.program.ctx, &options);
     if (status != 0) {

@@ -17,6 +17,8 @@ static const char usage[] =
     "                            (default 127.0.0.1:8080). Roles: connect, agents, health\n"
     "                            (default all)\n"
     "  --path PATH               where agents connect (default /websocket)\n"
+    "  --protocol PROTOCOL       what agents speak: wstunnel (default) or talk: that of the Go\n"
+    "                            Conference 2022 talk\n"
     "  --agent-token-file FILE   agents must present the token on the first line of FILE\n"
     "  --user-file FILE          clients must authenticate (Basic) as one of the users in FILE:\n"
     "                            one NAME:PASSWORD a line, lines that begin with # are skipped\n"
@@ -43,6 +45,7 @@ typedef struct state {
     char token[SECRET_MAX];
     user_t *users;
     size_t user_count;
+    wst_protocol_t protocol;
     bool insecure_open;
     wst_log_level_t level;
 } state_t;
@@ -200,9 +203,10 @@ static bool read_users(state_t *s, const char *path) {
 
 /* Whether to go on; if not, *status is the exit status. */
 static bool parse_options(state_t *s, int argc, char **argv, int *status) {
-    enum { LISTEN = 256, PATH, TOKEN, USERS, OPEN, LEVEL, HELP, VERSION };
+    enum { LISTEN = 256, PATH, PROTOCOL, TOKEN, USERS, OPEN, LEVEL, HELP, VERSION };
     static const struct option options[] = {{"listen", required_argument, NULL, LISTEN},
                                             {"path", required_argument, NULL, PATH},
+                                            {"protocol", required_argument, NULL, PROTOCOL},
                                             {"agent-token-file", required_argument, NULL, TOKEN},
                                             {"user-file", required_argument, NULL, USERS},
                                             {"insecure-open", no_argument, NULL, OPEN},
@@ -219,6 +223,12 @@ static bool parse_options(state_t *s, int argc, char **argv, int *status) {
             break;
         case PATH:
             s->path = optarg;
+            break;
+        case PROTOCOL:
+            if (!program_parse_protocol(&s->protocol, optarg)) {
+                fprintf(stderr, "wstunnel-server: unknown protocol '%s'\n", optarg);
+                return false;
+            }
             break;
         case TOKEN:
             s->token_file = optarg;
@@ -291,6 +301,7 @@ int main(int argc, char **argv) {
                       .on_stream_close = s.level >= WST_LOG_INFO ? on_stream_close : NULL,
                       .on_drained = on_drained},
         .user_data = &s,
+        .protocol = s.protocol,
         .path = s.path,
         .allow_open = s.insecure_open};
     if (status == 0)

@@ -6,7 +6,8 @@
  *        ^----------------------------------------- | any failure: backoff, and again
  *
  * There is no state in which nothing is going to happen: each one has a deadline, its own or that
- * of what it waits for.
+ * of what it waits for. In the talk's protocol an attempt makes one more connection that waits
+ * (agent_talk.c): it ends in WAITING, where the agent rests as long as there are enough.
  */
 #include "agent.h"
 
@@ -82,10 +83,13 @@ void wst__agent_stream_gone(wst_agent_t *a) {
         leave_if_drained(a);
 }
 
-static void on_link_closed(void *user_data) {
-    wst_agent_t *a = self(user_data);
+void wst__agent_link_gone(wst_agent_t *a) {
     a->links--;
     check_closed(a);
+}
+
+static void on_link_closed(void *user_data) {
+    wst__agent_link_gone(self(user_data));
 }
 
 static void close_link(wst_agent_t *a) {
@@ -108,11 +112,16 @@ static uint64_t backoff_ms(wst_agent_t *a) {
     return random % bound;
 }
 
-static void fail(wst_agent_t *a, int error, int http_status, const char *detail) {
+void wst__agent_attempt_in(wst_agent_t *a, uint64_t delay_ms) {
+    wst__deadline_in(a->ctx, &a->retry, delay_ms, attempt);
+}
+
+void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *detail) {
     uint64_t now_ms = wst__now(a->ctx);
     if (a->phase == WST__AGENT_UP && now_ms - a->up_since_ms >= a->o.backoff_max_ms)
         a->failures = 0;
     a->phase = WST__AGENT_WAITING;
+    a->up_told = false;
     close_link(a);
     if (a->draining) {
         leave_if_drained(a);
@@ -127,7 +136,7 @@ static void fail(wst_agent_t *a, int error, int http_status, const char *detail)
                                          .detail = detail[0] != '\0' ? detail : wst_strerror(error),
                                          .retry_in_ms =
                                              refused ? a->o.backoff_max_ms : backoff_ms(a)};
-    wst__deadline_in(a->ctx, &a->retry, failure.retry_in_ms, attempt);
+    wst__agent_attempt_in(a, failure.retry_in_ms);
     wst__log(a->ctx, WST_LOG_WARN, "server %.*s: %s; next attempt in %llu ms",
              (int)a->target.authority.len, a->target.authority.ptr, failure.detail,
              (unsigned long long)failure.retry_in_ms);
@@ -160,40 +169,11 @@ static void on_down(wst__link_t *link, int error, const char *detail, void *user
     wst_agent_t *a = self(user_data);
     wst_websocket_t *ws = wst__link_websocket(link);
     int http_status = error == WST_EREJECTED ? wst_websocket_http_status(ws) : 0;
-    fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
+    wst__agent_fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
 }
 
-/* The server's address as text for the Host field and the path, terminated. */
-static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
-    const wst_allocator_t *al = &a->ctx->allocator;
-    char *host = wst__strndup(al, a->target.authority.ptr, a->target.authority.len);
-    char *path = wst__strndup(al, a->target.path.ptr, a->target.path.len);
-    wst_websocket_options_t options = {.open_timeout_ms = a->o.connect_timeout_ms,
-                                       .host = host,
-                                       .path = path,
-                                       .protocols = a->o.encoding == WST_ENCODING_JSON
-                                                        ? wst__link_protocols_json
-                                                        : wst__link_protocols,
-                                       .fields = a->fields};
-    wst__link_websocket_options(a->link, &options);
-    wst_websocket_t *ws;
-    int status = host != NULL && path != NULL ? wst_websocket_connect(&ws, a->ctx, stream, &options)
-                                              : WST_ENOMEM;
-    if (status == 0)
-        wst__link_attach(a->link, ws);
-    wst__free(al, host);
-    wst__free(al, path);
-    return status;
-}
-
-static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    wst_agent_t *a = self(user_data);
-    a->dial = NULL;
-    if (status != 0) {
-        fail(a, status, 0, "");
-        return;
-    }
-    a->phase = WST__AGENT_CONNECTING;
+/* Makes the link and its WebSocket. */
+static int connect_link(wst_agent_t *a, wst_stream_t *stream, wst_websocket_options_t *websocket) {
     wst__link_options_t options = {.client = true,
                                    .encoding = a->o.encoding,
                                    .hello_timeout_ms = a->o.connect_timeout_ms,
@@ -211,14 +191,51 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     hello->epoch = a->epoch;
     hello->max_streams = a->o.max_streams;
     hello->initial_credit = a->o.stream_window;
-    status = wst__link_new(&a->link, a->ctx, &options);
-    if (status == 0) {
-        a->links++;
-        status = connect_websocket(a, stream);
+    int status = wst__link_new(&a->link, a->ctx, &options);
+    if (status != 0)
+        return status;
+    a->links++;
+    websocket->protocols =
+        a->o.encoding == WST_ENCODING_JSON ? wst__link_protocols_json : wst__link_protocols;
+    wst__link_websocket_options(a->link, websocket);
+    wst_websocket_t *ws;
+    status = wst_websocket_connect(&ws, a->ctx, stream, websocket);
+    if (status == 0)
+        wst__link_attach(a->link, ws);
+    return status;
+}
+
+/* The server's address as text for the Host field and the path, terminated. */
+static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
+    const wst_allocator_t *al = &a->ctx->allocator;
+    char *host = wst__strndup(al, a->target.authority.ptr, a->target.authority.len);
+    char *path = wst__strndup(al, a->target.path.ptr, a->target.path.len);
+    wst_websocket_options_t options = {.open_timeout_ms = a->o.connect_timeout_ms,
+                                       .host = host,
+                                       .path = path,
+                                       .fields = a->fields};
+    int status = WST_ENOMEM;
+    if (host != NULL && path != NULL)
+        status = a->o.protocol == WST_PROTOCOL_TALK ? wst__agent_talk_connect(a, stream, &options)
+                                                    : connect_link(a, stream, &options);
+    wst__free(al, host);
+    wst__free(al, path);
+    return status;
+}
+
+static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->dial = NULL;
+    if (status != 0) {
+        wst__agent_fail(a, status, 0, "");
+        return;
     }
+    a->phase = WST__AGENT_CONNECTING;
+    status = connect_websocket(a, stream);
     if (status != 0) {
         wst_stream_close(stream, NULL);
-        fail(a, status, 0, status == WST_EINVAL ? "the fields given are not complete lines" : "");
+        wst__agent_fail(a, status, 0,
+                        status == WST_EINVAL ? "the fields given are not complete lines" : "");
     }
 }
 
@@ -230,7 +247,7 @@ static void dial(wst_agent_t *a) {
         .host = host, .port = a->target.port, .timeout_ms = a->o.connect_timeout_ms};
     int status = wst_dial(&a->dial, a->ctx, &options, on_dialled, a);
     if (status != 0)
-        fail(a, status, 0, "");
+        wst__agent_fail(a, status, 0, "");
 }
 
 static void on_credentials(const wst__answer_t *answer, void *user_data) {
@@ -240,16 +257,16 @@ static void on_credentials(const wst__answer_t *answer, void *user_data) {
         wst_stream_close(answer->stream, NULL);
     if (answer->kind != WST__ALLOWED) {
         bool late = answer->kind == WST__UNANSWERED;
-        fail(a, late ? WST_ETIMEOUT : WST_ECANCELLED, 0,
-             late                     ? "no credentials in time"
-             : answer->reason != NULL ? answer->reason
-                                      : "no credentials");
+        wst__agent_fail(a, late ? WST_ETIMEOUT : WST_ECANCELLED, 0,
+                        late                     ? "no credentials in time"
+                        : answer->reason != NULL ? answer->reason
+                                                 : "no credentials");
         return;
     }
     wst__free(&a->ctx->allocator, a->fields);
     a->fields = wst__strdup(&a->ctx->allocator, answer->fields);
     if (answer->fields != NULL && a->fields == NULL)
-        fail(a, WST_ENOMEM, 0, "");
+        wst__agent_fail(a, WST_ENOMEM, 0, "");
     else
         dial(a);
 }
@@ -271,7 +288,7 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
                             .user_data = a};
     int status = wst__request_new(&a->question, a->ctx, &ask);
     if (status != 0)
-        fail(a, status, 0, "");
+        wst__agent_fail(a, status, 0, "");
     else
         a->o.callbacks.on_credentials(a, a->question, a->o.user_data);
 }
@@ -311,16 +328,18 @@ static int choose_name(wst_agent_t *a) {
 static void set_defaults(wst_agent_options_t *o) {
     o->max_streams = (uint32_t)or_default(o->max_streams, WST__MAX_STREAMS);
     o->max_pending = (size_t)or_default(o->max_pending, 256);
+    o->spare_connections = (size_t)or_default(o->spare_connections, 4);
     o->stream_window = (size_t)or_default(o->stream_window, WST__INITIAL_CREDIT);
     o->dial_timeout_ms = or_default(o->dial_timeout_ms, 10000);
     o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
+    o->half_closed_timeout_ms = or_default(o->half_closed_timeout_ms, 600000);
     o->backoff_min_ms = or_default(o->backoff_min_ms, 500);
     o->backoff_max_ms = or_default(o->backoff_max_ms, 30000);
     o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
 }
 
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
-    if (options->url == NULL)
+    if (options->url == NULL || (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_agent_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
     if (a == NULL)
@@ -330,6 +349,7 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     a->o = *options;
     set_defaults(&a->o);
     wst__list_init(&a->streams);
+    wst__list_init(&a->talks);
     wst__defer_init(&a->defer);
     a->url = wst__strdup(&ctx->allocator, options->url);
     const char *why = "";
@@ -349,7 +369,7 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     a->o.url = a->url;
     a->o.name = a->name;
     wst__ctx_hold(ctx);
-    wst__deadline_in(ctx, &a->retry, 0, attempt);
+    wst__agent_attempt_in(a, 0);
     *out = a;
     return 0;
 }
@@ -359,7 +379,7 @@ const char *wst_agent_name(const wst_agent_t *a) {
 }
 
 bool wst_agent_is_up(const wst_agent_t *a) {
-    return a->phase == WST__AGENT_UP;
+    return a->phase == WST__AGENT_UP || a->spare_count > 0;
 }
 
 size_t wst_agent_streams(const wst_agent_t *a) {
@@ -392,6 +412,7 @@ void wst_agent_drain(wst_agent_t *a) {
         wst__session_goaway(wst__link_session(a->link), WST_EGOAWAY);
     } else {
         close_link(a);
+        wst__agent_talks_end(a);
         a->phase = WST__AGENT_WAITING;
     }
     leave_if_drained(a);
@@ -405,6 +426,7 @@ void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {
     wst__defer_cancel(&a->defer);
     cancel_attempt(a);
     wst__agent_close_streams(a);
+    wst__agent_talks_close(a);
     close_link(a);
     a->phase = WST__AGENT_WAITING;
     check_closed(a);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_AGENT_H
 #define WST_LIB_AGENT_H
-/* What the files of the agent share: agent.c (keeps the session), agent_stream.c (opens what the
- * server names). */
+/* What the files of the agent share: agent.c (keeps the session), agent_talk.c (keeps connections
+ * in the talk's protocol), agent_stream.c (opens what the server names). */
 #include "ctx.h"
 #include "list.h"
 #include "request.h"
+#include "talk.h"
 #include "tunnel.h"
 #include "url.h"
 
@@ -31,6 +32,7 @@ struct wst_agent {
         WST__AGENT_UP
     } phase;
     bool draining, drained_told, closing;
+    bool up_told; /* in the talk's protocol: since the last failure */
     wst_request_t *question;
     char *fields; /* of the current attempt */
     wst_dial_t *dial;
@@ -42,15 +44,28 @@ struct wst_agent {
 
     wst__list_t streams; /* agent_stream.c */
     size_t stream_count, pending_count;
-    size_t links; /* not closed yet: at the end all must be */
+    wst__list_t talks; /* agent_talk.c */
+    size_t spare_count;
+    size_t links; /* and talks, not closed yet: at the end all must be */
 };
 
 /* agent_stream.c */
 void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data);
+void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest);
 void wst__agent_close_streams(wst_agent_t *agent);
 
-/* agent.c: a stream is gone. */
+/* agent_talk.c: one more connection, on a stream which is taken on success. */
+int wst__agent_talk_connect(wst_agent_t *agent, wst_stream_t *stream,
+                            const wst_websocket_options_t *websocket);
+void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
+void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
+
+/* agent.c: a stream, a link or a talk is gone. */
 void wst__agent_stream_gone(wst_agent_t *agent);
+void wst__agent_link_gone(wst_agent_t *agent);
+/* An attempt or a connection failed: tells it, and tries again later. */
+void wst__agent_fail(wst_agent_t *agent, int error, int http_status, const char *detail);
+void wst__agent_attempt_in(wst_agent_t *agent, uint64_t delay_ms);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct agent_stream {
     wst_agent_t *agent;
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
     wst__incoming_t *incoming; /* until it is open */
+    wst__talk_t *talk;         /* instead, in the talk's protocol */
     wst_request_t *question;   /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
@@ -38,6 +39,7 @@ static void destroy(agent_stream_t *s) {
 static void leave_pending(agent_stream_t *s) {
     s->agent->pending_count--;
     s->incoming = NULL;
+    s->talk = NULL;
 }
 
 /* Stops what is under way before the stream is open. */
@@ -68,17 +70,28 @@ static void not_opened(agent_stream_t *s, int status) {
 
 /* The server is told why it cannot be. */
 static void refuse(agent_stream_t *s, int status, const char *text) {
-    wst__incoming_refuse(s->incoming, status, text);
+    if (s->talk != NULL)
+        wst__talk_end(s->talk, 1011, text != NULL ? text : wst_strerror(status));
+    else
+        wst__incoming_refuse(s->incoming, status, text);
     leave_pending(s);
     not_opened(s, status);
 }
 
-static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
-    (void)incoming;
-    agent_stream_t *s = user_data;
+static void gone(agent_stream_t *s, int reason) {
     cancel_pending(s);
     leave_pending(s);
     not_opened(s, reason);
+}
+
+static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
+    (void)incoming;
+    gone(user_data, reason);
+}
+
+static void on_talk_gone(wst__talk_t *talk, int reason, void *user_data) {
+    (void)talk;
+    gone(user_data, reason);
 }
 
 /* -- Pumping ---------------------------------------------------------------------------------- */
@@ -108,9 +121,11 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
                                         .on_done = on_done,
                                         .user_data = s};
     wst_stream_t *tunnel;
-    if (wst__incoming_accept(s->incoming, &tunnel) != 0) {
+    int status = s->talk != NULL ? wst__talk_accept(s->talk, &tunnel)
+                                 : wst__incoming_accept(s->incoming, &tunnel);
+    if (status != 0) {
         wst_stream_close(connection, NULL);
-        refuse(s, WST_EMEMORY, NULL);
+        refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
         return;
     }
     leave_pending(s);
@@ -157,8 +172,10 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
 
 /* Puts a question about the destination. 0 or WST_ENOMEM. */
 static int ask(agent_stream_t *s, uint64_t timeout_ms, wst__answer_cb on_answer) {
+    const wst_websocket_t *websocket =
+        s->talk != NULL ? wst__talk_websocket(s->talk) : wst__link_websocket(s->agent->link);
     const wst__ask_t question = {.destination = s->dest,
-                                 .peer = wst_websocket_peer(wst__link_websocket(s->agent->link)),
+                                 .peer = wst_websocket_peer(websocket),
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
@@ -204,28 +221,28 @@ static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
         refuse(s, WST_EDENIED, answer->reason);
 }
 
-void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
-                            void *user_data) {
-    (void)link;
-    wst_agent_t *agent = user_data;
+/* NULL: no memory. */
+static agent_stream_t *make(wst_agent_t *agent, wst_str_t dest) {
     agent_stream_t *s = wst__zalloc(&agent->ctx->allocator, sizeof(*s));
-    if (s == NULL) {
-        wst__incoming_refuse(incoming, WST_EMEMORY, NULL);
-        return;
-    }
+    if (s == NULL)
+        return NULL;
     s->agent = agent;
-    s->incoming = incoming;
     snprintf(s->dest, sizeof(s->dest), "%.*s", (int)dest.len, dest.ptr);
     wst__list_append(&agent->streams, &s->node);
     agent->stream_count++;
     agent->pending_count++;
-    wst__incoming_on_gone(incoming, on_gone, s);
+    return s;
+}
+
+static void begin(agent_stream_t *s) {
+    wst_agent_t *agent = s->agent;
     wst_authority_t authority;
     const char *why;
     int status;
     if (agent->pending_count > agent->o.max_pending)
         refuse(s, WST_ELIMIT, "too many destinations are being opened");
-    else if ((status = wst_parse_authority(&authority, dest, &why)) != 0)
+    else if ((status = wst_parse_authority(&authority, (wst_str_t){s->dest, strlen(s->dest)},
+                                           &why)) != 0)
         refuse(s, status, why);
     else if (agent->o.callbacks.on_destination == NULL)
         dial(s);
@@ -233,6 +250,33 @@ void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_st
         refuse(s, status, NULL);
     else
         agent->o.callbacks.on_destination(agent, s->question, agent->o.user_data);
+}
+
+void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+                            void *user_data) {
+    (void)link;
+    agent_stream_t *s = make(user_data, dest);
+    if (s == NULL) {
+        wst__incoming_refuse(incoming, WST_EMEMORY, NULL);
+        return;
+    }
+    s->incoming = incoming;
+    wst__incoming_on_gone(incoming, on_gone, s);
+    begin(s);
+}
+
+void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest) {
+    agent_stream_t *s = make(agent, dest);
+    if (s == NULL) {
+        wst__talk_end(talk, 1011, wst_strerror(WST_EMEMORY));
+        return;
+    }
+    s->talk = talk;
+    wst__talk_on_gone(talk, on_talk_gone, s);
+    if (agent->stream_count > agent->o.max_streams)
+        refuse(s, WST_ELIMIT, NULL);
+    else
+        begin(s);
 }
 
 void wst__agent_close_streams(wst_agent_t *agent) {

@@ -32,17 +32,6 @@ static void put_error(wst__json_writer_t *w, const wst_message_t *m) {
     wst__json_put(w, "}");
 }
 
-static void put_data(wst__json_writer_t *w, const wst_message_t *m) {
-    wst__json_put(w, ",\"data\":\"");
-    /* base64 comes with a terminator, where the quote goes then */
-    if (w->overflow || WST__BASE64_LEN(m->len) + 1 > (size_t)(w->end - w->at)) {
-        w->overflow = true;
-        return;
-    }
-    w->at += wst__base64_encode(w->at, m->data, m->len);
-    wst__json_put(w, "\"");
-}
-
 static void put_hello(wst__json_writer_t *w, const wst_hello_t *hello) {
     static const char digits[] = "0123456789abcdef";
     put_number(w, ",\"version\":", hello->version);
@@ -84,8 +73,10 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
         put_text(&w, ",\"dest\":", m->dest);
     if (m->method == WST_MSG_RESET || (m->method == WST_MSG_COMPLETED && m->error != 0))
         put_error(&w, m);
-    if (m->method == WST_MSG_COMMUNICATION)
-        put_data(&w, m);
+    if (m->method == WST_MSG_COMMUNICATION) {
+        wst__json_put(&w, ",\"data\":");
+        wst__json_put_base64(&w, m->data, m->len);
+    }
     if (m->method == WST_MSG_CREDIT) {
         put_number(&w, ",\"received\":", m->received);
         put_number(&w, ",\"credit\":", m->credit);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
+#include "digest.h"
+
 int wst__json_parse(wst__json_t **out, const char *text, size_t len) {
     wst__json_t *root = cJSON_ParseWithLength(text, len);
     if (root == NULL) /* nothing else can be wrong with a scanned text */
@@ -89,5 +91,16 @@ void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
         }
         put_bytes(w, &c, 1);
     }
+    wst__json_put(w, "\"");
+}
+
+void wst__json_put_base64(wst__json_writer_t *w, const void *data, size_t len) {
+    wst__json_put(w, "\"");
+    /* base64 comes with a terminator, where the quote goes then */
+    if (w->overflow || WST__BASE64_LEN(len) + 1 > (size_t)(w->end - w->at)) {
+        w->overflow = true;
+        return;
+    }
+    w->at += wst__base64_encode(w->at, data, len);
     wst__json_put(w, "\"");
 }

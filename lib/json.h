@@ -39,4 +39,7 @@ void wst__json_put_uint(wst__json_writer_t *w, uint64_t value);
 /* A string, quoted and escaped; `text` is UTF-8. */
 void wst__json_put_string(wst__json_writer_t *w, wst_str_t text);
 
+/* Bytes in base64, quoted. */
+void wst__json_put_base64(wst__json_writer_t *w, const void *data, size_t len);
+
 #endif

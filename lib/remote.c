@@ -57,15 +57,14 @@ bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote) {
 
 /* Coming and going --------------------------------------------------------------------------- */
 
-static wst_remote_t *find(const wst__remotes_t *set, const wst_hello_t *hello) {
+static wst_remote_t *find(const wst__remotes_t *set, wst_str_t name, const uint8_t id[16]) {
     wst_remote_t *r = wst__remotes_next(set, NULL);
-    while (r != NULL && !(wst_str_eq(hello->name, r->name) &&
-                          memcmp(hello->instance, r->id, sizeof(r->id)) == 0))
+    while (r != NULL && !(wst_str_eq(name, r->name) && memcmp(id, r->id, sizeof(r->id)) == 0))
         r = wst__remotes_next(set, r);
     return r;
 }
 
-static wst_remote_t *add(wst__remotes_t *set, const wst_hello_t *hello) {
+static wst_remote_t *add(wst__remotes_t *set, wst_str_t name, const uint8_t id[16]) {
     wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
     if (r == NULL)
         return NULL;
@@ -74,8 +73,8 @@ static wst_remote_t *add(wst__remotes_t *set, const wst_hello_t *hello) {
     r->serial = ++set->serial;
     wst__list_init(&r->members);
     wst__defer_init(&r->defer);
-    snprintf(r->name, sizeof(r->name), "%.*s", (int)hello->name.len, hello->name.ptr);
-    memcpy(r->id, hello->instance, sizeof(r->id));
+    snprintf(r->name, sizeof(r->name), "%.*s", (int)name.len, name.ptr);
+    memcpy(r->id, id, sizeof(r->id));
     for (size_t i = 0; i < sizeof(r->id); i++)
         snprintf(r->instance + 2 * i, 3, "%02x", r->id[i]);
     wst__list_init(&r->node);
@@ -85,10 +84,19 @@ static wst_remote_t *add(wst__remotes_t *set, const wst_hello_t *hello) {
     return r;
 }
 
+/* `member` is filled in but for what it is to the set. */
+static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *member, const char *peer) {
+    member->remote = r;
+    member->serial = ++set->serial;
+    wst__list_init(&member->node);
+    wst__list_append(&r->members, &member->node);
+    snprintf(r->peer, sizeof(r->peer), "%s", peer);
+}
+
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
                       const wst_hello_t *hello, const char *peer, wst__member_t **replaced,
                       bool *is_new) {
-    wst_remote_t *r = find(set, hello);
+    wst_remote_t *r = find(set, hello->name, hello->instance);
     wst__member_t *old = r != NULL ? next_member(r, NULL) : NULL;
     while (old != NULL && old->conn != hello->conn)
         old = next_member(r, old);
@@ -96,7 +104,7 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
         return WST_EREPLACED;
     *is_new = r == NULL;
     if (r == NULL)
-        r = add(set, hello);
+        r = add(set, hello->name, hello->instance);
     if (r == NULL)
         return WST_ENOMEM;
     if (old != NULL) {
@@ -104,14 +112,23 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
         old->remote = NULL;
     }
     *replaced = old;
-    *member = (wst__member_t){.remote = r,
-                              .session = session,
-                              .conn = hello->conn,
-                              .epoch = hello->epoch,
-                              .serial = ++set->serial};
-    wst__list_init(&member->node);
-    wst__list_append(&r->members, &member->node);
-    snprintf(r->peer, sizeof(r->peer), "%s", peer);
+    *member = (wst__member_t){.session = session, .conn = hello->conn, .epoch = hello->epoch};
+    enter(set, r, member, peer);
+    return 0;
+}
+
+int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
+                           const char *peer, bool *is_new) {
+    static const uint8_t no_instance[16];
+    const wst_str_t text = {name, strlen(name)};
+    wst_remote_t *r = find(set, text, no_instance);
+    *is_new = r == NULL;
+    if (r == NULL)
+        r = add(set, text, no_instance);
+    if (r == NULL)
+        return WST_ENOMEM;
+    *member = (wst__member_t){.session = NULL};
+    enter(set, r, member, peer);
     return 0;
 }
 
@@ -145,8 +162,14 @@ uint64_t wst__remote_serial(const wst_remote_t *r) {
     return r->serial;
 }
 
+static size_t streams_of(const wst__member_t *m) {
+    return m->session != NULL ? wst__session_stream_count(m->session) : m->used;
+}
+
 /* 0, or why the session takes no stream. */
 static int check(const wst__member_t *m, size_t max_streams) {
+    if (m->session == NULL)
+        return m->used ? WST_ELIMIT : 0;
     if (wst__session_stream_count(m->session) >= max_streams)
         return WST_ELIMIT;
     return wst__session_can_open(m->session);
@@ -186,8 +209,9 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
             if (was_tried(choice, m))
                 continue;
             int why_not = check(m, set->max_streams);
-            rank_t rank = {wst__session_is_suspect(m->session, wst__now(set->ctx)), streams,
-                           wst__session_stream_count(m->session)};
+            bool suspect =
+                m->session != NULL && wst__session_is_suspect(m->session, wst__now(set->ctx));
+            rank_t rank = {suspect, streams, streams_of(m)};
             if (why_not == 0 && (best == NULL || is_better(rank, best_rank))) {
                 best = m;
                 best_rank = rank;
@@ -219,14 +243,14 @@ const char *wst_remote_peer(const wst_remote_t *r) {
 size_t wst_remote_streams(const wst_remote_t *r) {
     size_t streams = 0;
     for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m))
-        streams += wst__session_stream_count(m->session);
+        streams += streams_of(m);
     return streams;
 }
 
 uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     uint64_t rtt = 0;
     for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
-        uint64_t newer = wst__session_rtt_ms(m->session);
+        uint64_t newer = m->session != NULL ? wst__session_rtt_ms(m->session) : 0;
         rtt = newer != 0 ? newer : rtt;
     }
     return rtt;

@@ -10,11 +10,15 @@
 
 #include <wstunnel/server.h>
 
-/* A session of an agent; embedded in what owns the session. */
+/*
+ * A session of an agent; embedded in what owns the session. In the talk's protocol there is none: a
+ * member is then a connection that takes one stream, ever.
+ */
 typedef struct wst__member {
-    wst__list_t node;     /* of its agent's, oldest first */
-    wst_remote_t *remote; /* NULL: it is none's (any more) */
-    wst__session_t *session;
+    wst__list_t node;        /* of its agent's, oldest first */
+    wst_remote_t *remote;    /* NULL: it is none's (any more) */
+    wst__session_t *session; /* NULL: the talk's protocol */
+    bool used;               /* likewise: its stream is open or opening */
     uint32_t conn;
     uint64_t epoch;
     uint64_t serial; /* unique in its set */
@@ -38,6 +42,13 @@ void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams);
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
                       const wst_hello_t *hello, const char *peer, wst__member_t **replaced,
                       bool *is_new);
+
+/*
+ * A connection in the talk's protocol, without a session, joins the agent of that name, which is
+ * made if it is new (*is_new). 0 or WST_ENOMEM.
+ */
+int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
+                           const char *peer, bool *is_new);
 
 /*
  * A session is gone. Returns its agent if that was the last one: it is out of the set and is to be

@@ -52,6 +52,7 @@ static void default_ms(uint64_t *value, uint64_t fallback) {
 static void set_defaults(wst_server_options_t *o) {
     if (o->max_connections == 0)
         o->max_connections = default_connections();
+    default_size(&o->http.head_max, 16384);
     default_size(&o->max_pending, 1024);
     default_size(&o->max_agent_sessions, 1024);
     default_size(&o->stream_window, WST__INITIAL_CREDIT);
@@ -70,7 +71,8 @@ static void set_defaults(wst_server_options_t *o) {
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
     size_t window = options->stream_window;
-    if (path[0] != '/' || (window != 0 && (window < WINDOW_MIN || window > WINDOW_MAX)))
+    if (path[0] != '/' || (window != 0 && (window < WINDOW_MIN || window > WINDOW_MAX)) ||
+        (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
@@ -92,6 +94,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst__list_init(&s->conns);
     wst__list_init(&s->relays);
     wst__list_init(&s->sessions);
+    wst__list_init(&s->talks);
     wst__list_init(&s->dials);
     wst__remotes_init(&s->remotes, ctx, s->options.max_agent_streams);
     wst__defer_init(&s->defer);
@@ -265,7 +268,8 @@ static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 }
 
 void wst__server_check_drained(wst_server_t *s) {
-    if (s->draining && !s->drained && !s->closing && s->streams == 0 && s->pending == 0)
+    if (s->draining && !s->drained && !s->closing && s->streams == 0 && s->pending == 0 &&
+        s->leaving == 0)
         set_drained(s);
 }
 
@@ -282,6 +286,10 @@ void wst_server_drain(wst_server_t *s) {
     wst__deadline_in(s->ctx, &s->drain_deadline, s->options.drain_timeout_ms, on_drain_deadline);
     close_listeners(s);
     wst__agents_goaway(s);
+    wst__talk_sessions_goaway(s);
+    for (wst__list_t *node = wst__list_first(&s->conns); node != NULL;
+         node = wst__list_next(&s->conns, node))
+        wst__conn_drain(WST__CONTAINER(node, wst__conn_t, node));
     wst__server_check_drained(s);
 }
 
@@ -300,6 +308,7 @@ void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
     wst__dials_close(s);
     wst__relays_close(s);
     wst__agents_close(s);
+    wst__talk_sessions_close(s);
     wst__server_release(s);
 }
 

@@ -15,6 +15,7 @@
 #include "answer.h"
 #include "remote.h"
 #include "request.h"
+#include "talk.h"
 
 #include <wstunnel/hijack.h>
 
@@ -27,9 +28,10 @@ struct wst_server {
     wst_server_options_t options; /* complete: no member means its default any more */
     char *path;
     char pseudonym[32]; /* in Via: this server and no other */
-    wst__list_t listeners, conns, relays, sessions, dials;
+    wst__list_t listeners, conns, relays, sessions, talks, dials;
     wst__remotes_t remotes;
     size_t connections, streams, pending, session_count;
+    size_t leaving; /* connections whose last answer must get out before all is drained */
     uint64_t stream_ids;
     size_t holds; /* by what must be gone before the server can be */
     bool paused;  /* as many connections as there may be */
@@ -73,7 +75,11 @@ typedef struct wst__conn {
     char user[128];
     uint64_t asked_ms;
 
-    /* server_forward.c: a connection to an origin, for the next request; NULL: none. */
+    wst_http_target_t target;           /* of a request that is forwarded */
+    bool served;                        /* one was, and its answer kept the connection */
+    bool leaving;                       /* counted by the server: the last answer goes out */
+
+    /* A connection to an origin, for the next request; NULL: none. */
     wst_stream_t *kept;
     char kept_destination[WST_DEST_MAX + 1];
     char kept_agent[WST_NAME_MAX + 1];
@@ -82,6 +88,12 @@ typedef struct wst__conn {
 /* Takes the stream on success. 0 or an error. */
 int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 void wst__conn_close(wst__conn_t *c);
+
+/* It has got its last answer: the server does not count as drained before that is out. */
+void wst__conn_leave(wst__conn_t *c);
+
+/* The server drains: a kept connection without a request ends, behind what it was answered. */
+void wst__conn_drain(wst__conn_t *c);
 
 /* Answers the request; without memory for that the connection is closed. */
 void wst__conn_respond(wst__conn_t *c, const wst_response_t *response);
@@ -144,13 +156,30 @@ void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome);
 void wst__forward_http(wst__conn_t *c, const wst_http_head_t *head,
                        const wst_http_target_t *target);
 void wst__exchange_close(wst__exchange_t *exchange);
-void wst__forward_drop_kept(wst__conn_t *c);
+
+/* -- server_origin.c: connections to origins that no exchange has -------------------------------
+ */
+
+/* Keeps it for the next request to the connection's destination; none may be kept yet. */
+void wst__origin_keep(wst__conn_t *c, wst_stream_t *origin, const char *agent);
+
+/* What is kept, if it goes to the connection's destination, paused; else NULL. */
+wst_stream_t *wst__origin_take(wst__conn_t *c);
+
+/* Ends what is kept. */
+void wst__origin_drop(wst__conn_t *c);
+
+/* Ends one that has been sent nothing but whole requests in an orderly way, which takes a while. */
+void wst__origin_end(wst_stream_t *origin);
 
 /* 0 and later the callback, from the loop; or WST_ENOMEM. wst_server_dial_cancel() cancels. */
 int wst__dial_new(wst_server_dial_t **out, wst_server_t *s, const wst__dial_options_t *options);
 
 /* Ends all with WST_ECANCELLED. */
 void wst__dials_close(wst_server_t *s);
+
+/* A connection in the talk's protocol has come in: those that wait for one try again. */
+void wst__dials_wake(wst_server_t *s);
 
 /* "host:port", "[v6]:port". */
 void wst__write_destination(char out[WST_DEST_MAX + 1], const wst_authority_t *authority);
@@ -164,5 +193,18 @@ void wst__agents_close(wst_server_t *s);
 
 /* The link of a session that has been chosen. */
 struct wst__link *wst__agent_link(wst__member_t *member);
+
+/* -- server_talk.c: agents that speak the talk's protocol ----------------------------------------
+ */
+
+/* Takes the connection that the hijack holds with an upgrade request. As wst__talk_upgrade. */
+int wst__talk_session_new(wst_server_t *s, wst_hijack_t *hijack, const char *peer);
+
+/* Asks one that has been chosen, as wst__talk_ask, and gives what is to be ended by cancelling. */
+int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_open_cb callback,
+                          void *user_data, wst__talk_t **out);
+
+void wst__talk_sessions_goaway(wst_server_t *s); /* ends those that wait */
+void wst__talk_sessions_close(wst_server_t *s);
 
 #endif

@@ -166,12 +166,8 @@ static int make_link(wst__agent_session_t *a, wst_hijack_t *hijack) {
     return status;
 }
 
-static void accept_agent(wst__conn_t *c) {
+static int session_new(wst__conn_t *c) {
     wst_server_t *s = c->server;
-    if (s->draining || s->session_count >= s->options.max_agent_sessions) {
-        refuse_error(c, s->draining ? WST__DRAINING : WST__TOO_MANY_AGENTS);
-        return;
-    }
     wst__agent_session_t *a = wst__zalloc(&s->ctx->allocator, sizeof(*a));
     int status = WST_ENOMEM;
     if (a != NULL) {
@@ -180,15 +176,29 @@ static void accept_agent(wst__conn_t *c) {
         wst__list_init(&a->node);
         status = make_link(a, c->hijack);
     }
-    if (status != 0) {
+    if (status != 0)
         wst__free(&s->ctx->allocator, a);
+    else
+        wst__list_append(&s->sessions, &a->node);
+    return status;
+}
+
+static void accept_agent(wst__conn_t *c) {
+    wst_server_t *s = c->server;
+    if (s->draining || s->session_count >= s->options.max_agent_sessions) {
+        refuse_error(c, s->draining ? WST__DRAINING : WST__TOO_MANY_AGENTS);
+        return;
+    }
+    int status = s->options.protocol == WST_PROTOCOL_TALK
+                     ? wst__talk_session_new(s, c->hijack, c->peer)
+                     : session_new(c);
+    if (status != 0) {
         if (wst_hijack_request(c->hijack) != NULL)
             refuse_error(c, status);
         else if (status != WST_EHANDSHAKE) /* that has been answered */
             wst__conn_close(c);
         return;
     }
-    wst__list_append(&s->sessions, &a->node);
     s->session_count++;
     wst__server_hold(s);
     c->counted = false;
@@ -215,13 +225,18 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
 
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
     wst_server_t *s = c->server;
+    bool talk = s->options.protocol == WST_PROTOCOL_TALK;
+    bool offers_ours = wst__ws_choose_protocol(head, wst__link_protocols) != NULL;
     if (!wst__ws_is_upgrade(head)) {
         refuse(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
                "Agents connect here, by WebSocket.\n");
     } else if (!s->options.allow_origin && wst_http_header(head, "Origin", NULL) != NULL) {
         /* Any web page may open a WebSocket to this machine and pose as an agent. */
         refuse(c, 403, "Origin not allowed", NULL, "Agents do not connect from web pages.\n");
-    } else if (wst__ws_choose_protocol(head, wst__link_protocols) == NULL) {
+    } else if (talk && offers_ours) {
+        refuse(c, 400, "Another protocol is spoken here", NULL,
+               "Agents of this server use the option --protocol talk.\n");
+    } else if (!talk && !offers_ours) {
         refuse(c, 400, "No subprotocol of ours", NULL,
                "Offer one of these by Sec-WebSocket-Protocol: wstunnel.v1.bin, "
                "wstunnel.v1.json\n");

@@ -6,6 +6,8 @@
  */
 #include "server.h"
 
+#include "hijack.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +19,10 @@ static void on_hijack_closed(void *user_data) {
     wst__list_remove(&c->node);
     if (c->counted)
         wst__server_uncount_connection(s);
+    if (c->leaving)
+        s->leaving--;
     wst__free(&s->ctx->allocator, c);
+    wst__server_check_drained(s);
     wst__server_release(s);
 }
 
@@ -33,8 +38,18 @@ void wst__conn_close(wst__conn_t *c) {
     c->dial = NULL;
     if (c->exchange != NULL)
         wst__exchange_close(c->exchange);
-    wst__forward_drop_kept(c);
+    wst__origin_drop(c);
     wst_hijack_close(c->hijack, on_hijack_closed);
+}
+
+void wst__conn_leave(wst__conn_t *c) {
+    c->leaving = true;
+    c->server->leaving++;
+}
+
+void wst__conn_drain(wst__conn_t *c) {
+    if (c->served && !c->closing && wst__hijack_retire(c->hijack))
+        wst__conn_leave(c);
 }
 
 /* Answered and sent, or the client went away, also while its request was pending. */

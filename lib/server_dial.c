@@ -27,6 +27,9 @@ struct wst_server_dial {
     int last_error; /* why another one is being tried */
     wst_request_t *request;
     wst__tunnel_open_t *open;
+    wst__talk_t *talk; /* that is asked instead, in the talk's protocol */
+    bool waits;        /* in the talk's protocol: for a connection to come in, ... */
+    uint64_t wanted;   /* ... of this agent; 0: of any */
     wst__deadline_t deadline;
     wst__defer_t defer;
     wst_dial_cb callback; /* of wst_server_dial() */
@@ -42,8 +45,11 @@ static void stop(wst_server_dial_t *d) {
         wst__request_cancel(d->request);
     if (d->open != NULL)
         wst__tunnel_open_cancel(d->open);
+    if (d->talk != NULL)
+        wst__talk_end(d->talk, 1001, "cancelled");
     d->request = NULL;
     d->open = NULL;
+    d->talk = NULL;
     wst__deadline_clear(&d->server->ctx->deadlines, &d->deadline);
     wst__defer_cancel(&d->defer);
 }
@@ -79,7 +85,8 @@ static void finish_error(wst_server_dial_t *d, int status) {
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
-    finish_error(WST__CONTAINER(deadline, wst_server_dial_t, deadline), WST_ETIMEOUT);
+    wst_server_dial_t *d = WST__CONTAINER(deadline, wst_server_dial_t, deadline);
+    finish_error(d, d->waits ? WST_ELIMIT : WST_ETIMEOUT);
 }
 
 /* Opening ------------------------------------------------------------------------------------ */
@@ -93,6 +100,7 @@ static bool may_retry(const wst_server_dial_t *d, int status) {
 static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_server_dial_t *d = user_data;
     d->open = NULL;
+    d->talk = NULL;
     if (status == 0 || !may_retry(d, status)) {
         finish(d, (wst__dialled_t){.status = status, .text = text, .stream = stream});
         return;
@@ -104,26 +112,63 @@ static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user
     wst__defer(d->server->ctx, &d->defer, choose);
 }
 
+static void arm(wst_server_dial_t *d) {
+    if (!d->deadline.set)
+        wst__deadline_in(d->server->ctx, &d->deadline, d->options.timeout_ms, on_deadline);
+}
+
+/* In the talk's protocol an agent replaces each connection that is used. */
+static bool may_wait(const wst_server_t *s, int status) {
+    return s->options.protocol == WST_PROTOCOL_TALK && status == WST_ELIMIT && !s->draining;
+}
+
 /* Asks an agent, the one with that serial or the best one (0). */
 static void open_through(wst_server_dial_t *d, uint64_t only) {
     wst_server_t *s = d->server;
     const wst__choice_t choice = {.only = only, .tried = d->tried, .tried_count = d->tries};
     wst__member_t *member;
     int status = wst__remotes_choose(&s->remotes, &choice, &member);
+    if (may_wait(s, status)) {
+        d->waits = true;
+        d->wanted = only;
+        arm(d);
+        return;
+    }
     if (status != 0) {
         finish_error(d, d->last_error != 0 ? d->last_error : status);
         return;
     }
     d->tried[d->tries++] = member->serial;
     snprintf(d->agent, sizeof(d->agent), "%s", wst_remote_name(member->remote));
-    status = wst__tunnel_open(&d->open, wst__agent_link(member), d->destination, on_open, d);
+    if (s->options.protocol == WST_PROTOCOL_TALK)
+        status = wst__talk_session_ask(member, d->destination, on_open, d, &d->talk);
+    else
+        status = wst__tunnel_open(&d->open, wst__agent_link(member), d->destination, on_open, d);
+    if (status == WST_ELOST) { /* its end is on its way: another one */
+        on_open(status, (wst_str_t){NULL, 0}, NULL, d);
+        return;
+    }
     if (status != 0) { /* no memory: no other session has more */
         d->open = NULL;
         finish_error(d, status);
         return;
     }
-    if (!d->deadline.set)
-        wst__deadline_in(s->ctx, &d->deadline, d->options.timeout_ms, on_deadline);
+    arm(d);
+}
+
+static void open_waiting(wst__defer_t *defer) {
+    wst_server_dial_t *d = WST__CONTAINER(defer, wst_server_dial_t, defer);
+    d->waits = false;
+    open_through(d, d->wanted);
+}
+
+void wst__dials_wake(wst_server_t *s) {
+    for (wst__list_t *node = wst__list_first(&s->dials); node != NULL;
+         node = wst__list_next(&s->dials, node)) {
+        wst_server_dial_t *d = WST__CONTAINER(node, wst_server_dial_t, node);
+        if (d->waits)
+            wst__defer(s->ctx, &d->defer, open_waiting);
+    }
 }
 
 static void on_choice(const wst__answer_t *answer, void *user_data) {

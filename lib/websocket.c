@@ -44,6 +44,7 @@ struct wst_websocket {
     bool paused;
     bool shut, ended; /* the stream, in our direction and in the peer's */
     int end_code;     /* of our close frame, if we closed first */
+    int close_code;   /* of the peer's, once it has come */
     uint64_t close_timeout_ms;
     wst__deadline_t deadline;
     wst__defer_t defer; /* server: on_open; on_over, if wst_websocket_end failed */
@@ -148,6 +149,7 @@ static void on_close_frame(wst__ws_t *ws, int code, wst_str_t reason, void *user
     (void)ws;
     wst_websocket_t *w = self(user_data);
     bool orderly = code == 1000 || code == 1001 || code == 1005 || code == w->end_code;
+    w->close_code = code;
     w->error = orderly ? 0 : WST_EWSCLOSED;
     snprintf(w->detail, sizeof(w->detail), "closed by the peer: %d%s%.*s", code,
              reason.len > 0 ? " " : "", (int)reason.len, reason.len > 0 ? reason.ptr : "");
@@ -563,7 +565,8 @@ static void end_failed(wst__defer_t *defer) {
     over(WST__CONTAINER(defer, wst_websocket_t, defer));
 }
 
-void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
+void wst__websocket_end_within(wst_websocket_t *w, int code, const char *reason,
+                               uint64_t timeout_ms) {
     if (w->closing || w->state > OPEN || wst__ws_close_sent(w->ws))
         return;
     int status = w->state == OPEN ? wst__ws_close(w->ws, code, reason) : WST_ECANCELLED;
@@ -576,7 +579,19 @@ void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
         return;
     }
     w->end_code = code;
-    wst__deadline_in(w->ctx, &w->deadline, w->close_timeout_ms, on_deadline);
+    wst__deadline_in(w->ctx, &w->deadline, timeout_ms, on_deadline);
+}
+
+void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
+    wst__websocket_end_within(w, code, reason, w->close_timeout_ms);
+}
+
+bool wst__websocket_is_open(const wst_websocket_t *w) {
+    return w->state == OPEN && !w->closing && !wst__ws_close_sent(w->ws);
+}
+
+int wst__websocket_close_code(const wst_websocket_t *w) {
+    return w->close_code;
 }
 
 static void on_stream_closed(void *user_data) {

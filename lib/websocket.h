@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_WEBSOCKET_H
 #define WST_LIB_WEBSOCKET_H
-/* What a link needs of a WebSocket beyond the public interface: sending many messages at once. */
+/* What those above need of a WebSocket beyond the public interface: sending many messages at once,
+ * and the details of its end. */
 #include <wstunnel/websocket.h>
 
 /*
@@ -20,5 +21,16 @@ int wst__websocket_flush(wst_websocket_t *ws);
 
 /* Keeps the kernel's unsent backlog small, so that what goes out next is decided late. */
 void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, size_t bytes);
+
+/* Whether messages can be sent: it is open, and neither side has begun to close it. */
+bool wst__websocket_is_open(const wst_websocket_t *ws);
+
+/* As wst_websocket_end, with a patience of its own for the peer's close frame, which is behind
+ * whatever the peer has yet to read. */
+void wst__websocket_end_within(wst_websocket_t *ws, int code, const char *reason,
+                               uint64_t timeout_ms);
+
+/* The code of the peer's close frame, 1005 if it held none; 0: there was no close frame. */
+int wst__websocket_close_code(const wst_websocket_t *ws);
 
 #endif

@@ -20,6 +20,14 @@ extern "C" {
 /** How messages are written. */
 typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst_encoding_t;
 
+/** What server and agent speak. */
+typedef enum wst_protocol {
+    WST_PROTOCOL_WSTUNNEL = 0, /**< the tunnel protocol */
+    /** That of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a WebSocket
+        carries one tunnel. No half-close, no reasons, no liveness: lib/PROTOCOL.md. */
+    WST_PROTOCOL_TALK
+} wst_protocol_t;
+
 /** The kinds of message; the values are those on the wire. */
 typedef enum wst_method {
     WST_MSG_HANDSHAKE = 1,     /**< please open a connection to `dest` as stream `id` */

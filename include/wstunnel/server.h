@@ -78,6 +78,10 @@ typedef struct wst_server_options {
     wst_server_callbacks_t callbacks;
     void *user_data;
 
+    wst_protocol_t protocol; /**< Optional (default WST_PROTOCOL_WSTUNNEL): what agents speak. With
+                                  WST_PROTOCOL_TALK an agent is an address without its port, each of
+                                  its WebSockets a session that carries one stream, ever; a dial
+                                  waits for one if all are in use. */
     const char *path;        /**< Optional (default "/websocket"): where agents connect. */
     wst_http_limits_t http;  /**< Optional: bounds of request heads. */
     bool allow_open;         /**< Listen beyond this machine though a role has no authentication. */

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""
+HTTP clients of programming languages. Each program takes PROXY CERTIFICATE HTTP HTTPS CLOSED, does
+the same with both sites, and prints a line for each:
+
+    SCHEME get SHA-256 of /file
+    SCHEME put what /app/hash says of the same bytes, sent without a length
+    SCHEME many SHA-256 of 100 small files, fetched at the same time
+    SCHEME refused whatever it is told about a site that cannot be reached
+"""
+import functools
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from intranet import CLOSED, HTTP, HTTPS, need
+from network import environment
+
+HERE = Path(__file__).parent
+
+
+def python(module):
+    """The command of a Python that has the module: the one in use, or the system's."""
+    for interpreter in (sys.executable, "/usr/bin/python3"):
+        argv = [interpreter, "-c", f"import {module}"]
+        if os.path.exists(interpreter) and not subprocess.run(argv, capture_output=True).returncode:
+            return [interpreter, "-B", HERE / f"client_{module.partition('.')[0]}.py"], {}
+    pytest.skip(f"python3-{module} not installed (test/clients/install.sh)")
+
+
+def go(directory):
+    compiler = need("go")
+    offline = {"GOFLAGS": "-mod=mod", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
+    subprocess.run([compiler, "build", "-o", directory / "client", "client.go"],
+                   cwd=HERE, env=os.environ | offline, check=True)  # fmt: skip
+    return [directory / "client"], {}
+
+
+def java(_):
+    launcher, compiler = need("java", "javac")
+    version = subprocess.run([compiler, "-version"], capture_output=True, text=True).stdout
+    if not (found := re.match(r"javac (\d+)", version)) or int(found[1]) < 17:
+        pytest.skip(f"Java 17 not installed, but {version.strip()}")
+    # Java does not give passwords to proxies for tunnels unless told to.
+    return [launcher, "-Djdk.http.auth.tunneling.disabledSchemes=", HERE / "Client.java"], {}
+
+
+def node(_):
+    launcher = need("node")
+    cache = os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")
+    modules = Path(os.environ.get("WSTUNNEL_CLIENTS", Path(cache) / "wstunnel-clients"))
+    if not (modules / "node_modules/undici").exists():
+        pytest.skip("undici not installed (test/clients/install.sh)")
+    return [launcher, HERE / "client.mjs"], {"UNDICI": str(modules)}
+
+
+LANGUAGES = {
+    "urllib": lambda _: python("urllib.request"),
+    "requests": lambda _: python("requests"),
+    "aiohttp": lambda _: python("aiohttp"),
+    "go": go,
+    "java": java,
+    "undici": node,
+}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    """A function from a language to its client's command and environment; builds it once."""
+
+    @functools.cache
+    def prepare(language):
+        return LANGUAGES[language](tmp_path_factory.mktemp(language))
+
+    return prepare
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_client(outside, either_proxy, intranet, program, language):
+    argv, variables = program(language)
+    done = outside.run(
+        *argv, either_proxy.url, intranet.certificate, HTTP, HTTPS, CLOSED,
+        env=environment(outside.home, **variables),
+    )  # fmt: skip
+    tiles = [(intranet.root / f"tiles/{i}.png").read_bytes() for i in range(100)]
+    many = hashlib.sha256(b"".join(tiles)).hexdigest()
+    expected = [line for scheme in ("http", "https")
+                for line in (f"{scheme} get {intranet.digest}", f"{scheme} put {intranet.digest}",
+                             f"{scheme} many {many}")]  # fmt: skip
+    lines = done.stdout.decode().splitlines()
+    assert lines[:6] == expected
+    for line, scheme in zip(lines[6:], ("http", "https"), strict=True):
+        assert re.match(rf"{scheme} refused .*(502|refused)", line), line

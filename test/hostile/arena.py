@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: MIT
+"""The world of the hostile tests: programs that can be frozen, looked into and starved."""
+import re
+import signal
+from pathlib import Path
+
+from processes import BUILD, Process, wait_until
+from world import Server, World
+
+QUICK = str(BUILD / "test" / "quick")
+KIB, MIB = 1 << 10, 1 << 20
+
+# Memory that an allocator may keep though nothing is leaked: fragments, its own tables, and the pool
+# of chunks (lib/pool.h: at most 512 KiB in each of 7 classes).
+SLACK = 8 * MIB
+
+
+class Probe(Process):
+    """A running `quick`: its figures, and its memory."""
+
+    def stats(self):
+        seen = len(self._matches("stats ")) + 1
+        self.signal(signal.SIGUSR1)
+        line = self.wait_for(r"stats (.*)", seen)[1]
+        return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
+
+    def freeze(self):
+        self.signal(signal.SIGSTOP)
+        wait_until(lambda: _state(self.pid) == "T", "frozen")
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
+
+class QuickServer(Server, Probe):
+    pass
+
+
+def _state(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def memory(process, figure="VmRSS"):
+    """In bytes: VmRSS is what it has now, VmHWM the most since forget_peak."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return int(re.search(rf"{figure}:\s+(\d+) kB", status)[1]) * KIB
+
+
+def forget_peak(process):
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+
+
+def is_sanitized(process):
+    return "libasan" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
+def check_memory(process, before, bound, figure="VmRSS"):
+    """That it has grown by no more than `bound` bytes."""
+    grown = memory(process, figure) - before
+    print(f"{process.argv[-1]}: {figure} {before / MIB:.1f} MiB, then {grown / MIB:+.1f} MiB"
+          f" (bound {bound / MIB:.1f})")  # fmt: skip
+    assert is_sanitized(process) or grown <= bound
+
+
+class Arena(World):
+    def quick_server(self, listen="127.0.0.1:0", prefix=(), **options):
+        argv = [*prefix, QUICK, "server", listen, *_numbers(options)]
+        server = QuickServer(argv)
+        self.processes.append(server)
+        return server
+
+    def quick_agent(self, url, name="quick", prefix=(), **options):
+        agent = Probe([*prefix, QUICK, "agent", url, name, *_numbers(options)])
+        self.processes.append(agent)
+        return agent
+
+    def quick_tunnel(self, **options):
+        """Options that both have."""
+        server = self.quick_server(**options)
+        agent = self.quick_agent(server.url, **options)
+        server.wait_for("agent .* up from")
+        return server, agent
+
+    def end(self):
+        for process in self.processes:
+            if not process.judged:
+                process.signal(signal.SIGCONT)
+        super().end()
+
+
+def _numbers(options):
+    return [f"{name}={value}" for name, value in options.items()]
+
+
+class Baseline:
+    """What a program has when nothing runs through it, to be compared with later."""
+
+    NAMES = ("streams", "sessions", "agents", "connections", "pending", "chunks", "handles",
+             "budget_used")  # fmt: skip
+
+    def __init__(self, *processes):
+        self.processes = processes
+        self.before = [self._look(process) for process in processes]
+
+    @classmethod
+    def _look(cls, process):
+        stats = process.stats()
+        return {name: stats[name] for name in cls.NAMES} | {"descriptors": process.descriptors()}
+
+    def wait(self):
+        """Until all is as it was before; fails with the figures if it never is."""
+        for process, before in zip(self.processes, self.before):
+            try:
+                wait_until(lambda p=process, b=before: self._look(p) == b, "as before")
+            except AssertionError:
+                raise AssertionError(
+                    f"{process.argv}: left over: now {self._look(process)}, before {before}"
+                ) from None

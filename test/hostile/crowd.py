@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""
+A crowd: many tunnels at once, each with contents and a fate of its own, both drawn from a seed. The
+client says its number first, so that the site knows which contents and which fate it has to do with.
+"""
+import asyncio
+import collections
+import random
+import socket
+import struct
+
+from client import reset
+
+FATES = {
+    # name: how often
+    "whole": 6,  # both send all, at the same time, and end
+    "ask": 4,  # the client ends, then the site sends and ends
+    "tell": 4,  # the site ends, then the client sends and ends
+    "early": 2,  # as ask, but all of it in one packet with the CONNECT
+    "client_resets": 4,  # in the middle
+    "site_resets": 4,
+    "client_gone": 3,  # reset before the answer is there
+    "deaf": 1,  # the destination does not answer, the client gives up
+    "refused": 2,  # nobody listens at the destination
+}
+HELLO = struct.Struct(">I")
+PATIENCE = 60
+
+
+class Broken(Exception):
+    """The tunnel came to an end that is not an orderly one: refused, or reset."""
+
+
+class Plan:
+    """What tunnel number `index` does: the same at both of its ends."""
+
+    def __init__(self, seed, index, largest=200_000, fates=FATES):
+        self.seed, self.index = seed, index
+        self.random = random.Random(f"{seed}:{index}")
+        self.fate = self.random.choices(list(fates), list(fates.values()))[0]
+        self.up_len, self.down_len = self._size(largest), self._size(largest)
+        self.cut_up = self.random.randrange(self.up_len + 1)  # where what is broken off stops
+        self.cut_down = self.random.randrange(self.down_len + 1)
+
+    def _size(self, largest):
+        return int(largest ** self.random.random()) - 1
+
+    @property
+    def up(self):
+        return random.Random(f"{self.seed}:{self.index}:up").randbytes(self.up_len)
+
+    @property
+    def down(self):
+        return random.Random(f"{self.seed}:{self.index}:down").randbytes(self.down_len)
+
+
+async def receive(sock, limit=None):
+    """Until FIN, or so many bytes. A reset raises Broken."""
+    loop, pieces, n = asyncio.get_running_loop(), [], 0
+    while limit is None or n < limit:
+        try:
+            piece = await loop.sock_recv(sock, 65536 if limit is None else min(65536, limit - n))
+        except ConnectionError as error:
+            raise Broken(str(error)) from None
+        if not piece:
+            break
+        pieces.append(piece)
+        n += len(piece)
+    return b"".join(pieces)
+
+
+async def send(sock, data):
+    try:
+        await asyncio.get_running_loop().sock_sendall(sock, data)
+    except ConnectionError as error:
+        raise Broken(str(error)) from None
+
+
+def end(sock):
+    try:
+        sock.shutdown(socket.SHUT_WR)
+    except OSError as error:  # ENOTCONN: it was reset meanwhile
+        raise Broken(str(error)) from None
+
+
+async def both(first, second):
+    """Both at the same time; one that breaks does not leave the other behind."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
+
+
+async def read_head(sock):
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = await receive(sock, 1)
+        if not piece:
+            raise Broken(f"ended in the head of the answer: {head!r}")
+        head += piece
+    return head
+
+
+async def connect(address, sock=None):
+    host, _, port = address.rpartition(":")
+    sock = sock or socket.socket()
+    sock.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    except OSError as error:
+        sock.close()
+        raise Broken(str(error)) from None
+    return sock
+
+
+class Site:
+    """Where the tunnels of a crowd lead to. `lenient`: a client's bytes may end in FIN too early,
+    as they do if the kernel closes the connections of an agent that was killed."""
+
+    def __init__(self, seed, plans, lenient=False):
+        self.seed, self.plans, self.lenient = seed, plans, lenient
+        self.tasks, self.failures, self.seen = set(), [], collections.Counter()
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(1024)
+        self.listener.setblocking(False)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+
+    async def accept(self):
+        loop = asyncio.get_running_loop()
+        while True:
+            connection, _ = await loop.sock_accept(self.listener)
+            task = loop.create_task(self._serve(connection))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, connection):
+        plan = None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                hello = await receive(connection, HELLO.size)
+                if len(hello) < HELLO.size:
+                    if not self.lenient:
+                        self.failures.append(f"site: ended after {hello!r}")
+                    return
+                plan = self.plans(HELLO.unpack(hello)[0])
+                await self._follow(connection, plan)
+                self.seen[plan.fate, "right"] += 1
+        except Broken as error:
+            if plan is not None:
+                self.seen[plan.fate, "reset"] += 1
+                if not self.lenient and not is_broken_off(plan):
+                    self.failures.append(f"site: {plan.index} {plan.fate}: {error}")
+        except Exception as error:
+            what = f"{plan.index} {plan.fate}" if plan else "?"
+            self.failures.append(f"site: {what}: {error!r}")
+        finally:
+            connection.close()
+
+    async def _follow(self, connection, plan):
+        if plan.fate == "site_resets":
+            await both(receive(connection, plan.cut_up), send(connection, plan.down[: plan.cut_down]))
+            reset(connection)
+            return
+        if plan.fate == "whole" or is_broken_off(plan):
+            up, _ = await both(receive(connection), self._say(connection, plan))
+        elif plan.fate == "tell":
+            await self._say(connection, plan)
+            up = await receive(connection)
+        else:
+            up = await receive(connection)
+            await self._say(connection, plan)
+        right = plan.up.startswith(up) if self.lenient else up == plan.up
+        assert right, f"{len(up)} of {plan.up_len} bytes, or wrong ones, then FIN"
+        assert self.lenient or not is_broken_off(plan), "FIN where a reset was due"
+
+    async def _say(self, connection, plan):
+        await send(connection, plan.down)
+        end(connection)
+
+    async def settle(self):
+        """Waits for all connections to end."""
+        while self.tasks:
+            await asyncio.wait(self.tasks, timeout=PATIENCE)
+
+    def close(self):
+        self.listener.close()
+
+
+def is_broken_off(plan):
+    return plan.fate in ("client_resets", "client_gone", "deaf")
+
+
+class Crowd:
+    """`gate`, if given, holds back all tunnels that are open until it lets them go on."""
+
+    def __init__(self, server, site, refused=None, deaf=None, gate=None, openers=100):
+        self.server, self.site, self.refused, self.deaf = server, site, refused, deaf
+        self.gate = gate
+        self.opening = asyncio.Semaphore(openers)
+        self.seen = collections.Counter()
+
+    async def run(self, plan):
+        """One tunnel. Broken if it was refused or reset though its fate is another one; asserts that
+        what came is right."""
+        async with asyncio.timeout(PATIENCE):
+            sock = await connect(self.server)
+            try:
+                await self._follow(sock, plan)
+                self.seen[plan.fate] += 1
+            finally:
+                sock.close()
+
+    async def _open(self, sock, plan, destination, more=b"", wanted=200):
+        async with self.opening:
+            request = f"CONNECT {destination} HTTP/1.1\r\n\r\n".encode()
+            await send(sock, request + more)
+            if more:
+                end(sock)
+            head = await read_head(sock)
+        if int(head.split()[1]) != wanted:
+            raise Broken(head.partition(b"\r\n")[0].decode())
+        if self.gate is not None:
+            await self.gate(plan)
+
+    async def _follow(self, sock, plan):
+        hello = HELLO.pack(plan.index)
+        if plan.fate in ("client_gone", "deaf"):
+            destination = self.site.address if plan.fate == "client_gone" else self.deaf
+            await send(sock, f"CONNECT {destination} HTTP/1.1\r\n\r\n".encode())
+            await asyncio.sleep(plan.random.random() * (0.01 if plan.fate == "client_gone" else 0.5))
+            reset(sock)
+            return
+        if plan.fate == "refused":
+            await self._open(sock, plan, self.refused, wanted=502)
+            return
+        if plan.fate == "early":
+            await self._open(sock, plan, self.site.address, more=hello + plan.up)
+        else:
+            await self._open(sock, plan, self.site.address)
+            await send(sock, hello)
+        if plan.fate == "client_resets":
+            await both(send(sock, plan.up[: plan.cut_up]), receive(sock, plan.cut_down))
+            reset(sock)
+            return
+        if plan.fate == "site_resets":
+            await self._see_reset(sock, plan)
+            return
+        if plan.fate == "whole":
+            down, _ = await both(receive(sock), self._say(sock, plan))
+        elif plan.fate == "tell":
+            down = await receive(sock)
+            await self._say(sock, plan)
+        else:
+            if plan.fate == "ask":
+                await self._say(sock, plan)
+            down = await receive(sock)
+        assert down == plan.down, f"{plan.index} {plan.fate}: {len(down)} of {plan.down_len} bytes"
+
+    async def _say(self, sock, plan):
+        await send(sock, plan.up)
+        end(sock)
+
+    async def _see_reset(self, sock, plan):
+        try:
+            down, _ = await both(receive(sock), send(sock, plan.up[: plan.cut_up]))
+        except Broken:
+            return
+        raise AssertionError(f"{plan.index}: FIN after {len(down)} bytes where a reset was due")

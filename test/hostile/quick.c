@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A server and an agent for the hostile tests: as the programs in examples/, on the public interface,
+ * but every time and bound can be set, and SIGUSR1 makes them print their figures:
+ *
+ *     quick server LISTEN [OPTION=NUMBER]...
+ *     quick agent URL [NAME] [OPTION=NUMBER]...
+ */
+#include "../../examples/program.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct state {
+    program_t program;
+    uv_signal_t usr1;
+    wst_server_t *server;
+    wst_agent_t *agent;
+    wst_server_options_t server_options;
+    wst_agent_options_t agent_options;
+    size_t memory_budget;
+    size_t json;
+} state_t;
+
+/* Where an option goes; `size` is that of its number. */
+typedef struct option {
+    const char *name;
+    size_t offset, size;
+} option_t;
+
+#define MEMBER(name, member) \
+    { name, offsetof(state_t, member), sizeof(((state_t *)NULL)->member) }
+
+static const option_t of_server[] = {
+    MEMBER("ping", server_options.ping_interval_ms),
+    MEMBER("dead", server_options.dead_after_ms),
+    MEMBER("head", server_options.head_timeout_ms),
+    MEMBER("hello", server_options.hello_timeout_ms),
+    MEMBER("dial", server_options.dial_timeout_ms),
+    MEMBER("half", server_options.half_closed_timeout_ms),
+    MEMBER("streams", server_options.max_agent_streams),
+    MEMBER("budget", memory_budget),
+    {0},
+};
+
+static const option_t of_agent[] = {
+    MEMBER("ping", agent_options.ping_interval_ms),
+    MEMBER("dead", agent_options.dead_after_ms),
+    MEMBER("connect", agent_options.connect_timeout_ms),
+    MEMBER("dial", agent_options.dial_timeout_ms),
+    MEMBER("half", agent_options.half_closed_timeout_ms),
+    MEMBER("streams", agent_options.max_streams),
+    MEMBER("pending", agent_options.max_pending),
+    MEMBER("backoff_min", agent_options.backoff_min_ms),
+    MEMBER("backoff_max", agent_options.backoff_max_ms),
+    MEMBER("budget", memory_budget),
+    MEMBER("json", json),
+    {0},
+};
+
+static bool set_option(state_t *s, const option_t *o, const char *text) {
+    size_t len = strcspn(text, "=");
+    while (o->name != NULL && !(strlen(o->name) == len && memcmp(o->name, text, len) == 0))
+        o++;
+    if (o->name == NULL || text[len] != '=')
+        return false;
+    uint64_t wide = strtoull(text + len + 1, NULL, 10);
+    uint32_t narrow = (uint32_t)wide;
+    if (o->size == sizeof(narrow))
+        memcpy((char *)s + o->offset, &narrow, sizeof(narrow));
+    else
+        memcpy((char *)s + o->offset, &wide, sizeof(wide));
+    return true;
+}
+
+static void on_closed(void *user_data) {
+    state_t *s = user_data;
+    uv_close((uv_handle_t *)&s->usr1, NULL);
+    program_finish(&s->program);
+}
+
+static void close_all(state_t *s) {
+    if (s->server != NULL)
+        wst_server_close(s->server, on_closed);
+    else
+        wst_agent_close(s->agent, on_closed);
+}
+
+static void on_server_drained(wst_server_t *server, void *user_data) {
+    (void)server;
+    close_all(user_data);
+}
+
+static void on_agent_drained(wst_agent_t *agent, void *user_data) {
+    (void)agent;
+    close_all(user_data);
+}
+
+static void on_stop(void *user_data, bool now) {
+    state_t *s = user_data;
+    if (now)
+        close_all(s);
+    else if (s->server != NULL)
+        wst_server_drain(s->server);
+    else
+        wst_agent_drain(s->agent);
+}
+
+static void on_usr1(uv_signal_t *signal, int number) {
+    (void)number;
+    const state_t *s = signal->data;
+    wst_ctx_stats_t ctx;
+    wst_ctx_get_stats(s->program.ctx, &ctx);
+    wst_server_stats_t server = {0};
+    if (s->server != NULL)
+        wst_server_get_stats(s->server, &server);
+    size_t streams = s->server != NULL ? server.streams : wst_agent_streams(s->agent);
+    size_t sessions = s->server != NULL ? server.sessions : wst_agent_is_up(s->agent);
+    program_log(WST_LOG_INFO,
+                "stats streams=%zu sessions=%zu agents=%zu connections=%zu pending=%zu chunks=%zu "
+                "handles=%zu budget_used=%zu",
+                streams, sessions, server.agents, server.connections, server.pending, ctx.chunks,
+                ctx.handles, ctx.budget_used);
+}
+
+static void on_log(wst_log_level_t level, const char *line, void *user_data) {
+    (void)user_data;
+    program_log(level, "%s", line);
+}
+
+static int start_server(state_t *s, const char *address) {
+    s->server_options.callbacks.on_drained = on_server_drained;
+    s->server_options.user_data = s;
+    s->server_options.allow_open = true;
+    int status = wst_server_new(&s->server, s->program.ctx, &s->server_options);
+    if (status == 0)
+        status = wst_server_listen(s->server, address, WST_ROLE_ALL);
+    if (status == 0)
+        program_log(WST_LOG_INFO, "listening on %s", wst_server_address(s->server, 0));
+    return status;
+}
+
+static int start_agent(state_t *s, const char *url) {
+    s->agent_options.callbacks.on_drained = on_agent_drained;
+    s->agent_options.user_data = s;
+    s->agent_options.url = url;
+    s->agent_options.encoding = s->json != 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
+    return wst_agent_new(&s->agent, s->program.ctx, &s->agent_options);
+}
+
+/* program_init's context has the default budget; this one takes its place. */
+static int make_context(state_t *s) {
+    wst_ctx_close(s->program.ctx, NULL);
+    const wst_ctx_options_t options = {
+        .log = on_log, .log_level = WST_LOG_INFO, .memory_budget = s->memory_budget};
+    return wst_ctx_new(&s->program.ctx, &s->program.loop, &options);
+}
+
+int main(int argc, char **argv) {
+    static state_t s;
+    bool is_server = argc > 2 && strcmp(argv[1], "server") == 0;
+    if (argc < 3 || (!is_server && strcmp(argv[1], "agent") != 0)) {
+        fputs("usage: quick server LISTEN | agent URL [NAME] [OPTION=NUMBER]...\n", stderr);
+        return 2;
+    }
+    for (int i = 3; i < argc; i++) {
+        if (!is_server && strchr(argv[i], '=') == NULL) {
+            s.agent_options.name = argv[i];
+        } else if (!set_option(&s, is_server ? of_server : of_agent, argv[i])) {
+            fprintf(stderr, "quick: unknown option %s\n", argv[i]);
+            return 2;
+        }
+    }
+    int status = program_init(&s.program, WST_LOG_INFO, on_stop, &s);
+    if (status == 0)
+        status = make_context(&s);
+    if (status == 0)
+        status = uv_signal_init(&s.program.loop, &s.usr1);
+    if (status == 0) {
+        s.usr1.data = &s;
+        uv_unref((uv_handle_t *)&s.usr1);
+        status = uv_signal_start(&s.usr1, on_usr1, SIGUSR1);
+    }
+    if (status == 0)
+        status = is_server ? start_server(&s, argv[2]) : start_agent(&s, argv[2]);
+    if (status != 0) {
+        program_log(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
+        return 1;
+    }
+    uv_run(&s.program.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s.program.loop);
+    return s.program.exit_status;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+#include "talk_rig.h"
+
+#include <stdio.h>
+
+static talk_side_t *enter(void *user_data) {
+    talk_side_t *side = user_data;
+    assert_int_equal(side->rig->busy, 0);
+    assert_false(side->ended);
+    side->rig->busy++;
+    return side;
+}
+
+static void leave(talk_side_t *side) {
+    side->rig->busy--;
+}
+
+static void own(talk_side_t *side, wst_stream_t *stream) {
+    side->owner.patterned = true;
+    test_own(&side->owner, stream);
+}
+
+/* Calls -------------------------------------------------------------------------------------- */
+
+static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
+    talk_side_t *side = enter(user_data);
+    side->answers++;
+    side->status = status;
+    snprintf(side->text, sizeof(side->text), "%.*s", (int)text.len, text.len > 0 ? text.ptr : "");
+    assert_true((status == 0) == (stream != NULL));
+    if (stream != NULL)
+        own(side, stream);
+    leave(side);
+}
+
+int talk_ask(talk_side_t *server, const char *dest) {
+    rig_call(server->rig);
+    int status = wst__talk_ask(server->talk, dest, on_answer, server);
+    rig_called(server->rig);
+    return status;
+}
+
+int talk_accept(talk_side_t *agent) {
+    wst_stream_t *stream;
+    rig_call(agent->rig);
+    int status = wst__talk_accept(agent->talk, &stream);
+    rig_called(agent->rig);
+    if (status == 0)
+        own(agent, stream);
+    return status;
+}
+
+void talk_end(talk_side_t *side, int code, const char *reason) {
+    side->ended = true;
+    rig_call(side->rig);
+    wst__talk_end(side->talk, code, reason);
+    rig_called(side->rig);
+}
+
+void talk_close(talk_side_t *side) {
+    side->ended = true;
+    rig_call(side->rig);
+    wst__talk_close(side->talk);
+    rig_called(side->rig);
+}
+
+/* Callbacks ---------------------------------------------------------------------------------- */
+
+static void on_open(wst__talk_t *talk, void *user_data) {
+    talk_side_t *side = enter(user_data);
+    assert_ptr_equal(talk, side->talk);
+    side->opens++;
+    if (side->ask_early != NULL && talk_ask(side, side->ask_early) != 0)
+        talk_end(side, 1011, "no memory");
+    leave(side);
+}
+
+static void on_gone(wst__talk_t *talk, int reason, void *user_data) {
+    talk_side_t *side = enter(user_data);
+    assert_ptr_equal(talk, side->talk);
+    side->gones++;
+    side->gone_reason = reason;
+    leave(side);
+}
+
+static void on_handshake(wst__talk_t *talk, wst_str_t dest, void *user_data) {
+    talk_side_t *side = enter(user_data);
+    side->handshakes++;
+    snprintf(side->dest, sizeof(side->dest), "%.*s", (int)dest.len, dest.ptr);
+    wst__talk_on_gone(talk, on_gone, side);
+    if (side->policy == TALK_REFUSE || (side->policy == TALK_ACCEPT && talk_accept(side) != 0))
+        talk_end(side, 1011, "connection refused");
+    leave(side);
+}
+
+static void on_down(wst__talk_t *talk, int error, const char *detail, void *user_data) {
+    talk_side_t *side = enter(user_data);
+    assert_ptr_equal(talk, side->talk);
+    assert_null(side->owner.stream);
+    side->downs++;
+    side->error = error;
+    assert_true(error < 0 && detail[0] != '\0');
+    snprintf(side->detail, sizeof(side->detail), "%s", detail);
+    leave(side);
+}
+
+static void on_closed(void *user_data) {
+    talk_side_t *side = user_data;
+    assert_int_equal(side->rig->busy, 0);
+    assert_int_equal(side->closed, 0);
+    side->closed++;
+    side->talk = NULL;
+}
+
+static wst__talk_options_t options_of(rig_t *rig, talk_side_t *side) {
+    side->rig = rig;
+    return (wst__talk_options_t){.close_timeout_ms =
+                                     side->patience_ms != 0 ? side->patience_ms : 600000,
+                                 .on_open = on_open,
+                                 .on_handshake = on_handshake,
+                                 .on_down = on_down,
+                                 .on_closed = on_closed,
+                                 .user_data = side};
+}
+
+/* Life --------------------------------------------------------------------------------------- */
+
+void talk_connect(rig_t *rig, talk_side_t *side) {
+    const wst__talk_options_t options = options_of(rig, side);
+    const wst_websocket_options_t websocket = {.host = "a.test", .path = "/websocket"};
+    side->client = true;
+    rig_call(rig);
+    side->open_status =
+        wst__talk_connect(&side->talk, rig->ctx, rig->client.stream, &websocket, &options);
+    rig_called(rig);
+    if (side->open_status == 0)
+        rig->client.stream = NULL;
+}
+
+static void on_hijack_closed(void *user_data) {
+    ((talk_side_t *)user_data)->hijack = NULL;
+}
+
+static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
+    talk_side_t *side = user_data;
+    (void)head;
+    const wst__talk_options_t options = options_of(side->rig, side);
+    const wst_websocket_options_t websocket = {0};
+    rig_call(side->rig);
+    side->open_status =
+        wst__talk_upgrade(&side->talk, side->rig->ctx, hijack, &websocket, &options);
+    wst_hijack_close(hijack, on_hijack_closed);
+    rig_called(side->rig);
+}
+
+static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
+    (void)status, (void)user_data;
+    wst_hijack_close(hijack, on_hijack_closed);
+}
+
+void talk_serve(rig_t *rig, talk_side_t *side) {
+    const wst_hijack_options_t options = {
+        .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
+    side->rig = rig;
+    rig_call(rig);
+    side->open_status = wst_hijack_new(&side->hijack, rig->ctx, rig->server.stream, &options);
+    rig_called(rig);
+    if (side->open_status == 0)
+        rig->server.stream = NULL;
+}
+
+void talk_start(rig_t *rig, talk_side_t *agent, talk_side_t *server) {
+    assert_true(rig_init(rig));
+    assert_true(rig_join(rig, false));
+    talk_serve(rig, server);
+    talk_connect(rig, agent);
+    rig_until(rig, &agent->opens, 1);
+    rig_until(rig, &server->opens, 1);
+}
+
+void talk_start_stream(rig_t *rig, talk_side_t *agent, talk_side_t *server, bool reading) {
+    talk_start(rig, agent, server);
+    assert_int_equal(talk_ask(server, "host:1"), 0);
+    rig_until(rig, &server->answers, 1);
+    assert_int_equal(server->status, 0);
+    if (!reading)
+        return;
+    wst_stream_read_start(agent->owner.stream, 0);
+    wst_stream_read_start(server->owner.stream, 0);
+}
+
+static void on_watchdog(uv_timer_t *timer) {
+    (void)timer;
+    fail_msg("nothing happens any more");
+}
+
+void talk_until(rig_t *rig, const size_t *counter, size_t n) {
+    uv_timer_start(&rig->watchdog, on_watchdog, 10000, 0);
+    while (*counter < n)
+        uv_run(&rig->loop, UV_RUN_ONCE);
+    uv_timer_stop(&rig->watchdog);
+}
+
+static void close_side(talk_side_t *side) {
+    if (side->owner.stream != NULL && side->owner.closed == 0)
+        test_close_owned(&side->owner);
+    else if (side->talk != NULL)
+        talk_close(side);
+    if (side->hijack != NULL)
+        wst_hijack_close(side->hijack, on_hijack_closed);
+}
+
+void talk_free(rig_t *rig, talk_side_t *agent, talk_side_t *server) {
+    if (agent != NULL)
+        close_side(agent);
+    if (server != NULL)
+        close_side(server);
+    rig_free(rig);
+    const talk_side_t *sides[] = {agent, server};
+    for (size_t i = 0; i < 2; i++) {
+        if (sides[i] == NULL)
+            continue;
+        assert_null(sides[i]->talk);
+        assert_null(sides[i]->hijack);
+        assert_true(sides[i]->owner.stream == NULL || sides[i]->owner.closed == 1);
+    }
+}
