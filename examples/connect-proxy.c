@@ -110,14 +110,12 @@ static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
 /* 1. A client has connected. */
 static void on_accept(wst_listener_t *listener, wst_stream_t *connection, void *user_data) {
     (void)listener;
-    const wst_hijack_options_t options = {.on_request = on_request,
-                                          .on_done = on_done,
-                                          .user_data = calloc(1, sizeof(client_t))};
+    const wst_hijack_options_t options = {
+        .on_request = on_request, .on_done = on_done, .user_data = calloc(1, sizeof(client_t))};
     client_t *client = options.user_data;
     if (client != NULL)
         client->ctx = user_data;
-    if (client == NULL ||
-        wst_hijack_new(&client->hijack, client->ctx, connection, &options) != 0) {
+    if (client == NULL || wst_hijack_new(&client->hijack, client->ctx, connection, &options) != 0) {
         free(client);
         wst_stream_close(connection, NULL);
     }

@@ -64,8 +64,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     }
     char request[512];
     int len = snprintf(request, sizeof(request),
-                       "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
-                       app->destination);
+                       "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", app->destination);
     wst_slice_t slice;
     wst_stream_set_callbacks(stream, &callbacks, app);
     if (wst_slice_copy(&slice, app->ctx, request, (size_t)len) != 0 ||

@@ -80,12 +80,11 @@ static void on_hijack_closed(void *user_data) {
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     (void)head; /* any path will do */
     peer_t *peer = user_data;
-    const wst_websocket_options_t options = {
-        .callbacks = {.on_message = on_server_message,
-                      .on_drain = on_server_drain,
-                      .on_over = on_server_over},
-        .user_data = peer,
-        .max_message = MESSAGE_MAX};
+    const wst_websocket_options_t options = {.callbacks = {.on_message = on_server_message,
+                                                           .on_drain = on_server_drain,
+                                                           .on_over = on_server_over},
+                                             .user_data = peer,
+                                             .max_message = MESSAGE_MAX};
     int status = wst_websocket_accept(&peer->ws, peer->ctx, hijack, &options);
     if (status != WST_EHANDSHAKE) /* which has been answered: on_done follows */
         wst_hijack_close(hijack, on_hijack_closed);
@@ -162,12 +161,11 @@ static void on_client_over(wst_websocket_t *ws, int error, const char *detail, v
 
 static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     client_t *client = user_data;
-    const wst_websocket_options_t options = {
-        .callbacks = {.on_open = on_client_open,
-                      .on_message = on_client_message,
-                      .on_over = on_client_over},
-        .user_data = client,
-        .host = client->host};
+    const wst_websocket_options_t options = {.callbacks = {.on_open = on_client_open,
+                                                           .on_message = on_client_message,
+                                                           .on_over = on_client_over},
+                                             .user_data = client,
+                                             .host = client->host};
     if (status == 0)
         status = wst_websocket_connect(&client->ws, client->ctx, stream, &options);
     if (status != 0) {

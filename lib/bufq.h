@@ -6,8 +6,8 @@
  * memory than the bytes are long, and copies into compact chunks of its own where it would not. So
  * a bound on the length is a bound on the memory pinned (wst__bufq_bound).
  *
- * Bytes leave at the front only (consume), but can be looked at anywhere (peek): a sender keeps what
- * it has sent until it is acknowledged.
+ * Bytes leave at the front only (consume), but can be looked at anywhere (peek): a sender keeps
+ * what it has sent until it is acknowledged.
  */
 #include "pool.h"
 

@@ -2,9 +2,9 @@
 #ifndef WST_LIB_DEADLINE_H
 #define WST_LIB_DEADLINE_H
 /*
- * Deadlines on a clock that is passed in: an intrusive pairing heap, so setting one needs no memory.
- * Times are milliseconds of any steady clock. The context drives one heap with one timer; tests
- * drive theirs with virtual time.
+ * Deadlines on a clock that is passed in: an intrusive pairing heap, so setting one needs no
+ * memory. Times are milliseconds of any steady clock. The context drives one heap with one timer;
+ * tests drive theirs with virtual time.
  */
 #include <stdbool.h>
 #include <stdint.h>

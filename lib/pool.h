@@ -3,8 +3,8 @@
 #define WST_LIB_POOL_H
 /*
  * The chunk pool: where wst_chunk_t come from. Capacities are rounded up to a size class whose free
- * chunks are kept for reuse (at most WST__POOL_KEEP bytes a class); chunks smaller than the smallest
- * class or larger than the largest come from the allocator directly.
+ * chunks are kept for reuse (at most WST__POOL_KEEP bytes a class); chunks smaller than the
+ * smallest class or larger than the largest come from the allocator directly.
  */
 #include <wstunnel/chunk.h>
 

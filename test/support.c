@@ -74,8 +74,7 @@ static size_t guarded_size(size_t len) {
 
 uint8_t *test_guarded(const void *data, size_t len) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size = guarded_size(len);
-    uint8_t *base =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(base != MAP_FAILED);
     assert_int_equal(mprotect(base + size - page, page, PROT_NONE), 0);
     uint8_t *copy = base + size - page - len;

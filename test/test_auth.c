@@ -39,13 +39,13 @@ static void test_basic_refused(void **state) {
     (void)state;
     static const char *const cases[] = {
         "",
-        "Authorization: Basic YTpi\r\n",                                       /* other field */
+        "Authorization: Basic YTpi\r\n",                                          /* other field */
         "Proxy-Authorization: Basic YTpi\r\nProxy-Authorization: Basic YTpi\r\n", /* twice */
         "Proxy-Authorization: Bearer YTpi\r\n",
         "Proxy-Authorization: Basic\r\n",
         "Proxy-Authorization: BasicYTpi\r\n",
-        "Proxy-Authorization: Basic YWI=\r\n",  /* no colon */
-        "Proxy-Authorization: Basic YTpi=\r\n", /* not base64 */
+        "Proxy-Authorization: Basic YWI=\r\n",     /* no colon */
+        "Proxy-Authorization: Basic YTpi=\r\n",    /* not base64 */
         "Proxy-Authorization: Basic YQA6Yg==\r\n", /* a NUL in the name */
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
@@ -56,8 +56,7 @@ static void test_basic_refused(void **state) {
 /* A name or password of 255 bytes is the longest; nothing is cut silently. */
 static void test_basic_lengths(void **state) {
     (void)state;
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t len = 250; len < 520; len++) {
         /* len times 'a', a colon, 'b': in base64 */
         char pair[600], fields[1000];
@@ -106,7 +105,7 @@ static void test_equal(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_basic),  cmocka_unit_test(test_basic_refused),
+        cmocka_unit_test(test_basic),         cmocka_unit_test(test_basic_refused),
         cmocka_unit_test(test_basic_lengths), cmocka_unit_test(test_bearer),
         cmocka_unit_test(test_equal),
     };

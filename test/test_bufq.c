@@ -207,9 +207,12 @@ static void test_allocation_failures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random_operations),   cmocka_unit_test(test_small_slices_are_copied),
-        cmocka_unit_test(test_full_slices_are_kept), cmocka_unit_test(test_kept_bytes_do_not_change),
-        cmocka_unit_test(test_empty_pins_nothing),  cmocka_unit_test(test_allocation_failures),
+        cmocka_unit_test(test_random_operations),
+        cmocka_unit_test(test_small_slices_are_copied),
+        cmocka_unit_test(test_full_slices_are_kept),
+        cmocka_unit_test(test_kept_bytes_do_not_change),
+        cmocka_unit_test(test_empty_pins_nothing),
+        cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

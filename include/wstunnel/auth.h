@@ -3,9 +3,9 @@
 #define WSTUNNEL_AUTH_H
 /**
  * @file auth.h
- * Credentials in request heads: Basic (RFC 7617) and bearer tokens (RFC 6750), and comparing secrets
- * without telling by the time how much of them was right. For use in the callbacks that authorise
- * (server.h).
+ * Credentials in request heads: Basic (RFC 7617) and bearer tokens (RFC 6750), and comparing
+ * secrets without telling by the time how much of them was right. For use in the callbacks that
+ * authorise (server.h).
  */
 #include <wstunnel/http.h>
 
@@ -29,8 +29,7 @@ typedef struct wst_auth_basic {
  *         Wipe `*out` when done with it.
  */
 WST_EXTERN WST_MUST_CHECK bool wst_auth_basic_parse(wst_auth_basic_t *out,
-                                                    const wst_http_head_t *head,
-                                                    const char *field);
+                                                    const wst_http_head_t *head, const char *field);
 
 /** Whether the request carries `Authorization: Bearer <token>` with just this token. */
 WST_EXTERN WST_MUST_CHECK bool wst_auth_bearer_matches(const wst_http_head_t *head,

@@ -7,9 +7,9 @@
  * lib/PROTOCOL.md; one WebSocket message carries one protocol message.
  *
  *  - JSON (subprotocol `wstunnel.v1.json`): every message is a JSON text in a text message.
- *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end and reset are compact binary
- *    messages; the others are the same JSON texts in text messages. Either kind in the other's shape
- *    is an error.
+ *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end and reset are compact
+ * binary messages; the others are the same JSON texts in text messages. Either kind in the other's
+ * shape is an error.
  */
 #include <wstunnel/common.h>
 
@@ -48,13 +48,13 @@ typedef enum wst_method {
 /** Ids, offsets and sequence numbers are below this (2^53), so that every JSON reader copes. */
 #define WST_NUMBER_LIMIT UINT64_C(9007199254740992)
 
-#define WST_NAME_MAX          64    /**< bytes of an agent's name */
-#define WST_DEST_MAX          272   /**< bytes of a destination: [host]:port, host up to 255 */
-#define WST_ERROR_TEXT_MAX    256   /**< bytes of an error's text; longer ones are cut on writing */
-#define WST_FRAME_MAX_LIMIT   65536 /**< largest max_frame a hello may state */
-#define WST_FRAME_MIN_LIMIT   1024  /**< smallest */
-#define WST_BINARY_HEAD_MAX   32    /**< bytes before the payload of a binary communication */
-#define WST_JSON_CONTROL_MAX  4096  /**< bytes of a JSON text other than a communication */
+#define WST_NAME_MAX         64    /**< bytes of an agent's name */
+#define WST_DEST_MAX         272   /**< bytes of a destination: [host]:port, host up to 255 */
+#define WST_ERROR_TEXT_MAX   256   /**< bytes of an error's text; longer ones are cut on writing */
+#define WST_FRAME_MAX_LIMIT  65536 /**< largest max_frame a hello may state */
+#define WST_FRAME_MIN_LIMIT  1024  /**< smallest */
+#define WST_BINARY_HEAD_MAX  32    /**< bytes before the payload of a binary communication */
+#define WST_JSON_CONTROL_MAX 4096  /**< bytes of a JSON text other than a communication */
 /** Largest encoding of a communication with `len` bytes as JSON. */
 #define WST_JSON_DATA_MAX(len) (((size_t)(len) + 2) / 3 * 4 + 64)
 
@@ -130,13 +130,14 @@ WST_EXTERN WST_MUST_CHECK int wst_decoder_new(wst_decoder_t **out,
 WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
 
 /**
- * Takes in a piece of a WebSocket message; `fin` marks the last piece, the next call starts the next
- * message. `text` is whether the WebSocket message is a text; it is the same for all its pieces.
+ * Takes in a piece of a WebSocket message; `fin` marks the last piece, the next call starts the
+ * next message. `text` is whether the WebSocket message is a text; it is the same for all its
+ * pieces.
  *
- * The payload of a binary communication is handed on as it comes: each piece that holds some gives a
- * message of its own, whose `data` points into the piece. All other messages are gathered whole
- * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers are into the
- * decoder. Either is valid until the next call.
+ * The payload of a binary communication is handed on as it comes: each piece that holds some gives
+ * a message of its own, whose `data` points into the piece. All other messages are gathered whole
+ * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers are into
+ * the decoder. Either is valid until the next call.
  *
  * Ignored (0 is returned at the end of such a message): JSON objects with an unknown method,
  * unknown members, unknown hello features.

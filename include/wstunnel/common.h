@@ -62,12 +62,13 @@ typedef struct wst_allocator {
 } wst_allocator_t;
 
 /**
- * Runs when a handle has been closed: the last thing heard of it, its memory goes when this returns.
- * `user_data` is that of the handle.
+ * Runs when a handle has been closed: the last thing heard of it, its memory goes when this
+ * returns. `user_data` is that of the handle.
  */
 typedef void (*wst_close_cb)(void *user_data);
 
-/** What a write answers: the data was taken, but wait for the drain callback before writing more. */
+/** What a write answers: the data was taken, but wait for the drain callback before writing more.
+ */
 #define WST_WAIT 1
 
 /** A borrowed piece of text: `len` bytes at `ptr`, not terminated. `ptr` is NULL if absent. */

@@ -4,8 +4,8 @@
 /**
  * @file ctx.h
  * The context: what the handles of one libuv loop share (allocator, chunks, deadlines, resolver,
- * memory budget, log). Create it first, close it last. There is no other shared state; a program may
- * have several contexts, each used from the thread of its own loop.
+ * memory budget, log). Create it first, close it last. There is no other shared state; a program
+ * may have several contexts, each used from the thread of its own loop.
  *
  * The library leaves signal dispositions alone: the host must ignore SIGPIPE
  * (`signal(SIGPIPE, SIG_IGN)`), since libuv writes to sockets without MSG_NOSIGNAL.
@@ -45,15 +45,15 @@ typedef void (*wst_resolve_hook)(wst_lookup_t *lookup, const char *host, void *u
 /** Options of a context; every member may be left zero. */
 typedef struct wst_ctx_options {
     const wst_allocator_t *allocator; /**< Optional (default malloc and friends). Copied. */
-    size_t memory_budget;             /**< Optional (default 256 MiB). Most memory that the streams of
-                                           all sessions may pin; a stream that would exceed it is
-                                           refused with WST_EMEMORY. */
-    unsigned resolver_threads;        /**< Optional (default 4, at most 64). Most look-ups running at
-                                           a time; threads start when needed, end when idle. */
-    wst_log_cb log;                   /**< Optional (default: no log). */
-    wst_log_level_t log_level;        /**< Lines above this level are not made. */
-    wst_resolve_hook resolve;         /**< Optional (default: getaddrinfo in threads). */
-    void *user_data;                  /**< For the callbacks here and close_cb. */
+    size_t memory_budget;      /**< Optional (default 256 MiB). Most memory that the streams of
+                                    all sessions may pin; a stream that would exceed it is
+                                    refused with WST_EMEMORY. */
+    unsigned resolver_threads; /**< Optional (default 4, at most 64). Most look-ups running at
+                                    a time; threads start when needed, end when idle. */
+    wst_log_cb log;            /**< Optional (default: no log). */
+    wst_log_level_t log_level; /**< Lines above this level are not made. */
+    wst_resolve_hook resolve;  /**< Optional (default: getaddrinfo in threads). */
+    void *user_data;           /**< For the callbacks here and close_cb. */
 } wst_ctx_options_t;
 
 /**
@@ -65,9 +65,9 @@ WST_EXTERN WST_MUST_CHECK int wst_ctx_new(wst_ctx_t **out, struct uv_loop_s *loo
                                           const wst_ctx_options_t *options);
 
 /**
- * Closes the context. It waits for the handles and requests that still exist (close those too), then
- * runs `close_cb` (may be NULL) and is gone. A name look-up that hangs in the system does not hold it
- * up.
+ * Closes the context. It waits for the handles and requests that still exist (close those too),
+ * then runs `close_cb` (may be NULL) and is gone. A name look-up that hangs in the system does not
+ * hold it up.
  */
 WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
 

@@ -4,10 +4,9 @@
 /**
  * @file dial.h
  * Opens a connection to a host or a Unix socket. Names are resolved by the context's resolver; with
- * several addresses they are tried as RFC 8305 (Happy Eyeballs) says: families interleaved, the next
- * one started 250 ms after the last or as soon as that has failed, the first to connect wins. At most
- * 16 addresses are tried.
- * TCP_NODELAY and keep-alive (60 s) are set.
+ * several addresses they are tried as RFC 8305 (Happy Eyeballs) says: families interleaved, the
+ * next one started 250 ms after the last or as soon as that has failed, the first to connect wins.
+ * At most 16 addresses are tried. TCP_NODELAY and keep-alive (60 s) are set.
  */
 #include <wstunnel/stream.h>
 
@@ -26,9 +25,10 @@ typedef struct wst_dial_options {
 } wst_dial_options_t;
 
 /**
- * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status and NULL:
- * the resolver's errors, WST_ENAMETIMEOUT or WST_EDIALTIMEOUT, or if all addresses failed libuv's most
- * telling error of theirs (UV_EMFILE, UV_ECONNREFUSED, UV_ENETUNREACH, ...; WST_ENOMEM).
+ * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status and
+ * NULL: the resolver's errors, WST_ENAMETIMEOUT or WST_EDIALTIMEOUT, or if all addresses failed
+ * libuv's most telling error of theirs (UV_EMFILE, UV_ECONNREFUSED, UV_ENETUNREACH, ...;
+ * WST_ENOMEM).
  */
 typedef void (*wst_dial_cb)(int status, wst_stream_t *stream, void *user_data);
 

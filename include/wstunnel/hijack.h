@@ -44,9 +44,9 @@ WST_EXTERN WST_MUST_CHECK int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx,
                                              const wst_hijack_options_t *options);
 
 /**
- * Hands over the connection, paused, without callbacks, with the bytes behind the head put back into
- * it. Only while a request is unanswered. The head stays valid until the hijack's close_cb; close the
- * hijack, which no longer touches the connection.
+ * Hands over the connection, paused, without callbacks, with the bytes behind the head put back
+ * into it. Only while a request is unanswered. The head stays valid until the hijack's close_cb;
+ * close the hijack, which no longer touches the connection.
  * @return 0; WST_ESTATE; WST_ENOMEM (the hijack still has the connection).
  */
 WST_EXTERN WST_MUST_CHECK int wst_hijack_take(wst_hijack_t *hijack, wst_stream_t **connection);

@@ -29,7 +29,8 @@ typedef struct wst_listener_options {
 
 /**
  * Binds and listens; connections are accepted from the loop on.
- * @return 0; WST_EINVAL: the address cannot be parsed; WST_ENOMEM; libuv's error (UV_EADDRINUSE...).
+ * @return 0; WST_EINVAL: the address cannot be parsed; WST_ENOMEM; libuv's error
+ * (UV_EADDRINUSE...).
  */
 WST_EXTERN WST_MUST_CHECK int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx,
                                                const wst_listener_options_t *options);

@@ -3,8 +3,8 @@
 #define WSTUNNEL_PUMP_H
 /**
  * @file pump.h
- * Joins two streams: what comes out of one goes into the other, both ways, until both directions are
- * done. Back-pressure: a side that does not take pauses the other. Half-close: the end of one
+ * Joins two streams: what comes out of one goes into the other, both ways, until both directions
+ * are done. Back-pressure: a side that does not take pauses the other. Half-close: the end of one
  * direction is passed on after its last byte, while the other direction goes on. Reset: if one side
  * breaks, the other is reset, never ended.
  */
@@ -20,8 +20,9 @@ typedef struct wst_pump wst_pump_t;
 typedef struct wst_pump_stats {
     uint64_t bytes_a_to_b;
     uint64_t bytes_b_to_a;
-    char first_end;   /**< which side ended or broke first: 'a', 'b', or 0: neither yet */
-    char failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump itself (timeout) */
+    char first_end; /**< which side ended or broke first: 'a', 'b', or 0: neither yet */
+    char
+        failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump itself (timeout) */
 } wst_pump_stats_t;
 
 /** Options of a pump. */
@@ -30,16 +31,16 @@ typedef struct wst_pump_options {
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). One direction has ended and the
                                           other has not moved for so long. */
     /**
-     * Both directions are done (status 0), or the pump gave up: the error of the side that broke, or
-     * WST_EIDLE. Both streams have been closed. Once.
+     * Both directions are done (status 0), or the pump gave up: the error of the side that broke,
+     * or WST_EIDLE. Both streams have been closed. Once.
      */
     void (*on_done)(wst_pump_t *pump, int status, void *user_data);
     void *user_data;
 } wst_pump_options_t;
 
 /**
- * Starts pumping. Takes both streams (their callbacks are the pump's from now on) on success, none on
- * error.
+ * Starts pumping. Takes both streams (their callbacks are the pump's from now on) on success, none
+ * on error.
  * @return 0 or WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a,

@@ -45,10 +45,10 @@ WST_EXTERN WST_MUST_CHECK int wst_resolve(wst_resolve_t **out, wst_ctx_t *ctx, c
 WST_EXTERN void wst_resolve_cancel(wst_resolve_t *resolve);
 
 /**
- * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied, the
- * first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is gone
- * after it. The callbacks of those who wait run inside this call. Still allowed, and still needed to
- * free `lookup`, when the context is gone: closing it does not wait for the hook.
+ * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied,
+ * the first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is
+ * gone after it. The callbacks of those who wait run inside this call. Still allowed, and still
+ * needed to free `lookup`, when the context is gone: closing it does not wait for the hook.
  */
 WST_EXTERN void wst_lookup_answer(wst_lookup_t *lookup, int status,
                                   const struct sockaddr_storage *addresses, size_t count);

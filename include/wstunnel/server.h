@@ -34,17 +34,17 @@ enum wst_role {
 
 /** A client's tunnel, for notices. Strings are valid during the call. */
 typedef struct wst_stream_info {
-    uint64_t id;                /**< unique in this server */
-    const char *client;         /**< address of the client */
-    const char *user;           /**< wst_request_set_user, or "" */
-    const char *destination;    /**< "host:port" */
-    const char *agent;          /**< name of the agent */
-    uint64_t dial_ms;           /**< from the request to the open connection */
-    uint64_t duration_ms;       /**< since it was opened */
-    uint64_t bytes_to_agent;    /**< from the client */
-    uint64_t bytes_to_client;   /**< from the agent */
-    int status;                 /**< 0: both directions ended; else why it broke */
-    const char *ended_by;       /**< who ended or broke it first: "client", "agent", "server" */
+    uint64_t id;              /**< unique in this server */
+    const char *client;       /**< address of the client */
+    const char *user;         /**< wst_request_set_user, or "" */
+    const char *destination;  /**< "host:port" */
+    const char *agent;        /**< name of the agent */
+    uint64_t dial_ms;         /**< from the request to the open connection */
+    uint64_t duration_ms;     /**< since it was opened */
+    uint64_t bytes_to_agent;  /**< from the client */
+    uint64_t bytes_to_client; /**< from the agent */
+    int status;               /**< 0: both directions ended; else why it broke */
+    const char *ended_by;     /**< who ended or broke it first: "client", "agent", "server" */
 } wst_stream_info_t;
 
 /** What a server asks and tells. Each may be NULL. */
@@ -53,19 +53,18 @@ typedef struct wst_server_callbacks {
     void (*on_agent_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
     void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
-    /** Which agent? Answer: choose or deny. NULL: the one with the fewest streams; one that leaves a
-        ping unanswered comes last. */
+    /** Which agent? Answer: choose or deny. NULL: the one with the fewest streams; one that leaves
+       a ping unanswered comes last. */
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */
     void (*on_agent_up)(wst_server_t *server, wst_remote_t *agent, void *user_data);
     /** Its last session is gone: `error` 0 if it left orderly; `detail` for people. */
-    void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent, int error,
-                          const char *detail, void *user_data);
+    void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
+                          void *user_data);
     /** A tunnel is open (the client has been answered 200), and over. */
     void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
-    void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info,
-                            void *user_data);
+    void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
     /** A client's CONNECT was not served: the status it was answered with, and why. */
     void (*on_refused)(wst_server_t *server, const char *client, const char *destination,
                        int http_status, const char *reason, void *user_data);
@@ -87,16 +86,16 @@ typedef struct wst_server_options {
     bool allow_open;         /**< Listen beyond this machine though a role has no authentication. */
     bool allow_origin;       /**< Accept agents' upgrades with an Origin field (from web pages). */
 
-    size_t max_connections;      /**< Optional (default: 10000, or the descriptor limit less 64 if
-                                      that is lower): clients, agents and monitors together; further
-                                      ones wait in the kernel. */
-    size_t max_pending;          /**< Optional (default 1024): dials not answered yet; further
-                                      requests get 503. */
-    uint32_t max_agent_streams;  /**< Optional (default 1024): streams an agent's session carries;
-                                      the agent may state less. */
-    size_t max_agent_sessions;   /**< Optional (default 1024): sessions of all agents. */
-    size_t stream_window;        /**< Optional (default 32768): bytes an agent may send ahead on a
-                                      stream; 1024..2^30. */
+    size_t max_connections;     /**< Optional (default: 10000, or the descriptor limit less 64 if
+                                     that is lower): clients, agents and monitors together; further
+                                     ones wait in the kernel. */
+    size_t max_pending;         /**< Optional (default 1024): dials not answered yet; further
+                                     requests get 503. */
+    uint32_t max_agent_streams; /**< Optional (default 1024): streams an agent's session carries;
+                                     the agent may state less. */
+    size_t max_agent_sessions;  /**< Optional (default 1024): sessions of all agents. */
+    size_t stream_window;       /**< Optional (default 32768): bytes an agent may send ahead on a
+                                     stream; 1024..2^30. */
 
     uint64_t head_timeout_ms;        /**< Optional (default 10000): a request's head. */
     uint64_t decision_timeout_ms;    /**< Optional (default 10000): each question; then 504. */
@@ -113,8 +112,8 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
                                              const wst_server_options_t *options);
 
 /**
- * Listens on one more address (as in wst_listener_options). An address that other machines can reach
- * needs a callback that authorises for each role that it offers, connect and agents.
+ * Listens on one more address (as in wst_listener_options). An address that other machines can
+ * reach needs a callback that authorises for each role that it offers, connect and agents.
  * @param roles  of enum wst_role; 0: all
  * @return 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new.
  */
