@@ -18,7 +18,7 @@ static const char usage[] =
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
     "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
     "                        server must use the same\n"
-    "  --spare-connections N with --protocol talk: connections that wait to be used (default 4)\n"
+    "  --spare-connections N with --protocol talk: connections that wait to be used (default 1)\n"
     "  --exit-on-refusal     exit with status 1 if the server refuses it (401, 403)\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --help, --version\n"

@@ -328,7 +328,7 @@ static int choose_name(wst_agent_t *a) {
 static void set_defaults(wst_agent_options_t *o) {
     o->max_streams = (uint32_t)or_default(o->max_streams, WST__MAX_STREAMS);
     o->max_pending = (size_t)or_default(o->max_pending, 256);
-    o->spare_connections = (size_t)or_default(o->spare_connections, 4);
+    o->spare_connections = (size_t)or_default(o->spare_connections, 1);
     o->stream_window = (size_t)or_default(o->stream_window, WST__INITIAL_CREDIT);
     o->dial_timeout_ms = or_default(o->dial_timeout_ms, 10000);
     o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
@@ -379,7 +379,7 @@ const char *wst_agent_name(const wst_agent_t *a) {
 }
 
 bool wst_agent_is_up(const wst_agent_t *a) {
-    return a->phase == WST__AGENT_UP || a->spare_count > 0;
+    return a->phase == WST__AGENT_UP || a->up_told;
 }
 
 size_t wst_agent_streams(const wst_agent_t *a) {

@@ -45,7 +45,7 @@ struct wst_agent {
     wst__list_t streams; /* agent_stream.c */
     size_t stream_count, pending_count;
     wst__list_t talks; /* agent_talk.c */
-    size_t spare_count;
+    size_t spare_count, settling_count;
     size_t links; /* and talks, not closed yet: at the end all must be */
 };
 
@@ -58,6 +58,11 @@ void wst__agent_close_streams(wst_agent_t *agent);
 /* agent_talk.c: one more connection, on a stream which is taken on success. */
 int wst__agent_talk_connect(wst_agent_t *agent, wst_stream_t *stream,
                             const wst_websocket_options_t *websocket);
+/* Answers the server, as wst__talk_accept and _end. */
+int wst__agent_talk_accept(wst__talk_t *talk, wst_stream_t **stream);
+void wst__agent_talk_refuse(wst__talk_t *talk, const char *why);
+/* The server does not wait for the answer any more. */
+void wst__agent_talk_settled(wst__talk_t *talk);
 void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
 void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 

@@ -71,7 +71,7 @@ static void not_opened(agent_stream_t *s, int status) {
 /* The server is told why it cannot be. */
 static void refuse(agent_stream_t *s, int status, const char *text) {
     if (s->talk != NULL)
-        wst__talk_end(s->talk, 1011, text != NULL ? text : wst_strerror(status));
+        wst__agent_talk_refuse(s->talk, text != NULL ? text : wst_strerror(status));
     else
         wst__incoming_refuse(s->incoming, status, text);
     leave_pending(s);
@@ -90,7 +90,7 @@ static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
 }
 
 static void on_talk_gone(wst__talk_t *talk, int reason, void *user_data) {
-    (void)talk;
+    wst__agent_talk_settled(talk);
     gone(user_data, reason);
 }
 
@@ -121,7 +121,7 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
                                         .on_done = on_done,
                                         .user_data = s};
     wst_stream_t *tunnel;
-    int status = s->talk != NULL ? wst__talk_accept(s->talk, &tunnel)
+    int status = s->talk != NULL ? wst__agent_talk_accept(s->talk, &tunnel)
                                  : wst__incoming_accept(s->incoming, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
@@ -268,7 +268,7 @@ void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_st
 void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest) {
     agent_stream_t *s = make(agent, dest);
     if (s == NULL) {
-        wst__talk_end(talk, 1011, wst_strerror(WST_EMEMORY));
+        wst__agent_talk_refuse(talk, wst_strerror(WST_EMEMORY));
         return;
     }
     s->talk = talk;

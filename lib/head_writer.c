@@ -78,18 +78,20 @@ void wst__head_response(wst__head_writer_t *w, int minor_version, int status, co
     wst__head_copy_response(w, minor_version, status, text(reason));
 }
 
-void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, wst_str_t target) {
+void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, const char *root,
+                            wst_str_t rest) {
     put_token(w, method);
     put(w, text(" "));
-    put_text(w, target);
-    if (target.len == 0 || memchr(target.ptr, ' ', target.len) != NULL ||
-        memchr(target.ptr, '\t', target.len) != NULL)
+    put_text(w, text(root));
+    put_text(w, rest);
+    if (rest.len == 0 || memchr(rest.ptr, ' ', rest.len) != NULL ||
+        memchr(rest.ptr, '\t', rest.len) != NULL)
         fail(w, WST_EINVAL);
     put(w, text(" HTTP/1.1\r\n"));
 }
 
 void wst__head_request(wst__head_writer_t *w, const char *method, const char *target) {
-    wst__head_copy_request(w, text(method), text(target));
+    wst__head_copy_request(w, text(method), "", text(target));
 }
 
 void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value) {

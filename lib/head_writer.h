@@ -30,7 +30,9 @@ void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, .
 /* The same with parts of a head that was parsed. */
 void wst__head_copy_response(wst__head_writer_t *w, int minor_version, int status,
                              wst_str_t reason);
-void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, wst_str_t target);
+/* The target is `root` and `rest` together. */
+void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, const char *root,
+                            wst_str_t rest);
 void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value);
 
 /* "Name: one, two", element by element: start, any number of elements, end. An empty element is

@@ -187,12 +187,12 @@ static bool is_pseudonym(const char *text) {
 
 /* RFC 9112 sections 3.2.1 and 3.2.4. */
 static wst_str_t origin_target(const wst__forward_t *f) {
-    size_t before = f->target->scheme.len + strlen("://");
-    wst_str_t uri = f->request->target;
-    bool path = memchr(uri.ptr + before, '/', uri.len - before) != NULL;
-    if (!path && wst_str_eq(f->request->method, "OPTIONS"))
+    wst_str_t uri = f->request->target, path = f->target->path;
+    /* What is no part of the URI stands for an empty path without a query. */
+    bool absent = path.ptr + path.len != uri.ptr + uri.len;
+    if (absent && wst_str_eq(f->request->method, "OPTIONS"))
         return (wst_str_t){"*", 1};
-    return f->target->path;
+    return path;
 }
 
 /* RFC 9112 section 3.2.2: the target's, whatever the client's Host says. */
@@ -218,7 +218,8 @@ int wst__forward_request(const wst__forward_t *f, char *buf, size_t cap) {
 
     wst__head_writer_t w;
     wst__head_init(&w, buf, cap);
-    wst__head_copy_request(&w, request->method, origin_target(f));
+    wst_str_t target = origin_target(f);
+    wst__head_copy_request(&w, request->method, target.ptr[0] == '?' ? "/" : "", target);
     put_host(&w, &f->target->authority);
     copy_fields(&w, request, ours);
     if (forwards >= 0)

@@ -198,10 +198,8 @@ static const char *parse_absolute(wst_http_target_t *out, wst_str_t target) {
         slash++;
     if (slash == end)
         out->path = (wst_str_t){"/", 1};
-    else if (*slash == '/')
-        out->path = (wst_str_t){slash, (size_t)(end - slash)};
     else
-        return "query without a path"; /* what would be passed on is not in the target */
+        out->path = (wst_str_t){slash, (size_t)(end - slash)};
     return parse_uri_authority(out, (wst_str_t){start, (size_t)(slash - start)});
 }
 

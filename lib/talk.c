@@ -183,6 +183,9 @@ static void on_completed(wst__talk_t *t) {
 
 static void handle(wst__talk_t *t, const wst_message_t *m, wst_chunk_t *chunk) {
     if (t->phase == WST__TALK_STREAM && m->method == WST_MSG_COMMUNICATION) {
+        if (!t->heard && t->o.on_data != NULL)
+            t->o.on_data(t, t->o.user_data);
+        t->heard = true;
         int status = wst__talk_stream_data(t, (wst_slice_t){chunk, m->data, m->len});
         if (status != 0)
             fail(t, status, wst_strerror(status));
@@ -324,4 +327,8 @@ int wst__talk_upgrade(wst__talk_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
 
 wst_websocket_t *wst__talk_websocket(const wst__talk_t *t) {
     return t->ws;
+}
+
+void *wst__talk_user_data(const wst__talk_t *t) {
+    return t->o.user_data;
 }

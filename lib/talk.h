@@ -26,6 +26,8 @@ typedef struct wst__talk_options {
     void (*on_open)(wst__talk_t *talk, void *user_data);
     /* Agent: the server names a destination. Accept it, or end. */
     void (*on_handshake)(wst__talk_t *talk, wst_str_t dest, void *user_data);
+    /* The first bytes of the peer are there. May be NULL. */
+    void (*on_data)(wst__talk_t *talk, void *user_data);
     /* It is over before it was a stream, and before it was ended or closed here. */
     void (*on_down)(wst__talk_t *talk, int error, const char *detail, void *user_data);
     /* It is gone: once, last, however it went. */
@@ -70,5 +72,8 @@ void wst__talk_close(wst__talk_t *talk);
 
 /* For the peer's name and the upgrade's status. Valid until on_closed. */
 wst_websocket_t *wst__talk_websocket(const wst__talk_t *talk);
+
+/* That of its options. */
+void *wst__talk_user_data(const wst__talk_t *talk);
 
 #endif

@@ -39,6 +39,7 @@ struct wst__talk {
     /* STREAM */
     wst_stream_t *stream;
     wst__bufq_t unread;   /* what came while the reader was paused */
+    bool heard;           /* there was data */
     bool close_begun;     /* by our shutdown */
     bool shutdown_wanted; /* and not told yet to be done */
     bool over;            /* the WebSocket is of no more use */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Installs what the tests need, builds, runs everything; the last line is "N passed, N failed".
 #
-#   ./test/run.sh          unit tests under ASan and UBSan, end-to-end tests, fuzz corpora, checks
+#   ./test/run.sh          unit tests and fuzz corpora under ASan and UBSan; end-to-end tests; real
+#                          clients across network namespaces (as root); hostile conditions
 #   ./test/run.sh --ci     the same with warnings as errors, both compilers, TSan where threads meet,
 #                          a bounded fuzz run, and a check of the installed library
 set -u
@@ -87,17 +88,19 @@ unit() { # unit DIR [meson test arguments]: adds up the tests that ran
     say "$dir: $ok passed, $bad failed"
 }
 
-end_to_end() { # end_to_end DIR [pytest arguments]
-    local dir=$1 log=$1/e2e.log ok bad
-    shift
-    WSTUNNEL_BUILD=$PWD/$dir python3 -B -m pytest -p no:cacheprovider -q "$@" test/e2e >"$log" 2>&1 ||
-        cat "$log"
+pytests() { # pytests DIR SUITE [pytest arguments]: a suite against the programs built in DIR
+    local dir=$1 suite=$2 log=$1/$2.log ok bad skipped
+    shift 2
+    WSTUNNEL_BUILD=$PWD/$dir python3 -B -m pytest -p no:cacheprovider -q -rs "$@" "test/$suite" \
+        >"$log" 2>&1 || cat "$log"
+    grep '^SKIPPED' "$log"
     ok=$(grep -oE '[0-9]+ passed' "$log" | tail -n 1 | cut -d' ' -f1)
     bad=$(grep -oE '[0-9]+ (failed|error)' "$log" | awk '{ n += $1 } END { print n + 0 }')
-    [ -n "$ok" ] || { ok=0; [ "$bad" -gt 0 ] || { cat "$log"; bad=1; }; }
+    skipped=$(grep -oE '[0-9]+ skipped' "$log" | tail -n 1)
+    [ -n "$ok" ] || { ok=0; [ "$bad" -gt 0 ] || [ -n "$skipped" ] || { cat "$log"; bad=1; }; }
     passed=$((passed + ok))
     failed=$((failed + bad))
-    say "$dir, end to end: $(tail -n 1 "$log")"
+    say "$dir, $suite: $(tail -n 1 "$log")"
 }
 
 werror=()
@@ -113,7 +116,14 @@ say "end-to-end tests of the built programs"
 setup build-release --buildtype=release "${werror[@]}"
 build build-release
 unit build-release
-end_to_end build-release
+pytests build-release e2e
+
+say "real clients across two network namespaces"
+./test/clients/install.sh
+pytests build-release clients
+
+say "hostile conditions"
+pytests build-release hostile
 
 if [ "$ci" = yes ]; then
     say "clang"
@@ -131,7 +141,7 @@ if [ "$ci" = yes ]; then
     build build-tsan
     unit build-tsan resolver resolver_hook lookup_threads dial
     say "the programs under the sanitizers, end to end, with smaller transfers"
-    E2E_BYTES=16777216 end_to_end build-asan
+    E2E_BYTES=16777216 pytests build-asan e2e
     step "installed library" test/installed.sh
     step "format" test/format.sh
 fi

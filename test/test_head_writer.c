@@ -51,7 +51,7 @@ static void test_copies(void **state) {
     wst__head_writer_t w;
     char buf[200];
     wst__head_init(&w, buf, sizeof(buf));
-    wst__head_copy_request(&w, (wst_str_t){"GETX", 3}, (wst_str_t){"/a b", 2});
+    wst__head_copy_request(&w, (wst_str_t){"GETX", 3}, "", (wst_str_t){"/a b", 2});
     wst__head_copy_field(&w, (wst_str_t){"Name: x", 4}, (wst_str_t){"v\xff\tw\r\n", 4});
     wst__head_copy_field(&w, (wst_str_t){"Empty", 5}, (wst_str_t){NULL, 0});
     int len = wst__head_end(&w, NULL, 0);
@@ -73,7 +73,7 @@ static void test_copies(void **state) {
                {{"/", 1}, {"A", 1}, {"b\n", 2}}};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         wst__head_init(&w, buf, sizeof(buf));
-        wst__head_copy_request(&w, (wst_str_t){"GET", 3}, bad[i].target);
+        wst__head_copy_request(&w, (wst_str_t){"GET", 3}, "", bad[i].target);
         wst__head_copy_field(&w, bad[i].name, bad[i].value);
         assert_int_equal(wst__head_end(&w, NULL, 0), WST_EINVAL);
     }

@@ -63,10 +63,11 @@ typedef struct wst_agent_options {
 
     const char *url;  /**< Required: "ws://host[:port][/path]"; the path defaults to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
-    wst_protocol_t
-        protocol; /**< Optional (default WST_PROTOCOL_WSTUNNEL): what the server speaks. */
-    size_t spare_connections; /**< Optional (default 4), WST_PROTOCOL_TALK: WebSockets that wait for
-                                   the server to use them. Each one used is replaced at once. */
+    wst_protocol_t protocol;  /**< Optional (default WST_PROTOCOL_WSTUNNEL). As the server's. */
+    size_t spare_connections; /**< Optional (default 1), WST_PROTOCOL_TALK: WebSockets that wait for
+                                   the server to use them; each one used is replaced. One is what
+                                   the talk's own server can deal with, which knows only the newest.
+                                   With more, as a wst_server takes them, clients wait less. */
     wst_encoding_t encoding; /**< Optional (default binary, JSON if the server has only that). JSON:
                                   offer that alone; readable on the wire. */
 

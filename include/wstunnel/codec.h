@@ -24,7 +24,9 @@ typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst
 typedef enum wst_protocol {
     WST_PROTOCOL_WSTUNNEL = 0, /**< the tunnel protocol */
     /** That of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a WebSocket
-        carries one tunnel. No half-close, no reasons, no liveness: lib/PROTOCOL.md. */
+        carries one tunnel. No half-close: whoever ends first breaks off the other direction, and a
+        stream that has ended so has the status WST_EWSCLOSED there. No reasons, no names, no
+        liveness (lib/PROTOCOL.md); options about these have no meaning. */
     WST_PROTOCOL_TALK
 } wst_protocol_t;
 

@@ -109,12 +109,14 @@ typedef struct wst_http_target {
     wst_str_t scheme;          /**< absolute form: as sent */
     wst_authority_t authority; /**< absolute and authority form. In absolute form a missing port is
                                     80, or 443 for https and wss */
-    wst_str_t path;            /**< origin and absolute form: path and query; "/" if empty */
+    wst_str_t path;            /**< origin and absolute form: path and query; "/" if there is
+                                    neither. In absolute form the path alone may be missing: then
+                                    it begins with '?', to be passed on behind a "/" */
 } wst_http_target_t;
 
 /**
  * Takes apart the target of a parsed request by the rules of its method. Refused: fragments, user
- * information, and in absolute form a query without a path and IPv6 without brackets.
+ * information, and in absolute form IPv6 without brackets.
  * @return 0, or WST_EHTTP (`*why`, if not NULL, tells people what is wrong).
  */
 WST_EXTERN WST_MUST_CHECK int wst_http_parse_target(wst_http_target_t *out,

@@ -107,6 +107,11 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self.close_connection = True
 
+    def serve_hints(self):
+        """An informational answer comes before the final one."""
+        self.wfile.write(b"HTTP/1.1 103 Early Hints\r\nLink: </style>; rel=preload\r\n\r\n")
+        self.answer(b"final\n")
+
     def serve_endless(self):
         """Has no length: ends with the connection."""
         self.send_response(200)
@@ -130,7 +135,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_frame(opcode, payload)
 
     def receive_frame(self):
-        first, second = self.rfile.read(2)
+        if len(head := self.rfile.read(2)) < 2:
+            raise ConnectionAbortedError("ended without a close frame")
+        first, second = head
         n = second & 127
         if n >= 126:
             n = int.from_bytes(self.rfile.read(2 if n == 126 else 8), "big")

@@ -8,6 +8,7 @@ Real clients through the built programs, across two network namespaces (root onl
 Clients and server are outside, agent and sites inside, and nothing but the tunnel leads in. A client
 that is not installed is skipped, and named at the end.
 """
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from world import Server, World  # noqa: E402
 def pytest_configure():
     if not (BUILD / "examples" / "wstunnel-server").exists():
         pytest.exit(f"no programs in {BUILD}/examples: set WSTUNNEL_BUILD", returncode=2)
+    # Namespaces outlive whoever made them: however this ends, what is to be cleaned up is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):

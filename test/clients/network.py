@@ -117,6 +117,8 @@ class Network:
         ip("-n", outside, "link", "add", "cable", "type", "veth", "peer", "cable", "netns", inside)
         for name, address in ((outside, OUTSIDE), (inside, INSIDE)):
             ip("-n", name, "address", "add", f"{address}/24", "dev", "cable")
+            # No address of its own making later on: browsers give up requests when networks change.
+            ip("-n", name, "link", "set", "cable", "addrgenmode", "none")
             ip("-n", name, "link", "set", "cable", "up")
             ip("-n", name, "link", "set", "lo", "up")
         ip("-n", inside, "address", "add", f"{SITES}/32", "dev", "lo")

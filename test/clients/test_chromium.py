@@ -7,7 +7,7 @@ import pytest
 from browser import Browser, Driver, WebDriverError
 from intranet import APP, CLOSED, COLUMNS, HTTP, HTTPS, ORIGINS, TILE, TILES, tile_colour
 from network import SITE
-from processes import wait_until
+from processes import PASSWORD, USER, wait_until
 
 # By https there is one connection (HTTP/2), or up to six of HTTP/1.1 as by http.
 SITES_TO_SEE = {"http": HTTP, "https": HTTPS, "https-1.1": f"https://old.{SITE}:8443"}
@@ -17,13 +17,19 @@ SITES_TO_SEE = {"http": HTTP, "https": HTTPS, "https-1.1": f"https://old.{SITE}:
 def driver(outside):
     process = Driver(outside)
     yield process
-    process.terminate()
-    process.wait_exit(process.popen.wait())  # its status says nothing
+    process.close()
 
 
 @pytest.fixture
 def browser(driver, proxy, intranet, tmp_path):
     made = Browser(driver, tmp_path, proxy.address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def users_browser(driver, users_proxy, intranet, tmp_path):
+    made = Browser(driver, tmp_path, users_proxy.address, (USER, PASSWORD))
     yield made
     made.close()
 
@@ -45,6 +51,34 @@ def test_page_with_many_parts(browser, site):
     ]
     assert seen == [tile_colour(i) for i in range(TILES)]
     assert picture.pixel(COLUMNS * TILE + TILE, TILE // 2) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("site", SITES_TO_SEE)
+def test_password(users_browser, intranet, site):
+    """It comes without, is asked for its password, and goes on: with tunnels, pages and uploads."""
+    users_browser.go(SITES_TO_SEE[site] + "/tiles.html")
+    sizes = users_browser.run("return Array.from(document.images, i => i.naturalWidth)")
+    assert sizes == [TILE] * TILES
+    said = users_browser.run("""
+        return fetch('/file').then((r) => r.blob())
+            .then((body) => fetch('/app/hash', {method: 'PUT', body})).then((r) => r.text());
+    """)
+    assert said == intranet.digest
+
+
+@pytest.mark.parametrize("site", SITES_TO_SEE)
+def test_upload_before_it_has_a_password(users_browser, intranet, site):
+    """The first that the proxy hears is an upload, which it must ask for once more."""
+    users_browser.go("about:blank")
+    said = users_browser.run(
+        """
+        const body = new Uint8Array(4 << 20);
+        return fetch(arguments[0] + '/app/hash', {method: 'POST', mode: 'no-cors', body})
+            .then((r) => r.type);
+        """,
+        SITES_TO_SEE[site],
+    )
+    assert said == "opaque"
 
 
 @pytest.mark.parametrize("scheme", ORIGINS)

@@ -168,6 +168,31 @@ def test_answer_without_a_length(curl, proxy):
         assert curl(proxy, f"http://{APP}/app/endless") == b"all of it\n"
 
 
+def test_early_hints(curl, proxy):
+    said = curl(proxy, "--include", f"http://{APP}/app/hints")
+    assert said.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: </style>; rel=preload\r\n")
+    assert b"\r\n\r\nHTTP/1.1 200 OK\r\n" in said and said.endswith(b"\r\n\r\nfinal\n")
+
+
+@pytest.mark.parametrize("expect", ["100-continue", ""])
+@pytest.mark.parametrize("scheme, way", WAYS)
+def test_answer_before_the_end_of_an_upload(curl, proxy, tmp_path, scheme, way, expect):
+    """The site refuses a big upload while it comes, or before; curl gets to know why."""
+    big = tmp_path / "big"
+    with open(big, "wb") as file:
+        file.truncate(200_000_000)
+    said = curl(proxy, *way, "--http1.1", "-H", f"Expect: {expect}", "-o", "/dev/null", "-T", big,
+                "-w", "%{http_code} %{size_upload}", f"{ORIGINS[scheme]}/file", status=22)  # fmt: skip
+    code, sent = said.split()
+    assert code == b"405" and int(sent) < 200_000_000
+
+
+def test_h2c_is_not_agreed_on(curl, proxy):
+    """The client asks for HTTP/2 without TLS; it is not for the proxy to pass that on."""
+    said = curl(proxy, "--http2", "-w", "%{http_version}", f"{HTTP}/index.html")
+    assert said.endswith(b"<title>index</title>1.1")
+
+
 def test_answer_comes_while_it_is_made(outside, proxy, intranet):
     argv = outside.command(need("curl"), "-sSN", "--proxy", proxy.url, f"http://{APP}/app/stream")
     intranet.app.gate.clear()

@@ -59,6 +59,17 @@ def node(_):
     return [launcher, HERE / "client.mjs"], {"UNDICI": str(modules)}
 
 
+def test_query_without_a_path(outside, proxy):
+    """urllib passes such an address on as it is."""
+    script = (
+        "import sys, urllib.request as u\n"
+        "opener = u.build_opener(u.ProxyHandler({'http': sys.argv[1]}))\n"
+        "print(opener.open(sys.argv[2]).read().decode())"
+    )
+    done = outside.run(sys.executable, "-c", script, proxy.url, f"{HTTP}?a=b/c")
+    assert b"<title>index</title>" in done.stdout
+
+
 LANGUAGES = {
     "urllib": lambda _: python("urllib.request"),
     "requests": lambda _: python("requests"),

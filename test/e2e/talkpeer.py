@@ -7,8 +7,8 @@ Both ends of the talk's protocol in plain Python, written from lib/PROTOCOL.md:
     talkpeer.py server                     an HTTP proxy (CONNECT) on a port that it prints
 
 With --as-the-original it leaves out what the talk's programs leave out: it closes no WebSocket at
-the end of a tunnel, reads nothing while a connection waits, and answers a destination that it
-cannot reach by dropping the connection.
+the end of a tunnel, answers a destination that it cannot reach by dropping the connection, and the
+server knows one agent's connection, the newest, which it looks up anew at each step.
 """
 import asyncio
 import base64
@@ -188,11 +188,23 @@ async def upgrade(head, reader, writer, waiting):
     print("agent waits", flush=True)
 
 
+class Newest:
+    """In the place of a queue."""
+
+    def put_nowait(self, ws):
+        self.ws = ws
+
+    async def get(self):
+        await asyncio.sleep(0.05)  # time for another one to come in between
+        return self.ws
+
+
 async def connect(head, reader, writer, waiting):
     destination = head.split()[1]
     ws = await asyncio.wait_for(waiting.get(), 15)
     try:
         await ws.say(HANDSHAKE, dest=destination)
+        ws = await waiting.get() if ORIGINAL else ws
         await ws.hear_method(COMPLETED)
     except (ConnectionError, EOFError) as error:
         writer.write(f"HTTP/1.1 502 {error}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -200,11 +212,12 @@ async def connect(head, reader, writer, waiting):
         ws.writer.close()
         return
     writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    ws = await waiting.get() if ORIGINAL else ws
     await pump(ws, reader, writer)
 
 
 async def server():
-    waiting = asyncio.Queue() if not ORIGINAL else asyncio.LifoQueue()
+    waiting = Newest() if ORIGINAL else asyncio.Queue()
 
     async def serve(reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()

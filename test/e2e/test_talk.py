@@ -35,9 +35,9 @@ class PeerServer:
         self.proxy = f"http://{self.address}"
 
 
-def ours(world):
+def ours(world, *options):
     server = world.server(*TALK)
-    world.agent(server.url, *TALK)
+    world.agent(server.url, *TALK, *options)
     server.wait_for(UP)
     return server
 
@@ -137,12 +137,14 @@ def test_reset_by_the_client(world, name):
 # -- Ours with ours -------------------------------------------------------------------------------
 
 
-def test_more_at_once_than_are_spare(world, curl, nginx, tmp_path):
+@pytest.mark.parametrize("spare", ["1", "4"])
+def test_more_at_once_than_are_spare(world, curl, nginx, tmp_path, spare):
     """They wait for the agent's next connections."""
     (nginx.root / "small").write_text("hello\n")
     config = tmp_path / "curl.config"
     config.write_text(f'url="{nginx.https}/small"\n' * 30)
-    command = curl(ours(world), "--parallel", "--parallel-immediate", "--config", config)
+    server = ours(world, "--spare-connections", spare)
+    command = curl(server, "--parallel", "--parallel-immediate", "--config", config)
     result = subprocess.run(command, check=True, timeout=PATIENCE, stdout=subprocess.PIPE,
                             stderr=subprocess.DEVNULL)  # fmt: skip
     assert result.stdout == b"hello\n" * 30

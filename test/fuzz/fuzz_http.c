@@ -160,7 +160,8 @@ static void check_target(const wst_http_head_t *head) {
     if (t.form == WST_HTTP_ABSOLUTE || connect)
         check_authority(&t.authority, head->target);
     if (t.form == WST_HTTP_ORIGIN || t.form == WST_HTTP_ABSOLUTE)
-        require(t.path.len > 0 && t.path.ptr[0] == '/');
+        require(t.path.len > 0 &&
+                (t.path.ptr[0] == '/' || (t.form == WST_HTTP_ABSOLUTE && t.path.ptr[0] == '?')));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

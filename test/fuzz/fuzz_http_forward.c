@@ -108,8 +108,11 @@ static void check_request(const wst__forward_t *f, size_t in_len) {
         require((wst_http_header(&again, "Upgrade", NULL) != NULL) == upgrade);
         check_fields(request, &again, "Host", request->minor_version == 0 ? "Expect" : "");
         require(wst_http_parse_target(&target, &again, NULL) == 0);
+        wst_str_t path = target.path;
+        if (f->target->path.ptr[0] == '?') /* then it has got its "/" */
+            path = (wst_str_t){path.ptr + 1, path.len - 1};
         if (target.form == WST_HTTP_ORIGIN)
-            require(same(target.path, f->target->path));
+            require(same(path, f->target->path));
         else
             require(target.form == WST_HTTP_ASTERISK);
 

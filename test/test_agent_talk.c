@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An agent in the talk's protocol, and a real server for it: connections that wait and are
+ * replaced, what the server is told by leaving, reconnecting, draining, closing inside each
+ * callback.
+ */
+#include "agent_peers.h"
+
+#include <stdio.h>
+
+typedef struct rig {
+    world_t w;
+    place_t place;
+    tunnel_t tunnels[8];
+    size_t sessions; /* to wait for */
+} rig_t;
+
+static void rig_init(rig_t *r) {
+    memset(r, 0, sizeof(*r));
+    world_open(&r->w);
+    r->w.options.name = "127.0.0.1"; /* as the server has it */
+    r->w.options.protocol = r->w.server_options.protocol = WST_PROTOCOL_TALK;
+    r->w.options.spare_connections = 3;
+}
+
+static void rig_open(rig_t *r) {
+    rig_init(r);
+    world_serve(&r->w);
+    place_open(&r->w, &r->place);
+}
+
+static void rig_free(rig_t *r) {
+    for (size_t i = 0; i < sizeof(r->tunnels) / sizeof(r->tunnels[0]); i++)
+        if (r->tunnels[i].w != NULL)
+            tunnel_free(&r->tunnels[i]);
+    place_free(&r->place);
+    world_free(&r->w);
+}
+
+static bool has_sessions(void *arg) {
+    const rig_t *r = arg;
+    wst_server_stats_t stats;
+    wst_server_get_stats(r->w.server, &stats);
+    return stats.sessions == r->sessions;
+}
+
+/* Until the server has so many connections of the agent. */
+static void until_sessions(rig_t *r, size_t n) {
+    r->sessions = n;
+    test_env_until(&r->w.env, has_sessions, r);
+}
+
+/* And until it stays at that. */
+static void settle(rig_t *r, size_t n) {
+    until_sessions(r, n);
+    test_env_turns(&r->w.env, 50);
+    assert_true(has_sessions(r));
+}
+
+static void use(rig_t *r, tunnel_t *t, size_t place) {
+    tunnel_open(&r->w, t, r->place.address, 0);
+    test_env_until_count(&r->w.env, &r->place.count, place + 1);
+    assert_true(test_write_pattern(t->owner.stream, 0, 5000) >= 0);
+    test_env_until_count(&r->w.env, &r->place.owners[place].received, 5000);
+    assert_true(test_write_pattern(r->place.owners[place].stream, 0, 70000) >= 0);
+    test_env_until_count(&r->w.env, &t->owner.received, 70000);
+}
+
+static void on_connection(int status, wst_stream_t *stream, void *user_data) {
+    assert_int_equal(status, 0);
+    *(wst_stream_t **)user_data = stream;
+}
+
+static bool is_there(void *arg) {
+    return *(wst_stream_t **)arg != NULL;
+}
+
+/* A connection to the place, for on_dial. */
+static wst_stream_t *connection_to(rig_t *r, size_t place) {
+    wst_dial_t *dial;
+    wst_stream_t *stream = NULL;
+    const char *port = strrchr(r->place.address, ':') + 1;
+    const wst_dial_options_t options = {.host = "127.0.0.1",
+                                        .port = (uint16_t)strtoul(port, NULL, 10)};
+    assert_int_equal(wst_dial(&dial, r->w.env.ctx, &options, on_connection, &stream), 0);
+    test_env_until(&r->w.env, is_there, &stream);
+    test_env_until_count(&r->w.env, &r->place.count, place + 1);
+    return stream;
+}
+
+/* --- connections that wait --- */
+
+static void test_spare_connections(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    world_agent(&r.w);
+    assert_false(wst_agent_is_up(r.w.agent));
+    settle(&r, 3);
+    assert_int_equal(r.w.seen[UP], 1);
+    assert_true(wst_agent_is_up(r.w.agent));
+    const wst_remote_t *remote = wst_server_next_agent(r.w.server, NULL);
+    assert_string_equal(wst_remote_name(remote), "127.0.0.1");
+    assert_null(wst_server_next_agent(r.w.server, remote));
+
+    use(&r, &r.tunnels[0], 0);
+    settle(&r, 4); /* the one in use is replaced */
+    assert_int_equal(wst_remote_streams(remote), 1);
+    assert_int_equal(wst_agent_streams(r.w.agent), 1);
+    use(&r, &r.tunnels[1], 1);
+    settle(&r, 5);
+    tunnel_free(&r.tunnels[0]);
+    world_until(&r.w, STREAM_CLOSE, 1);
+    assert_int_equal(r.w.bytes_to_destination, 5000);
+    assert_int_equal(r.w.bytes_to_server, 70000);
+    settle(&r, 4);
+    assert_int_equal(r.w.seen[DOWN], 0);
+    rig_free(&r);
+}
+
+static void test_default(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.options.spare_connections = 0;
+    world_agent(&r.w);
+    settle(&r, 1);
+    rig_free(&r);
+}
+
+/* The only one that waits is replaced when its tunnel is settled, not before. */
+static void test_only_one(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.options.spare_connections = 1;
+    r.w.dials = HOLD;
+    world_agent(&r.w);
+    settle(&r, 1);
+    tunnel_start(&r.w, &r.tunnels[0], r.place.address); /* bytes come */
+    world_until(&r.w, DIAL, 1);
+    settle(&r, 1);
+    wst_request_connected(r.w.held, 0, connection_to(&r, 0));
+    r.w.held = NULL;
+    test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
+    settle(&r, 1);
+    assert_true(test_write_pattern(r.tunnels[0].owner.stream, 0, 1) >= 0);
+    settle(&r, 2);
+
+    tunnel_start(&r.w, &r.tunnels[1], r.place.address); /* nothing comes, but time passes */
+    world_until(&r.w, DIAL, 2);
+    wst_request_connected(r.w.held, 0, connection_to(&r, 1));
+    r.w.held = NULL;
+    test_env_until_count(&r.w.env, &r.tunnels[1].done, 1);
+    world_pass(&r.w, 100);
+    settle(&r, 2);
+    world_pass(&r.w, 250);
+    settle(&r, 3);
+
+    tunnel_start(&r.w, &r.tunnels[2], r.place.address); /* it is refused */
+    world_until(&r.w, DIAL, 3);
+    settle(&r, 3);
+    wst_request_t *held = r.w.held;
+    r.w.held = NULL;
+    wst_request_deny(held, 403, NULL, NULL);
+    test_env_until_count(&r.w.env, &r.tunnels[2].done, 1);
+    settle(&r, 3);
+
+    tunnel_start(&r.w, &r.tunnels[3], r.place.address); /* the server loses interest */
+    world_until(&r.w, DIAL, 4);
+    settle(&r, 3);
+    tunnel_free(&r.tunnels[3]);
+    world_until(&r.w, GONE, 1);
+    settle(&r, 3);
+    rig_free(&r);
+}
+
+static void test_no_such_protocol(void **state) {
+    (void)state;
+    world_t w;
+    world_open(&w);
+    snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
+    w.options.protocol = (wst_protocol_t)2;
+    assert_int_equal(world_try_agent(&w), WST_EINVAL);
+    world_free(&w);
+}
+
+/* More at once than wait: the others wait for those that come. */
+static void test_more_at_once(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.options.spare_connections = 1;
+    world_agent(&r.w);
+    until_sessions(&r, 1);
+    for (size_t i = 0; i < 4; i++)
+        tunnel_start(&r.w, &r.tunnels[i], r.place.address);
+    for (size_t i = 0; i < 4; i++) {
+        test_env_until_count(&r.w.env, &r.tunnels[i].done, 1);
+        assert_int_equal(r.tunnels[i].status, 0);
+    }
+    settle(&r, 5);
+    rig_free(&r);
+}
+
+static void test_upgrade_request(void **state) {
+    (void)state;
+    rig_t r;
+    raw_t raw = {.manner = SILENT};
+    rig_init(&r);
+    r.w.credentials = ALLOW;
+    raw_open(&r.w, &raw);
+    world_agent(&r.w);
+    test_env_until_count(&r.w.env, &raw.heads, 1);
+    assert_null(strstr(raw.head, "Sec-WebSocket-Protocol"));
+    assert_non_null(strstr(raw.head, "GET /websocket HTTP/1.1\r\n"));
+    assert_non_null(strstr(raw.head, "\r\nAuthorization: Bearer " SECRET "\r\n"));
+    world_close_agent(&r.w);
+    raw_free(&raw);
+    world_free(&r.w);
+}
+
+/* --- no --- */
+
+static void refuse(rig_t *r, const char *destination, size_t opens) {
+    tunnel_open(&r->w, &r->tunnels[7], destination, WST_EUNREACHABLE);
+    world_until(&r->w, STREAM_OPEN, opens);
+    settle(r, 3); /* that connection is gone, and replaced */
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.options.max_streams = 1;
+    world_agent(&r.w);
+    settle(&r, 3);
+    refuse(&r, "none.test:1", 1);
+    assert_int_equal(r.w.open_status, UV_EAI_NONAME);
+    wst_agent_close(r.w.agent, NULL); /* another one, which asks */
+    r.w.agent = NULL;
+    until_sessions(&r, 0);
+    r.w.destinations = DENY;
+    r.w.reason = "not there";
+    world_agent(&r.w);
+    settle(&r, 3);
+    refuse(&r, r.place.address, 2);
+    assert_int_equal(r.w.open_status, WST_EDENIED);
+    assert_int_equal(r.place.count, 0);
+    r.w.destinations = ALLOW;
+    use(&r, &r.tunnels[0], 0);
+    settle(&r, 4);
+    tunnel_open(&r.w, &r.tunnels[1], r.place.address, WST_EUNREACHABLE); /* max_streams */
+    settle(&r, 4);
+    rig_free(&r);
+}
+
+static void test_server_loses_interest(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.destinations = HOLD;
+    world_agent(&r.w);
+    settle(&r, 3);
+    tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+    world_until(&r.w, DESTINATION, 1);
+    assert_string_equal(r.w.question_peer, r.w.address);
+    tunnel_free(&r.tunnels[0]);
+    world_until(&r.w, GONE, 1);
+    world_until(&r.w, STREAM_OPEN, 1);
+    assert_int_equal(r.w.open_status, WST_ECANCELLED);
+    settle(&r, 3);
+    rig_free(&r);
+}
+
+/* --- coming back --- */
+
+static void test_server_comes_back(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    world_agent(&r.w);
+    settle(&r, 3);
+    use(&r, &r.tunnels[0], 0);
+    settle(&r, 4);
+    world_stop_serving(&r.w);
+    assert_int_equal(r.tunnels[0].owner.error, WST_ELOST);
+    world_until(&r.w, STREAM_CLOSE, 1);
+    assert_true(r.w.close_status < 0);
+    world_until(&r.w, DOWN, 3); /* nobody there */
+    assert_int_equal(r.w.failure.error, UV_ECONNREFUSED);
+    world_serve(&r.w);
+    world_until(&r.w, UP, 2);
+    settle(&r, 3);
+    rig_free(&r);
+}
+
+/* All of them are lost at once: that is one failure, with one pause behind it. */
+static void test_one_failure(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    r.w.options.backoff_min_ms = r.w.options.backoff_max_ms = 600000;
+    world_agent(&r.w);
+    settle(&r, 3);
+    world_stop_serving(&r.w);
+    world_until(&r.w, DOWN, 1);
+    test_env_turns(&r.w.env, 50);
+    assert_int_equal(r.w.seen[DOWN], 1);
+    assert_int_equal(r.w.failure.error, WST_EWSCLOSED);
+    assert_false(wst_agent_is_up(r.w.agent));
+    rig_free(&r);
+}
+
+static void test_refused_by_the_server(void **state) {
+    (void)state;
+    rig_t r;
+    raw_t raw = {.manner = ANSWER, .answer = "HTTP/1.1 401 Unauthorized\r\n\r\n"};
+    rig_init(&r);
+    raw_open(&r.w, &raw);
+    world_agent(&r.w);
+    world_until(&r.w, DOWN, 1);
+    assert_int_equal(r.w.failure.http_status, 401);
+    assert_true(r.w.failure.refused);
+    assert_int_equal(r.w.failure.retry_in_ms, r.w.options.backoff_max_ms);
+    world_close_agent(&r.w);
+    raw_free(&raw);
+    world_free(&r.w);
+}
+
+/* --- the end --- */
+
+static void test_drain(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r);
+    world_agent(&r.w);
+    settle(&r, 3);
+    use(&r, &r.tunnels[0], 0);
+    settle(&r, 4);
+    world_drain_agent(&r.w);
+    assert_false(wst_agent_is_up(r.w.agent));
+    settle(&r, 1); /* those that wait leave */
+    assert_int_equal(r.w.seen[DRAINED], 0);
+    assert_true(test_write_pattern(r.tunnels[0].owner.stream, 5000, 10) >= 0);
+    test_env_until_count(&r.w.env, &r.place.owners[0].received, 5010);
+    tunnel_free(&r.tunnels[0]);
+    world_until(&r.w, DRAINED, 1);
+    assert_int_equal(r.w.seen[DOWN], 0);
+    rig_free(&r);
+}
+
+static void test_drain_early(void **state) {
+    (void)state;
+    static const event_t events[] = {CREDENTIALS, UP};
+    for (size_t i = 0; i < 2; i++) {
+        rig_t r;
+        rig_open(&r);
+        r.w.credentials = ALLOW;
+        r.w.drain_in = events[i];
+        world_agent(&r.w);
+        world_until(&r.w, DRAINED, 1);
+        settle(&r, 0);
+        rig_free(&r);
+    }
+}
+
+static bool seen_or_closed(void *arg) {
+    const rig_t *r = arg;
+    return r->w.closed > 0 || (r->place.count > 0 && r->w.seen[STREAM_OPEN] > 0);
+}
+
+/* A story in which every callback runs; the agent is closed in one of them, or at the end. */
+static void close_in(event_t event) {
+    rig_t r;
+    rig_open(&r);
+    r.w.credentials = ALLOW;
+    r.w.destinations = event == GONE ? HOLD : ALLOW;
+    r.w.close_in = event;
+    world_agent(&r.w);
+    if (event == CREDENTIALS || event == UP) {
+        world_until_closed(&r.w);
+    } else {
+        until_sessions(&r, 3);
+        tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+        if (event == GONE)
+            world_until(&r.w, DESTINATION, 1);
+        else
+            test_env_until(&r.w.env, seen_or_closed, &r);
+        if (event == DOWN)
+            world_stop_serving(&r.w);
+        else if (event == GONE || event == STREAM_CLOSE)
+            tunnel_free(&r.tunnels[0]);
+        else if (event == DRAINED)
+            world_drain_agent(&r.w);
+        if (event == DRAINED) {
+            test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
+            tunnel_free(&r.tunnels[0]);
+        }
+        if (event == NOTHING)
+            world_close_agent(&r.w);
+        world_until_closed(&r.w);
+    }
+    if (event != NOTHING)
+        assert_int_equal(r.w.seen[event], 1);
+    rig_free(&r);
+}
+
+static void test_close_in_callbacks(void **state) {
+    (void)state;
+    static const event_t events[] = {NOTHING,     CREDENTIALS, DESTINATION,  UP,   DOWN,
+                                     STREAM_OPEN, DRAINED,     STREAM_CLOSE, GONE, NOTHING};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        close_in(events[i]);
+}
+
+/* --- without memory --- */
+
+static bool is_ready(void *arg) {
+    const rig_t *r = arg;
+    const wst_remote_t *remote = wst_server_next_agent(r->w.server, NULL);
+    return remote != NULL && wst_remote_is_ready(remote);
+}
+
+/* Whatever fails, the agent is there later, and serves. */
+static void test_without_memory(void **state) {
+    (void)state;
+    size_t n = 0;
+    for (bool met = true; met; n++) {
+        rig_t r;
+        rig_open(&r);
+        r.w.credentials = r.w.destinations = ALLOW;
+        r.w.options.spare_connections = 1;
+        test_alloc_fail(n + 1);
+        if (world_try_agent(&r.w) != 0)
+            world_agent(&r.w);
+        until_sessions(&r, 1);
+        tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+        test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
+        if (r.tunnels[0].status == 0 && test_write_pattern(r.tunnels[0].owner.stream, 0, 100) >= 0)
+            test_env_turns(&r.w.env, 30);
+        met = test_alloc_failed();
+        test_alloc_fail(0);
+        if (!met) {
+            assert_int_equal(r.tunnels[0].status, 0);
+            test_env_until_count(&r.w.env, &r.place.count, 1);
+            test_env_until_count(&r.w.env, &r.place.owners[0].received, 100);
+        }
+        tunnel_free(&r.tunnels[0]);
+        test_env_until(&r.w.env, is_ready, &r);
+        tunnel_start(&r.w, &r.tunnels[1], r.place.address);
+        test_env_until_count(&r.w.env, &r.tunnels[1].done, 1);
+        assert_int_equal(r.tunnels[1].status, 0);
+        rig_free(&r);
+    }
+    assert_true(n > 20);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spare_connections),
+        cmocka_unit_test(test_default),
+        cmocka_unit_test(test_only_one),
+        cmocka_unit_test(test_no_such_protocol),
+        cmocka_unit_test(test_more_at_once),
+        cmocka_unit_test(test_upgrade_request),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_server_loses_interest),
+        cmocka_unit_test(test_server_comes_back),
+        cmocka_unit_test(test_one_failure),
+        cmocka_unit_test(test_refused_by_the_server),
+        cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_early),
+        cmocka_unit_test(test_close_in_callbacks),
+        cmocka_unit_test(test_without_memory),
+    };
+    return cmocka_run_group_tests_name("agent_talk", tests, NULL, NULL);
+}

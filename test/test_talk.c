@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A WebSocket in the talk's protocol until it is a stream: messages in all pieces, in and out of
+ * turn, too long; questions, answers and those that do not come; ends in every state.
+ */
+#include "talk_rig.h"
+
+#include <stdio.h>
+#include <wstunnel/error.h>
+
+static const char completed[] = "{\"method\":2,\"dest\":\"\",\"data\":null}";
+static const char handshake[] = "{\"method\":1,\"dest\":\"host:1\",\"data\":null}";
+static const char hello[] = "{\"method\":3,\"dest\":\"\",\"data\":\"aGVsbG8=\"}";
+
+/* The peer is a plain WebSocket: the server of an agent, or the agent of a server. */
+static void start_agent(rig_t *rig, talk_side_t *agent) {
+    assert_true(rig_init(rig) && rig_join(rig, false));
+    assert_int_equal(rig_serve(rig), 0);
+    talk_connect(rig, agent);
+    rig_until(rig, &agent->opens, 1);
+    rig_until(rig, &rig->server.opens, 1);
+}
+
+static void start_server(rig_t *rig, talk_side_t *server) {
+    assert_true(rig_init(rig) && rig_join(rig, false));
+    talk_serve(rig, server);
+    assert_int_equal(rig_connect(rig), 0);
+    rig_until(rig, &server->opens, 1);
+    rig_until(rig, &rig->client.opens, 1);
+}
+
+static void say(rig_side_t *side, const char *text) {
+    assert_true(rig_send(side, true, text, strlen(text)) >= 0);
+}
+
+static void expect_heard(rig_side_t *side, const char *text) {
+    rig_until(side->rig, &side->messages, 1);
+    assert_int_equal(side->messages, 1);
+    assert_int_equal(side->received_len, strlen(text));
+    assert_memory_equal(side->received, text, strlen(text));
+}
+
+/* Pieces ------------------------------------------------------------------------------------- */
+
+static const char upgrade[] = "GET /websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                              "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+/* What an agent says: completed, two messages of data, the second one fragmented around a ping,
+ * and the end. */
+static size_t conversation(uint8_t *out) {
+    static const char world[] = "{\"data\":\"IHdvcmxk\", \"method\":3}";
+    size_t n = rig_frame(out, 1, true, true, completed, strlen(completed));
+    n += rig_frame(out + n, 2, true, true, hello, strlen(hello));
+    n += rig_frame(out + n, 1, false, true, world, 9);
+    n += rig_frame(out + n, 9, true, true, "ping", 4);
+    n += rig_frame(out + n, 0, false, true, "", 0);
+    n += rig_frame(out + n, 0, true, true, world + 9, strlen(world) - 9);
+    return n + rig_frame(out + n, 8, true, true, "\x03\xe8", 2);
+}
+
+static bool contains(const uint8_t *bytes, size_t len, const void *part, size_t part_len) {
+    for (size_t i = 0; i + part_len <= len; i++)
+        if (memcmp(bytes + i, part, part_len) == 0)
+            return true;
+    return false;
+}
+
+/* The server hears it from pieces of that size, after a first one. */
+static void converse(size_t first, size_t step) {
+    static const char asked[] = "\x81\x28{\"method\":1,\"dest\":\"host:1\",\"data\":null}";
+    uint8_t bytes[512];
+    size_t len = conversation(bytes);
+    rig_t rig;
+    talk_side_t server = {.ask_early = "host:1"};
+    assert_true(rig_init(&rig) && rig_fake(&rig.server));
+    fake_stream_t *fake = &rig.server.fake;
+    talk_serve(&rig, &server);
+    rig_script(&rig.server, upgrade, strlen(upgrade));
+    for (size_t at = 0, n = first; at < len; at += n, n = step) {
+        n = n < len - at ? n : len - at;
+        if (n > 0)
+            rig_script(&rig.server, bytes + at, n);
+    }
+    fake_stream_end(fake);
+    rig_until(&rig, &server.answers, 1);
+    assert_int_equal(server.status, 0);
+    server.owner.patterned = false;
+    wst_stream_read_start(server.owner.stream, 0);
+    talk_until(&rig, &server.owner.ends, 1);
+    assert_int_equal(server.owner.received, 11);
+    assert_memory_equal(server.owner.first, "hello world", 11);
+    assert_int_equal(server.owner.errors, 0);
+    assert_true(contains(fake->written, fake->written_len, asked, sizeof(asked) - 1));
+    assert_int_equal(wst_stream_shutdown(server.owner.stream), 0);
+    talk_until(&rig, &server.owner.shutdowns, 1);
+    test_close_owned(&server.owner);
+    talk_until(&rig, &server.owner.closed, 1);
+    assert_int_equal(fake->reset_reason, 0);
+    talk_free(&rig, NULL, &server);
+}
+
+static void test_pieces(void **state) {
+    (void)state;
+    uint8_t bytes[512];
+    size_t len = conversation(bytes);
+    for (size_t first = 0; first <= len; first++)
+        converse(first, len);
+    converse(1, 1);
+    converse(3, 7);
+}
+
+/* Out of turn, malformed, too long ------------------------------------------------------------- */
+
+typedef enum phase { WAITING, ASKED, STREAM } phase_t;
+
+static char too_long[5000]; /* spaces behind a JSON text: right, but for its length */
+
+typedef struct breach {
+    const char *message;
+    int error;
+    int code;
+    const char *detail;
+} breach_t;
+
+/* The breach is told to whoever counts on the connection, and to the peer. */
+static void expect_breach(bool agent, phase_t phase, const breach_t *b) {
+    rig_t rig;
+    talk_side_t side = {.policy = phase == STREAM ? TALK_ACCEPT : TALK_HOLD};
+    if (agent)
+        start_agent(&rig, &side);
+    else
+        start_server(&rig, &side);
+    rig_side_t *raw = agent ? &rig.server : &rig.client;
+    if (phase != WAITING && agent) {
+        say(raw, handshake);
+        rig_until(&rig, &side.handshakes, 1);
+    } else if (phase != WAITING) {
+        assert_int_equal(talk_ask(&side, "host:1"), 0);
+    }
+    if (phase == STREAM && !agent) {
+        say(raw, completed);
+        rig_until(&rig, &side.answers, 1);
+    }
+    if (side.owner.stream != NULL)
+        wst_stream_read_start(side.owner.stream, 0);
+    say(raw, b->message);
+    rig_until(&rig, &raw->overs, 1);
+    char detail[300];
+    snprintf(detail, sizeof(detail), "closed by the peer: %d %s", b->code, b->detail);
+    assert_string_equal(raw->detail, detail);
+    if (phase == STREAM) {
+        assert_int_equal(side.owner.errors, 1);
+        assert_int_equal(side.owner.error, b->error);
+        assert_int_equal(side.owner.received, 0);
+        assert_int_equal(side.downs, 0);
+    } else if (phase == ASKED && agent) {
+        assert_int_equal(side.gones, 1);
+        assert_int_equal(side.downs, 0);
+    } else {
+        assert_int_equal(side.downs, 1);
+        assert_int_equal(side.error, b->error);
+        assert_string_equal(side.detail, b->detail);
+        assert_int_equal(side.answers, phase == ASKED);
+        assert_true(phase != ASKED || side.status == b->error);
+    }
+    talk_free(&rig, agent ? &side : NULL, agent ? NULL : &side);
+}
+
+static void test_breaches(void **state) {
+    (void)state;
+    memset(too_long, ' ', sizeof(too_long) - 1);
+    memcpy(too_long, completed, strlen(completed));
+    static const char turn[] = "message out of turn";
+    const breach_t always[] = {
+        {"", WST_EPROTO, 1002, "empty message"},
+        {"{}", WST_EPROTO, 1002, "method is missing or no number"},
+        {"{\"method\":4}", WST_EPROTO, 1002, "unknown method"},
+        {"{\"method\":3,\"data\":\"\"}", WST_EPROTO, 1002,
+         "communication without data or with too much"},
+    };
+    const breach_t a_completed = {completed, WST_EPROTO, 1002, turn};
+    const breach_t a_handshake = {handshake, WST_EPROTO, 1002, turn};
+    const breach_t data = {hello, WST_EPROTO, 1002, turn};
+    const breach_t big = {too_long, WST_EMSGBIG, 1009, "message too big"};
+    for (int agent = 0; agent < 2; agent++) {
+        for (phase_t phase = WAITING; phase <= STREAM; phase++) {
+            for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+                expect_breach(agent, phase, &always[i]);
+            if (phase != STREAM) {
+                expect_breach(agent, phase, &big);
+                expect_breach(agent, phase, &data);
+            }
+            if (agent || phase != ASKED)
+                expect_breach(agent, phase, &a_completed);
+            if (!agent || phase != WAITING)
+                expect_breach(agent, phase, &a_handshake);
+        }
+    }
+}
+
+/* Questions ------------------------------------------------------------------------------------ */
+
+static void test_question_and_answer(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t server = {0};
+    start_server(&rig, &server);
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    expect_heard(&rig.client, handshake);
+    assert_int_equal(rig.client.texts, 1);
+    assert_int_equal(talk_ask(&server, "other:1"), WST_ELOST); /* one stream, no more */
+    say(&rig.client, completed);
+    rig_until(&rig, &server.answers, 1);
+    assert_int_equal(server.status, 0);
+    assert_string_equal(wst_stream_peer(server.owner.stream), "tunnel to host:1");
+    talk_free(&rig, NULL, &server);
+
+    talk_side_t agent = {0};
+    start_agent(&rig, &agent);
+    say(&rig.server, handshake);
+    rig_until(&rig, &agent.handshakes, 1);
+    assert_string_equal(agent.dest, "host:1");
+    expect_heard(&rig.server, completed);
+    assert_int_equal(rig.server.texts, 1);
+    talk_free(&rig, &agent, NULL);
+}
+
+static void test_wrong_destination(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t server = {0};
+    start_server(&rig, &server);
+    assert_int_equal(talk_ask(&server, "a b:1"), WST_EINVAL);
+    assert_int_equal(talk_ask(&server, "host:1"), 0); /* it is still good for another */
+    talk_free(&rig, NULL, &server);
+}
+
+static void test_refusal(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t agent = {.policy = TALK_REFUSE}, server = {0};
+    talk_start(&rig, &agent, &server);
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    rig_until(&rig, &server.answers, 1);
+    assert_int_equal(server.status, WST_EUNREACHABLE);
+    assert_string_equal(server.text, "the agent left instead of connecting: "
+                                     "closed by the peer: 1011 connection refused");
+    rig_until(&rig, &server.closed, 1);
+    rig_until(&rig, &agent.closed, 1);
+    assert_int_equal(server.downs, 1);
+    assert_int_equal(server.answers, 1);
+    talk_free(&rig, &agent, &server);
+}
+
+/* The talk's agent dies if it cannot connect. */
+static void test_agent_drops_the_question(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t server = {0};
+    start_server(&rig, &server);
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    expect_heard(&rig.client, handshake);
+    rig_close(&rig.client);
+    rig_until(&rig, &server.answers, 1);
+    assert_int_equal(server.status, WST_EUNREACHABLE);
+    assert_int_equal(server.downs, 1);
+    talk_free(&rig, NULL, &server);
+}
+
+static void test_cancel(void **state) {
+    (void)state;
+    for (int orderly = 0; orderly < 2; orderly++) {
+        rig_t rig;
+        talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
+        talk_start(&rig, &agent, &server);
+        assert_int_equal(talk_ask(&server, "host:1"), 0);
+        rig_until(&rig, &agent.handshakes, 1);
+        if (orderly)
+            talk_end(&server, 1001, "cancelled");
+        else
+            talk_close(&server);
+        rig_until(&rig, &agent.gones, 1);
+        assert_int_equal(agent.gone_reason, orderly ? WST_ECANCELLED : WST_ELOST);
+        rig_until(&rig, &agent.closed, 1);
+        rig_until(&rig, &server.closed, 1);
+        assert_int_equal(agent.downs, 0);
+        talk_free(&rig, &agent, &server);
+    }
+}
+
+static void test_late_accept(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
+    talk_start(&rig, &agent, &server);
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    rig_until(&rig, &agent.handshakes, 1);
+    rig_turns(&rig, 5);
+    assert_int_equal(server.answers, 0);
+    assert_int_equal(talk_accept(&agent), 0);
+    rig_until(&rig, &server.answers, 1);
+    assert_int_equal(server.status, 0);
+    talk_free(&rig, &agent, &server);
+}
+
+/* Ends ----------------------------------------------------------------------------------------- */
+
+static void test_peer_leaves_while_it_waits(void **state) {
+    (void)state;
+    for (int agent = 0; agent < 2; agent++) {
+        for (int orderly = 0; orderly < 2; orderly++) {
+            rig_t rig;
+            talk_side_t side = {0};
+            if (agent)
+                start_agent(&rig, &side);
+            else
+                start_server(&rig, &side);
+            rig_side_t *raw = agent ? &rig.server : &rig.client;
+            if (orderly)
+                wst_websocket_end(raw->ws, 1001, "bye");
+            else
+                rig_close(raw);
+            rig_until(&rig, &side.closed, 1);
+            assert_int_equal(side.downs, 1);
+            if (orderly)
+                assert_int_equal(side.error, WST_EWSCLOSED);
+            talk_free(&rig, agent ? &side : NULL, agent ? NULL : &side);
+        }
+    }
+}
+
+static void test_end_is_told_to_the_peer(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t server = {0};
+    start_server(&rig, &server);
+    talk_end(&server, 1001, "going away");
+    talk_end(&server, 1011, "again"); /* changes nothing */
+    say(&rig.client, hello);          /* too late */
+    rig_until(&rig, &rig.client.overs, 1);
+    assert_string_equal(rig.client.detail, "closed by the peer: 1001 going away");
+    rig_until(&rig, &server.closed, 1);
+    talk_free(&rig, NULL, &server);
+}
+
+static void test_end_before_it_is_open(void **state) {
+    (void)state;
+    for (int close = 0; close < 2; close++) {
+        rig_t rig;
+        talk_side_t agent = {0};
+        assert_true(rig_init(&rig) && rig_fake(&rig.client));
+        talk_connect(&rig, &agent);
+        if (close)
+            talk_close(&agent);
+        else
+            talk_end(&agent, 1001, "");
+        rig_until(&rig, &agent.closed, 1);
+        assert_int_equal(agent.opens, 0);
+        talk_free(&rig, &agent, NULL);
+    }
+}
+
+static void test_no_upgrade(void **state) {
+    (void)state;
+    rig_t rig;
+    talk_side_t agent = {0};
+    assert_true(rig_init(&rig) && rig_fake(&rig.client));
+    talk_connect(&rig, &agent);
+    static const char answer[] = "HTTP/1.1 404 Not Found\r\n\r\n";
+    rig_script(&rig.client, answer, strlen(answer));
+    rig_until(&rig, &agent.closed, 1);
+    assert_int_equal(agent.downs, 1);
+    assert_int_equal(agent.error, WST_EREJECTED);
+    assert_string_equal(agent.detail, "the server answered 404 Not Found");
+    talk_free(&rig, &agent, NULL);
+}
+
+/* Without memory ------------------------------------------------------------------------------- */
+
+static void start_reading(talk_side_t *side) {
+    if (side->owner.stream != NULL && side->owner.errors == 0)
+        wst_stream_read_start(side->owner.stream, 0);
+}
+
+static bool failed(const talk_side_t *side) {
+    return side->closed > 0 || side->owner.errors > 0;
+}
+
+/* Opens, sends a little both ways, ends; whatever fails is told, and nothing is left. */
+static void scenario(void *arg) {
+    (void)arg;
+    rig_t rig;
+    talk_side_t agent = {0}, server = {.ask_early = "host:1"};
+    if (!rig_init(&rig) || !rig_join(&rig, false)) {
+        rig_free(&rig);
+        return;
+    }
+    talk_serve(&rig, &server);
+    talk_connect(&rig, &agent);
+    for (int i = 0; i < 60; i++)
+        rig_turns(&rig, 1);
+    start_reading(&agent);
+    start_reading(&server);
+    talk_side_t *sides[] = {&agent, &server};
+    for (size_t i = 0; i < 2; i++) {
+        wst_slice_t slice;
+        const uint8_t byte = test_pattern(0);
+        if (sides[i]->owner.stream == NULL || failed(sides[i]) ||
+            wst_slice_copy(&slice, rig.ctx, &byte, 1) != 0)
+            continue;
+        (void)!wst_stream_write(sides[i]->owner.stream, &slice, 1);
+    }
+    rig_turns(&rig, 20);
+    if (agent.owner.stream != NULL && !failed(&agent))
+        (void)!wst_stream_shutdown(agent.owner.stream);
+    rig_turns(&rig, 40);
+    if (!test_alloc_failed()) {
+        assert_int_equal(agent.owner.received, 1);
+        assert_int_equal(server.owner.received, 1);
+        assert_int_equal(server.owner.ends, 1);
+        assert_int_equal(agent.owner.shutdowns, 1);
+    }
+    talk_free(&rig, &agent, &server);
+}
+
+static void test_without_memory(void **state) {
+    (void)state;
+    assert_true(test_alloc_each(scenario, NULL) > 20);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_breaches),
+        cmocka_unit_test(test_question_and_answer),
+        cmocka_unit_test(test_wrong_destination),
+        cmocka_unit_test(test_refusal),
+        cmocka_unit_test(test_agent_drops_the_question),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_late_accept),
+        cmocka_unit_test(test_peer_leaves_while_it_waits),
+        cmocka_unit_test(test_end_is_told_to_the_peer),
+        cmocka_unit_test(test_end_before_it_is_open),
+        cmocka_unit_test(test_no_upgrade),
+        cmocka_unit_test(test_without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
