@@ -111,8 +111,7 @@ static bool parse_options(state_t *s, int argc, char **argv, int *status) {
                 fprintf(stderr, "wstunnel-agent: unknown encoding '%s'\n", optarg);
                 return false;
             }
-            s->encoding =
-                strcmp(optarg, "json") == 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
+            s->encoding = strcmp(optarg, "json") == 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
             break;
         case PROTOCOL:
             if (!program_parse_protocol(&s->protocol, optarg)) {

@@ -100,11 +100,11 @@ static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, 
                 info->client, info->destination, info->agent, (unsigned long long)info->dial_ms);
 }
 
-static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
-                            void *user_data) {
+static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
     (void)server, (void)user_data;
-    program_log(WST_LOG_INFO, "tunnel %llu over: %s by the %s after %llu ms, %llu bytes to the "
-                              "agent, %llu to the client",
+    program_log(WST_LOG_INFO,
+                "tunnel %llu over: %s by the %s after %llu ms, %llu bytes to the "
+                "agent, %llu to the client",
                 (unsigned long long)info->id,
                 info->status == 0 ? "ended" : wst_strerror(info->status), info->ended_by,
                 (unsigned long long)info->duration_ms, (unsigned long long)info->bytes_to_agent,
@@ -142,8 +142,7 @@ static bool add_listen(state_t *s, char *text) {
     char *rest = NULL;
     unsigned roles = 0;
     char *address = strtok_r(text, ",", &rest);
-    for (char *role = strtok_r(NULL, ",", &rest); role != NULL;
-         role = strtok_r(NULL, ",", &rest)) {
+    for (char *role = strtok_r(NULL, ",", &rest); role != NULL; role = strtok_r(NULL, ",", &rest)) {
         if (strcmp(role, "connect") == 0) {
             roles |= WST_ROLE_CONNECT;
         } else if (strcmp(role, "agents") == 0) {

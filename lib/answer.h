@@ -14,12 +14,12 @@ enum wst__cause {
     WST__TOO_MANY_PENDING,
     WST__TOO_MANY_AGENTS,
     WST__DRAINING,
-    WST__NOT_OFFERED, /* a client at an address without that role */
-    WST__NEEDS_CONNECT, /* a scheme that is not forwarded */
-    WST__LOOP,          /* a request that has been here before */
-    WST__LAST_HOP,      /* one that may go no further */
-    WST__CODING,        /* a transfer coding that is not understood */
-    WST__ORIGIN_ENDED,  /* the origin closed before it had answered */
+    WST__NOT_OFFERED,     /* a client at an address without that role */
+    WST__NEEDS_CONNECT,   /* a scheme that is not forwarded */
+    WST__LOOP,            /* a request that has been here before */
+    WST__LAST_HOP,        /* one that may go no further */
+    WST__CODING,          /* a transfer coding that is not understood */
+    WST__ORIGIN_ENDED,    /* the origin closed before it had answered */
     WST__ORIGIN_MALFORMED /* its answer is no HTTP, or cannot be forwarded */
 };
 

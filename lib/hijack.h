@@ -23,8 +23,8 @@ typedef enum wst__return {
 } wst__return_t;
 
 /*
- * Takes back the connection that wst_hijack_take handed over, with what was not read of it put back.
- * If the hijack has been closed since, the connection is closed too.
+ * Takes back the connection that wst_hijack_take handed over, with what was not read of it put
+ * back. If the hijack has been closed since, the connection is closed too.
  */
 void wst__hijack_return(wst_hijack_t *hijack, wst_stream_t *connection, wst__return_t how);
 

@@ -75,9 +75,9 @@ typedef struct wst__conn {
     char user[128];
     uint64_t asked_ms;
 
-    wst_http_target_t target;           /* of a request that is forwarded */
-    bool served;                        /* one was, and its answer kept the connection */
-    bool leaving;                       /* counted by the server: the last answer goes out */
+    wst_http_target_t target; /* of a request that is forwarded */
+    bool served;              /* one was, and its answer kept the connection */
+    bool leaving;             /* counted by the server: the last answer goes out */
 
     /* A connection to an origin, for the next request; NULL: none. */
     wst_stream_t *kept;
@@ -116,12 +116,10 @@ void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
 void wst__relays_close(wst_server_t *s);
 
 /* Joins the two streams, which are taken, and closes the connection they belonged to. */
-void wst__relay_join(wst__conn_t *c, const char *agent, wst_stream_t *client,
-                     wst_stream_t *tunnel);
+void wst__relay_join(wst__conn_t *c, const char *agent, wst_stream_t *client, wst_stream_t *tunnel);
 
 /* Whether the embedder allowed the client; otherwise the client has been told. */
 bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer);
-
 
 /* -- server_dial.c: a stream through an agent ----------------------------------------------------
  */

@@ -87,8 +87,8 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
     }
     /* Kept until acknowledged: a short slice would cost more to keep track of than to copy. */
     bool copy = data.chunk != NULL && data.len < COPY_BELOW;
-    int status = copy ? wst__bufq_append(&st->tx, data.data, data.len)
-                      : wst__bufq_push(&st->tx, data);
+    int status =
+        copy ? wst__bufq_append(&st->tx, data.data, data.len) : wst__bufq_push(&st->tx, data);
     if (copy)
         wst_slice_unref(data);
     if (status != 0)

@@ -123,16 +123,16 @@ say "real clients across two network namespaces"
 pytests build-release clients
 
 say "hostile conditions"
-pytests build-release hostile
+pytests build-release hostile --ignore=test/hostile/test_loss.py
 
 if [ "$ci" = yes ]; then
     say "clang"
     CC=clang setup build-clang --werror -Dfuzz=true -Db_lundef=false -Db_sanitize=address,undefined
     build build-clang
-    for target in http http_body http_forward ws codec session; do
+    for target in http http_body http_forward ws codec session talk; do
         say "fuzz: $target"
         mkdir -p "build-clang/corpus-$target"
-        step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=20 -timeout=10 \
+        step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=15 -timeout=10 \
             -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
             "build-clang/corpus-$target" "test/fuzz/corpus/$target"
     done

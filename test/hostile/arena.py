@@ -79,6 +79,7 @@ class Arena(World):
         server = self.quick_server(**options)
         agent = self.quick_agent(server.url, **options)
         server.wait_for("agent .* up from")
+        agent.wait_for("connected to")
         return server, agent
 
     def end(self):

@@ -125,7 +125,11 @@ class Site:
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(1024)
         self.listener.setblocking(False)
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.port = self.listener.getsockname()[1]
+
+    def address(self, plan):
+        """Some ask for it by name."""
+        return f"{'localhost' if plan.index % 4 == 0 else '127.0.0.1'}:{self.port}"
 
     async def accept(self):
         loop = asyncio.get_running_loop()
@@ -227,7 +231,7 @@ class Crowd:
     async def _follow(self, sock, plan):
         hello = HELLO.pack(plan.index)
         if plan.fate in ("client_gone", "deaf"):
-            destination = self.site.address if plan.fate == "client_gone" else self.deaf
+            destination = self.site.address(plan) if plan.fate == "client_gone" else self.deaf
             await send(sock, f"CONNECT {destination} HTTP/1.1\r\n\r\n".encode())
             await asyncio.sleep(plan.random.random() * (0.01 if plan.fate == "client_gone" else 0.5))
             reset(sock)
@@ -236,9 +240,9 @@ class Crowd:
             await self._open(sock, plan, self.refused, wanted=502)
             return
         if plan.fate == "early":
-            await self._open(sock, plan, self.site.address, more=hello + plan.up)
+            await self._open(sock, plan, self.site.address(plan), more=hello + plan.up)
         else:
-            await self._open(sock, plan, self.site.address)
+            await self._open(sock, plan, self.site.address(plan))
             await send(sock, hello)
         if plan.fate == "client_resets":
             await both(send(sock, plan.up[: plan.cut_up]), receive(sock, plan.cut_down))
@@ -268,3 +272,42 @@ class Crowd:
         except Broken:
             return
         raise AssertionError(f"{plan.index}: FIN after {len(down)} bytes where a reset was due")
+
+
+class Mill:
+    """A crowd without end: so many at a time, one after the other, until it is stopped. What breaks
+    is counted; what is wrong, or hangs, is a failure."""
+
+    def __init__(self, server, seed, workers=24, **crowd_options):
+        self.seed, self.workers, self.next = seed, workers, 0
+        self.site = Site(seed, self.plan, lenient=True)
+        self.crowd = Crowd(server, self.site, **crowd_options)
+        self.running = True
+        self.broken, self.failures = collections.Counter(), []
+
+    def plan(self, index):
+        return Plan(self.seed, index)
+
+    async def run(self):
+        accepting = asyncio.create_task(self.site.accept())
+        await asyncio.gather(*(self._work() for _ in range(self.workers)))
+        await self.site.settle()
+        accepting.cancel()
+        self.site.close()
+
+    async def _work(self):
+        while self.running:
+            plan = self.plan(self.next)
+            self.next += 1
+            try:
+                await self.crowd.run(plan)
+            except Broken as error:
+                self.broken[str(error)] += 1
+                await asyncio.sleep(0.01)  # what refuses at once may do so in peace
+            except Exception as error:
+                self.failures.append(f"{plan.index} {plan.fate}: {error!r}")
+
+    def judge(self):
+        print(f"right: {dict(self.crowd.seen)}; broken: {dict(self.broken)}")
+        failures = self.failures + self.site.failures
+        assert not failures, "\n".join(failures)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For LD_PRELOAD: malloc, calloc and realloc that fail at random. A page shared with the test (the
- * file FAILMALLOC_CONTROL) says how often, and counts. Whose allocations fail is told by the address
- * that the call returns to: those of the library and of what it stands on. Spared are
+ * file FAILMALLOC_CONTROL) says how often, and counts. Whose allocations fail is told by the
+ * address that the call returns to: those of the library and of what it stands on. Spared are
  *
  *   - libuv's realloc: it is the table of its watchers, without which it aborts by design;
  *   - the dynamic linker and the program itself, which is only an example.
@@ -24,17 +24,17 @@ void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t count, size_t size);
 void *__libc_realloc(void *old, size_t size);
 
-static const char *const names[] = {"libwstunnel.", "libuv.",        "libcjson.",
+static const char *const names[] = {"libwstunnel.", "libuv.",         "libcjson.",
                                     "libwslay.",    "libmbedcrypto.", "libc."};
 
 enum { OURS, UV, MODULES = sizeof(names) / sizeof(names[0]), SEGMENTS_MAX = 32 };
 
 /* What the test sees; all little numbers in the machine's order. */
 typedef struct control {
-    uint32_t per_million;      /* how many fail; 0: none */
-    uint32_t ready;            /* 1: we are here */
-    uint64_t random;           /* state of the generator: the seed at first */
-    uint64_t calls[MODULES];   /* while per_million was not 0 */
+    uint32_t per_million;    /* how many fail; 0: none */
+    uint32_t ready;          /* 1: we are here */
+    uint64_t random;         /* state of the generator: the seed at first */
+    uint64_t calls[MODULES]; /* while per_million was not 0 */
     uint64_t failed[MODULES];
 } control_t;
 

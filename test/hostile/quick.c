@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A server and an agent for the hostile tests: as the programs in examples/, on the public interface,
- * but every time and bound can be set, and SIGUSR1 makes them print their figures:
+ * A server and an agent for the hostile tests: as the programs in examples/, on the public
+ * interface, but every time and bound can be set, and SIGUSR1 makes them print their figures:
  *
  *     quick server LISTEN [OPTION=NUMBER]...
  *     quick agent URL [NAME] [OPTION=NUMBER]...
@@ -31,7 +31,7 @@ typedef struct option {
     size_t offset, size;
 } option_t;
 
-#define MEMBER(name, member) \
+#define MEMBER(name, member)                                                                       \
     { name, offsetof(state_t, member), sizeof(((state_t *)NULL)->member) }
 
 static const option_t of_server[] = {

@@ -149,6 +149,7 @@ def test_budget(world):
     server = world.quick_server(budget=budget)
     agent = world.quick_agent(server.url, budget=budget)
     server.wait_for("agent .* up from")
+    agent.wait_for("connected to")
     baseline = Baseline(server, agent)
     before = {process: memory(process) for process in (server, agent)}
 
