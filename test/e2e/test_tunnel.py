@@ -192,7 +192,7 @@ def test_unix_socket_for_clients(world, echo_site, tmp_path):
     client = world.client(f"unix:{path}").open(echo_site.address, more=b"local")
     assert client.read_exactly(5) == b"local"
     answer = world.client(server).connect(echo_site.address)
-    assert answer.status_line == "HTTP/1.1 403 CONNECT is not served at this address"
+    assert answer.status_line == "HTTP/1.1 403 Clients are not served at this address"
 
 
 def test_echo_of_much_data_both_ways(world, server):
