@@ -13,8 +13,6 @@
  */
 #include "agent.h"
 
-#include <string.h>
-
 enum { SETTLE_MS = 200 };
 
 typedef struct talk_conn {

@@ -140,13 +140,17 @@ static void hand_back(wst__exchange_t *x) {
     wst__conn_t *c = x->conn;
     wst_server_t *s = x->server;
     wst_stream_t *client = x->client;
-    bool next = x->reply.keep_client && !s->draining;
-    if (next)
-        c->served = true;
-    else
-        wst__conn_leave(c);
+    bool keep = x->reply.keep_client;
+    s->leaving++; /* not drained in between */
     finish(x, 0, "agent");
-    wst__hijack_return(c->hijack, client, next ? WST__RETURN_NEXT : WST__RETURN_FINISHED);
+    s->leaving--;
+    if (keep && !s->draining) {
+        c->served = true;
+        wst__hijack_return(c->hijack, client, WST__RETURN_NEXT);
+    } else {
+        wst__conn_leave(c);
+        wst__hijack_return(c->hijack, client, WST__RETURN_FINISHED);
+    }
     wst__server_check_drained(s);
 }
 

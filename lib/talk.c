@@ -79,7 +79,8 @@ static void tell_down(wst__talk_t *t, wst__talk_phase_t phase, int error, const 
     }
     if (phase == WST__TALK_ASKED)
         tell_asker(t, error, detail);
-    t->o.on_down(t, error, detail, t->o.user_data);
+    if (t->phase != WST__TALK_CLOSING) /* by whom it was told */
+        t->o.on_down(t, error, detail, t->o.user_data);
 }
 
 /* The peer broke the protocol, or there is no memory: it is told, then it is over. */

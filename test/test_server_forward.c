@@ -64,9 +64,9 @@ static void test_byte_by_byte(void **state) {
         forward_reply(&f, piece);
         test_env_turns(&f.w.env, 3);
     }
-    forward_expect(&f, "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\nHTTP/1.1 200 OK\r\n"
-                       "Transfer-Encoding: chunked\r\n" HEAD(
-                           "keep-alive") "2\r\nok\r\n0\r\nV: w\r\n\r\n");
+    forward_expect(
+        &f, "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\nHTTP/1.1 200 OK\r\n"
+            "Transfer-Encoding: chunked\r\n" HEAD("keep-alive") "2\r\nok\r\n0\r\nV: w\r\n\r\n");
     forward_get(&f);
     forward_close(&f);
 }
@@ -136,7 +136,8 @@ static void test_http10(void **state) {
     forward_t f;
     forward_open(&f);
     client_say(&f.c, "GET http://site/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    forward_asked(&f, "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.0 @\r\nConnection: keep-alive\r\n\r\n");
+    forward_asked(&f,
+                  "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.0 @\r\nConnection: keep-alive\r\n\r\n");
     forward_reply(&f, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTrailer: V\r\n"
                       "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n4;x\r\n, g");
     forward_expect(&f, "HTTP/1.0 200 OK\r\nVia: 1.1 @\r\nConnection: close\r\n\r\nok, g");
@@ -153,8 +154,8 @@ static void test_early_answer(void **state) {
     forward_t f;
     forward_open(&f);
     client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
-    forward_asked(&f, "POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 100\r\n" HEAD(
-                          "keep-alive") "abc");
+    forward_asked(
+        &f, "POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 100\r\n" HEAD("keep-alive") "abc");
     forward_reply(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
     forward_expect(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n" HEAD("close") "no");
     client_say(&f.c, GET);
@@ -217,13 +218,13 @@ static void test_pipelining(void **state) {
     forward_asked(&f, "HEAD /2 HTTP/1.1\r\nHost: site\r\n" HEAD("keep-alive"));
     forward_reply(&f, OK); /* its body is none: more than was asked for */
     test_env_until_count(&f.w.env, &f.a.asked, 2);
-    forward_asked(&f, "POST /3 HTTP/1.1\r\nHost: site\r\nContent-Length: 4\r\n" HEAD(
-                          "keep-alive") "body");
+    forward_asked(
+        &f, "POST /3 HTTP/1.1\r\nHost: site\r\nContent-Length: 4\r\n" HEAD("keep-alive") "body");
     forward_reply(&f, OK);
     forward_asked(&f, GOT);
     forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" HEAD(
-                           "keep-alive") OK_SENT OK_SENT);
+    forward_expect(&f, OK_SENT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" HEAD("keep-alive")
+                           OK_SENT OK_SENT);
     forward_expect_end(&f);
     assert_int_equal(f.a.asked, 2);
     forward_close(&f);
@@ -380,9 +381,8 @@ static void test_connect_behind(void **state) {
 
 /* --- upgrades --- */
 
-#define UPGRADE                                                                                    \
-    "GET ws://site/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-#define SWITCH "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+#define UPGRADE "GET ws://site/ HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+#define SWITCH  "HTTP/1.1 101 Go\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 
 /* Bytes behind both heads come through, then both ends. */
 static void test_upgrade(void **state) {

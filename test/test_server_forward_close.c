@@ -3,6 +3,8 @@
 #include "fake_stream.h"
 #include "forward_world.h"
 
+#include "server.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -217,6 +219,34 @@ static void test_drain_and_upgrade(void **state) {
     forward_close(&f);
 }
 
+static void drain_now(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
+    (void)info;
+    (void)user_data;
+    wst_server_drain(server);
+}
+
+/* In the notice of its end. */
+static void test_drain_in_callback(void **state) {
+    (void)state;
+    for (int switched = 0; switched < 2; switched++) {
+        forward_t f;
+        forward_open(&f);
+        client_say(&f.c, switched ? UPGRADE : GET);
+        test_env_until_count(&f.w.env, &f.a.got_len, 1);
+        f.w.server->options.callbacks.on_stream_close = drain_now;
+        f.w.close_at = 'n';
+        forward_reply(&f, switched ? SWITCH : OK);
+        client_expect(&f.c, switched ? "HTTP/1.1 101 " : "HTTP/1.1 200 ");
+        test_env_turns(&f.w.env, 20);
+        assert_int_equal(f.w.drained, 0);
+        if (!switched)
+            test_env_until_count(&f.w.env, &f.c.ended, 1); /* not by a reset */
+        client_close(&f.c);
+        test_env_until_count(&f.w.env, &f.w.closed, 1);
+        forward_close(&f);
+    }
+}
+
 /* Drained at this turn, and closed when that is done: who was served has its whole answer. */
 static bool drain_after(int turns) {
     forward_t f;
@@ -393,8 +423,8 @@ int main(void) {
         cmocka_unit_test(test_close_in_callbacks), cmocka_unit_test(test_close_when_joined),
         cmocka_unit_test(test_close_at_each_turn), cmocka_unit_test(test_drain_within),
         cmocka_unit_test(test_drain_idle),         cmocka_unit_test(test_drain_before_decision),
-        cmocka_unit_test(test_drain_and_upgrade),  cmocka_unit_test(test_drain_at_each_turn),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_drain_and_upgrade),  cmocka_unit_test(test_drain_in_callback),
+        cmocka_unit_test(test_drain_at_each_turn), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,8 @@ static void test_refused(void **state) {
     } cases[] = {
         {"GET https://site/ HTTP/1.1\r\n\r\n", 400, "This scheme needs CONNECT",
          "http_request_error", tls},
-        {"GET wss://site/ HTTP/1.1\r\n\r\n", 400, "This scheme needs CONNECT",
-         "http_request_error", tls},
+        {"GET wss://site/ HTTP/1.1\r\n\r\n", 400, "This scheme needs CONNECT", "http_request_error",
+         tls},
         {"GET ftp://site:21/ HTTP/1.1\r\n\r\n", 400, "This scheme needs CONNECT",
          "http_request_error", other},
         {"TRACE http://site/ HTTP/1.1\r\nMax-Forwards: 0\r\n\r\n", 501,
@@ -350,8 +350,8 @@ static void test_slow_client(void **state) {
     close_with_fake(&f, &client);
 }
 
-/* The answer is complete, but the client is still to take it: no further request is read, nothing is
- * over yet, and everything else may still happen. */
+/* The answer is complete, but the client is still to take it: no further request is read, nothing
+ * is over yet, and everything else may still happen. */
 static void test_slow_client_fails(void **state) {
     (void)state;
     for (int how = 0; how < 4; how++) {
@@ -395,8 +395,8 @@ static void test_slow_origin(void **state) {
     open_with_fake(&f, &client);
     memset(body, 'a', SIZE);
     fake_stream_data(&client, head, strlen(head));
-    forward_asked(&f, "PUT / HTTP/1.1\r\nHost: site\r\nContent-Length: 500000\r\n" HEAD(
-                          "keep-alive"));
+    forward_asked(&f,
+                  "PUT / HTTP/1.1\r\nHost: site\r\nContent-Length: 500000\r\n" HEAD("keep-alive"));
     wst_stream_read_stop(f.a.stream);
     fake_stream_data(&client, body, SIZE);
     test_env_turns(&f.w.env, 200);
@@ -416,12 +416,12 @@ static void test_slow_origin(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_loop),
-        cmocka_unit_test(test_agent_refuses),  cmocka_unit_test(test_gone_early),
-        cmocka_unit_test(test_stale_twice),    cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_endless_head),   cmocka_unit_test(test_cut_short),
-        cmocka_unit_test(test_malformed_body), cmocka_unit_test(test_client_gone),
-        cmocka_unit_test(test_silence),        cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_refused),           cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_agent_refuses),     cmocka_unit_test(test_gone_early),
+        cmocka_unit_test(test_stale_twice),       cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_endless_head),      cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_malformed_body),    cmocka_unit_test(test_client_gone),
+        cmocka_unit_test(test_silence),           cmocka_unit_test(test_slow_client),
         cmocka_unit_test(test_slow_client_fails), cmocka_unit_test(test_slow_origin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,11 +3,12 @@
 #define WSTUNNEL_SERVER_H
 /**
  * @file server.h
- * The server: takes agents' WebSockets and clients' CONNECT requests, and joins them.
+ * The server: takes agents' WebSockets and clients' CONNECT requests, and joins them; forwards
+ * clients' requests for http:// URLs through agents.
  *
- * On each address it offers roles: `CONNECT host:port` for clients, `GET <path>` with a WebSocket
- * upgrade for agents, `GET /healthz` (200 while it runs) and `GET /readyz` (200 with at least one
- * agent that takes streams, else 503) for monitors.
+ * On each address it offers roles: `CONNECT host:port` and `GET http://host/...` for clients, `GET
+ * <path>` with a WebSocket upgrade for agents, `GET /healthz` (200 while it runs) and `GET /readyz`
+ * (200 with at least one agent that takes streams, else 503) for monitors.
  *
  * An agent is one process: a name and an instance. It may hold several WebSockets (sessions). A new
  * session with the same name, instance and conn and a higher epoch replaces its predecessor at
@@ -26,13 +27,14 @@ typedef struct wst_server wst_server_t;
 
 /** What an address offers; combine with |. */
 enum wst_role {
-    WST_ROLE_CONNECT = 1, /**< clients: CONNECT */
+    WST_ROLE_CONNECT = 1, /**< clients: CONNECT, and requests for http:// URLs */
     WST_ROLE_AGENTS = 2,  /**< agents: the WebSocket upgrade */
     WST_ROLE_HEALTH = 4,  /**< /healthz and /readyz */
     WST_ROLE_ALL = 7
 };
 
-/** A client's tunnel, for notices. Strings are valid during the call. */
+/** A client's tunnel, or a request being forwarded, for notices. Strings are valid during the call.
+ */
 typedef struct wst_stream_info {
     uint64_t id;              /**< unique in this server */
     const char *client;       /**< address of the client */
@@ -53,8 +55,9 @@ typedef struct wst_server_callbacks {
     void (*on_agent_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
     void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
-    /** Which agent? Answer: choose or deny. NULL: the one with the fewest streams; one that leaves
-       a ping unanswered comes last. */
+    /** Which agent? Answer: choose or deny. Asked for each tunnel and each request. NULL: the one
+        with the fewest streams, one that leaves a ping unanswered comes last; then forwarded
+        requests in a row may share a connection to their origin. */
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */
@@ -62,10 +65,11 @@ typedef struct wst_server_callbacks {
     /** Its last session is gone: `error` 0 if it left orderly; `detail` for people. */
     void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
                           void *user_data);
-    /** A tunnel is open (the client has been answered 200), and over. */
+    /** A tunnel is open (the client has been answered 200), and over; or a request begins to be
+        forwarded, and that is over. One that becomes another protocol goes on as a tunnel. */
     void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
     void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
-    /** A client's CONNECT was not served: the status it was answered with, and why. */
+    /** A client's request was not served: the status it was answered with, and why. */
     void (*on_refused)(wst_server_t *server, const char *client, const char *destination,
                        int http_status, const char *reason, void *user_data);
     /** After wst_server_drain: nothing is open any more, or the drain deadline has passed. */
@@ -153,8 +157,8 @@ WST_EXTERN WST_MUST_CHECK int wst_server_dial(wst_server_dial_t **out, wst_serve
 WST_EXTERN void wst_server_dial_cancel(wst_server_dial_t *dial);
 
 /**
- * Stops taking clients and agents, tells the agents, lets open tunnels finish; on_drained follows
- * when they have or the drain deadline has passed. Close the server then.
+ * Stops taking clients and agents, tells the agents, lets open tunnels and requests finish;
+ * on_drained follows when they have or the drain deadline has passed. Close the server then.
  */
 WST_EXTERN void wst_server_drain(wst_server_t *server);
 
@@ -166,7 +170,7 @@ typedef struct wst_server_stats {
     size_t connections; /**< of clients, agents and monitors */
     size_t agents;
     size_t sessions;
-    size_t streams; /**< open tunnels */
+    size_t streams; /**< open tunnels, requests being forwarded */
     size_t pending; /**< dials not answered */
 } wst_server_stats_t;
 

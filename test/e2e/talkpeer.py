@@ -195,7 +195,7 @@ class Newest:
         self.ws = ws
 
     async def get(self):
-        await asyncio.sleep(0.05)  # time for another one to come in between
+        await asyncio.sleep(0.02)  # time for another one to come in between
         return self.ws
 
 
