@@ -155,6 +155,12 @@ static void on_close_frame(wst__ws_t *ws, int code, wst_str_t reason, void *user
              reason.len > 0 ? " " : "", (int)reason.len, reason.len > 0 ? reason.ptr : "");
 }
 
+/* An error shows up again when the peer is written to or read from next. */
+static void on_full(wst__ws_t *ws, void *user_data) {
+    (void)ws;
+    (void)flush(self(user_data));
+}
+
 static int random_bytes(void *buf, size_t len, void *user_data) {
     return wst__random(self(user_data)->ctx, buf, len);
 }
@@ -364,6 +370,7 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
                                           .random = random_bytes,
                                           .on_data = on_data,
                                           .on_close = on_close_frame,
+                                          .on_full = on_full,
                                           .user_data = w};
     int status = copy_protocols(w, options->protocols);
     if (status == 0)

@@ -271,6 +271,8 @@ static size_t waiting_pongs(wst__ws_t *ws) {
 /* A control frame is there as a whole. (wslay mistakes the reason of a close in parts.) */
 static int end_control(wst__ws_t *ws) {
     bool answer = ws->frame.opcode == WST__OP_PING && !ws->close_sent;
+    if (answer && waiting_pongs(ws) == MAX_PONGS && ws->options.on_full != NULL)
+        ws->options.on_full(ws, ws->options.user_data);
     if (answer && waiting_pongs(ws) == MAX_PONGS)
         return violation(ws, WST_EFLOOD, "more pings than we can answer");
     size_t len = (size_t)ws->frame.len;

@@ -37,6 +37,12 @@ typedef struct wst__ws_options {
      */
     void (*on_close)(wst__ws_t *ws, int code, wst_str_t reason, void *user_data);
 
+    /*
+     * Optional. A ping has come and 16 pongs wait in the output: the chance to take it
+     * (wst__ws_take, nothing else). If none has left after that the peer does not read: WST_EFLOOD.
+     */
+    void (*on_full)(wst__ws_t *ws, void *user_data);
+
     void *user_data;
 } wst__ws_options_t;
 

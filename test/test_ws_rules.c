@@ -219,7 +219,8 @@ static int send_ping(ws_peer_t *peer, bool server, const void *payload, size_t l
 /* As many pongs may wait as are documented; those that have been taken count no longer. */
 static void test_flood(void **state) {
     (void)state;
-    uint8_t out[16 * 140], expected[16 * 140], data[125] = {1, 2, 3};
+    static uint8_t out[16 * 140 + 2000], data[2000] = {1, 2, 3};
+    uint8_t expected[16 * 140];
     for (int server = 0; server <= 1; server++) {
         ws_peer_t peer;
         assert_int_equal(ws_peer_init(&peer, server, 0, &wst__default_allocator), 0);
@@ -239,7 +240,7 @@ static void test_flood(void **state) {
         wst_slice_t slice;
         for (int i = 0; i < 10; i++)
             assert_int_equal(send_ping(&peer, server, data, 125), 0);
-        assert_int_equal(ws_peer_send(&peer, false, NULL, 0, data, 10), 0);
+        assert_int_equal(ws_peer_send(&peer, false, NULL, 0, data, sizeof(data)), 0);
         for (int i = 0; i < 6; i++)
             assert_int_equal(send_ping(&peer, server, data, 125), 0);
         assert_int_equal(wst__ws_take(peer.ws, &slice, 1), 1);
@@ -253,6 +254,36 @@ static void test_flood(void **state) {
         assert_memory_equal(out + len - 2, "\x03\xf0", 2); /* 1008 */
         ws_peer_free(&peer);
     }
+}
+
+static void take_all(wst__ws_t *ws, void *user_data) {
+    wst_slice_t slice;
+    size_t *times = user_data;
+    ++*times;
+    while (wst__ws_take(ws, &slice, 1) > 0)
+        wst_slice_unref(slice);
+}
+
+/* Who reads may ask more often than pongs may wait, though it all comes at once. */
+static void test_burst(void **state) {
+    (void)state;
+    uint8_t wire[100 * 8];
+    size_t n = 0, times = 0;
+    ws_peer_t peer;
+    assert_int_equal(ws_peer_init(&peer, true, 0, &wst__default_allocator), 0);
+    wst__ws_t *ws;
+    const wst__ws_options_t options = {
+        .pool = &peer.pool, .server = true, .on_full = take_all, .user_data = &times};
+    assert_int_equal(wst__ws_new(&ws, &options), 0);
+    for (int i = 0; i < 100; i++)
+        n += ws_put_frame(wire + n, 0x89, true, "?", 1);
+    wst_slice_t in;
+    assert_int_equal(wst__pool_copy(&peer.pool, &in, wire, n), 0);
+    assert_int_equal(wst__ws_recv(ws, in), 0);
+    assert_int_equal(times, (100 - 1) / 16);
+    wst_slice_unref(in);
+    wst__ws_free(ws);
+    ws_peer_free(&peer);
 }
 
 /* After our close no ping is answered, so none is too many. */
@@ -276,7 +307,8 @@ int main(void) {
         cmocka_unit_test(test_lengths),      cmocka_unit_test(test_nested_messages),
         cmocka_unit_test(test_text_is_utf8), cmocka_unit_test(test_close_frames),
         cmocka_unit_test(test_max_message),  cmocka_unit_test(test_default_max_message),
-        cmocka_unit_test(test_flood),        cmocka_unit_test(test_no_pong_after_close),
+        cmocka_unit_test(test_flood),        cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_no_pong_after_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
