@@ -25,7 +25,8 @@ enum {
     MAX_REASON = WST__FRAME_CONTROL_MAX - 2,
     MAX_PONGS = 16, /* that wait in the output */
     CONTROL_FRAME = WST__FRAME_HEAD_MAX + WST__FRAME_CONTROL_MAX,
-    MASKED_CHUNK = 65536 /* what a client's frames are gathered in */
+    MASKED_CHUNK = 65536, /* what a client's frames are gathered in */
+    COPY_MAX = 1024       /* a payload so short costs less to copy than what its chunk pins */
 };
 
 struct wst__ws {
@@ -428,13 +429,18 @@ static int send_masked(wst__ws_t *ws, uint8_t opcode, const void *head, size_t h
     return status;
 }
 
-/* From a server: the payload goes out from where it is. */
+/* From a server: the payload goes out from where it is, unless it is short. */
 static int send_plain(wst__ws_t *ws, uint8_t opcode, const void *head, size_t head_len,
                       wst_slice_t payload) {
-    uint8_t buf[WST__FRAME_HEAD_MAX + MAX_SENT_HEAD];
+    uint8_t buf[WST__FRAME_HEAD_MAX + MAX_SENT_HEAD + COPY_MAX];
     size_t n = wst__frame_write(buf, opcode, (uint64_t)head_len + payload.len, NULL);
     if (head_len > 0)
         memcpy(buf + n, head, head_len);
+    if (payload.len <= COPY_MAX) {
+        if (payload.len > 0)
+            memcpy(buf + n + head_len, payload.data, payload.len);
+        return wst__bufq_append(&ws->out, buf, n + head_len + payload.len);
+    }
     int status = wst__bufq_reserve(&ws->out, 3); /* a frame goes out whole or not at all */
     if (status == 0)
         status = wst__bufq_append(&ws->out, buf, n + head_len);

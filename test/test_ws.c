@@ -249,20 +249,46 @@ static void test_server_sends_by_reference(void **state) {
     (void)state;
     ws_peer_t peer;
     wst_slice_t payload, out[4];
+    static const uint8_t data[1025] = {1, 2, 3};
     assert_int_equal(ws_peer_init(&peer, true, 0, &wst__default_allocator), 0);
-    assert_int_equal(wst__pool_copy(&peer.pool, &payload, "0123456789", 10), 0);
+    assert_int_equal(wst__pool_copy(&peer.pool, &payload, data, sizeof(data)), 0);
     assert_int_equal(wst__ws_send(peer.ws, false, "ab", 2, payload), 0);
-    assert_int_equal(wst__ws_pending(peer.ws), 14);
+    assert_int_equal(wst__ws_pending(peer.ws), 6 + sizeof(data));
     assert_int_equal(wst__ws_take(peer.ws, out, 4), 2);
-    assert_int_equal(out[0].len, 4);
+    assert_int_equal(out[0].len, 6);
     assert_memory_equal(out[0].data,
-                        "\x82\x0c"
+                        "\x82\x7e\x04\x03"
                         "ab",
-                        4);
+                        6);
     assert_ptr_equal(out[1].chunk, payload.chunk);
     assert_ptr_equal(out[1].data, payload.data);
     wst_slice_unref(out[0]);
     wst_slice_unref(out[1]);
+    ws_peer_free(&peer);
+}
+
+/* What is short does not pin a chunk each: a peer that does not read would make that a lot. */
+static void test_server_copies_what_is_short(void **state) {
+    (void)state;
+    ws_peer_t peer;
+    wst_slice_t out[2];
+    assert_int_equal(ws_peer_init(&peer, true, 0, &wst__default_allocator), 0);
+    for (int i = 0; i < 100; i++) {
+        wst_chunk_t *chunk = wst__pool_chunk(&peer.pool, 4096);
+        const wst_slice_t payload = {chunk, wst_chunk_data(chunk), 10};
+        memset(wst_chunk_data(chunk), 'x', 10);
+        assert_int_equal(wst__ws_send(peer.ws, true, "ab", 2, payload), 0);
+    }
+    assert_int_equal(peer.pool.live, 1);
+    assert_int_equal(wst__ws_take(peer.ws, out, 2), 1);
+    assert_int_equal(out[0].len, 100 * 14);
+    assert_memory_equal(out[0].data,
+                        "\x81\x0c"
+                        "abxxxxxxxxxx"
+                        "\x81\x0c"
+                        "ab",
+                        18);
+    wst_slice_unref(out[0]);
     ws_peer_free(&peer);
 }
 
@@ -316,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_as_wslay_alone),
         cmocka_unit_test(test_received_without_copy),
         cmocka_unit_test(test_server_sends_by_reference),
+        cmocka_unit_test(test_server_copies_what_is_short),
         cmocka_unit_test(test_client_gathers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
