@@ -213,6 +213,10 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
                        void *user_data) {
     (void)ws;
     wst__link_t *l = self(user_data);
+    /* What there is to say is queued before more is heard. So what still waits in the session after
+     * that (pongs, refusals) waits for a peer that does not read, not for the end of this turn. */
+    if (text && is_running(l) && !wst__list_empty(&l->defer.node) && fill(l, BATCH) != 0)
+        pull(&l->defer);
     if (!is_running(l))
         return;
     int status = wst__session_recv(l->session, wst__now(l->ctx), text, piece, fin);
