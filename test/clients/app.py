@@ -99,13 +99,16 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"5\r\nlast\n\r\n0\r\n\r\n")
 
     def serve_broken(self):
-        """Promises more than it sends, and resets."""
+        """Promises more than it sends, or nothing, and resets when the test says so."""
         self.send_response(200)
-        self.send_header("Content-Length", "1000000")
+        if self.path.endswith("?length"):
+            self.send_header("Content-Length", "1000000")
         self.end_headers()
-        self.wfile.write(bytes(1000))
+        self.wfile.write(b"first\n")
+        assert self.server.gate.wait(PATIENCE)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_RESET)
         self.close_connection = True
+        self.server.resets.add(self.connection)
 
     def serve_hints(self):
         """An informational answer comes before the final one."""
@@ -199,8 +202,16 @@ class App(ThreadingHTTPServer):
         self.git_root = str(git_root)
         self.gate = threading.Event()
         self.failures = []
+        self.resets = set()  # connections that end by RST
         self.thread = threading.Thread(target=self.serve_forever, args=(0.05,))
         self.thread.start()
+
+    def shutdown_request(self, request):
+        if request in self.resets:
+            self.resets.remove(request)
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
 
     def handle_error(self, request, client_address):
         """What fails in a handler fails the test; that a client goes away is its right."""

@@ -40,9 +40,7 @@ class Driver(Process):
         driver, self.chromium = need("chromedriver", "chromium")
         self.space = space
         self.opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        super().__init__(
-            space.command(driver, f"--port={PORT}"), env=environment(space.home)
-        )
+        super().__init__(space.command(driver, f"--port={PORT}"), env=environment(space.home))
         try:
             self.wait_for("started successfully")
         except AssertionError:
@@ -64,7 +62,10 @@ class Driver(Process):
         """Sends a command, returns its value."""
         data = json.dumps(parameters).encode() if method == "POST" else None
         request = urllib.request.Request(
-            f"http://127.0.0.1:{PORT}{path}", data, {"Content-Type": "application/json"}, method=method
+            f"http://127.0.0.1:{PORT}{path}",
+            data,
+            {"Content-Type": "application/json"},
+            method=method,
         )
         with self.space.entered():
             try:
@@ -80,7 +81,11 @@ class User:
     know how to do, but DevTools do."""
 
     def __init__(self, driver, debugger, name, password):
-        self.credentials = {"response": "ProvideCredentials", "username": name, "password": password}
+        self.credentials = {
+            "response": "ProvideCredentials",
+            "username": name,
+            "password": password,
+        }
         self.calls = 0
         self.failures = []
         with driver.space.entered():
@@ -141,9 +146,12 @@ class Browser:
             "args": [*OPTIONS, f"--user-data-dir={directory}/profile", f"--proxy-server={proxy}"],
             "prefs": {"download.default_directory": str(self.downloads)},
         }
-        capabilities = {"browserName": "chrome", "acceptInsecureCerts": True,
-                        "goog:chromeOptions": options,
-                        "timeouts": {"script": PATIENCE * 1000, "pageLoad": PATIENCE * 1000}}  # fmt: skip
+        capabilities = {
+            "browserName": "chrome",
+            "acceptInsecureCerts": True,
+            "goog:chromeOptions": options,
+            "timeouts": {"script": PATIENCE * 1000, "pageLoad": PATIENCE * 1000},
+        }
         made = driver.call("POST", "/session", capabilities={"alwaysMatch": capabilities})
         self.path = f"/session/{made['sessionId']}"
         self.user = None

@@ -31,9 +31,7 @@ async def main():
             url = f"{origin}/app/hash"
             async with session.put(url, data=pieces(data), proxy=proxy) as answer:
                 print(scheme, "put", await answer.text())
-            tiles = await asyncio.gather(
-                *(fetch(f"{origin}/tiles/{i}.png") for i in range(100))
-            )
+            tiles = await asyncio.gather(*(fetch(f"{origin}/tiles/{i}.png") for i in range(100)))
             print(scheme, "many", hashlib.sha256(b"".join(tiles)).hexdigest())
         async with session.get(f"http://{closed}/", proxy=proxy) as answer:
             print("http refused", answer.status, answer.reason)

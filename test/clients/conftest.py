@@ -5,8 +5,8 @@ Real clients through the built programs, across two network namespaces (root onl
     sudo ./test/clients/install.sh
     sudo WSTUNNEL_BUILD=build pytest test/clients
 
-Clients and server are outside, agent and sites inside, and nothing but the tunnel leads in. A client
-that is not installed is skipped, and named at the end.
+Clients and server are outside, agent and sites inside, and nothing but the tunnel leads in. A
+client that is not installed is skipped, and named at the end.
 """
 import signal
 import sys

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the clients that test/clients drives: Debian or Ubuntu packages, and one npm package, with
-# its hash, into ${WSTUNNEL_CLIENTS:-~/.cache/wstunnel-clients}. Says what it installs. None of them
-# is a must: what cannot be had is named, and its tests will be skipped.
+# Installs the clients that test/clients drives: Debian or Ubuntu packages, and one npm package,
+# with its hash, into ${WSTUNNEL_CLIENTS:-~/.cache/wstunnel-clients}. Says what it installs. None
+# of them is a must: what cannot be had is named, and its tests will be skipped.
 #
 #   ./test/clients/install.sh [--list]     --list: only say what would be installed
 set -u

@@ -46,7 +46,8 @@ def apt(outside, repository, intranet, tmp_path):
         (state / "status").touch()
         (state / "sources").write_text(f"deb [trusted=yes] {ORIGINS[scheme]}/apt ./\n")
         config = state / "config"
-        config.write_text(f"""
+        config.write_text(
+            f"""
             Dir::State "{state}"; Dir::State::lists "{state}/lists"; Dir::Cache "{state}/cache";
             Dir::State::status "{state}/status"; Dir::Etc "{state}/etc"; Dir::Log "{state}";
             Dir::Etc::SourceList "{state}/sources"; Dir::Etc::SourceParts "-";
@@ -54,7 +55,8 @@ def apt(outside, repository, intranet, tmp_path):
             Acquire::Languages "none"; Acquire::https::CaInfo "{intranet.certificate}";
             #clear DPkg::Post-Invoke; #clear APT::Update::Post-Invoke;
             #clear APT::Update::Post-Invoke-Success; #clear DPkg::Pre-Install-Pkgs;
-        """)
+        """
+        )
         through = ("-o", f"Acquire::http::Proxy={proxy.url}",
                    "-o", f"Acquire::https::Proxy={proxy.url}")  # fmt: skip
         return outside.run(

@@ -39,10 +39,12 @@ def test_page_with_many_parts(browser, site):
     browser.go(SITES_TO_SEE[site] + "/tiles.html")
     sizes = browser.run("return Array.from(document.images, i => [i.complete, i.naturalWidth])")
     assert sizes == [[True, TILE]] * TILES
-    protocols = browser.run("""
+    protocols = browser.run(
+        """
         return performance.getEntriesByType('resource')
             .filter((e) => e.name.includes('/tiles/')).map((e) => e.nextHopProtocol);
-    """)
+    """
+    )
     assert protocols == ["h2" if site == "https" else "http/1.1"] * TILES
     picture = browser.screenshot()
     seen = [
@@ -59,10 +61,12 @@ def test_password(users_browser, intranet, site):
     users_browser.go(SITES_TO_SEE[site] + "/tiles.html")
     sizes = users_browser.run("return Array.from(document.images, i => i.naturalWidth)")
     assert sizes == [TILE] * TILES
-    said = users_browser.run("""
+    said = users_browser.run(
+        """
         return fetch('/file').then((r) => r.blob())
             .then((body) => fetch('/app/hash', {method: 'PUT', body})).then((r) => r.text());
-    """)
+    """
+    )
     assert said == intranet.digest
 
 
@@ -95,12 +99,14 @@ def test_going_back_and_forth(browser, scheme):
 @pytest.mark.parametrize("scheme", ORIGINS)
 def test_download(browser, intranet, scheme):
     browser.go(f"{ORIGINS[scheme]}/index.html")
-    browser.run("""
+    browser.run(
+        """
         const link = document.createElement('a');
         link.href = '/download/file';
         document.body.append(link);
         link.click();
-    """)
+    """
+    )
     # Under its name once it is complete.
     wait_until((browser.downloads / "file").exists, "the download is complete")
     assert (browser.downloads / "file").read_bytes() == intranet.file.read_bytes()
@@ -110,10 +116,12 @@ def test_download(browser, intranet, scheme):
 def test_form(browser, intranet, origin):
     """A field and a big file; the application itself, too, takes it directly."""
     browser.go(f"{origin}/app/request")
-    browser.run("""
+    browser.run(
+        """
         document.body.innerHTML = `<form method=post action=/app/form enctype=multipart/form-data>
             <input name=words><input type=file name=upload><button>send</button></form>`;
-    """)
+    """
+    )
     browser.type("[name=words]", "two words")
     browser.type("[name=upload]", intranet.file)
     browser.click("button")
@@ -152,19 +160,23 @@ def test_websocket(browser, scheme):
 def test_answer_comes_while_it_is_made(browser, intranet):
     intranet.app.gate.clear()
     browser.go(f"http://{APP}/app/request")
-    first = browser.run("""
+    first = browser.run(
+        """
         window.answer = fetch('/app/stream').then((r) => r.body.getReader());
         return window.answer.then((r) => r.read()).then((x) => new TextDecoder().decode(x.value));
-    """)
+    """
+    )
     intranet.app.gate.set()
-    rest = browser.run("""
+    rest = browser.run(
+        """
         return window.answer.then(async (reader) => {
             let text = '';
             for (let x = await reader.read(); !x.done; x = await reader.read())
                 text += new TextDecoder().decode(x.value);
             return text;
         });
-    """)
+    """
+    )
     assert (first, rest) == ("first\n", "last\n")
 
 

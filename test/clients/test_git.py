@@ -68,7 +68,9 @@ def test_push_clone_push_pull(git, either_proxy, intranet, repository, tmp_path,
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_refused(git, proxy, scheme):
     """Its user sees the status, at least."""
-    told = git("-c", f"http.proxy={proxy.url}", "ls-remote", f"{scheme}://{CLOSED}/x.git", status=128)
+    told = git(
+        "-c", f"http.proxy={proxy.url}", "ls-remote", f"{scheme}://{CLOSED}/x.git", status=128
+    )
     assert b"502" in told.stderr
 
 

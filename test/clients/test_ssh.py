@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""ssh and scp with nc as their proxy command, to an sshd with keys and a configuration of its own."""
+"""ssh and scp with nc as their proxy command, to an sshd with its own keys and configuration."""
 import hashlib
 import os
 import pwd

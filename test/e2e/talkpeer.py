@@ -31,7 +31,8 @@ ORIGINAL = "--as-the-original" in sys.argv
 def break_off(writer):
     """Ends a connection by RST."""
     sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if sock.fileno() >= 0:  # else it is gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
@@ -236,3 +237,4 @@ if __name__ == "__main__":
         asyncio.run(agent(arguments[1], int(arguments[2]) if len(arguments) > 2 else 1))
     else:
         asyncio.run(server())
+    os._exit(0)  # without the end of an interpreter, in which SIGTERM is not handled any more
