@@ -20,6 +20,7 @@
 #include <wstunnel/pump.h>
 #include <wstunnel/request.h>
 #include <wstunnel/resolver.h>
+#include <wstunnel/rules.h>
 #include <wstunnel/server.h>
 #include <wstunnel/socket.h>
 #include <wstunnel/stream.h>

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* Rules (rules.h): patterns are read once, into one list a rule; deciding allocates nothing. */
+#include "ip.h"
+#include "mem.h"
+
+#include <string.h>
+#include <wstunnel/error.h>
+#include <wstunnel/rules.h>
+
+enum { PORT_RANGES_MAX = 16, HOST_MAX = 255, V4_PREFIX = 96 };
+
+typedef struct pattern {
+    enum { USER, AGENT, LABEL, HOST, NETWORK } kind;
+    char *text;        /* but for networks; hosts in lower case without their last dot */
+    wst__ip_t network; /* the address of a network, ... */
+    unsigned prefix;   /* ... of 128 bits */
+    struct {
+        uint16_t first, last;
+    } ports[PORT_RANGES_MAX];
+    size_t port_count; /* 0: any */
+} pattern_t;
+
+typedef struct rule {
+    bool allow;
+    bool any_user, any_agent, any_destination;
+    pattern_t *patterns;
+    size_t count;
+} rule_t;
+
+struct wst_rules {
+    const wst_allocator_t *allocator;
+    bool deny_by_default;
+    rule_t *rules;
+    size_t count;
+};
+
+/* Reading ------------------------------------------------------------------------------------ */
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+/* A decimal number of at most `max` in front of *text, which moves behind it. */
+static bool take_number(wst_str_t *text, unsigned max, unsigned *out) {
+    unsigned value = 0;
+    size_t n = 0;
+    while (n < text->len && n < 6 && is_digit(text->ptr[n]))
+        value = value * 10 + (unsigned)(text->ptr[n++] - '0');
+    if (n == 0 || value > max)
+        return false;
+    *text = (wst_str_t){text->ptr + n, text->len - n};
+    *out = value;
+    return true;
+}
+
+static bool take_char(wst_str_t *text, char c) {
+    if (text->len == 0 || text->ptr[0] != c)
+        return false;
+    text->ptr++;
+    text->len--;
+    return true;
+}
+
+/* All that follow return NULL, or what is wrong. */
+static const char *read_ports(pattern_t *p, wst_str_t text) {
+    if (text.len == 1 && text.ptr[0] == '*')
+        return NULL;
+    do {
+        unsigned first, last;
+        if (!take_number(&text, UINT16_MAX, &first) || first == 0)
+            return "ports must be numbers from 1 to 65535, ranges of them, or *";
+        last = first;
+        if (take_char(&text, '-') && (!take_number(&text, UINT16_MAX, &last) || last < first))
+            return "not a range of ports";
+        if (p->port_count == PORT_RANGES_MAX)
+            return "more than 16 ranges of ports";
+        p->ports[p->port_count].first = (uint16_t)first;
+        p->ports[p->port_count++].last = (uint16_t)last;
+    } while (take_char(&text, ','));
+    return text.len == 0 ? NULL : "text behind the ports";
+}
+
+static const char *read_prefix(pattern_t *p, wst_str_t text) {
+    bool v4 = wst__ip_is_v4(&p->network);
+    unsigned bits;
+    if (!take_number(&text, v4 ? 32 : 128, &bits) || text.len != 0)
+        return v4 ? "the network's length must be 0 to 32"
+                  : "the network's length must be 0 to 128";
+    p->prefix = bits + (v4 ? V4_PREFIX : 0);
+    for (unsigned i = p->prefix; i < 128; i++) {
+        if ((p->network.bytes[i / 8] >> (7 - i % 8) & 1) != 0)
+            return "the address has bits behind the network's length";
+    }
+    return NULL;
+}
+
+static const char *check_host(wst_str_t host) {
+    if (host.len == 0)
+        return "no host";
+    if (host.len > HOST_MAX)
+        return "host name too long";
+    for (size_t i = 0; i < host.len; i++) {
+        char c = lower(host.ptr[i]);
+        if (!(c >= 'a' && c <= 'z') && !is_digit(c) && strchr("-_.*", c) == NULL &&
+            (unsigned char)c < 0x80)
+            return "character not allowed in a host name";
+    }
+    return NULL;
+}
+
+/* Cuts "HOST:PORTS"; the colons of an IPv6 address without brackets do not count. */
+static void cut_ports(wst_str_t text, wst_str_t *host, wst_str_t *ports) {
+    const char *end = text.ptr + text.len;
+    const char *close = text.len > 0 && text.ptr[0] == '[' ? memchr(text.ptr, ']', text.len) : NULL;
+    const char *from = close != NULL ? close : text.ptr;
+    const char *colon = memchr(from, ':', (size_t)(end - from));
+    if (colon != NULL && close == NULL && memchr(colon + 1, ':', (size_t)(end - colon) - 1) != NULL)
+        colon = NULL;
+    *host = (wst_str_t){text.ptr, (size_t)((colon != NULL ? colon : end) - text.ptr)};
+    *ports = colon != NULL ? (wst_str_t){colon + 1, (size_t)(end - colon) - 1} : (wst_str_t){0};
+}
+
+/* An address or a network; false: it is neither, but a name. */
+static bool read_network(pattern_t *p, wst_str_t host, const char **why) {
+    const char *slash = memchr(host.ptr, '/', host.len);
+    wst_str_t address = {host.ptr, slash != NULL ? (size_t)(slash - host.ptr) : host.len};
+    bool brackets = address.len >= 2 && address.ptr[0] == '[';
+    if (brackets && address.ptr[address.len - 1] == ']')
+        address = (wst_str_t){address.ptr + 1, address.len - 2};
+    if (memchr(address.ptr, '%', address.len) != NULL ||
+        !wst__ip_parse(&p->network, address.ptr, address.len)) {
+        *why = slash != NULL || brackets ? "not an address" : NULL;
+        return *why != NULL;
+    }
+    p->kind = NETWORK;
+    p->prefix = 128;
+    *why = slash != NULL
+               ? read_prefix(p, (wst_str_t){slash + 1, (size_t)(host.ptr + host.len - slash) - 1})
+               : NULL;
+    return true;
+}
+
+/* Sets *text to what is to be kept of it, NULL for none. */
+static const char *read_destination(pattern_t *p, wst_str_t *text) {
+    wst_str_t host, ports;
+    cut_ports(*text, &host, &ports);
+    const char *why;
+    *text = (wst_str_t){0};
+    if (!read_network(p, host, &why)) {
+        p->kind = HOST;
+        why = check_host(host);
+        *text = host;
+        if (host.len > 1 && host.ptr[host.len - 1] == '.')
+            text->len--;
+    }
+    return why == NULL && ports.ptr != NULL ? read_ports(p, ports) : why;
+}
+
+static const char *read_pattern(pattern_t *p, int kind, wst_str_t *text) {
+    static const char label[] = "label:";
+    if (kind == HOST)
+        return read_destination(p, text);
+    p->kind = kind == USER ? USER : AGENT;
+    if (kind == AGENT && text->len >= strlen(label) &&
+        memcmp(text->ptr, label, strlen(label)) == 0) {
+        p->kind = LABEL;
+        *text = (wst_str_t){text->ptr + strlen(label), text->len - strlen(label)};
+    }
+    return NULL;
+}
+
+/* Keeps a copy; hosts in lower case. */
+static int keep_text(wst_rules_t *r, pattern_t *p, wst_str_t text) {
+    if (text.ptr == NULL)
+        return 0;
+    p->text = wst__alloc(r->allocator, text.len + 1);
+    if (p->text == NULL)
+        return WST_ENOMEM;
+    for (size_t i = 0; i < text.len; i++)
+        p->text[i] = p->kind == HOST ? lower(text.ptr[i]) : text.ptr[i];
+    p->text[text.len] = '\0';
+    return 0;
+}
+
+static int add_patterns(wst_rules_t *r, rule_t *rule, int kind, const char *const *list,
+                        wst_rules_error_t *error) {
+    for (; list != NULL && *list != NULL; list++) {
+        pattern_t *p = &rule->patterns[rule->count++];
+        wst_str_t text = {*list, strlen(*list)};
+        const char *why = read_pattern(p, kind, &text);
+        if (why != NULL) {
+            error->pattern = *list;
+            error->why = why;
+            return WST_EINVAL;
+        }
+        if (keep_text(r, p, text) != 0)
+            return WST_ENOMEM;
+    }
+    return 0;
+}
+
+static size_t count_of(const char *const *list) {
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    return n;
+}
+
+static int add_rule(wst_rules_t *r, const wst_rule_t *given, wst_rules_error_t *error) {
+    size_t count = count_of(given->users) + count_of(given->agents) + count_of(given->destinations);
+    rule_t *rule = &r->rules[r->count++];
+    *rule = (rule_t){.allow = given->allow,
+                     .any_user = given->users == NULL,
+                     .any_agent = given->agents == NULL,
+                     .any_destination = given->destinations == NULL};
+    if (count == 0)
+        return 0;
+    rule->patterns = wst__zalloc(r->allocator, count * sizeof(*rule->patterns));
+    if (rule->patterns == NULL)
+        return WST_ENOMEM;
+    int status = add_patterns(r, rule, USER, given->users, error);
+    if (status == 0)
+        status = add_patterns(r, rule, AGENT, given->agents, error);
+    if (status == 0)
+        status = add_patterns(r, rule, HOST, given->destinations, error);
+    return status;
+}
+
+int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *options, wst_rules_error_t *error) {
+    wst_rules_error_t ignored;
+    if (error == NULL)
+        error = &ignored;
+    const wst_allocator_t *a =
+        options->allocator != NULL ? options->allocator : &wst__default_allocator;
+    wst_rules_t *r = wst__zalloc(a, sizeof(*r));
+    if (r == NULL)
+        return WST_ENOMEM;
+    r->allocator = a;
+    r->deny_by_default = options->deny_by_default;
+    int status = 0;
+    if (options->count > 0) {
+        r->rules = wst__zalloc(a, options->count * sizeof(*r->rules));
+        status = r->rules != NULL ? 0 : WST_ENOMEM;
+    }
+    for (size_t i = 0; i < options->count && status == 0; i++) {
+        error->rule = i;
+        status = add_rule(r, &options->rules[i], error);
+    }
+    if (status != 0)
+        wst_rules_free(r);
+    else
+        *out = r;
+    return status;
+}
+
+void wst_rules_free(wst_rules_t *r) {
+    if (r == NULL)
+        return;
+    for (size_t i = 0; i < r->count; i++) {
+        for (size_t k = 0; k < r->rules[i].count; k++)
+            wst__free(r->allocator, r->rules[i].patterns[k].text);
+        wst__free(r->allocator, r->rules[i].patterns);
+    }
+    wst__free(r->allocator, r->rules);
+    wst__free(r->allocator, r);
+}
+
+/* Deciding ----------------------------------------------------------------------------------- */
+
+/* Whether the text matches a pattern in which `*` stands for anything. */
+static bool glob(const char *pattern, const char *text, size_t len, bool fold) {
+    const char *star = NULL;
+    size_t i = 0, retry = 0;
+    while (i < len) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            retry = i;
+        } else if (*pattern != '\0' && *pattern == (fold ? lower(text[i]) : text[i])) {
+            pattern++;
+            i++;
+        } else if (star != NULL) {
+            pattern = star;
+            i = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+/* A query, looked through once. */
+typedef struct asked {
+    const wst_rules_query_t *query;
+    size_t host_len;
+    bool literal;      /* the host is an address */
+    bool has_address;  /* known: told, or the host itself */
+    bool never;        /* it will never be known */
+    wst__ip_t address; /* the effective one */
+} asked_t;
+
+typedef enum match { NO, PERHAPS, YES } match_t;
+
+static match_t either(match_t a, match_t b) {
+    return a > b ? a : b;
+}
+
+static match_t both(match_t a, match_t b) {
+    return a < b ? a : b;
+}
+
+static match_t yes_if(bool condition) {
+    return condition ? YES : NO;
+}
+
+static bool port_matches(const pattern_t *p, uint16_t port) {
+    bool found = p->port_count == 0;
+    for (size_t i = 0; i < p->port_count; i++)
+        found = found || (p->ports[i].first <= port && port <= p->ports[i].last);
+    return found;
+}
+
+/* Of an address that nobody will know the worst is assumed. */
+static match_t network_matches(const pattern_t *p, const asked_t *a, bool allow) {
+    if (a->has_address)
+        return yes_if(wst__ip_within(&a->address, &p->network, p->prefix));
+    return a->never ? yes_if(!allow) : PERHAPS;
+}
+
+static match_t destination_matches(const pattern_t *p, const asked_t *a, bool allow) {
+    if (!port_matches(p, a->query->port))
+        return NO;
+    if (p->kind == NETWORK)
+        return network_matches(p, a, allow);
+    /* A pattern such as "10.*" is one of names: networks are written otherwise. */
+    if (a->literal)
+        return yes_if(strcmp(p->text, "*") == 0);
+    return yes_if(glob(p->text, a->query->host, a->host_len, true));
+}
+
+static match_t label_matches(const pattern_t *p, const wst_rules_query_t *q) {
+    bool found = false;
+    for (const char *const *l = q->labels; l != NULL && *l != NULL; l++)
+        found = found || glob(p->text, *l, strlen(*l), false);
+    return yes_if(found);
+}
+
+static match_t name_matches(const pattern_t *p, const char *name) {
+    return name == NULL ? PERHAPS : yes_if(glob(p->text, name, strlen(name), false));
+}
+
+static match_t rule_matches(const rule_t *rule, const asked_t *a) {
+    const wst_rules_query_t *q = a->query;
+    match_t user = yes_if(rule->any_user), agent = yes_if(rule->any_agent),
+            destination = yes_if(rule->any_destination);
+    for (size_t i = 0; i < rule->count; i++) {
+        const pattern_t *p = &rule->patterns[i];
+        switch (p->kind) {
+        case USER:
+            user = either(user, name_matches(p, q->user));
+            break;
+        case AGENT:
+            agent = either(agent, name_matches(p, q->agent));
+            break;
+        case LABEL:
+            agent = either(agent, q->agent == NULL ? PERHAPS : label_matches(p, q));
+            break;
+        default:
+            destination = either(destination, destination_matches(p, a, rule->allow));
+            break;
+        }
+    }
+    return both(both(user, agent), destination);
+}
+
+/* Guarded addresses -------------------------------------------------------------------------- */
+
+static const struct {
+    const char *address;
+    unsigned prefix;
+} guarded[] = {
+    {"169.254.0.0", V4_PREFIX + 16},     /* link-local, RFC 3927; metadata of most clouds */
+    {"fe80::", 10},                      /* link-local, RFC 4291 */
+    {"fd00:ec2::254", 128},              /* metadata: Amazon */
+    {"fd20:ce::254", 128},               /* metadata: Google */
+    {"100.100.100.200", V4_PREFIX + 32}, /* metadata: Alibaba */
+    {"168.63.129.16", V4_PREFIX + 32},   /* wire server: Azure */
+    {"192.0.0.192", V4_PREFIX + 32},     /* metadata: Oracle */
+};
+
+/* The guarded network that the address lies in; false: none. */
+static bool guarded_network(const wst__ip_t *ip, wst__ip_t *network, unsigned *prefix) {
+    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+        *prefix = guarded[i].prefix;
+        if (wst__ip_parse(network, guarded[i].address, strlen(guarded[i].address)) &&
+            wst__ip_within(ip, network, *prefix))
+            return true;
+    }
+    return false;
+}
+
+/* Whether what the rule allows is open to it: a guarded address must be named by itself or by a
+ * network within the guarded one. */
+static bool opens(const rule_t *rule, const asked_t *a) {
+    wst__ip_t network;
+    unsigned prefix;
+    if (!a->has_address || !guarded_network(&a->address, &network, &prefix))
+        return true;
+    bool named = false;
+    for (size_t i = 0; i < rule->count; i++) {
+        const pattern_t *p = &rule->patterns[i];
+        named = named || (p->kind == NETWORK && p->prefix >= prefix &&
+                          destination_matches(p, a, true) == YES);
+    }
+    return named;
+}
+
+static wst_rules_verdict_t verdict(bool allow, wst_rules_reason_t reason, size_t rule) {
+    return (wst_rules_verdict_t){.allow = allow, .reason = reason, .rule = rule};
+}
+
+/* Reads the query; false if its address is none. */
+static bool look(asked_t *a, const wst_rules_query_t *q) {
+    *a = (asked_t){.query = q, .host_len = strlen(q->host)};
+    if (a->host_len > 1 && q->host[a->host_len - 1] == '.')
+        a->host_len--;
+    a->literal = a->has_address = wst__ip_parse(&a->address, q->host, a->host_len);
+    if (q->address != NULL && q->address[0] != '\0')
+        a->has_address = wst__ip_parse(&a->address, q->address, strlen(q->address));
+    a->never = !a->has_address && q->address != NULL;
+    if (a->has_address)
+        a->address = wst__ip_effective(a->address);
+    return a->has_address || q->address == NULL || q->address[0] == '\0';
+}
+
+wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query_t *query) {
+    static const rule_t nothing;
+    asked_t a;
+    if (!look(&a, query))
+        return verdict(false, WST_RULES_ADDRESS, 0);
+    /* A rule that may match yet, and would allow, keeps a later one from denying for good. */
+    bool may_allow = false;
+    for (size_t i = 0; r != NULL && i < r->count; i++) {
+        const rule_t *rule = &r->rules[i];
+        match_t match = rule_matches(rule, &a);
+        if (match == NO || (rule->allow && !opens(rule, &a)))
+            continue;
+        if (match == YES)
+            return verdict(rule->allow || may_allow, WST_RULES_RULE, i);
+        may_allow = may_allow || rule->allow;
+    }
+    if (may_allow)
+        return verdict(true, WST_RULES_DEFAULT, 0);
+    if (!opens(&nothing, &a))
+        return verdict(false, WST_RULES_GUARDED, 0);
+    return verdict(r == NULL || !r->deny_by_default, WST_RULES_DEFAULT, 0);
+}
