@@ -37,6 +37,7 @@ struct wst_dial {
     uint16_t port;
     wst__list_t attempts; /* those that run; the last is the newest */
     int error;            /* the most telling one so far */
+    bool (*allow)(const char *address, void *user_data);
     wst_dial_cb callback;
     void *user_data;
 };
@@ -157,6 +158,18 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     finish(WST__CONTAINER(deadline, wst_dial_t, deadline), WST_EDIALTIMEOUT, NULL);
 }
 
+/* Leaves those that may be tried. */
+static void filter(wst_dial_t *dial) {
+    size_t kept = 0;
+    for (size_t i = 0; i < dial->count; i++) {
+        char text[INET6_ADDRSTRLEN] = "";
+        (void)uv_ip_name((const struct sockaddr *)&dial->addresses[i], text, sizeof(text));
+        if (dial->allow(text, dial->user_data))
+            dial->addresses[kept++] = dial->addresses[i];
+    }
+    dial->count = kept;
+}
+
 static void on_resolved(int status, const struct sockaddr_storage *addresses, size_t count,
                         void *user_data) {
     wst_dial_t *dial = user_data;
@@ -172,6 +185,12 @@ static void on_resolved(int status, const struct sockaddr_storage *addresses, si
             ((struct sockaddr_in *)address)->sin_port = htons(dial->port);
         else
             ((struct sockaddr_in6 *)address)->sin6_port = htons(dial->port);
+    }
+    if (dial->allow != NULL)
+        filter(dial);
+    if (dial->count == 0) {
+        finish(dial, WST_EDENIED, NULL);
+        return;
     }
     wst__deadline_set(&dial->ctx->deadlines, &dial->deadline, dial->give_up_at_ms, on_deadline);
     start_attempts(dial);
@@ -195,6 +214,7 @@ int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *options
     uint64_t timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
     dial->ctx = ctx;
     dial->port = options->port;
+    dial->allow = options->allow;
     dial->callback = callback;
     dial->user_data = user_data;
     wst__list_init(&dial->attempts);

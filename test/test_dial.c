@@ -246,6 +246,49 @@ static void test_connects(void **state) {
     stop();
 }
 
+static char asked[200];
+
+static bool only_second(const char *address, void *user_data) {
+    assert_non_null(user_data);
+    snprintf(asked + strlen(asked), sizeof(asked) - strlen(asked), "%s ", address);
+    return strcmp(address, "127.0.0.2") == 0;
+}
+
+static bool none(const char *address, void *user_data) {
+    (void)address, (void)user_data;
+    return false;
+}
+
+/* Addresses that may not be tried are not, whether others may or none. */
+static void test_filter(void **state) {
+    (void)state;
+    static const char *const list[] = {"127.0.0.1", "127.0.0.2", "::1", NULL};
+    uint16_t port = 0;
+    start();
+    int listener = listening("127.0.0.1", &port), second = listening("127.0.0.2", &port);
+    addresses = list;
+    dialled_t dialled = {0};
+    wst_dial_options_t options = {.host = "host.test", .port = port, .allow = only_second};
+    asked[0] = '\0';
+    assert_int_equal(wst_dial(&dialled.dial, ctx, &options, on_dialled, &dialled), 0);
+    expect(&dialled, 0, peer_of("127.0.0.2", port));
+    assert_string_equal(asked, "127.0.0.1 ::1 127.0.0.2 ");
+    expect_accepted(second);
+
+    options.allow = none;
+    for (int literal = 0; literal <= 1; literal++) {
+        options.host = literal ? "127.0.0.1" : "host.test";
+        memset(&dialled, 0, sizeof(dialled));
+        assert_int_equal(wst_dial(&dialled.dial, ctx, &options, on_dialled, &dialled), 0);
+        expect(&dialled, WST_EDENIED, NULL);
+    }
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(accept(listener, NULL, NULL), -1);
+    close(listener);
+    close(second);
+    stop();
+}
+
 static void test_ip6(void **state) {
     (void)state;
     uint16_t port = 0;
@@ -719,6 +762,7 @@ static void test_no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connects),
+        cmocka_unit_test(test_filter),
         cmocka_unit_test(test_ip6),
         cmocka_unit_test(test_fails),
         cmocka_unit_test(test_most_telling_error),

@@ -22,6 +22,9 @@ typedef struct wst_dial_options {
     uint16_t port;       /**< Required unless `path`. 1..65535. */
     const char *path;    /**< Optional. A Unix socket to connect to instead. */
     uint64_t timeout_ms; /**< Optional (default 10000). For everything, look-up included. */
+    /** Optional. Asked, from the loop, for each address before it is tried: whether it may be. An
+        address without brackets; `user_data` is that of the dial. If none may be: WST_EDENIED. */
+    bool (*allow)(const char *address, void *user_data);
 } wst_dial_options_t;
 
 /**
