@@ -374,6 +374,10 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     return 0;
 }
 
+void wst_agent_set_rules(wst_agent_t *a, const wst_rules_t *rules) {
+    a->o.rules = rules;
+}
+
 const char *wst_agent_name(const wst_agent_t *a) {
     return a->name;
 }

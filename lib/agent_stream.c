@@ -8,6 +8,7 @@
  * The server may lose interest at any time before it is open.
  */
 #include "agent.h"
+#include "ip.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@ typedef struct agent_stream {
     wst_request_t *question;   /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
+    wst_rules_verdict_t denial;  /* of the last address that may not be tried */
+    char address[WST__IP_TEXT];  /* that was reached, if we dialled */
     char dest[WST_DEST_MAX + 1]; /* as the server named it */
 } agent_stream_t;
 
@@ -122,7 +125,7 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
                                         .user_data = s};
     wst_stream_t *tunnel;
     int status = s->talk != NULL ? wst__agent_talk_accept(s->talk, &tunnel)
-                                 : wst__incoming_accept(s->incoming, &tunnel);
+                                 : wst__incoming_accept(s->incoming, s->address, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
         refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
@@ -139,6 +142,45 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
     told_open(s, 0);
 }
 
+/* -- Rules ------------------------------------------------------------------------------------ */
+
+/* What our rules say of the destination, at an address or (NULL) before it is known. */
+static wst_rules_verdict_t decide(const agent_stream_t *s, const char *address) {
+    wst_authority_t a;
+    char host[HOST_MAX + 1];
+    int status = wst_parse_authority(&a, (wst_str_t){s->dest, strlen(s->dest)}, NULL);
+    assert(status == 0); /* it has been looked at when it came */
+    (void)status;
+    snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
+    const wst_rules_query_t query = {
+        .user = "", .agent = s->agent->name, .host = host, .port = a.port, .address = address};
+    return wst_rules_decide(s->agent->o.rules, &query);
+}
+
+static void refuse_by_rule(agent_stream_t *s, wst_rules_verdict_t verdict) {
+    char text[64];
+    switch (verdict.reason) {
+    case WST_RULES_RULE:
+        snprintf(text, sizeof(text), "denied by the agent's rule %zu", verdict.rule + 1);
+        break;
+    case WST_RULES_DEFAULT:
+        snprintf(text, sizeof(text), "no rule of the agent allows it");
+        break;
+    default:
+        snprintf(text, sizeof(text), "the agent denies link-local and metadata addresses");
+        break;
+    }
+    refuse(s, WST_EDENIED, text);
+}
+
+static bool may_try(const char *address, void *user_data) {
+    agent_stream_t *s = user_data;
+    wst_rules_verdict_t verdict = decide(s, address);
+    if (!verdict.allow)
+        s->denial = verdict;
+    return verdict.allow;
+}
+
 /* -- Dialling --------------------------------------------------------------------------------- */
 
 static void connected(agent_stream_t *s, int status, wst_stream_t *connection) {
@@ -151,6 +193,16 @@ static void connected(agent_stream_t *s, int status, wst_stream_t *connection) {
 static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
     agent_stream_t *s = user_data;
     s->dial = NULL;
+    if (status == WST_EDENIED) {
+        refuse_by_rule(s, s->denial);
+        return;
+    }
+    wst_authority_t a;
+    if (status == 0) {
+        const char *peer = wst_stream_peer(connection);
+        if (wst_parse_authority(&a, (wst_str_t){peer, strlen(peer)}, NULL) == 0)
+            snprintf(s->address, sizeof(s->address), "%.*s", (int)a.host.len, a.host.ptr);
+    }
     connected(s, status, connection);
 }
 
@@ -199,7 +251,7 @@ static void dial(agent_stream_t *s) {
         assert(status == 0); /* it has been looked at when it came */
         snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
         const wst_dial_options_t options = {
-            .host = host, .port = a.port, .timeout_ms = agent->o.dial_timeout_ms};
+            .host = host, .port = a.port, .timeout_ms = agent->o.dial_timeout_ms, .allow = may_try};
         status = wst_dial(&s->dial, agent->ctx, &options, on_dialled, s);
     }
     if (status != 0)
@@ -238,12 +290,15 @@ static void begin(agent_stream_t *s) {
     wst_agent_t *agent = s->agent;
     wst_authority_t authority;
     const char *why;
+    wst_rules_verdict_t verdict;
     int status;
     if (agent->pending_count > agent->o.max_pending)
         refuse(s, WST_ELIMIT, "too many destinations are being opened");
     else if ((status = wst_parse_authority(&authority, (wst_str_t){s->dest, strlen(s->dest)},
                                            &why)) != 0)
         refuse(s, status, why);
+    else if (!(verdict = decide(s, NULL)).allow)
+        refuse_by_rule(s, verdict);
     else if (agent->o.callbacks.on_destination == NULL)
         dial(s);
     else if ((status = ask(s, agent->o.connect_timeout_ms, on_policy_answer)) != 0)

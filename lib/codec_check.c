@@ -5,6 +5,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
+#include "ip.h"
 #include "utf8.h"
 
 bool wst__method_is_binary(uint64_t method) {
@@ -74,12 +75,25 @@ static const char *check_hello(const wst_hello_t *hello) {
     return NULL;
 }
 
+/* Of an answer without an error; it may be left out. */
+static bool is_address(wst_str_t text) {
+    wst__ip_t ip;
+    return text.len == 0 ||
+           (memchr(text.ptr, '%', text.len) == NULL && wst__ip_parse(&ip, text.ptr, text.len));
+}
+
+static const char *check_completed(const wst_message_t *m) {
+    if (m->error != 0)
+        return wst_is_reason(m->error) ? NULL : "not an error code";
+    return is_address(m->address) ? NULL : "completed with a malformed address";
+}
+
 static const char *check_content(const wst_message_t *m) {
     switch (m->method) {
     case WST_MSG_HANDSHAKE:
         return wst__dest_is_valid(m->dest) ? NULL : "malformed destination";
     case WST_MSG_COMPLETED:
-        return m->error == 0 || wst_is_reason(m->error) ? NULL : "not an error code";
+        return check_completed(m);
     case WST_MSG_COMMUNICATION:
         return m->len > 0 && m->len <= WST_FRAME_MAX_LIMIT
                    ? NULL

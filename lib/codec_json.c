@@ -73,6 +73,8 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
         put_text(&w, ",\"dest\":", m->dest);
     if (m->method == WST_MSG_RESET || (m->method == WST_MSG_COMPLETED && m->error != 0))
         put_error(&w, m);
+    if (m->method == WST_MSG_COMPLETED && m->error == 0 && m->address.len > 0)
+        put_text(&w, ",\"address\":", m->address);
     if (m->method == WST_MSG_COMMUNICATION) {
         wst__json_put(&w, ",\"data\":");
         wst__json_put_base64(&w, m->data, m->len);
@@ -130,6 +132,15 @@ static const char *read_error(wst__json_reader_t *reader, const wst__json_t *roo
     if (!get_text(reader, error, "message", &m->error_text) ||
         !wst__error_text_is_valid(m->error_text))
         return "error with a message that is no text or too long";
+    return NULL;
+}
+
+static const char *read_completed(wst__json_reader_t *reader, const wst__json_t *root,
+                                  wst_message_t *m) {
+    if (wst__json_get(root, "error") != NULL)
+        return read_error(reader, root, m);
+    if (wst__json_get(root, "address") != NULL && !get_text(reader, root, "address", &m->address))
+        return "completed with a malformed address";
     return NULL;
 }
 
@@ -203,7 +214,7 @@ static const char *read_members(wst__json_reader_t *reader, const wst__json_t *r
     case WST_MSG_HANDSHAKE:
         return get_text(reader, root, "dest", &m->dest) ? NULL : "malformed destination";
     case WST_MSG_COMPLETED:
-        return wst__json_get(root, "error") != NULL ? read_error(reader, root, m) : NULL;
+        return read_completed(reader, root, m);
     case WST_MSG_CREDIT:
         return get_number(root, "received", max, &m->received) &&
                        get_number(root, "credit", max, &m->credit)

@@ -36,7 +36,7 @@ typedef struct wst__session_callbacks {
     void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
 
     /* Our open: done, or failed (the stream is dead then; close it). */
-    void (*on_opened)(wst__session_stream_t *st, void *stream_data);
+    void (*on_opened)(wst__session_stream_t *st, wst_str_t address, void *stream_data);
     void (*on_failed)(wst__session_stream_t *st, int reason, wst_str_t text, void *stream_data);
 
     void (*on_data)(wst__session_stream_t *st, wst_slice_t data, void *stream_data); /* lent */
@@ -152,8 +152,9 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
 void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data);
 uint64_t wst__session_stream_id(const wst__session_stream_t *st);
 
-/* Answers an open of the peer. After a refusal only close is left. */
-void wst__session_stream_accept(wst__session_stream_t *st);
+/* Answers an open of the peer. `address`: what was reached, or "" (or no address: not told). After
+ * a refusal only close is left. */
+void wst__session_stream_accept(wst__session_stream_t *st, const char *address);
 void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const char *text);
 
 /* Takes one reference of the slice. 0, WST_WAIT (on_drain follows), WST_ESTATE, WST_ENOMEM. */

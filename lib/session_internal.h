@@ -4,6 +4,7 @@
 /* What the files of the session share: session.c (life, deadlines, table), session_stream.c (what
  * owners call), session_recv.c (messages in), session_send.c (messages out). */
 #include "codec_check.h"
+#include "ip.h"
 #include "list.h"
 #include "mem.h"
 #include "session.h"
@@ -40,6 +41,7 @@ struct wst__session_stream {
     char *dest;                       /* ours while pending: for the handshake */
     int reason;                       /* of a refusal or reset */
     char *text;                       /* with it; may be NULL */
+    char address[WST__IP_TEXT];       /* of an open one that we accepted: what was reached, or "" */
     wst__session_stream_t *hash_next; /* table, or graveyard */
     wst__list_t node;                 /* in session->streams while in the table */
     unsigned tell;

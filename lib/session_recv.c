@@ -107,7 +107,7 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
     st->state = WST__OPEN;
     wst__free(s->o.pool->allocator, st->dest);
     st->dest = NULL;
-    s->o.callbacks.on_opened(st, st->data);
+    s->o.callbacks.on_opened(st, m->address, st->data);
     wst__session_schedule(st);
     return 0;
 }

@@ -87,6 +87,8 @@ static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
         if (st->state == WST__REFUSED) {
             m.error = st->reason;
             m.error_text = text_of(st);
+        } else {
+            m.address = (wst_str_t){st->address, strlen(st->address)};
         }
         break;
     case WST__TELL_CREDIT:

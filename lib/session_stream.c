@@ -58,9 +58,12 @@ uint64_t wst__session_stream_id(const wst__session_stream_t *st) {
     return st->id;
 }
 
-void wst__session_stream_accept(wst__session_stream_t *st) {
+void wst__session_stream_accept(wst__session_stream_t *st, const char *address) {
     if (st->local || st->state != WST__PENDING)
         return;
+    wst__ip_t ip;
+    if (wst__ip_parse(&ip, address, strlen(address)))
+        wst__ip_text(st->address, &ip);
     st->state = WST__OPEN;
     wst__session_tell(st, WST__TELL_ANSWER);
     wst__session_schedule(st);

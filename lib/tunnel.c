@@ -125,13 +125,13 @@ static int become_stream(tunnel_t *t) {
 
 /* -- What the session tells ------------------------------------------------------------------- */
 
-static void on_opened(wst__session_stream_t *st, void *data) {
+static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
     (void)st;
     tunnel_t *t = data;
     wst__tunnel_open_cb callback = t->callback;
     void *user_data = t->user_data;
     if (become_stream(t) == 0) {
-        callback(0, (wst_str_t){NULL, 0}, t->stream, user_data);
+        callback(0, address, t->stream, user_data);
     } else {
         drop(t, WST_EMEMORY);
         callback(WST_ENOMEM, (wst_str_t){NULL, 0}, NULL, user_data);
@@ -234,12 +234,12 @@ void wst__incoming_on_gone(wst__incoming_t *t,
     t->user_data = user_data;
 }
 
-int wst__incoming_accept(wst__incoming_t *t, wst_stream_t **stream) {
+int wst__incoming_accept(wst__incoming_t *t, const char *address, wst_stream_t **stream) {
     assert(t->phase == INCOMING);
     int status = become_stream(t);
     if (status != 0)
         return status;
-    wst__session_stream_accept(t->st);
+    wst__session_stream_accept(t->st, address);
     *stream = t->stream;
     return 0;
 }

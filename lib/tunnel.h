@@ -9,8 +9,9 @@
 /* One object, by what it is while nobody has a stream of it yet. */
 typedef struct wst__tunnel wst__tunnel_open_t;
 
-/* The outcome of an open: 0 and a paused stream, owned by the callee; or a reason, a text for
- * people (valid during the call, may be empty) and NULL. */
+/* The outcome of an open: 0, the address that was reached (may be empty) and a paused stream, owned
+ * by the callee; or a reason, a text for people (may be empty) and NULL. Texts are valid during the
+ * call. */
 typedef void (*wst__tunnel_open_cb)(int status, wst_str_t text, wst_stream_t *stream,
                                     void *user_data);
 
@@ -31,8 +32,9 @@ void wst__tunnel_open_cancel(wst__tunnel_open_t *open);
 void wst__incoming_on_gone(wst__incoming_t *incoming,
                            void (*on_gone)(wst__incoming_t *incoming, int reason, void *user_data),
                            void *user_data);
-/* 0 and a paused stream; or WST_ENOMEM (still to be refused). */
-int wst__incoming_accept(wst__incoming_t *incoming, wst_stream_t **stream);
+/* 0 and a paused stream; or WST_ENOMEM (still to be refused). `address`: what was reached, or "".
+ */
+int wst__incoming_accept(wst__incoming_t *incoming, const char *address, wst_stream_t **stream);
 void wst__incoming_refuse(wst__incoming_t *incoming, int reason, const char *text);
 
 /* tunnel.c for link.c: the session's stream callbacks, and a new incoming stream. */

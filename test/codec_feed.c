@@ -26,7 +26,8 @@ static bool same_hello(const wst_hello_t *a, const wst_hello_t *b) {
 
 bool feed_same(const wst_message_t *a, const wst_message_t *b) {
     return a->method == b->method && a->id == b->id && same_str(a->dest, b->dest) &&
-           a->error == b->error && same_str(a->error_text, b->error_text) && a->len == b->len &&
+           a->error == b->error && same_str(a->error_text, b->error_text) &&
+           same_str(a->address, b->address) && a->len == b->len &&
            (a->len == 0 || memcmp(a->data, b->data, a->len) == 0) && a->received == b->received &&
            a->credit == b->credit && a->offset == b->offset && a->seq == b->seq &&
            a->last == b->last && same_hello(&a->hello, &b->hello);
@@ -48,6 +49,7 @@ static void take(feed_result_t *result, const wst_message_t *m) {
         check(m->method == WST_MSG_COMMUNICATION && m->id == result->m.id, "messages mixed");
     keep(result, &result->m.dest);
     keep(result, &result->m.error_text);
+    keep(result, &result->m.address);
     keep(result, &result->m.hello.name);
     size_t before = result->status == 0 ? 0 : result->m.len;
     if (m->len > 0) {

@@ -174,7 +174,7 @@ static void on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t 
     if (side->policy == HOLD && side->incoming == NULL) {
         side->incoming = incoming;
         wst__incoming_on_gone(incoming, on_gone, side);
-    } else if (side->policy == ACCEPT && wst__incoming_accept(incoming, &stream) == 0) {
+    } else if (side->policy == ACCEPT && wst__incoming_accept(incoming, "", &stream) == 0) {
         probe_start(side, stream);
     } else {
         wst__incoming_refuse(incoming, UV_ECONNREFUSED, "nobody there");

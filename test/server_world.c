@@ -428,7 +428,7 @@ static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_
     } else {
         if (a->stream != NULL)
             wst_stream_close(a->stream, NULL);
-        assert_int_equal(wst__incoming_accept(incoming, &a->stream), 0);
+        assert_int_equal(wst__incoming_accept(incoming, "", &a->stream), 0);
         wst_stream_set_callbacks(a->stream, &callbacks, a);
         wst_stream_read_start(a->stream, 0);
     }

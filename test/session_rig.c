@@ -77,14 +77,15 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
     if (!is_owned(r, st))
         return;
     if (r->answer == RIG_ACCEPT) {
-        wst__session_stream_accept(st);
+        wst__session_stream_accept(st, "");
     } else if (r->answer < 0) {
         wst__session_stream_refuse(st, r->answer, "no");
         rig_close(r, st, 0);
     }
 }
 
-static void on_opened(wst__session_stream_t *st, void *data) {
+static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
+    (void)address;
     rig_t *r = data;
     note(r->told, "opened %llu", id_of(st));
     hook(r, "opened", st);

@@ -61,7 +61,7 @@ static void refuse(sim_end_t *end) {
 
 static void accept_end(sim_end_t *end) {
     end->opened = true;
-    wst__session_stream_accept(end->st);
+    wst__session_stream_accept(end->st, "");
 }
 
 static void write_some(sim_end_t *end, uint64_t n) {
@@ -248,7 +248,8 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
     sim_fail(sim, "stream %llu was not opened", (unsigned long long)id);
 }
 
-static void on_opened(wst__session_stream_t *st, void *data) {
+static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
+    (void)address;
     sim_end_t *end = data;
     check(end, end->st == st && end->pair->opener == end->side, "opened at the wrong end");
     check(end, !end->opened && !end->dead, "opened twice");

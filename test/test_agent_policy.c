@@ -47,7 +47,14 @@ static void ask_for(rig_t *r, const char *destination) {
     assert_true(wst_websocket_send(r->raw.ws, true, slice) >= 0);
 }
 
-/* The answer to the last stream: open, or an error ("code":..., as it is on the wire). */
+/* The answer to the last stream: it is open at the place, by a dial of the agent's. */
+static void expect_dialled(rig_t *r) {
+    char text[80];
+    snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u,\"address\":\"127.0.0.1\"}\n", r->id);
+    raw_expect(&r->raw, text);
+}
+
+/* Open in a way of the embedder's, or an error ("code":..., as it is on the wire). */
 static void expect_answer(rig_t *r, const char *error) {
     char text[400];
     if (error == NULL)
@@ -82,7 +89,7 @@ static void test_allowed(void **state) {
     rig_open(&r, ALLOW, UNASKED);
     rig_up(&r);
     ask_for(&r, r.place.address);
-    expect_answer(&r, NULL);
+    expect_dialled(&r);
     assert_int_equal(r.w.seen[DESTINATION], 1);
     assert_string_equal(r.w.question_peer, r.w.address);
     assert_int_equal(r.w.open_status, 0);
@@ -119,7 +126,7 @@ static void test_later(void **state) {
     wst_request_t *request = r.w.held;
     r.w.held = NULL;
     wst_request_allow(request);
-    expect_answer(&r, NULL);
+    expect_dialled(&r);
 
     ask_for(&r, r.place.address);
     world_until(&r.w, DESTINATION, 2);
@@ -142,6 +149,49 @@ static void test_never(void **state) {
     assert_int_equal(r.w.seen[GONE], 1);
     assert_int_equal(r.w.open_status, WST_EDENIED);
     rig_free(&r);
+}
+
+/* The agent's own rules hold whatever the server wants, by name before anybody is asked, ... */
+static void test_rules(void **state) {
+    (void)state;
+    rig_t r;
+    const char *const secret[] = {"*.secret", NULL},
+                      *const loopback[] = {"127.0.0.0/8", "::1", NULL}, *const all[] = {"*", NULL};
+    const wst_rule_t rules[] = {{.allow = false, .destinations = secret},
+                                {.allow = true, .destinations = loopback}};
+    const wst_rule_t others[] = {{.allow = false, .destinations = loopback},
+                                 {.allow = true, .destinations = all}};
+    wst_rules_t *first, *second;
+    wst_rules_options_t options = {.rules = rules, .count = 2, .deny_by_default = true};
+    assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
+    options.rules = others;
+    assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
+    rig_open(&r, ALLOW, UNASKED);
+    r.w.options.rules = first;
+    rig_up(&r);
+    ask_for(&r, "x.secret:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"denied by the agent's rule 1\"");
+    ask_for(&r, "192.0.2.1:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"no rule of the agent allows it\"");
+    assert_int_equal(r.w.seen[DESTINATION], 0);
+    ask_for(&r, r.place.address);
+    expect_dialled(&r);
+
+    /* ... and by address, whatever the name is. */
+    wst_agent_set_rules(r.w.agent, second);
+    char named[80];
+    snprintf(named, sizeof(named), "localhost%s", strchr(r.place.address, ':'));
+    ask_for(&r, named);
+    expect_answer(&r, "\"code\":-32006,\"message\":\"denied by the agent's rule 1\"");
+    assert_int_equal(r.w.open_status, WST_EDENIED);
+    wst_agent_set_rules(r.w.agent, NULL);
+    ask_for(&r, "169.254.169.254:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"the agent denies link-local and metadata "
+                      "addresses\"");
+    assert_int_equal(r.place.count, 1);
+    rig_free(&r);
+    wst_rules_free(first);
+    wst_rules_free(second);
 }
 
 /* A connection is no answer to "may it be opened": nothing is opened, nothing leaks. */
@@ -297,6 +347,7 @@ int main(void) {
         cmocka_unit_test(test_denied),
         cmocka_unit_test(test_later),
         cmocka_unit_test(test_never),
+        cmocka_unit_test(test_rules),
         cmocka_unit_test(test_misfit),
         cmocka_unit_test(test_cancelled_while_asked),
         cmocka_unit_test(test_answered_and_lost),

@@ -315,9 +315,9 @@ static void test_max_pending(void **state) {
     raw_expect(&r.raw, "\"id\":4,\"error\":{\"code\":-32006");
     r.w.destinations = ALLOW;
     raw_open_stream(&r, 8, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":8}");
+    raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_open_stream(&r, 10, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":10}");
+    raw_expect(&r.raw, "{\"method\":2,\"id\":10,\"address\":\"127.0.0.1\"}");
     r.w.held = NULL; /* the first one is taken back with the end */
     raw_rig_free(&r);
     assert_int_equal(r.w.seen[GONE], 1);
@@ -331,14 +331,14 @@ static void test_max_streams(void **state) {
     raw_rig_up(&r);
     raw_open_stream(&r, 2, r.place.address);
     raw_open_stream(&r, 4, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":2}");
-    raw_expect(&r.raw, "{\"method\":2,\"id\":4}");
+    raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
+    raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
     raw_open_stream(&r, 6, r.place.address);
     raw_expect(&r.raw, "\"id\":6,\"error\":{\"code\":-32007");
     raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
     world_until(&r.w, STREAM_CLOSE, 1);
     raw_open_stream(&r, 8, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":8}");
+    raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_rig_free(&r);
 }
 
@@ -374,8 +374,8 @@ static void test_link_lost(void **state) {
         raw_open_stream(&r, 2, r.place.address);
         raw_open_stream(&r, 4, r.place.address);
         raw_open_stream(&r, 6, "stuck.test:80");
-        raw_expect(&r.raw, "{\"method\":2,\"id\":2}");
-        raw_expect(&r.raw, "{\"method\":2,\"id\":4}");
+        raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
+        raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
         raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"AAEC\"}");
         test_env_until_count(&r.w.env, &r.place.count, 2);
         test_env_until_count(&r.w.env, &r.place.owners[0].received, 3);

@@ -123,7 +123,7 @@ static void test_early_bytes(void **state) {
 
     wst_stream_t *stream;
     wst__incoming_t *incoming = a.incoming;
-    assert_int_equal(wst__incoming_accept(incoming, &stream), 0);
+    assert_int_equal(wst__incoming_accept(incoming, "", &stream), 0);
     client_expect(&c, OK11);
     assert_int_equal(wst_stream_shutdown(stream), 0);
     client_expect_end(&c);
@@ -269,7 +269,7 @@ static bool leave_after(bool allowed, bool opened, int turns) {
     if (opened) {
         a.treatment = KEEP;
         test_env_until_count(&w.env, &a.asked, 1);
-        assert_int_equal(wst__incoming_accept(a.incoming, &a.stream), 0);
+        assert_int_equal(wst__incoming_accept(a.incoming, "", &a.stream), 0);
         a.asked = 0;
     }
     test_env_turns(&w.env, turns);

@@ -49,10 +49,11 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
     }
     side->st[dest.ptr[0] == 'g' ? GOOD : BACK] = st;
     wst__session_stream_read(st, !side->paused);
-    wst__session_stream_accept(st);
+    wst__session_stream_accept(st, "");
 }
 
-static void on_opened(wst__session_stream_t *st, void *data) {
+static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
+    (void)address;
     (void)st;
     (void)data;
 }

@@ -119,7 +119,7 @@ static void test_an_open_said_twice(void **state) {
     assert_int_equal(rig_say_open(r, 4), 0); /* accepted, but that is lost, as is the data */
     rig_tells(r, "open 2 b:2; open 4 b:2");
     wst__session_stream_t *st = r->owned[1];
-    wst__session_stream_accept(st);
+    wst__session_stream_accept(st, "");
     rig_write(r, st, "abc");
     assert_int_equal(wst__session_stream_shutdown(st), 0);
     rig_says(r, "completed 4; data 4 abc; end 4 3");
@@ -130,7 +130,7 @@ static void test_an_open_said_twice(void **state) {
     rig_tells(r, ""); /* asked only once */
     rig_says(r, "data 4 abc; end 4 3");
     end_account(r);
-    wst__session_stream_accept(r->owned[0]);
+    wst__session_stream_accept(r->owned[0], "");
     rig_write(r, r->owned[0], "d");
     rig_says(r, "pong 1; completed 2; data 2 d");
     rig_stop(r);

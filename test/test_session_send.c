@@ -14,7 +14,7 @@ static void test_the_order_of_messages(void **state) {
     assert_int_equal(rig_say_open(r, 2), 0);
     assert_int_equal(rig_say_ping(r, 7), 0);
     wst__session_stream_t *theirs = r->owned[0];
-    wst__session_stream_accept(theirs);
+    wst__session_stream_accept(theirs, "");
     rig_write(r, theirs, "data");
     wst__session_stream_t *ours = rig_open(r);
     rig_write(r, ours, "early");
@@ -35,12 +35,12 @@ static void test_the_order_within_a_stream(void **state) {
     wst__session_stream_t *st = r->owned[0];
     rig_write(r, st, "abc");
     assert_int_equal(wst__session_stream_shutdown(st), 0);
-    wst__session_stream_accept(st);
+    wst__session_stream_accept(st, "");
     rig_says(r, "completed 2; data 2 abc; end 2 3");
     /* An empty direction: its end goes out at once, before a credit has room to matter. */
     assert_int_equal(rig_say_open(r, 4), 0);
     st = r->owned[1];
-    wst__session_stream_accept(st);
+    wst__session_stream_accept(st, "");
     assert_int_equal(wst__session_stream_shutdown(st), 0);
     assert_int_equal(rig_say_data(r, 4, "xy"), 0);
     rig_says(r, "completed 4; credit 4 2/4; end 4 0");

@@ -75,7 +75,7 @@ static void test_refusals_carry_reason_and_text(void **state) {
         assert_int_equal(rig_say_open(r, 2 + 2 * i), 0);
         wst__session_stream_t *st = r->owned[0];
         wst__session_stream_refuse(st, reasons[i], texts[i]);
-        wst__session_stream_accept(st); /* answered already */
+        wst__session_stream_accept(st, ""); /* answered already */
         wst__session_stream_refuse(st, WST_EREFUSED, NULL);
         rig_close(r, st, WST_EIDLE);
     }
@@ -114,7 +114,7 @@ static void test_the_asker_vanishes(void **state) {
     assert_int_equal(rig_say_reset(r, 2, WST_ECANCELLED), 0);
     rig_tells(r, "open 2 b:2; reset 2 -32010 why");
     wst__session_stream_t *st = r->owned[0];
-    wst__session_stream_accept(st); /* nothing happens to a dead stream */
+    wst__session_stream_accept(st, ""); /* nothing happens to a dead stream */
     wst__session_stream_refuse(st, WST_EDENIED, NULL);
     wst__session_stream_read(st, true);
     wst__session_stream_deliver(st);

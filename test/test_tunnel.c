@@ -150,7 +150,7 @@ static void test_accept_later(void **state) {
     link_rig_until(&rig, &rig.server.incomings, 1);
     /* Bytes may be written at once; they follow the answer. */
     wst_stream_t *stream;
-    assert_int_equal(wst__incoming_accept(rig.server.incoming, &stream), 0);
+    assert_int_equal(wst__incoming_accept(rig.server.incoming, "", &stream), 0);
     rig.server.incoming = NULL;
     wst_slice_t early = wst_slice_static("early", 5);
     assert_int_equal(wst_stream_write(stream, &early, 1), 0);

@@ -13,6 +13,7 @@
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
 #include <wstunnel/request.h>
+#include <wstunnel/rules.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -71,6 +72,12 @@ typedef struct wst_agent_options {
     wst_encoding_t encoding; /**< Optional (default binary, JSON if the server has only that). JSON:
                                   offer that alone; readable on the wire. */
 
+    /** Optional; borrowed until another one is set or close_cb has run. What the server may have
+        opened, whatever it says: asked with the name, before on_destination, and with each address
+        before that is tried (not with on_dial, which is told names only). Users and agents in it
+        are "" and this agent. Default: all but guarded addresses. */
+    const wst_rules_t *rules;
+
     uint32_t max_streams; /**< Optional (default 1024): open at a time; more are refused. */
     size_t max_pending;   /**< Optional (default 256): destinations being opened at a time. */
     size_t stream_window; /**< Optional (default 32768): bytes that may come in ahead on a stream;
@@ -101,6 +108,9 @@ WST_EXTERN const char *wst_agent_name(const wst_agent_t *agent);
 WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
 /** Streams open or opening now. */
 WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
+
+/** Other rules from now on; streams that are open are left alone. */
+WST_EXTERN void wst_agent_set_rules(wst_agent_t *agent, const wst_rules_t *rules);
 
 /**
  * Takes no new streams, tells the server so, lets open ones finish; on_drained follows. It does not

@@ -82,6 +82,9 @@ typedef struct wst_message {
     wst_str_t dest; /**< handshake: "host:port", not checked further than its length and characters
                          (no control characters, no spaces) */
 
+    wst_str_t address; /**< completed without an error: the IP address that was reached, without
+                            brackets; empty: not told */
+
     int error;            /**< completed: 0 or a reason (error.h); reset, goaway: a reason. Unknown
                                negative numbers become WST_EINTERNAL on reading */
     wst_str_t error_text; /**< what happened, for people; may be empty */

@@ -86,7 +86,7 @@ static void use(stream_t *stream, uint8_t how) {
         break;
     case 1:
         stream->opened |= !stream->st->local && stream->st->state == WST__PENDING;
-        wst__session_stream_accept(stream->st);
+        wst__session_stream_accept(stream->st, "");
         break;
     case 2:
         stream->gone |= !stream->st->local && stream->st->state == WST__PENDING;
@@ -158,7 +158,8 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
     react(stream);
 }
 
-static void on_opened(wst__session_stream_t *st, void *data) {
+static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
+    (void)address;
     stream_t *stream = alive(st, data);
     must(!stream->opened, "opened twice");
     stream->opened = true;
