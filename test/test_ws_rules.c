@@ -303,11 +303,16 @@ static void test_no_pong_after_close(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_heads),        cmocka_unit_test(test_mask_bit),
-        cmocka_unit_test(test_lengths),      cmocka_unit_test(test_nested_messages),
-        cmocka_unit_test(test_text_is_utf8), cmocka_unit_test(test_close_frames),
-        cmocka_unit_test(test_max_message),  cmocka_unit_test(test_default_max_message),
-        cmocka_unit_test(test_flood),        cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_heads),
+        cmocka_unit_test(test_mask_bit),
+        cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_nested_messages),
+        cmocka_unit_test(test_text_is_utf8),
+        cmocka_unit_test(test_close_frames),
+        cmocka_unit_test(test_max_message),
+        cmocka_unit_test(test_default_max_message),
+        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_burst),
         cmocka_unit_test(test_no_pong_after_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
