@@ -46,6 +46,8 @@ static const struct row {
     {WST__NOT_OFFERED,
      {403, "Clients are not served at this address", "http_request_denied", false}},
 
+    {WST__SELF, {403, "The destination is this proxy", "proxy_loop_detected", false}},
+
     /* Requests that are forwarded. */
     {WST_EHTTP, {400, "Malformed body of the request", "http_request_error", false}},
     {WST_EHEADBIG, {431, "Request Header Fields Too Large", "http_request_error", false}},

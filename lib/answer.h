@@ -17,6 +17,7 @@ enum wst__cause {
     WST__NOT_OFFERED,     /* a client at an address without that role */
     WST__NEEDS_CONNECT,   /* a scheme that is not forwarded */
     WST__LOOP,            /* a request that has been here before */
+    WST__SELF,            /* its destination is this server */
     WST__LAST_HOP,        /* one that may go no further */
     WST__CODING,          /* a transfer coding that is not understood */
     WST__ORIGIN_ENDED,    /* the origin closed before it had answered */

@@ -16,6 +16,7 @@ struct wst_remote {
     size_t max_streams; /* of each */
     uint64_t serial;
     char name[WST_NAME_MAX + 1];
+    char tenant[WST__TENANT_MAX + 1];
     uint8_t id[16];
     char instance[33]; /* `id` in hex */
     char peer[96];     /* of the newest session */
@@ -55,16 +56,26 @@ bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote) {
     return r != NULL;
 }
 
-/* Coming and going --------------------------------------------------------------------------- */
-
-static wst_remote_t *find(const wst__remotes_t *set, wst_str_t name, const uint8_t id[16]) {
+wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial) {
     wst_remote_t *r = wst__remotes_next(set, NULL);
-    while (r != NULL && !(wst_str_eq(name, r->name) && memcmp(id, r->id, sizeof(r->id)) == 0))
+    while (r != NULL && r->serial != serial)
         r = wst__remotes_next(set, r);
     return r;
 }
 
-static wst_remote_t *add(wst__remotes_t *set, wst_str_t name, const uint8_t id[16]) {
+/* Coming and going --------------------------------------------------------------------------- */
+
+static wst_remote_t *find(const wst__remotes_t *set, const char *tenant, wst_str_t name,
+                          const uint8_t id[16]) {
+    wst_remote_t *r = wst__remotes_next(set, NULL);
+    while (r != NULL && !(wst_str_eq(name, r->name) && strcmp(tenant, r->tenant) == 0 &&
+                          memcmp(id, r->id, sizeof(r->id)) == 0))
+        r = wst__remotes_next(set, r);
+    return r;
+}
+
+static wst_remote_t *add(wst__remotes_t *set, const char *tenant, wst_str_t name,
+                         const uint8_t id[16]) {
     wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
     if (r == NULL)
         return NULL;
@@ -74,6 +85,7 @@ static wst_remote_t *add(wst__remotes_t *set, wst_str_t name, const uint8_t id[1
     wst__list_init(&r->members);
     wst__defer_init(&r->defer);
     snprintf(r->name, sizeof(r->name), "%.*s", (int)name.len, name.ptr);
+    snprintf(r->tenant, sizeof(r->tenant), "%s", tenant);
     memcpy(r->id, id, sizeof(r->id));
     for (size_t i = 0; i < sizeof(r->id); i++)
         snprintf(r->instance + 2 * i, 3, "%02x", r->id[i]);
@@ -94,9 +106,9 @@ static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *member, c
 }
 
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
-                      const wst_hello_t *hello, const char *peer, wst__member_t **replaced,
-                      bool *is_new) {
-    wst_remote_t *r = find(set, hello->name, hello->instance);
+                      const wst_hello_t *hello, const char *tenant, const char *peer,
+                      wst__member_t **replaced, bool *is_new) {
+    wst_remote_t *r = find(set, tenant, hello->name, hello->instance);
     wst__member_t *old = r != NULL ? next_member(r, NULL) : NULL;
     while (old != NULL && old->conn != hello->conn)
         old = next_member(r, old);
@@ -104,7 +116,7 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
         return WST_EREPLACED;
     *is_new = r == NULL;
     if (r == NULL)
-        r = add(set, hello->name, hello->instance);
+        r = add(set, tenant, hello->name, hello->instance);
     if (r == NULL)
         return WST_ENOMEM;
     if (old != NULL) {
@@ -118,13 +130,13 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
 }
 
 int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
-                           const char *peer, bool *is_new) {
+                           const char *tenant, const char *peer, bool *is_new) {
     static const uint8_t no_instance[16];
     const wst_str_t text = {name, strlen(name)};
-    wst_remote_t *r = find(set, text, no_instance);
+    wst_remote_t *r = find(set, tenant, text, no_instance);
     *is_new = r == NULL;
     if (r == NULL)
-        r = add(set, text, no_instance);
+        r = add(set, tenant, text, no_instance);
     if (r == NULL)
         return WST_ENOMEM;
     *member = (wst__member_t){.session = NULL};
@@ -201,7 +213,8 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
     int status = WST_ENOAGENT;
     wst_remote_t *r = NULL;
     while ((r = wst__remotes_next(set, r)) != NULL) {
-        if (choice->only != 0 && choice->only != r->serial)
+        if ((choice->only != 0 && choice->only != r->serial) ||
+            (choice->tenant != NULL && strcmp(choice->tenant, r->tenant) != 0))
             continue;
         size_t streams = wst_remote_streams(r);
         wst__member_t *m = NULL;
@@ -230,6 +243,10 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
 
 const char *wst_remote_name(const wst_remote_t *r) {
     return r->name;
+}
+
+const char *wst_remote_tenant(const wst_remote_t *r) {
+    return r->tenant;
 }
 
 const char *wst_remote_instance(const wst_remote_t *r) {

@@ -10,6 +10,8 @@
 
 #include <wstunnel/server.h>
 
+enum { WST__TENANT_MAX = 127 };
+
 /*
  * A session of an agent; embedded in what owns the session. In the talk's protocol there is none: a
  * member is then a connection that takes one stream, ever.
@@ -35,20 +37,20 @@ typedef struct wst__remotes {
 void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams);
 
 /*
- * A session says hello: it joins its agent, which is made if it is new (*is_new). A session of the
- * same conn with a lower epoch leaves, *replaced; NULL if there is none. 0; WST_EREPLACED: there is
- * one with the same epoch or a higher one, which stays; WST_ENOMEM.
+ * A session says hello: it joins its agent of that tenant, which is made if it is new (*is_new). A
+ * session of the same conn with a lower epoch leaves, *replaced; NULL if there is none. 0;
+ * WST_EREPLACED: there is one with the same epoch or a higher one, which stays; WST_ENOMEM.
  */
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
-                      const wst_hello_t *hello, const char *peer, wst__member_t **replaced,
-                      bool *is_new);
+                      const wst_hello_t *hello, const char *tenant, const char *peer,
+                      wst__member_t **replaced, bool *is_new);
 
 /*
- * A connection in the talk's protocol, without a session, joins the agent of that name, which is
- * made if it is new (*is_new). 0 or WST_ENOMEM.
+ * A connection in the talk's protocol, without a session, joins the agent of that name and tenant,
+ * which is made if it is new (*is_new). 0 or WST_ENOMEM.
  */
 int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
-                           const char *peer, bool *is_new);
+                           const char *tenant, const char *peer, bool *is_new);
 
 /*
  * A session is gone. Returns its agent if that was the last one: it is out of the set and is to be
@@ -63,6 +65,9 @@ void wst__remote_free(wst_remote_t *remote);
 /* Whether it is (still) in the set; the pointer need not be valid. */
 bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote);
 
+/* The one with that serial; NULL: it has left. */
+wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial);
+
 /* The one behind `after`, the first one for NULL; NULL at the end. */
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after);
 
@@ -71,7 +76,8 @@ uint64_t wst__remote_serial(const wst_remote_t *remote);
 
 /* What may be chosen. */
 typedef struct wst__choice {
-    uint64_t only; /* serial of an agent; 0: any */
+    uint64_t only;      /* serial of an agent; 0: any */
+    const char *tenant; /* that it must belong to; NULL: any */
     const uint64_t *tried;
     size_t tried_count; /* serials of sessions that may not be chosen again */
 } wst__choice_t;

@@ -7,6 +7,8 @@
  */
 #include "request.h"
 
+#include "ip.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -18,7 +20,9 @@ struct wst_request {
     enum { ASKED, ANSWERED, CANCELLED } state;
     const wst_http_head_t *head;
     char *destination, *peer;
-    char user[USER_MAX + 1];
+    char user[USER_MAX + 1], tenant[USER_MAX + 1], address[WST__IP_TEXT];
+    wst_remote_t *remote;
+    const struct wst_tls_info *tls;
     wst__answer_cb on_answer;
     void *user_data;
     void (*on_gone)(wst_request_t *request, void *user_data);
@@ -54,6 +58,7 @@ static void deliver(wst__defer_t *defer) {
         tell_gone(r);
     } else {
         r->answer.user = r->user;
+        r->answer.tenant = r->tenant;
         r->on_answer(&r->answer, r->user_data);
     }
     destroy(r);
@@ -69,6 +74,18 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     tell_gone(r);
     if (r->state == ANSWERED)
         wst__defer(r->ctx, &r->defer, deliver);
+}
+
+/* Copies text, cut to `size` with its terminator, but not within a character of UTF-8. */
+static void copy_cut(char *out, size_t size, const char *text) {
+    size_t len = strlen(text);
+    if (len >= size) {
+        len = size - 1;
+        while (len > 0 && (text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
 }
 
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask) {
@@ -88,6 +105,10 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
         return WST_ENOMEM;
     }
     wst_request_set_user(r, ask->user != NULL ? ask->user : "");
+    wst_request_set_tenant(r, ask->tenant != NULL ? ask->tenant : "");
+    copy_cut(r->address, sizeof(r->address), ask->address != NULL ? ask->address : "");
+    r->remote = ask->remote;
+    r->tls = ask->tls;
     r->on_answer = ask->on_answer;
     r->user_data = ask->user_data;
     wst__deadline_in(ctx, &r->deadline, ask->timeout_ms != 0 ? ask->timeout_ms : 10000,
@@ -126,20 +147,28 @@ const char *wst_request_user(const wst_request_t *r) {
     return r->user;
 }
 
-/* Copies text, cut to `size` with its terminator, but not within a character of UTF-8. */
-static void copy_cut(char *out, size_t size, const char *text) {
-    size_t len = strlen(text);
-    if (len >= size) {
-        len = size - 1;
-        while (len > 0 && (text[len] & 0xc0) == 0x80)
-            len--;
-    }
-    memcpy(out, text, len);
-    out[len] = '\0';
-}
-
 void wst_request_set_user(wst_request_t *r, const char *user) {
     copy_cut(r->user, sizeof(r->user), user);
+}
+
+const char *wst_request_tenant(const wst_request_t *r) {
+    return r->tenant;
+}
+
+void wst_request_set_tenant(wst_request_t *r, const char *tenant) {
+    copy_cut(r->tenant, sizeof(r->tenant), tenant);
+}
+
+const char *wst_request_address(const wst_request_t *r) {
+    return r->address;
+}
+
+wst_remote_t *wst_request_remote(const wst_request_t *r) {
+    return r->remote;
+}
+
+const struct wst_tls_info *wst_request_tls(const wst_request_t *r) {
+    return r->tls;
 }
 
 void wst_request_on_gone(wst_request_t *r, void (*on_gone)(wst_request_t *, void *),

@@ -25,6 +25,7 @@ typedef struct wst__answer {
     const char *reason;   /* denied: NULL or text */
     const char *fields;   /* allowed, denied: NULL or header lines */
     const char *user;     /* wst_request_set_user or "" */
+    const char *tenant;   /* likewise */
     wst_remote_t *remote; /* chosen */
     wst_stream_t *stream; /* connected: the asker's now */
 } wst__answer_t;
@@ -33,9 +34,11 @@ typedef struct wst__answer {
 typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
 
 typedef struct wst__ask {
-    const wst_http_head_t *head;           /* NULL, or valid until the answer or cancel */
-    const char *destination, *peer, *user; /* copied */
-    uint64_t timeout_ms;                   /* 0: 10000 */
+    const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
+    const char *destination, *peer, *user, *tenant, *address; /* copied; may be NULL */
+    wst_remote_t *remote;
+    const struct wst_tls_info *tls;
+    uint64_t timeout_ms; /* 0: 10000 */
     wst__answer_cb on_answer;
     void *user_data;
 } wst__ask_t;

@@ -13,6 +13,7 @@
  * (wst_server_dial_t) opens a stream through an agent, for a CONNECT or for wst_server_dial().
  */
 #include "answer.h"
+#include "ip.h"
 #include "remote.h"
 #include "request.h"
 #include "talk.h"
@@ -66,13 +67,15 @@ typedef struct wst__conn {
     bool counted; /* as a connection; what it has become is, otherwise */
     bool closing;
     char peer[96];
+    const struct wst_tls_info *tls; /* NULL: none */
 
     /* The request that is being decided on or served. */
     wst_request_t *request;
     wst_server_dial_t *dial;
     wst__exchange_t *exchange;          /* has the connection meanwhile */
     char destination[WST_DEST_MAX + 1]; /* a client's, else "" */
-    char user[128];
+    char address[WST__IP_TEXT];         /* that was reached, or "" */
+    char user[128], tenant[WST__TENANT_MAX + 1];
     uint64_t asked_ms;
 
     wst_http_target_t target; /* of a request that is forwarded */
@@ -108,6 +111,9 @@ bool wst__conn_ask(wst__conn_t *c,
                    void (*callback)(wst_server_t *s, wst_request_t *request, void *user_data),
                    wst__answer_cb on_answer);
 
+/* Keeps who the embedder found it to be. */
+void wst__conn_identify(wst__conn_t *c, const wst__answer_t *answer);
+
 /* -- server_connect.c: CONNECT ------------------------------------------------------------------
  */
 
@@ -127,9 +133,10 @@ bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer);
 typedef struct wst__dialled {
     int status;                  /* 0, an error, or one of enum wst__cause */
     wst_str_t text;              /* what happened, for people; may be empty */
+    const char *address;         /* that was reached, or "" */
     wst_stream_t *stream;        /* status 0: the callee's, paused */
     const char *agent;           /* name of the (last) one asked, or "" */
-    const wst__answer_t *denial; /* WST_EDENIED: by on_choose; NULL: by the agent */
+    const wst__answer_t *denial; /* WST_EDENIED: by on_choose, on_reached; NULL: by the agent */
 } wst__dialled_t;
 
 typedef void (*wst__dialled_cb)(const wst__dialled_t *outcome, void *user_data);
@@ -146,6 +153,7 @@ typedef struct wst__dial_options {
 
 /* server_connect.c: dials the connection's destination, or refuses at once. user_data is `c`. */
 void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback);
+void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome); /* keeps the address */
 void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome);
 
 /* -- server_forward.c: requests in absolute form -------------------------------------------------
@@ -173,6 +181,11 @@ void wst__origin_end(wst_stream_t *origin);
 /* 0 and later the callback, from the loop; or WST_ENOMEM. wst_server_dial_cancel() cancels. */
 int wst__dial_new(wst_server_dial_t **out, wst_server_t *s, const wst__dial_options_t *options);
 
+/* server_self.c: whether that address and port, reached by the agent at `agent_peer`, is one that
+ * the server listens on. */
+bool wst__server_is_self(const wst_server_t *s, const char *address, uint16_t port,
+                         const char *agent_peer);
+
 /* Ends all with WST_ECANCELLED. */
 void wst__dials_close(wst_server_t *s);
 
@@ -195,8 +208,8 @@ struct wst__link *wst__agent_link(wst__member_t *member);
 /* -- server_talk.c: agents that speak the talk's protocol ----------------------------------------
  */
 
-/* Takes the connection that the hijack holds with an upgrade request. As wst__talk_upgrade. */
-int wst__talk_session_new(wst_server_t *s, wst_hijack_t *hijack, const char *peer);
+/* Takes the connection, which holds an upgrade request. As wst__talk_upgrade. */
+int wst__talk_session_new(const wst__conn_t *c);
 
 /* Asks one that has been chosen, as wst__talk_ask, and gives what is to be ended by cancelling. */
 int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_open_cb callback,

@@ -17,6 +17,8 @@ struct wst__agent_session {
     wst__link_t *link;
     wst__member_t member;
     char peer[96];
+    char name[128]; /* that it must give itself; "": any */
+    char tenant[WST__TENANT_MAX + 1];
 };
 
 wst__link_t *wst__agent_link(wst__member_t *member) {
@@ -47,10 +49,12 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst_server_t *s = a->server;
     if (hello->name.len == 0)
         return refuse_hello(a, "an agent needs a name");
+    if (a->name[0] != '\0' && !wst_str_eq(hello->name, a->name))
+        return refuse_hello(a, "these credentials are those of an agent of another name");
     wst__member_t *replaced;
     bool is_new;
-    int status = wst__remotes_join(&s->remotes, &a->member, wst__link_session(link), hello, a->peer,
-                                   &replaced, &is_new);
+    int status = wst__remotes_join(&s->remotes, &a->member, wst__link_session(link), hello,
+                                   a->tenant, a->peer, &replaced, &is_new);
     if (status == WST_EREPLACED)
         return refuse_hello(a, "this agent has a connection with that epoch or a higher one");
     if (status != 0)
@@ -173,6 +177,8 @@ static int session_new(wst__conn_t *c) {
     if (a != NULL) {
         a->server = s;
         snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
+        snprintf(a->name, sizeof(a->name), "%s", c->user);
+        snprintf(a->tenant, sizeof(a->tenant), "%s", c->tenant);
         wst__list_init(&a->node);
         status = make_link(a, c->hijack);
     }
@@ -189,9 +195,8 @@ static void accept_agent(wst__conn_t *c) {
         refuse_error(c, s->draining ? WST__DRAINING : WST__TOO_MANY_AGENTS);
         return;
     }
-    int status = s->options.protocol == WST_PROTOCOL_TALK
-                     ? wst__talk_session_new(s, c->hijack, c->peer)
-                     : session_new(c);
+    int status =
+        s->options.protocol == WST_PROTOCOL_TALK ? wst__talk_session_new(c) : session_new(c);
     if (status != 0) {
         if (wst_hijack_request(c->hijack) != NULL)
             refuse_error(c, status);
@@ -208,6 +213,7 @@ static void accept_agent(wst__conn_t *c) {
 static void on_answer(const wst__answer_t *answer, void *user_data) {
     wst__conn_t *c = user_data;
     c->request = NULL;
+    wst__conn_identify(c, answer);
     int verdict = wst__server_verdict(answer, WST__ALLOWED);
     if (wst_hijack_request(c->hijack) == NULL)
         return; /* it has just gone: on_done follows */

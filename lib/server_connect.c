@@ -21,7 +21,7 @@ struct wst__relay {
     wst_stream_info_t info; /* its strings are those below */
     uint64_t opened_ms;
     char client[96];
-    char user[128];
+    char user[128], tenant[WST__TENANT_MAX + 1], address[WST__IP_TEXT];
     char destination[WST_DEST_MAX + 1];
     char agent[WST_NAME_MAX + 1];
 };
@@ -80,11 +80,15 @@ static wst__relay_t *relay_new(wst__conn_t *c, const char *agent) {
     r->opened_ms = wst__now(s->ctx);
     snprintf(r->client, sizeof(r->client), "%s", c->peer);
     snprintf(r->user, sizeof(r->user), "%s", c->user);
+    snprintf(r->tenant, sizeof(r->tenant), "%s", c->tenant);
+    snprintf(r->address, sizeof(r->address), "%s", c->address);
     snprintf(r->destination, sizeof(r->destination), "%s", c->destination);
     snprintf(r->agent, sizeof(r->agent), "%s", agent);
     r->info = (wst_stream_info_t){.id = ++s->stream_ids,
                                   .client = r->client,
                                   .user = r->user,
+                                  .tenant = r->tenant,
+                                  .address = r->address,
                                   .destination = r->destination,
                                   .agent = r->agent,
                                   .dial_ms = r->opened_ms - c->asked_ms,
@@ -161,9 +165,14 @@ void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome) {
     wst__conn_refuse(c, &refusal, outcome->text, NULL);
 }
 
+void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome) {
+    snprintf(c->address, sizeof(c->address), "%s", outcome->address);
+}
+
 static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
     wst__conn_t *c = user_data;
     c->dial = NULL;
+    wst__conn_reached(c, outcome);
     if (outcome->status == 0 && wst_hijack_request(c->hijack) == NULL) {
         wst_stream_close(outcome->stream, NULL); /* the client has just gone: on_done follows */
     } else if (outcome->status == 0) {
@@ -194,7 +203,7 @@ void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback) {
 
 bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer) {
     c->request = NULL;
-    snprintf(c->user, sizeof(c->user), "%s", answer->user);
+    wst__conn_identify(c, answer);
     if (wst_hijack_request(c->hijack) == NULL)
         return false; /* the client has just gone: on_done follows */
     int verdict = wst__server_verdict(answer, WST__ALLOWED);

@@ -129,6 +129,7 @@ bool wst__conn_ask(wst__conn_t *c,
     const wst__ask_t ask = {.head = wst_hijack_request(c->hijack),
                             .destination = c->destination,
                             .peer = c->peer,
+                            .tls = c->tls,
                             .timeout_ms = s->options.decision_timeout_ms,
                             .on_answer = on_answer,
                             .user_data = c};
@@ -136,6 +137,14 @@ bool wst__conn_ask(wst__conn_t *c,
         return false;
     callback(s, c->request, s->options.user_data);
     return true;
+}
+
+void wst__conn_identify(wst__conn_t *c, const wst__answer_t *answer) {
+    /* What one user's request led to is not for another one. */
+    if (strcmp(c->user, answer->user) != 0 || strcmp(c->tenant, answer->tenant) != 0)
+        wst__origin_drop(c);
+    snprintf(c->user, sizeof(c->user), "%s", answer->user);
+    snprintf(c->tenant, sizeof(c->tenant), "%s", answer->tenant);
 }
 
 /* Requests ----------------------------------------------------------------------------------- */
@@ -211,7 +220,7 @@ static void serve_path(wst__conn_t *c, const wst_http_head_t *head, wst_str_t pa
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     wst__conn_t *c = user_data;
     (void)hijack;
-    c->destination[0] = c->user[0] = '\0';
+    c->destination[0] = '\0';
     c->asked_ms = wst__now(c->server->ctx);
     wst_http_target_t target;
     const char *why = "";

@@ -4,8 +4,9 @@
  * destination cannot be reached, no byte has passed, so another agent can be tried without anybody
  * noticing: that is done if the session is lost first, or the agent has no room for the stream.
  *
- *     choose (on_choose, or by default) -> open --open, a real answer--> outcome
- *        ^------------------------------------/ lost, full or leaving: each session once
+ *     choose (on_choose, or by default) -> open --open--> reached (on_reached) --> outcome
+ *        ^-------------------------------- / |  \--a real answer--------------------^
+ *            lost, full or leaving: each session once
  */
 #include "server.h"
 
@@ -22,10 +23,13 @@ struct wst_server_dial {
     wst__dial_options_t options;
     char destination[WST_DEST_MAX + 1];
     char agent[WST_NAME_MAX + 1]; /* that is or was asked last */
+    uint64_t agent_serial;        /* its */
     uint64_t tried[TRIES_MAX];    /* serials of the sessions asked */
     size_t tries;
     int last_error; /* why another one is being tried */
     wst_request_t *request;
+    wst_stream_t *stream;       /* that has been opened, while on_reached is asked about it */
+    char address[WST__IP_TEXT]; /* that was reached */
     wst__tunnel_open_t *open;
     wst__talk_t *talk; /* that is asked instead, in the talk's protocol */
     bool waits;        /* in the talk's protocol: for a connection to come in, ... */
@@ -47,9 +51,12 @@ static void stop(wst_server_dial_t *d) {
         wst__tunnel_open_cancel(d->open);
     if (d->talk != NULL)
         wst__talk_end(d->talk, 1001, "cancelled");
+    if (d->stream != NULL)
+        wst_stream_close(d->stream, NULL);
     d->request = NULL;
     d->open = NULL;
     d->talk = NULL;
+    d->stream = NULL;
     wst__deadline_clear(&d->server->ctx->deadlines, &d->deadline);
     wst__defer_cancel(&d->defer);
 }
@@ -75,6 +82,7 @@ void wst_server_dial_cancel(wst_server_dial_t *d) {
 static void finish(wst_server_dial_t *d, wst__dialled_t outcome) {
     leave(d);
     outcome.agent = d->agent;
+    outcome.address = d->address;
     d->options.callback(&outcome, d->options.user_data);
     destroy(d);
 }
@@ -89,6 +97,88 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     finish_error(d, d->waits ? WST_ELIMIT : WST_ETIMEOUT);
 }
 
+/* Reached ------------------------------------------------------------------------------------ */
+
+static void on_held_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream;
+    finish_error(user_data, wst_reason_of(error));
+}
+
+static void on_reached_answer(const wst__answer_t *answer, void *user_data) {
+    wst_server_dial_t *d = user_data;
+    d->request = NULL;
+    int verdict = wst__server_verdict(answer, WST__ALLOWED);
+    if (verdict != 0) {
+        finish(d, (wst__dialled_t){.status = verdict, .denial = answer});
+        return;
+    }
+    wst_stream_t *stream = d->stream;
+    d->stream = NULL;
+    wst_stream_set_callbacks(stream, NULL, NULL);
+    finish(d, (wst__dialled_t){.stream = stream});
+}
+
+static void ask_reached(wst_server_dial_t *d) {
+    static const wst_stream_callbacks_t callbacks = {.on_error = on_held_error};
+    wst_server_t *s = d->server;
+    const wst__conn_t *conn = d->options.conn;
+    const wst__ask_t ask = {.head = wst_hijack_request(conn->hijack),
+                            .destination = d->destination,
+                            .peer = conn->peer,
+                            .user = conn->user,
+                            .tenant = conn->tenant,
+                            .address = d->address,
+                            .remote = wst__remotes_find(&s->remotes, d->agent_serial),
+                            .tls = conn->tls,
+                            .timeout_ms = s->options.decision_timeout_ms,
+                            .on_answer = on_reached_answer,
+                            .user_data = d};
+    wst__deadline_clear(&s->ctx->deadlines, &d->deadline);
+    if (wst__request_new(&d->request, s->ctx, &ask) != 0) {
+        finish_error(d, WST_ENOMEM);
+        return;
+    }
+    wst_stream_set_callbacks(d->stream, &callbacks, d);
+    s->options.callbacks.on_reached(s, d->request, s->options.user_data);
+}
+
+/* Whether what the agent has opened is an address of ours; if it did not tell, as far as the
+ * destination does. */
+static bool is_self(const wst_server_dial_t *d, const wst_remote_t *agent) {
+    wst_authority_t a;
+    char host[WST_DEST_MAX + 1];
+    const wst_str_t destination = {d->destination, strlen(d->destination)};
+    if (wst_parse_authority(&a, destination, NULL) != 0)
+        return false;
+    snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
+    return wst__server_is_self(d->server, d->address[0] != '\0' ? d->address : host, a.port,
+                               wst_remote_peer(agent));
+}
+
+/* The agent has opened it. */
+static void reached(wst_server_dial_t *d, wst_str_t address, wst_stream_t *stream) {
+    const wst_server_t *s = d->server;
+    const wst__conn_t *conn = d->options.conn;
+    const wst_remote_t *agent = wst__remotes_find(&s->remotes, d->agent_serial);
+    d->stream = stream;
+    snprintf(d->address, sizeof(d->address), "%.*s", (int)address.len,
+             address.len > 0 ? address.ptr : "");
+    if (conn == NULL ||
+        wst_hijack_request(conn->hijack) == NULL) { /* nobody, or it has just gone */
+        d->stream = NULL;
+        finish(d, (wst__dialled_t){.stream = stream});
+    } else if (agent == NULL) { /* it is leaving, and the stream with it */
+        finish_error(d, WST_ELOST);
+    } else if (is_self(d, agent)) {
+        finish_error(d, WST__SELF);
+    } else if (s->options.callbacks.on_reached != NULL) {
+        ask_reached(d);
+    } else {
+        d->stream = NULL;
+        finish(d, (wst__dialled_t){.stream = stream});
+    }
+}
+
 /* Opening ------------------------------------------------------------------------------------ */
 
 /* Whether it says nothing about the destination, and another session may do better. */
@@ -101,8 +191,12 @@ static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user
     wst_server_dial_t *d = user_data;
     d->open = NULL;
     d->talk = NULL;
-    if (status == 0 || !may_retry(d, status)) {
-        finish(d, (wst__dialled_t){.status = status, .text = text, .stream = stream});
+    if (status == 0) {
+        reached(d, text, stream);
+        return;
+    }
+    if (!may_retry(d, status)) {
+        finish(d, (wst__dialled_t){.status = status, .text = text});
         return;
     }
     wst__log(d->server->ctx, WST_LOG_INFO, "agent %s: no stream to %s: %s; trying another one",
@@ -122,10 +216,18 @@ static bool may_wait(const wst_server_t *s, int status) {
     return s->options.protocol == WST_PROTOCOL_TALK && status == WST_ELIMIT && !s->draining;
 }
 
+/* The tenant whose agents may be asked. Without a client the embedder may name any agent. */
+static const char *tenant_of(const wst_server_dial_t *d) {
+    if (d->options.conn != NULL)
+        return d->options.conn->tenant;
+    return d->options.only != 0 ? NULL : "";
+}
+
 /* Asks an agent, the one with that serial or the best one (0). */
 static void open_through(wst_server_dial_t *d, uint64_t only) {
     wst_server_t *s = d->server;
-    const wst__choice_t choice = {.only = only, .tried = d->tried, .tried_count = d->tries};
+    const wst__choice_t choice = {
+        .only = only, .tenant = tenant_of(d), .tried = d->tried, .tried_count = d->tries};
     wst__member_t *member;
     int status = wst__remotes_choose(&s->remotes, &choice, &member);
     if (may_wait(s, status)) {
@@ -140,6 +242,7 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
     }
     d->tried[d->tries++] = member->serial;
     snprintf(d->agent, sizeof(d->agent), "%s", wst_remote_name(member->remote));
+    d->agent_serial = wst__remote_serial(member->remote);
     if (s->options.protocol == WST_PROTOCOL_TALK)
         status = wst__talk_session_ask(member, d->destination, on_open, d, &d->talk);
     else
@@ -180,6 +283,11 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         finish(d, (wst__dialled_t){.status = verdict, .denial = answer});
     } else if (answer->remote == NULL) {
         finish_error(d, WST_ENOAGENT);
+    } else if (wst__remotes_has(&s->remotes, answer->remote) &&
+               strcmp(wst_remote_tenant(answer->remote), tenant_of(d)) != 0) {
+        wst__log(s->ctx, WST_LOG_ERROR, "%s: an agent of another tenant was chosen",
+                 d->destination);
+        finish_error(d, WST_ENOAGENT);
     } else if (wst__remotes_has(&s->remotes, answer->remote)) {
         open_through(d, wst__remote_serial(answer->remote));
     } else { /* it has gone since */
@@ -208,6 +316,8 @@ static void choose(wst__defer_t *defer) {
                             .destination = d->destination,
                             .peer = conn->peer,
                             .user = conn->user,
+                            .tenant = conn->tenant,
+                            .tls = conn->tls,
                             .timeout_ms = s->options.decision_timeout_ms,
                             .on_answer = on_choice,
                             .user_data = d};

@@ -465,6 +465,8 @@ static void start(wst__conn_t *c, wst_stream_t *origin, const char *agent, bool 
     x->info = (wst_stream_info_t){.id = ++s->stream_ids,
                                   .client = c->peer,
                                   .user = c->user,
+                                  .tenant = c->tenant,
+                                  .address = c->address,
                                   .destination = c->destination,
                                   .agent = x->agent,
                                   .dial_ms = x->opened_ms - c->asked_ms,
@@ -481,6 +483,7 @@ static void start(wst__conn_t *c, wst_stream_t *origin, const char *agent, bool 
 static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
     wst__conn_t *c = user_data;
     c->dial = NULL;
+    wst__conn_reached(c, outcome);
     if (wst_hijack_request(c->hijack) == NULL) { /* the client has just gone: on_done follows */
         if (outcome->stream != NULL)
             wst_stream_close(outcome->stream, NULL);

@@ -17,6 +17,7 @@ typedef struct talk_session {
     wst__talk_t *talk;
     wst__member_t member;
     char peer[96];
+    char tenant[WST__TENANT_MAX + 1];
 } talk_session_t;
 
 static talk_session_t *session_of(wst__list_t *node) {
@@ -55,7 +56,7 @@ static void on_open(wst__talk_t *talk, void *user_data) {
         wst__talk_end(talk, 1001, "server is shutting down");
         return;
     }
-    if (wst__remotes_join_talk(&s->remotes, &a->member, name, a->peer, &is_new) != 0) {
+    if (wst__remotes_join_talk(&s->remotes, &a->member, name, a->tenant, a->peer, &is_new) != 0) {
         wst__talk_end(talk, 1011, "out of memory");
         return;
     }
@@ -83,19 +84,21 @@ static void on_closed(void *user_data) {
     wst__server_release(s);
 }
 
-int wst__talk_session_new(wst_server_t *s, wst_hijack_t *hijack, const char *peer) {
+int wst__talk_session_new(const wst__conn_t *c) {
+    wst_server_t *s = c->server;
     talk_session_t *a = wst__zalloc(&s->ctx->allocator, sizeof(*a));
     if (a == NULL)
         return WST_ENOMEM;
     a->server = s;
-    snprintf(a->peer, sizeof(a->peer), "%s", peer);
+    snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
+    snprintf(a->tenant, sizeof(a->tenant), "%s", c->tenant);
     const wst__talk_options_t options = {.close_timeout_ms = s->options.half_closed_timeout_ms,
                                          .on_open = on_open,
                                          .on_down = on_down,
                                          .on_closed = on_closed,
                                          .user_data = a};
     const wst_websocket_options_t websocket = {0}; /* no subprotocols */
-    int status = wst__talk_upgrade(&a->talk, s->ctx, hijack, &websocket, &options);
+    int status = wst__talk_upgrade(&a->talk, s->ctx, c->hijack, &websocket, &options);
     if (status != 0) {
         wst__free(&s->ctx->allocator, a);
         return status;

@@ -72,8 +72,11 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
     enter(w);
     w->agent_questions++;
     answer(w, request, w->agents);
-    if (w->agents == ALLOW)
+    if (w->agents == ALLOW) {
+        wst_request_set_user(request, w->agent_name);
+        wst_request_set_tenant(request, w->agent_tenant);
         wst_request_allow(request);
+    }
     leave(w, 'a');
 }
 
@@ -85,6 +88,7 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
     answer(w, request, w->clients);
     if (w->clients == ALLOW) {
         wst_request_set_user(request, "alice");
+        wst_request_set_tenant(request, w->client_tenant);
         wst_request_allow(request);
     }
     leave(w, 'c');
@@ -101,6 +105,20 @@ static void on_choose(wst_server_t *server, wst_request_t *request, void *user_d
     if (w->choice == ALLOW)
         wst_request_choose(request, wst_server_next_agent(server, NULL));
     leave(w, 'h');
+}
+
+static void on_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    assert_non_null(wst_request_head(request));
+    w->reached_questions++;
+    snprintf(w->reached_what, sizeof(w->reached_what), "%s %s", wst_request_address(request),
+             wst_remote_name(wst_request_remote(request)));
+    answer(w, request, w->reached);
+    if (w->reached == ALLOW)
+        wst_request_allow(request);
+    leave(w, 'r');
 }
 
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
@@ -172,7 +190,8 @@ static void on_drained(wst_server_t *server, void *user_data) {
 
 void server_world_init(world_t *w) {
     memset(w, 0, sizeof(*w));
-    w->clients = w->agents = w->choice = UNASKED;
+    w->clients = w->agents = w->choice = w->reached = UNASKED;
+    w->agent_name = w->agent_tenant = w->client_tenant = "";
     w->deny_status = 403;
     test_env_open(&w->env);
 }
@@ -182,6 +201,7 @@ bool server_world_try_start(world_t *w) {
         .on_agent_request = w->agents != UNASKED ? on_agent_request : NULL,
         .on_client_request = w->clients != UNASKED ? on_client_request : NULL,
         .on_choose = w->choice != UNASKED ? on_choose : NULL,
+        .on_reached = w->reached != UNASKED ? on_reached : NULL,
         .on_agent_up = on_agent_up,
         .on_agent_down = on_agent_down,
         .on_stream_open = on_stream_open,
@@ -428,7 +448,8 @@ static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_
     } else {
         if (a->stream != NULL)
             wst_stream_close(a->stream, NULL);
-        assert_int_equal(wst__incoming_accept(incoming, "", &a->stream), 0);
+        assert_int_equal(
+            wst__incoming_accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
         wst_stream_set_callbacks(a->stream, &callbacks, a);
         wst_stream_read_start(a->stream, 0);
     }

@@ -24,14 +24,17 @@ typedef struct world {
     test_env_t env;
     wst_server_t *server;
     wst_server_options_t options;
-    policy_t clients, agents, choice;
+    policy_t clients, agents, choice, reached;
     int deny_status;
     const char *deny_reason, *deny_fields;
     char address[64]; /* the first one */
 
+    const char *agent_name, *agent_tenant, *client_tenant; /* said when they are allowed */
+
     wst_request_t *held;
     char question[128]; /* the last one: destination and user */
-    size_t client_questions, agent_questions, choice_questions;
+    size_t client_questions, agent_questions, choice_questions, reached_questions;
+    char reached_what[128];             /* address and agent of the last one */
     size_t gone;                        /* held questions that were taken back */
     void (*in_choice)(struct world *w); /* before the answer */
     char close_at;                      /* closes the server in this callback: see server_world.c */
@@ -101,6 +104,7 @@ typedef struct agent {
     treatment_t treatment;
     int reason; /* refused with this */
     const char *text;
+    const char *address;       /* told when it accepts */
     wst__incoming_t *incoming; /* kept */
     wst_stream_t *stream;      /* the last one accepted */
     char destination[WST_DEST_MAX + 1];

@@ -73,7 +73,8 @@ static void make_peer(world_t *w, peer_t *p, const char *name, uint8_t instance,
 }
 
 static int join(world_t *w, peer_t *p, wst__member_t **replaced, bool *is_new) {
-    return wst__remotes_join(&w->set, &p->member, p->session, &p->hello, "peer", replaced, is_new);
+    return wst__remotes_join(&w->set, &p->member, p->session, &p->hello, "", "peer", replaced,
+                             is_new);
 }
 
 /* Makes one and lets it join; whether its agent is new must be as expected. */
@@ -306,7 +307,8 @@ static void scenario(void *arg) {
     const wst_hello_t hello = {.name = {"one", 3}};
     open_world(&w, 100);
     if (w.env.ctx != NULL) {
-        int status = wst__remotes_join(&w.set, &member, NULL, &hello, "peer", &replaced, &is_new);
+        int status =
+            wst__remotes_join(&w.set, &member, NULL, &hello, "", "peer", &replaced, &is_new);
         assert_int_equal(status, test_alloc_failed() ? WST_ENOMEM : 0);
         if (status == 0)
             wst__remote_free(wst__remotes_leave(&w.set, &member));

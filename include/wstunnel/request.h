@@ -21,6 +21,7 @@ extern "C" {
 
 typedef struct wst_request wst_request_t;
 typedef struct wst_remote wst_remote_t;
+struct wst_tls_info;
 
 /** The head of the HTTP request it is about; NULL where there is none. Valid while the request is.
  */
@@ -36,8 +37,30 @@ WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
 WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 
 /** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret.
- */
+    Of an agent that wants to connect: the name that it must give itself, else it is refused; ""
+    (unless set): any. */
 WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
+
+/** Whose agent or client it is; "" if wst_request_set_tenant has not been called. */
+WST_EXTERN const char *wst_request_tenant(const wst_request_t *request);
+
+/**
+ * Says whose agent or client it is; cut at 127 bytes. Tenants share a server without meeting:
+ * agents of one name are another one for each tenant, and only agents of the client's tenant can
+ * serve it.
+ */
+WST_EXTERN void wst_request_set_tenant(wst_request_t *request, const char *tenant);
+
+/** The IP address that was reached, without brackets; "" where there is none, or it is not known.
+ */
+WST_EXTERN const char *wst_request_address(const wst_request_t *request);
+
+/** The agent that has been chosen, valid until it goes (on_agent_down); NULL where there is none.
+ */
+WST_EXTERN wst_remote_t *wst_request_remote(const wst_request_t *request);
+
+/** The TLS session of who asks (tls.h), valid while the request is; NULL: none. */
+WST_EXTERN const struct wst_tls_info *wst_request_tls(const wst_request_t *request);
 
 /** Sets a function that is told when the request ends without an answer; `request` is still valid
     in it, but has no head any more and can no longer be answered. */

@@ -39,7 +39,9 @@ typedef struct wst_stream_info {
     uint64_t id;              /**< unique in this server */
     const char *client;       /**< address of the client */
     const char *user;         /**< wst_request_set_user, or "" */
+    const char *tenant;       /**< wst_request_set_tenant, or "" */
     const char *destination;  /**< "host:port" */
+    const char *address;      /**< IP address that the agent reached; "": not known */
     const char *agent;        /**< name of the agent */
     uint64_t dial_ms;         /**< from the request to the open connection */
     uint64_t duration_ms;     /**< since it was opened */
@@ -55,10 +57,14 @@ typedef struct wst_server_callbacks {
     void (*on_agent_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
     void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
-    /** Which agent? Answer: choose or deny. Asked for each tunnel and each request. NULL: the one
-        with the fewest streams, one that leaves a ping unanswered comes last; then forwarded
-        requests in a row may share a connection to their origin. */
+    /** Which agent, of the client's tenant? Answer: choose or deny. Asked for each tunnel and each
+        request. NULL: the one with the fewest streams, one that leaves a ping unanswered comes
+       last; then forwarded requests in a row may share a connection to their origin. */
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
+
+    /** The agent has opened the connection (wst_request_address, wst_request_remote); the client
+        has not been told. May it have it? Answer: allow or deny. NULL: it may. */
+    void (*on_reached)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */
     void (*on_agent_up)(wst_server_t *server, wst_remote_t *agent, void *user_data);
@@ -140,7 +146,8 @@ typedef struct wst_server_dial wst_server_dial_t;
 
 /**
  * Opens a connection through an agent, without HTTP and without asking any callback.
- * @param agent       NULL: chosen as by default, and another one is tried if that vanishes first
+ * @param agent       NULL: chosen as by default among those of tenant "", and another one is tried
+ *                    if that vanishes first
  * @param timeout_ms  0: the server's dial_timeout_ms
  * @param callback    status 0 and a stream that the callback owns; or WST_ENOAGENT, or a reason
  *                    (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h); WST_ECANCELLED if
@@ -183,6 +190,8 @@ WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
 
 /** Its name. */
 WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
+/** Whose it is: wst_request_set_tenant, or "". */
+WST_EXTERN const char *wst_remote_tenant(const wst_remote_t *agent);
 /** Its instance, 32 hex digits; another run of the same agent has another one. */
 WST_EXTERN const char *wst_remote_instance(const wst_remote_t *agent);
 /** Where its newest session comes from; see wst_stream_peer. */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether what an agent has reached is this server: a client must not get through it to addresses
+ * where it trusts whoever comes. The agent's loopback addresses are ours only if it runs here.
+ */
+#include "ip.h"
+#include "server.h"
+
+#include <string.h>
+
+typedef struct place {
+    wst__ip_t ip;
+    uint16_t port;
+} place_t;
+
+/* Of an address as listeners and streams tell it; false: none of IP. */
+static bool read_place(place_t *out, const char *text) {
+    wst_authority_t a;
+    if (wst_parse_authority(&a, (wst_str_t){text, strlen(text)}, NULL) != 0 ||
+        !wst__ip_parse(&out->ip, a.host.ptr, a.host.len))
+        return false;
+    out->port = a.port;
+    return true;
+}
+
+static bool is_loopback(const wst__ip_t *ip) {
+    static const wst__ip_t six = {{[15] = 1}};
+    static const wst__ip_t four = {{[10] = 0xff, [11] = 0xff, [12] = 127}};
+    return wst__ip_within(ip, &six, 128) || wst__ip_within(ip, &four, 96 + 8);
+}
+
+static bool is_any(const wst__ip_t *ip) {
+    const wst__ip_t effective = wst__ip_effective(*ip);
+    return memcmp(effective.bytes, ip->bytes, sizeof(ip->bytes)) != 0 && is_loopback(&effective);
+}
+
+/* Whether an interface of this machine has the address. */
+static bool is_here(const wst__ip_t *ip) {
+    uv_interface_address_t *all;
+    int count;
+    if (is_loopback(ip))
+        return true;
+    if (uv_interface_addresses(&all, &count) != 0)
+        return false;
+    bool found = false;
+    for (int i = 0; i < count && !found; i++) {
+        char text[WST__IP_TEXT] = "";
+        wst__ip_t own;
+        (void)uv_ip_name((const struct sockaddr *)&all[i].address, text, sizeof(text));
+        found = wst__ip_parse(&own, text, strlen(text)) &&
+                memcmp(own.bytes, ip->bytes, sizeof(ip->bytes)) == 0;
+    }
+    uv_free_interface_addresses(all, count);
+    return found;
+}
+
+static bool runs_here(const char *agent_peer) {
+    place_t agent;
+    return strncmp(agent_peer, "unix:", 5) == 0 ||
+           (read_place(&agent, agent_peer) && is_here(&agent.ip));
+}
+
+bool wst__server_is_self(const wst_server_t *s, const char *address, uint16_t port,
+                         const char *agent_peer) {
+    wst__ip_t reached;
+    if (!wst__ip_parse(&reached, address, strlen(address)))
+        return false;
+    reached = wst__ip_effective(reached);
+    const char *listens;
+    for (size_t n = 0; (listens = wst_server_address(s, n)) != NULL; n++) {
+        place_t own;
+        if (!read_place(&own, listens) || own.port != port)
+            continue;
+        bool same = is_any(&own.ip)
+                        ? is_here(&reached)
+                        : memcmp(own.ip.bytes, reached.bytes, sizeof(own.ip.bytes)) == 0;
+        if (same && (!is_loopback(&reached) || runs_here(agent_peer)))
+            return true;
+    }
+    return false;
+}
