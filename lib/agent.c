@@ -172,8 +172,8 @@ static void on_down(wst__link_t *link, int error, const char *detail, void *user
     wst__agent_fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
 }
 
-/* Makes the link and its WebSocket. */
-static int connect_link(wst_agent_t *a, wst_stream_t *stream, wst_websocket_options_t *websocket) {
+int wst__agent_link_connect(wst_agent_t *a, wst_stream_t *stream,
+                            wst_websocket_options_t *websocket) {
     wst__link_options_t options = {.client = true,
                                    .encoding = a->o.encoding,
                                    .hello_timeout_ms = a->o.connect_timeout_ms,
@@ -205,51 +205,6 @@ static int connect_link(wst_agent_t *a, wst_stream_t *stream, wst_websocket_opti
     return status;
 }
 
-/* The server's address as text for the Host field and the path, terminated. */
-static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
-    const wst_allocator_t *al = &a->ctx->allocator;
-    char *host = wst__strndup(al, a->target.authority.ptr, a->target.authority.len);
-    char *path = wst__strndup(al, a->target.path.ptr, a->target.path.len);
-    wst_websocket_options_t options = {.open_timeout_ms = a->o.connect_timeout_ms,
-                                       .host = host,
-                                       .path = path,
-                                       .fields = a->fields};
-    int status = WST_ENOMEM;
-    if (host != NULL && path != NULL)
-        status = a->o.protocol == WST_PROTOCOL_TALK ? wst__agent_talk_connect(a, stream, &options)
-                                                    : connect_link(a, stream, &options);
-    wst__free(al, host);
-    wst__free(al, path);
-    return status;
-}
-
-static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    wst_agent_t *a = self(user_data);
-    a->dial = NULL;
-    if (status != 0) {
-        wst__agent_fail(a, status, 0, "");
-        return;
-    }
-    a->phase = WST__AGENT_CONNECTING;
-    status = connect_websocket(a, stream);
-    if (status != 0) {
-        wst_stream_close(stream, NULL);
-        wst__agent_fail(a, status, 0,
-                        status == WST_EINVAL ? "the fields given are not complete lines" : "");
-    }
-}
-
-static void dial(wst_agent_t *a) {
-    a->phase = WST__AGENT_DIALLING;
-    char host[WST__AUTHORITY_MAX + 1];
-    snprintf(host, sizeof(host), "%.*s", (int)a->target.host.len, a->target.host.ptr);
-    const wst_dial_options_t options = {
-        .host = host, .port = a->target.port, .timeout_ms = a->o.connect_timeout_ms};
-    int status = wst_dial(&a->dial, a->ctx, &options, on_dialled, a);
-    if (status != 0)
-        wst__agent_fail(a, status, 0, "");
-}
-
 static void on_credentials(const wst__answer_t *answer, void *user_data) {
     wst_agent_t *a = self(user_data);
     a->question = NULL;
@@ -268,7 +223,7 @@ static void on_credentials(const wst__answer_t *answer, void *user_data) {
     if (answer->fields != NULL && a->fields == NULL)
         wst__agent_fail(a, WST_ENOMEM, 0, "");
     else
-        dial(a);
+        wst__agent_connect(a);
 }
 
 static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
@@ -276,7 +231,7 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_agent_t *a = WST__CONTAINER(deadline, wst_agent_t, retry);
     a->epoch++;
     if (a->o.callbacks.on_credentials == NULL) {
-        dial(a);
+        wst__agent_connect(a);
         return;
     }
     a->phase = WST__AGENT_ASKING;
@@ -395,10 +350,8 @@ static void cancel_attempt(wst_agent_t *a) {
     wst__deadline_clear(&a->ctx->deadlines, &a->retry);
     if (a->question != NULL)
         wst__request_cancel(a->question);
-    if (a->dial != NULL)
-        wst_dial_cancel(a->dial);
     a->question = NULL;
-    a->dial = NULL;
+    wst__agent_connect_cancel(a);
 }
 
 static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {

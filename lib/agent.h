@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_AGENT_H
 #define WST_LIB_AGENT_H
-/* What the files of the agent share: agent.c (keeps the session), agent_talk.c (keeps connections
- * in the talk's protocol), agent_stream.c (opens what the server names). */
+/* What the files of the agent share: agent.c (keeps the session), agent_connect.c (reaches the
+ * server), agent_talk.c (keeps connections in the talk's protocol), agent_stream.c (opens what the
+ * server names). */
 #include "ctx.h"
 #include "list.h"
 #include "request.h"
@@ -66,7 +67,14 @@ void wst__agent_talk_settled(wst__talk_t *talk);
 void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
 void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 
-/* agent.c: a stream, a link or a talk is gone. */
+/* agent_connect.c: begins to reach the server; ends in a WebSocket, or in wst__agent_fail. */
+void wst__agent_connect(wst_agent_t *agent);
+void wst__agent_connect_cancel(wst_agent_t *agent); /* harmless if it is not under way */
+
+/* agent.c: makes the link and its WebSocket, on a stream which is taken on success. */
+int wst__agent_link_connect(wst_agent_t *agent, wst_stream_t *stream,
+                            wst_websocket_options_t *websocket);
+/* A stream, a link or a talk is gone. */
 void wst__agent_stream_gone(wst_agent_t *agent);
 void wst__agent_link_gone(wst_agent_t *agent);
 /* An attempt or a connection failed: tells it, and tries again later. */
