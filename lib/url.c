@@ -3,6 +3,7 @@
  * each attempt to connect. */
 #include "url.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
 
@@ -24,27 +25,26 @@ static bool has_port(wst_str_t authority) {
     return false;
 }
 
-/* NULL, or what is wrong with it. */
-static const char *parse_authority(wst__url_t *u) {
-    static const char default_port[] = ":80"; /* the parser of authorities wants one */
-    char text[WST__AUTHORITY_MAX + sizeof(default_port)];
-    size_t len = u->authority.len;
-    if (len > WST__AUTHORITY_MAX)
-        return "host too long";
-    memcpy(text, u->authority.ptr, len);
-    if (!has_port(u->authority)) {
-        memcpy(text + len, default_port, strlen(default_port));
-        len += strlen(default_port);
+int wst__url_authority(wst_authority_t *out, wst_str_t authority, uint16_t default_port,
+                       const char **why) {
+    char text[WST__AUTHORITY_MAX + sizeof(":65535")]; /* the parser of authorities wants a port */
+    if (authority.len > WST__AUTHORITY_MAX) {
+        *why = "host too long";
+        return WST_EINVAL;
     }
+    int len = snprintf(text, sizeof(text), "%.*s", (int)authority.len, authority.ptr);
+    if (!has_port(authority))
+        len += snprintf(text + len, sizeof(text) - (size_t)len, ":%u", default_port);
     wst_authority_t a;
-    const char *why;
-    if (wst_parse_authority(&a, (wst_str_t){text, len}, &why) != 0)
-        return why;
-    if (a.ipv6 && text[0] != '[') /* RFC 3986 section 3.2.2 */
-        return "IPv6 address without brackets";
-    u->host = (wst_str_t){u->authority.ptr + (a.host.ptr - text), a.host.len};
-    u->port = a.port;
-    return NULL;
+    if (wst_parse_authority(&a, (wst_str_t){text, (size_t)len}, why) != 0)
+        return WST_EINVAL;
+    if (a.ipv6 && text[0] != '[') { /* RFC 3986 section 3.2.2 */
+        *why = "IPv6 address without brackets";
+        return WST_EINVAL;
+    }
+    a.host.ptr = authority.ptr + (a.host.ptr - text);
+    *out = a;
+    return 0;
 }
 
 static const char *check_path(const char *path) {
@@ -71,9 +71,12 @@ int wst__url_parse(wst__url_t *out, const char *url, const char **why) {
     url += strlen(scheme);
     u.authority = (wst_str_t){url, strcspn(url, "/?#")};
     const char *path = url + u.authority.len;
-    const char *wrong = parse_authority(&u);
-    if (wrong == NULL)
-        wrong = check_path(path);
+    wst_authority_t a;
+    if (wst__url_authority(&a, u.authority, 80, why) != 0)
+        return WST_EINVAL;
+    u.host = a.host;
+    u.port = a.port;
+    const char *wrong = check_path(path);
     if (wrong != NULL) {
         *why = wrong;
         return WST_EINVAL;

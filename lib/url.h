@@ -13,6 +13,11 @@ typedef struct wst__url {
     uint16_t port;       /* 80 if there is none */
 } wst__url_t;
 
+/* As wst_parse_authority, but the port may be missing, and IPv6 needs its brackets. 0 or WST_EINVAL
+ * (*why tells people). */
+int wst__url_authority(wst_authority_t *out, wst_str_t authority, uint16_t default_port,
+                       const char **why);
+
 /* Takes a URL apart; text points into it. Whatever it accepts can stand in a request's head. 0 or
  * WST_EINVAL (*why tells people). */
 int wst__url_parse(wst__url_t *out, const char *url, const char **why);
