@@ -59,6 +59,14 @@ int wst__server_verdict(const wst__answer_t *answer, wst__answer_kind_t expected
 /* -- server_connection.c: an HTTP connection, until it is answered or something else. -----------
  */
 
+/* A connection to an origin that can serve one more request. */
+typedef struct wst__origin {
+    wst_stream_t *stream; /* NULL: none */
+    uint64_t agent_serial;
+    char agent[WST_NAME_MAX + 1];
+    char address[WST__IP_TEXT]; /* that was reached, or "" */
+} wst__origin_t;
+
 typedef struct wst__conn {
     wst__list_t node;
     wst_server_t *server;
@@ -82,10 +90,10 @@ typedef struct wst__conn {
     bool served;              /* one was, and its answer kept the connection */
     bool leaving;             /* counted by the server: the last answer goes out */
 
-    /* A connection to an origin, for the next request; NULL: none. */
-    wst_stream_t *kept;
+    /* For the next request to the same destination by the same user. */
+    wst__origin_t kept;
     char kept_destination[WST_DEST_MAX + 1];
-    char kept_agent[WST_NAME_MAX + 1];
+    char kept_user[128], kept_tenant[WST__TENANT_MAX + 1];
 } wst__conn_t;
 
 /* Takes the stream on success. 0 or an error. */
@@ -135,7 +143,9 @@ typedef struct wst__dialled {
     wst_str_t text;              /* what happened, for people; may be empty */
     const char *address;         /* that was reached, or "" */
     wst_stream_t *stream;        /* status 0: the callee's, paused */
+    bool reused;                 /* it is the one that was kept */
     const char *agent;           /* name of the (last) one asked, or "" */
+    uint64_t agent_serial;       /* its */
     const wst__answer_t *denial; /* WST_EDENIED: by on_choose, on_reached; NULL: by the agent */
 } wst__dialled_t;
 
@@ -147,12 +157,14 @@ typedef struct wst__dial_options {
     uint64_t timeout_ms;
     /* Whom on_choose is asked for; NULL: it is not asked. Valid until the outcome or cancel. */
     const wst__conn_t *conn;
+    wst__origin_t kept; /* will do if its agent is chosen; taken on success */
     wst__dialled_cb callback;
     void *user_data;
 } wst__dial_options_t;
 
-/* server_connect.c: dials the connection's destination, or refuses at once. user_data is `c`. */
-void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback);
+/* server_connect.c: dials the connection's destination, or refuses at once. user_data is `c`.
+ * `kept`: one that may do instead, which is taken; or NULL. */
+void wst__conn_dial(wst__conn_t *c, const wst__origin_t *kept, wst__dialled_cb callback);
 void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome); /* keeps the address */
 void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome);
 
@@ -167,10 +179,10 @@ void wst__exchange_close(wst__exchange_t *exchange);
  */
 
 /* Keeps it for the next request to the connection's destination; none may be kept yet. */
-void wst__origin_keep(wst__conn_t *c, wst_stream_t *origin, const char *agent);
+void wst__origin_keep(wst__conn_t *c, const wst__origin_t *origin);
 
-/* What is kept, if it goes to the connection's destination, paused; else NULL. */
-wst_stream_t *wst__origin_take(wst__conn_t *c);
+/* What is kept, if it was opened for the connection's destination and user, paused. */
+bool wst__origin_take(wst__conn_t *c, wst__origin_t *out);
 
 /* Ends what is kept. */
 void wst__origin_drop(wst__conn_t *c);

@@ -182,23 +182,31 @@ static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
     }
 }
 
-void wst__conn_dial(wst__conn_t *c, wst__dialled_cb callback) {
+static void dial_refused(wst__conn_t *c, const wst__origin_t *kept, int error) {
+    if (kept != NULL)
+        wst__origin_end(kept->stream);
+    wst__conn_refuse_error(c, error);
+}
+
+void wst__conn_dial(wst__conn_t *c, const wst__origin_t *kept, wst__dialled_cb callback) {
     wst_server_t *s = c->server;
     if (s->draining) {
-        wst__conn_refuse_error(c, WST__DRAINING);
+        dial_refused(c, kept, WST__DRAINING);
         return;
     }
     if (s->pending >= s->options.max_pending) {
-        wst__conn_refuse_error(c, WST__TOO_MANY_PENDING);
+        dial_refused(c, kept, WST__TOO_MANY_PENDING);
         return;
     }
-    const wst__dial_options_t options = {.destination = c->destination,
-                                         .timeout_ms = s->options.dial_timeout_ms,
-                                         .conn = c,
-                                         .callback = callback,
-                                         .user_data = c};
+    wst__dial_options_t options = {.destination = c->destination,
+                                   .timeout_ms = s->options.dial_timeout_ms,
+                                   .conn = c,
+                                   .callback = callback,
+                                   .user_data = c};
+    if (kept != NULL)
+        options.kept = *kept;
     if (wst__dial_new(&c->dial, s, &options) != 0)
-        wst__conn_refuse_error(c, WST_ENOMEM);
+        dial_refused(c, kept, WST_ENOMEM);
 }
 
 bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer) {
@@ -215,7 +223,7 @@ bool wst__conn_allowed(wst__conn_t *c, const wst__answer_t *answer) {
 static void on_answer(const wst__answer_t *answer, void *user_data) {
     wst__conn_t *c = user_data;
     if (wst__conn_allowed(c, answer))
-        wst__conn_dial(c, on_dialled);
+        wst__conn_dial(c, NULL, on_dialled);
 }
 
 void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
@@ -235,7 +243,7 @@ void wst__connect_request(wst__conn_t *c, const wst_http_head_t *head,
     }
     wst__hijack_watch(c->hijack);
     if (s->draining || s->options.callbacks.on_client_request == NULL)
-        wst__conn_dial(c, on_dialled);
+        wst__conn_dial(c, NULL, on_dialled);
     else if (!wst__conn_ask(c, s->options.callbacks.on_client_request, on_answer))
         wst__conn_refuse_error(c, WST_ENOMEM);
 }

@@ -140,9 +140,6 @@ bool wst__conn_ask(wst__conn_t *c,
 }
 
 void wst__conn_identify(wst__conn_t *c, const wst__answer_t *answer) {
-    /* What one user's request led to is not for another one. */
-    if (strcmp(c->user, answer->user) != 0 || strcmp(c->tenant, answer->tenant) != 0)
-        wst__origin_drop(c);
     snprintf(c->user, sizeof(c->user), "%s", answer->user);
     snprintf(c->tenant, sizeof(c->tenant), "%s", answer->tenant);
 }

@@ -7,6 +7,8 @@
  *     choose (on_choose, or by default) -> open --open--> reached (on_reached) --> outcome
  *        ^-------------------------------- / |  \--a real answer--------------------^
  *            lost, full or leaving: each session once
+ *
+ * A connection that an earlier request has left takes the place of `open`, if its agent is chosen.
  */
 #include "server.h"
 
@@ -29,6 +31,7 @@ struct wst_server_dial {
     int last_error; /* why another one is being tried */
     wst_request_t *request;
     wst_stream_t *stream;       /* that has been opened, while on_reached is asked about it */
+    bool reused;                /* or kept before: it may have gone stale */
     char address[WST__IP_TEXT]; /* that was reached */
     wst__tunnel_open_t *open;
     wst__talk_t *talk; /* that is asked instead, in the talk's protocol */
@@ -44,6 +47,13 @@ static void choose(wst__defer_t *defer);
 
 /* The end ------------------------------------------------------------------------------------ */
 
+/* What is kept is of no use: another agent shall do it, or nobody. */
+static void drop_kept(wst_server_dial_t *d) {
+    if (d->options.kept.stream != NULL)
+        wst__origin_end(d->options.kept.stream);
+    d->options.kept.stream = NULL;
+}
+
 static void stop(wst_server_dial_t *d) {
     if (d->request != NULL)
         wst__request_cancel(d->request);
@@ -53,6 +63,7 @@ static void stop(wst_server_dial_t *d) {
         wst__talk_end(d->talk, 1001, "cancelled");
     if (d->stream != NULL)
         wst_stream_close(d->stream, NULL);
+    drop_kept(d);
     d->request = NULL;
     d->open = NULL;
     d->talk = NULL;
@@ -82,6 +93,8 @@ void wst_server_dial_cancel(wst_server_dial_t *d) {
 static void finish(wst_server_dial_t *d, wst__dialled_t outcome) {
     leave(d);
     outcome.agent = d->agent;
+    outcome.agent_serial = d->agent_serial;
+    outcome.reused = d->reused;
     outcome.address = d->address;
     d->options.callback(&outcome, d->options.user_data);
     destroy(d);
@@ -100,8 +113,19 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 /* Reached ------------------------------------------------------------------------------------ */
 
 static void on_held_error(wst_stream_t *stream, int error, void *user_data) {
-    (void)stream;
-    finish_error(user_data, wst_reason_of(error));
+    wst_server_dial_t *d = user_data;
+    if (!d->reused) {
+        finish_error(d, wst_reason_of(error));
+        return;
+    }
+    /* It has gone stale, which says nothing about the destination: a new one. */
+    wst_stream_close(stream, NULL);
+    d->stream = NULL;
+    d->reused = false;
+    if (d->request != NULL)
+        wst__request_cancel(d->request);
+    d->request = NULL;
+    wst__defer(d->server->ctx, &d->defer, choose);
 }
 
 static void on_reached_answer(const wst__answer_t *answer, void *user_data) {
@@ -223,9 +247,30 @@ static const char *tenant_of(const wst_server_dial_t *d) {
     return d->options.only != 0 ? NULL : "";
 }
 
+/* Takes the connection that is kept if it came about through that agent (0: any). */
+static bool use_kept(wst_server_dial_t *d, uint64_t only) {
+    const wst__origin_t *kept = &d->options.kept;
+    wst_stream_t *stream = kept->stream;
+    if (stream == NULL)
+        return false;
+    if ((only != 0 && only != kept->agent_serial) ||
+        wst__remotes_find(&d->server->remotes, kept->agent_serial) == NULL) {
+        drop_kept(d);
+        return false;
+    }
+    d->options.kept.stream = NULL;
+    snprintf(d->agent, sizeof(d->agent), "%s", kept->agent);
+    d->agent_serial = kept->agent_serial;
+    d->reused = true;
+    reached(d, (wst_str_t){kept->address, strlen(kept->address)}, stream);
+    return true;
+}
+
 /* Asks an agent, the one with that serial or the best one (0). */
 static void open_through(wst_server_dial_t *d, uint64_t only) {
     wst_server_t *s = d->server;
+    if (use_kept(d, only))
+        return;
     const wst__choice_t choice = {
         .only = only, .tenant = tenant_of(d), .tried = d->tried, .tried_count = d->tries};
     wst__member_t *member;

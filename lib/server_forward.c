@@ -51,6 +51,7 @@ struct wst__exchange {
     wst__deadline_t silence;
     wst_stream_info_t info;
     char agent[WST_NAME_MAX + 1];
+    uint64_t agent_serial;
 };
 
 static void connect_origin(wst__conn_t *c);
@@ -154,6 +155,13 @@ static void hand_back(wst__exchange_t *x) {
     wst__server_check_drained(s);
 }
 
+static void keep_origin(const wst__exchange_t *x, wst_stream_t *stream) {
+    wst__origin_t origin = {.stream = stream, .agent_serial = x->agent_serial};
+    snprintf(origin.agent, sizeof(origin.agent), "%s", x->agent);
+    snprintf(origin.address, sizeof(origin.address), "%s", x->conn->address);
+    wst__origin_keep(x->conn, &origin);
+}
+
 /* The response is whole. `extra`: the origin has sent more than that. */
 static void complete(wst__exchange_t *x, bool extra) {
     wst_stream_t *origin = x->origin;
@@ -163,7 +171,7 @@ static void complete(wst__exchange_t *x, bool extra) {
     if (!x->request_body.complete || extra)
         wst_stream_close(origin, NULL); /* a part of a request must not look like a whole one */
     else if (x->reply.keep_origin && next)
-        wst__origin_keep(x->conn, origin, x->agent);
+        keep_origin(x, origin);
     else
         wst__origin_end(origin);
     if (!x->client_full)
@@ -407,11 +415,10 @@ static const wst_stream_callbacks_t origin_callbacks = {.on_read = on_origin_rea
 
 static wst__forward_t forward_of(const wst__conn_t *c, const wst_http_head_t *head) {
     const wst_server_t *s = c->server;
-    /* on_choose decides for each request, so a connection through the one it chose is not kept. */
     return (wst__forward_t){.request = head,
                             .target = &c->target,
                             .pseudonym = s->pseudonym,
-                            .keep_origin = s->options.callbacks.on_choose == NULL && !s->draining};
+                            .keep_origin = !s->draining};
 }
 
 /* Writes the request's head to the origin, and both streams start to flow. */
@@ -441,8 +448,9 @@ static void send_request(wst__exchange_t *x) {
 }
 
 /* The origin is connected: takes the client's connection. */
-static void start(wst__conn_t *c, wst_stream_t *origin, const char *agent, bool reused) {
+static void start(wst__conn_t *c, const wst__dialled_t *outcome) {
     wst_server_t *s = c->server;
+    wst_stream_t *origin = outcome->stream;
     const wst_http_head_t *head = wst_hijack_request(c->hijack);
     wst__exchange_t *x = wst__zalloc(&s->ctx->allocator, sizeof(*x));
     int status = x != NULL ? wst_hijack_take(c->hijack, &x->client) : WST_ENOMEM;
@@ -455,13 +463,14 @@ static void start(wst__conn_t *c, wst_stream_t *origin, const char *agent, bool 
     x->conn = c;
     x->server = s;
     x->origin = origin;
-    x->reused = reused;
+    x->reused = outcome->reused;
+    x->agent_serial = outcome->agent_serial;
     c->exchange = x;
     s->streams++;
     x->forward = forward_of(c, head);
     wst_http_body_request(&x->request_body, head);
     x->opened_ms = x->moved_ms = wst__now(s->ctx);
-    snprintf(x->agent, sizeof(x->agent), "%s", agent);
+    snprintf(x->agent, sizeof(x->agent), "%s", outcome->agent);
     x->info = (wst_stream_info_t){.id = ++s->stream_ids,
                                   .client = c->peer,
                                   .user = c->user,
@@ -488,7 +497,7 @@ static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
         if (outcome->stream != NULL)
             wst_stream_close(outcome->stream, NULL);
     } else if (outcome->status == 0) {
-        start(c, outcome->stream, outcome->agent, false);
+        start(c, outcome);
     } else {
         wst__conn_refuse_outcome(c, outcome);
     }
@@ -506,14 +515,11 @@ static bool is_repeatable(const wst_http_head_t *head) {
 }
 
 static void connect_origin(wst__conn_t *c) {
-    wst_stream_t *kept = NULL;
-    if (!c->server->draining && is_repeatable(wst_hijack_request(c->hijack)))
-        kept = wst__origin_take(c);
+    wst__origin_t kept;
+    bool take = !c->server->draining && is_repeatable(wst_hijack_request(c->hijack)) &&
+                wst__origin_take(c, &kept);
     wst__origin_drop(c);
-    if (kept != NULL)
-        start(c, kept, c->kept_agent, true);
-    else
-        wst__conn_dial(c, on_dialled);
+    wst__conn_dial(c, take ? &kept : NULL, on_dialled);
 }
 
 static void on_answer(const wst__answer_t *answer, void *user_data) {

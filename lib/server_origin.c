@@ -83,16 +83,16 @@ void wst__origin_end(wst_stream_t *origin) {
 /* Keeping ------------------------------------------------------------------------------------ */
 
 void wst__origin_drop(wst__conn_t *c) {
-    if (c->kept != NULL)
-        wst__origin_end(c->kept);
-    c->kept = NULL;
+    if (c->kept.stream != NULL)
+        wst__origin_end(c->kept.stream);
+    c->kept.stream = NULL;
 }
 
 /* An origin that ends or says something unasked is of no use any more. */
 static void on_kept_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     wst__conn_t *c = user_data;
     (void)data;
-    c->kept = NULL;
+    c->kept.stream = NULL;
     wst_stream_close(stream, NULL);
 }
 
@@ -104,26 +104,29 @@ static void on_kept_end(wst_stream_t *stream, void *user_data) {
 static void on_kept_error(wst_stream_t *stream, int error, void *user_data) {
     wst__conn_t *c = user_data;
     (void)error;
-    c->kept = NULL;
+    c->kept.stream = NULL;
     wst_stream_close(stream, NULL);
 }
 
-void wst__origin_keep(wst__conn_t *c, wst_stream_t *origin, const char *agent) {
+void wst__origin_keep(wst__conn_t *c, const wst__origin_t *origin) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = on_kept_read, .on_end = on_kept_end, .on_error = on_kept_error};
-    c->kept = origin;
+    c->kept = *origin;
     snprintf(c->kept_destination, sizeof(c->kept_destination), "%s", c->destination);
-    snprintf(c->kept_agent, sizeof(c->kept_agent), "%s", agent);
-    wst_stream_set_callbacks(origin, &callbacks, c);
-    wst_stream_read_start(origin, 0);
+    snprintf(c->kept_user, sizeof(c->kept_user), "%s", c->user);
+    snprintf(c->kept_tenant, sizeof(c->kept_tenant), "%s", c->tenant);
+    wst_stream_set_callbacks(origin->stream, &callbacks, c);
+    wst_stream_read_start(origin->stream, 0);
 }
 
-wst_stream_t *wst__origin_take(wst__conn_t *c) {
-    wst_stream_t *origin = c->kept;
-    if (origin == NULL || strcmp(c->kept_destination, c->destination) != 0)
-        return NULL;
-    c->kept = NULL;
-    wst_stream_read_stop(origin);
-    wst_stream_set_callbacks(origin, NULL, NULL);
-    return origin;
+bool wst__origin_take(wst__conn_t *c, wst__origin_t *out) {
+    /* What one user's request led to is not for another one. */
+    if (c->kept.stream == NULL || strcmp(c->kept_destination, c->destination) != 0 ||
+        strcmp(c->kept_user, c->user) != 0 || strcmp(c->kept_tenant, c->tenant) != 0)
+        return false;
+    *out = c->kept;
+    c->kept.stream = NULL;
+    wst_stream_read_stop(out->stream);
+    wst_stream_set_callbacks(out->stream, NULL, NULL);
+    return true;
 }

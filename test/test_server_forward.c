@@ -313,22 +313,108 @@ static void test_stale(void **state) {
         stale((staleness_t)how);
 }
 
-/* Who chooses does so for each request; then nothing is kept, and the origin is told. */
+/* Who is asked is asked about each request; as long as the answers are the same, the origin's
+ * connection is too. */
 static void test_choice(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.choice = f.w.clients = ALLOW;
+    f.w.choice = f.w.clients = f.w.reached = ALLOW;
+    forward_start(&f);
+    f.a.address = "192.0.2.7";
+    for (size_t i = 1; i <= 3; i++) {
+        client_say(&f.c, GET);
+        forward_asked(&f, GOT);
+        forward_reply(&f, OK);
+        forward_expect(&f, OK_SENT);
+        assert_int_equal(f.w.client_questions, i);
+        assert_int_equal(f.w.choice_questions, i);
+        assert_int_equal(f.w.reached_questions, i);
+        assert_string_equal(f.w.reached_what, "192.0.2.7 one");
+        assert_int_equal(f.a.asked, 1);
+    }
+    f.w.reached = DENY;
+    client_say(&f.c, GET);
+    forward_expect_refusal(&f, 403, "Forbidden", "http_request_denied", "");
+    assert_int_equal(f.a.got_len, 0);
+    forward_close(&f);
+}
+
+/* Another agent than the one that has opened the kept connection: it is not used. */
+static void test_another_choice(void **state) {
+    (void)state;
+    forward_t f;
+    agent_t b;
+    forward_init(&f);
+    f.w.choice = HOLD;
+    forward_start(&f);
+    agent_open(&f.w, &b, "another", 2);
+    wst_remote_t *one = wst_server_next_agent(f.w.server, NULL);
+    client_say(&f.c, GET);
+    test_env_until_count(&f.w.env, &f.w.choice_questions, 1);
+    wst_request_choose(f.w.held, one);
+    forward_asked(&f, GOT);
+    forward_reply(&f, OK);
+    forward_expect(&f, OK_SENT);
+    client_say(&f.c, GET);
+    test_env_until_count(&f.w.env, &f.w.choice_questions, 2);
+    wst_request_choose(f.w.held, wst_server_next_agent(f.w.server, one));
+    agent_expect(&b, "GET /x HTTP/1.1\r\n");
+    test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
+    assert_int_equal(f.a.asked, 1);
+    agent_close(&b);
+    forward_close(&f);
+}
+
+/* The kept connection breaks while its use is being asked about: a new one, of the same agent. */
+static void test_stale_while_asked(void **state) {
+    (void)state;
+    forward_t f;
+    forward_init(&f);
+    f.w.reached = HOLD;
     forward_start(&f);
     for (size_t i = 1; i <= 2; i++) {
         client_say(&f.c, GET);
-        forward_asked(&f, "GET /x HTTP/1.1\r\nHost: site\r\n" HEAD("close"));
+        test_env_until_count(&f.w.env, &f.w.reached_questions, i);
+        if (i == 2) {
+            forward_reset(&f);
+            test_env_until_count(&f.w.env, &f.w.gone, 1);
+            test_env_until_count(&f.w.env, &f.w.reached_questions, 3);
+        }
+        wst_request_allow(f.w.held);
+        forward_asked(&f, GOT);
         forward_reply(&f, OK);
         forward_expect(&f, OK_SENT);
-        assert_int_equal(f.w.choice_questions, i);
-        assert_int_equal(f.w.client_questions, i);
         assert_int_equal(f.a.asked, i);
     }
+    forward_close(&f);
+}
+
+/* A request that is refused in between is no reason to give up what is kept; another user is. */
+static void test_refused_between(void **state) {
+    (void)state;
+    forward_t f;
+    forward_init(&f);
+    f.w.clients = ALLOW;
+    f.w.deny_status = 407;
+    forward_start(&f);
+    forward_get(&f);
+    f.w.clients = DENY;
+    client_say(&f.c, GET);
+    client_expect(&f.c, "HTTP/1.1 407 ");
+    test_env_until_count(&f.w.env, &f.w.refusals, 1);
+    test_env_turns(&f.w.env, 5);
+    f.c.got_len = 0;
+    f.w.clients = ALLOW;
+    client_say(&f.c, GET);
+    forward_asked(&f, GOT);
+    assert_int_equal(f.a.asked, 1);
+    forward_reply(&f, OK);
+    forward_expect(&f, OK_SENT);
+    f.w.client_tenant = "other";
+    client_say(&f.c, GET);
+    forward_expect_refusal(&f, 503, "No agent available", "destination_unavailable", "");
+    assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
 }
 
@@ -444,6 +530,9 @@ int main(void) {
         cmocka_unit_test(test_unrepeatable),
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_another_choice),
+        cmocka_unit_test(test_stale_while_asked),
+        cmocka_unit_test(test_refused_between),
         cmocka_unit_test(test_each_request_is_asked),
         cmocka_unit_test(test_password),
         cmocka_unit_test(test_connect_behind),

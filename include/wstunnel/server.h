@@ -58,12 +58,14 @@ typedef struct wst_server_callbacks {
     /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
     void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** Which agent, of the client's tenant? Answer: choose or deny. Asked for each tunnel and each
-        request. NULL: the one with the fewest streams, one that leaves a ping unanswered comes
-       last; then forwarded requests in a row may share a connection to their origin. */
+        request; requests in a row share a connection to their origin as long as the same agent is
+        chosen. NULL: the one with the fewest streams, one that leaves a ping unanswered comes last.
+     */
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
 
-    /** The agent has opened the connection (wst_request_address, wst_request_remote); the client
-        has not been told. May it have it? Answer: allow or deny. NULL: it may. */
+    /** The agent has opened the connection (wst_request_address, wst_request_remote), or it is one
+        that an earlier request has left; the client has not been told. May it have it? Answer:
+       allow or deny. NULL: it may. */
     void (*on_reached)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */

@@ -304,10 +304,13 @@ def test_loop(world, server):
 
 
 def test_the_proxy_itself(world, server):
-    """It is an origin like others: what arrives there is a request for a path."""
-    client = world.client(server)
-    assert client.ask(get(f"http://{server.address}/healthz")).body == b"ok\n"
-    assert client.ask(get(f"http://{server.address}/")).status == 404
+    """It does not serve itself, by whatever name: there it would trust who comes."""
+    for host in ("127.0.0.1", "localhost", "127.0.0.2", "[::ffff:127.0.0.1]", "0.0.0.0"):
+        answer = world.client(server).ask(get(f"http://{host}:{server.port}/healthz"))
+        if host == "127.0.0.2":
+            assert answer.status == 502  # nobody listens there
+        else:
+            assert (answer.status, answer.body) == (403, b"The destination is this proxy\n"), host
 
 
 def test_password(curl, world, tmp_path, origin):
