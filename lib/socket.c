@@ -157,6 +157,8 @@ static void on_shutdown(uv_shutdown_t *req, int status) {
     wst__socket_t *sock = req->data;
     if (is_closing(sock))
         return;
+    if (status == 0 && !sock->is_unix)
+        wst__sockopt_reset_on_close(fd_of(sock), false);
     if (status == 0)
         wst_stream_emit_shutdown(sock->stream);
     else /* a reset that came meanwhile shows up as a socket without a peer */
@@ -270,7 +272,7 @@ static void close_socket(wst__socket_t *sock, bool reset) {
         if (uv_tcp_close_reset(&sock->uv.tcp, on_closed) == 0)
             return;
         /* libuv refuses while a shutdown is pending. */
-        wst__sockopt_linger_reset(fd_of(sock));
+        wst__sockopt_reset_on_close(fd_of(sock), true);
     }
     uv_close(&sock->uv.handle, on_closed);
 }
@@ -349,6 +351,8 @@ static void tune(wst__socket_t *sock) {
         return;
     uv_tcp_nodelay(&sock->uv.tcp, 1);
     uv_tcp_keepalive(&sock->uv.tcp, 1, KEEPALIVE_S);
+    /* Until it is shut down: if we are killed, what is cut off must not look complete. */
+    wst__sockopt_reset_on_close(fd_of(sock), true);
 }
 
 int wst__socket_stream(wst__socket_t *sock, wst_stream_t **out) {

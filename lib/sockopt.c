@@ -22,8 +22,8 @@ static int last_error(void) {
     return uv_translate_sys_error(errno);
 }
 
-void wst__sockopt_linger_reset(int fd) {
-    struct linger linger = {1, 0};
+void wst__sockopt_reset_on_close(int fd, bool on) {
+    struct linger linger = {on, 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 }
 

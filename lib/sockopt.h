@@ -7,8 +7,11 @@
  */
 #include "addr.h"
 
-/* Closing the descriptor sends RST and drops what is unsent. */
-void wst__sockopt_linger_reset(int fd);
+#include <stdbool.h>
+
+/* Whether closing the descriptor, which the system does if we are killed, sends RST and drops what
+ * is unsent. */
+void wst__sockopt_reset_on_close(int fd, bool on);
 
 /* TCP_NOTSENT_LOWAT: not writable while more bytes than that wait to be sent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);

@@ -8,7 +8,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <wstunnel/error.h>
 
@@ -189,6 +191,38 @@ static void test_reset_after_shutdown(void **state) {
     assert_int_equal(write(rig.other, "x", 1), -1);
     close(rig.other);
     test_env_close(&rig.env);
+}
+
+/* Whoever is killed has no time to reset anything: the system does, unless all was said before. */
+static void test_killed(void **state) {
+    (void)state;
+    for (int ended = 0; ended < 2; ended++) {
+        rig_t rig = {0};
+        int fds[2];
+        test_pair(fds, false);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            close(fds[1]);
+            test_env_open(&rig.env);
+            test_own(&rig.a, test_stream_on(&rig.env, fds[0], false));
+            bool ok = test_write_pattern(rig.a.stream, 0, 1000) == 0;
+            if (ended) {
+                ok = ok && wst_stream_shutdown(rig.a.stream) == 0;
+                test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
+            }
+            raise(ok ? SIGKILL : SIGABRT);
+        }
+        close(fds[0]);
+        rig.other = fds[1];
+        size_t len;
+        assert_int_equal(other_end(&rig, &len), ended ? 0 : ECONNRESET);
+        assert_true(!ended || len == 1000);
+        close(fds[1]);
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    }
 }
 
 /* Unix sockets know no reset; closing one with bytes queued must still end it. */
@@ -475,6 +509,7 @@ int main(void) {
         cmocka_unit_test(test_close_without_shutdown_resets),
         cmocka_unit_test(test_close_with_pending_shutdown_resets),
         cmocka_unit_test(test_reset_after_shutdown),
+        cmocka_unit_test(test_killed),
         cmocka_unit_test(test_unix_close_with_queue),
         BOTH(test_shutdown_waits_for_the_queue),
         BOTH(test_close_in_every_callback),
