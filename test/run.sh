@@ -123,7 +123,7 @@ say "real clients across two network namespaces"
 pytests build-release clients
 
 say "hostile conditions"
-pytests build-release hostile --ignore=test/hostile/test_loss.py
+pytests build-release hostile
 
 if [ "$ci" = yes ]; then
     say "clang"

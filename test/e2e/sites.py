@@ -98,10 +98,11 @@ class Closed:
 
 
 class Deaf:
-    """A listener whose queue is full: who connects hears nothing."""
+    """A listener whose queue is full: who connects hears nothing. `make` makes its sockets."""
 
-    def __init__(self):
-        self.listener = socket.socket()
+    def __init__(self, make=socket.socket):
+        self.make = make
+        self.listener = make()
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
@@ -111,7 +112,7 @@ class Deaf:
             pass
 
     def _fill(self):
-        sock = socket.socket()
+        sock = self.make()
         self.waiting.append(sock)
         sock.settimeout(0.3)  # on loopback a connection that can be made is made at once
         try:

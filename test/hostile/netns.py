@@ -40,10 +40,18 @@ class Machine:
         _ip("-n", self.name, "link", "set", "lo", "up")
 
     def cut(self):
+        """At its end of the link."""
         _ip("-n", self.name, "link", "set", self.peer, "down")
 
     def mend(self):
         _ip("-n", self.name, "link", "set", self.peer, "up")
+
+    def cut_server(self):
+        """At our end."""
+        _ip("link", "set", self.link, "down")
+
+    def mend_server(self):
+        _ip("link", "set", self.link, "up")
 
     def socket(self):
         """A socket of that machine: of a thread that has been there."""
