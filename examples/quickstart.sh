@@ -35,8 +35,9 @@ if have dpkg-query && have apt-get; then
         sudo=()
         [ "$(id -u)" = 0 ] || sudo=(sudo)
         say "Installing what is missing: ${packages[*]}"
-        "${sudo[@]}" apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
+        "${sudo[@]}" apt-get update -qq && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq -o DPkg::Lock::Timeout=300 --no-install-recommends \
+            "${packages[@]}" >/dev/null ||
             die "apt-get failed; install by hand: ${packages[*]}"
     fi
 else

@@ -21,29 +21,25 @@ die() { printf 'run.sh: %s\n0 passed, 1 failed\n' "$*"; exit 1; }
 
 # -- What is needed ------------------------------------------------------------------------------
 if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
-    wanted=(gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev
-        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git node-llhttp)
-    [ "$ci" = no ] || wanted+=(clang clang-format)
-    missing=()
-    for p in "${wanted[@]}"; do
-        dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-    done
-    if [ "${#missing[@]}" -gt 0 ]; then
-        sudo=()
+    have() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+    install() { # install PACKAGE...: those that are missing
+        local missing=() sudo=()
+        for p in "$@"; do have "$p" || missing+=("$p"); done
+        [ "${#missing[@]}" -gt 0 ] || return 0
         [ "$(id -u)" = 0 ] || sudo=(sudo)
         say "installing: ${missing[*]}"
         "${sudo[@]}" apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq \
-            --no-install-recommends "${missing[@]}" >/dev/null || die "apt-get failed"
-    fi
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+            -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}" >/dev/null ||
+            die "apt-get failed: ${missing[*]}"
+    }
+    install gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev \
+        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git node-llhttp
     if [ "$ci" = yes ]; then
+        install clang clang-format
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
-        runtime=libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev
-        if ! dpkg-query -W -f='${Status}' "$runtime" 2>/dev/null | grep -q 'ok installed' &&
-            [ ! -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ]; then
-            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-                "$runtime" >/dev/null || die "$runtime could not be installed"
-        fi
+        [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] ||
+            install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
     fi
 else
     say "no apt-get here: assuming that a C compiler, meson, ninja, pkg-config, libuv, wslay, cJSON,

@@ -32,7 +32,8 @@ have() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed';
 
 install() {
     "${sudo[@]}" env DEBIAN_FRONTEND="$DEBIAN_FRONTEND" \
-        apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
+        apt-get install -y -qq -o DPkg::Lock::Timeout=300 \
+        --no-install-recommends "$@" >/dev/null 2>&1
 }
 
 # Programs are wanted, not services: none of these is to start because it has been installed.
