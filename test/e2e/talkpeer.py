@@ -6,9 +6,10 @@ Both ends of the talk's protocol in plain Python, written from lib/PROTOCOL.md:
     talkpeer.py agent HOST:PORT [SPARE]    keeps connections that wait, one unless told otherwise
     talkpeer.py server                     an HTTP proxy (CONNECT) on a port that it prints
 
-With --as-the-original it leaves out what the talk's programs leave out: it closes no WebSocket at
-the end of a tunnel, answers a destination that it cannot reach by dropping the connection, and the
-server knows one agent's connection, the newest, which it looks up anew at each step.
+With --as-the-original it has the habits of the talk's programs: it closes no WebSocket at the end of
+a tunnel, answers a destination that it cannot reach by dropping the connection, the agent cuts its
+messages into frames, and the server answers in HTTP/1.0 and knows one agent's connection, the newest,
+which it looks up anew at each step.
 """
 import asyncio
 import base64
@@ -24,7 +25,8 @@ from pyagent import BINARY, TEXT, WS_CLOSE, frame, upgrade_request
 
 HANDSHAKE, COMPLETED, COMMUNICATION = 1, 2, 3
 DATA_MAX = 32768
-PING, PONG = 9, 10  # opcodes of frames
+FRAME_MAX = 4096  # of the original's agent; its server uses one frame a message
+CONTINUATION, PING, PONG = 0, 9, 10  # opcodes of frames
 ORIGINAL = "--as-the-original" in sys.argv
 
 
@@ -57,7 +59,12 @@ class WebSocket:
 
     def _send(self, opcode, payload):
         if not self.masked:
-            self.writer.write(frame(opcode, payload))
+            size = FRAME_MAX if ORIGINAL else len(payload) + 1
+            for at in range(0, len(payload), size) or [0]:
+                data = bytearray(frame(CONTINUATION if at else opcode, payload[at : at + size]))
+                if at + size < len(payload):
+                    data[0] &= 0x7F  # not the last one
+                self.writer.write(data)
             return
         n = len(payload)
         length = bytes([n]) if n < 126 else struct.pack(">BH", 126, n)
@@ -212,7 +219,8 @@ async def connect(head, reader, writer, waiting):
         writer.close()
         ws.writer.close()
         return
-    writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+    version = b"1.0" if ORIGINAL else b"1.1"
+    writer.write(b"HTTP/%s 200 Connection established\r\n\r\n" % version)
     ws = await waiting.get() if ORIGINAL else ws
     await pump(ws, reader, writer)
 
