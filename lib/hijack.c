@@ -24,7 +24,9 @@ enum {
     HEAD_TIMEOUT_MS = 10000,
     GATHER_MIN = 512,
     LINGER_MS = 5000,
-    LINGER_BYTES = 262144
+    /* More than fits into the kernels' buffers between a client and us (4 + 6 MiB by default on
+       Linux): what it sent before it could see the answer. */
+    LINGER_BYTES = 16777216
 };
 
 typedef enum state { READING, ASKED, TAKEN, FINISHING, ENDED, CLOSING } state_t;
