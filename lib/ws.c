@@ -230,7 +230,8 @@ static int close_code(int error) {
 static int fail(wst__ws_t *ws, int error, int code, const char *detail) {
     ws->status = error;
     ws->detail = detail;
-    (void)send_close(ws, code, NULL, 0); /* there is nobody left to tell that it failed */
+    /* The peer's author is told too; there is nobody left to tell if that fails. */
+    (void)send_close(ws, code, detail, strlen(detail));
     return error;
 }
 

@@ -290,14 +290,18 @@ static void test_breaches(void **state) {
         const char *payload;
         size_t len;
         int error, code;
+        const char *why, *reason; /* reason: in the close frame */
     } table[] = {
-        {2, true, false, "x", 1, WST_EPROTO, 1002},  /* not masked */
-        {3, true, true, "x", 1, WST_EPROTO, 1002},   /* no such opcode */
-        {0, true, true, "x", 1, WST_EPROTO, 1002},   /* continues nothing */
-        {9, false, true, "x", 1, WST_EPROTO, 1002},  /* ping in fragments */
-        {1, true, true, "\xff", 1, WST_EUTF8, 1007}, /* not UTF-8 */
-        {2, true, true, "0123456789", 11, WST_EMSGBIG, 1009},
-        {8, true, true, "\x03\xed", 2, WST_EPROTO, 1002}, /* 1005 must not be sent */
+        {2, true, false, "x", 1, WST_EPROTO, 1002, "frame from a client without a mask",
+         "frame from a client without a mask"},
+        {3, true, true, "x", 1, WST_EPROTO, 1002, "reserved opcode", "reserved opcode"},
+        {0, true, true, "x", 1, WST_EPROTO, 1002, "continuation of no message",
+         "continuation of no message"},
+        {9, false, true, "x", 1, WST_EPROTO, 1002, "fragmented control frame",
+         "fragmented control frame"},
+        {1, true, true, "\xff", 1, WST_EUTF8, 1007, "text is not UTF-8", ""},
+        {2, true, true, "0123456789", 11, WST_EMSGBIG, 1009, "message too big", "message too big"},
+        {8, true, true, "\x03\xed", 2, WST_EPROTO, 1002, "close code that may not be sent", ""},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         rig_t rig;
@@ -316,13 +320,13 @@ static void test_breaches(void **state) {
         rig_script(&rig.server, bytes, len);
         rig_turns(&rig, 10);
         /* The peer is told; the connection ends when it has had the chance to read it. */
-        assert_close_frame(&rig, from, table[i].code, "");
+        assert_close_frame(&rig, from, table[i].code, table[i].reason);
         assert_true(rig.server.fake.shutdown);
         assert_int_equal(rig.server.overs, 0);
         fake_stream_end(&rig.server.fake);
         rig_until(&rig, &rig.server.overs, 1);
         assert_int_equal(rig.server.error, table[i].error);
-        assert_true(rig.server.detail[0] != '\0');
+        assert_string_equal(rig.server.detail, table[i].why);
         assert_int_equal(rig.server.messages, 0);
         rig_free(&rig);
         assert_int_equal(rig.server.fake.reset_reason, 0);
@@ -361,8 +365,9 @@ static void test_breach_reaches_peer(void **state) {
     while ((n = read(fd, got + len, sizeof(got) - len)) > 0)
         len += (size_t)n;
     assert_int_equal(n, 0); /* not ECONNRESET */
-    assert_true(len > 4);
-    assert_memory_equal(got + len - 4, "\x88\x02\x03\xea", 4);
+    static const char last[] = "\x88\x12\x03\xeareserved bit set";
+    assert_true(len > sizeof(last) - 1);
+    assert_memory_equal(got + len - (sizeof(last) - 1), last, sizeof(last) - 1);
     close(fd);
     rig_free(&rig);
 }
