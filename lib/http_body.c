@@ -10,7 +10,7 @@
  *
  * A length, or the end of the connection, knows PAYLOAD and END only.
  */
-#include <wstunnel/http_body.h>
+#include "http_body.h"
 
 #include <limits.h>
 #include <string.h>
@@ -299,6 +299,55 @@ int wst_http_body_walk(wst_http_body_t *body, const char *buf, size_t len, wst_s
     if (payload != NULL)
         *payload = run;
     return (int)at;
+}
+
+/* ---- filter ---- */
+
+/* Whether what there is of a trailer field's name may still become one of those that are left out:
+ * they all fit. */
+static bool is_undecided(const wst_http_body_t *body) {
+    return body->step == TRAILER_NAME && body->name_len < sizeof(body->name);
+}
+
+/* Within a field that is left out. How many bytes of it these are. */
+static size_t skip_field(wst_http_body_t *body, const char *buf, size_t len) {
+    size_t at = 0;
+    while (at < len && body->step != TRAILER_START && body->error == NULL)
+        body->error = take(body, buf[at++]);
+    if (body->step == TRAILER_START)
+        body->forbidden_trailer = false;
+    return at;
+}
+
+/* Up to where a field is found to be one that is left out, or one begun earlier to be none. */
+static size_t pass_fields(wst_http_body_t *body, const char *buf, size_t len, wst_str_t *held,
+                          wst_str_t *run) {
+    size_t at = 0, name_at = 0, begun = is_undecided(body) ? body->name_len : 0;
+    bool decided = false;
+    while (at < len && !decided && !body->complete && body->error == NULL) {
+        if (body->step == PAYLOAD) {
+            at += take_payload(body, len - at);
+            continue;
+        }
+        if (body->step == TRAILER_START)
+            name_at = at;
+        body->error = take(body, buf[at++]);
+        decided = body->forbidden_trailer || (begun > 0 && !is_undecided(body));
+    }
+    bool open = body->forbidden_trailer || is_undecided(body);
+    *held = (wst_str_t){body->name, open ? 0 : begun};
+    *run = (wst_str_t){buf, open ? name_at : at};
+    return at;
+}
+
+int wst__http_body_filter(wst_http_body_t *body, const char *buf, size_t len, wst_str_t *held,
+                          wst_str_t *run) {
+    if (len > INT_MAX)
+        len = INT_MAX;
+    *held = *run = (wst_str_t){buf, 0};
+    size_t at = body->forbidden_trailer ? skip_field(body, buf, len)
+                                        : pass_fields(body, buf, len, held, run);
+    return body->error != NULL ? WST_EHTTP : (int)at;
 }
 
 int wst_http_body_end(wst_http_body_t *body) {

@@ -269,8 +269,8 @@ static void put_connection(wst__head_writer_t *w, const wst__reply_t *reply, boo
     wst__head_list_end(w);
 }
 
-int wst__forward_response(wst__reply_t *reply, const wst__forward_t *f,
-                          const wst_http_head_t *response, char *buf, size_t cap) {
+int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http_head_t *response,
+                          char *buf, size_t cap) {
     const char *const none[] = {NULL}, *const trailer[] = {"Trailer", NULL};
     int status = response->status;
     judge(reply, f, response);
@@ -279,6 +279,8 @@ int wst__forward_response(wst__reply_t *reply, const wst__forward_t *f,
         return refuse(reply, "upgrade that was not asked for");
     if (chunked && !is_chunked_alone(response))
         return refuse(reply, "transfer coding other than chunked");
+    if (reply->interim && ++f->interims > WST__INTERIM_MAX)
+        return refuse(reply, "too many interim responses");
     if (!is_pseudonym(f->pseudonym))
         return WST_EINVAL;
     if (reply->interim && f->request->minor_version == 0)

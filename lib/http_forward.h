@@ -4,18 +4,19 @@
 /*
  * Forwarding HTTP as a proxy (RFC 9110 section 7.6, RFC 9112 section 3.2): writes the head of a
  * request for the origin and those of its responses for the client, and tells what is to be done
- * with their bodies. No I/O; bodies are passed on as they are (http_body.h), with one exception:
- * a chunked one cannot go to a client of HTTP/1.0.
+ * with their bodies. No I/O; bodies are passed on as they are (http_body.h), with two exceptions:
+ * a chunked one cannot go to a client of HTTP/1.0, and some trailer fields are for nobody.
  *
  *   wst__forward_check        may it be forwarded?
  *   wst__forward_request      its head; then the body by wst_http_body_request
- *   wst__forward_response     for each head that comes back: any number of interim ones, then the
+ *   wst__forward_response     for each head that comes back: some interim ones perhaps, then the
  *                             final one, with its body
  */
 #include <wstunnel/http_body.h>
 
 enum {
     WST__PSEUDONYM_MAX = 64,
+    WST__INTERIM_MAX = 100, /* responses before the final one */
     /* A head that was written is at most this much longer than the one that was read. */
     WST__FORWARD_EXTRA = 1024
 };
@@ -28,6 +29,7 @@ typedef struct wst__forward {
                               WST__PSEUDONYM_MAX bytes */
     bool keep_client;      /* the client's connection may be used again, if its head agrees */
     bool keep_origin;      /* ask the origin to keep its connection */
+    unsigned interims;     /* responses so far; wst__forward_response counts */
 } wst__forward_t;
 
 typedef enum wst__forward_verdict {
@@ -69,9 +71,10 @@ typedef struct wst__reply {
  * Writes the head for the client of a response from the origin. Returns its length; 0: there is
  * nothing to send, for a client of HTTP/1.0 knows no interim response (RFC 9110 section 15.2);
  * WST_EHEADBIG; WST_EINVAL (the pseudonym); WST_EHTTP: it cannot be forwarded, an upgrade that was
- * not asked for or transfer codings other than chunked alone.
+ * not asked for, transfer codings other than chunked alone, or more than WST__INTERIM_MAX interim
+ * responses.
  */
-int wst__forward_response(wst__reply_t *reply, const wst__forward_t *f,
-                          const wst_http_head_t *response, char *buf, size_t cap);
+int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http_head_t *response,
+                          char *buf, size_t cap);
 
 #endif

@@ -16,6 +16,7 @@
 #include "server.h"
 
 #include "hijack.h"
+#include "http_body.h"
 #include "http_forward.h"
 
 #include <stdio.h>
@@ -295,22 +296,33 @@ static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
     return true;
 }
 
+/* As send_client, of what is in no chunk. */
+static bool send_copy(wst__exchange_t *x, wst_str_t text) {
+    wst_slice_t slice;
+    if (text.len == 0)
+        return true;
+    if (wst_slice_copy(&slice, x->server->ctx, text.ptr, text.len) != 0) {
+        fail(x, WST_ENOMEM, OURS, NULL);
+        return false;
+    }
+    return send_client(x, slice);
+}
+
 static void read_body(wst__exchange_t *x, wst_slice_t data) {
     wst_http_body_t *body = &x->reply.body;
     while (data.len > 0 && !body->complete) {
-        wst_str_t payload;
-        int n = wst_http_body_walk(body, (const char *)data.data, data.len,
-                                   x->reply.decode ? &payload : NULL);
+        const char *bytes = (const char *)data.data;
+        wst_str_t held = {NULL, 0}, run;
+        int n = x->reply.decode ? wst_http_body_walk(body, bytes, data.len, &run)
+                                : wst__http_body_filter(body, bytes, data.len, &held, &run);
         if (n < 0) {
             fail(x, WST_EHTTP, ORIGIN, NULL);
             return;
         }
-        wst_slice_t part = {data.chunk, data.data, (size_t)n};
-        if (x->reply.decode)
-            part = (wst_slice_t){data.chunk, (const uint8_t *)payload.ptr, payload.len};
+        const wst_slice_t part = {data.chunk, (const uint8_t *)run.ptr, run.len};
         data.data += n;
         data.len -= (size_t)n;
-        if (part.len > 0 && !send_client(x, wst_slice_ref(part)))
+        if (!send_copy(x, held) || (part.len > 0 && !send_client(x, wst_slice_ref(part))))
             return;
     }
     if (body->complete)

@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 #include <wstunnel/error.h>
-#include <wstunnel/http_body.h>
+
+#include "http_body.h"
 
 enum { INPUT_MAX = 20000 };
 
@@ -503,6 +504,95 @@ static void test_runs(void **state) {
     assert_int_equal(wst_http_body_walk(&body, "X", 1, &payload), WST_EHTTP);
 }
 
+/* ---- filter ---- */
+
+/* Feeds one piece to the filter, and adds what it passes on to `walked`. */
+static void filter_piece(wst_http_body_t *body, const char *piece, size_t len) {
+    const char *copy = (const char *)test_guarded(piece, len);
+    size_t at = 0;
+    while (at < len && !body->complete && walked.rc >= 0) {
+        wst_str_t held, run;
+        walked.rc = wst__http_body_filter(body, copy + at, len - at, &held, &run);
+        if (walked.rc < 0)
+            break;
+        assert_in_range(walked.rc, 1, len - at);
+        assert_true(run.len == 0 || (run.ptr >= copy + at && run.len <= (size_t)walked.rc));
+        if (held.len > 0)
+            memcpy(walked.payload + walked.payload_len, held.ptr, held.len);
+        walked.payload_len += held.len;
+        memcpy(walked.payload + walked.payload_len, run.ptr, run.len);
+        walked.payload_len += run.len;
+        at += (size_t)walked.rc;
+    }
+    walked.wire += at;
+    test_guarded_free((uint8_t *)(uintptr_t)copy, len);
+}
+
+/* What is passed on of it, in pieces up to both cuts and byte by byte behind. */
+static void check_filter(const char *name, const char *input, const char *expect) {
+    size_t len = strlen(input);
+    for (size_t a = 0; a <= len; a++) {
+        for (size_t b = a; b <= len; b++) {
+            wst_http_body_t body = chunked();
+            walked.wire = walked.payload_len = 0;
+            walked.rc = 0;
+            filter_piece(&body, input, a);
+            filter_piece(&body, input + a, b - a);
+            for (size_t at = b; at < len; at++)
+                filter_piece(&body, input + at, 1);
+            if (expect == NULL) {
+                assert_int_equal(walked.rc, WST_EHTTP);
+                continue;
+            }
+            walked.payload[walked.payload_len] = '\0';
+            if (strcmp(walked.payload, expect) != 0)
+                fail_msg("%s: cut at %zu and %zu gives %s", name, a, b, walked.payload);
+            assert_true(body.complete && !body.forbidden_trailer);
+            assert_memory_equal(input + walked.wire, "GET", strlen(input + walked.wire));
+        }
+    }
+}
+
+static void test_filter(void **state) {
+    (void)state;
+    static const vector_t vectors[] = {
+        {"none", "3;x=y\r\nabc\r\n0\r\n\r\nGET", "3;x=y\r\nabc\r\n0\r\n\r\n"},
+        {"legal", "0;x\r\nA: b\r\nDigest: c\r\n\r\n", "0;x\r\nA: b\r\nDigest: c\r\n\r\n"},
+        {"forbidden", "1\r\na\r\n0\r\nHost: a\r\n\r\nGET", "1\r\na\r\n0\r\n\r\n"},
+        {"in the middle", "0\r\nA: b\r\ncontent-LENGTH: 5\r\nC: d\r\n\r\n",
+         "0\r\nA: b\r\nC: d\r\n\r\n"},
+        {"first and last", "0\r\nVia: a\r\nA: b\r\nSet-Cookie:\r\n\r\n", "0\r\nA: b\r\n\r\n"},
+        {"one behind the other", "0\r\nTE: a\r\nAge: 1\r\nTE: b\r\n\r\n", "0\r\n\r\n"},
+        {"the longest", "0\r\nIf-Unmodified-Since: a\r\n\r\n", "0\r\n\r\n"},
+        {"longer by one", "0\r\nIf-Unmodified-Since2: a\r\n\r\n",
+         "0\r\nIf-Unmodified-Since2: a\r\n\r\n"},
+        {"nearly", "0\r\nHos: Host\r\nHost2: Host: a\r\n\r\n",
+         "0\r\nHos: Host\r\nHost2: Host: a\r\n\r\n"},
+        {"in the payload", "9\r\nHost: a\r\n\r\n0\r\n\r\n", "9\r\nHost: a\r\n\r\n0\r\n\r\n"},
+        {"fault in one that is left out", "0\r\nHost: \x01\r\n\r\n", NULL},
+        {"fault in a name", "0\r\nHost : a\r\n\r\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        check_filter(vectors[i].name, vectors[i].input, vectors[i].expect);
+}
+
+/* What is left out counts too. */
+static void test_filter_is_bounded(void **state) {
+    (void)state;
+    wst_str_t held, run;
+    for (size_t more = 0; more < 2; more++) {
+        size_t len = make("0\r\nHost:", WST_HTTP_TRAILER_MAX - 9 + more, "\r\n\r\n"), at = 0;
+        wst_http_body_t body = chunked();
+        int rc = 0;
+        while (at < len && rc >= 0) {
+            rc = wst__http_body_filter(&body, big + at, len - at, &held, &run);
+            at += rc > 0 ? (size_t)rc : 0;
+        }
+        assert_int_equal(rc == WST_EHTTP, more == 1);
+        assert_int_equal(body.complete, more == 0);
+    }
+}
+
 /* ---- round trip ---- */
 
 /* Random payload in random chunks, with extensions and trailers; read in random pieces. */
@@ -567,6 +657,8 @@ int main(void) {
         cmocka_unit_test(test_borders),
         cmocka_unit_test(test_payload_is_not_touched),
         cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_filter),
+        cmocka_unit_test(test_filter_is_bounded),
         cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

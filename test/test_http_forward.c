@@ -233,7 +233,8 @@ static const char *answer(const exchange_t *x, const char *text) {
     size_t size = strlen(text);
     assert_int_equal(wst_http_parse_response(&head, text, size, &(size_t){0}, NULL), size);
     memset(&reply, 0xa5, sizeof(reply));
-    int len = wst__forward_response(&reply, &x->forward, &head, out, 4000);
+    wst__forward_t forward = x->forward;
+    int len = wst__forward_response(&reply, &forward, &head, out, 4000);
     if (len < 0) {
         snprintf(out, sizeof(out), "!%s",
                  len == WST_EHTTP    ? reply.error
@@ -248,8 +249,8 @@ static const char *answer(const exchange_t *x, const char *text) {
              reply.keep_origin ? " keep-origin" : "");
     for (size_t room = 0; room < (size_t)len; room++) {
         char *exact = malloc(room + 1);
-        assert_int_equal(wst__forward_response(&reply, &x->forward, &head, exact, room),
-                         WST_EHEADBIG);
+        forward = x->forward;
+        assert_int_equal(wst__forward_response(&reply, &forward, &head, exact, room), WST_EHEADBIG);
         free(exact);
     }
     return out;
@@ -376,6 +377,36 @@ static void test_responses_to_1_0(void **state) {
     check_answers(asked, vectors, 4);
 }
 
+/* They are bounded, of whatever kind and whether they are sent on; the final one still comes. */
+static void test_interim_responses(void **state) {
+    (void)state;
+    static const char *const texts[] = {"HTTP/1.1 100 Continue\r\n\r\n",
+                                        "HTTP/1.1 103 Early Hints\r\n\r\n"};
+    static const char *const asked[] = {ASKED "\r\n", "GET http://a/ HTTP/1.0\r\n\r\n"};
+    for (int old = 0; old < 2; old++) {
+        exchange_t x;
+        wst_http_head_t head;
+        wst__reply_t reply;
+        char out[200];
+        open_exchange(&x, asked[old]);
+        for (int i = 0; i <= WST__INTERIM_MAX; i++) {
+            size_t size = strlen(texts[i % 2]);
+            assert_int_equal(wst_http_parse_response(&head, texts[i % 2], size, &(size_t){0}, NULL),
+                             size);
+            int len = wst__forward_response(&reply, &x.forward, &head, out, sizeof(out));
+            if (i < WST__INTERIM_MAX) {
+                assert_int_equal(len > 0, !old);
+                assert_true(len >= 0 && reply.interim);
+                continue;
+            }
+            assert_int_equal(len, WST_EHTTP);
+            assert_string_equal(reply.error, "too many interim responses");
+        }
+        x.forward.interims = WST__INTERIM_MAX;
+        assert_non_null(strstr(answer(&x, OK "Content-Length: 0\r\n\r\n"), " 200 OK\r\n"));
+    }
+}
+
 /* The connections close if anybody wants so. */
 static void test_keep(void **state) {
     (void)state;
@@ -422,6 +453,7 @@ int main(void) {
         cmocka_unit_test(test_responses_to_head),
         cmocka_unit_test(test_responses_to_upgrade),
         cmocka_unit_test(test_responses_to_1_0),
+        cmocka_unit_test(test_interim_responses),
         cmocka_unit_test(test_keep),
         cmocka_unit_test(test_pseudonyms),
     };

@@ -48,7 +48,8 @@ static void test_byte_by_byte(void **state) {
     static const char post[] = "POST http://site/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
                                "3;a=b\r\nabc\r\n0\r\nT: u\r\n\r\n";
     static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"
-                                 "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nV: w\r\n\r\n";
+                                 "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nV: w\r\n"
+                                 "Set-Cookie: x\r\nX: y\r\n\r\n";
     char piece[2] = "";
     forward_t f;
     forward_open(&f);
@@ -64,9 +65,9 @@ static void test_byte_by_byte(void **state) {
         forward_reply(&f, piece);
         test_env_turns(&f.w.env, 3);
     }
-    forward_expect(
-        &f, "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\nHTTP/1.1 200 OK\r\n"
-            "Transfer-Encoding: chunked\r\n" HEAD("keep-alive") "2\r\nok\r\n0\r\nV: w\r\n\r\n");
+    forward_expect(&f, "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\nHTTP/1.1 200 OK\r\n"
+                       "Transfer-Encoding: chunked\r\n" HEAD("keep-alive") "2\r\nok\r\n0\r\n"
+                                                                           "V: w\r\nX: y\r\n\r\n");
     forward_get(&f);
     forward_close(&f);
 }

@@ -296,6 +296,7 @@ typedef struct outside {
     bool over, reset;
     int origins[ORIGINS];
     char asked[ORIGINS][1024];
+    const char *rest[ORIGINS]; /* of an answer, to be sent when the first part has got through */
     size_t asked_len[ORIGINS], count;
 } outside_t;
 
@@ -309,17 +310,26 @@ static bool pull(int fd, char *buf, size_t size, size_t *len, bool *reset) {
     return n > 0 || (n < 0 && errno == EAGAIN);
 }
 
+static void say(outside_t *o, size_t i, const char *text) {
+    (void)!send(o->origins[i], text, strlen(text), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void play_outside(outside_t *o, size_t i) {
     static const char ok[] =
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nA: b\r\nC";
     bool reset;
+    if (o->rest[i] != NULL && strstr(o->answer, "A: b\r\n") != NULL) {
+        say(o, i, o->rest[i]);
+        o->rest[i] = NULL;
+    }
     pull(o->origins[i], o->asked[i], sizeof(o->asked[i]), &o->asked_len[i], &reset);
     if (strstr(o->asked[i], "POST ") != NULL ? strstr(o->asked[i], "0\r\n\r\n") == NULL
                                              : strstr(o->asked[i], "\r\n\r\n") == NULL)
         return;
-    const char *answer = strstr(o->asked[i], "Upgrade: ") != NULL ? SWITCH "done" : ok;
+    bool switches = strstr(o->asked[i], "Upgrade: ") != NULL;
     o->asked[i][o->asked_len[i] = 0] = '\0';
-    (void)!send(o->origins[i], answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL);
+    o->rest[i] = switches ? NULL : ": d\r\n\r\n";
+    say(o, i, switches ? SWITCH "done" : ok);
 }
 
 static bool is_answered(void *arg) {
@@ -367,7 +377,7 @@ static void check_answers(const outside_t *o) {
     if (!o->over || o->reset || o->answer_len == 0)
         return;
     size_t len = strlen(last);
-    bool served = len > 5 && memcmp(last + len - 5, "0\r\n\r\n", 5) == 0;
+    bool served = len > 8 && memcmp(last + len - 8, "C: d\r\n\r\n", 8) == 0;
     const char *body = strstr(last, "\r\n\r\n"), *length = strstr(last, "Content-Length: ");
     assert_memory_equal(last, "HTTP/1.1 ", 9);
     if (!served) {

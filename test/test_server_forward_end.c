@@ -6,6 +6,7 @@
 #include "fake_stream.h"
 #include "forward_world.h"
 
+#include "http_forward.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -176,6 +177,23 @@ static void test_endless_head(void **state) {
     forward_asked(&f, GOT);
     forward_reply(&f, head);
     expect_502(&f, "Malformed answer of destination", "http_protocol_error", "HTTP head too large");
+    forward_close(&f);
+}
+
+/* An origin that says it works on it, again and again, is given up. */
+static void test_endless_interim(void **state) {
+    (void)state;
+    forward_t f;
+    forward_open(&f);
+    client_say(&f.c, GET);
+    forward_asked(&f, GOT);
+    for (int i = 0; i < WST__INTERIM_MAX; i++) {
+        forward_reply(&f, "HTTP/1.1 102 Processing\r\n\r\n");
+        forward_expect(&f, "HTTP/1.1 102 Processing\r\nVia: 1.1 @\r\n\r\n");
+    }
+    forward_reply(&f, "HTTP/1.1 102 Processing\r\n\r\n");
+    forward_expect_refusal(&f, 502, "Malformed answer of destination", "http_protocol_error",
+                           "too many interim responses");
     forward_close(&f);
 }
 
@@ -416,13 +434,14 @@ static void test_slow_origin(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),           cmocka_unit_test(test_loop),
-        cmocka_unit_test(test_agent_refuses),     cmocka_unit_test(test_gone_early),
-        cmocka_unit_test(test_stale_twice),       cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_endless_head),      cmocka_unit_test(test_cut_short),
-        cmocka_unit_test(test_malformed_body),    cmocka_unit_test(test_client_gone),
-        cmocka_unit_test(test_silence),           cmocka_unit_test(test_slow_client),
-        cmocka_unit_test(test_slow_client_fails), cmocka_unit_test(test_slow_origin),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_agent_refuses), cmocka_unit_test(test_gone_early),
+        cmocka_unit_test(test_stale_twice),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_endless_head),  cmocka_unit_test(test_endless_interim),
+        cmocka_unit_test(test_cut_short),     cmocka_unit_test(test_malformed_body),
+        cmocka_unit_test(test_client_gone),   cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_slow_client),   cmocka_unit_test(test_slow_client_fails),
+        cmocka_unit_test(test_slow_origin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

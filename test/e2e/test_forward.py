@@ -105,10 +105,12 @@ def test_expectation_that_fails(curl, server, world, tmp_path):
 
 
 def test_trailers(world, server):
+    """Passed on, both ways, but for what may only stand in a head."""
+
     def answer(request, connection):
         assert request.body() == b"abc"
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                           b"3;x=y\r\ndef\r\n0\r\nDigest: e\r\n\r\n")  # fmt: skip
+                           b"3;x=y\r\ndef\r\n0\r\nDigest: e\r\nSet-Cookie: f\r\n\r\n")  # fmt: skip
 
     origin = world.site(Origin(answer))
     client = world.client(server)

@@ -6,14 +6,15 @@
  *
  * Checked: neither the result nor the payload depends on how the input is cut; what is complete is
  * so with its last byte and stays; a decoder that has all before it, and is written in another way,
- * finds the same payload and the same end.
+ * finds the same payload and the same end; what is passed on of a body is one with the same payload
+ * and no forbidden trailer field, the very same if there was none.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http_body.h"
 #include <wstunnel/error.h>
-#include <wstunnel/http_body.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -135,6 +136,49 @@ static void check_decoded(const result_t *r, const uint8_t *data, size_t len) {
     free(payload);
 }
 
+/* What is passed on of a body, fed as by feed(). Its length. */
+static size_t filter(uint8_t choice, const uint8_t *data, size_t len, size_t step, char *out) {
+    wst_http_body_t body = start(choice);
+    size_t written = 0;
+    for (size_t at = 0, n; at < len && !body.complete; at += n) {
+        n = len - at < step ? len - at : step;
+        char *piece = malloc(n);
+        require(piece != NULL);
+        memcpy(piece, data + at, n);
+        for (size_t taken = 0; taken < n && !body.complete;) {
+            wst_str_t held, run;
+            int rc = wst__http_body_filter(&body, piece + taken, n - taken, &held, &run);
+            require(rc > 0 && (size_t)rc <= n - taken && run.len <= (size_t)rc);
+            memcpy(out + written, held.ptr, held.len);
+            memcpy(out + written + held.len, run.ptr, run.len);
+            written += held.len + run.len;
+            taken += (size_t)rc;
+        }
+        free(piece);
+    }
+    return written;
+}
+
+/* Of a complete body, `r`. */
+static void check_filter(const result_t *r, uint8_t choice, const uint8_t *data, size_t len) {
+    char *once = malloc(len + 1), *cut = malloc(len + 1);
+    require(once != NULL && cut != NULL);
+    size_t n = filter(choice, data, len, len, once);
+    require(filter(choice, data, len, choice / 4 + 1U, cut) == n && memcmp(once, cut, n) == 0);
+    require(filter(choice, data, len, 1, cut) == n && memcmp(once, cut, n) == 0);
+    if (r->body.forbidden_trailer)
+        require(n < r->wire);
+    else
+        require(n == r->wire && memcmp(once, data, n) == 0);
+    result_t again = {.payload = cut};
+    feed(&again, choice, (const uint8_t *)once, n, n);
+    require(again.body.complete && again.wire == n && !again.body.forbidden_trailer);
+    require(again.payload_len == r->payload_len);
+    require(memcmp(again.payload, r->payload, r->payload_len) == 0);
+    free(once);
+    free(cut);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
@@ -154,6 +198,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     feed(&counted, choice, data, len, size);
     require_same(&whole, &counted);
 
+    if (whole.body.complete && len > 0)
+        check_filter(&whole, choice, data, len);
     if (whole.body.complete) { /* not a byte earlier */
         feed(&cut, choice, data, whole.wire - 1, size);
         require(!cut.body.complete && cut.body.error == NULL);

@@ -165,7 +165,8 @@ static void check_response(const wst__forward_t *f, const char *text, size_t siz
     size_t cap = (size_t)end + WST__FORWARD_EXTRA;
     char *out = malloc(cap);
     require(out != NULL);
-    int len = wst__forward_response(&reply, f, &response, out, cap);
+    wst__forward_t once = *f;
+    int len = wst__forward_response(&reply, &once, &response, out, cap);
     require(len >= 0 || (len == WST_EHTTP && reply.error != NULL));
     require(len != 0 || (response.status < 200 && f->request->minor_version == 0));
     if (len > 0 && has_room(&response))
