@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-1, base64 and constant-time comparison, by mbedTLS 2.28 or 3. What mbedTLS's base64 reads
- * leniently (line breaks, a missing end, unused bits) is refused here.
+ * Hashes, base64, hex and constant-time comparison, by mbedTLS 2.28 or 3. What mbedTLS's base64
+ * reads leniently (line breaks, a missing end, unused bits) is refused here.
  */
 #include "digest.h"
 
 #include <assert.h>
 #include <mbedtls/base64.h>
 #include <mbedtls/constant_time.h>
+#include <mbedtls/md.h>
+#include <mbedtls/platform_util.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/version.h>
 #include <string.h>
@@ -19,6 +21,70 @@ int wst__sha1(uint8_t digest[20], const void *data, size_t len) {
 #else
     return mbedtls_sha1_ret(data, len, digest) == 0 ? 0 : WST_EINTERNAL;
 #endif
+}
+
+static const mbedtls_md_info_t *info_of(wst__hash_t hash) {
+    return mbedtls_md_info_from_type(hash == WST__MD5 ? MBEDTLS_MD_MD5 : MBEDTLS_MD_SHA256);
+}
+
+/* mbedTLS may be built without MD5, and allocates what it computes with. */
+static int error_of(int status) {
+    return status == 0 ? 0 : status == MBEDTLS_ERR_MD_ALLOC_FAILED ? WST_ENOMEM : WST_EINTERNAL;
+}
+
+size_t wst__hash_len(wst__hash_t hash) {
+    return hash == WST__MD5 ? 16 : 32;
+}
+
+int wst__hash(wst__hash_t hash, uint8_t *out, const wst_str_t *parts, size_t count) {
+    mbedtls_md_context_t md;
+    mbedtls_md_init(&md);
+    int status = mbedtls_md_setup(&md, info_of(hash), 0);
+    if (status == 0)
+        status = mbedtls_md_starts(&md);
+    for (size_t i = 0; i < count && status == 0; i++)
+        status = mbedtls_md_update(&md, (const uint8_t *)parts[i].ptr, parts[i].len);
+    if (status == 0)
+        status = mbedtls_md_finish(&md, out);
+    mbedtls_md_free(&md);
+    return error_of(status);
+}
+
+int wst__hmac(uint8_t out[32], const uint8_t *key, size_t key_len, const void *data, size_t len) {
+    return error_of(mbedtls_md_hmac(info_of(WST__SHA256), key, key_len, data, len, out));
+}
+
+void wst__hex_encode(char *out, const uint8_t *data, size_t len) {
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < len; i++) {
+        *out++ = digits[data[i] >> 4];
+        *out++ = digits[data[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int hex_value(char c) {
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text) {
+    if (text.len != 2 * len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(text.ptr[2 * i]), low = hex_value(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+void wst__wipe(void *data, size_t len) {
+    mbedtls_platform_zeroize(data, len);
 }
 
 size_t wst__base64_encode(char *out, const void *data, size_t len) {

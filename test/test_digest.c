@@ -155,6 +155,46 @@ static void test_equal_constant_time(void **state) {
     assert_true(wst__equal_constant_time("", 0, "", 0));
 }
 
+/* RFC 1321 section A.5; FIPS 180-4's example; the parts are one text. */
+static void test_hashes(void **state) {
+    (void)state;
+    static const wst_str_t parts[] = {{"a", 1}, {NULL, 0}, {"bc", 2}};
+    uint8_t out[WST__HASH_MAX];
+    char hex[WST__HASH_TEXT];
+    assert_int_equal(wst__hash(WST__MD5, out, parts, 3), 0);
+    wst__hex_encode(hex, out, wst__hash_len(WST__MD5));
+    assert_string_equal(hex, "900150983cd24fb0d6963f7d28e17f72");
+    assert_int_equal(wst__hash(WST__SHA256, out, parts, 3), 0);
+    wst__hex_encode(hex, out, wst__hash_len(WST__SHA256));
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_int_equal(wst__hash(WST__MD5, out, NULL, 0), 0);
+    wst__hex_encode(hex, out, wst__hash_len(WST__MD5));
+    assert_string_equal(hex, "d41d8cd98f00b204e9800998ecf8427e");
+}
+
+/* RFC 4231 section 4.3. */
+static void test_hmac(void **state) {
+    (void)state;
+    static const char data[] = "what do ya want for nothing?";
+    uint8_t out[32];
+    char hex[WST__HASH_TEXT];
+    assert_int_equal(wst__hmac(out, (const uint8_t *)"Jefe", 4, data, strlen(data)), 0);
+    wst__hex_encode(hex, out, sizeof(out));
+    assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+}
+
+static void test_hex(void **state) {
+    (void)state;
+    uint8_t out[2];
+    assert_true(wst__hex_decode(out, 2, (wst_str_t){"09aF", 4}));
+    assert_int_equal(out[0], 0x09);
+    assert_int_equal(out[1], 0xaf);
+    assert_true(wst__hex_decode(out, 0, (wst_str_t){"", 0}));
+    static const char *const wrong[] = {"", "09a", "09aF0", "09ag", "/9af", "0:af", "09a ", "09`f"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(wst__hex_decode(out, 2, (wst_str_t){wrong[i], strlen(wrong[i])}));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha1_of_the_rfc),
@@ -163,6 +203,9 @@ int main(void) {
         cmocka_unit_test(test_base64_is_strict),
         cmocka_unit_test(test_base64_is_canonical),
         cmocka_unit_test(test_equal_constant_time),
+        cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_HTTP_AUTH_H
+#define WST_LIB_HTTP_AUTH_H
+/*
+ * The grammar of HTTP authentication (RFC 9110 section 11): challenges (WWW-Authenticate,
+ * Proxy-Authenticate) and credentials (Authorization, Proxy-Authorization). Text is borrowed from
+ * the field's value.
+ */
+#include <wstunnel/common.h>
+
+/* A challenge, or credentials: a scheme with a token68 or with parameters. */
+typedef struct wst__auth {
+    wst_str_t scheme;  /* as sent; case does not matter */
+    wst_str_t token68; /* .ptr NULL: none */
+    wst_str_t params;  /* list of parameters; may be empty */
+} wst__auth_t;
+
+/*
+ * Takes the next challenge off a field's value, which is a list of them; start with the value in
+ * *rest. 1: *out is filled in; 0: no more; WST_EHTTP: what is left is malformed.
+ */
+int wst__auth_next(wst_str_t *rest, wst__auth_t *out);
+
+/* Reads a value that is just one such thing. 0 or WST_EHTTP. */
+int wst__auth_read(wst__auth_t *out, wst_str_t value);
+
+/*
+ * The value of a parameter as it stands between its quotes, if it has any. 1: it is there; 0: it is
+ * not; WST_EHTTP: it is there twice (section 11.2).
+ */
+int wst__auth_param(const wst__auth_t *auth, const char *name, wst_str_t *value);
+
+/*
+ * The same, without the escapes of a quoted string, copied into `size` bytes and terminated; "" if
+ * it is not there. WST_EHTTP also if it is too long.
+ */
+int wst__auth_param_copy(const wst__auth_t *auth, const char *name, char *out, size_t size);
+
+#endif
