@@ -62,17 +62,17 @@ static const char *check_path(const char *path) {
 }
 
 int wst__url_parse(wst__url_t *out, const char *url, const char **why) {
-    static const char scheme[] = "ws://", default_path[] = "/websocket";
-    wst__url_t u = {0};
-    if (!has_scheme(url, scheme)) {
-        *why = has_scheme(url, "wss://") ? "wss:// is not supported" : "not a ws:// URL";
+    static const char default_path[] = "/websocket";
+    wst__url_t u = {.tls = has_scheme(url, "wss://")};
+    if (!u.tls && !has_scheme(url, "ws://")) {
+        *why = "not a ws:// or wss:// URL";
         return WST_EINVAL;
     }
-    url += strlen(scheme);
+    url += strlen(u.tls ? "wss://" : "ws://");
     u.authority = (wst_str_t){url, strcspn(url, "/?#")};
     const char *path = url + u.authority.len;
     wst_authority_t a;
-    if (wst__url_authority(&a, u.authority, 80, why) != 0)
+    if (wst__url_authority(&a, u.authority, u.tls ? 443 : 80, why) != 0)
         return WST_EINVAL;
     u.host = a.host;
     u.port = a.port;

@@ -23,19 +23,24 @@ static void test_taken(void **state) {
     static const struct {
         const char *url, *host, *authority, *path;
         uint16_t port;
+        bool tls;
     } cases[] = {
-        {"ws://host", "host", "host", "/websocket", 80},
-        {"ws://host/", "host", "host", "/", 80},
-        {"ws://host:8080", "host", "host:8080", "/websocket", 8080},
-        {"ws://host:8080/a/b?c=d&e", "host", "host:8080", "/a/b?c=d&e", 8080},
-        {"ws://host/a?b:c/d", "host", "host", "/a?b:c/d", 80},
-        {"WS://Host.example./x", "Host.example.", "Host.example.", "/x", 80},
-        {"ws://127.0.0.1:1/x", "127.0.0.1", "127.0.0.1:1", "/x", 1},
-        {"ws://[::1]", "::1", "[::1]", "/websocket", 80},
-        {"ws://[::1]:65535/x", "::1", "[::1]:65535", "/x", 65535},
-        {"ws://[2001:db8::80]/x", "2001:db8::80", "[2001:db8::80]", "/x", 80},
-        {"ws://[::ffff:192.0.2.1]/x", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]", "/x", 80},
-        {"ws://caf\xc3\xa9:80/\xc3\xa9", "caf\xc3\xa9", "caf\xc3\xa9:80", "/\xc3\xa9", 80},
+        {"ws://host", "host", "host", "/websocket", 80, false},
+        {"ws://host/", "host", "host", "/", 80, false},
+        {"wss://host", "host", "host", "/websocket", 443, true},
+        {"WSS://host/", "host", "host", "/", 443, true},
+        {"wss://host:80/x", "host", "host:80", "/x", 80, true},
+        {"wss://[::1]/x", "::1", "[::1]", "/x", 443, true},
+        {"ws://host:8080", "host", "host:8080", "/websocket", 8080, false},
+        {"ws://host:8080/a/b?c=d&e", "host", "host:8080", "/a/b?c=d&e", 8080, false},
+        {"ws://host/a?b:c/d", "host", "host", "/a?b:c/d", 80, false},
+        {"WS://Host.example./x", "Host.example.", "Host.example.", "/x", 80, false},
+        {"ws://127.0.0.1:1/x", "127.0.0.1", "127.0.0.1:1", "/x", 1, false},
+        {"ws://[::1]", "::1", "[::1]", "/websocket", 80, false},
+        {"ws://[::1]:65535/x", "::1", "[::1]:65535", "/x", 65535, false},
+        {"ws://[2001:db8::80]/x", "2001:db8::80", "[2001:db8::80]", "/x", 80, false},
+        {"ws://[::ffff:192.0.2.1]/x", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]", "/x", 80, false},
+        {"ws://caf\xc3\xa9:80/\xc3\xa9", "caf\xc3\xa9", "caf\xc3\xa9:80", "/\xc3\xa9", 80, false},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         wst__url_t u;
@@ -47,6 +52,7 @@ static void test_taken(void **state) {
         assert_str(u.authority, cases[i].authority);
         assert_str(u.path, cases[i].path);
         assert_int_equal(u.port, cases[i].port);
+        assert_int_equal(u.tls, cases[i].tls);
         test_guarded_free(copy, strlen(cases[i].url) + 1);
     }
 }
@@ -70,14 +76,16 @@ static void test_refused(void **state) {
     static const struct {
         const char *url, *why;
     } cases[] = {
-        {"", "not a ws:// URL"},
-        {"w", "not a ws:// URL"},
-        {"ws:/", "not a ws:// URL"},
-        {"host:80", "not a ws:// URL"},
-        {"http://host/", "not a ws:// URL"},
-        {" ws://host/", "not a ws:// URL"},
-        {"wss://host/", "wss:// is not supported"},
-        {"WSS://host/", "wss:// is not supported"},
+        {"", "not a ws:// or wss:// URL"},
+        {"w", "not a ws:// or wss:// URL"},
+        {"ws:/", "not a ws:// or wss:// URL"},
+        {"host:80", "not a ws:// or wss:// URL"},
+        {"http://host/", "not a ws:// or wss:// URL"},
+        {" ws://host/", "not a ws:// or wss:// URL"},
+        {"wss:/", "not a ws:// or wss:// URL"},
+        {"https://host/", "not a ws:// or wss:// URL"},
+        {"wss://", "no host"},
+        {"wss://host:0/", "port is not a number from 1 to 65535"},
         {"ws://", "no host"},
         {"ws:///path", "no host"},
         {"ws://:80/path", "no host"},
