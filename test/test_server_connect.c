@@ -59,6 +59,34 @@ static void test_tunnel(void **state) {
     server_world_free(&w);
 }
 
+/* Some clients lose, or refuse, bytes of the destination that come with the answer; so it is a
+ * write of its own even if the destination has spoken already. */
+static void test_answer_is_written_alone(void **state) {
+    (void)state;
+    static const char head[] = CONNECT, all[] = OK11 "220 hello";
+    const wst_slice_t hello = wst_slice_static("220 hello", 9);
+    world_t w;
+    agent_t a;
+    fake_stream_t client;
+    server_world_open(&w);
+    agent_open(&w, &a, "one", 1);
+    a.treatment = KEEP;
+    assert_int_equal(fake_stream_open(&client, w.env.ctx), 0);
+    fake_stream_data(&client, head, sizeof(head) - 1);
+    assert_int_equal(wst_server_adopt(w.server, client.stream, 0), 0);
+    test_env_until_count(&w.env, &a.asked, 1);
+    assert_int_equal(wst__incoming_accept(a.incoming, "", &a.stream), 0);
+    assert_int_equal(wst_stream_write(a.stream, &hello, 1), 0);
+    test_env_until_count(&w.env, &client.written_len, sizeof(all) - 1);
+    assert_memory_equal(client.written, all, sizeof(all) - 1);
+    assert_int_equal(client.writes, 2);
+    fake_stream_break(&client, UV_ECONNRESET);
+    server_world_until_connections(&w, 1);
+    fake_stream_free(&client);
+    agent_close(&a);
+    server_world_free(&w);
+}
+
 /* Nothing but the line and the empty line; to HTTP/1.0 in its version. */
 static void test_http10(void **state) {
     (void)state;
@@ -625,6 +653,7 @@ static void test_half_closed_timeout(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tunnel),
+        cmocka_unit_test(test_answer_is_written_alone),
         cmocka_unit_test(test_http10),
         cmocka_unit_test(test_destinations),
         cmocka_unit_test(test_early_bytes),

@@ -205,6 +205,16 @@ def test_407_closes_if_something_follows(world, guarded):
     assert client.read_to_end() == b""
 
 
+def test_407_closes_if_the_client_wants_so(world, guarded):
+    """As one says that may send bytes for the destination before it has been answered."""
+    client = world.client(guarded)
+    request = connect("a.test:1").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answer = client.ask(request)
+    assert answer.status == 407
+    assert answer.fields["Connection"] == "close"
+    assert client.read_to_end() == b""
+
+
 @pytest.mark.parametrize(
     "field", ["Basic !!!", "Basic", "Bearer x", "Basic YWxpY2U=", f"Basic {USER_BASIC}x"]
 )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Plain HTTP without CONNECT: requests in absolute form, by curl and at the level of bytes."""
 import hashlib
+import queue
 import re
 import select
 import subprocess
@@ -8,7 +9,7 @@ import threading
 
 import pytest
 
-from client import reset
+from client import Client, reset
 from origin import Origin, digest, echo, ok
 from payload import make_payload
 from processes import PASSWORD, PATIENCE, USER, program
@@ -229,6 +230,35 @@ def test_old_clients(curl, server, world, framing, version):
     assert b"llo" in client.read_to_end()
 
 
+@pytest.mark.parametrize("field, kept", [("", False), ("Connection: keep-alive\r\n", True)])
+def test_old_origins(world, server, field, kept):
+    """Their connections stay only if they say so; the client's does in any case."""
+
+    def answer(request, connection):
+        body = request.target.encode()
+        connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n%s\r\n%s"
+                           % (len(body), field.encode(), body))  # fmt: skip
+        return kept
+
+    origin = world.site(Origin(answer))
+    client = world.client(server)
+    for i in range(3):
+        got = client.ask(get(f"{origin.url}/{i}"))
+        assert got.status_line == "HTTP/1.1 200 OK"
+        assert (got.body, got.fields["Connection"]) == (b"/%d" % i, "keep-alive")
+    assert origin.connections == (1 if kept else 3)
+
+
+@pytest.mark.parametrize("name", ["Connection", "Proxy-Connection"])
+def test_client_wants_no_more(world, server, origin, name):
+    """The connection ends behind the answer, and no further request is heard."""
+    client = world.client(server)
+    client.send(get(origin.url, f"{name}: close\r\n") + get(origin.url))
+    assert client.read_answer().fields["Connection"] == "close"
+    assert client.read_to_end() == b""
+    assert len(origin.requests) == 1
+
+
 def test_half_closed_client(world, server, origin):
     client = world.client(server)
     client.send(get(origin.url))
@@ -279,6 +309,18 @@ def test_fields(world, server):
         ("Via", f"1.0 another, 1.1 {name}"), ("X-End", "b")]  # fmt: skip
     assert got == {"Content-Length": "0", "X-End": "b", "Server": "c", "Connection": "close",
                    "Via": f"1.0 other, 1.1 {name}"}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["TRACE", "OPTIONS"])
+def test_max_forwards(world, server, origin, method):
+    """It counts us; at 0 the answer is ours."""
+    request = f"{method} {origin.url}/ HTTP/1.1\r\nMax-Forwards: %d\r\n\r\n"
+    client = world.client(server)
+    assert client.ask((request % 2).encode()).body == f"{method} / ".encode()
+    assert origin.requests[0].field("Max-Forwards") == "1"
+    answer = client.ask((request % 0).encode())
+    assert answer.status_line == "HTTP/1.1 501 May not be forwarded further"
+    assert len(origin.requests) == 1
 
 
 def test_big_heads(world, server, origin):
@@ -369,6 +411,57 @@ def test_cut_short(curl, world, server, head):
     client.send(get(origin.url))
     assert client.is_reset()
     assert subprocess.run(curl(server, origin.url), capture_output=True).returncode == 56
+
+
+def end_of_upload(world, server, head, leave):
+    """How the end of a client in the middle of an upload looks to the origin: "end" or "reset"."""
+    seen = queue.Queue()
+
+    def answer(request, connection):
+        seen.put("head")
+        try:
+            while connection.recv(65536):
+                pass
+            seen.put("end")
+        except ConnectionResetError:
+            seen.put("reset")
+        return False
+
+    client = world.client(server)
+    origin = world.site(Origin(answer))
+    client.send(f"PUT {origin.url} HTTP/1.1\r\n{head}\r\n".encode())
+    assert seen.get(timeout=PATIENCE) == "head"
+    client.send(b"abc")
+    leave(client)
+    return seen.get(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 10\r\n", "Transfer-Encoding: chunked\r\n"])
+@pytest.mark.parametrize("leave", [Client.reset, Client.end])
+def test_client_leaves_an_upload(world, server, head, leave):
+    """A part of a body never looks like a whole one, nor like a client that will go on."""
+    assert end_of_upload(world, server, head, leave) == "reset"
+
+
+def test_client_leaves_a_download(world, server):
+    """The origin is told, and need not go on."""
+    seen = queue.Queue()
+
+    def answer(request, connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 40))
+        try:
+            while True:
+                connection.sendall(bytes(MIB))
+        except ConnectionError as error:  # BrokenPipeError if the reset came between two calls
+            seen.put(type(error))
+        return False
+
+    client = world.client(server)
+    client.send(get(world.site(Origin(answer)).url))
+    client.read_head()
+    client.read_exactly(MIB)
+    client.reset()
+    assert seen.get(timeout=PATIENCE) in (ConnectionResetError, BrokenPipeError)
 
 
 def test_refused_upload(curl, world, server, tmp_path):

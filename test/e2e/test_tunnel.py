@@ -53,6 +53,17 @@ def test_many_bytes_behind_the_head_arrive(world, server, echo_site):
     assert client.read_exactly(500_000) == data[:500_000]
 
 
+def test_host_and_connection_mean_nothing(world, server, echo_site):
+    """What counts is the target; and a tunnel ends when one of its ends does."""
+    client = world.client(server)
+    client.send(f"CONNECT {echo_site.address} HTTP/1.1\r\nHost: elsewhere.test:1\r\n"
+                "Connection: close\r\n\r\n".encode())  # fmt: skip
+    assert client.read_head() == b"HTTP/1.1 200 Connection established\r\n\r\n"
+    for _ in range(3):
+        client.send(b"ping")
+        assert client.read_exactly(4) == b"ping"
+
+
 def test_site_that_speaks_first(world, server):
     site = world.site(Site(lambda connection: (connection.sendall(b"220 hello\r\n"),
                                                read_all(connection))))  # fmt: skip
