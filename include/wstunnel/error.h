@@ -32,7 +32,9 @@ extern "C" {
     X(EWSCLOSED, -10012, "the peer closed the WebSocket")                                          \
     X(EREPLACED, -10013, "replaced by a newer connection")                                         \
     X(EINSECURE, -10014, "refused: reachable from other machines without authentication")          \
-    X(EUTF8, -10015, "text is not UTF-8")
+    X(EUTF8, -10015, "text is not UTF-8")                                                          \
+    X(EPROXY, -10016, "the proxy refused the connection")                                          \
+    X(EPROXYAUTH, -10017, "the proxy wants authentication")
 
 /** Name, value and text of the reasons a stream can fail for; these travel on the wire. */
 #define WST_REASON_MAP(X)                                                                          \

@@ -17,6 +17,7 @@
 #include <wstunnel/http.h>
 #include <wstunnel/http_body.h>
 #include <wstunnel/listener.h>
+#include <wstunnel/proxy.h>
 #include <wstunnel/pump.h>
 #include <wstunnel/request.h>
 #include <wstunnel/resolver.h>

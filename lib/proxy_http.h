@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_PROXY_HTTP_H
+#define WST_LIB_PROXY_HTTP_H
+/*
+ * CONNECT through an HTTP proxy, leg by leg (RFC 9110 section 9.3.6): writes the requests, reads
+ * the answers and says what to do next. No sockets; random bytes are passed in.
+ *
+ *     init -> request -> feed ... -> WST__PROXY_OPEN, or a negative error
+ *                ^         | SEND (on this connection), RECONNECT (on another one)
+ *                +---------+ CHALLENGED -> answer -> SEND, RECONNECT or an error
+ */
+#include "http_offer.h"
+#include "mem.h"
+
+#include <wstunnel/http_body.h>
+
+enum {
+    WST__PROXY_REQUEST_MAX = 16384,
+    WST__PROXY_BODY_MAX = 65536, /* of a 407: more is not worth reading to keep a connection */
+    WST__PROXY_REQUESTS_MAX = 8,
+    WST__PROXY_INTERIM_MAX = 8, /* answers 1xx to a request */
+    WST__PROXY_WHY_MAX = 480
+};
+
+/* What is to be asked for, as whom; all borrowed. */
+typedef struct wst__proxy_http_options {
+    const char *target;          /* "host:port" */
+    const char *user, *password; /* user NULL: none */
+    const char *fields;          /* NULL, or complete lines for each request */
+    bool asks;                   /* WST__PROXY_CHALLENGED, not yet an answer of our own */
+} wst__proxy_http_options_t;
+
+typedef enum wst__proxy_step {
+    WST__PROXY_READ,       /* more bytes are wanted */
+    WST__PROXY_OPEN,       /* what follows is of the destination */
+    WST__PROXY_CHALLENGED, /* `head` is a 407 */
+    WST__PROXY_SEND,       /* the next request, here */
+    WST__PROXY_RECONNECT   /* close, connect anew, then the next request */
+} wst__proxy_step_t;
+
+typedef struct wst__proxy_http {
+    const wst_allocator_t *allocator;
+    wst__proxy_http_options_t o;
+    unsigned requests, interim;
+    bool kept;               /* an answer came on this connection before */
+    char *extra;             /* the embedder's fields for the next request */
+    bool tried, tried_again; /* our own credentials; and those for a fresh nonce */
+
+    char *buf; /* the head that comes in, or came */
+    size_t len, cap, scanned;
+    wst_http_head_t head;
+    wst_http_body_t body;
+    bool in_body;
+    bool reusable; /* the connection, behind this answer */
+    size_t eaten;
+    wst__offer_t offer; /* of the last 407 */
+
+    int http_status;
+    char quote[160]; /* first line of the text behind a refusal */
+    size_t quote_len;
+    char why[WST__PROXY_WHY_MAX]; /* after an error: for people, goes behind "the proxy" */
+} wst__proxy_http_t;
+
+void wst__proxy_http_init(wst__proxy_http_t *p, const wst_allocator_t *allocator,
+                          const wst__proxy_http_options_t *options);
+void wst__proxy_http_free(wst__proxy_http_t *p);
+
+/* Writes the next request; `random` is fresh. Its length; WST_EINVAL (fields that are no complete
+ * lines, credentials that cannot be sent), WST_EHEADBIG, WST_ENOMEM, WST_EINTERNAL. */
+int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MAX],
+                            const uint8_t random[16]);
+
+/*
+ * Takes what came in, *used bytes of it. A step, or WST_EPROXY, WST_EPROXYAUTH, WST_EHTTP,
+ * WST_EHEADBIG, WST_ENOMEM; `why` tells.
+ */
+int wst__proxy_http_feed(wst__proxy_http_t *p, const char *data, size_t len, size_t *used);
+
+/* The connection is over: in an orderly way (0), or by this error, which is returned unless there
+ * is more to say or to do. */
+int wst__proxy_http_end(wst__proxy_http_t *p, int error);
+
+/* The embedder's answer to a challenge: fields, copied, or NULL: go on with what is built in. */
+int wst__proxy_http_answer(wst__proxy_http_t *p, const char *fields);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SOCKS5 (socks5.h). The proxy's messages are gathered byte by byte, each to its own length and not
+ * further, since bytes of the destination follow the last one.
+ */
+#include "socks5.h"
+#include "ip.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/error.h>
+
+enum { VERSION = 5, LOGIN_VERSION = 1 };
+enum { NO_LOGIN = 0, LOGIN = 2, NO_METHOD = 0xff };
+enum { CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
+
+static void put(wst__socks5_t *s, uint8_t byte) {
+    s->out[s->out_len++] = byte;
+}
+
+static void put_bytes(wst__socks5_t *s, const void *bytes, size_t len) {
+    memcpy(s->out + s->out_len, bytes, len);
+    s->out_len += len;
+}
+
+static void put_text(wst__socks5_t *s, const char *text) {
+    size_t len = strnlen(text, 255);
+    put(s, (uint8_t)len);
+    put_bytes(s, text, len);
+}
+
+static int expect(wst__socks5_t *s, int state) {
+    s->state = state;
+    s->in_len = 0;
+    return WST__SOCKS5_WRITE;
+}
+
+void wst__socks5_init(wst__socks5_t *s, const char *host, uint16_t port, const char *user,
+                      const char *password) {
+    *s = (wst__socks5_t){.host = host, .port = port, .user = user, .password = password};
+    put(s, VERSION);
+    put(s, user != NULL ? 2 : 1);
+    put(s, NO_LOGIN);
+    if (user != NULL)
+        put(s, LOGIN);
+    expect(s, WST__SOCKS5_METHOD);
+}
+
+static int send_login(wst__socks5_t *s) { /* RFC 1929 section 2 */
+    s->out_len = 0;
+    put(s, LOGIN_VERSION);
+    put_text(s, s->user);
+    put_text(s, s->password);
+    return expect(s, WST__SOCKS5_LOGIN);
+}
+
+static int send_request(wst__socks5_t *s) { /* RFC 1928 section 4 */
+    wst__ip_t ip;
+    s->out_len = 0;
+    put(s, VERSION);
+    put(s, CONNECT);
+    put(s, 0);
+    if (!wst__ip_parse(&ip, s->host, strlen(s->host))) {
+        put(s, NAME);
+        put_text(s, s->host);
+    } else if (wst__ip_is_v4(&ip)) {
+        put(s, IPV4);
+        put_bytes(s, ip.bytes + 12, 4);
+    } else {
+        put(s, IPV6);
+        put_bytes(s, ip.bytes, 16);
+    }
+    put(s, (uint8_t)(s->port >> 8));
+    put(s, (uint8_t)s->port);
+    return expect(s, WST__SOCKS5_REPLY);
+}
+
+static int fail(wst__socks5_t *s, int error, const char *why) {
+    s->state = WST__SOCKS5_DONE;
+    snprintf(s->why, sizeof(s->why), "%s", why);
+    return error;
+}
+
+/* How long the message is that comes in, as far as that is known: at least one byte more than what
+ * is there. */
+static size_t message_len(const wst__socks5_t *s) {
+    if (s->state != WST__SOCKS5_REPLY)
+        return 2;
+    if (s->in_len < 5) /* the length of a name is the fifth byte */
+        return 5;
+    size_t address = s->in[3] == IPV4 ? 4 : s->in[3] == IPV6 ? 16 : 1u + s->in[4];
+    return 4 + address + 2;
+}
+
+static int read_method(wst__socks5_t *s) {
+    if (s->in[0] != VERSION)
+        return fail(s, WST_EPROTO, "does not speak SOCKS5");
+    switch (s->in[1]) {
+    case NO_LOGIN:
+        return send_request(s);
+    case LOGIN:
+        if (s->user != NULL)
+            return send_login(s);
+        return fail(s, WST_EPROTO, "chose a method of authentication that was not offered");
+    case NO_METHOD:
+        return fail(s, WST_EPROXYAUTH,
+                    s->user == NULL ? "wants authentication"
+                                    : "wants another authentication than user name and password");
+    default:
+        return fail(s, WST_EPROTO, "chose a method of authentication that was not offered");
+    }
+}
+
+static int read_login(wst__socks5_t *s) {
+    if (s->in[1] != 0) /* the version is not worth a refusal: some say 5 */
+        return fail(s, WST_EPROXYAUTH, "refused the user name or password");
+    return send_request(s);
+}
+
+/* RFC 1928 section 6. */
+static const char *const replies[] = {
+    [1] = "failed",
+    [2] = "does not allow this connection",
+    [3] = "says: network unreachable",
+    [4] = "says: host unreachable, or no such name",
+    [5] = "says: connection refused",
+    [6] = "says: TTL expired",
+    [7] = "does not know CONNECT",
+    [8] = "does not know this type of address",
+};
+
+static int read_reply_code(wst__socks5_t *s) {
+    uint8_t code = s->in[1];
+    if (code < sizeof(replies) / sizeof(replies[0]))
+        snprintf(s->why, sizeof(s->why), "%s (SOCKS reply %u)", replies[code], code);
+    else
+        snprintf(s->why, sizeof(s->why), "refused (SOCKS reply %u)", code);
+    s->state = WST__SOCKS5_DONE;
+    return WST_EPROXY;
+}
+
+/* After each byte of a reply: what refuses need not be complete, for some proxies end it early. */
+static int check_reply(wst__socks5_t *s) {
+    if (s->in[0] != VERSION)
+        return fail(s, WST_EPROTO, "does not speak SOCKS5");
+    if (s->in_len >= 2 && s->in[1] != 0)
+        return read_reply_code(s);
+    if (s->in_len >= 4 && s->in[3] != IPV4 && s->in[3] != NAME && s->in[3] != IPV6)
+        return fail(s, WST_EPROTO, "answered with an unknown type of address");
+    return WST__SOCKS5_READ;
+}
+
+int wst__socks5_feed(wst__socks5_t *s, const uint8_t *data, size_t len, size_t *used) {
+    *used = 0;
+    if (s->state == WST__SOCKS5_DONE)
+        return WST_ESTATE;
+    while (s->in_len < message_len(s)) {
+        if (*used == len)
+            return WST__SOCKS5_READ;
+        s->in[s->in_len++] = data[(*used)++];
+        int rc = s->state == WST__SOCKS5_REPLY ? check_reply(s) : WST__SOCKS5_READ;
+        if (rc < 0)
+            return rc;
+    }
+    switch (s->state) {
+    case WST__SOCKS5_METHOD:
+        return read_method(s);
+    case WST__SOCKS5_LOGIN:
+        return read_login(s);
+    default:
+        s->state = WST__SOCKS5_DONE;
+        return WST__SOCKS5_OPEN;
+    }
+}
