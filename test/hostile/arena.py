@@ -57,9 +57,10 @@ def is_sanitized(process):
 def check_memory(process, before, bound, figure="VmRSS"):
     """That it has grown by no more than `bound` bytes."""
     grown = memory(process, figure) - before
-    print(f"{process.argv[-1]}: {figure} {before / MIB:.1f} MiB, then {grown / MIB:+.1f} MiB"
-          f" (bound {bound / MIB:.1f})")  # fmt: skip
-    assert is_sanitized(process) or grown <= bound
+    what = (f"{' '.join(process.argv[-9:])}: {figure} {before / MIB:.1f} MiB,"
+            f" then {grown / MIB:+.1f} MiB (bound {bound / MIB:.1f})")  # fmt: skip
+    print(what)
+    assert is_sanitized(process) or grown <= bound, what
 
 
 class Arena(World):
@@ -100,13 +101,17 @@ class Baseline:
              "budget_used")  # fmt: skip
 
     def __init__(self, *processes):
-        self.processes = processes
+        self.processes = list(processes)
         self.before = [self._look(process) for process in processes]
 
     @classmethod
     def _look(cls, process):
         stats = process.stats()
         return {name: stats[name] for name in cls.NAMES} | {"descriptors": process.descriptors()}
+
+    def replace(self, old, new):
+        """`new` has taken the place of `old`, and has to become as that was."""
+        self.processes[self.processes.index(old)] = new
 
     def wait(self):
         """Until all is as it was before; fails with the figures if it never is."""

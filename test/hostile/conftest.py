@@ -4,8 +4,9 @@ Hostile tests: crowds, scarcity, losses, liars.
 
     WSTUNNEL_BUILD=build pytest test/hostile
 
-HOSTILE_SEED repeats a run that failed; SOAK_SECONDS (default 60) is the length of the soak. Memory is
-not measured in builds with sanitizers, whose allocators keep what is freed.
+HOSTILE_SEED repeats a run that failed; SOAK_SECONDS (default 60) is the length of the soak, which is
+a program of its own, too (soak.py). Memory is not measured in builds with sanitizers, whose allocators
+keep what is freed.
 """
 import os
 import random

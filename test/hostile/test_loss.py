@@ -261,7 +261,7 @@ def test_short_freezes_harm_nobody(world):
 
 
 class Twins:
-    """A server and two agents of one name. One has much to do, so that requests go to the other one,
+    """A server and two agents of one name. One has much to do, so that requests go to the other,
     which is then frozen."""
 
     LOAD = 60
@@ -326,7 +326,7 @@ def test_twin_of_a_frozen_agent(world):
 
 
 def test_twin_takes_over(world):
-    """What a frozen agent was asked goes to its twin when it is given up: no byte has passed yet."""
+    """What a frozen agent was asked goes to its twin when it is given up: no byte has passed."""
     twins = Twins(world, ping=400, dead=DEAD * 1000, dial=60000)
 
     async def play():
