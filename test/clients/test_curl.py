@@ -8,7 +8,7 @@ import pytest
 
 from intranet import APP, CLOSED, HTTP, HTTPS, ORIGINS, TILES, need
 from network import SITES_IPV6, environment
-from processes import PASSWORD, PATIENCE, USER
+from processes import PASSWORD, PATIENCE, USER, USER_BASIC
 
 # How one may come to the site: (scheme, options).
 WAYS = [("http", []), ("http", ["--proxytunnel"]), ("https", [])]
@@ -135,6 +135,17 @@ def test_proxy_header(curl, proxy):
     _, fields, _ = shown(curl, proxy, "--proxytunnel", *header)
     assert "x-for-proxy" not in fields
     assert curl(proxy, *header, f"{HTTPS}/index.html")
+
+
+@pytest.mark.parametrize("scheme, way", WAYS)
+def test_password_by_proxy_header(outside, users_proxy, intranet, scheme, way):
+    """The proxy heeds such a header, in either form of request."""
+    done = outside.run(
+        need("curl"), "-sSf", "--proxy", f"http://{users_proxy.address}", *way, "--cacert",
+        intranet.certificate, "--proxy-header", f"Proxy-Authorization: Basic {USER_BASIC}",
+        f"{ORIGINS[scheme]}/index.html",
+    )  # fmt: skip
+    assert done.stdout.endswith(b"<title>index</title>")
 
 
 def test_head(curl, proxy):
