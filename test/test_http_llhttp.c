@@ -273,7 +273,7 @@ static struct known {
      "RFC 9112 section 7.1.1; it confuses them with sizes, and knows no escapes", is_extension,
      false, 0},
     {"trailer fields about framing",
-     "it reads them like those of a head; we note them as forbidden and leave them alone",
+     "it reads them like those of a head; we note them as forbidden, and none is passed on",
      is_framing_trailer, true, 0},
 };
 

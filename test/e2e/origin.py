@@ -24,7 +24,7 @@ class Request:
     def pieces(self):
         """The body, as it comes in."""
         if self.field("Transfer-Encoding") == "chunked":
-            while size := int(self._file.readline(), 16):
+            while size := int(self._file.readline().partition(b";")[0], 16):
                 yield self._file.read(size)
                 assert self._file.readline() == b"\r\n"
             while (line := self._file.readline()) != b"\r\n":
