@@ -25,6 +25,7 @@
 #include <wstunnel/server.h>
 #include <wstunnel/socket.h>
 #include <wstunnel/stream.h>
+#include <wstunnel/tls.h>
 #include <wstunnel/version.h>
 #include <wstunnel/websocket.h>
 

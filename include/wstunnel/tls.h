@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_TLS_H
+#define WSTUNNEL_TLS_H
+/**
+ * @file tls.h
+ * TLS 1.2 and 1.3 (RFC 5246, RFC 8446; 1.3 where the library was built with mbedTLS 3.6) over any
+ * stream. A handshake turns a connected stream, the transport, into another stream, whose bytes are
+ * the plaintext.
+ *
+ * A close_notify is the end of a direction, so half-close is kept both ways. An end of the
+ * transport without it is an error, WST_ETLSTRUNCATED, never on_end: who cuts a connection cannot
+ * make a part look like the whole. A reset of the stream resets the transport.
+ *
+ * A configuration is made once, from PEM texts, is immutable and shared by any number of
+ * handshakes; to replace a certificate make another configuration and use that from then on.
+ *
+ * Cipher suites are those with forward secrecy (ECDHE) and authenticated encryption only. There is
+ * no compression and no renegotiation. ALPN (RFC 7301) is "http/1.1": a client offers it; a server
+ * takes clients without ALPN, and refuses those that offer other protocols only.
+ *
+ * Memory: about 35 KiB a connection in Debian's builds of mbedTLS, and nothing of ours as long as
+ * it is idle. A reader that stops makes at most one record (16 KiB) of plaintext and one read of
+ * the transport wait; what is written is encrypted at once and waits in the transport.
+ */
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A server's or a client's configuration; counts references. */
+typedef struct wst_tls_config wst_tls_config_t;
+
+/** What is wrong, for people: "identity 2: the key does not belong to the certificate". */
+typedef struct wst_tls_error {
+    char text[256]; /**< terminated */
+} wst_tls_error_t;
+
+/** A certificate and its private key. */
+typedef struct wst_tls_identity {
+    const char *chain_pem; /**< Required. The certificate, then those of its issuers. */
+    const char *key_pem;   /**< Required. Not encrypted. RSA, or EC on P-256, P-384, P-521. */
+} wst_tls_identity_t;
+
+/** What a server asks of its clients. */
+typedef enum wst_tls_client_cert {
+    WST_TLS_CLIENT_NONE,     /**< it does not ask for a certificate */
+    WST_TLS_CLIENT_OPTIONAL, /**< it takes one; a bad one ends the handshake all the same */
+    WST_TLS_CLIENT_REQUIRED  /**< without one there is no handshake */
+} wst_tls_client_cert_t;
+
+/** A server's configuration; copied. */
+typedef struct wst_tls_server_options {
+    /** Required. Chosen by the name that the client asks for (SNI, RFC 6066 section 3) among the
+        DNS names in the certificates, wildcards too; the first one if none matches or it asks for
+        none. */
+    const wst_tls_identity_t *identities;
+    size_t identity_count;             /**< Required. 1..32. */
+    wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
+    const char *client_ca_pem; /**< Required with client_cert: certificates of those who issue
+                                    the clients' ones. */
+} wst_tls_server_options_t;
+
+/** A client's configuration; copied. */
+typedef struct wst_tls_client_options {
+    /** Optional (default: the system's trust store). Certificates of those whose word counts. */
+    const char *ca_pem;
+    /** Optional, NULL-terminated, at most 16: "sha256/BASE64", the SHA-256 of a public key
+        (SubjectPublicKeyInfo, as RFC 7469 section 2.4 has it). A certificate of the verified chain
+        must have one of these keys, in addition to all other checks. */
+    const char *const *pins;
+    const wst_tls_identity_t *identity; /**< Optional. Shown to servers that ask for one. */
+    bool insecure; /**< No verification: anyone can pose as the server. Pins, if given, still hold,
+                        for the server's own certificate. */
+} wst_tls_client_options_t;
+
+/**
+ * Makes a server's configuration. It lets clients resume sessions by tickets (RFC 5077, RFC 8446
+ * section 4.6.1) for an hour, unless it asks for certificates: those are checked each time.
+ * Configurations do not take each other's tickets.
+ * @param why  NULL, or filled in if WST_ETLS is returned
+ * @return 0 and one reference; WST_ETLS: something is wrong with a PEM text; WST_EINVAL: a required
+ *         member is missing; WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_tls_server_config(wst_tls_config_t **out, wst_ctx_t *ctx,
+                                                    const wst_tls_server_options_t *options,
+                                                    wst_tls_error_t *why);
+
+/**
+ * Makes a client's configuration. It remembers the last session and offers it to the server that it
+ * is of, by name.
+ * @param options  NULL: all defaults
+ * @param why      NULL, or filled in if WST_ETLS is returned
+ * @return 0 and one reference; WST_ETLS: something is wrong with a PEM text or pin, or there is no
+ *         trust store on this system; WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_tls_client_config(wst_tls_config_t **out, wst_ctx_t *ctx,
+                                                    const wst_tls_client_options_t *options,
+                                                    wst_tls_error_t *why);
+
+/** Adds a reference and returns the configuration. NULL is allowed and returned. */
+WST_EXTERN wst_tls_config_t *wst_tls_config_ref(wst_tls_config_t *config);
+
+/** Drops a reference; the last one frees it, and its context does not go before. NULL is allowed.
+ */
+WST_EXTERN void wst_tls_config_unref(wst_tls_config_t *config);
+
+/**
+ * When the first of its identities' certificates expires (those of issuers are not looked at), in
+ * seconds since 1970; INT64_MAX: it has none.
+ * @param subject  NULL, or set to whose certificate that is ("CN=server.example"), valid as long as
+ *                 the configuration; "": none
+ */
+WST_EXTERN int64_t wst_tls_config_expiry(const wst_tls_config_t *config, const char **subject);
+
+/** A kind of name in a certificate (subjectAltName, RFC 5280 section 4.2.1.6). */
+typedef enum wst_tls_name_kind {
+    WST_TLS_NAME_DNS,
+    WST_TLS_NAME_IP, /**< as text, without brackets */
+    WST_TLS_NAME_EMAIL,
+    WST_TLS_NAME_URI
+} wst_tls_name_kind_t;
+
+/** A name in a certificate: printable ASCII. Others, and other kinds, are left out. */
+typedef struct wst_tls_name {
+    wst_tls_name_kind_t kind;
+    const char *text;
+} wst_tls_name_t;
+
+/** A certificate. Made by the library only; members may be added. */
+typedef struct wst_tls_certificate {
+    const char *subject;         /**< "C=DE, O=Example, CN=agent.example"; UTF-8; control characters
+                                      and what is not UTF-8 are "?", "," "+" and "\\" of a value
+                                      have a "\\" in front; cut at 511 bytes */
+    const char *common_name;     /**< the last CN of the subject; "": none, or over 255 bytes */
+    const char *issuer;          /**< as `subject` */
+    const wst_tls_name_t *names; /**< `name_count` of them */
+    size_t name_count;
+    const char *fingerprint; /**< SHA-256 of the certificate, 64 hexadecimal digits */
+    const char *pin;         /**< "sha256/BASE64" of its public key; see wst_tls_client_options */
+    int64_t not_before;      /**< seconds since 1970 */
+    int64_t not_after;
+} wst_tls_certificate_t;
+
+/** What is known of a TLS session. Made by the library only; members may be added. */
+typedef struct wst_tls_info {
+    const char *version;      /**< "TLSv1.2" or "TLSv1.3" */
+    const char *cipher_suite; /**< its IANA name, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" */
+    const char *alpn;         /**< the protocol agreed on; "": none */
+    const char *server_name;  /**< the name the client asked for (SNI); "": none */
+    bool resumed;             /**< an earlier session goes on, with the peer of then */
+    bool peer_verified;       /**< `peer` has been found to be who it says */
+    const wst_tls_certificate_t *peer; /**< the peer's certificate; NULL: it showed none */
+    const char *failure; /**< after on_error: what went wrong, for people; "": not TLS's fault */
+} wst_tls_info_t;
+
+/** The session of a TLS stream, valid as long as the stream; NULL if it is of another kind. */
+WST_EXTERN const wst_tls_info_t *wst_stream_tls(const wst_stream_t *stream);
+
+/** A handshake that is going on. */
+typedef struct wst_tls_handshake wst_tls_handshake_t;
+
+/**
+ * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status, NULL,
+ * and in `detail` what is wrong, for people, valid during the call ("certificate expired on
+ * 2026-01-01", "the peer sent alert 40: handshake failure"). The peer has been told by an alert
+ * then, and the transport is closed.
+ *
+ * Status: WST_ETLSCERT: the peer's certificate is not accepted, or it has none; WST_ETLS: another
+ * failure of TLS, the peer's alerts included; WST_ETIMEOUT; WST_ENOMEM; the transport's error.
+ */
+typedef void (*wst_tls_handshake_cb)(int status, wst_stream_t *stream, const char *detail,
+                                     void *user_data);
+
+/** Options of a handshake. */
+typedef struct wst_tls_handshake_options {
+    wst_tls_config_t *config; /**< Required. It decides who is server and who is client. A reference
+                                   is taken for the stream's life. */
+    const char *server_name;  /**< Client: required (unless the configuration is insecure). The name
+                                   or IP address, without brackets, that the certificate must be for
+                                   (RFC 9525: only a subjectAltName counts). */
+    const char *sni;          /**< Client: optional (default: server_name, if that is no address).
+                                   The name to ask the server for; "": none. */
+    uint64_t timeout_ms;      /**< Optional (default 10000). For everything. */
+} wst_tls_handshake_options_t;
+
+/**
+ * Starts a handshake. On success the transport is taken: its callbacks are the handshake's, then
+ * the stream's. Bytes put back to it (wst_stream_unread) are the first ones.
+ * @return 0 and later the callback, exactly once, never from inside this call; WST_EINVAL: a
+ *         required member is missing, or a name is none; WST_ENOMEM; the transport's error.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
+                                                const wst_tls_handshake_options_t *options,
+                                                wst_tls_handshake_cb callback, void *user_data);
+
+/** Gives up: the callback will not run, the transport is reset. Only before it has run. */
+WST_EXTERN void wst_tls_handshake_cancel(wst_tls_handshake_t *handshake);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/* Configurations: the engine's, with references, and the system's trust store. */
+#include "tls_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TRUST_STORE_MAX = 16 * 1024 * 1024 };
+
+/* Where systems have the certificates that they trust. */
+static const char *const trust_stores[] = {
+    "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch, Gentoo */
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */
+    "/etc/ssl/ca-bundle.pem",                            /* openSUSE */
+    "/etc/ssl/cert.pem",                                 /* BSDs, macOS */
+    "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD */
+};
+
+/* The text of a file, terminated. 0, WST_ENOMEM, or WST_EINVAL if there is no such file, or it is
+ * not what it should be. */
+static int read_file(char **out, const wst_allocator_t *allocator, const char *path) {
+    FILE *file = fopen(path, "rb");
+    long size = -1;
+    if (file == NULL)
+        return WST_EINVAL;
+    if (fseek(file, 0, SEEK_END) == 0)
+        size = ftell(file);
+    int status = WST_EINVAL;
+    if (size > 0 && size <= TRUST_STORE_MAX && fseek(file, 0, SEEK_SET) == 0) {
+        char *text = wst__alloc(allocator, (size_t)size + 1);
+        status = text == NULL ? (int)WST_ENOMEM : 0;
+        if (status == 0 && fread(text, 1, (size_t)size, file) != (size_t)size) {
+            wst__free(allocator, text);
+            status = WST_EINVAL;
+        }
+        if (status == 0) {
+            text[size] = '\0';
+            *out = text;
+        }
+    }
+    fclose(file);
+    return status;
+}
+
+static int read_trust_store(char **out, const wst_allocator_t *allocator, wst_tls_error_t *why) {
+    for (size_t i = 0; i < sizeof(trust_stores) / sizeof(trust_stores[0]); i++) {
+        int status = read_file(out, allocator, trust_stores[i]);
+        if (status != WST_EINVAL)
+            return status;
+    }
+    if (why != NULL)
+        snprintf(why->text, sizeof(why->text),
+                 "no trust store on this system (looked for %s and others)", trust_stores[0]);
+    return WST_ETLS;
+}
+
+static int config_new(wst_tls_config_t **out, wst_ctx_t *ctx, wst__tls_engine_t *engine) {
+    wst_tls_config_t *config = wst__zalloc(&ctx->allocator, sizeof(*config));
+    if (config == NULL) {
+        wst__tls_engine_free(engine);
+        return WST_ENOMEM;
+    }
+    config->ctx = ctx;
+    config->refs = 1;
+    config->engine = engine;
+    wst__ctx_hold(ctx);
+    *out = config;
+    return 0;
+}
+
+int wst_tls_server_config(wst_tls_config_t **out, wst_ctx_t *ctx,
+                          const wst_tls_server_options_t *options, wst_tls_error_t *why) {
+    wst__tls_engine_t *engine;
+    int status = wst__tls_engine_server(&engine, &ctx->allocator, options, why);
+    return status != 0 ? status : config_new(out, ctx, engine);
+}
+
+int wst_tls_client_config(wst_tls_config_t **out, wst_ctx_t *ctx,
+                          const wst_tls_client_options_t *options, wst_tls_error_t *why) {
+    wst_tls_client_options_t o = {0};
+    if (options != NULL)
+        o = *options;
+    char *store = NULL;
+    if (o.ca_pem == NULL && !o.insecure) {
+        int status = read_trust_store(&store, &ctx->allocator, why);
+        if (status != 0)
+            return status;
+        o.ca_pem = store;
+    }
+    wst__tls_engine_t *engine;
+    int status = wst__tls_engine_client(&engine, &ctx->allocator, &o, store != NULL, why);
+    wst__free(&ctx->allocator, store);
+    return status != 0 ? status : config_new(out, ctx, engine);
+}
+
+wst_tls_config_t *wst_tls_config_ref(wst_tls_config_t *config) {
+    if (config != NULL)
+        config->refs++;
+    return config;
+}
+
+void wst_tls_config_unref(wst_tls_config_t *config) {
+    if (config == NULL || --config->refs > 0)
+        return;
+    wst_ctx_t *ctx = config->ctx;
+    wst__tls_engine_free(config->engine);
+    wst__free(&ctx->allocator, config);
+    wst__ctx_release(ctx);
+}
+
+int64_t wst_tls_config_expiry(const wst_tls_config_t *config, const char **subject) {
+    return wst__tls_engine_expiry(config->engine, subject);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Handshakes: from a transport to a TLS stream.
+ *
+ *   shaking    records go to and fro
+ *   lingering  it has failed and the peer is being told: the transport is shut down, and read until
+ *              the peer closes, for a short while; closed at once, it could be reset before the
+ *              alert has been read
+ *
+ * and gone as soon as the callback has run.
+ */
+#include "ip.h"
+#include "tls_config.h"
+#include "tls_names.h"
+#include "tls_stream.h"
+
+#include <string.h>
+
+enum { TIMEOUT_MS = 10000, LINGER_MS = 1000 };
+
+struct wst_tls_handshake {
+    wst_ctx_t *ctx;
+    wst__tls_wire_t *wire;
+    int failure; /* 0: shaking */
+    bool shut, read_all;
+    uint64_t give_up_at_ms;
+    wst__deadline_t deadline;
+    wst_tls_handshake_cb callback;
+    void *user_data;
+};
+
+/* Tells the outcome and is gone. A wire that is left is the stream's. */
+static void finish(wst_tls_handshake_t *h, int status, wst_stream_t *stream, const char *detail) {
+    wst_ctx_t *ctx = h->ctx;
+    wst__deadline_clear(&ctx->deadlines, &h->deadline);
+    if (stream == NULL)
+        wst_stream_close(h->wire->transport, NULL);
+    h->callback(status, stream, detail, h->user_data);
+    if (stream == NULL)
+        wst__tls_wire_free(h->wire);
+    wst__free(&ctx->allocator, h);
+    wst__ctx_release(ctx);
+}
+
+static void give_up(wst_tls_handshake_t *h, int status, const char *detail) {
+    finish(h, status, NULL, detail != NULL ? detail : wst_strerror(status));
+}
+
+/* The end of lingering. */
+static void give_up_for_failure(wst_tls_handshake_t *h) {
+    const char *detail = wst__tls_conn_info(h->wire->conn)->failure;
+    give_up(h, h->failure, detail[0] != '\0' ? detail : NULL);
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    wst_tls_handshake_t *h = WST__CONTAINER(deadline, wst_tls_handshake_t, deadline);
+    (void)now_ms;
+    if (h->failure != 0)
+        give_up_for_failure(h);
+    else
+        give_up(h, WST_ETIMEOUT, "TLS handshake timed out");
+}
+
+static void linger(wst_tls_handshake_t *h, int failure) {
+    h->failure = failure;
+    if (wst_stream_shutdown(h->wire->transport) != 0) {
+        give_up_for_failure(h);
+        return;
+    }
+    uint64_t until = wst__now(h->ctx) + LINGER_MS;
+    wst__deadline_set(&h->ctx->deadlines, &h->deadline,
+                      until < h->give_up_at_ms ? until : h->give_up_at_ms, on_deadline);
+}
+
+static void succeed(wst_tls_handshake_t *h) {
+    wst_stream_t *stream;
+    wst_stream_read_stop(h->wire->transport);
+    int status = wst__tls_wire_give_back(h->wire);
+    if (status == 0)
+        status = wst__tls_stream_new(&stream, h->wire);
+    if (status != 0)
+        give_up(h, status, NULL);
+    else
+        finish(h, 0, stream, "");
+}
+
+/* Lets the engine go on: 0 when done, else as wst__tls_conn_handshake, or the transport's error. */
+static int go_on(wst_tls_handshake_t *h) {
+    int status = wst__tls_conn_handshake(h->wire->conn);
+    int sent = wst__tls_wire_flush(h->wire);
+    return status >= 0 && sent != 0 ? sent : status;
+}
+
+static void on_read(wst_stream_t *transport, wst_slice_t data, void *user_data) {
+    wst_tls_handshake_t *h = user_data;
+    (void)transport;
+    if (h->failure != 0)
+        return;
+    h->wire->input = data;
+    int status = go_on(h);
+    if (status == 0) {
+        succeed(h);
+        return;
+    }
+    h->wire->input = (wst_slice_t){0};
+    if (status < 0)
+        linger(h, status);
+}
+
+static void on_end(wst_stream_t *transport, void *user_data) {
+    wst_tls_handshake_t *h = user_data;
+    (void)transport;
+    h->read_all = true;
+    if (h->failure == 0)
+        give_up(h, WST_ETLS, "the peer closed the connection during the handshake");
+    else if (h->shut)
+        give_up_for_failure(h);
+}
+
+static void on_shutdown(wst_stream_t *transport, void *user_data) {
+    wst_tls_handshake_t *h = user_data;
+    (void)transport;
+    h->shut = true;
+    if (h->read_all)
+        give_up_for_failure(h);
+}
+
+static void on_error(wst_stream_t *transport, int error, void *user_data) {
+    wst_tls_handshake_t *h = user_data;
+    (void)transport;
+    if (h->failure != 0)
+        give_up_for_failure(h);
+    else
+        give_up(h, error, NULL);
+}
+
+/* The names of a client's handshake: `*sni` is what to ask for, or NULL. */
+static bool valid_names(const wst_tls_handshake_options_t *o, const char **sni) {
+    const char *name = o->server_name;
+    wst__ip_t ip;
+    *sni = o->sni;
+    if (name == NULL && !wst__tls_engine_is_insecure(o->config->engine))
+        return false;
+    bool is_ip = name != NULL && wst__ip_parse(&ip, name, strlen(name));
+    if (name != NULL && !is_ip && wst__tls_name_len(name, strlen(name)) == 0)
+        return false;
+    if (*sni == NULL && !is_ip)
+        *sni = name;
+    if (*sni != NULL && (*sni)[0] == '\0')
+        *sni = NULL;
+    return *sni == NULL || wst__tls_name_len(*sni, strlen(*sni)) > 0;
+}
+
+int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
+                      const wst_tls_handshake_options_t *options, wst_tls_handshake_cb callback,
+                      void *user_data) {
+    static const wst_stream_callbacks_t callbacks = {
+        .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+    const char *name = NULL, *sni = NULL;
+    if (options->config == NULL || callback == NULL)
+        return WST_EINVAL;
+    if (!wst__tls_engine_is_server(options->config->engine)) {
+        if (!valid_names(options, &sni))
+            return WST_EINVAL;
+        name = options->server_name;
+    }
+    wst_ctx_t *ctx = wst_stream_ctx(transport);
+    wst_tls_handshake_t *h = wst__zalloc(&ctx->allocator, sizeof(*h));
+    if (h == NULL)
+        return WST_ENOMEM;
+    h->ctx = ctx;
+    h->callback = callback;
+    h->user_data = user_data;
+    int status = wst__tls_wire_new(&h->wire, transport, options->config, name, sni);
+    if (status == 0) {
+        status = go_on(h); /* a client's hello */
+        if (status < 0)
+            wst__tls_wire_free(h->wire);
+    }
+    if (status < 0) {
+        wst__free(&ctx->allocator, h);
+        return status;
+    }
+    uint64_t now = wst__now(ctx), timeout = options->timeout_ms;
+    timeout = timeout != 0 ? timeout : (uint64_t)TIMEOUT_MS;
+    h->give_up_at_ms = timeout < WST__NEVER - now ? now + timeout : WST__NEVER;
+    wst__deadline_set(&ctx->deadlines, &h->deadline, h->give_up_at_ms, on_deadline);
+    wst__ctx_hold(ctx);
+    wst_stream_set_callbacks(transport, &callbacks, h);
+    wst_stream_read_start(transport, 0);
+    *out = h;
+    return 0;
+}
+
+void wst_tls_handshake_cancel(wst_tls_handshake_t *h) {
+    wst_ctx_t *ctx = h->ctx;
+    wst__deadline_clear(&ctx->deadlines, &h->deadline);
+    wst_stream_reset(h->wire->transport, WST_ECANCELLED, NULL);
+    wst__tls_wire_free(h->wire);
+    wst__free(&ctx->allocator, h);
+    wst__ctx_release(ctx);
+}

@@ -1,0 +1,787 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TLS engine (tls_engine.h): mbedTLS 2.28 or 3.6. The only file that knows mbedTLS's ssl.h, and
+ * the one where the versions differ.
+ *
+ * mbedTLS takes its memory from the C library, its time too, and random bytes from a generator that
+ * each configuration has for itself. 3.6 needs its PSA library initialised for TLS 1.3: once a
+ * process, which is the only state that is not ours.
+ */
+#include "digest.h"
+#include "mem.h"
+#include "tls_alert.h"
+#include "tls_cert.h"
+#include "tls_engine.h"
+#include "tls_names.h"
+
+#include <assert.h>
+#include <mbedtls/ctr_drbg.h>
+#include <mbedtls/entropy.h>
+#include <mbedtls/error.h>
+#include <mbedtls/pem.h>
+#include <mbedtls/platform_time.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/ssl_ticket.h>
+#include <mbedtls/version.h>
+#include <stdio.h>
+#include <string.h>
+#if MBEDTLS_VERSION_MAJOR >= 3
+#include <psa/crypto.h>
+#else
+#define MBEDTLS_PRIVATE(member) member
+#endif
+
+enum {
+    IDENTITIES_MAX = 32,
+    PINS_MAX = 16,
+    TICKET_LIFETIME_S = 3600,
+    UNASKED_MAX = 16 /* answers to what a peer should not send: renegotiation */
+};
+
+/*
+ * What is offered, best first, which is the server's order also if the client has another one: with
+ * mbedTLS, ChaCha20-Poly1305 costs less than AES-GCM here, whatever is best for the other side.
+ */
+static const int suites[] = {
+#if MBEDTLS_VERSION_MAJOR >= 3
+    MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
+    MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
+#endif
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    0,
+};
+
+/* mbedTLS 2.28 would begin with the largest, P-521, which takes several times as long. Those behind
+ * P-256 are there for certificates, which it holds against the same list. */
+#if MBEDTLS_VERSION_MAJOR >= 3
+static const uint16_t groups[] = {
+    MBEDTLS_SSL_IANA_TLS_GROUP_X25519,    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
+    MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1, MBEDTLS_SSL_IANA_TLS_GROUP_SECP521R1,
+    MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
+};
+#else
+static const mbedtls_ecp_group_id groups[] = {
+    MBEDTLS_ECP_DP_CURVE25519, MBEDTLS_ECP_DP_SECP256R1, MBEDTLS_ECP_DP_SECP384R1,
+    MBEDTLS_ECP_DP_SECP521R1,  MBEDTLS_ECP_DP_NONE,
+};
+static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SHA512,
+                             MBEDTLS_MD_NONE};
+#endif
+
+/* What counts in a chain of certificates. A trust anchor's own signature is not looked at. */
+static const mbedtls_x509_crt_profile profile = {
+    .allowed_mds = MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
+                   MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) |
+                   MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
+    .allowed_pks = 0xFFFFFFF, /* any */
+    .allowed_curves = MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP256R1) |
+                      MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP384R1) |
+                      MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP521R1),
+    .rsa_min_bitlen = 2048,
+};
+
+static const char *alpn[] = {"http/1.1", NULL};
+
+typedef struct identity {
+    mbedtls_x509_crt chain;
+    mbedtls_pk_context key;
+} identity_t;
+
+struct wst__tls_engine {
+    wst_allocator_t allocator;
+    bool server, insecure;
+    mbedtls_entropy_context entropy;
+    mbedtls_ctr_drbg_context random;
+    mbedtls_ssl_config conf;
+    mbedtls_x509_crt ca;
+    identity_t *identities;
+    size_t identity_count;
+    int64_t expiry;
+    char expires_first[WST__TLS_DN_TEXT];
+    mbedtls_ssl_ticket_context tickets; /* server */
+    uint8_t pins[PINS_MAX][32];
+    size_t pin_count;
+
+    /* Client: the last session; `session_of` is NULL if there is none. */
+    mbedtls_ssl_session session;
+    char *session_of;
+    wst__tls_cert_t *session_peer;
+};
+
+struct wst__tls_conn {
+    mbedtls_ssl_context ssl; /* first: mbedTLS's callbacks get its address */
+    wst__tls_engine_t *engine;
+    const wst__tls_io_t *io;
+    void *io_arg;
+    char *server_name, *session_of; /* client */
+    int io_error;
+    bool starved;      /* the call going on has read all there is */
+    bool full;         /* certificates are exchanged, no session resumed */
+    bool reading;      /* nothing of ours should go out */
+    bool optional;     /* mbedTLS does not heed what is found about certificates */
+    uint8_t last_sent; /* type of the last record */
+    unsigned unasked;
+    wst__tls_expect_t expect;
+    wst__tls_found_t found; /* its text is the reason of failure, whatever that is */
+    wst__tls_cert_t *peer;
+    char cipher_suite[64], sni[WST__TLS_NAME_MAX + 1];
+    wst_tls_info_t info;
+};
+
+/* Configurations ----------------------------------------------------------------------------- */
+
+static bool is_no_memory(int error) {
+    /* An error is the sum of one of a high and one of a low level. */
+    switch (-(-error & 0xff80)) {
+    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+    case MBEDTLS_ERR_X509_ALLOC_FAILED:
+    case MBEDTLS_ERR_PK_ALLOC_FAILED:
+    case MBEDTLS_ERR_PEM_ALLOC_FAILED:
+    case MBEDTLS_ERR_ECP_ALLOC_FAILED:
+    case MBEDTLS_ERR_MD_ALLOC_FAILED:
+    case MBEDTLS_ERR_CIPHER_ALLOC_FAILED:
+        return true;
+    default:
+        break;
+    }
+    int low = -(-error & 0x7f);
+    return low == MBEDTLS_ERR_MPI_ALLOC_FAILED || low == MBEDTLS_ERR_ASN1_ALLOC_FAILED;
+}
+
+static int give_up(wst_tls_error_t *why, const char *what, int error) {
+    if (is_no_memory(error))
+        return WST_ENOMEM;
+    char text[160];
+    mbedtls_strerror(error, text, sizeof(text));
+    if (why != NULL)
+        snprintf(why->text, sizeof(why->text), "%s: %s", what, text);
+    return WST_ETLS;
+}
+
+static int reject(wst_tls_error_t *why, const char *text) {
+    if (why != NULL)
+        snprintf(why->text, sizeof(why->text), "%s", text);
+    return WST_ETLS;
+}
+
+/* The certificates of a PEM text. 0 or mbedTLS's error, whose text would be no help if there is no
+ * certificate in it, or some are broken: then in `what`. */
+static int parse_chain(mbedtls_x509_crt *chain, const char *pem, bool lenient, char *what,
+                       size_t what_size) {
+    int status = mbedtls_x509_crt_parse(chain, (const uint8_t *)pem, strlen(pem) + 1);
+    if (status > 0 && lenient)
+        return 0;
+    if (status > 0) {
+        size_t len = strlen(what);
+        snprintf(what + len, what_size - len, ": %d of them cannot be read", status);
+        return MBEDTLS_ERR_X509_INVALID_FORMAT;
+    }
+    return status;
+}
+
+static int parse_key(wst__tls_engine_t *e, identity_t *identity, const char *pem) {
+    const uint8_t *text = (const uint8_t *)pem;
+#if MBEDTLS_VERSION_MAJOR >= 3
+    return mbedtls_pk_parse_key(&identity->key, text, strlen(pem) + 1, NULL, 0,
+                                mbedtls_ctr_drbg_random, &e->random);
+#else
+    (void)e;
+    return mbedtls_pk_parse_key(&identity->key, text, strlen(pem) + 1, NULL, 0);
+#endif
+}
+
+static int check_pair(wst__tls_engine_t *e, const identity_t *identity) {
+#if MBEDTLS_VERSION_MAJOR >= 3
+    return mbedtls_pk_check_pair(&identity->chain.pk, &identity->key, mbedtls_ctr_drbg_random,
+                                 &e->random);
+#else
+    (void)e;
+    return mbedtls_pk_check_pair(&identity->chain.pk, &identity->key);
+#endif
+}
+
+static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
+                        wst_tls_error_t *why) {
+    identity_t *identity = &e->identities[e->identity_count++];
+    mbedtls_x509_crt_init(&identity->chain);
+    mbedtls_pk_init(&identity->key);
+    if (from->chain_pem == NULL || from->key_pem == NULL)
+        return WST_EINVAL;
+    char what[96];
+    snprintf(what, sizeof(what), "identity %zu: certificate", e->identity_count);
+    int status = parse_chain(&identity->chain, from->chain_pem, false, what, sizeof(what));
+    if (status != 0)
+        return give_up(why, what, status);
+    snprintf(what, sizeof(what), "identity %zu: private key", e->identity_count);
+    status = parse_key(e, identity, from->key_pem);
+    if (status != 0)
+        return give_up(why, what, status);
+    if (check_pair(e, identity) != 0) {
+        snprintf(what, sizeof(what), "identity %zu: the key does not belong to the certificate",
+                 e->identity_count);
+        return reject(why, what);
+    }
+    int64_t expiry = wst__tls_time(&identity->chain.valid_to);
+    if (expiry < e->expiry) {
+        e->expiry = expiry;
+        wst__tls_dn_text(e->expires_first, &identity->chain.subject);
+    }
+    return 0;
+}
+
+static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, size_t count,
+                          wst_tls_error_t *why) {
+    e->identities = wst__zalloc(&e->allocator, count * sizeof(*e->identities));
+    if (e->identities == NULL)
+        return WST_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        int status = add_identity(e, &from[i], why);
+        if (status != 0)
+            return status;
+    }
+    identity_t *first = &e->identities[0];
+    int status = mbedtls_ssl_conf_own_cert(&e->conf, &first->chain, &first->key);
+    return status != 0 ? give_up(why, "identity 1", status) : 0;
+}
+
+static int add_ca(wst__tls_engine_t *e, const char *pem, bool lenient, wst_tls_error_t *why) {
+    char what[96] = "certificates of issuers";
+    int status = parse_chain(&e->ca, pem, lenient, what, sizeof(what));
+    if (status != 0)
+        return give_up(why, what, status);
+    mbedtls_ssl_conf_ca_chain(&e->conf, &e->ca, NULL);
+    return 0;
+}
+
+static int add_pins(wst__tls_engine_t *e, const char *const *pins, wst_tls_error_t *why) {
+    for (; pins != NULL && *pins != NULL; pins++) {
+        const char *text = *pins;
+        uint8_t digest[33];
+        size_t len = 0;
+        if (e->pin_count == PINS_MAX)
+            return reject(why, "more than 16 pins");
+        if (strncmp(text, "sha256/", 7) != 0 || strlen(text) != 7 + WST__BASE64_LEN(32) ||
+            !wst__base64_decode(digest, &len, text + 7, strlen(text) - 7) || len != 32) {
+            char what[128];
+            snprintf(what, sizeof(what), "not a pin (\"sha256/\" and 44 characters): %.60s", text);
+            return reject(why, what);
+        }
+        memcpy(e->pins[e->pin_count++], digest, 32);
+    }
+    return 0;
+}
+
+static int on_sni(void *arg, mbedtls_ssl_context *ssl, const uint8_t *name, size_t len);
+static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags);
+
+static int configure(wst__tls_engine_t *e) {
+    int status = mbedtls_ssl_config_defaults(
+        &e->conf, e->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
+        MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
+    if (status != 0)
+        return status;
+#if MBEDTLS_VERSION_MAJOR >= 3
+    mbedtls_ssl_conf_min_tls_version(&e->conf, MBEDTLS_SSL_VERSION_TLS1_2);
+    mbedtls_ssl_conf_groups(&e->conf, groups);
+    mbedtls_ssl_conf_tls13_key_exchange_modes(&e->conf,
+                                              MBEDTLS_SSL_TLS1_3_KEY_EXCHANGE_MODE_EPHEMERAL_ALL);
+    if (!e->server)
+        mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+            &e->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+#else
+    mbedtls_ssl_conf_min_version(&e->conf, MBEDTLS_SSL_MAJOR_VERSION_3,
+                                 MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_curves(&e->conf, groups);
+    mbedtls_ssl_conf_sig_hashes(&e->conf, hashes);
+#endif
+    mbedtls_ssl_conf_ciphersuites(&e->conf, suites);
+    mbedtls_ssl_conf_cert_profile(&e->conf, &profile);
+    mbedtls_ssl_conf_renegotiation(&e->conf, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
+    mbedtls_ssl_conf_legacy_renegotiation(&e->conf, MBEDTLS_SSL_LEGACY_NO_RENEGOTIATION);
+    mbedtls_ssl_conf_rng(&e->conf, mbedtls_ctr_drbg_random, &e->random);
+    return mbedtls_ssl_conf_alpn_protocols(&e->conf, alpn);
+}
+
+/* All but what the options say. */
+static int engine_new(wst__tls_engine_t **out, const wst_allocator_t *allocator, bool server,
+                      wst_tls_error_t *why) {
+    if (why != NULL)
+        why->text[0] = '\0';
+    wst__tls_engine_t *e = wst__zalloc(allocator, sizeof(*e));
+    if (e == NULL)
+        return WST_ENOMEM;
+    e->allocator = *allocator;
+    e->server = server;
+    e->expiry = INT64_MAX;
+    mbedtls_entropy_init(&e->entropy);
+    mbedtls_ctr_drbg_init(&e->random);
+    mbedtls_ssl_config_init(&e->conf);
+    mbedtls_x509_crt_init(&e->ca);
+    mbedtls_ssl_ticket_init(&e->tickets);
+    mbedtls_ssl_session_init(&e->session);
+    int status = 0;
+#if MBEDTLS_VERSION_MAJOR >= 3
+    psa_status_t psa = psa_crypto_init();
+    if (psa != PSA_SUCCESS)
+        status = psa == PSA_ERROR_INSUFFICIENT_MEMORY ? MBEDTLS_ERR_SSL_ALLOC_FAILED
+                                                      : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+#endif
+    if (status == 0)
+        status = mbedtls_ctr_drbg_seed(&e->random, mbedtls_entropy_func, &e->entropy, NULL, 0);
+    if (status == 0)
+        status = configure(e);
+    if (status != 0) {
+        wst__tls_engine_free(e);
+        return give_up(why, "TLS is not available", status);
+    }
+    *out = e;
+    return 0;
+}
+
+static void drop_session(wst__tls_engine_t *e) {
+    mbedtls_ssl_session_free(&e->session);
+    mbedtls_ssl_session_init(&e->session);
+    wst__free(&e->allocator, e->session_of);
+    e->session_of = NULL;
+    wst__tls_cert_unref(e->session_peer);
+    e->session_peer = NULL;
+}
+
+void wst__tls_engine_free(wst__tls_engine_t *e) {
+    if (e == NULL)
+        return;
+    drop_session(e);
+    mbedtls_ssl_session_free(&e->session);
+    mbedtls_ssl_ticket_free(&e->tickets);
+    mbedtls_ssl_config_free(&e->conf);
+    mbedtls_x509_crt_free(&e->ca);
+    for (size_t i = 0; i < e->identity_count; i++) {
+        mbedtls_x509_crt_free(&e->identities[i].chain);
+        mbedtls_pk_free(&e->identities[i].key);
+    }
+    wst_allocator_t allocator = e->allocator;
+    wst__free(&allocator, e->identities);
+    mbedtls_ctr_drbg_free(&e->random);
+    mbedtls_entropy_free(&e->entropy);
+    wst__free(&allocator, e);
+}
+
+/* Resuming would not check the certificate again, and TLS 1.3's tickets do not even name it. */
+static int set_up_tickets(wst__tls_engine_t *e, bool client_certs) {
+    if (client_certs) {
+        mbedtls_ssl_conf_session_tickets(&e->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
+        return 0;
+    }
+    int status = mbedtls_ssl_ticket_setup(&e->tickets, mbedtls_ctr_drbg_random, &e->random,
+                                          MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFETIME_S);
+    if (status == 0)
+        mbedtls_ssl_conf_session_tickets_cb(&e->conf, mbedtls_ssl_ticket_write,
+                                            mbedtls_ssl_ticket_parse, &e->tickets);
+    return status;
+}
+
+int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *allocator,
+                           const wst_tls_server_options_t *options, wst_tls_error_t *why) {
+    static const int modes[] = {MBEDTLS_SSL_VERIFY_NONE, MBEDTLS_SSL_VERIFY_OPTIONAL,
+                                MBEDTLS_SSL_VERIFY_REQUIRED};
+    bool client_certs = options->client_cert != WST_TLS_CLIENT_NONE;
+    if (options->identities == NULL || options->identity_count == 0 ||
+        options->identity_count > IDENTITIES_MAX ||
+        options->client_cert > WST_TLS_CLIENT_REQUIRED ||
+        (client_certs && options->client_ca_pem == NULL))
+        return WST_EINVAL;
+    wst__tls_engine_t *e;
+    int status = engine_new(&e, allocator, true, why);
+    if (status != 0)
+        return status;
+    status = add_identities(e, options->identities, options->identity_count, why);
+    if (status == 0 && client_certs)
+        status = add_ca(e, options->client_ca_pem, false, why);
+    if (status == 0) {
+        int error = set_up_tickets(e, client_certs);
+        status = error != 0 ? give_up(why, "tickets", error) : 0;
+    }
+    if (status != 0) {
+        wst__tls_engine_free(e);
+        return status;
+    }
+    mbedtls_ssl_conf_sni(&e->conf, on_sni, e);
+    mbedtls_ssl_conf_authmode(&e->conf, modes[options->client_cert]);
+    *out = e;
+    return 0;
+}
+
+int wst__tls_engine_client(wst__tls_engine_t **out, const wst_allocator_t *allocator,
+                           const wst_tls_client_options_t *options, bool lenient,
+                           wst_tls_error_t *why) {
+    if (options->ca_pem == NULL && !options->insecure)
+        return WST_EINVAL;
+    wst__tls_engine_t *e;
+    int status = engine_new(&e, allocator, false, why);
+    if (status != 0)
+        return status;
+    e->insecure = options->insecure;
+    if (options->ca_pem != NULL)
+        status = add_ca(e, options->ca_pem, lenient, why);
+    if (status == 0)
+        status = add_pins(e, options->pins, why);
+    if (status == 0 && options->identity != NULL)
+        status = add_identities(e, options->identity, 1, why);
+    if (status != 0) {
+        wst__tls_engine_free(e);
+        return status;
+    }
+    mbedtls_ssl_conf_authmode(&e->conf, e->insecure ? MBEDTLS_SSL_VERIFY_OPTIONAL
+                                                    : MBEDTLS_SSL_VERIFY_REQUIRED);
+    *out = e;
+    return 0;
+}
+
+bool wst__tls_engine_is_server(const wst__tls_engine_t *e) {
+    return e->server;
+}
+
+bool wst__tls_engine_is_insecure(const wst__tls_engine_t *e) {
+    return e->insecure;
+}
+
+int64_t wst__tls_engine_expiry(const wst__tls_engine_t *e, const char **subject) {
+    if (subject != NULL)
+        *subject = e->expires_first;
+    return e->expiry;
+}
+
+/* Callbacks of mbedTLS ----------------------------------------------------------------------- */
+
+static int on_recv(void *arg, uint8_t *buf, size_t len) {
+    wst__tls_conn_t *c = arg;
+    size_t n = c->io->pull(c->io_arg, buf, len);
+    c->starved = n == 0;
+    return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
+}
+
+static int on_send(void *arg, const uint8_t *data, size_t len) {
+    wst__tls_conn_t *c = arg;
+    if (c->reading && ++c->unasked > UNASKED_MAX)
+        c->io_error = WST_EFLOOD;
+    else
+        c->io_error = c->io->push(c->io_arg, data, len);
+    c->last_sent = data[0];
+    return c->io_error == 0 ? (int)len : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
+}
+
+/* A client asks for a name. All identities for it may serve: one may be RSA, another one EC. */
+static int on_sni(void *arg, mbedtls_ssl_context *ssl, const uint8_t *name, size_t len) {
+    wst__tls_engine_t *e = arg;
+    wst__tls_conn_t *c = (wst__tls_conn_t *)(void *)ssl;
+    const char *host = (const char *)name;
+    len = wst__tls_name_len(host, len);
+    memcpy(c->sni, host, len);
+    c->sni[len] = '\0';
+    int status = 0;
+    for (size_t i = 0; i < e->identity_count && status == 0; i++)
+        if (wst__tls_cert_names(&e->identities[i].chain, host, len))
+            status =
+                mbedtls_ssl_set_hs_own_cert(ssl, &e->identities[i].chain, &e->identities[i].key);
+    return status;
+}
+
+static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
+    wst__tls_conn_t *c = arg;
+    wst__tls_judge(&c->expect, &c->found, crt, depth, flags);
+    if (depth > 0)
+        return 0;
+    wst__tls_cert_unref(c->peer);
+    c->peer = wst__tls_cert_new(&c->engine->allocator, crt);
+    if (c->peer == NULL)
+        return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    /* Where none is required, mbedTLS heeds flags no more than a missing one. */
+    return c->found.bad && c->optional ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
+}
+
+/* Failure ------------------------------------------------------------------------------------ */
+
+/* What mbedTLS's own texts do not say well. */
+static const char *explain(int error) {
+    switch (error) {
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+        return "what the peer sends is not TLS";
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
+        return "a record has been changed on the way";
+    case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
+        return "the peer sent a message that has no place here";
+    case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+        return "the peer closed the connection during the handshake";
+    case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
+        return "the client has sent no certificate";
+#if MBEDTLS_VERSION_MAJOR >= 3
+    case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+        return "no version in common: the peer wants none of TLS 1.2 and 1.3";
+    case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
+        return "no cipher suite, or parameter for one, in common";
+    case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
+        return "no application protocol in common: the peer does not want http/1.1";
+#else
+    case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
+        return "no version in common: the peer does not want TLS 1.2";
+    case MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN:
+    case MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE:
+        return "no cipher suite in common";
+    case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO:
+        return "the client hello is malformed, or wants another protocol than http/1.1";
+#endif
+    default:
+        return NULL;
+    }
+}
+
+static void tell_alert(wst__tls_conn_t *c) {
+    unsigned alert = c->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+    snprintf(c->found.text, sizeof(c->found.text), "the peer sent alert %u: %s", alert,
+             wst__tls_alert_name(alert));
+}
+
+static bool is_about_certificate(int error) {
+#if MBEDTLS_VERSION_MAJOR >= 3
+    if (error == MBEDTLS_ERR_SSL_BAD_CERTIFICATE)
+        return true;
+#else
+    if (error == MBEDTLS_ERR_SSL_BAD_HS_CERTIFICATE)
+        return true;
+#endif
+    return error == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED || error == MBEDTLS_ERR_X509_FATAL_ERROR ||
+           error == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE;
+}
+
+/* mbedTLS has sent an alert in most cases, in TLS 1.3 in all. */
+static void send_alert(wst__tls_conn_t *c, bool open) {
+    if (c->last_sent == MBEDTLS_SSL_MSG_ALERT ||
+        strcmp(mbedtls_ssl_get_version(&c->ssl), "TLSv1.3") == 0)
+        return;
+    (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
+                                         open ? MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE
+                                              : MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+}
+
+/* Makes the error of mbedTLS's, and sees to the reason and the alert. */
+static int fail(wst__tls_conn_t *c, int error, bool open) {
+    c->reading = false;
+    if (c->io_error != 0)
+        return c->io_error;
+    if (is_no_memory(error)) {
+        send_alert(c, open);
+        return WST_ENOMEM;
+    }
+    if (error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
+        tell_alert(c);
+        return WST_ETLS;
+    }
+    bool certificate = is_about_certificate(error);
+    const char *text = explain(error);
+    if (text != NULL)
+        snprintf(c->found.text, sizeof(c->found.text), "%s", text);
+    else if (!certificate || c->found.text[0] == '\0')
+        mbedtls_strerror(error, c->found.text, sizeof(c->found.text));
+    send_alert(c, open);
+    return certificate ? WST_ETLSCERT : WST_ETLS;
+}
+
+/* Connections -------------------------------------------------------------------------------- */
+
+/* The text under which a client's session is kept: whom it trusts, and whom it asked for. */
+static char *session_name(const wst__tls_engine_t *e, const char *server_name, const char *sni) {
+    size_t size = strlen(server_name) + strlen(sni) + 2;
+    char *name = wst__alloc(&e->allocator, size);
+    if (name != NULL)
+        snprintf(name, size, "%s/%s", server_name, sni);
+    return name;
+}
+
+/* Offers the last session, if it is of this server and its certificate still good. */
+static int offer_session(wst__tls_conn_t *c) {
+    wst__tls_engine_t *e = c->engine;
+    if (e->session_of == NULL || strcmp(e->session_of, c->session_of) != 0)
+        return 0;
+    const wst_tls_certificate_t *peer = wst__tls_cert_public(e->session_peer);
+    if (peer != NULL && peer->not_after < (int64_t)mbedtls_time(NULL)) {
+        drop_session(e);
+        return 0;
+    }
+    int status = mbedtls_ssl_set_session(&c->ssl, &e->session);
+    if (status != 0)
+        return status;
+    c->peer = wst__tls_cert_ref(e->session_peer);
+    return 0;
+}
+
+/* Keeps what it takes to resume. There is none without it, so a failure is no error. */
+static void keep_session(wst__tls_conn_t *c) {
+    wst__tls_engine_t *e = c->engine;
+    drop_session(e);
+    e->session_of = wst__strdup(&e->allocator, c->session_of);
+    e->session_peer = wst__tls_cert_ref(c->peer);
+    if (e->session_of == NULL || mbedtls_ssl_get_session(&c->ssl, &e->session) != 0)
+        drop_session(e);
+}
+
+static int set_up(wst__tls_conn_t *c, const char *server_name, const char *sni) {
+    wst__tls_engine_t *e = c->engine;
+    int status = mbedtls_ssl_setup(&c->ssl, &e->conf);
+    if (status != 0)
+        return status;
+    mbedtls_ssl_set_bio(&c->ssl, c, on_send, on_recv, NULL);
+    mbedtls_ssl_set_verify(&c->ssl, on_verify, c);
+    if (e->server)
+        return 0;
+    c->server_name = wst__strdup(&e->allocator, server_name);
+    c->session_of = session_name(e, server_name != NULL ? server_name : "", sni != NULL ? sni : "");
+    if ((server_name != NULL && c->server_name == NULL) || c->session_of == NULL)
+        return MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    c->expect.host = c->server_name;
+    if (sni != NULL)
+        snprintf(c->sni, sizeof(c->sni), "%.*s", (int)wst__tls_name_len(sni, strlen(sni)), sni);
+    /* For SNI; what it makes mbedTLS find about the certificate is not heeded. */
+    status = mbedtls_ssl_set_hostname(&c->ssl, sni != NULL ? c->sni : NULL);
+    return status != 0 ? status : offer_session(c);
+}
+
+int wst__tls_conn_new(wst__tls_conn_t **out, wst__tls_engine_t *e, const wst__tls_io_t *io,
+                      void *io_arg, const char *server_name, const char *sni) {
+    wst__tls_conn_t *c = wst__zalloc(&e->allocator, sizeof(*c));
+    if (c == NULL)
+        return WST_ENOMEM;
+    mbedtls_ssl_init(&c->ssl);
+    c->engine = e;
+    c->io = io;
+    c->io_arg = io_arg;
+    c->optional = e->conf.MBEDTLS_PRIVATE(authmode) == MBEDTLS_SSL_VERIFY_OPTIONAL;
+    c->expect = (wst__tls_expect_t){.client = e->server,
+                                    .insecure = e->insecure,
+                                    .pins = (const uint8_t(*)[32])e->pins,
+                                    .pin_count = e->pin_count};
+    c->info = (wst_tls_info_t){.version = "",
+                               .cipher_suite = c->cipher_suite,
+                               .alpn = "",
+                               .server_name = c->sni,
+                               .failure = c->found.text};
+    int status = set_up(c, server_name, sni);
+    if (status != 0) {
+        wst__tls_conn_free(c);
+        return is_no_memory(status) ? (int)WST_ENOMEM : (int)WST_ETLS;
+    }
+    *out = c;
+    return 0;
+}
+
+void wst__tls_conn_free(wst__tls_conn_t *c) {
+    if (c == NULL)
+        return;
+    const wst_allocator_t *allocator = &c->engine->allocator;
+    mbedtls_ssl_free(&c->ssl);
+    wst__tls_cert_unref(c->peer);
+    wst__free(allocator, c->server_name);
+    wst__free(allocator, c->session_of);
+    wst__free(allocator, c);
+}
+
+/* "TLS-ECDHE-RSA-WITH-..." and "TLS1-3-CHACHA20-..." in IANA's way. */
+static void copy_suite(char *out, size_t size, const char *name) {
+    static const char tls13[] = "TLS1-3-";
+    if (strncmp(name, tls13, strlen(tls13)) == 0)
+        snprintf(out, size, "TLS_%s", name + strlen(tls13));
+    else
+        snprintf(out, size, "%s", name);
+    for (; *out != '\0'; out++)
+        if (*out == '-')
+            *out = '_';
+}
+
+static void complete(wst__tls_conn_t *c) {
+    const char *protocol = mbedtls_ssl_get_alpn_protocol(&c->ssl);
+    copy_suite(c->cipher_suite, sizeof(c->cipher_suite), mbedtls_ssl_get_ciphersuite(&c->ssl));
+    c->info.version = mbedtls_ssl_get_version(&c->ssl);
+    c->info.alpn = protocol != NULL ? protocol : "";
+    c->info.resumed = !c->full;
+    c->info.peer = wst__tls_cert_public(c->peer);
+    c->info.peer_verified = c->peer != NULL && !c->engine->insecure;
+    if (!c->engine->server && strcmp(c->info.version, "TLSv1.3") != 0)
+        keep_session(c); /* else the ticket comes later */
+}
+
+/* Whether to call again: 0; else what to answer. */
+static int judge_result(wst__tls_conn_t *c, int result, bool open) {
+    if (result >= 0)
+        return 0;
+    if (result == MBEDTLS_ERR_SSL_WANT_READ)
+        return c->starved ? WST__TLS_AGAIN : 0;
+    if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY && open)
+        return WST__TLS_END;
+#if MBEDTLS_VERSION_MAJOR >= 3
+    if (result == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
+        keep_session(c);
+        return 0;
+    }
+#endif
+    return fail(c, result, open);
+}
+
+int wst__tls_conn_handshake(wst__tls_conn_t *c) {
+    while (c->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        if (c->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_CERTIFICATE)
+            c->full = true;
+        int status = judge_result(c, mbedtls_ssl_handshake_step(&c->ssl), false);
+        if (status != 0)
+            return status;
+    }
+    complete(c);
+    return 0;
+}
+
+int wst__tls_conn_pending(wst__tls_conn_t *c, size_t *len) {
+    while ((*len = mbedtls_ssl_get_bytes_avail(&c->ssl)) == 0) {
+        c->reading = true;
+        int result = mbedtls_ssl_read(&c->ssl, NULL, 0); /* takes in a record */
+        c->reading = false;
+        int status = judge_result(c, result, true);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
+
+int wst__tls_conn_read(wst__tls_conn_t *c, uint8_t *buf, size_t len, size_t *n) {
+    size_t pending;
+    *n = 0;
+    int status = wst__tls_conn_pending(c, &pending);
+    if (status != 0)
+        return status;
+    int result = mbedtls_ssl_read(&c->ssl, buf, len < pending ? len : pending);
+    if (result <= 0)
+        return fail(c, result, true);
+    *n = (size_t)result;
+    return 0;
+}
+
+int wst__tls_conn_write(wst__tls_conn_t *c, const uint8_t *data, size_t len, size_t *n) {
+    *n = 0;
+    int result = mbedtls_ssl_write(&c->ssl, data, len < WST__TLS_PLAIN ? len : WST__TLS_PLAIN);
+    if (result <= 0)
+        return fail(c, result, true);
+    *n = (size_t)result;
+    return 0;
+}
+
+int wst__tls_conn_close_notify(wst__tls_conn_t *c) {
+    int result = mbedtls_ssl_close_notify(&c->ssl);
+    return result == 0 ? 0 : fail(c, result, true);
+}
+
+const wst_tls_info_t *wst__tls_conn_info(const wst__tls_conn_t *c) {
+    return &c->info;
+}
