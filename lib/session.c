@@ -209,8 +209,8 @@ uint64_t wst__session_rtt_ms(const wst__session_t *s) {
 }
 
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
-    return s->ping_unanswered && s->last_recv_ms <= s->ping_sent_ms &&
-           now_ms - s->ping_sent_ms >= 2000;
+    return s->ping_unanswered && now_ms - s->ping_sent_ms >= 2000 &&
+           now_ms - s->last_recv_ms >= 2000;
 }
 
 static size_t bucket_of(size_t bucket_count, uint64_t id) {

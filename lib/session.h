@@ -131,7 +131,7 @@ int wst__session_can_open(const wst__session_t *s);
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 uint64_t wst__session_rtt_ms(const wst__session_t *s);     /* of the last ping; 0: not known */
 
-/* Whether a ping has waited for 2 s without a byte from the peer since. */
+/* Whether a ping has waited for 2 s, and nothing has come from the peer for as long. */
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms);
 
 /* After an error: what was wrong, for people. Never NULL. */

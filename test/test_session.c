@@ -184,7 +184,10 @@ static void test_any_byte_is_a_sign_of_life(void **state) {
     rig_says(r, "ping 2");
     rig_wait(r, 10);
     assert_int_equal(rig_say_raw(r, true, "{", 1, false), 0);
-    assert_false(wst__session_is_suspect(r->s, r->now + 5000));
+    assert_false(wst__session_is_suspect(r->s, r->now + 1999));
+    /* Regression: who froze between something else and its pong was not suspect until it was dead.
+     */
+    assert_true(wst__session_is_suspect(r->s, r->now + 2000));
     rig_wait(r, 44999);
     rig_tells(r, "");
     rig_wait(r, 1);
