@@ -138,6 +138,7 @@ if [ "$ci" = yes ]; then
     unit build-tsan resolver resolver_hook lookup_threads dial
     say "the programs under the sanitizers, end to end, with smaller transfers"
     E2E_BYTES=16777216 pytests build-asan e2e
+    SOAK_SECONDS=20 pytests build-asan hostile -k "soak or loss"
     step "installed library" test/installed.sh
     step "format" test/format.sh
 fi
