@@ -5,8 +5,10 @@
 #include <cjson/cJSON.h>
 #include <string.h>
 #include <wstunnel/error.h>
+#include <wstunnel/json.h>
 
 #include "digest.h"
+#include "utf8.h"
 
 int wst__json_parse(wst__json_t **out, const char *text, size_t len) {
     wst__json_t *root = cJSON_ParseWithLength(text, len);
@@ -77,20 +79,23 @@ void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
     put_bytes(w, digits + start, sizeof(digits) - start);
 }
 
-void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
+/* A character of a string, escaped where it must be. */
+static void put_character(wst__json_writer_t *w, const char *at, size_t n) {
     static const char hex[] = "0123456789abcdef";
+    const char escaped[] = {'\\', *at},
+               code[] = {'\\', 'u', '0', '0', hex[(*at >> 4) & 15], hex[*at & 15]};
+    if (*at == '"' || *at == '\\')
+        put_bytes(w, escaped, sizeof(escaped));
+    else if ((unsigned char)*at < 0x20)
+        put_bytes(w, code, sizeof(code));
+    else
+        put_bytes(w, at, n);
+}
+
+void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
     wst__json_put(w, "\"");
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '"' || c == '\\') {
-            put_bytes(w, "\\", 1);
-        } else if ((unsigned char)c < 0x20) {
-            const char escape[] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-            put_bytes(w, escape, sizeof(escape));
-            continue;
-        }
-        put_bytes(w, &c, 1);
-    }
+    for (size_t i = 0; i < text.len; i++)
+        put_character(w, text.ptr + i, 1);
     wst__json_put(w, "\"");
 }
 
@@ -103,4 +108,20 @@ void wst__json_put_base64(wst__json_writer_t *w, const void *data, size_t len) {
     }
     w->at += wst__base64_encode(w->at, data, len);
     wst__json_put(w, "\"");
+}
+
+size_t wst_json_quote(char *out, size_t size, const char *text, size_t len) {
+    wst__json_writer_t w = {out, out + size - 2, false}; /* room for the quote and the end */
+    put_bytes(&w, "\"", 1);
+    for (const char *at = text; at < text + len && !w.overflow;) {
+        uint32_t code;
+        size_t n = wst__utf8_get(&code, at, (size_t)(text + len - at));
+        if (n > 0)
+            put_character(&w, at, n);
+        else
+            put_bytes(&w, "\xef\xbf\xbd", 3);
+        at += n > 0 ? n : 1;
+    }
+    memcpy(w.at, "\"", 2);
+    return (size_t)(w.at + 1 - out);
 }

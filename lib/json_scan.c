@@ -1,27 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The strict JSON scanner: recursive descent, one pass, no memory. Errors are static texts, kept
- * where the first one happened.
+ * with where the first one happened.
  */
 #include "json_scan.h"
 
 #include <string.h>
 #include <wstunnel/codec.h>
+#include <wstunnel/error.h>
+#include <wstunnel/json.h>
 
 #include "utf8.h"
 
 typedef struct scanner {
-    char *at, *end;
-    const char *why;
+    const char *text, *at, *end;
+    char *writable; /* the text once more; NULL: it must stay as it is */
+    const char *why, *where;
+    size_t max_members;
     wst__json_member_t *wanted;
     size_t wanted_count;
 } scanner_t;
 
 static bool scan_value(scanner_t *s, size_t depth);
 
-static bool wrong(scanner_t *s, const char *why) {
+static bool wrong_at(scanner_t *s, const char *where, const char *why) {
+    s->where = where;
     s->why = why;
     return false;
+}
+
+static bool wrong(scanner_t *s, const char *why) {
+    return wrong_at(s, s->at, why);
 }
 
 /* NUL at the end: it is no part of any token. */
@@ -101,7 +110,7 @@ static const char *next_code(const char **at, const char *end, uint32_t *code) {
 }
 
 static bool scan_string(scanner_t *s) {
-    s->at++;
+    const char *start = s->at++;
     while (s->at < s->end) {
         uint8_t c = (uint8_t)*s->at;
         if (c == '"') {
@@ -117,9 +126,9 @@ static bool scan_string(scanner_t *s) {
         const char *why = next_code(&at, s->end, &code);
         if (why != NULL)
             return wrong(s, why);
-        s->at += at - s->at;
+        s->at = at;
     }
-    return wrong(s, "JSON string without end");
+    return wrong_at(s, start, "JSON string without end");
 }
 
 /* Whether two scanned strings, from behind their opening quotes on, mean the same. */
@@ -144,10 +153,10 @@ static bool is_named(const char *string, const char *name, const char *end) {
     return *name == '\0';
 }
 
-static void note_member(scanner_t *s, const char *name, char *value) {
+static void note_member(scanner_t *s, const char *name, const char *value) {
     for (size_t i = 0; i < s->wanted_count; i++) {
         if (is_named(name, s->wanted[i].name, s->end)) {
-            s->wanted[i].value = value;
+            s->wanted[i].value = s->writable + (value - s->text);
             s->wanted[i].len = (size_t)(s->at - value);
         }
     }
@@ -155,7 +164,7 @@ static void note_member(scanner_t *s, const char *name, char *value) {
 
 /* `depth` counts the objects and arrays around a value, the one at hand included. */
 static bool scan_object(scanner_t *s, size_t depth) {
-    const char *names[WST__JSON_MEMBERS];
+    const char *names[WST_JSON_MEMBERS];
     size_t count = 0;
     s->at++;
     skip_space(s);
@@ -165,19 +174,19 @@ static bool scan_object(scanner_t *s, size_t depth) {
         skip_space(s);
         if (peek(s) != '"')
             return wrong(s, "JSON member name expected");
-        if (count == WST__JSON_MEMBERS)
+        if (count == s->max_members)
             return wrong(s, "too many members in a JSON object");
         names[count] = s->at + 1;
         if (!scan_string(s))
             return false;
         for (size_t i = 0; i < count; i++)
             if (same_string(names[i], names[count], s->end))
-                return wrong(s, "duplicate member in a JSON object");
+                return wrong_at(s, names[count] - 1, "duplicate member in a JSON object");
         skip_space(s);
         if (!accept(s, ':'))
             return wrong(s, "':' expected in a JSON object");
         skip_space(s);
-        char *value = s->at;
+        const char *value = s->at;
         if (!scan_value(s, depth))
             return false;
         if (depth == 1)
@@ -203,7 +212,7 @@ static bool scan_array(scanner_t *s, size_t depth) {
 }
 
 static bool skip_digits(scanner_t *s) {
-    char *start = s->at;
+    const char *start = s->at;
     while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
         s->at++;
     return s->at > start;
@@ -223,7 +232,7 @@ static bool read_digits(const char *digits, size_t len, uint64_t *value) {
 }
 
 static bool scan_number(scanner_t *s) {
-    char *start = s->at;
+    const char *start = s->at;
     bool negative = accept(s, '-');
     const char *digits = s->at;
     uint64_t value;
@@ -243,9 +252,10 @@ static bool scan_number(scanner_t *s) {
         if (!skip_digits(s))
             return wrong(s, "malformed JSON number");
     }
-    if (!exact) { /* at least 2 characters long, then */
-        memset(start, ' ', (size_t)(s->at - start));
-        memcpy(start, "{}", 2);
+    if (!exact && s->writable != NULL) { /* at least 2 characters long, then */
+        char *out = s->writable + (start - s->text);
+        memset(out, ' ', (size_t)(s->at - start));
+        memcpy(out, "{}", 2);
     }
     return true;
 }
@@ -281,19 +291,51 @@ static bool scan_value(scanner_t *s, size_t depth) {
     }
 }
 
+/* NULL, or what is wrong, which is then at `where`. */
+static const char *scan(scanner_t *s) {
+    skip_space(s);
+    if (peek(s) != '{')
+        wrong(s, "not a JSON object");
+    else if (scan_value(s, 0)) {
+        skip_space(s);
+        if (s->at != s->end)
+            wrong(s, "text behind the JSON object");
+    }
+    return s->why;
+}
+
 const char *wst__json_scan(char *text, size_t len, wst__json_member_t *wanted, size_t count) {
-    scanner_t s = {text, text + len, NULL, wanted, count};
+    scanner_t s = {.text = text,
+                   .at = text,
+                   .end = text + len,
+                   .writable = text,
+                   .max_members = WST__JSON_MEMBERS,
+                   .wanted = wanted,
+                   .wanted_count = count};
     for (size_t i = 0; i < count; i++) {
         wanted[i].value = NULL;
         wanted[i].len = 0;
     }
-    skip_space(&s);
-    if (peek(&s) != '{')
-        return "not a JSON object";
-    if (!scan_value(&s, 0))
-        return s.why;
-    skip_space(&s);
-    return s.at == s.end ? NULL : "text behind the JSON object";
+    return scan(&s);
+}
+
+int wst_json_check(const char *text, size_t len, wst_json_error_t *error) {
+    scanner_t s = {.text = text, .at = text, .end = text + len, .max_members = WST_JSON_MEMBERS};
+    const char *why = scan(&s);
+    if (why == NULL)
+        return 0;
+    if (error != NULL) {
+        *error = (wst_json_error_t){.line = 1, .column = 1, .why = why};
+        for (const char *at = text; at < s.where; at++) {
+            if (*at == '\n') {
+                error->line++;
+                error->column = 1;
+            } else if ((*at & 0xc0) != 0x80) { /* where a character begins */
+                error->column++;
+            }
+        }
+    }
+    return WST_EINVAL;
 }
 
 bool wst__json_member_uint(const wst__json_member_t *member, uint64_t *value) {

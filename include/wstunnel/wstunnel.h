@@ -16,6 +16,7 @@
 #include <wstunnel/hijack.h>
 #include <wstunnel/http.h>
 #include <wstunnel/http_body.h>
+#include <wstunnel/json.h>
 #include <wstunnel/listener.h>
 #include <wstunnel/proxy.h>
 #include <wstunnel/pump.h>
