@@ -1,53 +1,64 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent as a program: options, the token, and the end. */
+/* The agent as a program: its configuration, credentials, and the end. */
+#include "agent_config.h"
+#include "agent_log.h"
 #include "program.h"
 
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { SECRET_MAX = 256 };
-
 static const char usage[] =
-    "usage: wstunnel-agent [options] ws://HOST[:PORT][/PATH]\n"
+    "usage: wstunnel-agent [options] [ws://HOST[:PORT][/PATH]]\n"
     "Dials a wstunnel-server and opens the destinations that it names from where this runs.\n"
     "\n"
+    "  --config FILE         read all of these, the URL and more (rules, limits) from a JSON "
+    "file,\n"
+    "                        see wstunnel.json(5); what stands here is stronger\n"
     "  --name NAME           its name (default: the host's): 1 to 64 of A-Z a-z 0-9 . _ -\n"
-    "  --token-file FILE     the token to present: the first line of FILE, read at each attempt\n"
+    "  --token-file FILE     the token to present: the first line of FILE, read at each attempt;\n"
+    "                        or the environment variable WSTUNNEL_TOKEN\n"
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
     "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
     "                        server must use the same\n"
     "  --spare-connections N with --protocol talk: connections that wait to be used (default 1)\n"
     "  --exit-on-refusal     exit with status 1 if the server refuses it (401, 403)\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
+    "  --log-format FORMAT   text (default) or json: an object a line\n"
     "  --help, --version\n"
     "\n"
-    "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n";
+    "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n"
+    "SIGHUP has the configuration read again.\n";
 
 typedef struct state {
     program_t program;
+    options_t options;
+    agent_config_t started, reloaded;
+    const agent_config_t *config; /* the one in force of these */
     wst_agent_t *agent;
-    const char *url, *name, *token_file;
-    wst_encoding_t encoding;
-    wst_protocol_t protocol;
-    size_t spare_connections;
-    bool exit_on_refusal, refused;
-    wst_log_level_t level;
+    bool refused;
 } state_t;
 
 static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *user_data) {
     (void)agent;
     const state_t *s = user_data;
-    char token[SECRET_MAX], fields[SECRET_MAX + 32];
-    if (!program_read_secret(token, sizeof(token), s->token_file)) {
+    config_t scratch = {0};
+    const char *token = agent_config_token(&scratch, s->config);
+    char fields[CONFIG_SECRET_MAX + 32] = "";
+    if (token != NULL)
+        snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\n", token);
+    if (scratch.error_count == 0) {
+        wst_request_allow_with(request, token != NULL ? fields : NULL);
+    } else {
+        config_log(&scratch);
         wst_request_deny(request, 401, "the token cannot be read", NULL);
-        return;
     }
-    snprintf(fields, sizeof(fields), "Authorization: Bearer %s\r\n", token);
-    wst_request_allow_with(request, fields);
-    memset(token, 0, sizeof(token));
     memset(fields, 0, sizeof(fields));
+    config_free(&scratch);
+}
+
+static void on_up(wst_agent_t *agent, void *user_data) {
+    (void)user_data;
+    agent_log_up(agent);
 }
 
 static void on_agent_closed(void *user_data) {
@@ -57,10 +68,24 @@ static void on_agent_closed(void *user_data) {
 
 static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data) {
     state_t *s = user_data;
-    if (failure->refused && s->exit_on_refusal) {
+    agent_log_down(agent, failure);
+    if (failure->refused && s->config->exit_on_refusal) {
         s->refused = true;
         wst_agent_close(agent, on_agent_closed);
     }
+}
+
+static void on_stream_open(wst_agent_t *agent, const char *destination, int status,
+                           void *user_data) {
+    (void)agent, (void)user_data;
+    agent_log_stream_open(destination, status);
+}
+
+static void on_stream_close(wst_agent_t *agent, const char *destination,
+                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+                            void *user_data) {
+    (void)agent, (void)user_data;
+    agent_log_stream_close(destination, bytes_to_destination, bytes_to_server, status);
 }
 
 static void on_drained(wst_agent_t *agent, void *user_data) {
@@ -76,109 +101,72 @@ static void on_stop(void *user_data, bool now) {
         wst_agent_drain(s->agent);
 }
 
-/* A number from 1 to 1000. */
-static bool parse_count(size_t *count, const char *text) {
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *count = (size_t)value;
-    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value >= 1 && value <= 1000;
+static void on_reload(void *user_data) {
+    state_t *s = user_data;
+    agent_config_t config;
+    char fixed[512];
+    if (!agent_config_read(&config, &s->options)) {
+        config_log(&config.config);
+        log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
+        agent_config_free(&config);
+        return;
+    }
+    wst_agent_set_rules(s->agent, config.rules);
+    agent_config_free(&s->reloaded);
+    s->reloaded = config;
+    s->config = &s->reloaded;
+    log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
+    wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config.log_level);
+    log_line(WST_LOG_INFO, "configuration reloaded");
+    agent_config_compare(fixed, sizeof(fixed), &s->started, &config);
+    if (fixed[0] != '\0')
+        log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
 }
 
-/* Whether to go on; if not, *status is the exit status. */
-static bool parse_options(state_t *s, int argc, char **argv, int *status) {
-    enum { NAME = 256, TOKEN, ENCODING, PROTOCOL, SPARE, REFUSAL, LEVEL, HELP, VERSION };
-    static const struct option options[] = {{"name", required_argument, NULL, NAME},
-                                            {"token-file", required_argument, NULL, TOKEN},
-                                            {"encoding", required_argument, NULL, ENCODING},
-                                            {"protocol", required_argument, NULL, PROTOCOL},
-                                            {"spare-connections", required_argument, NULL, SPARE},
-                                            {"exit-on-refusal", no_argument, NULL, REFUSAL},
-                                            {"log-level", required_argument, NULL, LEVEL},
-                                            {"help", no_argument, NULL, HELP},
-                                            {"version", no_argument, NULL, VERSION},
-                                            {0}};
-    *status = 2;
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (c) {
-        case NAME:
-            s->name = optarg;
-            break;
-        case TOKEN:
-            s->token_file = optarg;
-            break;
-        case ENCODING:
-            if (strcmp(optarg, "json") != 0 && strcmp(optarg, "binary") != 0) {
-                fprintf(stderr, "wstunnel-agent: unknown encoding '%s'\n", optarg);
-                return false;
-            }
-            s->encoding = strcmp(optarg, "json") == 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
-            break;
-        case PROTOCOL:
-            if (!program_parse_protocol(&s->protocol, optarg)) {
-                fprintf(stderr, "wstunnel-agent: unknown protocol '%s'\n", optarg);
-                return false;
-            }
-            break;
-        case SPARE:
-            if (!parse_count(&s->spare_connections, optarg)) {
-                fprintf(stderr, "wstunnel-agent: not a number from 1 to 1000: '%s'\n", optarg);
-                return false;
-            }
-            break;
-        case REFUSAL:
-            s->exit_on_refusal = true;
-            break;
-        case LEVEL:
-            if (!program_parse_level(&s->level, optarg)) {
-                fprintf(stderr, "wstunnel-agent: unknown log level '%s'\n", optarg);
-                return false;
-            }
-            break;
-        case HELP:
-            fputs(usage, stdout);
-            *status = 0;
-            return false;
-        case VERSION:
-            printf("wstunnel-agent %s\n", wst_version());
-            *status = 0;
-            return false;
-        default:
-            fputs("Try wstunnel-agent --help\n", stderr);
-            return false;
-        }
+/* 0 or an error. */
+static int start(state_t *s) {
+    const agent_config_t *c = s->config;
+    wst_agent_options_t options = c->options;
+    options.callbacks = (wst_agent_callbacks_t){.on_credentials = on_credentials,
+                                                .on_up = on_up,
+                                                .on_down = on_down,
+                                                .on_stream_open = on_stream_open,
+                                                .on_stream_close = on_stream_close,
+                                                .on_drained = on_drained};
+    options.user_data = s;
+    log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
+    int status =
+        program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
+    if (status == 0)
+        status = program_watch_reload(&s->program, on_reload);
+    return status == 0 ? wst_agent_new(&s->agent, s->program.ctx, &options) : status;
+}
+
+static int run(state_t *s) {
+    int status = start(s);
+    if (status != 0) {
+        log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
+        return status == WST_EINVAL ? 2 : 1;
     }
-    if (optind + 1 != argc) {
-        fputs("wstunnel-agent: one URL is needed\nTry wstunnel-agent --help\n", stderr);
-        return false;
-    }
-    s->url = argv[optind];
-    return true;
+    log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), s->started.options.url);
+    uv_run(&s->program.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->program.loop);
+    return s->refused ? 1 : s->program.exit_status;
 }
 
 int main(int argc, char **argv) {
-    static state_t s = {.level = WST_LOG_INFO};
+    static state_t s;
     int status;
-    if (!parse_options(&s, argc, argv, &status))
+    if (!options_parse(&s.options, &agent_config_fields, usage, true, argc, argv, &status))
         return status;
-    status = program_init(&s.program, s.level, on_stop, &s);
-    const wst_agent_options_t options = {
-        .callbacks = {.on_credentials = s.token_file != NULL ? on_credentials : NULL,
-                      .on_down = on_down,
-                      .on_drained = on_drained},
-        .user_data = &s,
-        .url = s.url,
-        .name = s.name,
-        .encoding = s.encoding,
-        .protocol = s.protocol,
-        .spare_connections = s.spare_connections};
-    if (status == 0)
-        status = wst_agent_new(&s.agent, s.program.ctx, &options);
-    if (status != 0) {
-        program_log(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
-        return status == WST_EINVAL ? 2 : 1;
+    s.config = &s.started;
+    if (agent_config_read(&s.started, &s.options)) {
+        status = run(&s);
+    } else {
+        config_print(&s.started.config, "wstunnel-agent");
+        status = 2;
     }
-    program_log(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s.agent), s.url);
-    uv_run(&s.program.loop, UV_RUN_DEFAULT);
-    uv_loop_close(&s.program.loop);
-    return s.refused ? 1 : s.program.exit_status;
+    agent_config_free(&s.reloaded);
+    agent_config_free(&s.started);
+    return status;
 }

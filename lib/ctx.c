@@ -209,6 +209,10 @@ static void sanitize(char *line) {
     }
 }
 
+void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level) {
+    ctx->options.log_level = level;
+}
+
 void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
     if (ctx->options.log == NULL || level > ctx->options.log_level)
         return;

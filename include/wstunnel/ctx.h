@@ -71,6 +71,9 @@ WST_EXTERN WST_MUST_CHECK int wst_ctx_new(wst_ctx_t **out, struct uv_loop_s *loo
  */
 WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
 
+/** Another level of log lines from now on. */
+WST_EXTERN void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level);
+
 /** The loop it was made on. */
 WST_EXTERN struct uv_loop_s *wst_ctx_loop(const wst_ctx_t *ctx);
 

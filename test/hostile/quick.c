@@ -121,16 +121,11 @@ static void on_usr1(uv_signal_t *signal, int number) {
         wst_server_get_stats(s->server, &server);
     size_t streams = s->server != NULL ? server.streams : wst_agent_streams(s->agent);
     size_t sessions = s->server != NULL ? server.sessions : wst_agent_is_up(s->agent);
-    program_log(WST_LOG_INFO,
-                "stats streams=%zu sessions=%zu agents=%zu connections=%zu pending=%zu chunks=%zu "
-                "handles=%zu budget_used=%zu",
-                streams, sessions, server.agents, server.connections, server.pending, ctx.chunks,
-                ctx.handles, ctx.budget_used);
-}
-
-static void on_log(wst_log_level_t level, const char *line, void *user_data) {
-    (void)user_data;
-    program_log(level, "%s", line);
+    log_line(WST_LOG_INFO,
+             "stats streams=%zu sessions=%zu agents=%zu connections=%zu pending=%zu chunks=%zu "
+             "handles=%zu budget_used=%zu",
+             streams, sessions, server.agents, server.connections, server.pending, ctx.chunks,
+             ctx.handles, ctx.budget_used);
 }
 
 static int start_server(state_t *s, const char *address) {
@@ -141,7 +136,7 @@ static int start_server(state_t *s, const char *address) {
     if (status == 0)
         status = wst_server_listen(s->server, address, WST_ROLE_ALL);
     if (status == 0)
-        program_log(WST_LOG_INFO, "listening on %s", wst_server_address(s->server, 0));
+        log_line(WST_LOG_INFO, "listening on %s", wst_server_address(s->server, 0));
     return status;
 }
 
@@ -151,14 +146,6 @@ static int start_agent(state_t *s, const char *url) {
     s->agent_options.url = url;
     s->agent_options.encoding = s->json != 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
     return wst_agent_new(&s->agent, s->program.ctx, &s->agent_options);
-}
-
-/* program_init's context has the default budget; this one takes its place. */
-static int make_context(state_t *s) {
-    wst_ctx_close(s->program.ctx, NULL);
-    const wst_ctx_options_t options = {
-        .log = on_log, .log_level = WST_LOG_INFO, .memory_budget = s->memory_budget};
-    return wst_ctx_new(&s->program.ctx, &s->program.loop, &options);
 }
 
 int main(int argc, char **argv) {
@@ -176,9 +163,7 @@ int main(int argc, char **argv) {
             return 2;
         }
     }
-    int status = program_init(&s.program, WST_LOG_INFO, on_stop, &s);
-    if (status == 0)
-        status = make_context(&s);
+    int status = program_init(&s.program, WST_LOG_INFO, s.memory_budget, on_stop, &s);
     if (status == 0)
         status = uv_signal_init(&s.program.loop, &s.usr1);
     if (status == 0) {
@@ -189,7 +174,7 @@ int main(int argc, char **argv) {
     if (status == 0)
         status = is_server ? start_server(&s, argv[2]) : start_agent(&s, argv[2]);
     if (status != 0) {
-        program_log(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
+        log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
         return 1;
     }
     uv_run(&s.program.loop, UV_RUN_DEFAULT);

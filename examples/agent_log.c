@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "agent_log.h"
+
+void agent_log_up(const wst_agent_t *agent) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, "up");
+    log_event_text(&e, "agent", wst_agent_name(agent));
+    log_event_end(&e);
+}
+
+void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_WARN))
+        return;
+    log_event_begin(&e, WST_LOG_WARN, "down");
+    log_event_text(&e, "agent", wst_agent_name(agent));
+    log_event_text(&e, "error", wst_err_name(failure->error));
+    log_event_text(&e, "reason", failure->detail);
+    log_event_number(&e, "http_status", (uint64_t)failure->http_status);
+    log_event_number(&e, "retry_in_ms", failure->retry_in_ms);
+    log_event_end(&e);
+}
+
+/* Of a stream's opening or end. */
+static void put_status(log_event_t *e, int status) {
+    log_event_text(e, "status", status == 0 ? "ok" : wst_err_name(status));
+    log_event_text(e, "reason", status == 0 ? "" : wst_strerror(status));
+}
+
+void agent_log_stream_open(const char *destination, int status) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, "stream_open");
+    log_event_text(&e, "destination", destination);
+    put_status(&e, status);
+    log_event_end(&e);
+}
+
+void agent_log_stream_close(const char *destination, uint64_t bytes_to_destination,
+                            uint64_t bytes_to_server, int status) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, "stream_close");
+    log_event_text(&e, "destination", destination);
+    log_event_number(&e, "bytes_to_destination", bytes_to_destination);
+    log_event_number(&e, "bytes_to_server", bytes_to_server);
+    put_status(&e, status);
+    log_event_end(&e);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_AGENT_LOG_H
+#define EXAMPLES_AGENT_LOG_H
+/* What an agent notices, as objects in the log; for people the library has lines of its own. */
+#include "log.h"
+
+void agent_log_up(const wst_agent_t *agent);
+void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure);
+void agent_log_stream_open(const char *destination, int status);
+void agent_log_stream_close(const char *destination, uint64_t bytes_to_destination,
+                            uint64_t bytes_to_server, int status);
+
+#endif

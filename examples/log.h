@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_LOG_H
+#define EXAMPLES_LOG_H
+/*
+ * A program's log, on stderr: lines for people, or with --log-format json an object a line, which
+ * is valid whatever names it holds. Never a secret.
+ */
+#include <wstunnel/wstunnel.h>
+
+/* The words of --log-format and --log-level, as configurations list them. */
+typedef enum log_format { LOG_TEXT, LOG_JSON } log_format_t;
+#define LOG_FORMATS "text|json"
+#define LOG_LEVELS  "error|warn|info|debug" /* as wst_log_level_t */
+
+/* From now on. At first: info, text. */
+void log_set(wst_log_level_t level, log_format_t format);
+
+/* A line for people: time, level, text. As an object: {"event":"log","message":...}. */
+void log_line(wst_log_level_t level, const char *fmt, ...) WST_PRINTF(2, 3);
+
+/* Whether an event is to be logged as an object. */
+bool log_wants_event(wst_log_level_t level);
+
+/* An object: begin, members, end. Texts longer than 512 bytes are cut. */
+typedef struct log_event {
+    char text[16384];
+    size_t len;
+} log_event_t;
+void log_event_begin(log_event_t *e, wst_log_level_t level, const char *name);
+void log_event_text(log_event_t *e, const char *name, const char *text);
+void log_event_number(log_event_t *e, const char *name, uint64_t number);
+void log_event_end(log_event_t *e);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_SERVER_CONFIG_H
+#define EXAMPLES_SERVER_CONFIG_H
+/* The configuration of wstunnel-server: wstunnel.json(5), and the same options on its command line.
+ */
+#include "options.h"
+
+enum { SERVER_LISTENERS_MAX = 16 };
+
+typedef struct server_listener {
+    const char *address;
+    unsigned roles; /* of enum wst_role; 0: all */
+} server_listener_t;
+
+typedef struct server_user {
+    const char *name, *password;
+    const char *password_file;
+} server_user_t;
+
+typedef struct server_agent {
+    const char *name, *token;
+    const char *token_file;
+} server_agent_t;
+
+typedef struct server_config {
+    config_t config;
+    int log_level, log_format; /* wst_log_level_t, log_format_t */
+    int protocol;              /* wst_protocol_t */
+    const char **listen;       /* as written */
+    server_listener_t listeners[SERVER_LISTENERS_MAX];
+    size_t listener_count;
+    const char *agent_token, *agent_token_file, *user_file;
+    server_user_t *users; /* those of user_file among them */
+    server_agent_t *agents;
+    size_t user_count, agent_count;
+    wst_server_options_t options; /* path, allow_open, numbers; nothing else */
+    size_t memory_budget;
+} server_config_t;
+
+/* The table of its options. */
+extern const config_fields_t server_config_fields;
+
+/* Reads it anew. Whether all is right; `config->config` says what is not. In either case it is to
+ * be freed. */
+bool server_config_read(server_config_t *config, const options_t *options);
+void server_config_free(server_config_t *config);
+
+/* The fixed options that differ: names, separated by ", "; "": none. */
+void server_config_compare(char *out, size_t size, const server_config_t *old,
+                           const server_config_t *now);
+
+#endif

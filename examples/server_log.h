@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_SERVER_LOG_H
+#define EXAMPLES_SERVER_LOG_H
+/* What a server notices, as lines for people or as objects: its access log. */
+#include "log.h"
+
+void server_log_agent_up(const wst_remote_t *agent);
+void server_log_agent_down(const wst_remote_t *agent, int error, const char *detail);
+void server_log_stream_open(const wst_stream_info_t *info);
+void server_log_stream_close(const wst_stream_info_t *info);
+
+#endif
