@@ -157,7 +157,7 @@ static bool is_no_memory(int error) {
 static int give_up(wst_tls_error_t *why, const char *what, int error) {
     if (is_no_memory(error))
         return WST_ENOMEM;
-    char text[160];
+    char text[128];
     mbedtls_strerror(error, text, sizeof(text));
     if (why != NULL)
         snprintf(why->text, sizeof(why->text), "%s: %s", what, text);

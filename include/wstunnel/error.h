@@ -34,7 +34,7 @@ extern "C" {
     X(EINSECURE, -10014, "refused: reachable from other machines without authentication")          \
     X(EUTF8, -10015, "text is not UTF-8")                                                          \
     X(EPROXY, -10016, "the proxy refused the connection")                                          \
-    X(EPROXYAUTH, -10017, "the proxy wants authentication")                                     \
+    X(EPROXYAUTH, -10017, "the proxy wants authentication")                                        \
     X(ETLS, -10018, "TLS failed")                                                                  \
     X(ETLSCERT, -10019, "certificate not accepted")                                                \
     X(ETLSTRUNCATED, -10020, "the connection ended without the end of its TLS session")
