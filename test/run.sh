@@ -34,7 +34,8 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
             die "apt-get failed: ${missing[*]}"
     }
     install gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev \
-        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git node-llhttp
+        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git node-llhttp \
+        systemd
     if [ "$ci" = yes ]; then
         install clang clang-format
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
