@@ -83,10 +83,12 @@ static void deliver(tls_stream_t *t) {
     int sent = wst__tls_wire_flush(t->wire); /* an alert */
     if (status >= 0 && sent < 0)
         status = sent;
-    if (status < 0)
+    if (status < 0) {
         fail(t, status);
-    else if (t->peer_ended && wst_stream_reading(t->stream))
+    } else if (t->peer_ended && wst_stream_reading(t->stream)) {
+        wst__defer_cancel(&t->catch_up); /* the reader may have stopped and started meanwhile */
         wst_stream_emit_end(t->stream);
+    }
 }
 
 static void op_read_stop(wst_stream_t *stream, void *impl) {
