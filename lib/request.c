@@ -70,6 +70,7 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     r->state = ANSWERED;
     r->answer.kind = WST__UNANSWERED;
     r->head = NULL;
+    r->tls = NULL;
     /* The asker may cancel in the meantime, but it is too late for an answer. */
     tell_gone(r);
     if (r->state == ANSWERED)
@@ -127,6 +128,7 @@ void wst__request_cancel(wst_request_t *r) {
     }
     r->state = CANCELLED;
     r->head = NULL;
+    r->tls = NULL;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
     wst__defer(r->ctx, &r->defer, deliver);
 }

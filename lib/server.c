@@ -55,9 +55,11 @@ static void set_defaults(wst_server_options_t *o) {
     default_size(&o->http.head_max, 16384);
     default_size(&o->max_pending, 1024);
     default_size(&o->max_agent_sessions, 1024);
+    default_size(&o->max_handshakes, 256);
     default_size(&o->stream_window, WST__INITIAL_CREDIT);
     if (o->max_agent_streams == 0)
         o->max_agent_streams = WST__MAX_STREAMS;
+    default_ms(&o->tls_timeout_ms, 10000);
     default_ms(&o->head_timeout_ms, 10000);
     default_ms(&o->decision_timeout_ms, 10000);
     default_ms(&o->hello_timeout_ms, 10000);
@@ -89,8 +91,11 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", random);
     s->options = *options;
     s->options.path = s->path;
+    wst_tls_config_ref(s->options.tls);
     set_defaults(&s->options);
     wst__list_init(&s->listeners);
+    wst__list_init(&s->arrivals);
+    wst__list_init(&s->handshake_queue);
     wst__list_init(&s->conns);
     wst__list_init(&s->relays);
     wst__list_init(&s->sessions);
@@ -108,6 +113,7 @@ static void gone(wst__defer_t *defer) {
     wst_ctx_t *ctx = s->ctx;
     if (s->close_cb != NULL)
         s->close_cb(s->options.user_data);
+    wst_tls_config_unref(s->options.tls);
     wst__free(&ctx->allocator, s->path);
     wst__free(&ctx->allocator, s);
     wst__ctx_release(ctx);
@@ -138,7 +144,7 @@ static listener_t *next_listener(const wst_server_t *s, const listener_t *l) {
 static void on_accept(wst_listener_t *handle, wst_stream_t *stream, void *user_data) {
     const listener_t *l = user_data;
     (void)handle;
-    if (wst__conn_new(l->server, stream, l->roles) != 0)
+    if (wst__server_receive(l->server, stream, l->roles) != 0)
         wst_stream_close(stream, NULL);
 }
 
@@ -164,8 +170,9 @@ static bool is_open(const wst_server_t *s, unsigned roles) {
 int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
     if (s->closing || s->draining)
         return WST_ESTATE;
-    if (roles == 0)
-        roles = WST_ROLE_ALL;
+    int status = wst__server_roles(s, &roles);
+    if (status != 0)
+        return status;
     listener_t *l = wst__zalloc(&s->ctx->allocator, sizeof(*l));
     if (l == NULL)
         return WST_ENOMEM;
@@ -174,7 +181,7 @@ int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
     wst__list_init(&l->node);
     const wst_listener_options_t options = {
         .address = address, .on_accept = on_accept, .user_data = l};
-    int status = wst_listener_new(&l->handle, s->ctx, &options);
+    status = wst_listener_new(&l->handle, s->ctx, &options);
     if (status != 0) {
         wst__free(&s->ctx->allocator, l);
         return status;
@@ -202,7 +209,8 @@ int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) 
         return WST_ESTATE;
     if (s->connections >= s->options.max_connections)
         return WST_ELIMIT;
-    return wst__conn_new(s, connection, roles != 0 ? roles : WST_ROLE_ALL);
+    int status = wst__server_roles(s, &roles);
+    return status == 0 ? wst__server_receive(s, connection, roles) : status;
 }
 
 /* Further clients wait in the kernel while there are too many. */
@@ -302,6 +310,7 @@ void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
     wst__deadline_clear(&s->ctx->deadlines, &s->drain_deadline);
     wst__defer_cancel(&s->defer);
     close_listeners(s);
+    wst__arrivals_close(s);
     for (wst__list_t *node = wst__list_first(&s->conns); node != NULL;
          node = wst__list_next(&s->conns, node))
         wst__conn_close(WST__CONTAINER(node, wst__conn_t, node));
@@ -321,6 +330,8 @@ void wst_server_get_stats(const wst_server_t *s, wst_server_stats_t *stats) {
         .sessions = s->session_count,
         .streams = s->streams,
         .pending = s->pending,
+        .handshakes = s->handshakes,
+        .tls_failures = s->tls_failures,
     };
 }
 

@@ -4,6 +4,8 @@
 /*
  * The inside of a server. What comes in lives as one object after another:
  *
+ *     arrival at an address with TLS (server_tls.c)
+ *          |
  *     connection (wst__conn_t) --CONNECT served--> relay (wst__relay_t)
  *          |    ^             \--upgrade accepted--> agent session (wst__agent_session_t)
  *          |    +--next request-- exchange (wst__exchange_t): a request being forwarded
@@ -19,6 +21,7 @@
 #include "talk.h"
 
 #include <wstunnel/hijack.h>
+#include <wstunnel/tls.h>
 
 typedef struct wst__relay wst__relay_t;
 typedef struct wst__exchange wst__exchange_t;
@@ -31,6 +34,9 @@ struct wst_server {
     char pseudonym[32]; /* in Via: this server and no other */
     wst__list_t listeners, conns, relays, sessions, talks, dials;
     wst__remotes_t remotes;
+    wst__list_t arrivals, handshake_queue; /* server_tls.c */
+    size_t handshakes;                     /* under way */
+    uint64_t tls_failures;
     size_t connections, streams, pending, session_count;
     size_t leaving; /* connections whose last answer must get out before all is drained */
     uint64_t stream_ids;
@@ -55,6 +61,16 @@ void wst__server_check_drained(wst_server_t *s); /* after a relay or a dial is o
  * WST__NO_DECISION or WST__BAD_ANSWER.
  */
 int wst__server_verdict(const wst__answer_t *answer, wst__answer_kind_t expected);
+
+/* -- server_tls.c: connections that have not become one of HTTP ----------------------------------
+ */
+
+/* Completes what is asked for of an address: roles, and whether TLS. 0 or WST_EINVAL. */
+int wst__server_roles(const wst_server_t *s, unsigned *roles);
+
+/* A connection has come in. Takes the stream on success. 0 or an error. */
+int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles);
+void wst__arrivals_close(wst_server_t *s);
 
 /* -- server_connection.c: an HTTP connection, until it is answered or something else. -----------
  */

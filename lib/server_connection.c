@@ -214,6 +214,11 @@ static void serve_path(wst__conn_t *c, const wst_http_head_t *head, wst_str_t pa
         respond(c, 404, "Not Found", NULL, "Nothing is served here.\n");
 }
 
+/* A connection that should have begun with a handshake. */
+static bool speaks_plain_to_tls(const wst__conn_t *c) {
+    return c->tls == NULL && (c->roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN)) == WST_LISTEN_TLS;
+}
+
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     wst__conn_t *c = user_data;
     (void)hijack;
@@ -221,7 +226,9 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     c->asked_ms = wst__now(c->server->ctx);
     wst_http_target_t target;
     const char *why = "";
-    if (wst_http_parse_target(&target, head, &why) != 0)
+    if (speaks_plain_to_tls(c))
+        bad_request(c, head, "this address speaks TLS (https://, wss://)");
+    else if (wst_http_parse_target(&target, head, &why) != 0)
         bad_request(c, head, why);
     else if (target.form == WST_HTTP_AUTHORITY)
         wst__connect_request(c, head, &target.authority);
@@ -239,6 +246,7 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
         return WST_ENOMEM;
     c->server = s;
     c->roles = roles;
+    c->tls = wst_stream_tls(stream);
     snprintf(c->peer, sizeof(c->peer), "%s", wst_stream_peer(stream));
     const wst_hijack_options_t options = {.limits = s->options.http,
                                           .head_timeout_ms = s->options.head_timeout_ms,

@@ -59,7 +59,7 @@ WST_EXTERN const char *wst_request_address(const wst_request_t *request);
  */
 WST_EXTERN wst_remote_t *wst_request_remote(const wst_request_t *request);
 
-/** The TLS session of who asks (tls.h), valid while the request is; NULL: none. */
+/** The TLS session of who asks (tls.h), valid as wst_request_head is; NULL: none. */
 WST_EXTERN const struct wst_tls_info *wst_request_tls(const wst_request_t *request);
 
 /** Sets a function that is told when the request ends without an answer; `request` is still valid

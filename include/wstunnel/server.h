@@ -18,6 +18,7 @@
 #include <wstunnel/ctx.h>
 #include <wstunnel/dial.h>
 #include <wstunnel/request.h>
+#include <wstunnel/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,15 @@ enum wst_role {
     WST_ROLE_AGENTS = 2,  /**< agents: the WebSocket upgrade */
     WST_ROLE_HEALTH = 4,  /**< /healthz and /readyz */
     WST_ROLE_ALL = 7
+};
+
+/**
+ * How an address is spoken to; combine with the roles by |. Neither: by TLS alone if the server has
+ * a configuration for it, else without. Both: the first byte of each connection tells.
+ */
+enum wst_listen_flag {
+    WST_LISTEN_TLS = 256,  /**< https:// proxy, wss:// */
+    WST_LISTEN_PLAIN = 512 /**< http:// proxy, ws:// */
 };
 
 /** A client's tunnel, or a request being forwarded, for notices. Strings are valid during the call.
@@ -93,6 +103,8 @@ typedef struct wst_server_options {
                                   WST_PROTOCOL_TALK an agent is an address without its port, each of
                                   its WebSockets a session that carries one stream, ever; a dial
                                   waits for one if all are in use. */
+    wst_tls_config_t *tls;   /**< Optional (default: no TLS); a server's, referenced. See enum
+                                  wst_listen_flag and wst_server_set_tls. */
     const char *path;        /**< Optional (default "/websocket"): where agents connect. */
     wst_http_limits_t http;  /**< Optional: bounds of request heads. */
     bool allow_open;         /**< Listen beyond this machine though a role has no authentication. */
@@ -106,9 +118,14 @@ typedef struct wst_server_options {
     uint32_t max_agent_streams; /**< Optional (default 1024): streams an agent's session carries;
                                      the agent may state less. */
     size_t max_agent_sessions;  /**< Optional (default 1024): sessions of all agents. */
+    size_t max_handshakes;      /**< Optional (default 256): TLS handshakes under way; further
+                                     connections wait for their turn, unread. */
     size_t stream_window;       /**< Optional (default 32768): bytes an agent may send ahead on a
                                      stream; 1024..2^30. */
 
+    uint64_t tls_timeout_ms;         /**< Optional (default 10000): from a connection, at an address
+                                          with TLS, to the end of its handshake. One that has said
+                                          nothing by then is closed silently. */
     uint64_t head_timeout_ms;        /**< Optional (default 10000): a request's head. */
     uint64_t decision_timeout_ms;    /**< Optional (default 10000): each question; then 504. */
     uint64_t hello_timeout_ms;       /**< Optional (default 10000): an agent's hello. */
@@ -125,9 +142,11 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
 
 /**
  * Listens on one more address (as in wst_listener_options). An address that other machines can
- * reach needs a callback that authorises for each role that it offers, connect and agents.
- * @param roles  of enum wst_role; 0: all
- * @return 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new.
+ * reach needs a callback that authorises for each role that it offers, connect and agents. Where
+ * TLS alone is spoken, a plain request is answered 400, saying so.
+ * @param roles  of enum wst_role (none: all), and of enum wst_listen_flag
+ * @return 0; WST_EINSECURE; WST_EINVAL: WST_LISTEN_TLS without a configuration; WST_ESTATE:
+ *         draining or closed; else as wst_listener_new.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char *address,
                                                 unsigned roles);
@@ -136,9 +155,19 @@ WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char
 WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 
 /**
+ * Another configuration from now on: connections that begin their handshake later get it; those
+ * that are there stay as they are. What addresses speak does not change.
+ * @param config  a server's; referenced; not NULL
+ */
+WST_EXTERN void wst_server_set_tls(wst_server_t *server, wst_tls_config_t *config);
+
+/**
  * Serves a connection accepted elsewhere as if it came from one of its listeners. Takes the stream
  * on success.
- * @return 0; WST_ELIMIT: max_connections; WST_ESTATE: draining or closed; WST_ENOMEM.
+ * @param roles  as of wst_server_listen; a stream that is TLS already (wst_stream_tls) needs
+ *               WST_LISTEN_PLAIN
+ * @return 0; WST_EINVAL: as wst_server_listen; WST_ELIMIT: max_connections; WST_ESTATE: draining or
+ * closed; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_adopt(wst_server_t *server, wst_stream_t *connection,
                                                unsigned roles);
@@ -179,8 +208,10 @@ typedef struct wst_server_stats {
     size_t connections; /**< of clients, agents and monitors */
     size_t agents;
     size_t sessions;
-    size_t streams; /**< open tunnels, requests being forwarded */
-    size_t pending; /**< dials not answered */
+    size_t streams;        /**< open tunnels, requests being forwarded */
+    size_t pending;        /**< dials not answered */
+    size_t handshakes;     /**< of TLS, under way */
+    uint64_t tls_failures; /**< handshakes that failed, since the server was made */
 } wst_server_stats_t;
 
 /** Fills in the figures of this moment. */

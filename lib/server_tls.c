@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What comes in at an address with TLS, until it is an HTTP connection. The first byte tells what
+ * is spoken; it is put back, so that whoever comes next reads from the beginning.
+ *
+ *     UNHEARD --a handshake record--> WAITING --its turn--> SHAKING --done--> wst__conn_t
+ *        |  \--any other byte------------------------------------------------^
+ *        \--no byte, or the end--> LEAVING --> gone
+ *
+ * Only so many handshakes run at a time: each one holds buffers, and half a dozen of them keep the
+ * loop busy as long as a round trip takes. The others wait in the order they came, unread. One
+ * deadline covers it all.
+ */
+#include "server.h"
+
+#include <stdio.h>
+
+enum { HANDSHAKE_RECORD = 22 }; /* the first byte of TLS (RFC 8446 section 5.1) */
+
+typedef struct arrival {
+    wst__list_t node; /* among all */
+    wst__list_t turn; /* WAITING: in the queue */
+    wst_server_t *server;
+    enum { UNHEARD, WAITING, SHAKING, LEAVING } phase;
+    unsigned roles;
+    wst_stream_t *stream;           /* until SHAKING */
+    wst_tls_handshake_t *handshake; /* SHAKING: has the stream */
+    char peer[96];
+    wst__deadline_t deadline; /* not in SHAKING, which has its own */
+} arrival_t;
+
+static void start_waiting(wst_server_t *s);
+
+/* Life --------------------------------------------------------------------------------------- */
+
+/* It is no more; its stream is somebody else's or closed. Others may have their turn now. */
+static void forget(arrival_t *a) {
+    wst_server_t *s = a->server;
+    bool had_turn = a->phase == SHAKING;
+    wst__list_remove(&a->node);
+    wst__list_remove(&a->turn);
+    wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
+    wst__free(&s->ctx->allocator, a);
+    wst__server_uncount_connection(s);
+    if (had_turn) {
+        s->handshakes--;
+        start_waiting(s);
+    }
+    wst__server_release(s);
+}
+
+static void drop(arrival_t *a) {
+    if (a->handshake != NULL)
+        wst_tls_handshake_cancel(a->handshake);
+    else if (a->stream != NULL)
+        wst_stream_close(a->stream, NULL);
+    forget(a);
+}
+
+/* It is an HTTP connection now. */
+static void become_connection(arrival_t *a, wst_stream_t *stream) {
+    wst_server_t *s = a->server;
+    unsigned roles = a->roles;
+    wst__server_hold(s);
+    a->stream = NULL;
+    forget(a);
+    wst_stream_set_callbacks(stream, NULL, NULL);
+    if (wst__conn_new(s, stream, roles) != 0)
+        wst_stream_close(stream, NULL);
+    wst__server_release(s);
+}
+
+/* Handshakes --------------------------------------------------------------------------------- */
+
+static void failed(arrival_t *a, const char *detail) {
+    wst_server_t *s = a->server;
+    s->tls_failures++;
+    wst__log(s->ctx, WST_LOG_INFO, "connection from %s: TLS: %s", a->peer, detail);
+    drop(a);
+}
+
+static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
+    arrival_t *a = user_data;
+    a->handshake = NULL;
+    if (status == 0) {
+        const wst_tls_info_t *info = wst_stream_tls(stream);
+        wst__log(a->server->ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
+                 info->version, info->cipher_suite, info->resumed ? ", resumed" : "");
+        become_connection(a, stream);
+        return;
+    }
+    failed(a, detail != NULL && detail[0] != '\0' ? detail : wst_strerror(status));
+}
+
+static void start(arrival_t *a) {
+    wst_server_t *s = a->server;
+    uint64_t now_ms = wst__now(s->ctx);
+    const wst_tls_handshake_options_t options = {
+        .config = s->options.tls,
+        .timeout_ms = a->deadline.at_ms > now_ms ? a->deadline.at_ms - now_ms : 1};
+    wst__list_remove(&a->turn);
+    int status = wst_tls_handshake(&a->handshake, a->stream, &options, on_handshake, a);
+    if (status != 0) {
+        failed(a, wst_strerror(status));
+        return;
+    }
+    a->stream = NULL;
+    a->phase = SHAKING;
+    s->handshakes++;
+    wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
+}
+
+static void start_waiting(wst_server_t *s) {
+    wst__list_t *turn;
+    while (!s->closing && s->handshakes < s->options.max_handshakes &&
+           (turn = wst__list_first(&s->handshake_queue)) != NULL)
+        start(WST__CONTAINER(turn, arrival_t, turn));
+}
+
+/* The first byte ----------------------------------------------------------------------------- */
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
+
+/* Nothing was said to us, so we say nothing either; in order, as nothing has gone wrong. */
+static void leave(arrival_t *a) {
+    a->phase = LEAVING;
+    wst__deadline_in(a->server->ctx, &a->deadline, a->server->options.tls_timeout_ms, on_deadline);
+    if (wst_stream_shutdown(a->stream) < 0)
+        drop(a);
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    arrival_t *a = WST__CONTAINER(deadline, arrival_t, deadline);
+    if (a->phase == UNHEARD)
+        leave(a);
+    else if (a->phase == LEAVING)
+        drop(a);
+    else
+        failed(a, "too many handshakes before it");
+}
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    arrival_t *a = user_data;
+    bool tls = data.data[0] == HANDSHAKE_RECORD;
+    wst_stream_read_stop(stream);
+    if (wst_stream_unread(stream, wst_slice_ref(data)) != 0) {
+        drop(a);
+    } else if (tls) {
+        a->phase = WAITING;
+        wst__list_append(&a->server->handshake_queue, &a->turn);
+        start_waiting(a->server);
+    } else {
+        become_connection(a, stream);
+    }
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    arrival_t *a = user_data;
+    (void)stream;
+    if (a->phase == UNHEARD)
+        leave(a);
+}
+
+static void on_shutdown(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    drop(user_data);
+}
+
+static void on_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream;
+    (void)error;
+    drop(user_data);
+}
+
+static const wst_stream_callbacks_t callbacks = {
+    .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+
+/* All of them -------------------------------------------------------------------------------- */
+
+int wst__server_roles(const wst_server_t *s, unsigned *roles) {
+    unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
+    if ((spoken & WST_LISTEN_TLS) != 0 && s->options.tls == NULL)
+        return WST_EINVAL;
+    if ((*roles & WST_ROLE_ALL) == 0)
+        *roles |= WST_ROLE_ALL;
+    if (spoken == 0)
+        *roles |= s->options.tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
+    return 0;
+}
+
+int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
+    if ((roles & WST_LISTEN_TLS) == 0)
+        return wst__conn_new(s, stream, roles);
+    arrival_t *a = wst__zalloc(&s->ctx->allocator, sizeof(*a));
+    if (a == NULL)
+        return WST_ENOMEM;
+    a->server = s;
+    a->stream = stream;
+    a->roles = roles;
+    snprintf(a->peer, sizeof(a->peer), "%s", wst_stream_peer(stream));
+    wst__list_init(&a->node);
+    wst__list_init(&a->turn);
+    wst__list_append(&s->arrivals, &a->node);
+    wst__server_hold(s);
+    wst__server_count_connection(s);
+    wst__deadline_in(s->ctx, &a->deadline, s->options.tls_timeout_ms, on_deadline);
+    wst_stream_set_callbacks(stream, &callbacks, a);
+    wst_stream_read_start(stream, s->options.http.head_max);
+    return 0;
+}
+
+void wst__arrivals_close(wst_server_t *s) {
+    wst__list_t *node;
+    while ((node = wst__list_first(&s->arrivals)) != NULL)
+        drop(WST__CONTAINER(node, arrival_t, node));
+}
+
+void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
+    wst_tls_config_t *old = s->options.tls;
+    s->options.tls = wst_tls_config_ref(config);
+    wst_tls_config_unref(old);
+}

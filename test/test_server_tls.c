@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: MIT */
+/* Addresses with TLS: what the first byte decides, handshakes in their turn, and the end. */
+#include "server_world.h"
+
+#include "fake_stream.h"
+#include "tls_setup.h"
+
+#include <stdio.h>
+
+#define HEALTH     "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+#define HEALTHY    "HTTP/1.1 200 OK\r\n"
+#define SPEAKS_TLS "HTTP/1.1 400 Bad Request: this address speaks TLS (https://, wss://)\r\n"
+
+/* A world whose server has a certificate. */
+typedef struct tls_world {
+    world_t w; /* the first member: the context's callbacks get it */
+    tls_setup_t tls;
+} tls_world_t;
+
+static void tls_world_init(tls_world_t *t) {
+    memset(t, 0, sizeof(*t));
+    server_world_init(&t->w);
+    t->w.env.ctx->options.log_level = WST_LOG_INFO;
+    tls_setup_open(&t->tls, t->w.env.ctx, t->w.env.ctx);
+    t->w.options.tls = t->tls.server;
+}
+
+static void tls_world_free(tls_world_t *t) {
+    tls_setup_close(&t->tls);
+    server_world_free(&t->w);
+}
+
+/* A client's handshake ----------------------------------------------------------------------- */
+
+typedef struct shaking {
+    client_t *client;
+    int status;
+    size_t done;
+    char detail[256];
+} shaking_t;
+
+static void on_shaken(int status, wst_stream_t *stream, const char *detail, void *user_data) {
+    shaking_t *shaking = user_data;
+    shaking->status = status;
+    shaking->done++;
+    snprintf(shaking->detail, sizeof(shaking->detail), "%s", detail != NULL ? detail : "");
+    if (status == 0)
+        client_use(shaking->client->w, shaking->client, stream);
+}
+
+/* Connects and begins the handshake. */
+static void start_secure(tls_world_t *t, client_t *c, shaking_t *shaking, const char *address) {
+    *shaking = (shaking_t){.client = c};
+    client_open_at(&t->w, c, address);
+    const wst_tls_handshake_options_t options = {.config = t->tls.client,
+                                                 .server_name = "server.test"};
+    wst_tls_handshake_t *handshake;
+    assert_int_equal(wst_tls_handshake(&handshake, c->stream, &options, on_shaken, shaking), 0);
+}
+
+static void open_secure(tls_world_t *t, client_t *c, const char *address) {
+    shaking_t shaking;
+    start_secure(t, c, &shaking, address);
+    test_env_until_count(&t->w.env, &shaking.done, 1);
+    if (shaking.status != 0)
+        fail_msg("handshake: %s", shaking.detail);
+}
+
+static void assert_serves_tls(tls_world_t *t, const char *address) {
+    client_t c;
+    open_secure(t, &c, address);
+    client_say(&c, HEALTH);
+    client_expect(&c, HEALTHY);
+    client_close(&c);
+}
+
+/* The bytes of a client's hello. */
+static void make_hello(tls_world_t *t, uint8_t *out, size_t size, size_t *len) {
+    fake_stream_t fake;
+    assert_int_equal(fake_stream_open(&fake, t->w.env.ctx), 0);
+    const wst_tls_handshake_options_t options = {.config = t->tls.client,
+                                                 .server_name = "server.test"};
+    wst_tls_handshake_t *handshake;
+    shaking_t shaking = {0};
+    assert_int_equal(wst_tls_handshake(&handshake, fake.stream, &options, on_shaken, &shaking), 0);
+    test_env_turns(&t->w.env, 3);
+    assert_in_range(fake.written_len, 50, size);
+    memcpy(out, fake.written, fake.written_len);
+    *len = fake.written_len;
+    wst_tls_handshake_cancel(handshake);
+    test_env_turns(&t->w.env, 3);
+    assert_true(fake.gone);
+    fake_stream_free(&fake);
+}
+
+static wst_server_stats_t stats_of(const tls_world_t *t) {
+    wst_server_stats_t stats;
+    wst_server_get_stats(t->w.server, &stats);
+    return stats;
+}
+
+static bool no_connections(void *arg) {
+    return stats_of(arg).connections == 0;
+}
+
+static bool has_failed(void *arg) {
+    return stats_of(arg).tls_failures > 0;
+}
+
+typedef struct awaited {
+    const tls_world_t *t;
+    size_t handshakes;
+} awaited_t;
+
+static bool has_handshakes(void *arg) {
+    const awaited_t *a = arg;
+    return stats_of(a->t).handshakes == a->handshakes;
+}
+
+static void until_handshakes(tls_world_t *t, size_t n) {
+    awaited_t a = {t, n};
+    test_env_until(&t->w.env, has_handshakes, &a);
+}
+
+/* The first byte ----------------------------------------------------------------------------- */
+
+/* What addresses speak: by default TLS alone, with flags what these say. */
+static void test_flags(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t c;
+    char both[64], plain[64];
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    assert_int_equal(
+        wst_server_listen(t.w.server, "127.0.0.1:0", WST_LISTEN_TLS | WST_LISTEN_PLAIN), 0);
+    assert_int_equal(wst_server_listen(t.w.server, "127.0.0.1:0", WST_LISTEN_PLAIN), 0);
+    snprintf(both, sizeof(both), "%s", wst_server_address(t.w.server, 1));
+    snprintf(plain, sizeof(plain), "%s", wst_server_address(t.w.server, 2));
+
+    assert_serves_tls(&t, t.w.address);
+    assert_serves_tls(&t, both);
+    client_open(&t.w, &c);
+    client_say(&c, HEALTH);
+    client_expect(&c, SPEAKS_TLS);
+    client_close(&c);
+    client_open_at(&t.w, &c, both);
+    client_say(&c, HEALTH);
+    client_expect(&c, HEALTHY);
+    client_close(&c);
+    client_open_at(&t.w, &c, plain);
+    client_say(&c, HEALTH);
+    client_expect(&c, HEALTHY);
+    client_close(&c);
+
+    uint8_t hello[2048];
+    size_t len;
+    make_hello(&t, hello, sizeof(hello), &len);
+    client_open_at(&t.w, &c, plain);
+    client_send(&c, hello, len);
+    client_end(&c);
+    client_expect(&c, "HTTP/1.1 400 ");
+    client_close(&c);
+    tls_world_free(&t);
+}
+
+/* There is nothing to speak TLS with. */
+static void test_flags_without_tls(void **state) {
+    (void)state;
+    world_t w;
+    server_world_open(&w);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_LISTEN_TLS), WST_EINVAL);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_LISTEN_TLS | WST_LISTEN_PLAIN),
+                     WST_EINVAL);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_LISTEN_PLAIN), 0);
+    fake_stream_t fake;
+    assert_int_equal(fake_stream_open(&fake, w.env.ctx), 0);
+    assert_int_equal(wst_server_adopt(w.server, fake.stream, WST_LISTEN_TLS), WST_EINVAL);
+    wst_stream_close(fake.stream, NULL);
+    test_env_turns(&w.env, 3);
+    fake_stream_free(&fake);
+    server_world_free(&w);
+}
+
+/* A request that is refused as such, whole and in pieces; CONNECT is noted, as all refusals are. */
+static void test_plain_to_tls(void **state) {
+    (void)state;
+    static const char request[] = "CONNECT host:22 HTTP/1.1\r\n\r\n";
+    tls_world_t t;
+    client_t c;
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    for (size_t split = 0; split < strlen(request); split++) {
+        client_open(&t.w, &c);
+        client_send(&c, request, split);
+        test_env_turns(&t.w.env, 3);
+        client_say(&c, request + split);
+        client_expect(&c, SPEAKS_TLS);
+        client_close(&c);
+    }
+    server_world_assert_notice(
+        &t.w, "refused host:22 400 Bad Request: this address speaks TLS (https://, wss://)\n");
+    tls_world_free(&t);
+}
+
+/* A hello in pieces is as good as one at once. */
+static void test_hello_in_pieces(void **state) {
+    (void)state;
+    tls_world_t t;
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    uint8_t hello[2048];
+    size_t len;
+    make_hello(&t, hello, sizeof(hello), &len);
+    const size_t splits[] = {1, 2, 5, 6, len / 2, len - 1};
+    for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++) {
+        client_t c;
+        client_open(&t.w, &c);
+        client_send(&c, hello, splits[i]);
+        until_handshakes(&t, 1);
+        client_send(&c, hello + splits[i], len - splits[i]);
+        test_env_until_count(&t.w.env, &c.got_len, 1);
+        assert_int_equal(c.got[0], 22); /* a handshake record: the server's hello */
+        client_close(&c);
+        test_env_until(&t.w.env, no_connections, &t);
+    }
+    tls_world_free(&t);
+}
+
+/* No byte, or the end at once: no word about it, neither to the client nor in the log. */
+static void test_silent(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t waits, leaves, resets;
+    tls_world_init(&t);
+    t.w.options.tls_timeout_ms = 50;
+    server_world_start(&t.w);
+    size_t lines = t.w.env.log_lines;
+    client_open(&t.w, &waits);
+    client_open(&t.w, &leaves);
+    client_open(&t.w, &resets);
+    server_world_until_connections(&t.w, 3);
+    client_end(&leaves);
+    client_close(&resets);
+    client_expect_end(&leaves);
+    client_expect_end(&waits);
+    client_close(&leaves);
+    client_close(&waits);
+    test_env_until(&t.w.env, no_connections, &t);
+    assert_int_equal(t.w.env.log_lines, lines);
+    assert_int_equal(stats_of(&t).tls_failures, 0);
+    tls_world_free(&t);
+}
+
+/* Begins like a handshake and is none. */
+static void test_garbage(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t c;
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    client_open(&t.w, &c);
+    client_say(&c, "\x16garbage that is no TLS at all, whatever it looks like");
+    test_env_until(&t.w.env, has_failed, &t);
+    assert_int_equal(stats_of(&t).tls_failures, 1);
+    assert_int_equal(stats_of(&t).connections, 0);
+    assert_non_null(strstr(t.w.env.log, "connection from 127.0.0.1:"));
+    assert_non_null(strstr(t.w.env.log, ": TLS: "));
+    client_close(&c);
+    assert_serves_tls(&t, t.w.address);
+    tls_world_free(&t);
+}
+
+/* -- Turns --------------------------------------------------------------------------------------
+ */
+
+/* As many at a time as there may be; the next one gets its turn when one of them is over. */
+static void test_max_handshakes(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t stalled[2], c;
+    shaking_t shaking;
+    tls_world_init(&t);
+    t.w.options.max_handshakes = 2;
+    server_world_start(&t.w);
+    for (int i = 0; i < 2; i++) {
+        client_open(&t.w, &stalled[i]);
+        client_say(&stalled[i], "\x16");
+    }
+    until_handshakes(&t, 2);
+    start_secure(&t, &c, &shaking, t.w.address);
+    server_world_until_connections(&t.w, 3);
+    test_env_turns(&t.w.env, 20);
+    assert_int_equal(shaking.done, 0);
+    assert_int_equal(stats_of(&t).handshakes, 2);
+    client_close(&stalled[0]);
+    test_env_until_count(&t.w.env, &shaking.done, 1);
+    assert_int_equal(shaking.status, 0);
+    client_say(&c, HEALTH);
+    client_expect(&c, HEALTHY);
+    client_close(&c);
+    client_close(&stalled[1]);
+    tls_world_free(&t);
+}
+
+/* The deadline covers the waiting, too; so one who stalls holds up nobody for longer than that. */
+static void test_turn_too_late(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t stalled, waiting;
+    tls_world_init(&t);
+    t.w.options.max_handshakes = 1;
+    t.w.options.tls_timeout_ms = 100;
+    server_world_start(&t.w);
+    client_open(&t.w, &stalled);
+    client_say(&stalled, "\x16");
+    until_handshakes(&t, 1);
+    client_open(&t.w, &waiting);
+    client_say(&waiting, "\x16");
+    test_env_until(&t.w.env, no_connections, &t);
+    assert_int_equal(stats_of(&t).tls_failures, 2);
+    client_close(&stalled);
+    client_close(&waiting);
+    assert_serves_tls(&t, t.w.address);
+    tls_world_free(&t);
+}
+
+/* They count as connections: further ones wait in the kernel. */
+static void test_counted(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t first, second;
+    tls_world_init(&t);
+    t.w.options.max_connections = 1;
+    server_world_start(&t.w);
+    client_open(&t.w, &first);
+    server_world_until_connections(&t.w, 1);
+    client_open(&t.w, &second);
+    test_env_turns(&t.w.env, 10);
+    assert_int_equal(stats_of(&t).connections, 1);
+    fake_stream_t fake;
+    assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
+    assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), WST_ELIMIT);
+    wst_stream_close(fake.stream, NULL);
+    client_close(&first);
+    client_close(&second);
+    test_env_until(&t.w.env, no_connections, &t);
+    fake_stream_free(&fake);
+    tls_world_free(&t);
+}
+
+/* -- Certificates -------------------------------------------------------------------------------
+ */
+
+/* Handshakes that begin after the change get the new one; connections that are there go on. */
+static void test_set_tls(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t old, new;
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    open_secure(&t, &old, t.w.address);
+    wst_tls_config_t *other = tls_setup_another(
+        &t.tls, &(tls_spec_t){.subject = "CN=other", .names = "dns:server.test"});
+    wst_server_set_tls(t.w.server, other);
+    wst_tls_config_unref(other);
+    open_secure(&t, &new, t.w.address);
+    assert_string_equal(wst_stream_tls(old.stream)->peer->common_name, "server");
+    assert_string_equal(wst_stream_tls(new.stream)->peer->common_name, "other");
+    client_say(&old, HEALTH);
+    client_expect(&old, HEALTHY);
+    client_close(&old);
+    client_close(&new);
+    tls_world_free(&t);
+}
+
+/* What clients show is known to who decides about them. */
+static char asked_by[128];
+
+static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
+    (void)server, (void)user_data;
+    const wst_tls_info_t *tls = wst_request_tls(request);
+    snprintf(asked_by, sizeof(asked_by), "%s %d",
+             tls == NULL         ? "plain"
+             : tls->peer == NULL ? "TLS"
+                                 : tls->peer->common_name,
+             tls != NULL && tls->peer_verified);
+    wst_request_deny(request, 403, NULL, NULL);
+}
+
+static void assert_asked_by(tls_world_t *t, client_t *c, const char *whom) {
+    client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    client_expect(c, "HTTP/1.1 403 ");
+    client_close(c);
+    assert_string_equal(asked_by, whom);
+    test_env_until(&t->w.env, no_connections, t);
+}
+
+static void test_client_certificate(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t c;
+    tls_made_t made;
+    tls_world_init(&t);
+    const wst_tls_identity_t identity = tls_identity(&t.tls.made);
+    const wst_tls_server_options_t options = {.identities = &identity,
+                                              .identity_count = 1,
+                                              .client_cert = WST_TLS_CLIENT_OPTIONAL,
+                                              .client_ca_pem = t.tls.ca.own};
+    wst_tls_config_t *asking;
+    assert_int_equal(wst_tls_server_config(&asking, t.w.env.ctx, &options, NULL), 0);
+    const wst_server_options_t server_options = {
+        .tls = asking, .callbacks = {.on_client_request = on_client_request}, .user_data = &t.w};
+    assert_int_equal(wst_server_new(&t.w.server, t.w.env.ctx, &server_options), 0);
+    assert_int_equal(
+        wst_server_listen(t.w.server, "127.0.0.1:0", WST_LISTEN_TLS | WST_LISTEN_PLAIN), 0);
+    snprintf(t.w.address, sizeof(t.w.address), "%s", wst_server_address(t.w.server, 0));
+    wst_tls_config_unref(asking);
+
+    client_open(&t.w, &c);
+    assert_asked_by(&t, &c, "plain 0");
+    open_secure(&t, &c, t.w.address);
+    assert_asked_by(&t, &c, "TLS 0");
+    tls_make(&made, &(tls_spec_t){.subject = "CN=alice"}, &t.tls.ca);
+    const wst_tls_identity_t mine = tls_identity(&made);
+    const wst_tls_client_options_t client_options = {.ca_pem = t.tls.ca.own, .identity = &mine};
+    wst_tls_config_unref(t.tls.client);
+    assert_int_equal(wst_tls_client_config(&t.tls.client, t.w.env.ctx, &client_options, NULL), 0);
+    open_secure(&t, &c, t.w.address);
+    assert_asked_by(&t, &c, "alice 1");
+    tls_made_free(&made);
+    tls_world_free(&t);
+}
+
+/* -- The end ------------------------------------------------------------------------------------
+ */
+
+/* The server is closed while connections are in every phase. */
+static void test_close(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t silent, shaking, waiting, open;
+    tls_world_init(&t);
+    t.w.options.max_handshakes = 1;
+    server_world_start(&t.w);
+    open_secure(&t, &open, t.w.address);
+    client_open(&t.w, &silent);
+    client_open(&t.w, &shaking);
+    client_say(&shaking, "\x16");
+    until_handshakes(&t, 1);
+    client_open(&t.w, &waiting);
+    client_say(&waiting, "\x16");
+    fake_stream_t fake; /* its shutdown takes for ever */
+    assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
+    fake.hold_shutdown = true;
+    fake_stream_end(&fake);
+    assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), 0);
+    server_world_until_connections(&t.w, 5);
+    test_env_turns(&t.w.env, 5);
+    assert_true(fake.shutdown);
+    server_world_close(&t.w);
+    test_env_until_count(&t.w.env, &t.w.closed, 1);
+    client_expect_reset(&open);
+    client_expect_reset(&silent);
+    client_expect_reset(&shaking);
+    client_expect_reset(&waiting);
+    client_close(&open);
+    client_close(&silent);
+    client_close(&shaking);
+    client_close(&waiting);
+    assert_true(fake.gone);
+    fake_stream_free(&fake);
+    tls_world_free(&t);
+}
+
+/* One that breaks, or whose end takes too long, before it is anything. */
+static void test_broken(void **state) {
+    (void)state;
+    tls_world_t t;
+    tls_world_init(&t);
+    t.w.options.tls_timeout_ms = 20;
+    server_world_start(&t.w);
+    for (int held = 0; held < 2; held++) {
+        fake_stream_t fake;
+        assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
+        fake.hold_shutdown = true;
+        if (!held)
+            fake_stream_error(&fake, UV_ECONNRESET);
+        else
+            fake_stream_end(&fake);
+        assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), 0);
+        test_env_until(&t.w.env, no_connections, &t);
+        test_env_turns(&t.w.env, 3);
+        assert_true(fake.gone);
+        assert_int_equal(fake.written_len, 0);
+        fake_stream_free(&fake);
+    }
+    tls_world_free(&t);
+}
+
+/* A hello, then the end, at a server that lacks memory in each place where it takes some. */
+static void test_no_memory(void **state) {
+    (void)state;
+    tls_world_t t;
+    uint8_t hello[2048];
+    size_t len, n = 0;
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    make_hello(&t, hello, sizeof(hello), &len);
+    bool failed;
+    do {
+        fake_stream_t fake;
+        assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
+        fake_stream_data(&fake, hello, len);
+        fake_stream_end(&fake);
+        test_alloc_fail(++n);
+        int status = wst_server_adopt(t.w.server, fake.stream, 0);
+        if (status != 0) {
+            assert_int_equal(status, WST_ENOMEM);
+            wst_stream_close(fake.stream, NULL);
+        }
+        test_env_until(&t.w.env, no_connections, &t);
+        test_env_turns(&t.w.env, 5);
+        failed = test_alloc_failed();
+        test_alloc_fail(0);
+        assert_true(fake.gone);
+        fake_stream_free(&fake);
+    } while (failed);
+    assert_in_range(n, 5, 200);
+    assert_serves_tls(&t, t.w.address);
+    tls_world_free(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flags),
+        cmocka_unit_test(test_flags_without_tls),
+        cmocka_unit_test(test_plain_to_tls),
+        cmocka_unit_test(test_hello_in_pieces),
+        cmocka_unit_test(test_silent),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_max_handshakes),
+        cmocka_unit_test(test_turn_too_late),
+        cmocka_unit_test(test_counted),
+        cmocka_unit_test(test_set_tls),
+        cmocka_unit_test(test_client_certificate),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
