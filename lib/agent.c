@@ -32,6 +32,7 @@ static void destroy(wst_agent_t *a) {
     wst_ctx_t *ctx = a->ctx;
     wst__deadline_clear(&ctx->deadlines, &a->retry);
     wst__defer_cancel(&a->defer);
+    wst__agent_connect_free(a);
     wst__free(&ctx->allocator, a->url);
     wst__free(&ctx->allocator, a->fields);
     a->magic = 0;
@@ -315,6 +316,8 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
         status = WST_EINVAL;
     if (status == 0)
         status = choose_name(a);
+    if (status == 0)
+        status = wst__agent_connect_init(a);
     if (status == 0)
         status = wst__random(ctx, a->instance, sizeof(a->instance));
     if (status != 0) {

@@ -13,13 +13,16 @@
 
 #include <wstunnel/agent.h>
 #include <wstunnel/dial.h>
+#include <wstunnel/tls.h>
 
 struct wst_agent {
     uint32_t magic;
     wst_ctx_t *ctx;
     wst_agent_options_t o;
     char *url;
-    wst__url_t target; /* points into url */
+    wst__url_t target;     /* points into url */
+    wst_tls_config_t *tls; /* NULL: ws:// */
+    char *sni, *host, *static_fields;
     char name[WST_NAME_MAX + 1];
     uint8_t instance[16];
     uint64_t epoch;    /* of the last attempt */
@@ -28,7 +31,7 @@ struct wst_agent {
     enum {
         WST__AGENT_WAITING,    /* for the next attempt */
         WST__AGENT_ASKING,     /* for credentials */
-        WST__AGENT_DIALLING,   /* TCP */
+        WST__AGENT_DIALLING,   /* TCP, TLS */
         WST__AGENT_CONNECTING, /* upgrade and hello */
         WST__AGENT_UP
     } phase;
@@ -37,6 +40,7 @@ struct wst_agent {
     wst_request_t *question;
     char *fields; /* of the current attempt */
     wst_dial_t *dial;
+    wst_tls_handshake_t *handshake;
     wst__link_t *link;
     uint64_t up_since_ms;
     wst__deadline_t retry; /* or the end of draining */
@@ -69,6 +73,9 @@ void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 
 /* agent_connect.c: begins to reach the server; ends in a WebSocket, or in wst__agent_fail. */
 void wst__agent_connect(wst_agent_t *agent);
+/* Copies and checks what the options say about it. 0, or an error that has been logged. */
+int wst__agent_connect_init(wst_agent_t *agent);
+void wst__agent_connect_free(wst_agent_t *agent);
 void wst__agent_connect_cancel(wst_agent_t *agent); /* harmless if it is not under way */
 
 /* agent.c: makes the link and its WebSocket, on a stream which is taken on success. */

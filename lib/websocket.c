@@ -14,6 +14,7 @@
 #include "ctx.h"
 #include "head_writer.h"
 #include "socket.h"
+#include "tls_stream.h"
 #include "ws.h"
 #include "ws_handshake.h"
 
@@ -548,7 +549,7 @@ size_t wst__websocket_queued(const wst_websocket_t *w) {
 }
 
 void wst__websocket_set_notsent_lowat(wst_websocket_t *w, size_t bytes) {
-    wst__socket_set_notsent_lowat(w->stream, bytes);
+    wst__socket_set_notsent_lowat(wst__tls_bottom(w->stream), bytes);
 }
 
 int wst_websocket_send(wst_websocket_t *w, bool text, wst_slice_t payload) {

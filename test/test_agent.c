@@ -44,7 +44,7 @@ static void test_options(void **state) {
     refuse_options(&w, &(wst_agent_options_t){.stream_window = 1023});
     refuse_options(&w, &(wst_agent_options_t){.stream_window = ((size_t)1 << 30) + 1});
     assert_int_equal(w.lines, 0);
-    refuse_options(&w, &(wst_agent_options_t){.url = "wss://host/"});
+    refuse_options(&w, &(wst_agent_options_t){.url = "https://host/"});
     assert_int_equal(w.lines, 1); /* says why */
 
     wst_agent_t *agent;

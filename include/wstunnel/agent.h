@@ -8,12 +8,14 @@
  *
  * It reconnects with full-jitter backoff: after the n-th failure in a row it waits a random time
  * between 0 and min(backoff_max_ms, backoff_min_ms * 2^n). A session that held for backoff_max_ms
- * resets n. After a 401 or 403 it waits the longest time, and says so.
+ * resets n. After a 401 or 403 it waits the longest time, and says so. A server whose certificate
+ * is not accepted is a failure like any other: it may be mended there.
  */
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
 #include <wstunnel/request.h>
 #include <wstunnel/rules.h>
+#include <wstunnel/tls.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -62,8 +64,19 @@ typedef struct wst_agent_options {
     wst_agent_callbacks_t callbacks;
     void *user_data;
 
-    const char *url;  /**< Required: "ws://host[:port][/path]"; the path defaults to /websocket. */
+    const char *url;  /**< Required: "ws://host[:port][/path]", or "wss://" with TLS; the port
+                           defaults to 80 or 443, the path to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
+
+    wst_tls_config_t *tls; /**< Optional (default: the system's trust store), with wss:// only; a
+                                client's, referenced. The certificate must be one for the host of
+                                the URL. Its sessions are resumed when the agent reconnects. */
+    const char *sni;       /**< Optional (default: the URL's host), with wss:// only: the name to
+                                tell the server in clear (SNI); "": none. */
+    const char *host;      /**< Optional (default: the URL's host and port): the Host field. */
+    const char *fields;    /**< Optional: more fields for each upgrade request, as complete lines
+                                "Name: value\r\n"; not Host and those of the upgrade itself. */
+
     wst_protocol_t protocol;  /**< Optional (default WST_PROTOCOL_WSTUNNEL). As the server's. */
     size_t spare_connections; /**< Optional (default 1), WST_PROTOCOL_TALK: WebSockets that wait for
                                    the server to use them; each one used is replaced. One is what
@@ -85,7 +98,7 @@ typedef struct wst_agent_options {
 
     uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
     uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the
-                                          server: TCP, upgrade, hello; and each question. */
+                                          server: TCP, TLS, upgrade, hello; and each question. */
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). */
     uint64_t ping_interval_ms;       /**< Optional (default 15000). */
     uint64_t dead_after_ms;          /**< Optional (default 45000): the server without a byte. */
@@ -96,8 +109,9 @@ typedef struct wst_agent_options {
 
 /**
  * Makes an agent and starts its first attempt.
- * @return 0; WST_EINVAL (URL, name, a number out of range); WST_ENOMEM; libuv's error (random, host
- *         name).
+ * @return 0; WST_EINVAL (URL, name, header fields, a number out of range; TLS options without
+ *         wss://); what wst_tls_client_config has to say about the system's trust store;
+ * WST_ENOMEM; libuv's error (random, host name).
  */
 WST_EXTERN WST_MUST_CHECK int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx,
                                             const wst_agent_options_t *options);
