@@ -27,6 +27,7 @@
 #include <wstunnel/socket.h>
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
+#include <wstunnel/tls_files.h>
 #include <wstunnel/version.h>
 #include <wstunnel/websocket.h>
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_TLS_FILES_H
+#define WSTUNNEL_TLS_FILES_H
+/**
+ * @file tls_files.h
+ * A server's TLS configuration from certificate files, kept current: whoever renews certificates
+ * only has to replace the files, or the symbolic links to them.
+ *
+ *     static void on_config(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data) {
+ *         wst_server_set_tls(user_data, config);
+ *     }
+ *
+ * The files are read at the beginning, every check_interval_ms, and when asked to; what counts is
+ * their content. A new configuration is made from all of them before the old one is given up; if
+ * anything is wrong with them the old one stays, and the error is logged, once as long as it is the
+ * same. Subject and expiry date of each certificate are logged when it is taken; one that expires
+ * within 14 days is warned about, at most once a day. So is a key file that everybody may read,
+ * when it is taken.
+ *
+ * The files are small and read at once: the loop waits for that, and a file over 1 MiB is refused.
+ */
+#include <wstunnel/tls.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_tls_files wst_tls_files_t;
+
+/** Paths of a certificate and its private key, in PEM; see wst_tls_identity. */
+typedef struct wst_tls_file_pair {
+    const char *chain; /**< Required. */
+    const char *key;   /**< Required. May be the same file. */
+} wst_tls_file_pair_t;
+
+/** Options; copied, the paths too. */
+typedef struct wst_tls_files_options {
+    const wst_tls_file_pair_t *pairs;  /**< Required. See wst_tls_server_options.identities. */
+    size_t pair_count;                 /**< Required. 1..32. */
+    wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
+    const char *client_ca;             /**< Required with client_cert: path. */
+    uint64_t check_interval_ms;        /**< Optional (default 60000). */
+    /** Optional. There is another configuration now, lent; wst_tls_config_ref keeps it. */
+    void (*on_config)(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data);
+    void *user_data;
+} wst_tls_files_options_t;
+
+/**
+ * Reads the files, which must be right for once.
+ * @param why  NULL, or filled in if WST_ETLS is returned: which file, and what is wrong
+ * @return 0; WST_ETLS: a file cannot be read or used; WST_EINVAL: a required member is missing;
+ *         WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t *ctx,
+                                                const wst_tls_files_options_t *options,
+                                                wst_tls_error_t *why);
+
+/** The configuration of now, lent until the next on_config or the close. */
+WST_EXTERN wst_tls_config_t *wst_tls_files_config(const wst_tls_files_t *files);
+
+/** Reads the files anew, from the loop, whatever time it is (on SIGHUP, say). What is wrong with
+    them is logged even if it has been before. */
+WST_EXTERN void wst_tls_files_reload(wst_tls_files_t *files);
+
+/** Stops looking after them; configurations that somebody has referenced live on. */
+WST_EXTERN void wst_tls_files_close(wst_tls_files_t *files, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
