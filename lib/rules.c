@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules (rules.h): patterns are read once, into one list a rule; deciding allocates nothing. */
+#include "glob.h"
 #include "ip.h"
 #include "mem.h"
 
@@ -271,29 +272,6 @@ void wst_rules_free(wst_rules_t *r) {
 
 /* Deciding ----------------------------------------------------------------------------------- */
 
-/* Whether the text matches a pattern in which `*` stands for anything. */
-static bool glob(const char *pattern, const char *text, size_t len, bool fold) {
-    const char *star = NULL;
-    size_t i = 0, retry = 0;
-    while (i < len) {
-        if (*pattern == '*') {
-            star = ++pattern;
-            retry = i;
-        } else if (*pattern != '\0' && *pattern == (fold ? lower(text[i]) : text[i])) {
-            pattern++;
-            i++;
-        } else if (star != NULL) {
-            pattern = star;
-            i = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 /* A query, looked through once. */
 typedef struct asked {
     const wst_rules_query_t *query;
@@ -340,18 +318,18 @@ static match_t destination_matches(const pattern_t *p, const asked_t *a, bool al
     /* A pattern such as "10.*" is one of names: networks are written otherwise. */
     if (a->literal)
         return yes_if(strcmp(p->text, "*") == 0);
-    return yes_if(glob(p->text, a->query->host, a->host_len, true));
+    return yes_if(wst__glob_fold(p->text, (wst_str_t){a->query->host, a->host_len}));
 }
 
 static match_t label_matches(const pattern_t *p, const wst_rules_query_t *q) {
     bool found = false;
     for (const char *const *l = q->labels; l != NULL && *l != NULL; l++)
-        found = found || glob(p->text, *l, strlen(*l), false);
+        found = found || wst__glob(p->text, (wst_str_t){*l, strlen(*l)});
     return yes_if(found);
 }
 
 static match_t name_matches(const pattern_t *p, const char *name) {
-    return name == NULL ? PERHAPS : yes_if(glob(p->text, name, strlen(name), false));
+    return name == NULL ? PERHAPS : yes_if(wst__glob(p->text, (wst_str_t){name, strlen(name)}));
 }
 
 static match_t rule_matches(const rule_t *rule, const asked_t *a) {
