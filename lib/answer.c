@@ -23,7 +23,7 @@ static const struct row {
     {WST_EDIALTIMEOUT, {504, "Connection to destination timed out", "connection_timeout", false}},
     {WST_EIDLE, {504, "Connection to destination timed out", "connection_timeout", false}},
     {WST_ERESET, {502, "Connection reset by destination", "connection_terminated", false}},
-    {WST_EDENIED, {403, "Destination not allowed", "http_request_denied", false}},
+    {WST_EDENIED, {403, "Destination denied by the agent", "http_request_denied", false}},
     {WST_EDEST, {400, "Invalid destination", "http_request_error", false}},
     {WST_ECANCELLED, {502, "Connection cancelled by agent", "connection_terminated", false}},
     {WST_EINTERNAL, {502, "Agent failed to connect", "proxy_internal_error", false}},

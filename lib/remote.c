@@ -214,7 +214,8 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
     wst_remote_t *r = NULL;
     while ((r = wst__remotes_next(set, r)) != NULL) {
         if ((choice->only != 0 && choice->only != r->serial) ||
-            (choice->tenant != NULL && strcmp(choice->tenant, r->tenant) != 0))
+            (choice->tenant != NULL && strcmp(choice->tenant, r->tenant) != 0) ||
+            (choice->admits != NULL && !choice->admits(r, choice->user_data)))
             continue;
         size_t streams = wst_remote_streams(r);
         wst__member_t *m = NULL;

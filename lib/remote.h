@@ -80,6 +80,8 @@ typedef struct wst__choice {
     const char *tenant; /* that it must belong to; NULL: any */
     const uint64_t *tried;
     size_t tried_count; /* serials of sessions that may not be chosen again */
+    bool (*admits)(const wst_remote_t *remote, void *user_data); /* NULL: all */
+    void *user_data;
 } wst__choice_t;
 
 /*

@@ -212,10 +212,20 @@ void wst_request_allow_with(wst_request_t *r, const char *fields) {
         keep_fields(r, fields);
 }
 
+void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {
+    return r->on_answer == on_answer ? r->user_data : NULL;
+}
+
 void wst_request_deny(wst_request_t *r, int status, const char *reason, const char *fields) {
+    wst__request_deny_as(r, status, NULL, reason, fields);
+}
+
+void wst__request_deny_as(wst_request_t *r, int status, const char *error, const char *reason,
+                          const char *fields) {
     if (!answer(r, WST__DENIED))
         return;
     r->answer.status = status;
+    r->answer.error = error;
     if (reason != NULL) {
         copy_cut(r->reason, sizeof(r->reason), reason);
         r->answer.reason = r->reason;

@@ -24,6 +24,7 @@ typedef struct wst__answer {
     int status;           /* denied: HTTP status; connected: error or 0 */
     const char *reason;   /* denied: NULL or text */
     const char *fields;   /* allowed, denied: NULL or header lines */
+    const char *error;    /* denied: NULL or a proxy error type of RFC 9209; static */
     const char *user;     /* wst_request_set_user or "" */
     const char *tenant;   /* likewise */
     wst_remote_t *remote; /* chosen */
@@ -48,6 +49,13 @@ typedef struct wst__ask {
  * from the loop, unless cancelled.
  */
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask);
+
+/* Whose user_data it is, if the asker gave that function; else NULL. */
+void *wst__request_asker(const wst_request_t *request, wst__answer_cb on_answer);
+
+/* As wst_request_deny, with a proxy error type, static text. */
+void wst__request_deny_as(wst_request_t *request, int status, const char *error, const char *reason,
+                          const char *fields);
 
 /* The asker is gone: the embedder is told (on_gone), on_answer will not run. */
 void wst__request_cancel(wst_request_t *request);

@@ -5,6 +5,7 @@
  */
 #include "server.h"
 
+#include "glob.h"
 #include "hijack.h"
 #include "link.h"
 #include "ws_handshake.h"
@@ -17,7 +18,7 @@ struct wst__agent_session {
     wst__link_t *link;
     wst__member_t member;
     char peer[96];
-    char name[128]; /* that it must give itself; "": any */
+    char name[128]; /* that it must give itself, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
 };
 
@@ -49,7 +50,7 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst_server_t *s = a->server;
     if (hello->name.len == 0)
         return refuse_hello(a, "an agent needs a name");
-    if (a->name[0] != '\0' && !wst_str_eq(hello->name, a->name))
+    if (a->name[0] != '\0' && !wst__glob(a->name, hello->name))
         return refuse_hello(a, "these credentials are those of an agent of another name");
     wst__member_t *replaced;
     bool is_new;

@@ -152,7 +152,9 @@ static void deny(wst__conn_t *c, int verdict, const wst__answer_t *answer) {
         wst__conn_refuse_error(c, verdict);
         return;
     }
-    const wst__refusal_t refusal = wst__refusal_denied(answer->status, answer->reason);
+    wst__refusal_t refusal = wst__refusal_denied(answer->status, answer->reason);
+    if (answer->error != NULL)
+        refusal.error = answer->error;
     wst__conn_refuse(c, &refusal, (wst_str_t){NULL, 0}, answer->fields);
 }
 

@@ -14,6 +14,7 @@
 
 #include "tunnel.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ struct wst_server_dial {
     uint64_t tried[TRIES_MAX];    /* serials of the sessions asked */
     size_t tries;
     int last_error; /* why another one is being tried */
+    int none;       /* why wst_server_best_agent() found none; else 0 */
     wst_request_t *request;
     wst_stream_t *stream;       /* that has been opened, while on_reached is asked about it */
     bool reused;                /* or kept before: it may have gone stale */
@@ -266,6 +268,12 @@ static bool use_kept(wst_server_dial_t *d, uint64_t only) {
     return true;
 }
 
+static void wait_for(wst_server_dial_t *d, uint64_t only) {
+    d->waits = true;
+    d->wanted = only;
+    arm(d);
+}
+
 /* Asks an agent, the one with that serial or the best one (0). */
 static void open_through(wst_server_dial_t *d, uint64_t only) {
     wst_server_t *s = d->server;
@@ -276,9 +284,7 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
     wst__member_t *member;
     int status = wst__remotes_choose(&s->remotes, &choice, &member);
     if (may_wait(s, status)) {
-        d->waits = true;
-        d->wanted = only;
-        arm(d);
+        wait_for(d, only);
         return;
     }
     if (status != 0) {
@@ -307,7 +313,10 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
 static void open_waiting(wst__defer_t *defer) {
     wst_server_dial_t *d = WST__CONTAINER(defer, wst_server_dial_t, defer);
     d->waits = false;
-    open_through(d, d->wanted);
+    if (d->wanted != 0)
+        open_through(d, d->wanted);
+    else
+        choose(defer);
 }
 
 void wst__dials_wake(wst_server_t *s) {
@@ -326,8 +335,10 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
     int verdict = wst__server_verdict(answer, WST__CHOSEN);
     if (verdict != 0) {
         finish(d, (wst__dialled_t){.status = verdict, .denial = answer});
+    } else if (answer->remote == NULL && may_wait(s, d->none)) {
+        wait_for(d, 0);
     } else if (answer->remote == NULL) {
-        finish_error(d, WST_ENOAGENT);
+        finish_error(d, d->last_error != 0 ? d->last_error : d->none != 0 ? d->none : WST_ENOAGENT);
     } else if (wst__remotes_has(&s->remotes, answer->remote) &&
                strcmp(wst_remote_tenant(answer->remote), tenant_of(d)) != 0) {
         wst__log(s->ctx, WST_LOG_ERROR, "%s: an agent of another tenant was chosen",
@@ -342,6 +353,26 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         else
             finish_error(d, WST_ELOST);
     }
+}
+
+wst_remote_t *wst_server_best_agent(wst_server_t *s, const wst_request_t *request,
+                                    bool (*admits)(const wst_remote_t *agent, void *user_data),
+                                    void *user_data) {
+    wst_server_dial_t *d = wst__request_asker(request, on_choice);
+    assert(d != NULL); /* it is a question of on_choose */
+    const wst_remote_t *keeper = d->options.kept.stream != NULL
+                                     ? wst__remotes_find(&s->remotes, d->options.kept.agent_serial)
+                                     : NULL;
+    if (keeper != NULL && (admits == NULL || admits(keeper, user_data)))
+        return wst__remotes_find(&s->remotes, d->options.kept.agent_serial);
+    const wst__choice_t choice = {.tenant = tenant_of(d),
+                                  .tried = d->tried,
+                                  .tried_count = d->tries,
+                                  .admits = admits,
+                                  .user_data = user_data};
+    wst__member_t *member;
+    d->none = wst__remotes_choose(&s->remotes, &choice, &member);
+    return d->none == 0 ? member->remote : NULL;
 }
 
 static void choose(wst__defer_t *defer) {

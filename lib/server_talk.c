@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Agents that speak the talk's protocol (talk.h). They say nothing of themselves, so all that come
- * from one address are one agent, named after it. Each connection of theirs waits until a dial
- * takes it for the one stream that it can carry; it stays that agent's until it is gone.
+ * from one address are one agent, named after it, unless credentials have named it. Each connection
+ * of theirs waits until a dial takes it for the one stream that it can carry; it stays that agent's
+ * until it is gone.
  */
 #include "server.h"
 
+#include "glob.h"
 #include "talk.h"
 
 #include <stdio.h>
@@ -17,6 +19,7 @@ typedef struct talk_session {
     wst__talk_t *talk;
     wst__member_t member;
     char peer[96];
+    char name[128]; /* that its credentials are for, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
 } talk_session_t;
 
@@ -24,12 +27,16 @@ static talk_session_t *session_of(wst__list_t *node) {
     return WST__CONTAINER(node, talk_session_t, node);
 }
 
-/* The peer's address without its port, cut if it is longer than a name can be. */
-static void write_name(char name[WST_NAME_MAX + 1], const char *peer) {
-    const char *colon = strrchr(peer, ':');
-    size_t len =
-        colon != NULL && strncmp(peer, "unix:", 5) != 0 ? (size_t)(colon - peer) : strlen(peer);
-    snprintf(name, WST_NAME_MAX + 1, "%.*s", (int)len, peer);
+/* The name that its credentials are for, or the peer's address without its port; cut if it is
+ * longer than a name can be. */
+static void write_name(char name[WST_NAME_MAX + 1], const talk_session_t *a) {
+    const char *text = a->name, *colon = NULL;
+    if (text[0] == '\0' || strchr(text, '*') != NULL) {
+        text = a->peer;
+        colon = strncmp(text, "unix:", 5) != 0 ? strrchr(text, ':') : NULL;
+    }
+    size_t len = colon != NULL ? (size_t)(colon - text) : strlen(text);
+    snprintf(name, WST_NAME_MAX + 1, "%.*s", (int)len, text);
 }
 
 /* -- Coming and going ------------------------------------------------------------------------- */
@@ -51,7 +58,13 @@ static void on_open(wst__talk_t *talk, void *user_data) {
     wst_server_t *s = a->server;
     char name[WST_NAME_MAX + 1];
     bool is_new;
-    write_name(name, a->peer);
+    write_name(name, a);
+    if (a->name[0] != '\0' && !wst__glob(a->name, (wst_str_t){name, strlen(name)})) {
+        wst__log(s->ctx, WST_LOG_WARN, "agent at %s refused: its credentials are for other names",
+                 a->peer);
+        wst__talk_end(talk, 1008, "these credentials are for other names");
+        return;
+    }
     if (s->draining) {
         wst__talk_end(talk, 1001, "server is shutting down");
         return;
@@ -91,6 +104,7 @@ int wst__talk_session_new(const wst__conn_t *c) {
         return WST_ENOMEM;
     a->server = s;
     snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
+    snprintf(a->name, sizeof(a->name), "%s", c->user);
     snprintf(a->tenant, sizeof(a->tenant), "%s", c->tenant);
     const wst__talk_options_t options = {.close_timeout_ms = s->options.half_closed_timeout_ms,
                                          .on_open = on_open,

@@ -37,8 +37,8 @@ WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
 WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 
 /** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret.
-    Of an agent that wants to connect: the name that it must give itself, else it is refused; ""
-    (unless set): any. */
+    Of an agent that wants to connect: the name that it must give itself, else it is refused, or a
+    pattern of such names in which `*` stands for any characters; "" (unless set): any. */
 WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
 
 /** Whose agent or client it is; "" if wst_request_set_tenant has not been called. */

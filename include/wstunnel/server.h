@@ -221,6 +221,17 @@ WST_EXTERN void wst_server_get_stats(const wst_server_t *server, wst_server_stat
 WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
                                                const wst_remote_t *after);
 
+/**
+ * For on_choose: the agent that would be taken by default, of those of the client's tenant that can
+ * take a stream and have not failed to for this request.
+ * @param admits  which agents may be taken; runs within this call, once for each; NULL: all may
+ * @return NULL: none. Tell by wst_request_choose(request, NULL): then the client learns why,
+ * whether there is none, or all of those are full.
+ */
+WST_EXTERN wst_remote_t *
+wst_server_best_agent(wst_server_t *server, const wst_request_t *request,
+                      bool (*admits)(const wst_remote_t *agent, void *user_data), void *user_data);
+
 /** Its name. */
 WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
 /** Whose it is: wst_request_set_tenant, or "". */

@@ -145,8 +145,8 @@ def test_higher_epoch_replaces(world):
     assert message["method"] == HANDSHAKE
     new.say(COMPLETED, id=message["id"], error={"code": -32006, "message": "not for you"})
     answer = client.read_answer()
-    assert answer.status_line == "HTTP/1.1 403 Destination not allowed"
-    assert answer.body == b"Destination not allowed\nnot for you\n"
+    assert answer.status_line == "HTTP/1.1 403 Destination denied by the agent"
+    assert answer.body == b"Destination denied by the agent\nnot for you\n"
 
 
 def test_lower_epoch_is_refused(world):
