@@ -5,6 +5,7 @@
  * @file wstunnel.h
  * All of libwstunnel.
  */
+#include <wstunnel/access.h>
 #include <wstunnel/agent.h>
 #include <wstunnel/auth.h>
 #include <wstunnel/chunk.h>

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_ACCESS_H
+#define WSTUNNEL_ACCESS_H
+/**
+ * @file access.h
+ * Who may do what on a server: users, agents, rules, routes, limits for those who guess. It answers
+ * the questions that a server asks (server.h), each at once, so an access object may be replaced by
+ * another one between any two of them:
+ *
+ *     static void on_client_request(wst_server_t *server, wst_request_t *request, void *app) {
+ *         wst_access_client_request(((app_t *)app)->access, server, request);
+ *     }
+ *
+ * and so for the other three. If wst_access_has_users() or wst_access_has_agents() is false, leave
+ * on_client_request or on_agent_request NULL: then a server refuses to listen where others could
+ * come (WST_EINSECURE).
+ *
+ * Clients authenticate with Digest (RFC 7616: SHA-256 or MD5, qop "auth"), Basic (RFC 7617) or the
+ * certificate of their TLS session. The challenge offers these in this order, the strongest first;
+ * a Digest algorithm only if there is a user it can be checked for. Nonces last 5 minutes
+ * (then `stale`); none is taken twice with the same count, and 2048 are remembered: those forgotten
+ * are stale.
+ *
+ * Agents authenticate with a bearer token (RFC 6750) or a certificate.
+ *
+ * Failures are counted by address, of IPv6 by network of 64 bits: `max_failures` in a row, then one
+ * for each part of the window that passes. Beyond, that address is answered 429 with Retry-After,
+ * whatever it sends, right or wrong; success clears nothing. Not counted are requests without
+ * credentials, stale nonces and certificates. From this machine (loopback, Unix sockets), where a
+ * reverse proxy may stand for everybody, failures are counted by the user name tried, and those of
+ * agents not at all. 4096 addresses are remembered, those with the fewest failures go first.
+ *
+ * A denial is a 403 whose reason says what kind of rule it was; which of them it was, counted from
+ * 1: "Denied by rule 3 of the server".
+ */
+#include <wstunnel/rules.h>
+#include <wstunnel/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_access wst_access_t;
+
+/*
+ * Certificates are named by one of the names in them (only verified ones count): "CN:NAME",
+ * "dns:NAME", "email:NAME", "uri:NAME", where `*` in NAME stands for any characters.
+ */
+
+/** A user: a client that says who it is. */
+typedef struct wst_access_user {
+    const char *name; /**< Required: 1..127 bytes of UTF-8 without control characters and ':'. */
+    /** The password, 1..255 bytes. Or, so that nobody keeps it, one or both of the hashes: */
+    const char *password;
+    const char *ha1_sha256;  /**< 64 hex digits: SHA-256 of "NAME:REALM:PASSWORD". */
+    const char *ha1_md5;     /**< 32 hex digits: MD5 of the same. */
+    const char *certificate; /**< Optional: of a client that needs no password. */
+    const char *tenant;      /**< Optional (default ""). */
+} wst_access_user_t;
+
+/**
+ * An agent, or all whose names match a pattern. Within a tenant no two may cover the same name, so
+ * that who has the token of one cannot pose as the other.
+ */
+typedef struct wst_access_agent {
+    const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
+    /** NULL-terminated list of 64 hex digits each: SHA-256 of its token. Tokens must be long and
+        random, for nothing slows down who tries them against a stolen hash. Several: while one is
+        being replaced. This or `certificate`, or both, are required. */
+    const char *const *tokens_sha256;
+    const char *certificate;   /**< Optional: of an agent that needs no token. */
+    const char *tenant;        /**< Optional (default ""). */
+    const char *const *labels; /**< Optional: NULL-terminated, for rules and routes. */
+} wst_access_agent_t;
+
+/** Which agents serve. The first route whose users and destinations match decides: only agents that
+    it names, of the client's tenant, do. Without such a route any does. */
+typedef struct wst_access_route {
+    const char *const *users;        /**< As in wst_rule_t; NULL: all. */
+    const char *const *destinations; /**< As in wst_rule_t, but of a name no address is known yet:
+                                          networks match literal addresses only; NULL: all. */
+    const char *const *agents;       /**< Required: as in wst_rule_t. */
+} wst_access_route_t;
+
+/** Options; copied, but for `rules`. */
+typedef struct wst_access_options {
+    const char *realm; /**< Optional (default "wstunnel"): 1..127 bytes of printable ASCII without
+                          '"' and '\'. */
+    const wst_access_user_t *users;
+    size_t user_count; /**< 0: clients are not authenticated */
+    const wst_access_agent_t *agents;
+    size_t agent_count; /**< 0: agents are not authenticated */
+    const wst_access_route_t *routes;
+    size_t route_count;
+    wst_rules_t *rules; /**< Optional: taken on success. NULL: all but guarded addresses. */
+
+    bool no_basic; /**< Do not take passwords in clear (Basic). wget knows nothing else. */
+    /** A client named "alice+berlin" is the user alice and wants the agent berlin, of those that
+       may serve her. (With Digest that needs `password`: the hashes are those of the bare name.) */
+    bool user_selects_agent;
+
+    size_t max_failures;        /**< Optional (default 20); SIZE_MAX: no limit. */
+    uint64_t failure_window_ms; /**< Optional (default 60000): in which so many are allowed. */
+} wst_access_options_t;
+
+/** What is wrong with the options. */
+typedef struct wst_access_error {
+    const char *list;   /**< "users", "agents" or "routes"; "": the options themselves */
+    size_t index;       /**< in that list */
+    const char *member; /**< name of the member, as in the struct: "ha1_md5" */
+    const char *item;   /**< the text that is wrong if the member is a list of texts, as it was
+                             given; else NULL */
+    const char *why;    /**< for people; static; without any secret */
+} wst_access_error_t;
+
+/**
+ * Makes an access object. The context must outlive it.
+ * @param error  NULL, or filled in if WST_EINVAL is returned
+ * @return 0; WST_EINVAL; WST_ENOMEM; libuv's error (no random bytes).
+ */
+WST_EXTERN WST_MUST_CHECK int wst_access_new(wst_access_t **out, wst_ctx_t *ctx,
+                                             const wst_access_options_t *options,
+                                             wst_access_error_t *error);
+
+/** Frees it, and its rules; secrets are wiped. NULL is allowed. */
+WST_EXTERN void wst_access_free(wst_access_t *access);
+
+/** Whether clients, and agents, are authenticated. */
+WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
+WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
+
+/** Answers on_agent_request: sets the tenant, and the name the agent must give itself. */
+WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *server,
+                                         wst_request_t *request);
+/** Answers on_client_request: sets user and tenant. */
+WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
+                                          wst_request_t *request);
+/** Answers on_choose by rules (as far as they can be decided), selection and routes; of several
+    agents by the default policy. Agents that are not in `agents` (any more) do not serve. */
+WST_EXTERN void wst_access_choose(wst_access_t *access, wst_server_t *server,
+                                  wst_request_t *request);
+/** Answers on_reached by the rules. */
+WST_EXTERN void wst_access_reached(wst_access_t *access, wst_server_t *server,
+                                   wst_request_t *request);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of an access object (access.h), and what its questions have in common. */
+#include "access.h"
+
+#include "glob.h"
+#include "request.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/tls.h>
+
+enum { MAX_FAILURES = 20, FAILURE_WINDOW_MS = 60000 };
+
+struct wst__access_block {
+    wst__access_block_t *next;
+    size_t size; /* of what follows */
+};
+
+void *wst__access_keep(wst_access_t *access, size_t size) {
+    wst__access_block_t *block = wst__zalloc(&access->ctx->allocator, sizeof(*block) + size);
+    if (block == NULL)
+        return NULL;
+    block->next = access->blocks;
+    block->size = size;
+    access->blocks = block;
+    return block + 1;
+}
+
+/* A limiter and nonces, where there is something to guess. */
+static int prepare(wst_access_t *access, const wst_access_options_t *o) {
+    const wst_allocator_t *a = &access->ctx->allocator;
+    size_t max = o->max_failures != 0 ? o->max_failures : MAX_FAILURES;
+    uint64_t window = o->failure_window_ms != 0 ? o->failure_window_ms : FAILURE_WINDOW_MS;
+    uint64_t seed;
+    uint8_t key[32];
+    int status = wst__random(access->ctx, &seed, sizeof(seed));
+    if (status == 0)
+        status = wst__random(access->ctx, key, sizeof(key));
+    if (status == 0 && max != SIZE_MAX)
+        status = wst__limiter_new(&access->limiter, a, max, window, seed);
+    if (status == 0)
+        status = wst__nonces_new(&access->nonces, a, key);
+    wst__wipe(key, sizeof(key));
+    return status;
+}
+
+int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_t *options,
+                   wst_access_error_t *error) {
+    wst_access_error_t ignored;
+    wst_access_t *access = wst__zalloc(&ctx->allocator, sizeof(*access));
+    if (access == NULL)
+        return WST_ENOMEM;
+    access->ctx = ctx;
+    memset(access->nobody.ha1[WST__MD5], '0', 2 * wst__hash_len(WST__MD5));
+    memset(access->nobody.ha1[WST__SHA256], '0', 2 * wst__hash_len(WST__SHA256));
+    int status = wst__access_read(access, options, error != NULL ? error : &ignored);
+    if (status == 0)
+        status = prepare(access, options);
+    if (status != 0) {
+        wst_access_free(access);
+        return status;
+    }
+    access->rules = options->rules;
+    *out = access;
+    return 0;
+}
+
+void wst_access_free(wst_access_t *access) {
+    if (access == NULL)
+        return;
+    const wst_allocator_t *a = &access->ctx->allocator;
+    wst_rules_free(access->rules);
+    wst_rules_free(access->routes);
+    wst__limiter_free(access->limiter);
+    wst__nonces_free(access->nonces);
+    while (access->blocks != NULL) {
+        wst__access_block_t *block = access->blocks;
+        access->blocks = block->next;
+        wst__wipe(block + 1, block->size);
+        wst__free(a, block);
+    }
+    wst__free(a, access);
+}
+
+bool wst_access_has_users(const wst_access_t *access) {
+    return access->user_count > 0;
+}
+
+bool wst_access_has_agents(const wst_access_t *access) {
+    return access->agent_count > 0;
+}
+
+void wst__access_failed(wst_access_t *access, const wst__limiter_key_t *key, const char *peer) {
+    uint64_t now = wst__now(access->ctx);
+    wst__limiter_fail(access->limiter, key, now);
+    if (wst__limiter_wait_ms(access->limiter, key, now) > 0)
+        wst__log(access->ctx, WST_LOG_WARN, "%s: too many failed attempts to authenticate", peer);
+}
+
+bool wst__access_limited(const wst_access_t *access, wst_request_t *request,
+                         const wst__limiter_key_t *key) {
+    uint64_t wait = wst__limiter_wait_ms(access->limiter, key, wst__now(access->ctx));
+    if (wait == 0)
+        return false;
+    char fields[64];
+    snprintf(fields, sizeof(fields), "Retry-After: %llu\r\n",
+             (unsigned long long)((wait + 999) / 1000));
+    wst_request_deny(request, 429, "Too many failed attempts to authenticate", fields);
+    return true;
+}
+
+static bool has_name(const wst_tls_certificate_t *peer, wst_tls_name_kind_t kind,
+                     const char *pattern) {
+    for (size_t i = 0; i < peer->name_count; i++) {
+        const char *text = peer->names[i].text;
+        if (peer->names[i].kind == kind && wst__glob(pattern, (wst_str_t){text, strlen(text)}))
+            return true;
+    }
+    return false;
+}
+
+bool wst__access_certificate(const char *pattern, const wst_request_t *request) {
+    const wst_tls_info_t *tls = wst_request_tls(request);
+    if (tls == NULL || !tls->peer_verified || tls->peer == NULL)
+        return false;
+    const char *name = strchr(pattern, ':') + 1; /* it has been looked at when it was read */
+    const char *common = tls->peer->common_name;
+    switch (pattern[0]) {
+    case 'C':
+        return common[0] != '\0' && wst__glob(name, (wst_str_t){common, strlen(common)});
+    case 'd':
+        return has_name(tls->peer, WST_TLS_NAME_DNS, name);
+    case 'e':
+        return has_name(tls->peer, WST_TLS_NAME_EMAIL, name);
+    default:
+        return has_name(tls->peer, WST_TLS_NAME_URI, name);
+    }
+}

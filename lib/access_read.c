@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+/* The options of an access object: each member is checked, and a copy kept. */
+#include "access.h"
+#include "glob.h"
+#include "http_digest.h"
+#include "utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_LEN = 127 };
+
+typedef struct reader {
+    wst_access_t *access;
+    wst_access_error_t *error;
+    const char *list; /* and the index of the element that is read */
+    size_t index;
+} reader_t;
+
+static int wrong(const reader_t *r, const char *member, const char *item, const char *why) {
+    *r->error = (wst_access_error_t){
+        .list = r->list, .index = r->index, .member = member, .item = item, .why = why};
+    return WST_EINVAL;
+}
+
+/* Texts -------------------------------------------------------------------------------------- */
+
+/* A copy that lives as long as the object; of NULL an empty one. */
+static int keep_text(const reader_t *r, const char **out, const char *text) {
+    size_t len = text != NULL ? strlen(text) : 0;
+    char *copy = wst__access_keep(r->access, len + 1);
+    if (copy == NULL)
+        return WST_ENOMEM;
+    if (len > 0)
+        memcpy(copy, text, len);
+    *out = copy;
+    return 0;
+}
+
+/* Whether it is UTF-8 without control characters. */
+static bool is_clean(const char *text) {
+    size_t len = strlen(text);
+    uint32_t code;
+    while (len > 0) {
+        size_t n = wst__utf8_get(&code, text, len);
+        if (n == 0 || code < ' ' || (code >= 0x7f && code < 0xa0))
+            return false;
+        text += n;
+        len -= n;
+    }
+    return true;
+}
+
+static size_t count_of(const char *const *list) {
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    return n;
+}
+
+static int keep_list(const reader_t *r, const char *const **out, const char *member,
+                     const char *const *list) {
+    size_t count = count_of(list);
+    const char **copy = wst__access_keep(r->access, (count + 1) * sizeof(*copy));
+    if (copy == NULL)
+        return WST_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        if (list[i][0] == '\0' || strlen(list[i]) > NAME_MAX_LEN || !is_clean(list[i]))
+            return wrong(r, member, list[i], "not 1 to 127 bytes without control characters");
+        if (keep_text(r, &copy[i], list[i]) != 0)
+            return WST_ENOMEM;
+    }
+    *out = copy;
+    return 0;
+}
+
+static int read_tenant(const reader_t *r, const char **out, const char *tenant) {
+    if (tenant != NULL && (strlen(tenant) > NAME_MAX_LEN || !is_clean(tenant)))
+        return wrong(r, "tenant", NULL, "not at most 127 bytes without control characters");
+    return keep_text(r, out, tenant);
+}
+
+static int read_certificate(const reader_t *r, const char **out, const char *pattern) {
+    static const char *const kinds[] = {"CN:", "dns:", "email:", "uri:"};
+    if (pattern == NULL)
+        return 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        size_t len = strlen(kinds[i]);
+        if (strncmp(pattern, kinds[i], len) == 0 && pattern[len] != '\0')
+            return keep_text(r, out, pattern);
+    }
+    return wrong(r, "certificate", NULL, "not CN:NAME, dns:NAME, email:NAME or uri:NAME");
+}
+
+/* Users -------------------------------------------------------------------------------------- */
+
+/* Kept in lower case, as it goes into a digest. */
+static int read_hash(const reader_t *r, wst__access_user_t *u, wst__hash_t hash, const char *member,
+                     const char *text) {
+    uint8_t bytes[WST__HASH_MAX];
+    if (text == NULL)
+        return 0;
+    if (!wst__hex_decode(bytes, wst__hash_len(hash), (wst_str_t){text, strlen(text)}))
+        return wrong(r, member, NULL,
+                     hash == WST__MD5 ? "not 32 hexadecimal digits" : "not 64 hexadecimal digits");
+    wst__hex_encode(u->ha1[hash], bytes, wst__hash_len(hash));
+    wst__wipe(bytes, sizeof(bytes));
+    return 0;
+}
+
+/* The password itself is needed only for names that nobody can tell beforehand. */
+static int read_password(const reader_t *r, wst__access_user_t *u, const char *password) {
+    const char *realm = r->access->realm;
+    if (password[0] == '\0' || strlen(password) >= WST_AUTH_MAX || !is_clean(password))
+        return wrong(r, "password", NULL, "not 1 to 255 bytes without control characters");
+    int status = wst__digest_ha1(u->ha1[WST__SHA256], WST__SHA256, u->name, realm, password);
+    if (status == 0)
+        status = wst__digest_ha1(u->ha1[WST__MD5], WST__MD5, u->name, realm, password);
+    if (status == 0 && r->access->selects)
+        status = keep_text(r, &u->password, password);
+    return status;
+}
+
+static int read_user(const reader_t *r, wst__access_user_t *u, const wst_access_user_t *given) {
+    bool hashed = given->ha1_sha256 != NULL || given->ha1_md5 != NULL;
+    if (given->name == NULL || given->name[0] == '\0' || strlen(given->name) > NAME_MAX_LEN ||
+        !is_clean(given->name) || strchr(given->name, ':') != NULL)
+        return wrong(r, "name", NULL, "not 1 to 127 bytes without control characters and colons");
+    if (given->password != NULL && hashed)
+        return wrong(r, "password", NULL, "either it or its hashes");
+    if (given->password == NULL && !hashed && given->certificate == NULL)
+        return wrong(r, "password", NULL, "neither it, nor its hashes, nor a certificate");
+    u->index = r->index;
+    int status = keep_text(r, &u->name, given->name);
+    if (status == 0)
+        status = read_tenant(r, &u->tenant, given->tenant);
+    if (status == 0)
+        status = read_certificate(r, &u->certificate, given->certificate);
+    if (status == 0)
+        status = read_hash(r, u, WST__SHA256, "ha1_sha256", given->ha1_sha256);
+    if (status == 0)
+        status = read_hash(r, u, WST__MD5, "ha1_md5", given->ha1_md5);
+    if (status == 0 && given->password != NULL)
+        status = read_password(r, u, given->password);
+    return status;
+}
+
+static int by_name(const void *a, const void *b) {
+    const wst__access_user_t *x = a, *y = b;
+    int order = strcmp(x->name, y->name);
+    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int read_users(reader_t *r, const wst_access_options_t *o) {
+    wst_access_t *access = r->access;
+    r->list = "users";
+    for (size_t i = 0; i < o->user_count; i++) {
+        r->index = i;
+        int status = read_user(r, &access->users[i], &o->users[i]);
+        if (status != 0)
+            return status;
+        access->user_count++;
+        for (int hash = WST__MD5; hash <= WST__SHA256; hash++)
+            access->digest[hash] = access->digest[hash] || access->users[i].ha1[hash][0] != '\0';
+    }
+    access->basic = access->basic && (access->digest[WST__MD5] || access->digest[WST__SHA256]);
+    if (access->user_count > 0)
+        qsort(access->users, access->user_count, sizeof(*access->users), by_name);
+    for (size_t i = 1; i < access->user_count; i++) {
+        if (strcmp(access->users[i - 1].name, access->users[i].name) == 0) {
+            r->index = access->users[i].index;
+            return wrong(r, "name", NULL, "another user has this name");
+        }
+    }
+    return 0;
+}
+
+/* Agents ------------------------------------------------------------------------------------- */
+
+static bool is_agent_name(const char *name) {
+    size_t len = strlen(name);
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z') && !(c >= '0' && c <= '9') &&
+            strchr("._-*", c) == NULL)
+            return false;
+    }
+    return len > 0 && len <= WST_NAME_MAX;
+}
+
+static bool has_token(const wst__access_agent_t *agent, const uint8_t token[32]) {
+    for (size_t i = 0; i < agent->token_count; i++) {
+        if (wst__equal_constant_time(agent->tokens[i], 32, token, 32))
+            return true;
+    }
+    return false;
+}
+
+static int read_tokens(const reader_t *r, wst__access_agent_t *agent, const char *const *texts) {
+    size_t count = count_of(texts);
+    agent->tokens = wst__access_keep(r->access, (count + 1) * sizeof(*agent->tokens));
+    if (agent->tokens == NULL)
+        return WST_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *token = agent->tokens[i];
+        if (!wst__hex_decode(token, 32, (wst_str_t){texts[i], strlen(texts[i])}))
+            return wrong(r, "tokens_sha256", texts[i], "not 64 hexadecimal digits");
+        for (const wst__access_agent_t *other = r->access->agents; other <= agent; other++) {
+            if (has_token(other, token))
+                return wrong(r, "tokens_sha256", texts[i], "this token is there already");
+        }
+        agent->token_count++;
+    }
+    return 0;
+}
+
+static int read_agent(const reader_t *r, wst__access_agent_t *agent,
+                      const wst_access_agent_t *given) {
+    if (given->name == NULL || !is_agent_name(given->name))
+        return wrong(r, "name", NULL, "not 1 to 64 of letters, digits, '.', '_', '-' and '*'");
+    if (count_of(given->tokens_sha256) == 0 && given->certificate == NULL)
+        return wrong(r, "tokens_sha256", NULL, "neither a token nor a certificate");
+    int status = keep_text(r, &agent->name, given->name);
+    if (status == 0)
+        status = read_tenant(r, &agent->tenant, given->tenant);
+    if (status == 0)
+        status = read_certificate(r, &agent->certificate, given->certificate);
+    if (status == 0)
+        status = read_tokens(r, agent, given->tokens_sha256);
+    if (status == 0)
+        status = keep_list(r, &agent->labels, "labels", given->labels);
+    for (const wst__access_agent_t *other = r->access->agents; other < agent && status == 0;
+         other++) {
+        if (strcmp(other->tenant, agent->tenant) == 0 && wst__globs_meet(other->name, agent->name))
+            return wrong(r, "name", NULL, "another agent of this tenant may have the same name");
+    }
+    return status;
+}
+
+int wst__access_compare_agents(const void *a, const void *b) {
+    const wst__access_agent_t *x = a, *y = b;
+    bool pattern = strchr(x->name, '*') != NULL, other = strchr(y->name, '*') != NULL;
+    int order = pattern - other;
+    if (order == 0)
+        order = strcmp(x->tenant, y->tenant);
+    return order != 0 ? order : strcmp(x->name, y->name);
+}
+
+static int read_agents(reader_t *r, const wst_access_options_t *o) {
+    wst_access_t *access = r->access;
+    r->list = "agents";
+    for (size_t i = 0; i < o->agent_count; i++) {
+        r->index = i;
+        int status = read_agent(r, &access->agents[i], &o->agents[i]);
+        if (status != 0)
+            return status;
+        access->agent_count++;
+        access->named_count += strchr(access->agents[i].name, '*') == NULL;
+    }
+    if (access->agent_count > 0)
+        qsort(access->agents, access->agent_count, sizeof(*access->agents),
+              wst__access_compare_agents);
+    return 0;
+}
+
+/* Routes ------------------------------------------------------------------------------------- */
+
+/* Rules that deny match before an address is known only what is certain, guarded or not; so they
+ * find the first route of a destination. */
+static int read_route_rules(reader_t *r, const wst_access_options_t *o) {
+    const wst_allocator_t *a = &r->access->ctx->allocator;
+    wst_rule_t *rules = wst__zalloc(a, o->route_count * sizeof(*rules));
+    if (rules == NULL)
+        return WST_ENOMEM;
+    for (size_t i = 0; i < o->route_count; i++)
+        rules[i] =
+            (wst_rule_t){.users = o->routes[i].users, .destinations = o->routes[i].destinations};
+    const wst_rules_options_t options = {.rules = rules, .count = o->route_count, .allocator = a};
+    wst_rules_error_t error;
+    int status = wst_rules_new(&r->access->routes, &options, &error);
+    if (status == WST_EINVAL) {
+        r->index = error.rule;
+        wrong(r, "destinations", error.pattern, error.why);
+    }
+    wst__free(a, rules);
+    return status;
+}
+
+static int read_routes(reader_t *r, const wst_access_options_t *o) {
+    r->list = "routes";
+    for (size_t i = 0; i < o->route_count; i++) {
+        r->index = i;
+        if (count_of(o->routes[i].agents) == 0)
+            return wrong(r, "agents", NULL, "no agent");
+        int status = keep_list(r, &r->access->route_agents[i], "agents", o->routes[i].agents);
+        if (status != 0)
+            return status;
+    }
+    return o->route_count > 0 ? read_route_rules(r, o) : 0;
+}
+
+/* All of it ---------------------------------------------------------------------------------- */
+
+static int read_realm(const reader_t *r, const char *realm) {
+    size_t len = strlen(realm);
+    bool fits = len > 0 && len <= NAME_MAX_LEN;
+    for (size_t i = 0; i < len; i++)
+        fits = fits && realm[i] >= ' ' && realm[i] < 0x7f && strchr("\"\\", realm[i]) == NULL;
+    if (!fits)
+        return wrong(r, "realm", NULL, "not 1 to 127 printable characters without \" and \\");
+    return keep_text(r, &r->access->realm, realm);
+}
+
+int wst__access_read(wst_access_t *access, const wst_access_options_t *o,
+                     wst_access_error_t *error) {
+    reader_t r = {.access = access, .error = error, .list = ""};
+    access->basic = !o->no_basic;
+    access->selects = o->user_selects_agent;
+    access->users = wst__access_keep(access, (o->user_count + 1) * sizeof(*access->users));
+    access->agents = wst__access_keep(access, (o->agent_count + 1) * sizeof(*access->agents));
+    access->route_agents =
+        wst__access_keep(access, (o->route_count + 1) * sizeof(*access->route_agents));
+    if (access->users == NULL || access->agents == NULL || access->route_agents == NULL)
+        return WST_ENOMEM;
+    int status = read_realm(&r, o->realm != NULL ? o->realm : "wstunnel");
+    if (status == 0)
+        status = read_users(&r, o);
+    if (status == 0)
+        status = read_agents(&r, o);
+    if (status == 0)
+        status = read_routes(&r, o);
+    return status;
+}

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: MIT */
+/* Clients: Basic and Digest, right, wrong, stale, replayed; how many failures are allowed. */
+#include "access_rig.h"
+
+#include "digest.h"
+#include "http_digest.h"
+#include "http_offer.h"
+
+#include <stdio.h>
+#include <wstunnel/tls.h>
+
+#define PEER    "192.0.2.1:5"
+#define CONNECT "CONNECT host:443"
+
+static const wst_access_user_t users[] = {
+    {.name = "carol", .password = "x", .tenant = "acme"},
+    {.name = "alice", .password = "open: sesame"},
+    {.name = "bob+x", .password = "y"},
+    /* SHA-256 and MD5 of "dave:wstunnel:z" */
+    {.name = "dave",
+     .ha1_sha256 = "73D524C88DA0F3BF44DF42C22828635FA33652B5625B3C1EAADC4B2AC6D27F38",
+     .ha1_md5 = "09a506b3ad20b8253bebf356dcef5141"},
+    {.name = "erin", .ha1_md5 = "1777dd90d83c7c10d1d9b9285c46e3a0"},
+};
+
+static wst_access_options_t options_of(void) {
+    return (wst_access_options_t){.users = users, .user_count = sizeof(users) / sizeof(users[0])};
+}
+
+/* Answers the challenges in the last answer as a client would; header lines, in static memory. */
+typedef struct trial {
+    const char *user, *password, *method, *uri;
+    wst__hash_t hash; /* to be used, of those offered */
+    uint32_t nc;
+} trial_t;
+
+static const trial_t alice = {.user = "alice",
+                              .password = "open: sesame",
+                              .method = "CONNECT",
+                              .uri = "host:443",
+                              .hash = WST__SHA256,
+                              .nc = 1};
+
+static wst__offer_t offer_of(const access_rig_t *r, wst__hash_t hash) {
+    static char text[4096];
+    static wst_http_head_t head;
+    size_t scanned = 0;
+    wst__offer_t offer;
+    int len = snprintf(text, sizeof(text), "HTTP/1.1 407 No\r\n%s\r\n", r->fields);
+    assert_int_equal(wst_http_parse_response(&head, text, (size_t)len, &scanned, NULL), len);
+    wst__offer_read(&offer, &head, "Proxy-Authenticate");
+    assert_int_equal(offer.kind, WST__OFFER_DIGEST);
+    if (offer.hash != hash)
+        offer.hash = hash; /* the nonce is the same one */
+    return offer;
+}
+
+static const char *credentials(const wst__offer_t *offer, const trial_t *t) {
+    static char field[2048];
+    char value[1024];
+    const wst__offer_answer_t answer = {.user = t->user,
+                                        .password = t->password,
+                                        .method = t->method,
+                                        .uri = t->uri,
+                                        .cnonce = {7},
+                                        .nc = t->nc};
+    assert_true(wst__offer_answer(value, sizeof(value), offer, &answer) > 0);
+    snprintf(field, sizeof(field), "Proxy-Authorization: %s\r\n", value);
+    return field;
+}
+
+static const char *basic(const char *user, const char *password) {
+    static const wst__offer_t offer = {.kind = WST__OFFER_BASIC};
+    return credentials(&offer, &(trial_t){.user = user, .password = password});
+}
+
+/* A request that a challenge is answered to. */
+static wst__offer_t challenged(access_rig_t *r, wst__hash_t hash) {
+    assert_int_equal(access_rig_client(r, PEER, CONNECT, ""), 407);
+    return offer_of(r, hash);
+}
+
+static void test_challenge(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    access_rig_t r;
+    char expect[1024], nonce[128];
+    access_rig_open(&r, &options);
+    for (int i = 0; i < 100; i++) /* asking is no failure */
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 407);
+    assert_int_equal(sscanf(r.fields, "%*[^,], nonce=\"%127[0-9a-f]", nonce), 1);
+    snprintf(expect, sizeof(expect),
+             "Proxy-Authenticate: Digest realm=\"wstunnel\", nonce=\"%s\", qop=\"auth\", "
+             "algorithm=SHA-256, charset=\"UTF-8\"\r\n"
+             "Proxy-Authenticate: Digest realm=\"wstunnel\", nonce=\"%s\", qop=\"auth\", "
+             "algorithm=MD5, charset=\"UTF-8\"\r\n"
+             "Proxy-Authenticate: Basic realm=\"wstunnel\", charset=\"UTF-8\"\r\n",
+             nonce, nonce);
+    assert_string_equal(r.fields, expect);
+    /* What nobody can use is not offered. */
+    options = (wst_access_options_t){
+        .users = &users[4], .user_count = 1, .no_basic = true, .realm = "a b"};
+    access_rig_reload(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 407);
+    assert_null(strstr(r.fields, "SHA-256"));
+    assert_null(strstr(r.fields, "Basic"));
+    assert_int_equal(strncmp(r.fields, "Proxy-Authenticate: Digest realm=\"a b\", ", 40), 0);
+    static const wst_access_user_t by_certificate = {.name = "frank", .certificate = "CN:frank"};
+    options = (wst_access_options_t){.users = &by_certificate, .user_count = 1};
+    access_rig_reload(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 403);
+    assert_string_equal(r.reason, "A client certificate is required");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("frank", "")), 403);
+    access_rig_close(&r);
+}
+
+static void test_basic(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = SIZE_MAX;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
+    assert_string_equal(r.user, "alice");
+    assert_string_equal(r.tenant, "");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")), 0);
+    assert_string_equal(r.tenant, "acme");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("dave", "z")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("erin", "w")), 0);
+    static const char *const wrong[][2] = {
+        {"alice", ""},
+        {"alice", "open: sesam"},
+        {"alice", "open: sesame "},
+        {"alic", "x"},
+        {"alicea", "x"},
+        {"", ""},
+        {"nobody", "x"},
+        {"carol", "y"},
+        {"dave", "73d524c88da0f3bf44df42c22828635fa33652b5625b3c1eaadc4b2ac6d27f38"},
+        {"alice+x", "open: sesame"},
+        {"bob", "y"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic(wrong[i][0], wrong[i][1])),
+                         407);
+        assert_null(strstr(r.fields, "stale"));
+    }
+    static const char *const malformed[] = {
+        "Proxy-Authorization: Basic\r\n",
+        "Proxy-Authorization: Basic !\r\n",
+        "Proxy-Authorization: Bearer x\r\n",
+        "Proxy-Authorization: Digest x=y\r\n",
+        "Proxy-Authorization: ,\r\n",
+        "Proxy-Authorization: Basic Y2Fyb2w6eA==\r\nProxy-Authorization: Basic Y2Fyb2w6eA==\r\n",
+        "Proxy-Authorization: Basic Y2Fyb2w6eA==, Basic Y2Fyb2w6eA==\r\n",
+        "Authorization: Basic Y2Fyb2w6eA==\r\n",
+    };
+    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, malformed[i]), 407);
+    options.no_basic = true;
+    access_rig_reload(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 407);
+    access_rig_close(&r);
+}
+
+static void test_digest(void **state) {
+    (void)state;
+    const wst_access_options_t options = options_of();
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (int hash = WST__MD5; hash <= WST__SHA256; hash++) {
+        wst__offer_t offer = challenged(&r, (wst__hash_t)hash);
+        trial_t t = alice;
+        for (t.nc = 1; t.nc < 5; t.nc++) {
+            assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+            assert_string_equal(r.user, "alice");
+        }
+        offer = challenged(&r, (wst__hash_t)hash);
+        t = alice;
+        t.user = "dave";
+        t.password = "z";
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    }
+    wst__offer_t offer = challenged(&r, WST__MD5);
+    trial_t t = alice;
+    t.user = "erin";
+    t.password = "w";
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    offer = challenged(&r, WST__SHA256); /* of which only the other hash is known */
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    access_rig_close(&r);
+}
+
+static void test_digest_wrong(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = SIZE_MAX;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    trial_t wrong[5] = {alice, alice, alice, alice, alice};
+    wrong[0].password = "open: sesam";
+    wrong[1].user = "nobody";
+    wrong[2].method = "GET";
+    wrong[3].uri = "host:444";
+    wrong[4].user = "alice+x"; /* nobody may select agents */
+    for (size_t i = 0; i < 5; i++) {
+        wst__offer_t offer = challenged(&r, WST__SHA256);
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &wrong[i])), 407);
+        assert_null(strstr(r.fields, "stale"));
+    }
+    /* The digest is right, but of another realm. */
+    wst__offer_t offer = challenged(&r, WST__SHA256);
+    snprintf(offer.realm, sizeof(offer.realm), "other");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &alice)), 407);
+    access_rig_close(&r);
+}
+
+/* RFC 7616 section 3.4.6: credentials are for one target. Of an absolute one the path will do. */
+static void test_target(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *uri;
+        int expect;
+    } cases[] = {
+        {"CONNECT host:443", "host:443", 0},
+        {"CONNECT host:443", "HOST:443", 407},
+        {"CONNECT host:443", "/", 407},
+        {"GET http://host/a?b", "http://host/a?b", 0},
+        {"GET http://host/a?b", "/a?b", 0},
+        {"GET http://host/a?b", "/a", 407},
+        {"GET http://host/a?b", "http://other/a?b", 407},
+        {"GET http://host", "/", 0},
+        {"GET http://host", "http://host", 0},
+        {"GET http://host?b", "/?b", 0},
+        {"GET http://host?b", "?b", 0},
+        {"GET http://host/?b", "?b", 407},
+    };
+    wst_access_options_t options = options_of();
+    options.max_failures = SIZE_MAX;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        trial_t t = alice;
+        t.method = cases[i].line[0] == 'G' ? "GET" : "CONNECT";
+        t.uri = cases[i].uri;
+        wst__offer_t offer = challenged(&r, WST__SHA256);
+        if (access_rig_client(&r, PEER, cases[i].line, credentials(&offer, &t)) != cases[i].expect)
+            fail_msg("%s, %s: %d", cases[i].line, cases[i].uri, r.status);
+    }
+    access_rig_close(&r);
+}
+
+/* Right credentials but for their nonce: the client is told to use another one, and may at once. */
+static void test_stale(void **state) {
+    (void)state;
+    const wst_access_options_t options = options_of();
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    wst__offer_t offer = challenged(&r, WST__SHA256);
+    trial_t t = alice;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    for (int i = 0; i < 100; i++) { /* replayed; that is no failure */
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+        assert_true(offer_of(&r, WST__SHA256).stale);
+    }
+    offer = offer_of(&r, WST__SHA256);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    /* Wrong ones are no more than wrong. */
+    t.password = "x";
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    assert_false(offer_of(&r, WST__SHA256).stale);
+    /* Five minutes later. */
+    t = alice;
+    t.nc = 2;
+    r.late_ms = 299000;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    t.nc = 3;
+    r.late_ms = 301000;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    assert_true(offer_of(&r, WST__SHA256).stale);
+    /* A nonce of the server that was here before. */
+    r.late_ms = 0;
+    offer = challenged(&r, WST__SHA256);
+    access_rig_reload(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &alice)), 407);
+    assert_true(offer_of(&r, WST__SHA256).stale);
+    access_rig_close(&r);
+}
+
+static void test_failures(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = 3;
+    options.failure_window_ms = 30000;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    wst__offer_t offer = challenged(&r, WST__SHA256);
+    trial_t wrong = alice;
+    wrong.password = "x";
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "x")), 407);
+    assert_int_equal(access_rig_client(&r, "192.0.2.1:6", CONNECT, credentials(&offer, &wrong)),
+                     407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")),
+                     0); /* clears nothing */
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, "Proxy-Authorization: x\r\n"), 407);
+    assert_int_equal(r.env.log_lines, 1);
+    assert_string_equal(r.env.log, PEER ": too many failed attempts to authenticate");
+    /* Now whatever it sends. */
+    static const char *const none = "";
+    const char *const sent[] = {basic("alice", "open: sesame"), none};
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, sent[i]), 429);
+        assert_string_equal(r.reason, "Too many failed attempts to authenticate");
+        assert_int_equal(strncmp(r.fields, "Retry-After: ", 13), 0);
+        long seconds = strtol(r.fields + 13, NULL, 10);
+        assert_true(seconds >= 1 && seconds <= 10);
+    }
+    assert_int_equal(access_rig_client(&r, "192.0.2.2:5", CONNECT, basic("alice", "open: sesame")),
+                     0);
+    r.late_ms = 10000;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
+    access_rig_close(&r);
+}
+
+/* From here, where a reverse proxy may stand for everybody, by name: others are not shut out. */
+static void test_failures_from_here(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = 3;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("alice", "x")), 407);
+    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("alice", "open: sesame")),
+                     429);
+    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("carol", "x")), 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(
+            access_rig_client(&r, "127.0.0.1:5", CONNECT, "Proxy-Authorization: x\r\n"), 407);
+    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, ""), 407);
+    access_rig_close(&r);
+}
+
+/* "alice+berlin" is alice. By Digest only if her password is known. */
+static void test_selection(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.user_selects_agent = true;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice+berlin", "open: sesame")),
+                     0);
+    assert_string_equal(r.user, "alice");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("bob+x", "y")),
+                     0); /* a name with it */
+    assert_string_equal(r.user, "bob+x");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("bob+x+berlin", "y")), 0);
+    assert_string_equal(r.user, "bob+x");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("dave+berlin", "z")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice+berlin", "x")), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("+alice", "open: sesame")), 407);
+    trial_t t = alice;
+    t.user = "alice+berlin";
+    wst__offer_t offer = challenged(&r, WST__SHA256);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    assert_string_equal(r.user, "alice");
+    t.nc = 2;
+    t.password = "x";
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    t.user = "dave+berlin";
+    t.password = "z";
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    access_rig_close(&r);
+}
+
+/* A verified certificate needs no password, whatever else is sent or was tried. */
+static void test_certificate(void **state) {
+    (void)state;
+    static const wst_access_user_t by_certificate[] = {
+        {.name = "alice", .certificate = "email:alice@*"},
+        {.name = "bob", .certificate = "CN:bob", .tenant = "acme"},
+        {.name = "carol", .certificate = "dns:*.carol.example", .password = "x"},
+        {.name = "dave", .certificate = "uri:urn:dave"},
+    };
+    static const struct {
+        const char *common_name;
+        wst_tls_name_t name;
+        const char *user; /* NULL: nobody */
+    } cases[] = {
+        {"x", {WST_TLS_NAME_EMAIL, "alice@a.example"}, "alice"},
+        {"x", {WST_TLS_NAME_DNS, "alice@a.example"}, NULL},
+        {"bob", {WST_TLS_NAME_IP, "192.0.2.1"}, "bob"},
+        {"bobby", {WST_TLS_NAME_DNS, "bob"}, NULL},
+        {"", {WST_TLS_NAME_DNS, "a.carol.example"}, "carol"},
+        {"", {WST_TLS_NAME_DNS, "carol.example"}, NULL},
+        {"", {WST_TLS_NAME_URI, "urn:dave"}, "dave"},
+        {"urn:dave", {WST_TLS_NAME_EMAIL, "urn:dave"}, NULL},
+    };
+    const wst_access_options_t options = {
+        .users = by_certificate, .user_count = 4, .max_failures = 1};
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "y")), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")), 429);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const wst_tls_certificate_t peer = {
+            .common_name = cases[i].common_name, .names = &cases[i].name, .name_count = 1};
+        const wst_tls_info_t verified = {.peer_verified = true, .peer = &peer};
+        const wst_tls_info_t unverified = {.peer = &peer};
+        r.tls = &verified;
+        int status = access_rig_client(&r, PEER, CONNECT, basic("carol", "y"));
+        assert_int_equal(status, cases[i].user != NULL ? 0 : 429);
+        assert_string_equal(r.user, cases[i].user != NULL ? cases[i].user : "");
+        r.tls = &unverified;
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
+    }
+    const wst_tls_info_t none = {.peer_verified = true};
+    r.tls = &none;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
+    access_rig_close(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_challenge), cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_wrong),
+        cmocka_unit_test(test_target),    cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_failures),  cmocka_unit_test(test_failures_from_here),
+        cmocka_unit_test(test_selection), cmocka_unit_test(test_certificate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
