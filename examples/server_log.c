@@ -28,6 +28,32 @@ void server_log_agent_down(const wst_remote_t *agent, int error, const char *det
     log_event_end(&e);
 }
 
+static void log_refusal(const char *event, const wst_refusal_info_t *info) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, event);
+    log_event_text(&e, "client", info->client);
+    log_event_text(&e, "user", info->user);
+    log_event_text(&e, "tenant", info->tenant);
+    log_event_text(&e, "agent", info->agent);
+    log_event_text(&e, "destination", info->destination);
+    log_event_text(&e, "address", info->address);
+    log_event_number(&e, "http_status", (uint64_t)info->http_status);
+    log_event_text(&e, "error", info->error);
+    log_event_text(&e, "reason", info->reason);
+    log_event_text(&e, "detail", info->detail);
+    log_event_end(&e);
+}
+
+void server_log_agent_refused(const wst_refusal_info_t *info) {
+    log_refusal("agent_refused", info);
+}
+
+void server_log_refused(const wst_refusal_info_t *info) {
+    log_refusal("refused", info);
+}
+
 static void put_stream(log_event_t *e, const wst_stream_info_t *info) {
     log_event_number(e, "id", info->id);
     log_event_text(e, "client", info->client);

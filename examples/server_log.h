@@ -6,6 +6,8 @@
 
 void server_log_agent_up(const wst_remote_t *agent);
 void server_log_agent_down(const wst_remote_t *agent, int error, const char *detail);
+void server_log_agent_refused(const wst_refusal_info_t *info);
+void server_log_refused(const wst_refusal_info_t *info);
 void server_log_stream_open(const wst_stream_info_t *info);
 void server_log_stream_close(const wst_stream_info_t *info);
 

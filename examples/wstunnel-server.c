@@ -99,6 +99,17 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, 
     server_log_agent_down(agent, error, detail);
 }
 
+static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *info,
+                             void *user_data) {
+    (void)server, (void)user_data;
+    server_log_agent_refused(info);
+}
+
+static void on_refused(wst_server_t *server, const wst_refusal_info_t *info, void *user_data) {
+    (void)server, (void)user_data;
+    server_log_refused(info);
+}
+
 static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
     (void)server, (void)user_data;
     server_log_stream_open(info);
@@ -187,6 +198,8 @@ static int start(state_t *s) {
                                  .on_client_request = c->user_count > 0 ? on_client_request : NULL,
                                  .on_agent_up = on_agent_up,
                                  .on_agent_down = on_agent_down,
+                                 .on_agent_refused = on_agent_refused,
+                                 .on_refused = on_refused,
                                  .on_stream_open = on_stream_open,
                                  .on_stream_close = on_stream_close,
                                  .on_drained = on_drained};

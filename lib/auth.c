@@ -51,3 +51,12 @@ bool wst_auth_bearer_matches(const wst_http_head_t *head, const char *token) {
 bool wst_auth_equal(const char *a, const char *b) {
     return wst__equal_constant_time(a, strlen(a), b, strlen(b));
 }
+
+int wst_auth_sha256(char out[WST_AUTH_HASH_MAX], const char *secret) {
+    const wst_str_t part = {secret, strlen(secret)};
+    uint8_t hash[WST__HASH_MAX];
+    int status = wst__hash(WST__SHA256, hash, &part, 1);
+    if (status == 0)
+        wst__hex_encode(out, hash, wst__hash_len(WST__SHA256));
+    return status;
+}

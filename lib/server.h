@@ -99,6 +99,7 @@ typedef struct wst__conn {
     wst__exchange_t *exchange;          /* has the connection meanwhile */
     char destination[WST_DEST_MAX + 1]; /* a client's, else "" */
     char address[WST__IP_TEXT];         /* that was reached, or "" */
+    char agent[WST_NAME_MAX + 1];       /* that was asked last, or "" */
     char user[128], tenant[WST__TENANT_MAX + 1];
     uint64_t asked_ms;
 
@@ -181,7 +182,7 @@ typedef struct wst__dial_options {
 /* server_connect.c: dials the connection's destination, or refuses at once. user_data is `c`.
  * `kept`: one that may do instead, which is taken; or NULL. */
 void wst__conn_dial(wst__conn_t *c, const wst__origin_t *kept, wst__dialled_cb callback);
-void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome); /* keeps the address */
+void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome); /* keeps by whom and where */
 void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome);
 
 /* -- server_forward.c: requests in absolute form -------------------------------------------------

@@ -33,9 +33,24 @@ static wst__agent_session_t *session_of(wst__list_t *node) {
 /* The link ----------------------------------------------------------------------------------- */
 
 /* Whom to refuse before anybody counts on it; the reason is for the agent's log. */
-static int refuse_hello(wst__agent_session_t *a, const char *reason) {
-    wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
+static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const char *reason) {
+    wst_server_t *s = a->server;
+    char name[WST_NAME_MAX + 1];
+    snprintf(name, sizeof(name), "%.*s", (int)hello->name.len,
+             hello->name.len > 0 ? hello->name.ptr : "");
+    wst__log(s->ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
     wst__link_end(a->link, 1008, reason);
+    const wst_refusal_info_t info = {.client = a->peer,
+                                     .user = a->name,
+                                     .tenant = a->tenant,
+                                     .destination = "",
+                                     .agent = name,
+                                     .address = "",
+                                     .error = "http_request_denied",
+                                     .reason = reason,
+                                     .detail = ""};
+    if (s->options.callbacks.on_agent_refused != NULL)
+        s->options.callbacks.on_agent_refused(s, &info, s->options.user_data);
     return 0;
 }
 
@@ -49,15 +64,16 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
     if (hello->name.len == 0)
-        return refuse_hello(a, "an agent needs a name");
+        return refuse_hello(a, hello, "an agent needs a name");
     if (a->name[0] != '\0' && !wst__glob(a->name, hello->name))
-        return refuse_hello(a, "these credentials are those of an agent of another name");
+        return refuse_hello(a, hello, "these credentials are those of an agent of another name");
     wst__member_t *replaced;
     bool is_new;
     int status = wst__remotes_join(&s->remotes, &a->member, wst__link_session(link), hello,
                                    a->tenant, a->peer, &replaced, &is_new);
     if (status == WST_EREPLACED)
-        return refuse_hello(a, "this agent has a connection with that epoch or a higher one");
+        return refuse_hello(a, hello,
+                            "this agent has a connection with that epoch or a higher one");
     if (status != 0)
         return status;
     if (s->draining)
@@ -132,17 +148,38 @@ void wst__agents_close(wst_server_t *s) {
 
 /* The upgrade -------------------------------------------------------------------------------- */
 
-static void refuse(wst__conn_t *c, int status, const char *reason, const char *fields,
+static void refuse(wst__conn_t *c, const wst__refusal_t *refusal, const char *fields,
                    const char *body) {
-    wst__log(c->server->ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->peer, status, reason);
+    wst_server_t *s = c->server;
+    wst__log(s->ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->peer, refusal->status,
+             refusal->reason);
     const wst_response_t response = {
-        .status = status, .reason = reason, .fields = fields, .body = body};
+        .status = refusal->status, .reason = refusal->reason, .fields = fields, .body = body};
     wst__conn_respond(c, &response);
+    const wst_refusal_info_t info = {.client = c->peer,
+                                     .user = c->user,
+                                     .tenant = c->tenant,
+                                     .destination = "",
+                                     .agent = "",
+                                     .address = "",
+                                     .http_status = refusal->status,
+                                     .error = refusal->error,
+                                     .reason = refusal->reason,
+                                     .detail = ""};
+    if (s->options.callbacks.on_agent_refused != NULL)
+        s->options.callbacks.on_agent_refused(s, &info, s->options.user_data);
+}
+
+static void refuse_request(wst__conn_t *c, int status, const char *reason, const char *fields,
+                           const char *body) {
+    const wst__refusal_t refusal = {
+        .status = status, .reason = reason, .error = "http_request_error"};
+    refuse(c, &refusal, fields, body);
 }
 
 static void refuse_error(wst__conn_t *c, int error) {
     const wst__refusal_t refusal = wst__refusal_of(error);
-    refuse(c, refusal.status, refusal.reason, refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
+    refuse(c, &refusal, refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
 }
 
 /* Makes the link and gives it the connection. 0, or an error: the link is gone. */
@@ -221,10 +258,11 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     if (verdict == 0) {
         accept_agent(c);
     } else if (verdict == WST_EDENIED) {
-        const wst__refusal_t denied = wst__refusal_denied(answer->status, answer->reason);
+        wst__refusal_t denied = wst__refusal_denied(answer->status, answer->reason);
         wst__refusal_text_t text;
         wst__refusal_write(&text, &denied, (wst_str_t){NULL, 0});
-        refuse(c, denied.status, text.reason, answer->fields, text.body);
+        denied.reason = text.reason;
+        refuse(c, &denied, answer->fields, text.body);
     } else {
         refuse_error(c, verdict);
     }
@@ -235,18 +273,19 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
     bool talk = s->options.protocol == WST_PROTOCOL_TALK;
     bool offers_ours = wst__ws_choose_protocol(head, wst__link_protocols) != NULL;
     if (!wst__ws_is_upgrade(head)) {
-        refuse(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
-               "Agents connect here, by WebSocket.\n");
+        refuse_request(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
+                       "Agents connect here, by WebSocket.\n");
     } else if (!s->options.allow_origin && wst_http_header(head, "Origin", NULL) != NULL) {
         /* Any web page may open a WebSocket to this machine and pose as an agent. */
-        refuse(c, 403, "Origin not allowed", NULL, "Agents do not connect from web pages.\n");
+        refuse_request(c, 403, "Origin not allowed", NULL,
+                       "Agents do not connect from web pages.\n");
     } else if (talk && offers_ours) {
-        refuse(c, 400, "Another protocol is spoken here", NULL,
-               "Agents of this server use the option --protocol talk.\n");
+        refuse_request(c, 400, "Another protocol is spoken here", NULL,
+                       "Agents of this server use the option --protocol talk.\n");
     } else if (!talk && !offers_ours) {
-        refuse(c, 400, "No subprotocol of ours", NULL,
-               "Offer one of these by Sec-WebSocket-Protocol: wstunnel.v1.bin, "
-               "wstunnel.v1.json\n");
+        refuse_request(c, 400, "No subprotocol of ours", NULL,
+                       "Offer one of these by Sec-WebSocket-Protocol: wstunnel.v1.bin, "
+                       "wstunnel.v1.json\n");
     } else {
         wst__hijack_watch(c->hijack);
         if (s->options.callbacks.on_agent_request == NULL)

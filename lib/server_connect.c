@@ -169,6 +169,7 @@ void wst__conn_refuse_outcome(wst__conn_t *c, const wst__dialled_t *outcome) {
 
 void wst__conn_reached(wst__conn_t *c, const wst__dialled_t *outcome) {
     snprintf(c->address, sizeof(c->address), "%s", outcome->address);
+    snprintf(c->agent, sizeof(c->agent), "%s", outcome->agent);
 }
 
 static void on_dialled(const wst__dialled_t *outcome, void *user_data) {

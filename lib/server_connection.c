@@ -111,10 +111,21 @@ void wst__conn_refuse(wst__conn_t *c, const wst__refusal_t *refusal, wst_str_t d
     wst__refusal_write(&text, refusal, detail);
     wst__log(s->ctx, WST_LOG_INFO, "client %s: %s refused: %d %s", c->peer, c->destination,
              refusal->status, text.reason);
+    char more[WST__DETAIL_MAX + 1];
+    snprintf(more, sizeof(more), "%.*s", (int)detail.len, detail.len > 0 ? detail.ptr : "");
     respond_refusal(c, refusal, &text, fields);
+    const wst_refusal_info_t info = {.client = c->peer,
+                                     .user = c->user,
+                                     .tenant = c->tenant,
+                                     .destination = c->destination,
+                                     .agent = c->agent,
+                                     .address = c->address,
+                                     .http_status = refusal->status,
+                                     .error = refusal->error,
+                                     .reason = text.reason,
+                                     .detail = more};
     if (s->options.callbacks.on_refused != NULL)
-        s->options.callbacks.on_refused(s, c->peer, c->destination, refusal->status, text.reason,
-                                        s->options.user_data);
+        s->options.callbacks.on_refused(s, &info, s->options.user_data);
 }
 
 void wst__conn_refuse_error(wst__conn_t *c, int error) {
@@ -223,6 +234,8 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     wst__conn_t *c = user_data;
     (void)hijack;
     c->destination[0] = '\0';
+    c->address[0] = '\0';
+    c->agent[0] = '\0';
     c->asked_ms = wst__now(c->server->ctx);
     wst_http_target_t target;
     const char *why = "";

@@ -2,7 +2,8 @@
 /*
  * The world of the server's tests. `close_at`, which callback closes the server: 'a'
  * on_agent_request, 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o'
- * on_stream_open, 'e' on_stream_close, 'r' on_refused, 'n' on_drained, 'g' on_gone of a question.
+ * on_stream_open, 'e' on_stream_close, 'r' on_refused, 'f' on_agent_refused, 'n' on_drained, 'g'
+ * on_gone of a question.
  */
 #include "server_world.h"
 
@@ -169,15 +170,28 @@ static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
     leave(w, 'e');
 }
 
-static void on_refused(wst_server_t *server, const char *client, const char *destination,
-                       int http_status, const char *reason, void *user_data) {
+static void on_refused(wst_server_t *server, const wst_refusal_info_t *info, void *user_data) {
     world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_client(client);
+    assert_client(info->client);
     w->refusals++;
-    note(w, "refused %s %d %s\n", destination, http_status, reason);
+    note(w, "refused %s %d %s\n", info->destination, info->http_status, info->reason);
+    snprintf(w->last_refusal, sizeof(w->last_refusal), "%s|%s|%s|%s|%s|%s", info->user,
+             info->tenant, info->agent, info->address, info->error, info->detail);
     leave(w, 'r');
+}
+
+static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *info,
+                             void *user_data) {
+    world_t *w = user_data;
+    (void)server;
+    enter(w);
+    assert_client(info->client);
+    note(w, "agent refused %d %s\n", info->http_status, info->reason);
+    snprintf(w->last_refusal, sizeof(w->last_refusal), "%s|%s|%s|%s|%s|%s", info->user,
+             info->tenant, info->agent, info->address, info->error, info->detail);
+    leave(w, 'f');
 }
 
 static void on_drained(wst_server_t *server, void *user_data) {
@@ -207,6 +221,7 @@ bool server_world_try_start(world_t *w) {
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
         .on_refused = on_refused,
+        .on_agent_refused = on_agent_refused,
         .on_drained = on_drained,
     };
     w->options.user_data = w;

@@ -41,6 +41,7 @@ typedef struct world {
     char notices[4096];
     size_t ups, downs, opens, closes, refusals, drained;
     wst_stream_info_t last_close; /* its figures; no strings */
+    char last_refusal[512];       /* its user|tenant|agent|address|error|detail */
     wst_remote_t *last_up;
     bool close_called;
     size_t closed;

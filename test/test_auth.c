@@ -103,11 +103,19 @@ static void test_equal(void **state) {
     assert_false(wst_auth_equal("abc", "ab"));
 }
 
+/* FIPS 180-2, appendix B.1. */
+static void test_sha256(void **state) {
+    (void)state;
+    char out[WST_AUTH_HASH_MAX];
+    assert_int_equal(wst_auth_sha256(out, "abc"), 0);
+    assert_string_equal(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_basic),         cmocka_unit_test(test_basic_refused),
         cmocka_unit_test(test_basic_lengths), cmocka_unit_test(test_bearer),
-        cmocka_unit_test(test_equal),
+        cmocka_unit_test(test_equal),         cmocka_unit_test(test_sha256),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,10 @@ static void test_upgrade_refused(void **state) {
     server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         client_ask(&w, cases[i].request, cases[i].answer);
+    assert_string_equal(w.notices, "agent refused 403 Origin not allowed\n"
+                                   "agent refused 400 No subprotocol of ours\n"
+                                   "agent refused 400 No subprotocol of ours\n"
+                                   "agent refused 426 Upgrade Required\n");
     server_world_free(&w);
 }
 
@@ -298,6 +302,9 @@ static void test_not_replaced(void **state) {
         agent_start(&late);
         expect_down(&late, WST_EWSCLOSED, "1008 ");
         agent_close(&late);
+        server_world_assert_notice(&w, "agent refused 0 this agent has a connection with that "
+                                       "epoch or a higher one\n");
+        assert_string_equal(w.last_refusal, "||one||http_request_denied|");
     }
     client_connect(&w, &c); /* the first one serves on */
     assert_int_equal(a.asked, 1);

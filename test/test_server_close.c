@@ -87,6 +87,31 @@ static void test_close_in_refused(void **state) {
     server_world_free(&w);
 }
 
+/* The same for an agent: by its request, and by its hello. */
+static void test_close_in_agent_refused(void **state) {
+    (void)state;
+    world_t w;
+    client_t c;
+    agent_t a;
+    server_world_open(&w);
+    w.close_at = 'f';
+    client_open(&w, &c);
+    client_say(&c, "GET /websocket HTTP/1.1\r\n\r\n");
+    test_env_until_count(&w.env, &w.closed, 1);
+    test_env_until(&w.env, is_over, &c);
+    client_close(&c);
+    server_world_free(&w);
+
+    server_world_open(&w);
+    w.close_at = 'f';
+    agent_init(&w, &a, "", 1);
+    agent_start(&a);
+    test_env_until_count(&w.env, &w.closed, 1);
+    test_env_until_count(&w.env, &a.down, 1);
+    agent_close(&a);
+    server_world_free(&w);
+}
+
 static void test_close_unused(void **state) {
     (void)state;
     world_t w;
@@ -280,10 +305,10 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_close_in_callbacks), cmocka_unit_test(test_close_in_refused),
-        cmocka_unit_test(test_close_unused),       cmocka_unit_test(test_close_when_drained),
-        cmocka_unit_test(test_close_with_all),     cmocka_unit_test(test_close_at_each_turn),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_close_in_callbacks),     cmocka_unit_test(test_close_in_refused),
+        cmocka_unit_test(test_close_in_agent_refused), cmocka_unit_test(test_close_unused),
+        cmocka_unit_test(test_close_when_drained),     cmocka_unit_test(test_close_with_all),
+        cmocka_unit_test(test_close_at_each_turn),     cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -373,6 +373,8 @@ static void test_agent_refuses(void **state) {
                  cases[i].phrase);
         server_world_assert_notice(&w, notice);
         w.notices[0] = '\0';
+        snprintf(notice, sizeof(notice), "||one||%s|%s", cases[i].error, cases[i].text);
+        assert_string_equal(w.last_refusal, notice);
     }
     agent_close(&a);
     server_world_free(&w);
@@ -435,6 +437,7 @@ static void test_denied(void **state) {
                "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\n"
                "Connection: close\r\n\r\nZu viel f?r \"heute\"\nZu viel f\xc3\xbcr \"heute\"\n");
     server_world_assert_notice(&w, "refused host:22 429 Zu viel f?r \"heute\"\n");
+    assert_string_equal(w.last_refusal, "||||http_request_denied|");
     server_world_free(&w);
 }
 

@@ -120,6 +120,9 @@ static void test_name(void **state) {
     agent_start(&a);
     test_env_until_count(&w.env, &a.down, 1);
     assert_non_null(strstr(a.detail, "these credentials are those of an agent of another name"));
+    server_world_assert_notice(&w, "agent refused 0 these credentials are those of an agent of "
+                                   "another name\n");
+    assert_non_null(strstr(w.last_refusal, "|http_request_denied|"));
     assert_int_equal(w.ups, 0);
     agent_close(&a);
     agent_open(&w, &b, "berlin", 1);

@@ -38,6 +38,13 @@ WST_EXTERN WST_MUST_CHECK bool wst_auth_bearer_matches(const wst_http_head_t *he
 /** Whether two secrets are equal, in a time that depends on their lengths only. */
 WST_EXTERN WST_MUST_CHECK bool wst_auth_equal(const char *a, const char *b);
 
+/** Bytes of a hash in hex, with terminator. */
+#define WST_AUTH_HASH_MAX 65
+
+/** The SHA-256 of a secret in hex: of a token, say, so that nobody has to keep the token itself.
+    @return 0 or a negative error (the hash is not available). */
+WST_EXTERN WST_MUST_CHECK int wst_auth_sha256(char out[WST_AUTH_HASH_MAX], const char *secret);
+
 #ifdef __cplusplus
 }
 #endif

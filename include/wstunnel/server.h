@@ -61,6 +61,22 @@ typedef struct wst_stream_info {
     const char *ended_by;     /**< who ended or broke it first: "client", "agent", "server" */
 } wst_stream_info_t;
 
+/** A request, of a client or an agent, that was not served, for notices. Strings are valid during
+    the call; texts are from whoever refused, an agent also, and need not be UTF-8. */
+typedef struct wst_refusal_info {
+    const char *client;      /**< address of who asked */
+    const char *user;        /**< wst_request_set_user, or "" */
+    const char *tenant;      /**< wst_request_set_tenant, or "" */
+    const char *destination; /**< of a client, as it was asked for if it is malformed; else "" */
+    const char *agent;   /**< name of the agent that was asked last; or that the one refused gave
+                              itself; else "" */
+    const char *address; /**< IP address that the agent had reached; "": none, or not known */
+    int http_status;     /**< it was answered; 0: a WebSocket was closed, after its hello */
+    const char *error;   /**< what kind of refusal: a type of RFC 9209 section 2.3 */
+    const char *reason;  /**< reason phrase */
+    const char *detail;  /**< more about it, or "" */
+} wst_refusal_info_t;
+
 /** What a server asks and tells. Each may be NULL. */
 typedef struct wst_server_callbacks {
     /** An agent wants to connect (its upgrade request). Answer: allow or deny. NULL: all may. */
@@ -87,9 +103,10 @@ typedef struct wst_server_callbacks {
         forwarded, and that is over. One that becomes another protocol goes on as a tunnel. */
     void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
     void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
-    /** A client's request was not served: the status it was answered with, and why. */
-    void (*on_refused)(wst_server_t *server, const char *client, const char *destination,
-                       int http_status, const char *reason, void *user_data);
+    /** A client's request was not served. */
+    void (*on_refused)(wst_server_t *server, const wst_refusal_info_t *info, void *user_data);
+    /** An agent was not let in: its upgrade was refused, or what it said in its hello. */
+    void (*on_agent_refused)(wst_server_t *server, const wst_refusal_info_t *info, void *user_data);
     /** After wst_server_drain: nothing is open any more, or the drain deadline has passed. */
     void (*on_drained)(wst_server_t *server, void *user_data);
 } wst_server_callbacks_t;
