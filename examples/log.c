@@ -75,7 +75,9 @@ static void put_name(log_event_t *e, const char *name) {
 }
 
 void log_event_text(log_event_t *e, const char *name, const char *text) {
-    size_t len = strnlen(text, TEXT_MAX);
+    size_t len = strlen(text);
+    if (len > TEXT_MAX)
+        len = TEXT_MAX;
     if (!has_room(e, strlen(name) + 6 * len + 8))
         return;
     put_name(e, name);
