@@ -6,10 +6,10 @@ broken. What, when and for how long is drawn from a seed, which repeats it.
 
     WSTUNNEL_BUILD=build test/hostile/soak.py [--seconds 60] [--seed NUMBER]
 
-One agent is hardly touched, so that work goes on; the other one is on a machine of its own, whose
-link is cut, if there are network namespaces (root). Three parts: the first one warms up; behind the
-second one the memory of server and agent is held against that; in the third one it is the server
-that comes and goes. Behind each of them nothing may be left over, and all must work.
+One agent is hardly touched, so that work goes on; the other one, which speaks JSON, is on a machine of
+its own, whose link is cut, if there are network namespaces (root). Three parts: the first one warms
+up; behind the second one the memory of server and agent is held against that; in the third one it is
+the server that comes and goes. Behind each of them nothing may be left over, and all must work.
 """
 import argparse
 import asyncio
@@ -72,17 +72,20 @@ class Soak:
         except pytest.skip.Exception as why:
             print(why)
         self.server = arena.quick_server(listen, **TIMES)
-        self.steady = self._agent("steady", "127.0.0.1", ())
-        self.shaky_place = (self.host, prefix)
-        self.shaky = self._agent("shaky", *self.shaky_place)
+        self.prefix = prefix
+        self.steady = self._agent("steady", "127.0.0.1")
+        self.shaky = self._shaky_agent()
         self.refused, self.deaf = arena.site(Closed()).address, arena.site(Deaf()).address
         self.baseline = Baseline(self.server, self.steady, self.shaky)
 
-    def _agent(self, name, host, prefix):
+    def _agent(self, name, host, **options):
         url = f"ws://{host}:{self.server.port}"
-        agent = self.arena.quick_agent(url, name, prefix=prefix, **TIMES, **BACKOFF)
+        agent = self.arena.quick_agent(url, name, **TIMES, **BACKOFF, **options)
         agent.wait_for("connected to")
         return agent
+
+    def _shaky_agent(self):
+        return self._agent("shaky", self.host, prefix=self.prefix, json=1)
 
     @property
     def address(self):
@@ -101,7 +104,7 @@ class Soak:
     async def _new_agent(self, after):
         await asyncio.sleep(after)
         old = self.shaky
-        self.shaky = await asyncio.to_thread(self._agent, "shaky", *self.shaky_place)
+        self.shaky = await asyncio.to_thread(self._shaky_agent)
         self.baseline.replace(old, self.shaky)
 
     async def agent_frozen(self, lasting):
