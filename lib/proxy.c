@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dialling through a proxy. What is said to it is the business of proxy_http.c and socks5.c; here
+ * are the connections that it is said on, and the deadline.
+ *
+ *     DIALLING -> [HANDSHAKE] -> TALKING -> the outcome
+ *         ^                        | ^
+ *         +---- another connection + +-> ASKING the embedder
+ */
+#include "proxy_http.h"
+#include "proxy_url.h"
+#include "request.h"
+#include "socks5.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <wstunnel/dial.h>
+#include <wstunnel/proxy.h>
+
+enum { MAGIC = 0x57535058, DEFAULT_TIMEOUT_MS = 10000, WHY_MAX = 800 };
+
+struct wst_proxy_dial {
+    uint32_t magic;
+    wst_ctx_t *ctx;
+    wst__proxy_url_t proxy;
+    wst_tls_config_t *tls;
+    char *fields;
+    void (*on_challenge)(wst_request_t *request, void *user_data);
+    void *challenge_data;
+    char host[WST__PROXY_HOST_MAX], target[WST__PROXY_HOST_MAX + 8];
+    uint16_t port;
+
+    wst_dial_t *dial; /* at most one of these four: what is waited for */
+    wst_tls_handshake_t *handshake;
+    wst_stream_t *stream;    /* talking, and asking unless it has gone */
+    wst_request_t *question; /* asking */
+    wst__proxy_http_t http;
+    wst__socks5_t socks;
+    uint64_t give_up_at_ms;
+    wst__deadline_t deadline; /* talking, asking; dial and handshake have their own */
+    wst_proxy_dial_cb callback;
+    void *user_data;
+};
+
+static wst_proxy_dial_t *self(void *user_data) {
+    wst_proxy_dial_t *d = user_data;
+    assert(d->magic == MAGIC);
+    return d;
+}
+
+/* -- The end ---------------------------------------------------------------------------------- */
+
+static void close_stream(wst_proxy_dial_t *d) {
+    if (d->stream != NULL)
+        wst_stream_close(d->stream, NULL);
+    d->stream = NULL;
+}
+
+/* Lets go of everything and frees the dial; the hold on the context remains. */
+static void take_apart(wst_proxy_dial_t *d) {
+    const wst_allocator_t *a = &d->ctx->allocator;
+    if (d->dial != NULL)
+        wst_dial_cancel(d->dial);
+    if (d->handshake != NULL)
+        wst_tls_handshake_cancel(d->handshake);
+    if (d->question != NULL)
+        wst__request_cancel(d->question);
+    close_stream(d);
+    wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
+    wst__proxy_http_free(&d->http);
+    wst_tls_config_unref(d->tls);
+    wst__free(a, d->fields);
+    wst__wipe(d, sizeof(*d));
+    wst__free(a, d);
+}
+
+void wst_proxy_dial_cancel(wst_proxy_dial_t *dial) {
+    wst_ctx_t *ctx = self(dial)->ctx;
+    take_apart(dial);
+    wst__ctx_release(ctx);
+}
+
+/* `why` goes behind "the proxy NAME"; NULL or "": the error's text. */
+static void fail(wst_proxy_dial_t *d, int error, const char *why) {
+    wst_ctx_t *ctx = d->ctx;
+    wst_proxy_dial_cb callback = d->callback;
+    void *user_data = d->user_data;
+    bool says = why != NULL && why[0] != '\0';
+    char detail[WHY_MAX];
+    snprintf(detail, sizeof(detail), "the proxy %s%s%s", d->proxy.name, says ? " " : ": ",
+             says ? why : wst_strerror(error));
+    const wst_proxy_failure_t failure = {.http_status = d->http.http_status, .detail = detail};
+    take_apart(d);
+    callback(error, NULL, &failure, user_data);
+    wst__ctx_release(ctx);
+}
+
+/* The tunnel is there; `rest` came in behind the proxy's last word. */
+static void succeed(wst_proxy_dial_t *d, wst_slice_t rest) {
+    int status = rest.len > 0 ? wst_stream_unread(d->stream, wst_slice_ref(rest)) : 0;
+    if (status != 0) {
+        fail(d, status, NULL);
+        return;
+    }
+    wst_ctx_t *ctx = d->ctx;
+    wst_stream_t *stream = d->stream;
+    wst_proxy_dial_cb callback = d->callback;
+    void *user_data = d->user_data;
+    wst_stream_read_stop(stream);
+    wst_stream_set_callbacks(stream, NULL, NULL);
+    d->stream = NULL;
+    take_apart(d);
+    callback(0, stream, NULL, user_data);
+    wst__ctx_release(ctx);
+}
+
+/* -- Talking ---------------------------------------------------------------------------------- */
+
+static int connect_proxy(wst_proxy_dial_t *d);
+static void next_request(wst_proxy_dial_t *d);
+static void on_answer(const wst__answer_t *answer, void *user_data);
+
+/* At least 1: 0 would mean a default. */
+static uint64_t remaining_ms(const wst_proxy_dial_t *d) {
+    uint64_t now_ms = wst__now(d->ctx);
+    return d->give_up_at_ms > now_ms ? d->give_up_at_ms - now_ms : 1;
+}
+
+static void ask(wst_proxy_dial_t *d) {
+    const wst__ask_t ask = {.head = &d->http.head,
+                            .destination = d->target,
+                            .peer = d->proxy.name,
+                            .timeout_ms = remaining_ms(d),
+                            .on_answer = on_answer,
+                            .user_data = d};
+    wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
+    int status = wst__request_new(&d->question, d->ctx, &ask);
+    if (status != 0)
+        fail(d, status, NULL);
+    else
+        d->on_challenge(d->question, d->challenge_data);
+}
+
+/* Does what comes of what an HTTP proxy has said. */
+static void go_on(wst_proxy_dial_t *d, int step) {
+    switch (step) {
+    case WST__PROXY_READ:
+        return;
+    case WST__PROXY_SEND:
+        next_request(d);
+        return;
+    case WST__PROXY_CHALLENGED:
+        ask(d);
+        return;
+    case WST__PROXY_RECONNECT:
+        close_stream(d);
+        wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
+        step = connect_proxy(d);
+        if (step != 0)
+            fail(d, step, NULL);
+        return;
+    default:
+        fail(d, step, d->http.why);
+    }
+}
+
+static void on_answer(const wst__answer_t *answer, void *user_data) {
+    wst_proxy_dial_t *d = self(user_data);
+    d->question = NULL;
+    if (answer->stream != NULL) /* no answer to this question */
+        wst_stream_close(answer->stream, NULL);
+    if (answer->kind == WST__ALLOWED) {
+        go_on(d, wst__proxy_http_answer(&d->http, answer->fields));
+        return;
+    }
+    bool late = answer->kind == WST__UNANSWERED;
+    char why[WST__PROXY_WHY_MAX];
+    snprintf(why, sizeof(why), "wants authentication and offers: %s; %s", d->http.offer.schemes,
+             late                     ? "no credentials in time"
+             : answer->reason != NULL ? answer->reason
+                                      : "no credentials");
+    fail(d, late ? WST_ETIMEOUT : WST_ECANCELLED, why);
+}
+
+/* The connection is over: 0 in an orderly way, or by that error. */
+static void over(wst_proxy_dial_t *d, int error) {
+    close_stream(d);
+    if (d->question != NULL) /* the answer will go out on another connection */
+        d->http.reusable = false;
+    else if (d->proxy.kind != WST__PROXY_SOCKS5)
+        go_on(d, wst__proxy_http_end(&d->http, error));
+    else
+        fail(d, error != 0 ? error : WST_EPROXY,
+             error != 0 ? NULL : "ended the connection without an answer");
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    over(self(user_data), 0);
+}
+
+static void on_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream;
+    over(self(user_data), error);
+}
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_proxy_dial_t *d = WST__CONTAINER(deadline, wst_proxy_dial_t, deadline);
+    int error = WST_EDIALTIMEOUT;
+    if (d->proxy.kind != WST__PROXY_SOCKS5) /* it may have refused, and said nothing more */
+        error = wst__proxy_http_end(&d->http, error);
+    if (error >= 0 || error == WST_EDIALTIMEOUT)
+        fail(d, WST_EDIALTIMEOUT, "gave no answer in time");
+    else
+        fail(d, error, d->http.why);
+}
+
+/* Writes a copy and waits for what comes back. */
+static void send_message(wst_proxy_dial_t *d, const void *data, size_t len) {
+    wst_slice_t slice;
+    int status = wst_slice_copy(&slice, d->ctx, data, len);
+    if (status != 0) {
+        fail(d, status, NULL);
+        return;
+    }
+    status = wst_stream_write(d->stream, &slice, 1);
+    if (status < 0) {
+        over(d, status);
+        return;
+    }
+    wst__deadline_set(&d->ctx->deadlines, &d->deadline, d->give_up_at_ms, on_deadline);
+    wst_stream_read_start(d->stream, 0);
+}
+
+static void next_request(wst_proxy_dial_t *d) {
+    uint8_t random[16];
+    char request[WST__PROXY_REQUEST_MAX];
+    int rc = wst__random(d->ctx, random, sizeof(random));
+    if (rc == 0)
+        rc = wst__proxy_http_request(&d->http, request, random);
+    if (rc > 0)
+        send_message(d, request, (size_t)rc);
+    else
+        fail(d, rc,
+             rc == WST_EINVAL     ? "cannot be asked: fields that are not complete lines"
+             : rc == WST_EHEADBIG ? "cannot be asked: fields that are too long"
+                                  : NULL);
+    wst__wipe(request, sizeof(request));
+}
+
+static void read_http(wst_proxy_dial_t *d, wst_slice_t data) {
+    size_t used;
+    int step = wst__proxy_http_feed(&d->http, (const char *)data.data, data.len, &used);
+    if (step == WST__PROXY_OPEN)
+        succeed(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
+    else
+        go_on(d, step);
+}
+
+static void read_socks(wst_proxy_dial_t *d, wst_slice_t data) {
+    size_t used;
+    int step = wst__socks5_feed(&d->socks, data.data, data.len, &used);
+    if (step < 0)
+        fail(d, step, d->socks.why);
+    else if (step == WST__SOCKS5_OPEN)
+        succeed(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
+    else if (used < data.len)
+        fail(d, WST_EPROTO, "answers before it is asked");
+    else if (step == WST__SOCKS5_WRITE)
+        send_message(d, d->socks.out, d->socks.out_len);
+}
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    (void)stream;
+    wst_proxy_dial_t *d = self(user_data);
+    if (d->question != NULL) /* nothing has been asked for: no good sign */
+        over(d, 0);
+    else if (d->proxy.kind == WST__PROXY_SOCKS5)
+        read_socks(d, data);
+    else
+        read_http(d, data);
+}
+
+static void talk(wst_proxy_dial_t *d, wst_stream_t *stream) {
+    static const wst_stream_callbacks_t callbacks = {
+        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+    const char *user = d->proxy.has_credentials ? d->proxy.user : NULL;
+    d->stream = stream;
+    wst_stream_set_callbacks(stream, &callbacks, d);
+    if (d->proxy.kind != WST__PROXY_SOCKS5) {
+        next_request(d);
+        return;
+    }
+    wst__socks5_init(&d->socks, d->host, d->port, user, d->proxy.password);
+    send_message(d, d->socks.out, d->socks.out_len);
+}
+
+/* -- Connecting ------------------------------------------------------------------------------- */
+
+static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
+    wst_proxy_dial_t *d = self(user_data);
+    d->handshake = NULL;
+    if (status == 0) {
+        talk(d, stream);
+        return;
+    }
+    char why[WST__PROXY_WHY_MAX];
+    snprintf(why, sizeof(why), "fails at TLS: %s", detail);
+    fail(d, status, why);
+}
+
+static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
+    wst_proxy_dial_t *d = self(user_data);
+    d->dial = NULL;
+    if (status != 0) {
+        char why[128];
+        snprintf(why, sizeof(why), "cannot be reached: %s", wst_strerror(status));
+        fail(d, status, why);
+        return;
+    }
+    if (d->proxy.kind != WST__PROXY_HTTPS) {
+        talk(d, stream);
+        return;
+    }
+    const wst_tls_handshake_options_t options = {
+        .config = d->tls, .server_name = d->proxy.host, .timeout_ms = remaining_ms(d)};
+    status = wst_tls_handshake(&d->handshake, stream, &options, on_handshake, d);
+    if (status != 0) {
+        wst_stream_close(stream, NULL);
+        fail(d, status, NULL);
+    }
+}
+
+static int connect_proxy(wst_proxy_dial_t *d) {
+    const wst_dial_options_t options = {
+        .host = d->proxy.host, .port = d->proxy.port, .timeout_ms = remaining_ms(d)};
+    return wst_dial(&d->dial, d->ctx, &options, on_dialled, d);
+}
+
+/* -- Public ----------------------------------------------------------------------------------- */
+
+/* The destination, as it stands in a request. 0 or WST_EINVAL. */
+static int set_target(wst_proxy_dial_t *d, const char *host, uint16_t port, const char **why) {
+    wst_authority_t a;
+    if (strnlen(host, sizeof(d->host)) == sizeof(d->host)) {
+        *why = "host too long";
+        return WST_EINVAL;
+    }
+    int len = snprintf(d->target, sizeof(d->target),
+                       strchr(host, ':') != NULL ? "[%s]:%u" : "%s:%u", host, port);
+    memcpy(d->host, host, strlen(host) + 1);
+    d->port = port;
+    return wst_parse_authority(&a, (wst_str_t){d->target, (size_t)len}, why) == 0 ? 0 : WST_EINVAL;
+}
+
+static int set_proxy(wst_proxy_dial_t *d, const wst_proxy_options_t *o, const char **why) {
+    int status = wst__proxy_url_parse(&d->proxy, o->url, o->credentials, why);
+    if (status != 0)
+        return status;
+    d->on_challenge = o->on_challenge;
+    d->challenge_data = o->user_data;
+    d->fields = wst__strdup(&d->ctx->allocator, o->fields);
+    if (o->fields != NULL && d->fields == NULL)
+        return WST_ENOMEM;
+    d->tls = wst_tls_config_ref(o->tls);
+    if (d->proxy.kind != WST__PROXY_HTTPS || d->tls != NULL)
+        return 0;
+    return wst_tls_client_config(&d->tls, d->ctx, NULL, NULL);
+}
+
+int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *ctx, const wst_proxy_dial_options_t *options,
+                   const char **why, wst_proxy_dial_cb callback, void *user_data) {
+    const char *ignored;
+    if (why == NULL)
+        why = &ignored;
+    *why = "a required option is missing";
+    if (options->proxy.url == NULL || options->host == NULL || callback == NULL)
+        return WST_EINVAL;
+    wst_proxy_dial_t *d = wst__zalloc(&ctx->allocator, sizeof(*d));
+    if (d == NULL)
+        return WST_ENOMEM;
+    uint64_t now_ms = wst__now(ctx);
+    uint64_t timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+    d->magic = MAGIC;
+    d->ctx = ctx;
+    d->callback = callback;
+    d->user_data = user_data;
+    d->give_up_at_ms = timeout_ms < WST__NEVER - now_ms ? now_ms + timeout_ms : WST__NEVER;
+    int status = set_target(d, options->host, options->port, why);
+    if (status == 0)
+        status = set_proxy(d, &options->proxy, why);
+    const wst__proxy_http_options_t http = {.target = d->target,
+                                            .user = d->proxy.has_credentials ? d->proxy.user : NULL,
+                                            .password = d->proxy.password,
+                                            .fields = d->fields,
+                                            .asks = d->on_challenge != NULL};
+    wst__proxy_http_init(&d->http, &ctx->allocator, &http);
+    if (status == 0) {
+        *why = "the proxy's host is none";
+        status = connect_proxy(d);
+    }
+    if (status != 0) {
+        take_apart(d);
+        return status;
+    }
+    wst__ctx_hold(ctx);
+    *out = d;
+    return 0;
+}

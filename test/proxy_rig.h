@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef TEST_PROXY_RIG_H
+#define TEST_PROXY_RIG_H
+/*
+ * A proxy that does what it is told, over real sockets: for each message that comes in it has an
+ * answer, and when it has said all it sends back what it gets. It has a context of its own, made of
+ * the C library's allocator.
+ */
+#include "env.h"
+
+#include <wstunnel/listener.h>
+#include <wstunnel/stream.h>
+#include <wstunnel/tls.h>
+
+enum { FAKE_TURNS = 10, FAKE_HEARD = 8192 };
+
+/* What it does when a message is complete, and none is before. */
+typedef struct fake_turn {
+    size_t bytes; /* of the message; 0: up to an empty line */
+    const char *says;
+    size_t len;
+    enum { STAYS, ENDS, RESETS } then;
+} fake_turn_t;
+
+/* HTTP, and bytes. */
+#define HEARS_HEAD(text)                                                                           \
+    { 0, text, sizeof(text) - 1, STAYS }
+#define HEARS(n, text)                                                                             \
+    { n, text, sizeof(text) - 1, STAYS }
+
+typedef struct fake_proxy {
+    wst_ctx_t *ctx;
+    wst_listener_t *listener;
+    char address[64];
+    wst_tls_config_t *tls; /* NULL: speaks in clear */
+    bool mute;             /* says nothing, no TLS either */
+    wst_tls_handshake_t *handshake;
+    fake_turn_t turns[FAKE_TURNS]; /* the first with neither bytes nor text ends it */
+    size_t turn;                   /* the next one; goes on over connections */
+    char heard[FAKE_HEARD];        /* of the last connection; terminated */
+    size_t heard_len, message;     /* where the message begins */
+    wst_stream_t *stream;          /* the last connection; NULL: it is over */
+    size_t accepted, closed, ctx_closed;
+} fake_proxy_t;
+
+void fake_proxy_open(fake_proxy_t *proxy, test_env_t *env);
+void fake_proxy_close(fake_proxy_t *proxy, test_env_t *env);
+
+/* Breaks the last connection. */
+void fake_proxy_reset(fake_proxy_t *proxy);
+
+/* Says something unasked. */
+void fake_proxy_say(fake_proxy_t *proxy, const char *text, size_t len);
+
+#endif
