@@ -5,7 +5,8 @@
  * Reading: a chunk is taken when libuv is about to read and given back when the bytes have been
  * delivered; its size follows the traffic. Writing: what the kernel takes at once is never queued;
  * the rest waits in `out`, of which one uv_write at a time covers the front. A shutdown waits until
- * `out` is empty.
+ * `out` is empty. If the peer has reset the connection, what it said before is still there to be
+ * read (why it refuses what it is sent, perhaps): a reader gets that, and then the error.
  *
  * Life: made, connected by someone (dial, accept), then a stream; gone when libuv has closed the
  * handle. libuv completes pending requests before that, and these see a closing handle.
@@ -46,6 +47,9 @@ struct wst__socket {
     uv_write_t write_req;
     bool shutdown_wanted;
     uv_shutdown_t shutdown_req;
+
+    int broken; /* the error that is to be told when all has been read */
+    wst__defer_t defer;
 };
 
 static bool is_closing(const wst__socket_t *sock) {
@@ -62,6 +66,19 @@ static void fail(wst__socket_t *sock, int error) {
     if (sock->in_flight == 0)
         wst__bufq_reset(&sock->out);
     wst_stream_emit_error(sock->stream, error);
+}
+
+static void on_broken(wst__defer_t *defer) {
+    wst__socket_t *sock = WST__CONTAINER(defer, wst__socket_t, defer);
+    fail(sock, sock->broken);
+}
+
+/* In the next turn, so that what was read just before gets out: a tunnel drops what it still has
+ * when it is reset. */
+static void fail_later(wst__socket_t *sock, int error) {
+    sock->broken = error;
+    uv_read_stop(&sock->uv.stream);
+    wst__defer(sock->ctx, &sock->defer, on_broken);
 }
 
 /* Reading ------------------------------------------------------------------------------------ */
@@ -99,7 +116,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     wst_chunk_unref(chunk);
     if (nread >= 0)
         return;
-    int error = (int)nread;
+    int error = sock->broken != 0 ? sock->broken : (int)nread;
     /* When a hang-up comes together with the last bytes, libuv tells an end even if it is a reset
      * (its POLLHUP short cut). The kernel knows. */
     if (error == UV_EOF)
@@ -107,7 +124,7 @@ static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     if (error == 0)
         wst_stream_emit_end(sock->stream);
     else
-        fail(sock, chunk == NULL && error == UV_ENOBUFS ? (int)WST_ENOMEM : error);
+        fail_later(sock, chunk == NULL && error == UV_ENOBUFS ? (int)WST_ENOMEM : error);
 }
 
 static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
@@ -123,6 +140,8 @@ static void socket_read_stop(wst_stream_t *stream, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     uv_read_stop(&sock->uv.stream);
+    if (sock->broken != 0) /* nothing else would tell it */
+        fail_later(sock, sock->broken);
 }
 
 /* Writing ------------------------------------------------------------------------------------ */
@@ -134,6 +153,15 @@ static uv_buf_t buf_of(wst_slice_t slice) {
     buf.base = (char *)(uintptr_t)slice.data; /* libuv knows no const, but only reads */
     buf.len = slice.len;
     return buf;
+}
+
+/* Whether the error of a write is told by reading, behind what the peer said before. */
+static bool is_told_by_reading(wst__socket_t *sock, int error) {
+    if (!wst_stream_reading(sock->stream) || (error != UV_EPIPE && error != UV_ECONNRESET))
+        return false;
+    sock->broken = error;
+    wst__bufq_reset(&sock->out);
+    return true;
 }
 
 /* Has libuv write the front of `out`. 0 or libuv's error. */
@@ -181,10 +209,10 @@ static void on_write(uv_write_t *req, int status) {
         status = send_queued(sock);
     else if (status == 0 && sock->shutdown_wanted)
         status = shut_down(sock);
-    if (status < 0)
-        fail(sock, status);
-    else if (drained)
+    if (status == 0 && drained)
         wst_stream_emit_drain(sock->stream);
+    else if (status < 0 && !is_told_by_reading(sock, status))
+        fail(sock, status);
 }
 
 /*
@@ -219,7 +247,9 @@ static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t 
     (void)stream;
     size_t done = 0, part = 0;
     int status = 0;
-    if (sock->in_flight == 0) /* else others are first, though libuv may have sent all it has */
+    if (sock->broken != 0)
+        status = sock->broken;
+    else if (sock->in_flight == 0) /* else others are first, even if libuv has sent them */
         status = try_write(sock, slices, count, &done, &part);
     for (size_t i = 0; i < count; i++) {
         wst_slice_t rest = slices[i];
@@ -233,24 +263,24 @@ static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t 
         }
         status = wst__bufq_push(&sock->out, rest);
     }
-    if (status < 0 || sock->out.len == 0)
-        return status;
-    if (sock->in_flight == 0)
+    if (status == 0 && sock->out.len == 0)
+        return 0;
+    if (status == 0 && sock->in_flight == 0)
         status = send_queued(sock);
-    return status < 0 ? status : WST_WAIT;
+    return status == 0 || is_told_by_reading(sock, status) ? (int)WST_WAIT : status;
 }
 
 static size_t socket_room(const wst_stream_t *stream, const void *impl) {
     const wst__socket_t *sock = impl;
     (void)stream;
-    return sock->out.len < WRITE_ROOM ? WRITE_ROOM - sock->out.len : 0;
+    return sock->out.len < WRITE_ROOM && sock->broken == 0 ? WRITE_ROOM - sock->out.len : 0;
 }
 
 static int socket_shutdown(wst_stream_t *stream, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     sock->shutdown_wanted = true;
-    return sock->out.len == 0 ? shut_down(sock) : 0;
+    return sock->out.len == 0 && sock->broken == 0 ? shut_down(sock) : 0;
 }
 
 /* Closing ------------------------------------------------------------------------------------ */
@@ -268,6 +298,7 @@ static void on_closed(uv_handle_t *handle) {
 }
 
 static void close_socket(wst__socket_t *sock, bool reset) {
+    wst__defer_cancel(&sock->defer);
     if (reset && !sock->is_unix) {
         if (uv_tcp_close_reset(&sock->uv.tcp, on_closed) == 0)
             return;
@@ -313,6 +344,7 @@ int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
     sock->uv.handle.data = sock;
     sock->read_size = READ_MIN;
     wst__bufq_init(&sock->out, &ctx->pool);
+    wst__defer_init(&sock->defer);
     wst__ctx_hold(ctx);
     *out = sock;
     return 0;

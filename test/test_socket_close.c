@@ -102,6 +102,66 @@ static void test_reset_meets_a_write(void **state) {
     rig_close(&rig);
 }
 
+/* Whoever writes, and is reset by a peer that has said why, gets to read that first. */
+static void test_last_words_before_a_reset(void **state) {
+    (void)state;
+    for (int queued = 0; queued < 2; queued++) {
+        rig_t rig;
+        rig_open(&rig, false);
+        if (queued)
+            fill(rig.a.stream);
+        wst_stream_read_start(rig.a.stream, 0);
+        assert_int_equal(write(rig.other, "no", 2), 2);
+        test_reset_fd(rig.other);
+        rig.other = -1;
+        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
+        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
+        if (!queued)
+            assert_int_equal(wst_stream_room(rig.a.stream), 0);
+        test_env_until_count(&rig.env, &rig.a.errors, 1);
+        assert_true(rig.a.error == UV_ECONNRESET || rig.a.error == UV_EPIPE);
+        assert_int_equal(rig.a.received, 2);
+        assert_memory_equal(rig.a.first, "no", 2);
+        assert_int_equal(rig.a.ends, 0);
+        assert_int_equal(rig.a.drains, 0);
+        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+        test_env_turns(&rig.env, 5);
+        assert_int_equal(rig.a.errors, 1);
+        rig_close(&rig);
+    }
+}
+
+/* Who stops reading is told all the same; who closes, or ends, meanwhile, is not bothered. */
+static void test_write_error_without_a_reader(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        rig_t rig;
+        rig_open(&rig, false);
+        rig.a.pause_always = how == 3;
+        wst_stream_read_start(rig.a.stream, 0);
+        assert_int_equal(write(rig.other, "no", 2), 2);
+        test_reset_fd(rig.other);
+        rig.other = -1;
+        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
+        if (how == 0)
+            wst_stream_read_stop(rig.a.stream);
+        else if (how == 1)
+            assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+        else if (how == 2)
+            test_close_owned(&rig.a);
+        assert_int_equal(rig.a.errors, 0);
+        test_env_until_count(&rig.env, how == 2 ? &rig.a.closed : &rig.a.errors, 1);
+        assert_int_equal(rig.a.errors, how != 2);
+        assert_int_equal(rig.a.received, how == 0 || how == 2 ? 0 : 2);
+        assert_int_equal(rig.a.shutdowns, 0);
+        if (how != 2) {
+            rig_close(&rig);
+        } else {
+            test_env_close(&rig.env);
+        }
+    }
+}
+
 static void test_end_goes_while_bytes_are_queued(void **state) {
     rig_t rig;
     rig_open(&rig, unix_wanted(state));
@@ -504,6 +564,8 @@ int main(void) {
         cmocka_unit_test(test_reset_comes_in),
         cmocka_unit_test(test_reset_right_behind_bytes),
         cmocka_unit_test(test_reset_meets_a_write),
+        cmocka_unit_test(test_last_words_before_a_reset),
+        cmocka_unit_test(test_write_error_without_a_reader),
         BOTH(test_end_goes_while_bytes_are_queued),
         BOTH(test_orderly_close),
         cmocka_unit_test(test_close_without_shutdown_resets),
