@@ -24,7 +24,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "e2e"))
 
 from arena import SLACK, Arena, Baseline, check_memory, memory  # noqa: E402
 from crowd import FATES, Mill, storm  # noqa: E402
-from forwarding import Forwarder  # noqa: E402
+from forwarding import KINDS, Forwarder  # noqa: E402
 from netns import Machine  # noqa: E402
 from processes import wait_until  # noqa: E402
 from sites import Closed, Deaf  # noqa: E402
@@ -65,6 +65,7 @@ def draw_faults(seed, part, seconds):
 class Soak:
     def __init__(self, arena, seed, seconds):
         self.arena, self.seed, self.seconds = arena, seed, seconds
+        self.seen = collections.Counter()  # what has gone right, of each kind
         self.machine, self.host, listen, prefix = None, "127.0.0.1", "127.0.0.1:0", ()
         try:
             self.machine = arena.site(Machine())
@@ -172,6 +173,7 @@ class Soak:
             await asyncio.gather(*mills)
         mill.judge()
         forwarder.judge()
+        self.seen += mill.crowd.seen + forwarder.seen
 
     def settle(self, part):
         """All is as at the beginning, and works."""
@@ -191,6 +193,7 @@ class Soak:
             for process, before in warm.items():
                 if not process.judged:  # a server that has been replaced
                     check_memory(process, before, SLACK / 2)
+        assert set(self.seen) == set(Mill.FATES) | set(KINDS), f"too little: {self.seen}"
         self.shaky.stop()  # while it has a link over which to part
 
 
