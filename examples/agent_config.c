@@ -2,6 +2,8 @@
 /* The configuration of the agent (agent_config.h). */
 #include "agent_config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
@@ -67,6 +69,26 @@ static const config_field_t members[] = {
      .offset = offsetof(agent_config_t, token),
      .max = CONFIG_SECRET_MAX,
      .variable = "WSTUNNEL_TOKEN"},
+    {.name = "ca", .kind = CONFIG_TEXT, .offset = offsetof(agent_config_t, ca), .fixed = true},
+    {.name = "pin", .kind = CONFIG_LIST, .offset = offsetof(agent_config_t, pins), .fixed = true},
+    {.name = "cert", .kind = CONFIG_TEXT, .offset = offsetof(agent_config_t, cert), .fixed = true},
+    {.name = "key", .kind = CONFIG_TEXT, .offset = offsetof(agent_config_t, key), .fixed = true},
+    {.name = "insecure",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(agent_config_t, insecure),
+     .fixed = true},
+    {.name = "sni",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, options.sni),
+     .fixed = true},
+    {.name = "host",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, options.host),
+     .fixed = true},
+    {.name = "header",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(agent_config_t, headers),
+     .fixed = true},
     {.name = "encoding",
      .kind = CONFIG_CHOICE,
      .offset = offsetof(agent_config_t, encoding),
@@ -105,6 +127,18 @@ static bool is_name(const char *text) {
                              "0123456789._-")] == '\0';
 }
 
+/* As lines; NULL: none. */
+static const char *join_headers(agent_config_t *config) {
+    size_t size = 1;
+    for (size_t i = 0; config->headers != NULL && config->headers[i] != NULL; i++)
+        size += strlen(config->headers[i]) + 2;
+    char *lines = size > 1 ? config_alloc(&config->config, size) : NULL;
+    char *at = lines;
+    for (size_t i = 0; lines != NULL && config->headers[i] != NULL; i++)
+        at += snprintf(at, size - (size_t)(at - lines), "%s\r\n", config->headers[i]);
+    return lines;
+}
+
 bool agent_config_read(agent_config_t *config, const options_t *options) {
     *config = (agent_config_t){.log_level = WST_LOG_INFO};
     options_read(&config->config, options, &agent_config_fields, config);
@@ -112,9 +146,13 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
         config->options.url =
             config_copy(&config->config, options->argument, strlen(options->argument));
     else if (config->options.url == NULL)
-        config_fault(&config->config, NULL, "a URL is needed: ws://HOST[:PORT][/PATH]");
+        config_fault(&config->config, NULL, "a URL is needed: ws[s]://HOST[:PORT][/PATH]");
     if (config->options.name != NULL && !is_name(config->options.name))
         config_fault(&config->config, "name", "must be of A-Z a-z 0-9 . _ -");
+    if ((config->cert == NULL) != (config->key == NULL))
+        config_fault(&config->config, config->cert != NULL ? "cert" : "key",
+                     "cert and key go together");
+    config->options.fields = join_headers(config);
     options_pick_secret(&config->config, options, "token", &config->token, &config->token_file,
                         "WSTUNNEL_TOKEN");
     config->options.encoding = (wst_encoding_t)config->encoding;
@@ -133,6 +171,47 @@ const char *agent_config_token(config_t *c, const agent_config_t *config) {
     if (config->token != NULL || config->token_file == NULL)
         return config->token;
     return config_read_secret(c, NULL, "token_file", config->token_file);
+}
+
+/* All of a text file. NULL: none is given, or it cannot be read, which has been noted. */
+static char *read_pem(config_t *c, const char *place, const char *path) {
+    char *text = path != NULL ? config_alloc(c, CONFIG_FILE_MAX + 1) : NULL;
+    if (text == NULL)
+        return NULL;
+    FILE *file = fopen(path, "r");
+    size_t len = file != NULL ? fread(text, 1, CONFIG_FILE_MAX + 1, file) : 0;
+    if (file == NULL || ferror(file))
+        config_fault(c, place, "cannot read %s: %s", path, strerror(errno));
+    else if (len > CONFIG_FILE_MAX || strlen(text) != len)
+        config_fault(c, place, "%s: not a text of at most 1 MiB", path);
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
+bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_ctx_t *ctx) {
+    config_t scratch = {0};
+    wst_tls_error_t why = {""};
+    *out = NULL;
+    if (config->ca == NULL && config->cert == NULL && config->pins == NULL && !config->insecure)
+        return true;
+    const wst_tls_identity_t identity = {read_pem(&scratch, "cert", config->cert),
+                                         read_pem(&scratch, "key", config->key)};
+    const wst_tls_client_options_t options = {.ca_pem = read_pem(&scratch, "ca", config->ca),
+                                              .pins = config->pins,
+                                              .identity = config->cert != NULL ? &identity : NULL,
+                                              .insecure = config->insecure};
+    int status = 0;
+    if (scratch.error_count == 0)
+        status = wst_tls_client_config(out, ctx, &options, &why);
+    if (status != 0)
+        config_fault(&scratch, NULL, "%s", status == WST_ETLS ? why.text : wst_strerror(status));
+    config_log(&scratch);
+    bool ok = scratch.error_count == 0;
+    config_free(&scratch);
+    if (ok && config->insecure)
+        log_line(WST_LOG_WARN, "insecure: the server is not verified, anyone can pose as it");
+    return ok;
 }
 
 void agent_config_compare(char *out, size_t size, const agent_config_t *old,

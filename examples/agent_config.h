@@ -11,8 +11,11 @@ typedef struct agent_config {
     int encoding, protocol;         /* wst_encoding_t, wst_protocol_t */
     const char *token, *token_file; /* at most one is set; the file is read at each attempt */
     bool exit_on_refusal;
+    const char *ca, *cert, *key; /* paths */
+    const char **pins, **headers;
+    bool insecure;
     wst_rules_t *rules;          /* NULL: none */
-    wst_agent_options_t options; /* url, name, spare_connections, numbers; nothing else */
+    wst_agent_options_t options; /* url, name, sni, host, fields, numbers; nothing else */
     size_t memory_budget;
 } agent_config_t;
 
@@ -26,6 +29,10 @@ void agent_config_free(agent_config_t *config);
 
 /* The token to present, NULL: it cannot be had; in memory of `c`. */
 const char *agent_config_token(config_t *c, const agent_config_t *config);
+
+/* Makes what the options for TLS say (NULL: nothing); the caller's to unref. False: it cannot,
+ * which has been logged. */
+bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_ctx_t *ctx);
 
 /* The fixed options that differ: names, separated by ", "; "": none. */
 void agent_config_compare(char *out, size_t size, const agent_config_t *old,

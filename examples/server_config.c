@@ -24,7 +24,9 @@ static const config_field_t limit_members[] = {
     LIMIT(max_pending, 1, 1000000),
     LIMIT(max_agent_streams, 1, 1000000),
     LIMIT(max_agent_sessions, 1, 1000000),
+    LIMIT(max_handshakes, 1, 1000000),
     LIMIT(stream_window, 1024, 1 << 30),
+    LIMIT(tls_timeout_ms, 1, DAY_MS),
     LIMIT(head_timeout_ms, 1, DAY_MS),
     LIMIT(decision_timeout_ms, 1, DAY_MS),
     LIMIT(hello_timeout_ms, 1, DAY_MS),
@@ -206,8 +208,12 @@ static void add_listener(server_config_t *config, const char *text) {
     static const struct {
         const char *name;
         unsigned role;
-    } roles[] = {
-        {"connect", WST_ROLE_CONNECT}, {"agents", WST_ROLE_AGENTS}, {"health", WST_ROLE_HEALTH}};
+    } roles[] = {{"connect", WST_ROLE_CONNECT},
+                 {"agents", WST_ROLE_AGENTS},
+                 {"health", WST_ROLE_HEALTH},
+                 {"tls", WST_LISTEN_TLS},
+                 {"plain", WST_LISTEN_PLAIN}};
+    enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
     config_t *c = &config->config;
     server_listener_t *listener = &config->listeners[config->listener_count++];
     char *rest, *copy = config_copy(c, text, strlen(text));
@@ -219,13 +225,16 @@ static void add_listener(server_config_t *config, const char *text) {
     for (const char *word = copy != NULL ? strtok_r(NULL, ",", &rest) : NULL; word != NULL;
          word = strtok_r(NULL, ",", &rest)) {
         size_t i = 0;
-        while (i < 3 && strcmp(word, roles[i].name) != 0)
+        while (i < ROLES && strcmp(word, roles[i].name) != 0)
             i++;
-        if (i < 3)
+        if (i < ROLES)
             listener->roles |= roles[i].role;
         else
-            config_fault(c, "listen", "unknown role '%s' (connect, agents, health)", word);
+            config_fault(c, "listen", "unknown role '%s' (connect, agents, health, tls, plain)",
+                         word);
     }
+    if ((listener->roles & WST_LISTEN_TLS) != 0 && config->certs == NULL)
+        config_fault(c, "listen", "tls needs cert and key");
 }
 
 static void add_listeners(server_config_t *config) {
@@ -241,12 +250,64 @@ static void add_listeners(server_config_t *config) {
     }
 }
 
+static size_t count_of(const char **list) {
+    size_t count = 0;
+    while (list != NULL && list[count] != NULL)
+        count++;
+    return count;
+}
+
+/* Certificates with their keys, and what clients have to show. */
+static void check_tls(server_config_t *config) {
+    config_t *c = &config->config;
+    config->pair_count = count_of(config->certs);
+    if (config->pair_count != count_of(config->keys)) {
+        config_fault(c, "cert", "each one needs a key");
+        return;
+    }
+    if (config->pair_count > SERVER_PAIRS_MAX) {
+        config_fault(c, "cert", "more than %d", SERVER_PAIRS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < config->pair_count; i++)
+        config->pairs[i] = (wst_tls_file_pair_t){config->certs[i], config->keys[i]};
+    if (config->client_cert < 0)
+        config->client_cert =
+            config->client_ca != NULL ? WST_TLS_CLIENT_REQUIRED : WST_TLS_CLIENT_NONE;
+    if (config->client_cert != WST_TLS_CLIENT_NONE && config->client_ca == NULL)
+        config_fault(c, "client_cert", "needs client_ca");
+    if (config->client_ca != NULL && config->pair_count == 0)
+        config_fault(c, "client_ca", "needs cert and key");
+}
+
+/* Nobody comes in without a certificate: that is authentication. */
+static bool needs_certificate(const server_config_t *config) {
+    bool plain = false;
+    for (size_t i = 0; i < config->listener_count; i++)
+        plain = plain || (config->listeners[i].roles & WST_LISTEN_PLAIN) != 0;
+    return config->client_cert == WST_TLS_CLIENT_REQUIRED && !plain;
+}
+
 /* -- All of it --------------------------------------------------------------------------------- */
 
 static const config_field_t members[] = {
     {.name = "listen",
      .kind = CONFIG_LIST,
      .offset = offsetof(server_config_t, listen),
+     .fixed = true},
+    {.name = "cert",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(server_config_t, certs),
+     .fixed = true},
+    {.name = "key", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, keys), .fixed = true},
+    {.name = "client_ca",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(server_config_t, client_ca),
+     .fixed = true},
+    {.name = "client_cert",
+     .kind = CONFIG_CHOICE,
+     .offset = offsetof(server_config_t, client_cert),
+     .choices = "none|optional|required",
      .fixed = true},
     {.name = "path",
      .kind = CONFIG_TEXT,
@@ -286,7 +347,7 @@ const config_fields_t server_config_fields = {members, sizeof(members) / sizeof(
 
 bool server_config_read(server_config_t *config, const options_t *options) {
     config_t *c = &config->config;
-    *config = (server_config_t){.log_level = WST_LOG_INFO};
+    *config = (server_config_t){.log_level = WST_LOG_INFO, .client_cert = -1};
     options_read(c, options, &server_config_fields, config);
     options_pick_secret(c, options, "agent_token", &config->agent_token, &config->agent_token_file,
                         "WSTUNNEL_AGENT_TOKEN");
@@ -295,6 +356,8 @@ bool server_config_read(server_config_t *config, const options_t *options) {
     if (config->agent_token != NULL || config->agent_token_file != NULL)
         add_common_agent(config);
     add_listeners(config);
+    check_tls(config);
+    config->options.allow_open = config->options.allow_open || needs_certificate(config);
     config->options.protocol = (wst_protocol_t)config->protocol;
     return c->error_count == 0;
 }

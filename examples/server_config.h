@@ -5,11 +5,11 @@
  */
 #include "options.h"
 
-enum { SERVER_LISTENERS_MAX = 16 };
+enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
 
 typedef struct server_listener {
     const char *address;
-    unsigned roles; /* of enum wst_role; 0: all */
+    unsigned roles; /* of enum wst_role and wst_listen_flag; 0: as the library has it */
 } server_listener_t;
 
 typedef struct server_user {
@@ -29,6 +29,11 @@ typedef struct server_config {
     const char **listen;       /* as written */
     server_listener_t listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
+    const char **certs, **keys; /* as written */
+    wst_tls_file_pair_t pairs[SERVER_PAIRS_MAX];
+    size_t pair_count;
+    const char *client_ca;
+    int client_cert; /* wst_tls_client_cert_t */
     const char *agent_token, *agent_token_file, *user_file;
     server_user_t *users; /* those of user_file among them */
     server_agent_t *agents;

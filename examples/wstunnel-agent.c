@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: wstunnel-agent [options] [ws://HOST[:PORT][/PATH]]\n"
+    "usage: wstunnel-agent [options] [ws[s]://HOST[:PORT][/PATH]]\n"
     "Dials a wstunnel-server and opens the destinations that it names from where this runs.\n"
     "\n"
     "  --config FILE         read all of these, the URL and more (rules, limits) from a JSON "
@@ -17,6 +17,13 @@ static const char usage[] =
     "  --name NAME           its name (default: the host's): 1 to 64 of A-Z a-z 0-9 . _ -\n"
     "  --token-file FILE     the token to present: the first line of FILE, read at each attempt;\n"
     "                        or the environment variable WSTUNNEL_TOKEN\n"
+    "  --ca FILE             with wss://: whose certificates count (default: the system's)\n"
+    "  --pin sha256/BASE64   a key of the server's chain must have this hash; may be repeated\n"
+    "  --cert FILE, --key FILE  certificate and private key to show to the server\n"
+    "  --sni NAME            the name to ask for in the handshake (default: HOST)\n"
+    "  --insecure            do not verify the server: anyone can pose as it\n"
+    "  --host NAME[:PORT]    the Host field (default: that of the URL)\n"
+    "  --header 'NAME: VALUE'  one more field in the upgrade request; may be repeated\n"
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
     "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
     "                        server must use the same\n"
@@ -139,7 +146,14 @@ static int start(state_t *s) {
         program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
     if (status == 0)
         status = program_watch_reload(&s->program, on_reload);
-    return status == 0 ? wst_agent_new(&s->agent, s->program.ctx, &options) : status;
+    wst_tls_config_t *tls = NULL;
+    if (status == 0 && !agent_config_tls(&tls, c, s->program.ctx))
+        status = WST_ETLS;
+    options.tls = tls;
+    if (status == 0)
+        status = wst_agent_new(&s->agent, s->program.ctx, &options);
+    wst_tls_config_unref(tls);
+    return status;
 }
 
 static int run(state_t *s) {

@@ -14,7 +14,12 @@ static const char usage[] =
     "                            file, see wstunnel.json(5); what stands here is stronger\n"
     "  --listen ADDR[,ROLE...]   listen on HOST:PORT, :PORT or unix:/PATH; may be repeated\n"
     "                            (default 127.0.0.1:8080). Roles: connect, agents, health\n"
-    "                            (default all)\n"
+    "                            (default all); and tls, plain or both, told apart by the first\n"
+    "                            byte (default tls if there is a certificate)\n"
+    "  --cert FILE, --key FILE   certificate chain and private key (PEM); may be repeated: the\n"
+    "                            name that is asked for chooses\n"
+    "  --client-ca FILE          ask clients and agents for certificates issued by these\n"
+    "  --client-cert WHETHER     required (default with --client-ca), optional or none\n"
     "  --path PATH               where agents connect (default /websocket)\n"
     "  --protocol PROTOCOL       what agents speak: wstunnel (default) or talk: that of the Go\n"
     "                            Conference 2022 talk\n"
@@ -28,7 +33,7 @@ static const char usage[] =
     "  --help, --version\n"
     "\n"
     "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one breaks them off.\n"
-    "SIGHUP has the configuration read again.\n";
+    "SIGHUP has configuration and certificates read again; these are also looked at each minute.\n";
 
 typedef struct state {
     program_t program;
@@ -36,6 +41,7 @@ typedef struct state {
     server_config_t started, reloaded;
     const server_config_t *config; /* the one in force of these */
     wst_server_t *server;
+    wst_tls_files_t *tls; /* NULL: none */
 } state_t;
 
 /* -- Who may do what -------------------------------------------------------------------------- */
@@ -124,6 +130,8 @@ static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
 
 static void on_server_closed(void *user_data) {
     state_t *s = user_data;
+    if (s->tls != NULL)
+        wst_tls_files_close(s->tls, NULL);
     program_finish(&s->program);
 }
 
@@ -167,9 +175,45 @@ static void on_reload(void *user_data) {
     log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config.log_level);
     log_line(WST_LOG_INFO, "configuration reloaded");
+    if (s->tls != NULL)
+        wst_tls_files_reload(s->tls);
     server_config_compare(fixed, sizeof(fixed), &s->started, &config);
     if (fixed[0] != '\0')
         log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
+}
+
+static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data) {
+    (void)files;
+    const state_t *s = user_data;
+    wst_server_set_tls(s->server, config);
+}
+
+/* Reads the certificates, if there are any. 0 or an error. */
+static int load_tls(state_t *s, wst_server_options_t *options) {
+    const server_config_t *c = s->config;
+    const wst_tls_files_options_t files = {.pairs = c->pairs,
+                                           .pair_count = c->pair_count,
+                                           .client_cert = (wst_tls_client_cert_t)c->client_cert,
+                                           .client_ca = c->client_ca,
+                                           .on_config = on_tls,
+                                           .user_data = s};
+    wst_tls_error_t why;
+    if (c->pair_count == 0)
+        return 0;
+    int status = wst_tls_files_new(&s->tls, s->program.ctx, &files, &why);
+    if (status == WST_ETLS)
+        log_line(WST_LOG_ERROR, "%s", why.text);
+    if (status == 0)
+        options->tls = wst_tls_files_config(s->tls);
+    return status;
+}
+
+/* What is spoken at an address. */
+static const char *spoken(const state_t *s, unsigned roles) {
+    bool plain = (roles & WST_LISTEN_PLAIN) != 0, tls = (roles & WST_LISTEN_TLS) != 0;
+    if (plain && tls)
+        return " (TLS and plain)";
+    return tls || (!plain && s->tls != NULL) ? " (TLS)" : "";
 }
 
 static int listen_all(state_t *s) {
@@ -183,7 +227,8 @@ static int listen_all(state_t *s) {
                                         "--insecure-open");
             return status;
         }
-        log_line(WST_LOG_INFO, "listening on %s", wst_server_address(s->server, i));
+        log_line(WST_LOG_INFO, "listening on %s%s", wst_server_address(s->server, i),
+                 spoken(s, l->roles));
     }
     return 0;
 }
@@ -208,6 +253,8 @@ static int start(state_t *s) {
         program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
     if (status == 0)
         status = program_watch_reload(&s->program, on_reload);
+    if (status == 0)
+        status = load_tls(s, &options);
     if (status == 0)
         status = wst_server_new(&s->server, s->program.ctx, &options);
     if (status != 0)

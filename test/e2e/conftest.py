@@ -11,6 +11,7 @@ import os
 
 import pytest
 
+from authority import Authority
 from nginx import Nginx, make_certificate
 from payload import make_payload
 from processes import BUILD
@@ -40,6 +41,17 @@ def echo_site(world):
 def certificate(tmp_path_factory):
     """Paths of a key and a self-signed certificate for 127.0.0.1."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def identity(authority):
+    """A certificate and key for localhost and 127.0.0.1."""
+    return authority.issue("server.test")
 
 
 @pytest.fixture(scope="session")

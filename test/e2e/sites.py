@@ -85,6 +85,46 @@ def reset_after(data):
     return serve
 
 
+class Relay(Site):
+    """Passes bytes on to another address, until it is cut."""
+
+    def __init__(self, address):
+        host, _, port = address.rpartition(":")
+        self.target = (host.strip("[]"), int(port))
+        self.open = []
+        super().__init__(self._relay)
+
+    def _relay(self, connection):
+        with socket.create_connection(self.target, PATIENCE) as onward:
+            self.open += [connection, onward]
+            back = threading.Thread(target=self._copy, args=(onward, connection))
+            back.start()
+            self._copy(connection, onward)
+            back.join()
+
+    @staticmethod
+    def _copy(source, to):
+        try:
+            while data := source.recv(65536):
+                to.sendall(data)
+            to.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def cut(self):
+        """Ends what is open, in both directions."""
+        for sock in self.open:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.open.clear()
+
+    def close(self):
+        self.cut()
+        super().close()
+
+
 class Closed:
     """A port where nobody listens and nobody else can begin to."""
 

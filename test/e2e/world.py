@@ -10,7 +10,7 @@ class Server(Process):
     def __init__(self, argv):
         super().__init__(argv)
         try:
-            self.address = self.wait_for(r"listening on (\S+)$")[1]
+            self.address = self.wait_for(r"listening on (\S+)(?: \(.*\))?$")[1]
         except AssertionError:
             self.popen.kill()
             self.popen.wait()
@@ -27,6 +27,15 @@ class Server(Process):
     @property
     def proxy(self):
         return f"http://127.0.0.1:{self.port}"
+
+
+    @property
+    def secure_url(self):
+        return f"wss://localhost:{self.port}"
+
+    @property
+    def secure_proxy(self):
+        return f"https://localhost:{self.port}"
 
 
 class World:

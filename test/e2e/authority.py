@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""A certificate authority for tests, by the openssl command."""
+import base64
+import hashlib
+import subprocess
+from collections import namedtuple
+
+Identity = namedtuple("Identity", "certificate key")
+
+
+def openssl(*arguments, **options):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True,
+                          capture_output=True, **options).stdout  # fmt: skip
+
+
+class Authority:
+    def __init__(self, directory, name="Test CA"):
+        self.directory = directory
+        self.count = 0
+        self.key, self.certificate = directory / "ca.key", directory / "ca.pem"
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-days", "30", "-subj", f"/CN={name}", "-keyout", self.key,
+                "-out", self.certificate)  # fmt: skip
+
+    def issue(self, name, names="DNS:localhost,IP:127.0.0.1", days=30, self_signed=False):
+        """A certificate and its key; `days` may be negative: it has expired then."""
+        self.count += 1
+        stem = self.directory / f"{self.count}"
+        key, certificate, request = (stem.with_suffix(s) for s in (".key", ".pem", ".csr"))
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", f"/CN={name}", "-keyout", key, "-out", request)  # fmt: skip
+        extensions = stem.with_suffix(".ext")
+        extensions.write_text(f"subjectAltName = {names}\n" if names else "")
+        signer = ["-signkey", key] if self_signed else ["-CA", self.certificate, "-CAkey", self.key]
+        openssl("x509", "-req", "-in", request, *signer, "-days", days, "-extfile", extensions,
+                "-out", certificate)  # fmt: skip
+        return Identity(certificate, key)
+
+
+def pin_of(certificate):
+    """What --pin takes: the SHA-256 of the public key."""
+    key = openssl("x509", "-in", certificate, "-noout", "-pubkey")
+    der = openssl("pkey", "-pubin", "-outform", "DER", input=key)
+    return "sha256/" + base64.b64encode(hashlib.sha256(der).digest()).decode()
