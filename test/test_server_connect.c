@@ -353,7 +353,8 @@ static void test_agent_refuses(void **state) {
         {WST_ENAMETIMEOUT, "", 504, "Name lookup of destination timed out", "dns_timeout"},
         {WST_EDIALTIMEOUT, "", 504, "Connection to destination timed out", "connection_timeout"},
         {WST_ERESET, "", 502, "Connection reset by destination", "connection_terminated"},
-        {WST_EDENIED, "not from here", 403, "Destination denied by the agent", "http_request_denied"},
+        {WST_EDENIED, "not from here", 403, "Destination denied by the agent",
+         "http_request_denied"},
         {WST_EDEST, "", 400, "Invalid destination", "http_request_error"},
         {WST_EINTERNAL, "", 502, "Agent failed to connect", "proxy_internal_error"},
     };
