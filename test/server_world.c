@@ -69,7 +69,6 @@ static void answer(world_t *w, wst_request_t *request, policy_t policy) {
 
 static void on_agent_request(wst_server_t *server, wst_request_t *request, void *user_data) {
     world_t *w = user_data;
-    (void)server;
     enter(w);
     w->agent_questions++;
     answer(w, request, w->agents);
@@ -78,12 +77,13 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
         wst_request_set_tenant(request, w->agent_tenant);
         wst_request_allow(request);
     }
+    if (w->agents == ACCESS)
+        wst_access_agent_request(w->access, server, request);
     leave(w, 'a');
 }
 
 static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
     world_t *w = user_data;
-    (void)server;
     enter(w);
     w->client_questions++;
     answer(w, request, w->clients);
@@ -92,6 +92,8 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
         wst_request_set_tenant(request, w->client_tenant);
         wst_request_allow(request);
     }
+    if (w->clients == ACCESS)
+        wst_access_client_request(w->access, server, request);
     leave(w, 'c');
 }
 
@@ -105,12 +107,13 @@ static void on_choose(wst_server_t *server, wst_request_t *request, void *user_d
         w->in_choice(w);
     if (w->choice == ALLOW)
         wst_request_choose(request, wst_server_next_agent(server, NULL));
+    if (w->choice == ACCESS)
+        wst_access_choose(w->access, server, request);
     leave(w, 'h');
 }
 
 static void on_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
     world_t *w = user_data;
-    (void)server;
     enter(w);
     assert_non_null(wst_request_head(request));
     w->reached_questions++;
@@ -119,6 +122,8 @@ static void on_reached(wst_server_t *server, wst_request_t *request, void *user_
     answer(w, request, w->reached);
     if (w->reached == ALLOW)
         wst_request_allow(request);
+    if (w->reached == ACCESS)
+        wst_access_reached(w->access, server, request);
     leave(w, 'r');
 }
 
@@ -246,6 +251,7 @@ void server_world_open(world_t *w) {
 void server_world_free(world_t *w) {
     server_world_close(w);
     test_env_until_count(&w->env, &w->closed, 1);
+    wst_access_free(w->access);
     test_env_close(&w->env);
     assert_int_equal(w->closed, 1);
 }
@@ -499,8 +505,10 @@ static void agent_on_down(wst__link_t *link, int error, const char *detail, void
 static void agent_on_connected(int status, wst_stream_t *stream, void *user_data) {
     agent_t *a = user_data;
     assert_int_equal(status, 0);
-    wst_websocket_options_t options = {
-        .host = "server", .path = "/websocket", .protocols = wst__link_protocols};
+    wst_websocket_options_t options = {.host = "server",
+                                       .path = "/websocket",
+                                       .protocols = wst__link_protocols,
+                                       .fields = a->fields};
     wst_websocket_t *websocket;
     wst__link_websocket_options(a->link, &options);
     assert_int_equal(wst_websocket_connect(&websocket, a->w->env.ctx, stream, &options), 0);

@@ -10,6 +10,7 @@
 #include "link.h"
 #include "tunnel.h"
 
+#include <wstunnel/access.h>
 #include <wstunnel/server.h>
 
 /* How a question is answered. */
@@ -17,6 +18,7 @@ typedef enum policy {
     ALLOW,  /* at once; on_choose: the first agent */
     DENY,   /* at once: world.deny_status & co */
     HOLD,   /* not yet: world.held */
+    ACCESS, /* by world.access */
     UNASKED /* no callback */
 } policy_t;
 
@@ -29,6 +31,7 @@ typedef struct world {
     const char *deny_reason, *deny_fields;
     char address[64]; /* the first one */
 
+    wst_access_t *access;                                  /* freed with the world */
     const char *agent_name, *agent_tenant, *client_tenant; /* said when they are allowed */
 
     wst_request_t *held;
@@ -100,6 +103,7 @@ typedef enum treatment { ACCEPT, REFUSE, KEEP } treatment_t;
 
 typedef struct agent {
     world_t *w;
+    const char *fields; /* of its upgrade request; NULL: none */
     wst__link_t *link;
     wst_hello_t hello;
     treatment_t treatment;
