@@ -99,6 +99,7 @@ static wst_remote_t *add(wst__remotes_t *set, const char *tenant, wst_str_t name
 /* `member` is filled in but for what it is to the set. */
 static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *member, const char *peer) {
     member->remote = r;
+    member->peer = peer;
     member->serial = ++set->serial;
     wst__list_init(&member->node);
     wst__list_append(&r->members, &member->node);
@@ -142,6 +143,27 @@ int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const cha
     *member = (wst__member_t){.session = NULL};
     enter(set, r, member, peer);
     return 0;
+}
+
+bool wst__same_host(const char *peer, const char *other) {
+    const char *colon = strrchr(peer, ':');
+    bool has_port = colon != NULL && strncmp(peer, "unix:", 5) != 0;
+    return strncmp(peer, other, has_port ? (size_t)(colon - peer) + 1 : strlen(peer) + 1) == 0;
+}
+
+const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
+                                            bool twins) {
+    const wst_remote_t *own = member->remote, *r = NULL;
+    while ((r = wst__remotes_next(set, r)) != NULL) {
+        if (r != own &&
+            (!twins || strcmp(r->name, own->name) != 0 || strcmp(r->tenant, own->tenant) != 0))
+            continue;
+        for (const wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
+            if (!wst__same_host(m->peer, member->peer))
+                return m;
+        }
+    }
+    return NULL;
 }
 
 wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member) {

@@ -23,7 +23,8 @@ typedef struct wst__member {
     bool used;               /* likewise: its stream is open or opening */
     uint32_t conn;
     uint64_t epoch;
-    uint64_t serial; /* unique in its set */
+    uint64_t serial;  /* unique in its set */
+    const char *peer; /* where it comes from; its owner's */
 } wst__member_t;
 
 typedef struct wst__remotes {
@@ -37,7 +38,8 @@ typedef struct wst__remotes {
 void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams);
 
 /*
- * A session says hello: it joins its agent of that tenant, which is made if it is new (*is_new). A
+ * A session says hello: it joins its agent of that tenant, which is made if it is new (*is_new).
+ * `peer` must be valid as long as it is a member. A
  * session of the same conn with a lower epoch leaves, *replaced; NULL if there is none. 0;
  * WST_EREPLACED: there is one with the same epoch or a higher one, which stays; WST_ENOMEM.
  */
@@ -51,6 +53,16 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
  */
 int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
                            const char *tenant, const char *peer, bool *is_new);
+
+/*
+ * A session that comes from another address than this one, of the same agent, or (`twins`) of any
+ * one of its name and tenant; NULL: there is none.
+ */
+const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
+                                            bool twins);
+
+/* Whether two peers have the same address, whatever their ports. */
+bool wst__same_host(const char *peer, const char *other);
 
 /*
  * A session is gone. Returns its agent if that was the last one: it is out of the set and is to be

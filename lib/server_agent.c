@@ -60,6 +60,22 @@ static void replace(wst__member_t *old) {
     wst__session_drop_streams(old->session, WST_ELOST);
 }
 
+/* Who has an agent's credentials can take its place, or stand beside it. That it comes from another
+ * address may be an agent that has moved, or a twin; somebody should know. */
+static void warn_if_elsewhere(const wst__agent_session_t *a, const wst__member_t *replaced,
+                              bool is_new) {
+    const char *name = wst_remote_name(a->member.remote);
+    bool moved = replaced != NULL && !wst__same_host(replaced->peer, a->peer);
+    const wst__member_t *other =
+        moved ? replaced : wst__remotes_elsewhere(&a->server->remotes, &a->member, is_new);
+    if (other != NULL)
+        wst__log(a->server->ctx, WST_LOG_WARN, "agent %s at %s %s %s", name, a->peer,
+                 moved    ? "takes over from the one at"
+                 : is_new ? "has the name and the credentials of the one at"
+                          : "adds to the sessions of the one at",
+                 other->peer);
+}
+
 static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
@@ -85,6 +101,7 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
              : replaced != NULL ? "reconnected"
                                 : "has one more session",
              a->peer);
+    warn_if_elsewhere(a, replaced, is_new);
     if (replaced != NULL)
         replace(replaced);
     if (is_new && s->options.callbacks.on_agent_up != NULL)

@@ -8,6 +8,7 @@
 #include "server_world.h"
 
 #include <stdio.h>
+#include <wstunnel/socket.h>
 
 /* The server --------------------------------------------------------------------------------- */
 
@@ -523,7 +524,7 @@ void agent_init(world_t *w, agent_t *a, const char *name, uint8_t instance) {
     memset(a->hello.instance, instance, sizeof(a->hello.instance));
 }
 
-void agent_start(agent_t *a) {
+static void agent_make_link(agent_t *a) {
     const wst__link_options_t options = {.client = true,
                                          .hello = a->hello,
                                          .on_up = agent_on_up,
@@ -532,7 +533,25 @@ void agent_start(agent_t *a) {
                                          .on_down = agent_on_down,
                                          .user_data = a};
     assert_int_equal(wst__link_new(&a->link, a->w->env.ctx, &options), 0);
+}
+
+void agent_start(agent_t *a) {
+    agent_make_link(a);
     dial(a->w, a->w->address, agent_on_connected, a);
+}
+
+void agent_start_from(agent_t *a, const char *address) {
+    struct sockaddr_in here, there;
+    wst_stream_t *stream;
+    const char *port = strrchr(a->w->address, ':') + 1;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(uv_ip4_addr(address, 0, &here), 0);
+    assert_int_equal(uv_ip4_addr("127.0.0.1", (int)strtoul(port, NULL, 10), &there), 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&here, sizeof(here)), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&there, sizeof(there)), 0);
+    assert_int_equal(wst_socket_open(&stream, a->w->env.ctx, fd, false), 0);
+    agent_make_link(a);
+    agent_on_connected(0, stream, a);
 }
 
 void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance) {

@@ -123,7 +123,8 @@ typedef struct agent {
 
 /* Of that name; instance, conn 0, epoch 1. */
 void agent_init(world_t *w, agent_t *a, const char *name, uint8_t instance);
-void agent_start(agent_t *a);                                                /* does not wait */
+void agent_start(agent_t *a);                           /* does not wait */
+void agent_start_from(agent_t *a, const char *address); /* likewise; an IPv4 address of this host */
 void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance); /* waits: up */
 void agent_close(agent_t *a); /* at once, and waits until it is gone */
 void agent_expect(agent_t *a, const char *text);

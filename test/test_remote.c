@@ -158,6 +158,20 @@ static void test_twins_and_names(void **state) {
     close_world(&w);
 }
 
+static void test_same_host(void **state) {
+    (void)state;
+    assert_true(wst__same_host("192.0.2.1:5", "192.0.2.1:65535"));
+    assert_false(wst__same_host("192.0.2.1:5", "192.0.2.12:5"));
+    assert_false(wst__same_host("192.0.2.12:5", "192.0.2.1:5"));
+    assert_true(wst__same_host("[2001:db8::1]:5", "[2001:db8::1]:6"));
+    assert_false(wst__same_host("[2001:db8::1]:5", "[2001:db8::2]:5"));
+    assert_true(wst__same_host("unix:/run/x", "unix:/run/x"));
+    assert_false(wst__same_host("unix:/run/x", "unix:/run/xy"));
+    assert_false(wst__same_host("unix:/run/xy", "unix:/run/x"));
+    assert_false(wst__same_host("unix:", "192.0.2.1:5"));
+    assert_true(wst__same_host("fake", "fake"));
+}
+
 /* Only the same name, instance and place with a higher epoch replaces. */
 static void test_epochs(void **state) {
     (void)state;
@@ -326,6 +340,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sessions_of_an_agent),
         cmocka_unit_test(test_twins_and_names),
+        cmocka_unit_test(test_same_host),
         cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_address_is_not_reused),
         cmocka_unit_test(test_least_loaded),

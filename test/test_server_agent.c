@@ -313,6 +313,63 @@ static void test_not_replaced(void **state) {
     server_world_free(&w);
 }
 
+/* The last warning: that an agent at the first address has to do with one at the second. */
+static void expect_warning(world_t *w, const char *at, const char *what, const char *other) {
+    char text[256];
+    unsigned port, other_port;
+    snprintf(text, sizeof(text), "agent one at %s:%%u %s %s:%%u", at, what, other);
+    if (sscanf(w->env.log, text, &port, &other_port) != 2)
+        fail_msg("%s", w->env.log);
+    w->env.log_lines = 0;
+}
+
+/* Credentials used from another address, to take over or beside their owner: somebody should know.
+ * From the same address nobody need. */
+static void test_elsewhere(void **state) {
+    (void)state;
+    static const char other[] = "127.0.0.2";
+    world_t w;
+    agent_t first, twin, taker, adder, near;
+    server_world_open(&w);
+    agent_open(&w, &first, "one", 1);
+    agent_open(&w, &near, "one", 2);
+    agent_close(&near);
+    agent_open(&w, &near, "two", 1);
+    assert_int_equal(w.env.log_lines, 0);
+
+    agent_init(&w, &twin, "one", 3);
+    agent_start_from(&twin, other);
+    test_env_until_count(&w.env, &twin.up, 1);
+    expect_warning(&w, other, "has the name and the credentials of the one at", "127.0.0.1");
+    agent_close(&twin);
+
+    agent_init(&w, &adder, "one", 1);
+    adder.hello.conn = 7;
+    agent_start_from(&adder, other);
+    test_env_until_count(&w.env, &adder.up, 1);
+    expect_warning(&w, other, "adds to the sessions of the one at", "127.0.0.1");
+    agent_close(&adder);
+
+    agent_init(&w, &taker, "one", 1);
+    taker.hello.epoch = 2;
+    agent_start_from(&taker, other);
+    expect_down(&first, 0, "1000 replaced");
+    expect_warning(&w, other, "takes over from the one at", "127.0.0.1");
+    agent_close(&first);
+
+    /* One that is refused has been warned of as such. */
+    agent_open(&w, &twin, "three", 1);
+    agent_init(&w, &adder, "one", 1);
+    agent_start(&adder);
+    expect_down(&adder, WST_EWSCLOSED, "1008 ");
+    assert_non_null(strstr(w.env.log, "refused: this agent has a connection with that epoch"));
+    agent_close(&adder);
+    agent_close(&twin);
+    agent_close(&taker);
+    agent_close(&near);
+    server_world_free(&w);
+}
+
 /* Another instance is another agent, another conn one more session. */
 static void test_twins(void **state) {
     (void)state;
@@ -445,6 +502,7 @@ int main(void) {
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_replaced_silent),
         cmocka_unit_test(test_not_replaced),
+        cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_down),
         cmocka_unit_test(test_goaway),
