@@ -130,7 +130,8 @@ void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *det
     }
     if (a->failures < 64) /* by then any bound has been reached */
         a->failures++;
-    const bool refused = http_status == 401 || http_status == 403;
+    const bool refused = error == WST_EPROXYAUTH ||
+                         (error != WST_EPROXY && (http_status == 401 || http_status == 403));
     const wst_agent_failure_t failure = {.error = error,
                                          .http_status = http_status,
                                          .refused = refused,

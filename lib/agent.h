@@ -13,6 +13,7 @@
 
 #include <wstunnel/agent.h>
 #include <wstunnel/dial.h>
+#include <wstunnel/proxy.h>
 #include <wstunnel/tls.h>
 
 struct wst_agent {
@@ -23,6 +24,7 @@ struct wst_agent {
     wst__url_t target;     /* points into url */
     wst_tls_config_t *tls; /* NULL: ws:// */
     char *sni, *host, *static_fields;
+    wst_proxy_options_t proxy; /* url NULL: none; the texts are the agent's own */
     char name[WST_NAME_MAX + 1];
     uint8_t instance[16];
     uint64_t epoch;    /* of the last attempt */
@@ -40,6 +42,7 @@ struct wst_agent {
     wst_request_t *question;
     char *fields; /* of the current attempt */
     wst_dial_t *dial;
+    wst_proxy_dial_t *proxy_dial;
     wst_tls_handshake_t *handshake;
     wst__link_t *link;
     uint64_t up_since_ms;
@@ -77,6 +80,12 @@ void wst__agent_connect(wst_agent_t *agent);
 int wst__agent_connect_init(wst_agent_t *agent);
 void wst__agent_connect_free(wst_agent_t *agent);
 void wst__agent_connect_cancel(wst_agent_t *agent); /* harmless if it is not under way */
+void wst__agent_connected(wst_agent_t *agent, wst_stream_t *stream); /* goes on; takes the stream */
+
+/* agent_proxy.c: the proxy's options, copied and checked; and the connection through it. */
+int wst__agent_proxy_init(wst_agent_t *agent);
+void wst__agent_proxy_free(wst_agent_t *agent);
+void wst__agent_proxy_dial(wst_agent_t *agent, const char *host);
 
 /* agent.c: makes the link and its WebSocket, on a stream which is taken on success. */
 int wst__agent_link_connect(wst_agent_t *agent, wst_stream_t *stream,

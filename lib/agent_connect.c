@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How the agent reaches its server, one step after the other: the connection, TLS with wss://, then
- * the WebSocket. Each attempt goes through it anew; whatever fails ends the attempt
- * (wst__agent_fail).
+ * How the agent reaches its server, one step after the other: the connection, through a proxy if
+ * there is one, TLS with wss://, then the WebSocket. Each attempt goes through it anew; whatever
+ * fails ends the attempt (wst__agent_fail).
  */
 #include "agent.h"
 
@@ -86,11 +86,14 @@ int wst__agent_connect_init(wst_agent_t *a) {
     int status = check_host(a);
     if (status == 0)
         status = check_fields(a);
-    return status == 0 ? init_tls(a) : status;
+    if (status == 0)
+        status = init_tls(a);
+    return status == 0 ? wst__agent_proxy_init(a) : status;
 }
 
 void wst__agent_connect_free(wst_agent_t *a) {
     const wst_allocator_t *al = &a->ctx->allocator;
+    wst__agent_proxy_free(a);
     wst_tls_config_unref(a->tls);
     wst__free(al, a->sni);
     wst__free(al, a->host);
@@ -169,21 +172,30 @@ static void start_tls(wst_agent_t *a, wst_stream_t *stream) {
     wst__agent_fail(a, status, 0, "");
 }
 
-static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    wst_agent_t *a = user_data;
-    a->dial = NULL;
-    if (status != 0)
-        wst__agent_fail(a, status, 0, "");
-    else if (a->tls != NULL)
+void wst__agent_connected(wst_agent_t *a, wst_stream_t *stream) {
+    if (a->tls != NULL)
         start_tls(a, stream);
     else
         upgrade(a, stream);
+}
+
+static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
+    wst_agent_t *a = user_data;
+    a->dial = NULL;
+    if (status == 0)
+        wst__agent_connected(a, stream);
+    else
+        wst__agent_fail(a, status, 0, "");
 }
 
 void wst__agent_connect(wst_agent_t *a) {
     a->phase = WST__AGENT_DIALLING;
     char host[WST__AUTHORITY_MAX + 1];
     snprintf(host, sizeof(host), "%.*s", (int)a->target.host.len, a->target.host.ptr);
+    if (a->proxy.url != NULL) {
+        wst__agent_proxy_dial(a, host);
+        return;
+    }
     const wst_dial_options_t options = {
         .host = host, .port = a->target.port, .timeout_ms = a->o.connect_timeout_ms};
     int status = wst_dial(&a->dial, a->ctx, &options, on_dialled, a);
@@ -194,8 +206,11 @@ void wst__agent_connect(wst_agent_t *a) {
 void wst__agent_connect_cancel(wst_agent_t *a) {
     if (a->dial != NULL)
         wst_dial_cancel(a->dial);
+    if (a->proxy_dial != NULL)
+        wst_proxy_dial_cancel(a->proxy_dial);
     if (a->handshake != NULL)
         wst_tls_handshake_cancel(a->handshake);
     a->dial = NULL;
+    a->proxy_dial = NULL;
     a->handshake = NULL;
 }

@@ -244,8 +244,8 @@ static void next_request(wst_proxy_dial_t *d) {
         send_message(d, request, (size_t)rc);
     else
         fail(d, rc,
-             rc == WST_EINVAL     ? "cannot be asked: fields that are not complete lines"
-             : rc == WST_EHEADBIG ? "cannot be asked: fields that are too long"
+             rc == WST_EINVAL     ? "cannot be asked: the answer's fields are not complete lines"
+             : rc == WST_EHEADBIG ? "cannot be asked: the answer's fields are too long"
                                   : NULL);
     wst__wipe(request, sizeof(request));
 }
@@ -357,6 +357,8 @@ static int set_target(wst_proxy_dial_t *d, const char *host, uint16_t port, cons
 
 static int set_proxy(wst_proxy_dial_t *d, const wst_proxy_options_t *o, const char **why) {
     int status = wst__proxy_url_parse(&d->proxy, o->url, o->credentials, why);
+    if (status == 0)
+        status = wst__proxy_http_check_fields(o->fields, why);
     if (status != 0)
         return status;
     d->on_challenge = o->on_challenge;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-enum { HEAD_MAX = 16384, GATHER_MIN = 1024, CREDENTIALS_MAX = 2048 };
+enum { HEAD_MAX = 16384, GATHER_MIN = 1024, CREDENTIALS_MAX = 2048, TARGET_MAX = 600 };
 
 void wst__proxy_http_init(wst__proxy_http_t *p, const wst_allocator_t *allocator,
                           const wst__proxy_http_options_t *options) {
@@ -34,6 +34,18 @@ void wst__proxy_http_free(wst__proxy_http_t *p) {
 }
 
 /* -- Requests --------------------------------------------------------------------------------- */
+
+int wst__proxy_http_check_fields(const char *fields, const char **why) {
+    char head[WST__PROXY_REQUEST_MAX - CREDENTIALS_MAX - TARGET_MAX];
+    wst__head_writer_t w;
+    wst__head_init(&w, head, sizeof(head));
+    wst__head_lines(&w, fields);
+    int rc = wst__head_end(&w, NULL, 0);
+    if (rc >= 0)
+        return 0;
+    *why = rc == WST_EHEADBIG ? "the fields are too long" : "the fields are not complete lines";
+    return WST_EINVAL;
+}
 
 /* The field that answers the last challenge; none if the proxy has not asked yet. 0 or an error. */
 static int write_credentials(wst__proxy_http_t *p, wst__head_writer_t *w,

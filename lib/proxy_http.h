@@ -61,6 +61,9 @@ typedef struct wst__proxy_http {
     char why[WST__PROXY_WHY_MAX]; /* after an error: for people, goes behind "the proxy" */
 } wst__proxy_http_t;
 
+/* Fields that can be sent, or NULL: 0; else WST_EINVAL, and *why tells people. */
+int wst__proxy_http_check_fields(const char *fields, const char **why);
+
 void wst__proxy_http_init(wst__proxy_http_t *p, const wst_allocator_t *allocator,
                           const wst__proxy_http_options_t *options);
 void wst__proxy_http_free(wst__proxy_http_t *p);

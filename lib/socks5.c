@@ -29,7 +29,7 @@ static void put_text(wst__socks5_t *s, const char *text) {
     put_bytes(s, text, len);
 }
 
-static int expect(wst__socks5_t *s, int state) {
+static int expect(wst__socks5_t *s, wst__socks5_state_t state) {
     s->state = state;
     s->in_len = 0;
     return WST__SOCKS5_WRITE;

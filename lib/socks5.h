@@ -10,10 +10,17 @@
 
 enum { WST__SOCKS5_MESSAGE_MAX = 516 }; /* the longest one: user and password of 255 bytes each */
 
+typedef enum wst__socks5_state {
+    WST__SOCKS5_METHOD,
+    WST__SOCKS5_LOGIN,
+    WST__SOCKS5_REPLY,
+    WST__SOCKS5_DONE
+} wst__socks5_state_t; /* what is waited for */
+
 typedef struct wst__socks5 {
     const char *host, *user, *password; /* borrowed; user NULL: none */
     uint16_t port;
-    enum { WST__SOCKS5_METHOD, WST__SOCKS5_LOGIN, WST__SOCKS5_REPLY, WST__SOCKS5_DONE } state;
+    wst__socks5_state_t state;
     uint8_t out[WST__SOCKS5_MESSAGE_MAX]; /* to be written, `out_len` bytes */
     size_t out_len;
     uint8_t in[WST__SOCKS5_MESSAGE_MAX]; /* the message that comes in, so far */

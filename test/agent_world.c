@@ -12,6 +12,7 @@ static void on_log(wst_log_level_t level, const char *line, void *user_data) {
     world_t *w = user_data;
     (void)level;
     w->lines++;
+    snprintf(w->env.log, sizeof(w->env.log), "%s", line);
     if (strstr(line, SECRET) != NULL)
         fail_msg("the log has the secret: %s", line);
 }

@@ -15,6 +15,12 @@ static void drop(fake_proxy_t *p) {
         p->closed++;
     }
     p->handshake = NULL;
+    if (p->dial != NULL)
+        wst_dial_cancel(p->dial);
+    p->dial = NULL;
+    if (p->pump != NULL)
+        wst_pump_close(p->pump, NULL);
+    p->pump = NULL;
     if (p->stream != NULL)
         wst_stream_close(p->stream, on_closed);
     p->stream = NULL;
@@ -41,6 +47,39 @@ static size_t complete(const fake_proxy_t *p, const fake_turn_t *turn) {
     return end != NULL ? (size_t)(end + 4 - message) : 0;
 }
 
+static void on_relay_over(wst_pump_t *pump, int status, void *user_data) {
+    fake_proxy_t *p = user_data;
+    (void)status;
+    if (p->pump == pump)
+        p->pump = NULL;
+    wst_pump_close(pump, NULL);
+}
+
+static void on_relay(int status, wst_stream_t *stream, void *user_data) {
+    fake_proxy_t *p = user_data;
+    const wst_pump_options_t options = {.on_done = on_relay_over, .user_data = p};
+    p->dial = NULL;
+    if (status != 0) {
+        drop(p);
+        return;
+    }
+    assert_int_equal(wst_pump_new(&p->pump, p->ctx, p->stream, stream, &options), 0);
+    p->stream = NULL;
+    p->closed++; /* the pump does it */
+}
+
+/* What has come in already goes first. */
+static void relay(fake_proxy_t *p) {
+    const wst_dial_options_t options = {.host = "127.0.0.1",
+                                        .port = (uint16_t)atoi(strchr(p->relay, ':') + 1)};
+    wst_slice_t rest;
+    wst_stream_read_stop(p->stream);
+    assert_int_equal(
+        wst_slice_copy(&rest, p->ctx, p->heard + p->message, p->heard_len - p->message), 0);
+    assert_int_equal(wst_stream_unread(p->stream, rest), 0);
+    assert_int_equal(wst_dial(&p->dial, p->ctx, &options, on_relay, p), 0);
+}
+
 static void take_turns(fake_proxy_t *p) {
     while (p->stream != NULL && !p->mute) {
         const fake_turn_t *turn = &p->turns[p->turn];
@@ -60,7 +99,9 @@ static void take_turns(fake_proxy_t *p) {
             fake_proxy_say(p, turn->says, turn->len);
         if (p->stream == NULL || turn->then == STAYS)
             continue;
-        if (turn->then == RESETS)
+        if (turn->then == JOINS)
+            relay(p);
+        else if (turn->then == RESETS)
             drop(p);
         else if (wst_stream_shutdown(p->stream) != 0)
             drop(p);

@@ -3,12 +3,14 @@
 #define TEST_PROXY_RIG_H
 /*
  * A proxy that does what it is told, over real sockets: for each message that comes in it has an
- * answer, and when it has said all it sends back what it gets. It has a context of its own, made of
- * the C library's allocator.
+ * answer, and when it has said all it sends back what it gets, or joins the connection with another
+ * one, as a proxy does. It has a context of its own, made of the C library's allocator.
  */
 #include "env.h"
 
+#include <wstunnel/dial.h>
 #include <wstunnel/listener.h>
+#include <wstunnel/pump.h>
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
 
@@ -19,10 +21,10 @@ typedef struct fake_turn {
     size_t bytes; /* of the message; 0: up to an empty line */
     const char *says;
     size_t len;
-    enum { STAYS, ENDS, RESETS } then;
+    enum { STAYS, ENDS, RESETS, JOINS } then;
 } fake_turn_t;
 
-/* HTTP, and bytes. */
+/* Answers to a head, and to so many bytes. */
 #define HEARS_HEAD(text)                                                                           \
     { 0, text, sizeof(text) - 1, STAYS }
 #define HEARS(n, text)                                                                             \
@@ -33,7 +35,10 @@ typedef struct fake_proxy {
     wst_listener_t *listener;
     char address[64];
     wst_tls_config_t *tls; /* NULL: speaks in clear */
-    bool mute;             /* says nothing, no TLS either */
+    const char *relay;     /* "127.0.0.1:PORT" to join with; NULL: sends back */
+    wst_dial_t *dial;
+    wst_pump_t *pump; /* the last one */
+    bool mute;        /* says nothing, no TLS either */
     wst_tls_handshake_t *handshake;
     fake_turn_t turns[FAKE_TURNS]; /* the first with neither bytes nor text ends it */
     size_t turn;                   /* the next one; goes on over connections */

@@ -229,12 +229,13 @@ static void test_bad_options(void **state) {
     }
     proxy_world_close(&w);
 
+    static char big[20000];
+    snprintf(big, sizeof(big), "A: %015000d\r\n", 0);
     proxy_world_open(&w, "http://");
     w.fields = "no line";
-    proxy_world_dial(&w);
-    proxy_world_finish(&w);
-    assert_int_equal(w.status, WST_EINVAL);
-    assert_non_null(strstr(w.detail, "fields that are not complete lines"));
+    assert_int_equal(proxy_world_try(&w), WST_EINVAL);
+    w.fields = big;
+    assert_int_equal(proxy_world_try(&w), WST_EINVAL);
     proxy_world_close(&w);
 }
 
@@ -283,6 +284,20 @@ static void test_allow_means_built_in(void **state) {
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "Proxy-Authorization: Basic YW5uOnMzY3JldA==\r\n");
+    proxy_world_close(&w);
+}
+
+static void test_bad_fields_in_answer(void **state) {
+    (void)state;
+    proxy_world_t w;
+    world_asks(&w, "http://", HOLD);
+    SCRIPT(&w, HEARS_HEAD(WANTED NTLM EMPTY));
+    proxy_world_dial(&w);
+    test_env_until_count(&w.env, &w.asked, 1);
+    wst_request_allow_with(w.question, "Proxy-Authorization: x");
+    proxy_world_finish(&w);
+    assert_int_equal(w.status, WST_EINVAL);
+    assert_non_null(strstr(w.detail, "the answer's fields are not complete lines"));
     proxy_world_close(&w);
 }
 
@@ -540,6 +555,7 @@ int main(void) {
         cmocka_unit_test(test_legs),
         cmocka_unit_test(test_allow_means_built_in),
         cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_bad_fields_in_answer),
         cmocka_unit_test(test_gone_while_asked),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_answer_too_late),

@@ -8,11 +8,13 @@
  *
  * It reconnects with full-jitter backoff: after the n-th failure in a row it waits a random time
  * between 0 and min(backoff_max_ms, backoff_min_ms * 2^n). A session that held for backoff_max_ms
- * resets n. After a 401 or 403 it waits the longest time, and says so. A server whose certificate
- * is not accepted is a failure like any other: it may be mended there.
+ * resets n. After a 401 or 403, or if a proxy wants other credentials, it waits the longest time,
+ * and says so. A server whose certificate is not accepted is a failure like any other: it may be
+ * mended there.
  */
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
+#include <wstunnel/proxy.h>
 #include <wstunnel/request.h>
 #include <wstunnel/rules.h>
 #include <wstunnel/tls.h>
@@ -25,10 +27,12 @@ typedef struct wst_agent wst_agent_t;
 
 /** Why there is no connection to the server. Valid during the call. */
 typedef struct wst_agent_failure {
-    int error;            /**< of the dial, the WebSocket (wst_websocket_callbacks; WST_EWSCLOSED
-                               instead of 0) or the session; WST_ECANCELLED: no credentials */
-    int http_status;      /**< what the server answered instead of 101; 0: nothing of the kind */
-    bool refused;         /**< it was 401 or 403: credentials are wrong */
+    int error;            /**< of the dial, through a proxy or not, of TLS, the WebSocket
+                               (wst_websocket_callbacks; WST_EWSCLOSED instead of 0) or the session;
+                               WST_ECANCELLED: no credentials */
+    int http_status;      /**< what the server answered instead of 101, or a proxy instead of 2xx;
+                               0: nothing of the kind */
+    bool refused;         /**< credentials are wrong: the server's 401 or 403, or WST_EPROXYAUTH */
     const char *detail;   /**< for people, never empty */
     uint64_t retry_in_ms; /**< when the next attempt starts */
 } wst_agent_failure_t;
@@ -68,6 +72,10 @@ typedef struct wst_agent_options {
                            defaults to 80 or 443, the path to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
 
+    /** Optional (default: none). The proxy that the server is reached through, whatever the server
+        is; wst_proxy_choose() knows the conventions. Copied. */
+    const wst_proxy_options_t *proxy;
+
     wst_tls_config_t *tls; /**< Optional (default: the system's trust store), with wss:// only; a
                                 client's, referenced. The certificate must be one for the host of
                                 the URL. Its sessions are resumed when the agent reconnects. */
@@ -98,7 +106,8 @@ typedef struct wst_agent_options {
 
     uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
     uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the
-                                          server: TCP, TLS, upgrade, hello; and each question. */
+                                          server: TCP (by way of the proxy), TLS, upgrade, hello;
+                                          and each question. */
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). */
     uint64_t ping_interval_ms;       /**< Optional (default 15000). */
     uint64_t dead_after_ms;          /**< Optional (default 45000): the server without a byte. */
