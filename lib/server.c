@@ -55,7 +55,7 @@ static void set_defaults(wst_server_options_t *o) {
     default_size(&o->http.head_max, 16384);
     default_size(&o->max_pending, 1024);
     default_size(&o->max_agent_sessions, 1024);
-    default_size(&o->max_handshakes, 256);
+    default_size(&o->max_handshakes, 512);
     default_size(&o->stream_window, WST__INITIAL_CREDIT);
     if (o->max_agent_streams == 0)
         o->max_agent_streams = WST__MAX_STREAMS;
@@ -96,6 +96,8 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst__list_init(&s->listeners);
     wst__list_init(&s->arrivals);
     wst__list_init(&s->handshake_queue);
+    wst__list_init(&s->handshaking);
+    wst__defer_init(&s->turns);
     wst__list_init(&s->conns);
     wst__list_init(&s->relays);
     wst__list_init(&s->sessions);

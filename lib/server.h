@@ -34,8 +34,10 @@ struct wst_server {
     char pseudonym[32]; /* in Via: this server and no other */
     wst__list_t listeners, conns, relays, sessions, talks, dials;
     wst__remotes_t remotes;
-    wst__list_t arrivals, handshake_queue; /* server_tls.c */
-    size_t handshakes;                     /* under way */
+    wst__list_t arrivals, handshake_queue, handshaking; /* server_tls.c */
+    size_t handshakes;                                  /* under way */
+    wst__defer_t turns;                                 /* of those who wait */
+    wst__deadline_t overdue;                            /* of the first of those under way */
     uint64_t tls_failures;
     size_t connections, streams, pending, session_count;
     size_t leaving; /* connections whose last answer must get out before all is drained */

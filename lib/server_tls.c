@@ -7,29 +7,34 @@
  *        |  \--any other byte------------------------------------------------^
  *        \--no byte, or the end--> LEAVING --> gone
  *
- * Only so many handshakes run at a time: each one holds buffers, and half a dozen of them keep the
- * loop busy as long as a round trip takes. The others wait in the order they came, unread. One
- * deadline covers it all.
+ * Only so many handshakes run at a time, for each one holds buffers. The others wait in the order
+ * they came, unread; meanwhile a handshake that has run for a quarter of the time has had its turn.
+ * Few begin in one turn of the loop, for each keeps it busy for some milliseconds. One deadline
+ * covers it all.
  */
 #include "server.h"
 
 #include <stdio.h>
 
-enum { HANDSHAKE_RECORD = 22 }; /* the first byte of TLS (RFC 8446 section 5.1) */
+enum {
+    HANDSHAKE_RECORD = 22, /* the first byte of TLS (RFC 8446 section 5.1) */
+    STARTS_PER_TURN = 4
+};
 
 typedef struct arrival {
     wst__list_t node; /* among all */
-    wst__list_t turn; /* WAITING: in the queue */
+    wst__list_t turn; /* WAITING: in the queue; SHAKING: among those that have theirs */
     wst_server_t *server;
     enum { UNHEARD, WAITING, SHAKING, LEAVING } phase;
     unsigned roles;
     wst_stream_t *stream;           /* until SHAKING */
     wst_tls_handshake_t *handshake; /* SHAKING: has the stream */
     char peer[96];
+    uint64_t started_ms;      /* SHAKING */
     wst__deadline_t deadline; /* not in SHAKING, which has its own */
 } arrival_t;
 
-static void start_waiting(wst_server_t *s);
+static void give_turns(wst_server_t *s);
 
 /* Life --------------------------------------------------------------------------------------- */
 
@@ -44,7 +49,7 @@ static void forget(arrival_t *a) {
     wst__server_uncount_connection(s);
     if (had_turn) {
         s->handshakes--;
-        start_waiting(s);
+        give_turns(s);
     }
     wst__server_release(s);
 }
@@ -89,7 +94,7 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
         become_connection(a, stream);
         return;
     }
-    failed(a, detail != NULL && detail[0] != '\0' ? detail : wst_strerror(status));
+    failed(a, detail);
 }
 
 static void start(arrival_t *a) {
@@ -106,15 +111,44 @@ static void start(arrival_t *a) {
     }
     a->stream = NULL;
     a->phase = SHAKING;
+    a->started_ms = now_ms;
+    wst__list_append(&s->handshaking, &a->turn);
     s->handshakes++;
     wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
 }
 
-static void start_waiting(wst_server_t *s) {
-    wst__list_t *turn;
-    while (!s->closing && s->handshakes < s->options.max_handshakes &&
-           (turn = wst__list_first(&s->handshake_queue)) != NULL)
-        start(WST__CONTAINER(turn, arrival_t, turn));
+static arrival_t *first_of(const wst__list_t *turns) {
+    wst__list_t *turn = wst__list_first(turns);
+    return turn != NULL ? WST__CONTAINER(turn, arrival_t, turn) : NULL;
+}
+
+static void on_overdue(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_server_t *s = WST__CONTAINER(deadline, wst_server_t, overdue);
+    failed(first_of(&s->handshaking), "too slow while others wait");
+}
+
+static void start_some(wst__defer_t *defer) {
+    wst_server_t *s = WST__CONTAINER(defer, wst_server_t, turns);
+    arrival_t *next;
+    for (int n = 0; n < STARTS_PER_TURN && s->handshakes < s->options.max_handshakes &&
+                    (next = first_of(&s->handshake_queue)) != NULL;
+         n++)
+        start(next);
+    give_turns(s);
+}
+
+/* To those who wait, from the loop; or if there is none, sees to it that there will be. */
+static void give_turns(wst_server_t *s) {
+    wst__deadline_clear(&s->ctx->deadlines, &s->overdue);
+    if (s->closing || wst__list_empty(&s->handshake_queue))
+        return;
+    if (s->handshakes < s->options.max_handshakes)
+        wst__defer(s->ctx, &s->turns, start_some);
+    else
+        wst__deadline_set(&s->ctx->deadlines, &s->overdue,
+                          first_of(&s->handshaking)->started_ms + s->options.tls_timeout_ms / 4,
+                          on_overdue);
 }
 
 /* The first byte ----------------------------------------------------------------------------- */
@@ -149,7 +183,7 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     } else if (tls) {
         a->phase = WAITING;
         wst__list_append(&a->server->handshake_queue, &a->turn);
-        start_waiting(a->server);
+        give_turns(a->server);
     } else {
         become_connection(a, stream);
     }
@@ -212,6 +246,7 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
 
 void wst__arrivals_close(wst_server_t *s) {
     wst__list_t *node;
+    wst__defer_cancel(&s->turns);
     while ((node = wst__list_first(&s->arrivals)) != NULL)
         drop(WST__CONTAINER(node, arrival_t, node));
 }

@@ -134,8 +134,8 @@ static void test_wrong_certificate(void **state) {
     rig_t r;
     rig_open(&r);
     rig_serve(&r);
-    wst_tls_config_t *wrong = tls_setup_another(
-        &r.tls, &(tls_spec_t){.subject = "CN=wrong", .names = "dns:wrong.test"});
+    wst_tls_config_t *wrong =
+        tls_setup_another(&r.tls, &(tls_spec_t){.subject = "CN=wrong", .names = "dns:wrong.test"});
     wst_server_set_tls(r.w.server, wrong);
     wst_tls_config_unref(wrong);
     world_agent(&r.w);
@@ -276,10 +276,14 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_up),           cmocka_unit_test(test_by_address),
-        cmocka_unit_test(test_resumes),      cmocka_unit_test(test_wrong_certificate),
-        cmocka_unit_test(test_no_handshake), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_fields),       cmocka_unit_test(test_end),
+        cmocka_unit_test(test_up),
+        cmocka_unit_test(test_by_address),
+        cmocka_unit_test(test_resumes),
+        cmocka_unit_test(test_wrong_certificate),
+        cmocka_unit_test(test_no_handshake),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_end),
         cmocka_unit_test(test_no_memory),
 #ifdef TCP_NOTSENT_LOWAT
         cmocka_unit_test(test_unsent_backlog),

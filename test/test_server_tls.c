@@ -15,11 +15,21 @@
 typedef struct tls_world {
     world_t w; /* the first member: the context's callbacks get it */
     tls_setup_t tls;
+    char log[4096];
 } tls_world_t;
+
+static void on_log(wst_log_level_t level, const char *line, void *user_data) {
+    tls_world_t *t = user_data;
+    size_t len = strlen(t->log);
+    (void)level;
+    snprintf(t->log + len, sizeof(t->log) - len, "%s\n", line);
+    t->w.env.log_lines++;
+}
 
 static void tls_world_init(tls_world_t *t) {
     memset(t, 0, sizeof(*t));
     server_world_init(&t->w);
+    t->w.env.ctx->options.log = on_log;
     t->w.env.ctx->options.log_level = WST_LOG_INFO;
     tls_setup_open(&t->tls, t->w.env.ctx, t->w.env.ctx);
     t->w.options.tls = t->tls.server;
@@ -264,8 +274,8 @@ static void test_garbage(void **state) {
     test_env_until(&t.w.env, has_failed, &t);
     assert_int_equal(stats_of(&t).tls_failures, 1);
     assert_int_equal(stats_of(&t).connections, 0);
-    assert_non_null(strstr(t.w.env.log, "connection from 127.0.0.1:"));
-    assert_non_null(strstr(t.w.env.log, ": TLS: "));
+    assert_non_null(strstr(t.log, "connection from 127.0.0.1:"));
+    assert_non_null(strstr(t.log, ": TLS: "));
     client_close(&c);
     assert_serves_tls(&t, t.w.address);
     tls_world_free(&t);
@@ -303,24 +313,52 @@ static void test_max_handshakes(void **state) {
     tls_world_free(&t);
 }
 
-/* The deadline covers the waiting, too; so one who stalls holds up nobody for longer than that. */
-static void test_turn_too_late(void **state) {
+/* While somebody waits, the one that has had its turn for longest gives it up, and only that one.
+ */
+static void test_slow_while_others_wait(void **state) {
     (void)state;
     tls_world_t t;
-    client_t stalled, waiting;
+    client_t stalled[2], c;
+    tls_world_init(&t);
+    t.w.options.max_handshakes = 2;
+    t.w.options.tls_timeout_ms = 4000;
+    server_world_start(&t.w);
+    for (int i = 0; i < 2; i++) {
+        client_open(&t.w, &stalled[i]);
+        client_say(&stalled[i], "\x16");
+        until_handshakes(&t, (size_t)i + 1);
+    }
+    open_secure(&t, &c, t.w.address);
+    client_expect_reset(&stalled[0]);
+    assert_non_null(strstr(t.log, ": TLS: too slow while others wait"));
+    assert_int_equal(stalled[1].broken, 0);
+    assert_int_equal(stats_of(&t).handshakes, 1);
+    client_close(&c);
+    client_close(&stalled[0]);
+    client_close(&stalled[1]);
+    tls_world_free(&t);
+}
+
+/* The deadline covers the waiting, too: some get their turn before it, the others never. */
+static void test_turn_too_late(void **state) {
+    (void)state;
+    enum { COUNT = 8 };
+    tls_world_t t;
+    client_t waiting[COUNT];
     tls_world_init(&t);
     t.w.options.max_handshakes = 1;
-    t.w.options.tls_timeout_ms = 100;
+    t.w.options.tls_timeout_ms = 200;
     server_world_start(&t.w);
-    client_open(&t.w, &stalled);
-    client_say(&stalled, "\x16");
-    until_handshakes(&t, 1);
-    client_open(&t.w, &waiting);
-    client_say(&waiting, "\x16");
+    for (int i = 0; i < COUNT; i++) {
+        client_open(&t.w, &waiting[i]);
+        client_say(&waiting[i], "\x16");
+    }
+    server_world_until_connections(&t.w, COUNT);
     test_env_until(&t.w.env, no_connections, &t);
-    assert_int_equal(stats_of(&t).tls_failures, 2);
-    client_close(&stalled);
-    client_close(&waiting);
+    assert_int_equal(stats_of(&t).tls_failures, COUNT);
+    assert_non_null(strstr(t.log, ": TLS: too many handshakes before it"));
+    for (int i = 0; i < COUNT; i++)
+        client_close(&waiting[i]);
     assert_serves_tls(&t, t.w.address);
     tls_world_free(&t);
 }
@@ -360,8 +398,8 @@ static void test_set_tls(void **state) {
     tls_world_init(&t);
     server_world_start(&t.w);
     open_secure(&t, &old, t.w.address);
-    wst_tls_config_t *other = tls_setup_another(
-        &t.tls, &(tls_spec_t){.subject = "CN=other", .names = "dns:server.test"});
+    wst_tls_config_t *other =
+        tls_setup_another(&t.tls, &(tls_spec_t){.subject = "CN=other", .names = "dns:server.test"});
     wst_server_set_tls(t.w.server, other);
     wst_tls_config_unref(other);
     open_secure(&t, &new, t.w.address);
@@ -541,6 +579,7 @@ int main(void) {
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_max_handshakes),
         cmocka_unit_test(test_turn_too_late),
+        cmocka_unit_test(test_slow_while_others_wait),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_set_tls),
         cmocka_unit_test(test_client_certificate),

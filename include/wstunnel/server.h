@@ -135,8 +135,9 @@ typedef struct wst_server_options {
     uint32_t max_agent_streams; /**< Optional (default 1024): streams an agent's session carries;
                                      the agent may state less. */
     size_t max_agent_sessions;  /**< Optional (default 1024): sessions of all agents. */
-    size_t max_handshakes;      /**< Optional (default 256): TLS handshakes under way; further
-                                     connections wait for their turn, unread. */
+    size_t max_handshakes;      /**< Optional (default 512): TLS handshakes under way, about 40 KiB
+                                     each; further connections wait for their turn, unread. While
+                                     any does, a handshake may take a quarter of tls_timeout_ms. */
     size_t stream_window;       /**< Optional (default 32768): bytes an agent may send ahead on a
                                      stream; 1024..2^30. */
 
