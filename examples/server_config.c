@@ -2,13 +2,11 @@
 /* The configuration of the server (server_config.h). */
 #include "server_config.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
 
-enum { DAY_MS = 86400000, USER_FILE_MAX = 1024, USER_NAME_MAX = 127, PLACE_MAX = 256 };
+enum { DAY_MS = 86400000 };
 
 /* A number of "limits", of the library's options. */
 #define LIMIT(member, low, high)                                                                   \
@@ -35,6 +33,18 @@ static const config_field_t limit_members[] = {
     LIMIT(ping_interval_ms, 1, DAY_MS),
     LIMIT(dead_after_ms, 1, DAY_MS),
     LIMIT(drain_timeout_ms, 1, DAY_MS),
+    {.name = "max_failures",
+     .kind = CONFIG_NUMBER,
+     .offset = offsetof(server_config_t, access.options.max_failures),
+     .size = sizeof(size_t),
+     .min = 1,
+     .max = 1000000},
+    {.name = "failure_window_ms",
+     .kind = CONFIG_NUMBER,
+     .offset = offsetof(server_config_t, access.options.failure_window_ms),
+     .size = sizeof(uint64_t),
+     .min = 1000,
+     .max = DAY_MS},
     {.name = "memory_budget",
      .kind = CONFIG_NUMBER,
      .offset = offsetof(server_config_t, memory_budget),
@@ -50,155 +60,41 @@ static void read_limits(config_t *c, const config_node_t *node, void *target) {
     config_read_object(c, node, &limits, target);
 }
 
-/* -- Who ------------------------------------------------------------------------------------- */
-
-static const config_field_t user_members[] = {
-    {.name = "name",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(server_user_t, name),
-     .max = USER_NAME_MAX},
-    {.name = "password",
-     .kind = CONFIG_SECRET,
-     .offset = offsetof(server_user_t, password),
-     .max = CONFIG_SECRET_MAX},
-    {.name = "password_file",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(server_user_t, password_file)},
-};
-static const config_fields_t user_fields = {user_members,
-                                            sizeof(user_members) / sizeof(user_members[0])};
-
-static const config_field_t agent_members[] = {
-    {.name = "name",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(server_agent_t, name),
-     .max = WST_NAME_MAX},
-    {.name = "token",
-     .kind = CONFIG_SECRET,
-     .offset = offsetof(server_agent_t, token),
-     .max = CONFIG_SECRET_MAX},
-    {.name = "token_file", .kind = CONFIG_TEXT, .offset = offsetof(server_agent_t, token_file)},
-};
-static const config_fields_t agent_fields = {agent_members,
-                                             sizeof(agent_members) / sizeof(agent_members[0])};
-
-/* A secret given as itself or by a file, not both. */
-static void resolve_secret(config_t *c, const config_node_t *node, const char *name,
-                           const char **secret, const char *file) {
-    char file_name[32];
-    snprintf(file_name, sizeof(file_name), "%s_file", name);
-    const config_node_t member = config_member(node, file_name);
-    if (*secret != NULL && file != NULL)
-        config_wrong(c, node, "only one of \"%s\" and \"%s\" may be there", name, file_name);
-    else if (file != NULL)
-        *secret = config_read_secret(c, &member, NULL, file);
-}
-
-static void check_user(config_t *c, const config_node_t *node, void *target) {
-    server_user_t *user = target;
-    if (user->name == NULL)
-        config_wrong(c, node, "\"name\" is needed");
-    if (user->password == NULL && user->password_file == NULL)
-        config_wrong(c, node, "\"password\" or \"password_file\" is needed");
-    resolve_secret(c, node, "password", &user->password, user->password_file);
-}
-
-static void check_agent(config_t *c, const config_node_t *node, void *target) {
-    server_agent_t *agent = target;
-    if (agent->name == NULL)
-        config_wrong(c, node, "\"name\" is needed");
-    if (agent->token == NULL && agent->token_file == NULL)
-        config_wrong(c, node, "\"token\" or \"token_file\" is needed");
-    resolve_secret(c, node, "token", &agent->token, agent->token_file);
-}
+/* -- Who --------------------------------------------------------------------------------------- */
 
 static void read_users(config_t *c, const config_node_t *node, void *target) {
-    server_config_t *config = target;
-    config->users = config_read_array(c, node, &user_fields, sizeof(*config->users),
-                                      &config->user_count, check_user);
+    access_config_read_users(c, node, &((server_config_t *)target)->access);
 }
 
 static void read_agents(config_t *c, const config_node_t *node, void *target) {
-    server_config_t *config = target;
-    config->agents = config_read_array(c, node, &agent_fields, sizeof(*config->agents),
-                                       &config->agent_count, check_agent);
+    access_config_read_agents(c, node, &((server_config_t *)target)->access);
 }
 
-/* An array with room for `more` members behind its `count` ones of `size` bytes. NULL: no memory.
- */
-static void *extend(config_t *c, const void *array, size_t size, size_t count, size_t more) {
-    char *grown = config_alloc(c, (count + more) * size);
-    if (grown != NULL && count > 0)
-        memcpy(grown, array, count * size);
-    return grown;
+static void read_rules(config_t *c, const config_node_t *node, void *target) {
+    access_config_read_rules(c, node, &((server_config_t *)target)->access);
 }
 
-/* "NAME:PASSWORD". False: it is not. */
-static bool add_user(server_config_t *config, const char *line) {
-    const char *colon = strchr(line, ':');
-    size_t name = colon != NULL ? (size_t)(colon - line) : 0;
-    if (name == 0 || name > USER_NAME_MAX || colon[1] == '\0' ||
-        strlen(colon + 1) > CONFIG_SECRET_MAX)
-        return false;
-    server_user_t *user = &config->users[config->user_count++];
-    user->name = config_copy(&config->config, line, name);
-    user->password = config_copy(&config->config, colon + 1, strlen(colon + 1));
-    return true;
+static void read_routes(config_t *c, const config_node_t *node, void *target) {
+    access_config_read_routes(c, node, &((server_config_t *)target)->access);
 }
 
-/* A line without its end: 1; behind the last: 0; too long: -1. */
-static int read_line(FILE *file, char *line, size_t size) {
-    if (fgets(line, (int)size, file) == NULL)
-        return 0;
-    size_t len = strcspn(line, "\n");
-    bool whole = line[len] == '\n' || feof(file);
-    line[strcspn(line, "\r\n")] = '\0';
-    return whole ? 1 : -1;
-}
-
-/* Users in the form of one NAME:PASSWORD a line. */
-static void read_user_file(server_config_t *config, const char *path) {
-    config_t *c = &config->config;
-    server_user_t *users =
-        extend(c, config->users, sizeof(*users), config->user_count, USER_FILE_MAX);
-    FILE *file = fopen(path, "r");
-    if (file == NULL)
-        config_fault(c, path, "cannot open it: %s", strerror(errno));
-    char line[USER_NAME_MAX + CONFIG_SECRET_MAX + 8], place[PLACE_MAX];
-    size_t before = config->user_count;
-    bool ok = file != NULL && users != NULL;
-    config->users = users != NULL ? users : config->users;
-    for (unsigned number = 1; ok; number++) {
-        int got = read_line(file, line, sizeof(line));
-        if (got == 0)
-            break;
-        ok = got > 0 && (line[0] == '\0' || line[0] == '#' ||
-                         (config->user_count < before + USER_FILE_MAX && add_user(config, line)));
-        snprintf(place, sizeof(place), "%s:%u", path, number);
-        if (!ok)
-            config_fault(c, place,
-                         "not NAME:PASSWORD (of at most %d and %d bytes), or more than "
-                         "%d users",
-                         USER_NAME_MAX, CONFIG_SECRET_MAX, USER_FILE_MAX);
-    }
-    if (ok && config->user_count == before)
-        config_fault(c, path, "no users in it");
-    config_wipe(line, sizeof(line));
-    if (file != NULL)
-        fclose(file);
-}
-
-/* The token that any agent may present. */
-static void add_common_agent(server_config_t *config) {
+/* Those that are not of the file. */
+static void add_others(server_config_t *config) {
     config_t *c = &config->config;
     const char *token = config->agent_token;
     if (config->agent_token_file != NULL)
         token = config_read_secret(c, NULL, "agent_token_file", config->agent_token_file);
-    server_agent_t *agents = extend(c, config->agents, sizeof(*agents), config->agent_count, 1);
-    if (token == NULL || agents == NULL)
-        return;
-    agents[config->agent_count++] = (server_agent_t){.name = "*", .token = token};
-    config->agents = agents;
+    if (token != NULL)
+        access_config_add_token(c, &config->access, token);
+    if (config->user_file != NULL)
+        access_config_add_user_file(c, &config->access, config->user_file);
+}
+
+int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out) {
+    config->config.file = config->file;
+    int status = access_config_make(&config->config, &config->access, ctx, out);
+    config->config.file = NULL;
+    return status;
 }
 
 /* -- Where ------------------------------------------------------------------------------------- */
@@ -341,6 +237,20 @@ static const config_field_t members[] = {
      .choices = LOG_FORMATS},
     {.name = "users", .kind = CONFIG_OTHER, .read = read_users},
     {.name = "agents", .kind = CONFIG_OTHER, .read = read_agents},
+    {.name = "rules", .kind = CONFIG_OTHER, .read = read_rules},
+    {.name = "routes", .kind = CONFIG_OTHER, .read = read_routes},
+    {.name = "realm",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(server_config_t, access.options.realm),
+     .file_only = true},
+    {.name = "no_basic",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(server_config_t, access.options.no_basic),
+     .file_only = true},
+    {.name = "user_selects_agent",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(server_config_t, access.options.user_selects_agent),
+     .file_only = true},
     {.name = "limits", .kind = CONFIG_OTHER, .read = read_limits},
 };
 const config_fields_t server_config_fields = {members, sizeof(members) / sizeof(members[0])};
@@ -348,13 +258,11 @@ const config_fields_t server_config_fields = {members, sizeof(members) / sizeof(
 bool server_config_read(server_config_t *config, const options_t *options) {
     config_t *c = &config->config;
     *config = (server_config_t){.log_level = WST_LOG_INFO, .client_cert = -1};
+    config->file = options->config_file;
     options_read(c, options, &server_config_fields, config);
     options_pick_secret(c, options, "agent_token", &config->agent_token, &config->agent_token_file,
                         "WSTUNNEL_AGENT_TOKEN");
-    if (config->user_file != NULL)
-        read_user_file(config, config->user_file);
-    if (config->agent_token != NULL || config->agent_token_file != NULL)
-        add_common_agent(config);
+    add_others(config);
     add_listeners(config);
     check_tls(config);
     config->options.allow_open = config->options.allow_open || needs_certificate(config);
@@ -363,6 +271,7 @@ bool server_config_read(server_config_t *config, const options_t *options) {
 }
 
 void server_config_free(server_config_t *config) {
+    access_config_free(&config->access);
     config_free(&config->config);
     *config = (server_config_t){0};
 }

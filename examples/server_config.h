@@ -3,6 +3,7 @@
 #define EXAMPLES_SERVER_CONFIG_H
 /* The configuration of wstunnel-server: wstunnel.json(5), and the same options on its command line.
  */
+#include "access_config.h"
 #include "options.h"
 
 enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
@@ -11,16 +12,6 @@ typedef struct server_listener {
     const char *address;
     unsigned roles; /* of enum wst_role and wst_listen_flag; 0: as the library has it */
 } server_listener_t;
-
-typedef struct server_user {
-    const char *name, *password;
-    const char *password_file;
-} server_user_t;
-
-typedef struct server_agent {
-    const char *name, *token;
-    const char *token_file;
-} server_agent_t;
 
 typedef struct server_config {
     config_t config;
@@ -34,10 +25,9 @@ typedef struct server_config {
     size_t pair_count;
     const char *client_ca;
     int client_cert; /* wst_tls_client_cert_t */
+    const char *file; /* that was read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
-    server_user_t *users; /* those of user_file among them */
-    server_agent_t *agents;
-    size_t user_count, agent_count;
+    access_config_t access;
     wst_server_options_t options; /* path, allow_open, numbers; nothing else */
     size_t memory_budget;
 } server_config_t;
@@ -49,6 +39,9 @@ extern const config_fields_t server_config_fields;
  * be freed. */
 bool server_config_read(server_config_t *config, const options_t *options);
 void server_config_free(server_config_t *config);
+
+/* What it says about who may do what. 0 or an error, which has been noted. Once only. */
+int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out);
 
 /* The fixed options that differ: names, separated by ", "; "": none. */
 void server_config_compare(char *out, size_t size, const server_config_t *old,

@@ -10,8 +10,9 @@ static const char usage[] =
     "usage: wstunnel-server [options]\n"
     "Joins clients of an HTTP proxy (CONNECT) with agents that have dialled in by WebSocket.\n"
     "\n"
-    "  --config FILE             read all of these and more (users, agents, limits) from a JSON\n"
-    "                            file, see wstunnel.json(5); what stands here is stronger\n"
+    "  --config FILE             read all of these and more (users, agents, rules, routes,\n"
+    "                            limits) from a JSON file, see wstunnel.json(5); what stands\n"
+    "                            here is stronger\n"
     "  --listen ADDR[,ROLE...]   listen on HOST:PORT, :PORT or unix:/PATH; may be repeated\n"
     "                            (default 127.0.0.1:8080). Roles: connect, agents, health\n"
     "                            (default all); and tls, plain or both, told apart by the first\n"
@@ -25,7 +26,7 @@ static const char usage[] =
     "                            Conference 2022 talk\n"
     "  --agent-token-file FILE   agents must present the token on the first line of FILE; or the\n"
     "                            environment variable WSTUNNEL_AGENT_TOKEN\n"
-    "  --user-file FILE          clients must authenticate (Basic) as one of the users in FILE:\n"
+    "  --user-file FILE          clients must authenticate as one of the users in FILE:\n"
     "                            one NAME:PASSWORD a line, lines that begin with # are skipped\n"
     "  --insecure-open           listen beyond this machine even without authentication\n"
     "  --log-level LEVEL         error, warn, info (default) or debug\n"
@@ -40,6 +41,7 @@ typedef struct state {
     options_t options;
     server_config_t started, reloaded;
     const server_config_t *config; /* the one in force of these */
+    wst_access_t *access;
     wst_server_t *server;
     wst_tls_files_t *tls; /* NULL: none */
 } state_t;
@@ -47,49 +49,19 @@ typedef struct state {
 /* -- Who may do what -------------------------------------------------------------------------- */
 
 static void on_agent_request(wst_server_t *server, wst_request_t *request, void *user_data) {
-    (void)server;
-    const server_config_t *config = ((const state_t *)user_data)->config;
-    const server_agent_t *agent = NULL;
-    for (size_t i = 0; i < config->agent_count; i++)
-        if (wst_auth_bearer_matches(wst_request_head(request), config->agents[i].token))
-            agent = &config->agents[i];
-    if (agent != NULL) {
-        wst_request_set_user(request, strcmp(agent->name, "*") == 0 ? "" : agent->name);
-        wst_request_allow(request);
-    } else {
-        wst_request_deny(request, 401, "Unauthorized: a valid agent token is required",
-                         "WWW-Authenticate: Bearer\r\n");
-    }
-}
-
-/* Looks at all users, so that the time does not tell which names exist. */
-static const server_user_t *find_user(const server_config_t *config,
-                                      const wst_auth_basic_t *given) {
-    const server_user_t *found = NULL;
-    for (size_t i = 0; i < config->user_count; i++) {
-        bool name = wst_auth_equal(config->users[i].name, given->user);
-        bool password = wst_auth_equal(config->users[i].password, given->password);
-        if (name && password)
-            found = &config->users[i];
-    }
-    return found;
+    wst_access_agent_request(((state_t *)user_data)->access, server, request);
 }
 
 static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
-    (void)server;
-    const state_t *s = user_data;
-    wst_auth_basic_t given;
-    const server_user_t *user = NULL;
-    if (wst_auth_basic_parse(&given, wst_request_head(request), "Proxy-Authorization"))
-        user = find_user(s->config, &given);
-    memset(&given, 0, sizeof(given));
-    if (user != NULL) {
-        wst_request_set_user(request, user->name);
-        wst_request_allow(request);
-    } else {
-        wst_request_deny(request, 407, "Proxy Authentication Required",
-                         "Proxy-Authenticate: Basic realm=\"wstunnel\", charset=\"UTF-8\"\r\n");
-    }
+    wst_access_client_request(((state_t *)user_data)->access, server, request);
+}
+
+static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
+    wst_access_choose(((state_t *)user_data)->access, server, request);
+}
+
+static void on_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
+    wst_access_reached(((state_t *)user_data)->access, server, request);
 }
 
 /* -- What happens ----------------------------------------------------------------------------- */
@@ -132,6 +104,8 @@ static void on_server_closed(void *user_data) {
     state_t *s = user_data;
     if (s->tls != NULL)
         wst_tls_files_close(s->tls, NULL);
+    wst_access_free(s->access);
+    s->access = NULL;
     program_finish(&s->program);
 }
 
@@ -150,26 +124,37 @@ static void on_stop(void *user_data, bool now) {
 
 /* -- Configuration ----------------------------------------------------------------------------- */
 
+/* Reads all of it, and makes of it what can be wrong still. Without an error nothing is. */
+static bool read_anew(const state_t *s, server_config_t *config, wst_access_t **access) {
+    config_t *c = &config->config;
+    if (!server_config_read(config, &s->options) ||
+        server_config_make_access(config, s->program.ctx, access) != 0)
+        return false;
+    if (wst_access_has_users(*access) == wst_access_has_users(s->access) &&
+        wst_access_has_agents(*access) == wst_access_has_agents(s->access))
+        return true;
+    config_fault(c, NULL,
+                 "whether users, and agents, must authenticate cannot change without a "
+                 "new start");
+    wst_access_free(*access);
+    return false;
+}
+
 /* All or nothing. */
 static void on_reload(void *user_data) {
     state_t *s = user_data;
     server_config_t config;
+    wst_access_t *access;
     char fixed[512];
-    bool ok = server_config_read(&config, &s->options);
-    if (ok && ((config.user_count > 0) != (s->started.user_count > 0) ||
-               (config.agent_count > 0) != (s->started.agent_count > 0))) {
-        config_fault(&config.config, NULL,
-                     "whether users and agents must authenticate cannot "
-                     "change without a new start");
-        ok = false;
-    }
-    if (!ok) {
+    if (!read_anew(s, &config, &access)) {
         config_log(&config.config);
         log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
         server_config_free(&config);
         return;
     }
+    wst_access_free(s->access);
     server_config_free(&s->reloaded);
+    s->access = access;
     s->reloaded = config;
     s->config = &s->reloaded;
     log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
@@ -233,40 +218,48 @@ static int listen_all(state_t *s) {
     return 0;
 }
 
-/* 0 or an error. */
-static int start(state_t *s) {
-    const server_config_t *c = s->config;
-    wst_server_options_t options = c->options;
+static int make_server(state_t *s) {
+    wst_server_options_t options = s->started.options;
     options.user_data = s;
-    options.callbacks =
-        (wst_server_callbacks_t){.on_agent_request = c->agent_count > 0 ? on_agent_request : NULL,
-                                 .on_client_request = c->user_count > 0 ? on_client_request : NULL,
-                                 .on_agent_up = on_agent_up,
-                                 .on_agent_down = on_agent_down,
-                                 .on_agent_refused = on_agent_refused,
-                                 .on_refused = on_refused,
-                                 .on_stream_open = on_stream_open,
-                                 .on_stream_close = on_stream_close,
-                                 .on_drained = on_drained};
+    options.callbacks = (wst_server_callbacks_t){
+        .on_agent_request = wst_access_has_agents(s->access) ? on_agent_request : NULL,
+        .on_client_request = wst_access_has_users(s->access) ? on_client_request : NULL,
+        .on_choose = on_choose,
+        .on_reached = on_reached,
+        .on_agent_up = on_agent_up,
+        .on_agent_down = on_agent_down,
+        .on_agent_refused = on_agent_refused,
+        .on_refused = on_refused,
+        .on_stream_open = on_stream_open,
+        .on_stream_close = on_stream_close,
+        .on_drained = on_drained};
+    int status = load_tls(s, &options);
+    return status == 0 ? wst_server_new(&s->server, s->program.ctx, &options) : status;
+}
+
+static int failed(int status) {
+    log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
+    return 1;
+}
+
+/* The exit status. */
+static int run(state_t *s) {
+    const server_config_t *c = &s->started;
     log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
     int status =
         program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
     if (status == 0)
         status = program_watch_reload(&s->program, on_reload);
-    if (status == 0)
-        status = load_tls(s, &options);
-    if (status == 0)
-        status = wst_server_new(&s->server, s->program.ctx, &options);
     if (status != 0)
-        log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
-    return status;
-}
-
-/* The exit status. */
-static int run(state_t *s) {
-    if (start(s) != 0)
-        return 1;
-    int status = listen_all(s);
+        return failed(status);
+    if (server_config_make_access(&s->started, s->program.ctx, &s->access) != 0) {
+        config_print(&c->config, "wstunnel-server");
+        return 2;
+    }
+    status = make_server(s);
+    if (status != 0)
+        return failed(status);
+    status = listen_all(s);
     if (status != 0)
         wst_server_close(s->server, on_server_closed);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);

@@ -32,7 +32,7 @@ def test_wrong_token(world, guarded, tmp_path):
     wrong.write_text(TOKEN[:-1] + "\n")
     agent = world.agent(guarded.url, "--token-file", wrong, "--log-level", "debug")
     agent.wait_for("401")
-    guarded.wait_for("refused: 401 Unauthorized: a valid agent token is required")
+    guarded.wait_for("refused: 401 Unauthorized: this token is nobody's")
 
 
 def test_missing_token(world, guarded):
