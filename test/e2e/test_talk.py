@@ -336,10 +336,10 @@ def test_refused_by_our_other_protocol(world):
 @pytest.mark.parametrize(
     "name, options, complaint",
     [
-        ("wstunnel-server", ["--protocol", "ftp"], "unknown protocol 'ftp'"),
-        ("wstunnel-agent", ["--protocol", "ftp", "ws://a.test"], "unknown protocol 'ftp'"),
-        ("wstunnel-agent", ["--spare-connections", "0", "ws://a.test"], "not a number from 1"),
-        ("wstunnel-agent", ["--spare-connections", "4x", "ws://a.test"], "not a number from 1"),
+        ("wstunnel-server", ["--protocol", "ftp"], "--protocol: must be wstunnel or talk"),
+        ("wstunnel-agent", ["--protocol", "ftp", "ws://a.test"], "--protocol: must be wstunnel or talk"),
+        ("wstunnel-agent", ["--spare-connections", "0", "ws://a.test"], "--spare-connections: must be an integer from 1 to 1000"),
+        ("wstunnel-agent", ["--spare-connections", "4x", "ws://a.test"], "--spare-connections: must be an integer from 1 to 1000"),
     ],
 )
 def test_bad_options(name, options, complaint):
