@@ -136,14 +136,15 @@ class User:
 
 class Browser:
     """A browser with a profile of its own and a proxy for everything, which may ask it for the
-    name and password in `user`."""
+    name and password in `user`, or have a certificate with a key of a hash in `pin`."""
 
-    def __init__(self, driver, directory, proxy, user=None):
+    def __init__(self, driver, directory, proxy, user=None, pin=None):
         self.driver = driver
         self.downloads = directory / "downloads"
         options = {
             "binary": driver.chromium,
-            "args": [*OPTIONS, f"--user-data-dir={directory}/profile", f"--proxy-server={proxy}"],
+            "args": [*OPTIONS, f"--user-data-dir={directory}/profile", f"--proxy-server={proxy}",
+                     *([f"--ignore-certificate-errors-spki-list={pin}"] if pin else [])],
             "prefs": {"download.default_directory": str(self.downloads)},
         }
         capabilities = {

@@ -10,7 +10,7 @@ const [proxy, ca, http, https, closed] = process.argv.slice(2);
 const tls = { ca: readFileSync(ca) };
 const { username, password, origin: uri } = new URL(proxy);
 const token = username && 'Basic ' + Buffer.from(`${username}:${password}`).toString('base64');
-const dispatcher = new ProxyAgent({ uri, requestTls: tls, ...(token && { token }) });
+const dispatcher = new ProxyAgent({ uri, proxyTls: tls, requestTls: tls, ...(token && { token }) });
 
 async function fetchBytes(url, options) {
     const { statusCode, body } = await request(url, { dispatcher, ...options });

@@ -16,6 +16,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "e2e"))
 
+from authority import Authority, pin_of  # noqa: E402
 from intranet import Intranet  # noqa: E402
 from network import INSIDE, OUTSIDE, Network, Unavailable  # noqa: E402
 from processes import BUILD, PASSWORD, TOKEN, USER, program  # noqa: E402
@@ -67,7 +68,7 @@ def intranet(tmp_path_factory, network):
 class Proxy:
     """A server outside and an agent inside, for clients that all may come or that have a name."""
 
-    def __init__(self, world, network, port, credentials=None):
+    def __init__(self, world, network, port, credentials=None, authority=None):
         options, token = ["--insecure-open"], []
         if credentials is not None:
             (credentials / "token").write_text(TOKEN + "\n")
@@ -75,17 +76,23 @@ class Proxy:
             token = ["--token-file", credentials / "token"]
             options = ["--agent-token-file", credentials / "token",
                        "--user-file", credentials / "users"]  # fmt: skip
+        web, http = "ws", "http"
+        if authority is not None:
+            own = authority.issue("proxy", names=f"IP:{OUTSIDE}")
+            options += ["--cert", own.certificate, "--key", own.key]
+            token += ["--ca", authority.certificate]
+            web, http = "wss", "https"
         self.address = f"{OUTSIDE}:{port}"
         listen = ("--listen", self.address)
         argv = network.outside.command(program("wstunnel-server"), *listen, *options)
         self.server = Server(argv)
         world.processes.append(self.server)
         self.agent = world.run(
-            network.inside.command(program("wstunnel-agent"), *token, f"ws://{self.address}")
+            network.inside.command(program("wstunnel-agent"), *token, f"{web}://{self.address}")
         )
         self.server.wait_for(rf"agent .* up from {INSIDE}")
         user = f"{USER}:{PASSWORD}@" if credentials is not None else ""
-        self.url = f"http://{user}{self.address}"
+        self.url = f"{http}://{user}{self.address}"
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +113,19 @@ def proxy(session_world, network, intranet):
 def users_proxy(session_world, network, intranet, tmp_path_factory):
     """For clients with a password."""
     return Proxy(session_world, network, 3129, tmp_path_factory.mktemp("credentials"))
+
+
+@pytest.fixture(scope="session")
+def secure_proxy(session_world, network, intranet, tmp_path_factory):
+    """For clients that speak TLS to it; `bundle` has whose certificates they need to know."""
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    made = Proxy(session_world, network, 3130, authority=authority)
+    made.bundle = authority.directory / "bundle.pem"
+    made.bundle.write_bytes(
+        authority.certificate.read_bytes() + Path(intranet.certificate).read_bytes()
+    )
+    made.pin = pin_of(authority.certificate).removeprefix("sha256/")
+    return made
 
 
 @pytest.fixture(params=["open", "users"])

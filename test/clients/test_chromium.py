@@ -56,6 +56,18 @@ def test_page_with_many_parts(browser, site):
 
 
 @pytest.mark.parametrize("site", SITES_TO_SEE)
+def test_https_proxy(driver, secure_proxy, tmp_path, site):
+    """What it says to the proxy is encrypted, too."""
+    browser = Browser(driver, tmp_path, secure_proxy.url, pin=secure_proxy.pin)
+    try:
+        browser.go(SITES_TO_SEE[site] + "/tiles.html")
+        sizes = browser.run("return Array.from(document.images, i => i.naturalWidth)")
+        assert sizes == [TILE] * TILES
+    finally:
+        browser.close()
+
+
+@pytest.mark.parametrize("site", SITES_TO_SEE)
 def test_password(users_browser, intranet, site):
     """It comes without, is asked for its password, and goes on: with tunnels, pages and uploads."""
     users_browser.go(SITES_TO_SEE[site] + "/tiles.html")

@@ -93,9 +93,19 @@ def program(tmp_path_factory):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_client(outside, either_proxy, intranet, program, language):
-    argv, variables = program(language)
+    visit(outside, intranet, program(language), either_proxy.url, intranet.certificate)
+
+
+# Those that know https:// proxies.
+@pytest.mark.parametrize("language", ["requests", "aiohttp", "go", "undici"])
+def test_client_of_an_https_proxy(outside, secure_proxy, intranet, program, language):
+    visit(outside, intranet, program(language), secure_proxy.url, secure_proxy.bundle)
+
+
+def visit(outside, intranet, client, proxy, certificates):
+    argv, variables = client
     done = outside.run(
-        *argv, either_proxy.url, intranet.certificate, HTTP, HTTPS, CLOSED,
+        *argv, proxy, certificates, HTTP, HTTPS, CLOSED,
         env=environment(outside.home, **variables),
     )  # fmt: skip
     tiles = [(intranet.root / f"tiles/{i}.png").read_bytes() for i in range(100)]
