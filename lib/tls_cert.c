@@ -355,12 +355,20 @@ static bool is_pinned(const wst__tls_expect_t *expect, const mbedtls_x509_crt *c
     return false;
 }
 
+static bool is_for_purpose(const mbedtls_x509_crt *crt, bool client) {
+    const char *purpose = client ? MBEDTLS_OID_CLIENT_AUTH : MBEDTLS_OID_SERVER_AUTH;
+    return mbedtls_x509_crt_check_extended_key_usage(
+               crt, purpose, MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) == 0;
+}
+
+bool wst__tls_cert_serves(const mbedtls_x509_crt *crt) {
+    return is_for_purpose(crt, false);
+}
+
 /* What is to be looked at in the peer's own certificate alone. */
 static void judge_peer(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                        const mbedtls_x509_crt *crt, uint32_t *flags) {
-    const char *purpose = expect->client ? MBEDTLS_OID_CLIENT_AUTH : MBEDTLS_OID_SERVER_AUTH;
-    if (mbedtls_x509_crt_check_extended_key_usage(crt, purpose,
-                                                  MBEDTLS_OID_SIZE(MBEDTLS_OID_SERVER_AUTH)) != 0) {
+    if (!is_for_purpose(crt, expect->client)) {
         *flags |= MBEDTLS_X509_BADCERT_EXT_KEY_USAGE;
         complain(found, expect->client ? "certificate is not for clients (extendedKeyUsage)"
                                        : "certificate is not for servers (extendedKeyUsage)");

@@ -28,6 +28,9 @@ void wst__tls_spki(uint8_t digest[32], const mbedtls_x509_crt *crt);
 /* Whether one of its DNS names stands for this host name, which need not be terminated. */
 bool wst__tls_cert_names(const mbedtls_x509_crt *crt, const char *host, size_t len);
 
+/* Whether a server may use it (extendedKeyUsage). */
+bool wst__tls_cert_serves(const mbedtls_x509_crt *crt);
+
 /* What is expected of a peer. */
 typedef struct wst__tls_expect {
     bool client;               /* it is a client, else a server */

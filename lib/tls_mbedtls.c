@@ -7,18 +7,17 @@
  * each configuration has for itself. 3.6 needs its PSA library initialised for TLS 1.3: once a
  * process, which is the only state that is not ours.
  */
-#include "digest.h"
 #include "mem.h"
 #include "tls_alert.h"
 #include "tls_cert.h"
 #include "tls_engine.h"
 #include "tls_names.h"
+#include "tls_pem.h"
 
 #include <assert.h>
 #include <mbedtls/ctr_drbg.h>
 #include <mbedtls/entropy.h>
 #include <mbedtls/error.h>
-#include <mbedtls/pem.h>
 #include <mbedtls/platform_time.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
@@ -33,7 +32,6 @@
 
 enum {
     IDENTITIES_MAX = 32,
-    PINS_MAX = 16,
     TICKET_LIFETIME_S = 3600,
     UNASKED_MAX = 16 /* answers to what a peer should not send: renegotiation */
 };
@@ -105,7 +103,7 @@ struct wst__tls_engine {
     int64_t expiry;
     char expires_first[WST__TLS_DN_TEXT];
     mbedtls_ssl_ticket_context tickets; /* server */
-    uint8_t pins[PINS_MAX][32];
+    uint8_t pins[WST__TLS_PINS_MAX][32];
     size_t pin_count;
 
     /* Client: the last session; `session_of` is NULL if there is none. */
@@ -121,11 +119,14 @@ struct wst__tls_conn {
     void *io_arg;
     char *server_name, *session_of; /* client */
     int io_error;
-    bool starved;      /* the call going on has read all there is */
-    bool full;         /* certificates are exchanged, no session resumed */
-    bool reading;      /* nothing of ours should go out */
-    bool optional;     /* mbedTLS does not heed what is found about certificates */
-    uint8_t last_sent; /* type of the last record */
+    bool starved;       /* the call going on has read all there is */
+    bool begun, is_tls; /* something has come in, whose first byte is one of a record */
+    bool heard;         /* plaintext has come in */
+    bool full;          /* certificates are exchanged, no session resumed */
+    bool reading;       /* nothing of ours should go out */
+    bool optional;      /* mbedTLS does not heed what is found about certificates */
+    uint8_t last_sent;  /* type of the last record of the call going on */
+    uint8_t alert;      /* the one sent last in the open, if any */
     unsigned unasked;
     wst__tls_expect_t expect;
     wst__tls_found_t found; /* its text is the reason of failure, whatever that is */
@@ -137,52 +138,11 @@ struct wst__tls_conn {
 /* Configurations ----------------------------------------------------------------------------- */
 
 static bool is_no_memory(int error) {
-    /* An error is the sum of one of a high and one of a low level. */
-    switch (-(-error & 0xff80)) {
-    case MBEDTLS_ERR_SSL_ALLOC_FAILED:
-    case MBEDTLS_ERR_X509_ALLOC_FAILED:
-    case MBEDTLS_ERR_PK_ALLOC_FAILED:
-    case MBEDTLS_ERR_PEM_ALLOC_FAILED:
-    case MBEDTLS_ERR_ECP_ALLOC_FAILED:
-    case MBEDTLS_ERR_MD_ALLOC_FAILED:
-    case MBEDTLS_ERR_CIPHER_ALLOC_FAILED:
-        return true;
-    default:
-        break;
-    }
-    int low = -(-error & 0x7f);
-    return low == MBEDTLS_ERR_MPI_ALLOC_FAILED || low == MBEDTLS_ERR_ASN1_ALLOC_FAILED;
+    return error == MBEDTLS_ERR_SSL_ALLOC_FAILED || wst__tls_is_no_memory(error);
 }
 
-static int give_up(wst_tls_error_t *why, const char *what, int error) {
-    if (is_no_memory(error))
-        return WST_ENOMEM;
-    char text[128];
-    mbedtls_strerror(error, text, sizeof(text));
-    if (why != NULL)
-        snprintf(why->text, sizeof(why->text), "%s: %s", what, text);
-    return WST_ETLS;
-}
-
-static int reject(wst_tls_error_t *why, const char *text) {
-    if (why != NULL)
-        snprintf(why->text, sizeof(why->text), "%s", text);
-    return WST_ETLS;
-}
-
-/* The certificates of a PEM text. 0 or mbedTLS's error, whose text would be no help if there is no
- * certificate in it, or some are broken: then in `what`. */
-static int parse_chain(mbedtls_x509_crt *chain, const char *pem, bool lenient, char *what,
-                       size_t what_size) {
-    int status = mbedtls_x509_crt_parse(chain, (const uint8_t *)pem, strlen(pem) + 1);
-    if (status > 0 && lenient)
-        return 0;
-    if (status > 0) {
-        size_t len = strlen(what);
-        snprintf(what + len, what_size - len, ": %d of them cannot be read", status);
-        return MBEDTLS_ERR_X509_INVALID_FORMAT;
-    }
-    return status;
+static int complain_of(wst_tls_error_t *why, const char *what, int error) {
+    return is_no_memory(error) ? (int)WST_ENOMEM : wst__tls_complain_of(why, what, error);
 }
 
 static int parse_key(wst__tls_engine_t *e, identity_t *identity, const char *pem) {
@@ -213,20 +173,23 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
     mbedtls_pk_init(&identity->key);
     if (from->chain_pem == NULL || from->key_pem == NULL)
         return WST_EINVAL;
-    char what[96];
+    char what[64];
     snprintf(what, sizeof(what), "identity %zu: certificate", e->identity_count);
-    int status = parse_chain(&identity->chain, from->chain_pem, false, what, sizeof(what));
+    int status = wst__tls_read_certificates(&identity->chain, from->chain_pem, false, what, why);
     if (status != 0)
-        return give_up(why, what, status);
+        return status;
     snprintf(what, sizeof(what), "identity %zu: private key", e->identity_count);
     status = parse_key(e, identity, from->key_pem);
     if (status != 0)
-        return give_up(why, what, status);
-    if (check_pair(e, identity) != 0) {
-        snprintf(what, sizeof(what), "identity %zu: the key does not belong to the certificate",
-                 e->identity_count);
-        return reject(why, what);
-    }
+        return complain_of(why, what, status);
+    snprintf(what, sizeof(what), "identity %zu", e->identity_count);
+    status = check_pair(e, identity);
+    if (is_no_memory(status))
+        return WST_ENOMEM;
+    if (status != 0)
+        return wst__tls_complain(why, what, "the key does not belong to the certificate");
+    if (e->server && !wst__tls_cert_serves(&identity->chain))
+        return wst__tls_complain(why, what, "the certificate is not for servers");
     int64_t expiry = wst__tls_time(&identity->chain.valid_to);
     if (expiry < e->expiry) {
         e->expiry = expiry;
@@ -247,34 +210,14 @@ static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, 
     }
     identity_t *first = &e->identities[0];
     int status = mbedtls_ssl_conf_own_cert(&e->conf, &first->chain, &first->key);
-    return status != 0 ? give_up(why, "identity 1", status) : 0;
+    return status != 0 ? complain_of(why, "identity 1", status) : 0;
 }
 
 static int add_ca(wst__tls_engine_t *e, const char *pem, bool lenient, wst_tls_error_t *why) {
-    char what[96] = "certificates of issuers";
-    int status = parse_chain(&e->ca, pem, lenient, what, sizeof(what));
-    if (status != 0)
-        return give_up(why, what, status);
-    mbedtls_ssl_conf_ca_chain(&e->conf, &e->ca, NULL);
-    return 0;
-}
-
-static int add_pins(wst__tls_engine_t *e, const char *const *pins, wst_tls_error_t *why) {
-    for (; pins != NULL && *pins != NULL; pins++) {
-        const char *text = *pins;
-        uint8_t digest[33];
-        size_t len = 0;
-        if (e->pin_count == PINS_MAX)
-            return reject(why, "more than 16 pins");
-        if (strncmp(text, "sha256/", 7) != 0 || strlen(text) != 7 + WST__BASE64_LEN(32) ||
-            !wst__base64_decode(digest, &len, text + 7, strlen(text) - 7) || len != 32) {
-            char what[128];
-            snprintf(what, sizeof(what), "not a pin (\"sha256/\" and 44 characters): %.60s", text);
-            return reject(why, what);
-        }
-        memcpy(e->pins[e->pin_count++], digest, 32);
-    }
-    return 0;
+    int status = wst__tls_read_certificates(&e->ca, pem, lenient, "certificates of issuers", why);
+    if (status == 0)
+        mbedtls_ssl_conf_ca_chain(&e->conf, &e->ca, NULL);
+    return status;
 }
 
 static int on_sni(void *arg, mbedtls_ssl_context *ssl, const uint8_t *name, size_t len);
@@ -338,7 +281,7 @@ static int engine_new(wst__tls_engine_t **out, const wst_allocator_t *allocator,
         status = configure(e);
     if (status != 0) {
         wst__tls_engine_free(e);
-        return give_up(why, "TLS is not available", status);
+        return complain_of(why, "TLS is not available", status);
     }
     *out = e;
     return 0;
@@ -405,7 +348,7 @@ int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *alloc
         status = add_ca(e, options->client_ca_pem, false, why);
     if (status == 0) {
         int error = set_up_tickets(e, client_certs);
-        status = error != 0 ? give_up(why, "tickets", error) : 0;
+        status = error != 0 ? complain_of(why, "tickets", error) : 0;
     }
     if (status != 0) {
         wst__tls_engine_free(e);
@@ -430,7 +373,7 @@ int wst__tls_engine_client(wst__tls_engine_t **out, const wst_allocator_t *alloc
     if (options->ca_pem != NULL)
         status = add_ca(e, options->ca_pem, lenient, why);
     if (status == 0)
-        status = add_pins(e, options->pins, why);
+        status = wst__tls_read_pins(e->pins, &e->pin_count, options->pins, why);
     if (status == 0 && options->identity != NULL)
         status = add_identities(e, options->identity, 1, why);
     if (status != 0) {
@@ -462,6 +405,10 @@ int64_t wst__tls_engine_expiry(const wst__tls_engine_t *e, const char **subject)
 static int on_recv(void *arg, uint8_t *buf, size_t len) {
     wst__tls_conn_t *c = arg;
     size_t n = c->io->pull(c->io_arg, buf, len);
+    if (n > 0 && !c->begun) {
+        c->begun = true;
+        c->is_tls = buf[0] == MBEDTLS_SSL_MSG_HANDSHAKE || buf[0] == MBEDTLS_SSL_MSG_ALERT;
+    }
     c->starved = n == 0;
     return n > 0 ? (int)n : MBEDTLS_ERR_SSL_WANT_READ;
 }
@@ -473,6 +420,8 @@ static int on_send(void *arg, const uint8_t *data, size_t len) {
     else
         c->io_error = c->io->push(c->io_arg, data, len);
     c->last_sent = data[0];
+    if (data[0] == MBEDTLS_SSL_MSG_ALERT && len == 7)
+        c->alert = data[6];
     return c->io_error == 0 ? (int)len : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
@@ -510,10 +459,8 @@ static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flag
 /* What mbedTLS's own texts do not say well. */
 static const char *explain(int error) {
     switch (error) {
-    case MBEDTLS_ERR_SSL_INVALID_RECORD:
-        return "what the peer sends is not TLS";
     case MBEDTLS_ERR_SSL_INVALID_MAC:
-        return "a record has been changed on the way";
+        return "a record cannot be decrypted: it has been changed on the way";
     case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
         return "the peer sent a message that has no place here";
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
@@ -525,26 +472,29 @@ static const char *explain(int error) {
         return "no version in common: the peer wants none of TLS 1.2 and 1.3";
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
         return "no cipher suite, or parameter for one, in common";
-    case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
-        return "no application protocol in common: the peer does not want http/1.1";
 #else
     case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
         return "no version in common: the peer does not want TLS 1.2";
     case MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN:
     case MBEDTLS_ERR_SSL_NO_USABLE_CIPHERSUITE:
         return "no cipher suite in common";
-    case MBEDTLS_ERR_SSL_BAD_HS_CLIENT_HELLO:
-        return "the client hello is malformed, or wants another protocol than http/1.1";
 #endif
     default:
         return NULL;
     }
 }
 
-static void tell_alert(wst__tls_conn_t *c) {
-    unsigned alert = c->ssl.MBEDTLS_PRIVATE(in_msg)[1];
+/* An alert of two bytes in the clear, where none may be any more: mbedTLS's TLS 1.3 client refuses
+ * certificates in this way. It proves nothing, but it tells. */
+static bool is_clear_alert(const wst__tls_conn_t *c) {
+    const uint8_t *record = c->ssl.MBEDTLS_PRIVATE(in_hdr);
+    return record[0] == MBEDTLS_SSL_MSG_ALERT && record[3] == 0 && record[4] == 2;
+}
+
+static int tell_alert(wst__tls_conn_t *c, unsigned alert) {
     snprintf(c->found.text, sizeof(c->found.text), "the peer sent alert %u: %s", alert,
              wst__tls_alert_name(alert));
+    return WST_ETLS;
 }
 
 static bool is_about_certificate(int error) {
@@ -559,14 +509,18 @@ static bool is_about_certificate(int error) {
            error == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE;
 }
 
-/* mbedTLS has sent an alert in most cases, in TLS 1.3 in all. */
-static void send_alert(wst__tls_conn_t *c, bool open) {
-    if (c->last_sent == MBEDTLS_SSL_MSG_ALERT ||
-        strcmp(mbedtls_ssl_get_version(&c->ssl), "TLSv1.3") == 0)
+/* In most cases the call that failed has sent one already; in TLS 1.3 that looks like data. */
+static void send_alert(wst__tls_conn_t *c, int error, bool open) {
+    if (c->last_sent == MBEDTLS_SSL_MSG_ALERT || c->last_sent == MBEDTLS_SSL_MSG_APPLICATION_DATA)
         return;
-    (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL,
-                                         open ? MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE
-                                              : MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE);
+    uint8_t alert = MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE;
+    if (is_no_memory(error))
+        alert = MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
+    else if (error == MBEDTLS_ERR_SSL_INVALID_MAC)
+        alert = MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC;
+    else if (open)
+        alert = MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
+    (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
 }
 
 /* Makes the error of mbedTLS's, and sees to the reason and the alert. */
@@ -575,20 +529,28 @@ static int fail(wst__tls_conn_t *c, int error, bool open) {
     if (c->io_error != 0)
         return c->io_error;
     if (is_no_memory(error)) {
-        send_alert(c, open);
+        send_alert(c, error, open);
         return WST_ENOMEM;
     }
-    if (error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE) {
-        tell_alert(c);
-        return WST_ETLS;
-    }
+    if (error == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
+        return tell_alert(c, c->ssl.MBEDTLS_PRIVATE(in_msg)[1]);
+    if (error == MBEDTLS_ERR_SSL_INVALID_MAC && !open && is_clear_alert(c))
+        return tell_alert(c, c->ssl.MBEDTLS_PRIVATE(in_hdr)[6]);
     bool certificate = is_about_certificate(error);
     const char *text = explain(error);
+    if (c->alert == MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL)
+        text = "no application protocol in common: the peer does not want http/1.1";
+    else if (!open && !c->is_tls)
+        text = "what the peer sends is not TLS";
+    else if (error == MBEDTLS_ERR_SSL_INVALID_MAC && open && !c->heard && !c->engine->server)
+        text =
+            "the first record cannot be decrypted: it has been changed on the way, or the server "
+            "does not accept our certificate"; /* mbedTLS's TLS 1.3 server says so in old keys */
     if (text != NULL)
         snprintf(c->found.text, sizeof(c->found.text), "%s", text);
     else if (!certificate || c->found.text[0] == '\0')
         mbedtls_strerror(error, c->found.text, sizeof(c->found.text));
-    send_alert(c, open);
+    send_alert(c, error, open);
     return certificate ? WST_ETLSCERT : WST_ETLS;
 }
 
@@ -735,6 +697,7 @@ int wst__tls_conn_handshake(wst__tls_conn_t *c) {
     while (c->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (c->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_CERTIFICATE)
             c->full = true;
+        c->last_sent = 0;
         int status = judge_result(c, mbedtls_ssl_handshake_step(&c->ssl), false);
         if (status != 0)
             return status;
@@ -746,6 +709,7 @@ int wst__tls_conn_handshake(wst__tls_conn_t *c) {
 int wst__tls_conn_pending(wst__tls_conn_t *c, size_t *len) {
     while ((*len = mbedtls_ssl_get_bytes_avail(&c->ssl)) == 0) {
         c->reading = true;
+        c->last_sent = 0;
         int result = mbedtls_ssl_read(&c->ssl, NULL, 0); /* takes in a record */
         c->reading = false;
         int status = judge_result(c, result, true);
@@ -764,12 +728,14 @@ int wst__tls_conn_read(wst__tls_conn_t *c, uint8_t *buf, size_t len, size_t *n) 
     int result = mbedtls_ssl_read(&c->ssl, buf, len < pending ? len : pending);
     if (result <= 0)
         return fail(c, result, true);
+    c->heard = true;
     *n = (size_t)result;
     return 0;
 }
 
 int wst__tls_conn_write(wst__tls_conn_t *c, const uint8_t *data, size_t len, size_t *n) {
     *n = 0;
+    c->last_sent = 0;
     int result = mbedtls_ssl_write(&c->ssl, data, len < WST__TLS_PLAIN ? len : WST__TLS_PLAIN);
     if (result <= 0)
         return fail(c, result, true);
