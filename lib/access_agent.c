@@ -3,17 +3,6 @@
 #include "access.h"
 #include "http_auth.h"
 
-/* The token of `Authorization: Bearer TOKEN`; false: there is none. */
-static bool read_token(wst_str_t *out, const wst_http_head_t *head) {
-    const wst_http_header_t *h = wst_http_header(head, "Authorization", NULL);
-    wst__auth_t auth;
-    if (h == NULL || wst_http_header(head, "Authorization", h) != NULL ||
-        wst__auth_read(&auth, h->value) != 0 || !wst_str_ieq(auth.scheme, "Bearer"))
-        return false;
-    *out = auth.token68;
-    return out->len > 0;
-}
-
 /* Looks at all tokens, whichever it is. */
 static const wst__access_agent_t *agent_by_token(const wst_access_t *access, wst_str_t token) {
     const wst__access_agent_t *found = NULL;
@@ -55,7 +44,8 @@ void wst_access_agent_request(wst_access_t *access, wst_server_t *server, wst_re
     bool counted = access->limiter != NULL && wst__limiter_key(access->limiter, &key, peer, NULL);
     if (agent == NULL && counted && wst__access_limited(access, request, &key))
         return;
-    bool any = agent == NULL && read_token(&token, wst_request_head(request));
+    bool any = agent == NULL &&
+               wst__auth_text(&token, wst_request_head(request), "Authorization", "Bearer");
     if (any)
         agent = agent_by_token(access, token);
     if (agent != NULL || access->agent_count == 0) {

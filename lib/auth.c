@@ -1,32 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Credentials in request heads. */
 #include "digest.h"
+#include "http_auth.h"
 
 #include <string.h>
 #include <wstunnel/auth.h>
-
-/* The credentials of a field with that scheme; false unless the field is there just once. */
-static bool credentials(wst_str_t *out, const wst_http_head_t *head, const char *field,
-                        const char *scheme) {
-    const wst_http_header_t *h = wst_http_header(head, field, NULL);
-    size_t len = strlen(scheme);
-    if (h == NULL || wst_http_header(head, field, h) != NULL)
-        return false;
-    if (h->value.len <= len || h->value.ptr[len] != ' ' ||
-        !wst_str_ieq((wst_str_t){h->value.ptr, len}, scheme))
-        return false;
-    while (len < h->value.len && h->value.ptr[len] == ' ')
-        len++;
-    *out = (wst_str_t){h->value.ptr + len, h->value.len - len};
-    return true;
-}
 
 bool wst_auth_basic_parse(wst_auth_basic_t *out, const wst_http_head_t *head, const char *field) {
     enum { PAIR_MAX = 2 * WST_AUTH_MAX };
     wst_str_t text;
     uint8_t pair[PAIR_MAX];
     size_t len;
-    if (!credentials(&text, head, field, "Basic") || text.len > WST__BASE64_LEN(PAIR_MAX - 4) ||
+    if (!wst__auth_text(&text, head, field, "Basic") || text.len > WST__BASE64_LEN(PAIR_MAX - 4) ||
         !wst__base64_decode(pair, &len, text.ptr, text.len))
         return false;
     const uint8_t *colon = memchr(pair, ':', len);
@@ -44,7 +29,7 @@ bool wst_auth_basic_parse(wst_auth_basic_t *out, const wst_http_head_t *head, co
 
 bool wst_auth_bearer_matches(const wst_http_head_t *head, const char *token) {
     wst_str_t text;
-    return credentials(&text, head, "Authorization", "Bearer") &&
+    return wst__auth_text(&text, head, "Authorization", "Bearer") &&
            wst__equal_constant_time(text.ptr, text.len, token, strlen(token));
 }
 

@@ -10,7 +10,6 @@
 
 #include <string.h>
 #include <wstunnel/error.h>
-#include <wstunnel/http.h>
 
 static void advance(wst_str_t *rest, size_t n) {
     rest->ptr += n;
@@ -184,4 +183,16 @@ int wst__auth_param_copy(const wst__auth_t *auth, const char *name, char *out, s
     }
     out[len] = '\0';
     return status;
+}
+
+bool wst__auth_text(wst_str_t *out, const wst_http_head_t *head, const char *field,
+                    const char *scheme) {
+    const wst_http_header_t *h = wst_http_header(head, field, NULL);
+    size_t len = strlen(scheme);
+    if (h == NULL || wst_http_header(head, field, h) != NULL || h->value.len <= len ||
+        h->value.ptr[len] != ' ' || !wst_str_ieq((wst_str_t){h->value.ptr, len}, scheme))
+        return false;
+    *out = (wst_str_t){h->value.ptr + len, h->value.len - len};
+    skip_space(out);
+    return true;
 }

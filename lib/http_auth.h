@@ -6,7 +6,7 @@
  * Proxy-Authenticate) and credentials (Authorization, Proxy-Authorization). Text is borrowed from
  * the field's value.
  */
-#include <wstunnel/common.h>
+#include <wstunnel/http.h>
 
 /* A challenge, or credentials: a scheme with a token68 or with parameters. */
 typedef struct wst__auth {
@@ -35,5 +35,12 @@ int wst__auth_param(const wst__auth_t *auth, const char *name, wst_str_t *value)
  * it is not there. WST_EHTTP also if it is too long.
  */
 int wst__auth_param_copy(const wst__auth_t *auth, const char *name, char *out, size_t size);
+
+/*
+ * What stands behind the scheme in the credentials of a field, as it is: tokens that people make up
+ * are not always a token68. False unless the field is there just once, with that scheme.
+ */
+bool wst__auth_text(wst_str_t *out, const wst_http_head_t *head, const char *field,
+                    const char *scheme);
 
 #endif

@@ -157,6 +157,8 @@ static const char *read_destination(pattern_t *p, wst_str_t *text) {
         *text = host;
         if (host.len > 1 && host.ptr[host.len - 1] == '.')
             text->len--;
+        while (text->len > 1 && memcmp(text->ptr, "**", 2) == 0)
+            *text = (wst_str_t){text->ptr + 1, text->len - 1}; /* "**" is "*" */
     }
     return why == NULL && ports.ptr != NULL ? read_ports(p, ports) : why;
 }

@@ -48,6 +48,7 @@ static void test_tokens(void **state) {
         "Authorization: Bearer\r\n",
         BEARER("berlin-1") BEARER("berlin-1"),
         "Authorization: Bearer a=b\r\n",
+        "Authorization: Bearer  \r\n",
         "",
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

@@ -53,6 +53,8 @@ static void test_destinations(void **state) {
         {"a*b*c.x", "aXbYbZ.x", 1, "192.0.2.1", false},
         {"*:22", "anything", 22, "192.0.2.1", true},
         {"*", "192.0.2.1", 22, NULL, true},
+        {"**.:22", "192.0.2.1", 22, NULL, true},
+        {"***", "name", 22, "192.0.2.1", true},
         {"192.*", "192.0.2.1", 22, NULL, false}, /* no pattern of addresses */
         {"1*", "192.0.2.1", 22, NULL, false},
         {"10.0.0.0/8", "10.255.0.1", 22, NULL, true},

@@ -12,7 +12,8 @@
  *
  * Guarded addresses, the link-local ones (169.254.0.0/16, fe80::/10) and those where clouds serve
  * their metadata, are denied in any case, unless the rule that allows names such an address or a
- * network within the guarded one: neither `*` nor a host name opens them.
+ * network within the guarded one: neither `*` nor a host name opens them. (An address that will
+ * never be known is not taken for one of them: whoever dials must guard then, as agents do.)
  *
  * IPv4 addresses within IPv6 (::ffff:0:0/96, 64:ff9b::/96) are taken for IPv4; the unspecified
  * addresses, which lead to this host, for 127.0.0.1 and ::1.
