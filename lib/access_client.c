@@ -158,7 +158,7 @@ static int check_digest(wst_access_t *access, const wst__access_user_t *user, co
         return status;
     if (!wst__hex_decode(right, len, (wst_str_t){response, strlen(response)}) ||
         !wst__equal_constant_time(right, len, c->response, len) || !known ||
-        strcmp(c->realm, access->realm) != 0 || !is_target(head, c->uri))
+        !is_target(head, c->uri))
         return WRONG;
     status = wst__nonces_use(access->nonces, c->nonce, c->nc, wst__now(access->ctx));
     return status < 0 ? status : status == 1 ? RIGHT : STALE;

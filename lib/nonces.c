@@ -106,8 +106,7 @@ static used_t *add(wst__nonces_t *n, uint64_t serial) {
     if (n->count < WST__NONCES_MAX) {
         place = &n->used[n->count++];
     } else {
-        uint64_t oldest = place->serial < serial ? place->serial : serial;
-        n->forgotten = oldest > n->forgotten ? oldest : n->forgotten;
+        n->forgotten = place->serial < serial ? place->serial : serial;
         if (serial < place->serial)
             return NULL;
     }

@@ -208,10 +208,41 @@ static void test_digest_wrong(void **state) {
         assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &wrong[i])), 407);
         assert_null(strstr(r.fields, "stale"));
     }
-    /* The digest is right, but of another realm. */
+    /* Of another realm. */
     wst__offer_t offer = challenged(&r, WST__SHA256);
     snprintf(offer.realm, sizeof(offer.realm), "other");
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &alice)), 407);
+    access_rig_close(&r);
+}
+
+/* What stands in for the hash of those whose hash is not known lets nobody in. */
+static void test_hash_of_nobody(void **state) {
+    (void)state;
+    static const char *const names[] = {"nobody", "erin", "dave+berlin"};
+    wst_access_options_t options = options_of();
+    options.user_selects_agent = true;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (size_t i = 0; i < 3; i++) {
+        char ha1[WST__HASH_TEXT], response[WST__HASH_TEXT], field[1024];
+        wst__offer_t offer = challenged(&r, WST__SHA256);
+        memset(ha1, '0', sizeof(ha1) - 1);
+        ha1[sizeof(ha1) - 1] = '\0';
+        const wst__digest_input_t input = {.hash = WST__SHA256,
+                                           .ha1 = ha1,
+                                           .method = {"CONNECT", 7},
+                                           .uri = {"host:443", 8},
+                                           .nonce = {offer.nonce, strlen(offer.nonce)},
+                                           .cnonce = {"c", 1},
+                                           .nc = 1};
+        assert_int_equal(wst__digest_response(response, &input), 0);
+        snprintf(field, sizeof(field),
+                 "Proxy-Authorization: Digest username=\"%s\", realm=\"wstunnel\", nonce=\"%s\", "
+                 "uri=\"host:443\", algorithm=SHA-256, response=%s, qop=auth, nc=00000001, "
+                 "cnonce=c\r\n",
+                 names[i], offer.nonce, response);
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, field), 407);
+    }
     access_rig_close(&r);
 }
 
@@ -422,11 +453,17 @@ static void test_certificate(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_challenge), cmocka_unit_test(test_basic),
-        cmocka_unit_test(test_digest),    cmocka_unit_test(test_digest_wrong),
-        cmocka_unit_test(test_target),    cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_failures),  cmocka_unit_test(test_failures_from_here),
-        cmocka_unit_test(test_selection), cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_challenge),
+        cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_digest),
+        cmocka_unit_test(test_digest_wrong),
+        cmocka_unit_test(test_hash_of_nobody),
+        cmocka_unit_test(test_target),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_failures_from_here),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,6 +37,13 @@ static const wst_access_agent_t all_agents[] = {
     {.name = "*", .tokens_sha256 = t_acme, .tenant = "acme"},
 };
 
+/* The same, but that paris has the label and berlin has not. */
+static const wst_access_agent_t labelled[] = {
+    {.name = "berlin", .tokens_sha256 = t_berlin},
+    {.name = "paris", .tokens_sha256 = t_paris, .labels = lab},
+    {.name = "*", .tokens_sha256 = t_acme, .tenant = "acme"},
+};
+
 typedef struct setting {
     world_t w;
     agent_t berlin, paris, acme; /* acme's is a "berlin" too, and the instance is the same */
@@ -276,15 +283,18 @@ static void test_rules(void **state) {
     static const char *const alice[] = {"alice", NULL};
     static const char *const reached[] = {"192.0.2.7", "192.0.2.8:22", NULL};
     static const char *const any_host[] = {"*:22", NULL};
+    static const char *const label[] = {"label:la*", NULL};
+    static const char *const by_label[] = {"*.lab", "192.0.2.10", NULL};
     static const wst_rule_t rules[] = {
         {.destinations = secret},
         {.users = alice, .agents = berlin},
         {.users = alice, .destinations = reached},
+        {.agents = label, .destinations = by_label},
         {.allow = true, .destinations = any_host},
     };
     setting_t *s = setting_new();
     s->rules = rules;
-    s->rule_count = 4;
+    s->rule_count = 5;
     s->deny_by_default = true;
     setting_open(s);
     expect_refused(s, BOB, "secret:22", 403, "Denied by rule 1 of the server",
@@ -308,6 +318,15 @@ static void test_rules(void **state) {
     s->paris.address = "no address";
     expect_denied_there(s, ALICE, "Denied by rule 3 of the server", "http_request_denied");
     assert_int_equal(s->berlin.asked, 0);
+    /* What is said of an agent by its label, before and after the address is known. */
+    s->options.agents = labelled;
+    wst_access_free(s->w.access);
+    s->w.access = new_access(s);
+    expect_refused(s, ALICE_PARIS, "a.lab:22", 403, "Denied by rule 4 of the server",
+                   "http_request_denied");
+    s->paris.address = "192.0.2.10";
+    expect_denied_there(s, ALICE_PARIS, "Denied by rule 4 of the server",
+                        "destination_ip_prohibited");
     setting_free(s);
 }
 
