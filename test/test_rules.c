@@ -164,7 +164,7 @@ static void test_first_match_decides(void **state) {
     (void)state;
     const wst_rule_t rules[] = {
         {.allow = false, .users = LIST("eve")},
-        {.allow = true, .users = LIST("alice", "b*"), .agents = LIST("berlin", "label:la*")},
+        {.allow = true, .users = LIST("alice", "b*"), .agents = LIST("berlin", "label:la?")},
         {.allow = true, .agents = LIST("label:e*"), .destinations = LIST("wiki", "10.0.0.0/8")},
     };
     wst_rules_t *r = make(true, rules, 3);

@@ -109,6 +109,21 @@ static void request(client_t *c, const char *basic, const char *destination) {
     client_say(c, text);
 }
 
+typedef struct awaited {
+    const char *got, *text;
+} awaited_t;
+
+static bool has_text(void *arg) {
+    const awaited_t *a = arg;
+    return strstr(a->got, a->text) != NULL;
+}
+
+/* Runs the loop until what has come in contains a text. */
+static void until_got(setting_t *s, const char *got, const char *text) {
+    awaited_t a = {got, text};
+    test_env_until(&s->w.env, has_text, &a);
+}
+
 /* It is served, by that agent, while the connection stays. */
 static void expect_served(setting_t *s, client_t *c, const char *basic, const char *destination,
                           const agent_t *agent) {
@@ -395,6 +410,42 @@ static void test_another_one(void **state) {
     setting_free(s);
 }
 
+/* A connection to an origin is used again, though that keeps its agent busier than the other one;
+ * but not by another user, nor against the rules. */
+static void test_kept_origin(void **state) {
+    (void)state;
+    static const char get[] = "GET http://host/ HTTP/1.1\r\nHost: host\r\n"
+                              "Proxy-Authorization: Basic " ALICE "\r\n\r\n";
+    static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
+    static const char *const host[] = {"192.0.2.7", NULL};
+    static const wst_rule_t rules[] = {{.destinations = host}};
+    const wst_slice_t slice = wst_slice_static(reply, strlen(reply));
+    setting_t *s = setting_new();
+    setting_open(s);
+    client_t c;
+    client_open(&s->w, &c);
+    for (int i = 0; i < 3; i++) {
+        client_say(&c, get);
+        until_got(s, s->berlin.got, "\r\n\r\n");
+        agent_expect(&s->berlin, "GET / HTTP/1.1\r\nHost: host\r\n");
+        s->berlin.got[s->berlin.got_len = 0] = '\0';
+        assert_true(wst_stream_write(s->berlin.stream, &slice, 1) >= 0);
+        until_got(s, c.got, "\r\n\r\nx");
+        client_expect(&c, "HTTP/1.1 200 OK\r\n");
+        c.got[c.got_len = 0] = '\0';
+    }
+    assert_int_equal(s->berlin.asked, 1);
+    assert_int_equal(s->paris.asked, 0);
+    wst_access_free(s->w.access);
+    s->rules = rules;
+    s->rule_count = 1;
+    s->w.access = new_access(s);
+    client_say(&c, get);
+    client_expect(&c, "HTTP/1.1 403 Denied by rule 1 of the server\r\n");
+    client_close(&c);
+    setting_free(s);
+}
+
 /* A client that is asked who it is may say so on the same connection. */
 static void test_same_connection(void **state) {
     (void)state;
@@ -405,9 +456,7 @@ static void test_same_connection(void **state) {
     for (int i = 0; i < 3; i++) {
         client_say(&c, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n");
         client_expect(&c, "HTTP/1.1 407 Proxy Authentication Required\r\n");
-        test_env_until_count(&s->w.env, &s->w.refusals, (size_t)i + 1);
-        while (strstr(c.got, "\r\n\r\nProxy Authentication Required\n") == NULL)
-            uv_run(&s->w.env.loop, UV_RUN_ONCE);
+        until_got(s, c.got, "\r\n\r\nProxy Authentication Required\n");
         assert_non_null(strstr(c.got, "Proxy-Authenticate: Digest realm=\"wstunnel\", "));
         assert_non_null(strstr(c.got, "\r\nConnection: keep-alive\r\n"));
         c.got_len = 0;
@@ -420,15 +469,11 @@ static void test_same_connection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants),
-        cmocka_unit_test(test_agents),
-        cmocka_unit_test(test_selection),
-        cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_another_one),
-        cmocka_unit_test(test_same_connection),
+        cmocka_unit_test(test_tenants),     cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_selection),   cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_full),        cmocka_unit_test(test_another_one),
+        cmocka_unit_test(test_kept_origin), cmocka_unit_test(test_same_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
