@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """TLS at the server: agents by wss://, clients of an https:// proxy, certificates and their files."""
+import json
 import os
 import re
 import signal
@@ -488,3 +489,31 @@ def test_names_and_fields(world, authority, identity):
     lines = seen[1].split("\r\n")
     assert lines[0] == "GET /x HTTP/1.1"
     assert "Host: back.test" in lines and "X-One: 1" in lines and "X-Two: 2" in lines
+
+
+# -- Who they are ---------------------------------------------------------------------------------
+
+
+def test_named_by_certificates(world, authority, identity, echo_site, secure_client, tmp_path):
+    """An agent and a user known by what their certificates say, from a configuration file."""
+    config = {
+        "cert": str(identity.certificate), "key": str(identity.key),
+        "client_ca": str(authority.certificate), "client_cert": "optional",
+        "users": [{"name": "alice", "certificate": "CN:alice.test"}],
+        "agents": [{"name": "berlin", "certificate": "dns:agent.test"}],
+    }  # fmt: skip
+    path = tmp_path / "server.json"
+    path.write_text(json.dumps(config))
+    server = world.server("--config", path)
+    shown = authority.issue("x", names="DNS:agent.test")
+    ca = ["--ca", authority.certificate, "--cert", shown.certificate, "--key", shown.key]
+    world.agent(server.secure_url, "--name", "paris", *ca).wait_for("another name")
+    world.agent(server.secure_url, "--name", "berlin", *ca)
+    server.wait_for("agent berlin .* up from")
+    alice = client_context(authority, authority.issue("alice.test", names=None))
+    client = secure_client(server, alice).open(echo_site.address, more=b"ping")
+    assert client.read_exactly(4) == b"ping"
+    server.wait_for("tunnel 1 open: alice at")
+    other = client_context(authority, authority.issue("bob.test", names=None))
+    for context in (other, client_context(authority)):
+        assert secure_client(server, context).connect(echo_site.address).status == 403
