@@ -313,6 +313,37 @@ static void test_max_handshakes(void **state) {
     tls_world_free(&t);
 }
 
+/* Many hellos in one turn of the loop: what else there is to do is not held up by all of them. */
+static void test_burst(void **state) {
+    (void)state;
+    enum { COUNT = 13 };
+    tls_world_t t;
+    fake_stream_t fakes[COUNT];
+    tls_world_init(&t);
+    server_world_start(&t.w);
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(fake_stream_open(&fakes[i], t.w.env.ctx), 0);
+        fake_stream_data(&fakes[i], "\x16", 1);
+        assert_int_equal(wst_server_adopt(t.w.server, fakes[i].stream, 0), 0);
+    }
+    size_t turns = 0, before = 0;
+    while (before < COUNT) {
+        test_env_turns(&t.w.env, 1);
+        size_t now = stats_of(&t).handshakes;
+        assert_in_range(now - before, 0, 4);
+        before = now;
+        assert_in_range(++turns, 1, 50);
+    }
+    server_world_close(&t.w);
+    test_env_until_count(&t.w.env, &t.w.closed, 1);
+    test_env_turns(&t.w.env, 3);
+    for (int i = 0; i < COUNT; i++) {
+        assert_true(fakes[i].gone);
+        fake_stream_free(&fakes[i]);
+    }
+    tls_world_free(&t);
+}
+
 /* While somebody waits, the one that has had its turn for longest gives it up, and only that one.
  */
 static void test_slow_while_others_wait(void **state) {
@@ -579,6 +610,7 @@ int main(void) {
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_max_handshakes),
         cmocka_unit_test(test_turn_too_late),
+        cmocka_unit_test(test_burst),
         cmocka_unit_test(test_slow_while_others_wait),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_set_tls),

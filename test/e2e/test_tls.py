@@ -211,6 +211,15 @@ def test_garbage(world, authority, identity, secure_client):
     assert secure_client(server).ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
 
 
+def test_slow_handshakes(world, authority, identity, secure_client):
+    """More clients than may shake hands begin and say no more: who comes behind them is served."""
+    server = tls_server(world, identity)
+    for _ in range(600):
+        world.client(server).send(b"\x16")
+    assert secure_client(server).ask(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
+    server.wait_for("TLS: too slow while others wait")
+
+
 # -- Certificates ---------------------------------------------------------------------------------
 
 
