@@ -118,19 +118,15 @@ class Origin:
     async def _say(self, exchange, writer):
         if exchange.kind == "mute":
             return False
+        said = exchange.down[: exchange.cut] if exchange.fault else exchange.down
         head, body = {
-            "length": (b"Content-Length: %d\r\n" % len(exchange.down), exchange.down),
-            "chunked": (b"Transfer-Encoding: chunked\r\n", None),
-            "until_close": (b"Connection: close\r\n", exchange.down),
+            "length": (b"Content-Length: %d\r\n" % len(exchange.down), said),
+            "chunked": (b"Transfer-Encoding: chunked\r\n", chunks(said)),
+            "until_close": (b"Connection: close\r\n", said),
             "garbage": (b"\0: \r\n", b""),
         }[exchange.framing]
-        cut = exchange.down[: exchange.cut] if exchange.fault else exchange.down
-        if body is None:
-            body = chunks(cut)
-            if exchange.fault:
-                body = body.removesuffix(b"0\r\n\r\n")
-        elif exchange.fault:
-            body = cut
+        if exchange.kind == "cut_chunked":
+            body = body.removesuffix(b"0\r\n\r\n")  # all but the last chunk
         writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n" + body)
         await writer.drain()
         if exchange.fault == "reset":
