@@ -169,12 +169,23 @@ class Listener:
         self.url = "ws://127.0.0.1:%d" % self.socket.getsockname()[1]
 
     def accept(self):
-        """A connection of the agent, not yet upgraded, and its request."""
-        connection, _ = self.socket.accept()
-        connection.settimeout(PATIENCE)
-        client = Client.__new__(Client)
-        client.socket, client.buffer = connection, bytearray()
-        return client, client.read_head().decode()
+        """A connection of the agent, not yet upgraded, and its request. Those that it has given up
+        since they had to wait here are passed over."""
+        while True:
+            connection, _ = self.socket.accept()
+            connection.settimeout(PATIENCE)
+            client = Client.__new__(Client)
+            client.socket, client.buffer = connection, bytearray()
+            request = client.read_head().decode()
+            connection.setblocking(False)
+            try:
+                connection.recv(1)
+            except BlockingIOError:
+                connection.settimeout(PATIENCE)
+                return client, request
+            except ConnectionError:
+                pass
+            connection.close()
 
     @staticmethod
     def answer(request, encoding="json"):
