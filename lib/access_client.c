@@ -106,7 +106,7 @@ static int check_basic(const wst_access_t *access, const wst__access_user_t *use
         return status;
     outcome_t outcome = same_hash(ha1, user->ha1[hash]) && user != &access->nobody ? RIGHT : WRONG;
     wst__wipe(ha1, sizeof(ha1));
-    return outcome;
+    return (int)outcome;
 }
 
 /* Section 3.4.6 of RFC 7616: it must be the target. In absolute form some clients (curl, Chromium)
