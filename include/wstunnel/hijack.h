@@ -68,9 +68,9 @@ typedef struct wst_response {
 } wst_response_t;
 
 /**
- * Answers the request. Unless kept alive the connection is then shut down, drained for up to 5 s so
- * that the client gets to read the answer (RFC 9112 section 9.6), and on_done follows. Bytes behind
- * the head are never taken for another request then.
+ * Answers the request. Unless kept alive the connection is then shut down, drained of up to 16 MiB
+ * for up to 5 s so that the client gets to read the answer (RFC 9112 section 9.6), and on_done
+ * follows. Bytes behind the head are never taken for another request then.
  * @return 0; WST_ESTATE; WST_EINVAL (control characters, too long); WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
