@@ -96,6 +96,13 @@ def test_half_close(world, authority, identity, secure_client):
     assert client.read_to_end() == b"got all of it"
 
 
+def test_not_to_itself(world, authority, identity, secure_client):
+    """Through an agent of this machine nobody gets at the server's own address."""
+    server, _ = tls_tunnel(world, authority, identity)
+    answer = secure_client(server).connect(server.address)
+    assert answer.status_line == "HTTP/1.1 403 The destination is this proxy"
+
+
 def test_cut_off_is_not_the_end(world, authority, identity, secure_client):
     """A client's FIN without close_notify: the site sees a reset, not an end."""
     seen, heard = [], threading.Event()
