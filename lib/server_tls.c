@@ -41,16 +41,14 @@ static void give_turns(wst_server_t *s);
 /* It is no more; its stream is somebody else's or closed. Others may have their turn now. */
 static void forget(arrival_t *a) {
     wst_server_t *s = a->server;
-    bool had_turn = a->phase == SHAKING;
+    if (a->phase == SHAKING)
+        s->handshakes--;
     wst__list_remove(&a->node);
     wst__list_remove(&a->turn);
     wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
     wst__free(&s->ctx->allocator, a);
     wst__server_uncount_connection(s);
-    if (had_turn) {
-        s->handshakes--;
-        give_turns(s);
-    }
+    give_turns(s);
     wst__server_release(s);
 }
 
@@ -138,7 +136,8 @@ static void start_some(wst__defer_t *defer) {
     give_turns(s);
 }
 
-/* To those who wait, from the loop; or if there is none, sees to it that there will be. */
+/* To those who wait, from the loop; or if there is none, sees to it that there will be. After
+ * every change of who waits and who has one. */
 static void give_turns(wst_server_t *s) {
     wst__deadline_clear(&s->ctx->deadlines, &s->overdue);
     if (s->closing || wst__list_empty(&s->handshake_queue))

@@ -370,6 +370,31 @@ static void test_slow_while_others_wait(void **state) {
     tls_world_free(&t);
 }
 
+/* When who waited has gone, nobody has to make room any more. */
+static void test_nobody_waits_any_more(void **state) {
+    (void)state;
+    tls_world_t t;
+    client_t slow;
+    fake_stream_t fake;
+    tls_world_init(&t);
+    t.w.options.max_handshakes = 1;
+    server_world_start(&t.w);
+    client_open(&t.w, &slow);
+    client_say(&slow, "\x16");
+    until_handshakes(&t, 1);
+    assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
+    fake_stream_data(&fake, "\x16", 1);
+    assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), 0);
+    test_env_turns(&t.w.env, 5);
+    fake_stream_break(&fake, UV_ECONNRESET);
+    server_world_until_connections(&t.w, 1);
+    wst__deadlines_run(&t.w.env.ctx->deadlines, wst__now(t.w.env.ctx) + 5000);
+    assert_int_equal(stats_of(&t).handshakes, 1);
+    client_close(&slow);
+    fake_stream_free(&fake);
+    tls_world_free(&t);
+}
+
 /* The deadline covers the waiting, too: some get their turn before it, the others never. */
 static void test_turn_too_late(void **state) {
     (void)state;
@@ -611,6 +636,7 @@ int main(void) {
         cmocka_unit_test(test_max_handshakes),
         cmocka_unit_test(test_turn_too_late),
         cmocka_unit_test(test_burst),
+        cmocka_unit_test(test_nobody_waits_any_more),
         cmocka_unit_test(test_slow_while_others_wait),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_set_tls),
