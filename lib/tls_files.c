@@ -107,41 +107,27 @@ static void write_date(char out[16], int64_t seconds) {
         snprintf(out, 16, "?");
 }
 
-/* Says what a pair is, or why it is none. One alone, so that it is known whose fault it is. */
-static int look_at_pair(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
-                        wst_tls_error_t *why) {
+/* A pair alone, so that it is known whose fault it is, and when it expires. */
+static int make_single(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
+                       wst_tls_config_t **out, wst_tls_error_t *why) {
+    static const char prefix[] = "identity 1: ";
     const wst_tls_identity_t identity = {files[2 * pair].text, files[2 * pair + 1].text};
     const wst_tls_server_options_t options = {.identities = &identity, .identity_count = 1};
-    const char *chain = f->paths[2 * pair], *key = f->paths[2 * pair + 1];
-    wst_tls_config_t *config;
     wst_tls_error_t wrong;
-    int status = wst_tls_server_config(&config, f->ctx, &options, &wrong);
+    int status = wst_tls_server_config(out, f->ctx, &options, &wrong);
     if (status == WST_ETLS) {
-        static const char prefix[] = "identity 1: ";
         size_t skip = strncmp(wrong.text, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
-        explain(why, "%s, %s: %s", shown(chain), shown(key), wrong.text + skip);
+        explain(why, "%s, %s: %s", shown(f->paths[2 * pair]), shown(f->paths[2 * pair + 1]),
+                wrong.text + skip);
     }
-    if (status != 0)
-        return status;
-    const char *subject;
-    char date[16];
-    write_date(date, wst_tls_config_expiry(config, &subject));
-    wst__log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s", chain, subject, date);
-    if (files[2 * pair + 1].everybody)
-        wst__log(f->ctx, WST_LOG_WARN, "key file %s: every user of this system may read it", key);
-    wst_tls_config_unref(config);
-    return 0;
+    return status;
 }
 
-static int make_config(wst_tls_files_t *f, const wst__file_t *files, wst_tls_config_t **out,
-                       wst_tls_error_t *why) {
+static int make_whole(wst_tls_files_t *f, const wst__file_t *files, wst_tls_config_t **out,
+                      wst_tls_error_t *why) {
     wst_tls_identity_t identities[PAIRS_MAX];
-    for (size_t i = 0; i < f->o.pair_count; i++) {
+    for (size_t i = 0; i < f->o.pair_count; i++)
         identities[i] = (wst_tls_identity_t){files[2 * i].text, files[2 * i + 1].text};
-        int status = look_at_pair(f, files, i, why);
-        if (status != 0)
-            return status;
-    }
     const bool has_ca = f->o.client_cert != WST_TLS_CLIENT_NONE;
     const wst_tls_server_options_t options = {.identities = identities,
                                               .identity_count = f->o.pair_count,
@@ -152,6 +138,34 @@ static int make_config(wst_tls_files_t *f, const wst__file_t *files, wst_tls_con
     int status = wst_tls_server_config(out, f->ctx, &options, &wrong);
     if (status == WST_ETLS)
         explain(why, "%s%s%s", has_ca ? shown(f->o.client_ca) : "", has_ca ? ": " : "", wrong.text);
+    return status;
+}
+
+static void tell_pair(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
+                      const wst_tls_config_t *single) {
+    const char *subject;
+    char date[16];
+    write_date(date, wst_tls_config_expiry(single, &subject));
+    wst__log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s", f->paths[2 * pair], subject,
+             date);
+    if (files[2 * pair + 1].everybody)
+        wst__log(f->ctx, WST_LOG_WARN, "key file %s: every user of this system may read it",
+                 f->paths[2 * pair + 1]);
+}
+
+static int make_config(wst_tls_files_t *f, const wst__file_t *files, wst_tls_config_t **out,
+                       wst_tls_error_t *why) {
+    wst_tls_config_t *singles[PAIRS_MAX] = {NULL};
+    int status = 0;
+    for (size_t i = 0; i < f->o.pair_count && status == 0; i++)
+        status = make_single(f, files, i, &singles[i], why);
+    if (status == 0)
+        status = make_whole(f, files, out, why);
+    for (size_t i = 0; i < f->o.pair_count; i++) {
+        if (status == 0)
+            tell_pair(f, files, i, singles[i]);
+        wst_tls_config_unref(singles[i]);
+    }
     return status;
 }
 
