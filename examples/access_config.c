@@ -172,7 +172,11 @@ static const char *const *add_hash(config_t *c, const char *const *hashes, const
 static void check_agent(config_t *c, const config_node_t *node, void *target) {
     agent_t *agent = target;
     resolve_secret(c, node, "token", &agent->token, agent->token_file);
-    if (agent->token != NULL)
+    const config_node_t member =
+        config_member(node, agent->token_file != NULL ? "token_file" : "token");
+    if (agent->token != NULL && !config_is_token(agent->token))
+        config_wrong(c, &member, "%s", CONFIG_TOKEN_FAULT);
+    else if (agent->token != NULL)
         agent->agent.tokens_sha256 = add_hash(c, agent->agent.tokens_sha256, agent->token);
 }
 
@@ -189,6 +193,8 @@ void access_config_read_agents(config_t *c, const config_node_t *node, access_co
 void access_config_add_token(config_t *c, access_config_t *access, const char *token) {
     size_t count = access->options.agent_count;
     wst_access_agent_t *agents = extend(c, access->agents, sizeof(*agents), count, 1);
+    if (!config_is_token(token))
+        config_fault(c, "agent_token", "%s", CONFIG_TOKEN_FAULT);
     if (agents == NULL)
         return;
     agents[count] = (wst_access_agent_t){.name = "*", .tokens_sha256 = add_hash(c, NULL, token)};

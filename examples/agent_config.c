@@ -155,6 +155,8 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
     config->options.fields = join_headers(config);
     options_pick_secret(&config->config, options, "token", &config->token, &config->token_file,
                         "WSTUNNEL_TOKEN");
+    if (config->token != NULL && !config_is_token(config->token))
+        config_fault(&config->config, "token", "%s", CONFIG_TOKEN_FAULT);
     config->options.encoding = (wst_encoding_t)config->encoding;
     config->options.protocol = (wst_protocol_t)config->protocol;
     config->options.rules = config->rules;
@@ -170,7 +172,11 @@ void agent_config_free(agent_config_t *config) {
 const char *agent_config_token(config_t *c, const agent_config_t *config) {
     if (config->token != NULL || config->token_file == NULL)
         return config->token;
-    return config_read_secret(c, NULL, "token_file", config->token_file);
+    const char *token = config_read_secret(c, NULL, "token_file", config->token_file);
+    if (token == NULL || config_is_token(token))
+        return token;
+    config_fault(c, "token_file", "%s", CONFIG_TOKEN_FAULT);
+    return NULL;
 }
 
 /* All of a text file. NULL: none is given, or it cannot be read, which has been noted. */

@@ -513,3 +513,9 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
     config_wipe(line, sizeof(line));
     return secret;
 }
+
+bool config_is_token(const char *text) {
+    size_t len =
+        strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/");
+    return len > 0 && text[len + strspn(text + len, "=")] == '\0';
+}

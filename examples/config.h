@@ -121,4 +121,9 @@ void config_read_json(config_t *c, const char *text, size_t len, const config_fi
 char *config_read_secret(config_t *c, const config_node_t *node, const char *place,
                          const char *path);
 
+/* Whether it can be presented as a bearer token (RFC 6750 section 2.1). If not, CONFIG_TOKEN_FAULT
+ * says so. */
+bool config_is_token(const char *text);
+#define CONFIG_TOKEN_FAULT "must be of letters, digits and -._~+/="
+
 #endif

@@ -24,7 +24,7 @@ typedef struct server_config {
     wst_tls_file_pair_t pairs[SERVER_PAIRS_MAX];
     size_t pair_count;
     const char *client_ca;
-    int client_cert; /* wst_tls_client_cert_t */
+    int client_cert;  /* wst_tls_client_cert_t */
     const char *file; /* that was read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
     access_config_t access;

@@ -10,7 +10,7 @@ class Server(Process):
     def __init__(self, argv):
         super().__init__(argv)
         try:
-            self.address = self.wait_for(r"listening on (\S+)(?: \(.*\))?$")[1]
+            self.address = self.wait_for(r'listening on ([^\s"]+)')[1]
         except AssertionError:
             self.popen.kill()
             self.popen.wait()
@@ -27,7 +27,6 @@ class Server(Process):
     @property
     def proxy(self):
         return f"http://127.0.0.1:{self.port}"
-
 
     @property
     def secure_url(self):
@@ -50,14 +49,24 @@ class World:
         return process
 
     def server(self, *options, listen="127.0.0.1:0", descriptors=None):
-        argv = [program("wstunnel-server"), "--listen", listen, *options]
+        argv = [program("wstunnel-server"), *options]
+        if listen is not None:  # else it is in the configuration
+            argv[1:1] = ["--listen", listen]
         server = Server(with_descriptors(descriptors, argv) if descriptors else argv)
         self.processes.append(server)
         return server
 
     def agent(self, url, *options, descriptors=None):
-        argv = [program("wstunnel-agent"), *options, url]
+        argv = [program("wstunnel-agent"), *options]
+        if url is not None:  # else it is in the configuration
+            argv.append(url)
         return self.run(with_descriptors(descriptors, argv) if descriptors else argv)
+
+    def served_by(self, server, name, *options):
+        """An agent of that name that the server knows."""
+        agent = self.agent(server.url, "--name", name, *options)
+        server.wait_for(f"agent {name} .* up from")
+        return agent
 
     def tunnel(self, *agent_options):
         """A server and an agent that it knows."""
