@@ -45,6 +45,13 @@ struct wst__lookup_threads {
     thread_t threads[];
 };
 
+/* What the look-up was short of, or 0: glibc says that it knows no such name if it could not open
+ * its files, or not remember what is in them. */
+static int shortage(int error) {
+    return error == EMFILE || error == ENFILE || error == ENOMEM ? uv_translate_sys_error(error)
+                                                                 : 0;
+}
+
 static int error_of(int eai) {
     static const struct {
         int eai, error;
@@ -67,6 +74,8 @@ static int error_of(int eai) {
         {EAI_SERVICE, UV_EAI_SERVICE},
         {EAI_SOCKTYPE, UV_EAI_SOCKTYPE},
     };
+    if (shortage(errno) != 0)
+        return shortage(errno);
     for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
         if (map[i].eai == eai)
             return map[i].error;

@@ -79,6 +79,10 @@ static int answer(const char *host, struct addrinfo **out) {
         errno = EMFILE;
         return EAI_SYSTEM;
     }
+    if (starts(host, "short")) {
+        errno = starts(host, "short-memory") ? ENOMEM : EMFILE;
+        return EAI_NONAME;
+    }
     if (starts(host, "alien")) {
         *out = make_info(NULL, &alien, sizeof(alien));
     } else if (starts(host, "many")) {

@@ -5,6 +5,7 @@
  * A getaddrinfo that takes the place of the C library's in the test that links it. By first word:
  *   stuck...   hangs like a name server that never answers, until fake_release(); then answers
  *   none... again... fail... system...   EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_SYSTEM (UV_EMFILE)
+ *   short...   EAI_NONAME as glibc has it without descriptors, and (short-memory...) without memory
  *   many...    40 addresses, 192.0.2.1 and up
  *   alien...   one address of a family nobody dials
  *   others     192.0.2.1 and 2001:db8::1

@@ -96,18 +96,23 @@ static void expect(const char *host, int status) {
 static void test_results(void **state) {
     (void)state;
     static const char good[] = "good.test", none[] = "none.test", again[] = "again.test",
-                      failing[] = "fail.test", system[] = "system.test";
+                      failing[] = "fail.test", system[] = "system.test", full[] = "short.test",
+                      memory[] = "short-memory.test";
     start(1, 1000);
     submit(good);
     submit(none);
     submit(again);
     submit(failing);
     submit(system);
+    submit(full);
+    submit(memory);
     expect(good, 0);
     expect(none, UV_EAI_NONAME);
     expect(again, UV_EAI_AGAIN);
     expect(failing, UV_EAI_FAIL);
     expect(system, UV_EMFILE);
+    expect(full, UV_EMFILE);
+    expect(memory, UV_ENOMEM);
     assert_null(wst__lookup_threads_take(threads));
     stop();
 }
