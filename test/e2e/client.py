@@ -36,8 +36,8 @@ class Answer:
 
 
 class Client:
-    def __init__(self, address):
-        self.socket = open_socket(address)
+    def __init__(self, address, connect=open_socket):
+        self.socket = connect(address)
         self.buffer = bytearray()
 
     def send(self, data):

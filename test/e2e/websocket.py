@@ -3,13 +3,13 @@
 import json
 import struct
 
-from client import Answer, Client
+from client import Answer, Client, open_socket
 from pyagent import HELLO, PING, PONG, TEXT, WS_CLOSE, frame, upgrade_request
 
 
 class WebSocket:
-    def __init__(self, address, protocol="", path="/", fields=""):
-        self.client = Client(address)
+    def __init__(self, address, protocol="", path="/", fields="", connect=open_socket):
+        self.client = Client(address, connect)
         self.client.send(upgrade_request(address, protocol, path, fields))
         head = self.client.read_head()
         self.answer = Answer(head)
@@ -44,8 +44,9 @@ class WebSocket:
 class ScriptedAgent(WebSocket):
     """Says hello; the rest is the test's."""
 
-    def __init__(self, server, instance="00" * 16, epoch=1, max_streams=10, name="scripted"):
-        super().__init__(server.address, "wstunnel.v1.json", "/websocket")
+    def __init__(self, server, instance="00" * 16, epoch=1, max_streams=10, name="scripted",
+                 **connection):  # fmt: skip
+        super().__init__(server.address, "wstunnel.v1.json", "/websocket", **connection)
         assert self.is_open
         self.say(HELLO, version=1, max_frame=16384, initial_credit=32768, max_streams=max_streams,
                  name=name, instance=instance, conn=0, epoch=epoch)  # fmt: skip
