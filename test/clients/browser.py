@@ -88,6 +88,7 @@ class User:
         }
         self.calls = 0
         self.failures = []
+        self.schemes = set()  # by which it was asked
         with driver.space.entered():
             with driver.opener.open(f"http://{debugger}/json/list", timeout=PATIENCE) as answer:
                 pages = [target for target in json.load(answer) if target["type"] == "page"]
@@ -121,6 +122,7 @@ class User:
             self._call("Fetch.continueRequest", requestId=event["params"]["requestId"])
         elif event.get("method") == "Fetch.authRequired":
             asked = event["params"]
+            self.schemes.add(asked["authChallenge"]["scheme"])
             if asked["authChallenge"]["source"] != "Proxy":
                 self.failures.append(f"asked for a password by {asked['authChallenge']}")
             self._call("Fetch.continueWithAuth", requestId=asked["requestId"],

@@ -73,6 +73,7 @@ def test_password(users_browser, intranet, site):
     users_browser.go(SITES_TO_SEE[site] + "/tiles.html")
     sizes = users_browser.run("return Array.from(document.images, i => i.naturalWidth)")
     assert sizes == [TILE] * TILES
+    assert users_browser.user.schemes == {"digest"}
     said = users_browser.run(
         """
         return fetch('/file').then((r) => r.blob())

@@ -262,12 +262,13 @@ def test_stranger(outside, users_proxy, intranet, scheme, way, user):
     assert b"407" in done.stdout and b"200" not in done.stdout
 
 
+@pytest.mark.parametrize("how", ["anyauth", "digest"])
 @pytest.mark.parametrize("scheme, way", WAYS)
-def test_password_after_a_407(outside, users_proxy, intranet, scheme, way):
-    """--proxy-anyauth: first without, then with what is asked for; uploads are not lost."""
+def test_password_after_a_407(outside, users_proxy, intranet, scheme, way, how):
+    """First without, then with what is asked for (Digest both times); uploads are not lost."""
     target = f"http://{APP}/app/hash" if scheme == "http" else f"{HTTPS}/app/hash"
     done = outside.run(
-        need("curl"), "-sSf", "--proxy-anyauth", "--proxy", users_proxy.url, *way, "--cacert",
+        need("curl"), "-sSf", f"--proxy-{how}", "--proxy", users_proxy.url, *way, "--cacert",
         intranet.certificate, "-T", intranet.file, target,
     )  # fmt: skip
     assert done.stdout.decode() == intranet.digest

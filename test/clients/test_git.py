@@ -37,6 +37,21 @@ def repository(git, intranet, tmp_path, request):
     return name
 
 
+@pytest.mark.parametrize("method", ["anyauth", "basic", "digest"])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_ways_to_authenticate(git, users_proxy, repository, tmp_path, scheme, method):
+    """A push: its packs are not lost when the proxy asks who it is."""
+    url = f"{ORIGINS[scheme]}/git/{repository}"
+    through = ("-c", f"http.proxy={users_proxy.url}", "-c", f"http.proxyAuthMethod={method}")
+    git("init", tmp_path / "first")
+    make_payload(tmp_path / "first" / "big", 3_000_000)
+    git("add", ".", directory=tmp_path / "first")
+    git("commit", "-qm", "one", directory=tmp_path / "first")
+    git(*through, "push", "-q", url, "main", directory=tmp_path / "first")
+    git(*through, "clone", "-q", url, tmp_path / "second")
+    assert (tmp_path / "second/big").read_bytes() == (tmp_path / "first/big").read_bytes()
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_push_clone_push_pull(git, either_proxy, intranet, repository, tmp_path, scheme):
     url = f"{ORIGINS[scheme]}/git/{repository}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from intranet import CLOSED, HTTP, HTTPS, need
+from intranet import CLOSED, HTTP, HTTPS, ORIGINS, need
 from network import environment
 
 HERE = Path(__file__).parent
@@ -68,6 +68,16 @@ def test_query_without_a_path(outside, proxy):
     )
     done = outside.run(sys.executable, "-c", script, proxy.url, f"{HTTP}?a=b/c")
     assert b"<title>index</title>" in done.stdout
+
+
+@pytest.mark.parametrize("scheme", ORIGINS)
+def test_java_as_it_is(outside, users_proxy, intranet, scheme):
+    """Its older client, which in tunnels does not answer Basic unless told so, answers Digest."""
+    done = outside.run(
+        need("java"), HERE / "Connection.java", users_proxy.url, intranet.certificate,
+        f"{ORIGINS[scheme]}/file",
+    )  # fmt: skip
+    assert done.stdout.decode().split() == ["digest", intranet.digest]
 
 
 LANGUAGES = {
