@@ -204,10 +204,10 @@ static int read_tokens(const reader_t *r, wst__access_agent_t *agent, const char
     for (size_t i = 0; i < count; i++) {
         uint8_t *token = agent->tokens[i];
         if (!wst__hex_decode(token, 32, (wst_str_t){texts[i], strlen(texts[i])}))
-            return wrong(r, "tokens_sha256", texts[i], "not 64 hexadecimal digits");
+            return wrong(r, "tokens_sha256", NULL, "not 64 hexadecimal digits");
         for (const wst__access_agent_t *other = r->access->agents; other <= agent; other++) {
             if (has_token(other, token))
-                return wrong(r, "tokens_sha256", texts[i], "this token is there already");
+                return wrong(r, "tokens_sha256", NULL, "this token is there already");
         }
         agent->token_count++;
     }

@@ -109,7 +109,7 @@ typedef struct wst_access_error {
     size_t index;       /**< in that list */
     const char *member; /**< name of the member, as in the struct: "ha1_md5" */
     const char *item;   /**< the text that is wrong if the member is a list of texts, as it was
-                             given; else NULL */
+                             given, but of no token; else NULL */
     const char *why;    /**< for people; static; without any secret */
 } wst_access_error_t;
 
