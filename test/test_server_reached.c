@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
 #define OK11    "HTTP/1.1 200 Connection established\r\n\r\n"
@@ -184,6 +185,22 @@ static void test_never_itself(void **state) {
     client_open(&w, &c);
     client_say(&c, request);
     client_expect(&c, OK11);
+    client_close(&c);
+
+    /* It takes no chances if it cannot find out which these are. */
+    struct rlimit limit, none;
+    client_open(&w, &c);
+    client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n");
+    test_env_until_count(&w.env, &c.got_len, 1); /* it is accepted */
+    size_t before = c.got_len;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    client_say(&c, request);
+    test_env_until_count(&w.env, &c.got_len, before + strlen(expected));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_memory_equal(c.got + c.got_len - strlen(expected), expected, strlen(expected));
     client_close(&c);
     agent_close(&a);
     server_world_free(&w);
