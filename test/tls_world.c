@@ -106,6 +106,85 @@ void tls_world_connect(tls_world_t *w, bool tcp) {
     assert_int_equal(wst_socket_open(&w->server.transport, w->env.ctx, fds[1], !tcp), 0);
 }
 
+/* The relay ---------------------------------------------------------------------------------- */
+
+static void drop(tls_relay_t *relay) {
+    if (relay->stream == NULL)
+        return;
+    wst_stream_close(relay->stream, NULL);
+    relay->stream = NULL;
+}
+
+static void reach_limit(tls_relay_t *relay) {
+    if (relay->at_limit == 'x') {
+        drop(relay->other);
+        drop(relay);
+    } else if (relay->at_limit == 'e' && relay->other->stream != NULL) {
+        assert_int_equal(wst_stream_shutdown(relay->other->stream), 0);
+    }
+    relay->at_limit = 0;
+}
+
+static void relay_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    tls_relay_t *relay = user_data;
+    (void)stream;
+    size_t n = relay->limit - relay->passed < data.len ? relay->limit - relay->passed : data.len;
+    if (relay->flip != 0 && n < data.len) {
+        wst_slice_t copy;
+        assert_int_equal(wst_slice_copy(&copy, wst_stream_ctx(stream), data.data, data.len), 0);
+        wst_chunk_data(copy.chunk)[n] ^= relay->flip;
+        relay->flip = 0;
+        relay->limit = SIZE_MAX;
+        relay->passed += copy.len;
+        (void)!wst_stream_write(relay->other->stream, &copy, 1);
+        return;
+    }
+    relay->passed += n;
+    if (n > 0 && relay->other->stream != NULL) {
+        data.len = n;
+        wst_slice_ref(data);
+        (void)!wst_stream_write(relay->other->stream, &data, 1);
+    }
+    if (relay->passed == relay->limit)
+        reach_limit(relay);
+}
+
+static void relay_end(wst_stream_t *stream, void *user_data) {
+    tls_relay_t *relay = user_data;
+    (void)stream;
+    relay->ends++;
+    if (relay->other->stream != NULL && relay->limit == SIZE_MAX)
+        (void)!wst_stream_shutdown(relay->other->stream);
+}
+
+static void relay_error(wst_stream_t *stream, int error, void *user_data) {
+    tls_relay_t *relay = user_data;
+    (void)stream;
+    (void)error;
+    relay->errors++;
+    drop(relay->other);
+    drop(relay);
+}
+
+static void open_relay(tls_world_t *w, tls_party_t *party, tls_relay_t *relay, tls_relay_t *other) {
+    static const wst_stream_callbacks_t relay_callbacks = {
+        .on_read = relay_read, .on_end = relay_end, .on_error = relay_error};
+    int fds[2];
+    socket_pair(fds, true);
+    *relay = (tls_relay_t){.other = other, .limit = SIZE_MAX};
+    assert_int_equal(wst_socket_open(&party->transport, w->env.ctx, fds[0], false), 0);
+    assert_int_equal(wst_socket_open(&relay->stream, w->env.ctx, fds[1], false), 0);
+    wst_stream_set_callbacks(relay->stream, &relay_callbacks, relay);
+    wst_stream_read_start(relay->stream, 0);
+}
+
+void tls_world_connect_by_relay(tls_world_t *w) {
+    open_relay(w, &w->client, &w->at_client, &w->at_server);
+    open_relay(w, &w->server, &w->at_server, &w->at_client);
+}
+
+/* The parties -------------------------------------------------------------------------------- */
+
 int tls_party_shake(tls_world_t *w, tls_party_t *party, const char *server_name,
                     uint64_t timeout_ms) {
     const wst_tls_handshake_options_t options = {.config = party == &w->server ? w->server_config
@@ -139,9 +218,25 @@ static void close_party(tls_party_t *party) {
         wst_stream_close(party->stream, on_closed);
 }
 
-void tls_world_close(tls_world_t *w) {
+static bool is_gone(void *arg) {
+    wst_ctx_stats_t stats;
+    tls_world_t *w = arg;
+    wst_ctx_get_stats(w->env.ctx, &stats);
+    return stats.handles == 2; /* the configurations */
+}
+
+void tls_world_disconnect(tls_world_t *w) {
     close_party(&w->client);
     close_party(&w->server);
+    drop(&w->at_client);
+    drop(&w->at_server);
+    test_env_until(&w->env, is_gone, w);
+    memset(&w->client, 0, sizeof(w->client));
+    memset(&w->server, 0, sizeof(w->server));
+}
+
+void tls_world_close(tls_world_t *w) {
+    tls_world_disconnect(w);
     wst_tls_config_unref(w->client_config);
     wst_tls_config_unref(w->server_config);
     tls_made_free(&w->root);
@@ -150,13 +245,20 @@ void tls_world_close(tls_world_t *w) {
     test_env_close(&w->env);
 }
 
-int tls_party_send(tls_party_t *party, size_t len) {
-    wst_slice_t slice = {wst_chunk_new(wst_stream_ctx(party->stream), len), NULL, len};
-    assert_non_null(slice.chunk);
-    uint8_t *data = wst_chunk_data(slice.chunk);
+int tls_party_slice(tls_party_t *party, wst_slice_t *slice, size_t len) {
+    *slice = (wst_slice_t){wst_chunk_new(wst_stream_ctx(party->stream), len), NULL, len};
+    if (slice->chunk == NULL)
+        return WST_ENOMEM;
+    uint8_t *data = wst_chunk_data(slice->chunk);
     for (size_t i = 0; i < len; i++)
         data[i] = pattern(party->sent + i);
-    slice.data = data;
+    slice->data = data;
     party->sent += len;
-    return wst_stream_write(party->stream, &slice, 1);
+    return 0;
+}
+
+int tls_party_send(tls_party_t *party, size_t len) {
+    wst_slice_t slice;
+    int status = tls_party_slice(party, &slice, len);
+    return status != 0 ? status : wst_stream_write(party->stream, &slice, 1);
 }
