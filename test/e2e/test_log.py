@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: MIT
+"""--log-format json: each line an object, held against what has happened."""
+import json
+import re
+import signal
+
+import pytest
+
+from configuration import OK, Config, ask, phrase
+from processes import PASSWORD, TOKEN, USER
+from sites import Closed, Site
+from websocket import WebSocket
+
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def strict(pairs):
+    assert len(dict(pairs)) == len(pairs), "a member twice"
+    return dict(pairs)
+
+
+def events(process, name=None):
+    """The objects of a program that has ended, without their times; of that event."""
+    found = []
+    for line in process.lines:
+        event = json.loads(line, object_pairs_hook=strict)
+        assert STAMP.fullmatch(event.pop("time"))
+        assert event["level"] in ("error", "warn", "info", "debug")
+        found.append(event)
+    return [e for e in found if name is None or e["event"] == name]
+
+
+@pytest.fixture
+def server(world, tmp_path):
+    file = Config(
+        tmp_path / "server.json",
+        listen="127.0.0.1:0",
+        log_format="json",
+        log_level="debug",
+        users=[{"name": USER, "password": PASSWORD, "tenant": "acme"}],
+        agents=[{"name": "berlin", "token": TOKEN, "tenant": "acme"}],
+        rules=[{"deny": "secret.test"}, {"allow": "*"}],
+    )
+    return world.server("--config", file.path, listen=None)
+
+
+@pytest.fixture
+def agent(world, server, tmp_path):
+    file = Config(
+        tmp_path / "agent.json",
+        url=server.url,
+        name="berlin",
+        token=TOKEN,
+        log_format="json",
+        rules=[{"deny": "127.0.0.9"}, {"allow": "*"}],
+    )
+    process = world.agent(None, "--config", file.path)
+    server.wait_for('"event":"agent_up"')
+    return process
+
+
+def five_bytes(connection):
+    connection.recv(3)
+    connection.sendall(b"12345")
+
+
+def one(found):
+    assert len(found) == 1, found
+    return found[0]
+
+
+def stop(*processes):
+    for process in processes:
+        process.stop()
+
+
+def test_access_log(world, server, agent):
+    site = world.site(Site(five_bytes))
+    answer = ask(world, server, f"localhost:{site.port}", USER, PASSWORD)
+    assert phrase(answer) == OK
+    client = answer.client
+    client.send(b"abc")
+    assert client.read_to_end() == b"12345"
+    client.end()
+    server.wait_for('"event":"stream_close"')
+    address = "127.0.0.1:%d" % client.socket.getsockname()[1]
+    stop(server, agent)
+
+    begun = one(events(server, "stream_open"))
+    over = one(events(server, "stream_close"))
+    assert isinstance(begun["dial_ms"], int) and begun["dial_ms"] < 60000
+    assert begun == {
+        "level": "info",
+        "event": "stream_open",
+        "id": 1,
+        "client": address,
+        "user": USER,
+        "tenant": "acme",
+        "agent": "berlin",
+        "destination": f"localhost:{site.port}",
+        "address": "127.0.0.1",
+        "dial_ms": begun["dial_ms"],
+    }
+    assert isinstance(over["duration_ms"], int) and over["duration_ms"] < 60000
+    assert over == {
+        **begun,
+        "event": "stream_close",
+        "duration_ms": over["duration_ms"],
+        "bytes_to_agent": 3,
+        "bytes_to_client": 5,
+        "ended_by": "agent",
+        "status": "ok",
+        "reason": "",
+    }
+
+    agent_over = one(events(agent, "stream_close"))
+    assert agent_over == {
+        "level": "info",
+        "event": "stream_close",
+        "destination": f"localhost:{site.port}",
+        "bytes_to_destination": 3,
+        "bytes_to_server": 5,
+        "status": "ok",
+        "reason": "",
+    }
+
+
+def test_reset_by_the_client(world, server, agent, echo_site):
+    client = ask(world, server, echo_site.address, USER, PASSWORD).client
+    client.reset()
+    server.wait_for('"event":"stream_close"')
+    stop(server, agent)
+    over = one(events(server, "stream_close"))
+    assert (over["ended_by"], over["status"]) == ("client", "ECONNRESET")
+
+
+def test_refusals(world, server, agent):
+    closed = world.site(Closed())
+    asked = [
+        (("secret.test:1", USER, PASSWORD), 403, "http_request_denied",
+         "Denied by rule 1 of the server", "", ""),
+        (("127.0.0.9:1", USER, PASSWORD), 403, "http_request_denied",
+         "Destination denied by the agent", "berlin", "denied by the agent's rule 1"),
+        ((closed.address, USER, PASSWORD), 502, "connection_refused",
+         "Connection refused by destination", "berlin", None),
+        (("a.test:1", USER, "wrong"), 407, "http_request_denied",
+         "Proxy Authentication Required", "", ""),
+        (("nonsense", USER, PASSWORD), 400, "http_request_error", "Bad Request: no port", "", ""),
+    ]  # fmt: skip
+    for question, *_ in asked:
+        ask(world, server, *question)
+    server.wait_for('"event":"refused"', len(asked))
+    stop(server, agent)
+    for (question, status, error, reason, by, detail), event in zip(
+        asked, events(server, "refused"), strict=True
+    ):
+        assert event["http_status"] == status
+        assert event["destination"] == question[0]
+        assert event["error"] == error
+        assert event["reason"] == reason
+        assert event["agent"] == by
+        assert detail is None or event["detail"] == detail
+        assert event["client"].startswith("127.0.0.1:")
+        if status in (403, 502):
+            assert (event["user"], event["tenant"]) == (USER, "acme")
+
+
+def test_agents(world, server, agent, tmp_path):
+    peer = json.loads(server.wait_for(r'.*"event":"agent_up".*')[0])
+    wrong = WebSocket(server.address, "wstunnel.v1.bin", "/websocket", "")
+    world.clients.append(wrong)
+    (tmp_path / "token").write_text(TOKEN)
+    stranger = world.agent(server.url, "--name", "paris", "--token-file", tmp_path / "token")
+    stranger.wait_for("of another name")
+    stranger.stop()
+    agent.stop()
+    server.wait_for('"event":"agent_down"')
+    server.stop()
+
+    up, down = one(events(server, "agent_up")), one(events(server, "agent_down"))
+    assert re.fullmatch("[0-9a-f]{32}", up["instance"])
+    assert up == {"level": "info", "event": "agent_up", "agent": "berlin", "tenant": "acme",
+                  "instance": up["instance"], "address": peer["address"]}  # fmt: skip
+    assert (down["agent"], down["instance"], down["error"]) == ("berlin", up["instance"], "")
+    without, named = events(server, "agent_refused")[:2]
+    assert (without["http_status"], without["reason"]) == (401, "Unauthorized: no agent's token")
+    assert (named["http_status"], named["agent"]) == (0, "paris")
+    assert named["reason"] == "these credentials are those of an agent of another name"
+    assert one(events(agent, "up"))["agent"] == "berlin"
+
+
+def test_agent_tells_why_it_is_down(world, server, tmp_path):
+    lost = world.agent(server.url, "--name", "x", "--exit-on-refusal", "--log-format", "json")
+    lost.wait_exit(1)
+    down = one(events(lost, "down"))
+    assert down["http_status"] == 401
+    assert down["agent"] == "x"
+    assert down["error"] == "WST_EREJECTED"
+    assert down["retry_in_ms"] == 30000
+
+
+HOSTILE = [
+    b'quote"\\back',
+    b"\xff\xfe\x80",
+    b"\xc3",
+    b"\xed\xa0\x80",
+    "sch\u00f6n\u2028\U0001f600".encode(),
+    b'"},{"event":"forged"',
+    b"a" * 3000,
+]
+
+
+def test_hostile_names(world, server):
+    """Whatever a destination is made of: one line, one object, and what it was as far as text can
+    tell. Bytes that are not UTF-8 are seen as such."""
+    for name in HOSTILE:
+        client = world.client(server)
+        client.send(b"CONNECT " + name + b" HTTP/1.1\r\n\r\n")
+        assert client.read_answer().status == 400
+    server.wait_for('"event":"(refused|log)".*40', len(HOSTILE))
+    server.stop()
+    told = [e["destination"] for e in events(server, "refused")]
+    assert len(told) <= len(HOSTILE)
+    for name in HOSTILE:
+        text = name.decode(errors="replace")
+        assert any(t and text.startswith(t.rstrip("\ufffd")[:100]) for t in told), name
+    assert not events(server, "forged")
+
+
+def test_reload_changes_the_format(world, tmp_path):
+    file = Config(tmp_path / "server.json", listen="127.0.0.1:0", log_format="json")
+    server = world.server("--config", file.path, listen=None)
+    file.change(server, log_format="text")
+    assert json.loads(server.lines[0])["message"].startswith("listening on")
+    assert re.search(r"Z info  configuration reloaded$", server.lines[-1])
+    file.path.write_text('{"a\\u001b[31m\\n": 1}')  # terminals are not told what to do
+    server.signal(signal.SIGHUP)
+    server.wait_for(r"a\?\[31m\?: unknown member$")
