@@ -3,7 +3,7 @@
 # Installs what the tests need, builds, runs everything; the last line is "N passed, N failed".
 #
 #   ./test/run.sh          unit tests and fuzz corpora under ASan and UBSan; end-to-end tests; real
-#                          clients across network namespaces (as root); hostile conditions
+#                          clients across network namespaces (as root); hostile conditions; attacks
 #   ./test/run.sh --ci     the same with warnings as errors, both compilers, TSan where threads meet,
 #                          a bounded fuzz run, and a check of the installed library
 set -u
@@ -121,6 +121,9 @@ pytests build-release clients
 
 say "hostile conditions"
 pytests build-release hostile
+
+say "attacks"
+pytests build-release attack
 
 if [ "$ci" = yes ]; then
     say "clang"
