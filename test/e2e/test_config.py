@@ -2,7 +2,9 @@
 """The programs' configuration: read from a file, told to be wrong exactly, read again by SIGHUP."""
 import json
 import os
+import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -424,3 +426,54 @@ def test_agent_reads_again(world, tmp_path, echo_site):
     file.path.write_text("{")
     reload(agent, "configuration not reloaded: nothing has changed")
     assert phrase(ask(world, server, echo_site.address)) == OK
+
+
+# -- What is written of it ------------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def manual(name):
+    return (EXAMPLES / name).read_text().replace("\\-", "-").replace("\\(dq", '"')
+
+
+@pytest.mark.parametrize("name", [SERVER, AGENT])
+def test_manual_has_each_option(name):
+    """Of --help and of the file; and nothing that is none."""
+    usage = subprocess.run([program(name), "--help"], capture_output=True, text=True).stdout
+    options = set(re.findall(r"--([a-z-]+)", usage)) - {"help", "version"}
+    assert len(options) > 8
+    described = set(re.findall(r'^\.BI? "?.*$', manual(f"{name}.1"), re.M))
+    told = set(re.findall(r"--([a-z-]+)", "\n".join(described)))
+    assert options <= told
+    members = set(re.findall(r"\b[a-z_0-9]+\b", manual("wstunnel.json.5")))
+    assert {option.replace("-", "_") for option in options - {"config"}} <= members
+
+
+def test_manual_has_each_member():
+    members = set(re.findall(r"\b[a-z_0-9]+\b", manual("wstunnel.json.5")))
+    for source in EXAMPLES.glob("*_config.c"):
+        text = source.read_text()
+        for member in re.findall(r'\.name = "(\w+)"|^    LIMIT\((\w+),', text, re.M):
+            assert "".join(member) in members, source
+
+
+@pytest.mark.parametrize("number, name", [(0, SERVER), (1, AGENT)])
+def test_manuals_examples(tmp_path, number, name):
+    """They are right, but for files that are not there; the agent's has none that it needs now."""
+    example = re.findall(r"^\.nf\n(\{.*?^\})", manual("wstunnel.json.5"), re.M | re.S)[number]
+    path = tmp_path / "example.json"
+    path.write_text(example)
+    found = faults(name, path, "--log-level", "loud")
+    assert found.pop() == "--log-level: must be error, warn, info or debug"
+    assert len(found) == (4 if name == SERVER else 0)
+    for line in found:
+        assert "cannot open /etc/wstunnel/" in line
+
+
+def test_readmes_example(tmp_path):
+    text = (EXAMPLES.parent / "README.md").read_text()
+    path = tmp_path / "example.json"
+    path.write_text(re.search(r"```json\n(.*?)```", text, re.S)[1])
+    found = faults(SERVER, path)
+    assert len(found) == 2 and all("_file: cannot open" in line for line in found)
