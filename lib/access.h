@@ -25,8 +25,9 @@ typedef struct wst__access_agent {
     const char *name, *tenant;
     uint8_t (*tokens)[32];
     size_t token_count;
-    const char *certificate;
-    const char *const *labels; /* NULL-terminated; NULL: none */
+    const char *certificate;      /* NULL: none */
+    uint8_t certificate_hash[32]; /* of that pattern: what its sessions are let in by */
+    const char *const *labels;    /* NULL-terminated; NULL: none */
 } wst__access_agent_t;
 
 typedef struct wst__access_block wst__access_block_t;

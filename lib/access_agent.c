@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* Which agent it is that wants to connect. */
 #include "access.h"
+#include "glob.h"
 #include "http_auth.h"
+#include "server.h"
 
-/* Looks at all tokens, whichever it is. */
-static const wst__access_agent_t *agent_by_token(const wst_access_t *access, wst_str_t token) {
+#include <string.h>
+
+/* Whether it has a token with that hash; looks at all of them. */
+static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) {
+    bool found = false;
+    for (size_t i = 0; i < agent->token_count; i++)
+        found |= wst__equal_constant_time(hash, 32, agent->tokens[i], 32);
+    return found;
+}
+
+/* Looks at all agents, whichever it is. */
+static const wst__access_agent_t *agent_by_token(const wst_access_t *access, wst_str_t token,
+                                                 uint8_t hash[32]) {
     const wst__access_agent_t *found = NULL;
-    uint8_t hash[32];
     if (wst__hash(WST__SHA256, hash, &token, 1) != 0)
         return NULL;
     for (size_t i = 0; i < access->agent_count; i++) {
-        const wst__access_agent_t *agent = &access->agents[i];
-        for (size_t k = 0; k < agent->token_count; k++) {
-            if (wst__equal_constant_time(hash, sizeof(hash), agent->tokens[k], sizeof(hash)))
-                found = agent;
-        }
+        if (has_token(&access->agents[i], hash))
+            found = &access->agents[i];
     }
     return found;
 }
@@ -29,34 +38,64 @@ static const wst__access_agent_t *agent_by_certificate(const wst_access_t *acces
     return NULL;
 }
 
-static void allow(wst_request_t *request, const wst__access_agent_t *agent) {
+static void allow(wst_request_t *request, const wst__access_agent_t *agent,
+                  const uint8_t credential[32]) {
     wst_request_set_user(request, agent->name);
     wst_request_set_tenant(request, agent->tenant);
+    wst__request_set_credential(request, credential);
     wst_request_allow(request);
 }
 
+static void deny(wst_request_t *request, bool has_token) {
+    wst_request_deny(request, 401,
+                     has_token ? "Unauthorized: this token is nobody's"
+                               : "Unauthorized: no agent's token",
+                     "WWW-Authenticate: Bearer\r\n");
+}
+
 void wst_access_agent_request(wst_access_t *access, wst_server_t *server, wst_request_t *request) {
+    static const wst__access_agent_t anybody = {.name = "", .tenant = ""};
     (void)server;
     const char *peer = wst_request_peer(request);
-    const wst__access_agent_t *agent = agent_by_certificate(access, request);
-    wst_str_t token;
+    const wst__access_agent_t *agent =
+        access->agent_count > 0 ? agent_by_certificate(access, request) : &anybody;
+    if (agent != NULL) {
+        allow(request, agent, agent->certificate_hash);
+        return;
+    }
     wst__limiter_key_t key;
     bool counted = access->limiter != NULL && wst__limiter_key(access->limiter, &key, peer, NULL);
-    if (agent == NULL && counted && wst__access_limited(access, request, &key))
+    if (counted && wst__access_limited(access, request, &key))
         return;
-    bool any = agent == NULL &&
-               wst__auth_text(&token, wst_request_head(request), "Authorization", "Bearer");
-    if (any)
-        agent = agent_by_token(access, token);
-    if (agent != NULL || access->agent_count == 0) {
-        static const wst__access_agent_t anybody = {.name = "", .tenant = ""};
-        allow(request, agent != NULL ? agent : &anybody);
+    wst_str_t token;
+    uint8_t hash[32];
+    bool any = wst__auth_text(&token, wst_request_head(request), "Authorization", "Bearer");
+    agent = any ? agent_by_token(access, token, hash) : NULL;
+    if (agent != NULL) {
+        allow(request, agent, hash);
         return;
     }
     if (any && counted)
         wst__access_failed(access, &key, peer);
-    wst_request_deny(request, 401,
-                     any ? "Unauthorized: this token is nobody's"
-                         : "Unauthorized: no agent's token",
-                     "WWW-Authenticate: Bearer\r\n");
+    deny(request, any);
+}
+
+/* Whether what let a session in still would. */
+static bool is_valid(const wst__admission_t *admission, void *user_data) {
+    const wst_access_t *access = user_data;
+    for (size_t i = 0; i < access->agent_count; i++) {
+        const wst__access_agent_t *agent = &access->agents[i];
+        const char *name = admission->name;
+        bool known = has_token(agent, admission->credential) ||
+                     (agent->certificate != NULL &&
+                      memcmp(agent->certificate_hash, admission->credential, 32) == 0);
+        if (known && strcmp(agent->tenant, admission->tenant) == 0 &&
+            (name == NULL || wst__glob(agent->name, (wst_str_t){name, strlen(name)})))
+            return true;
+    }
+    return access->agent_count == 0;
+}
+
+void wst_access_review_agents(wst_access_t *access, wst_server_t *server) {
+    wst__agents_review(server, is_valid, access);
 }

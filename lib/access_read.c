@@ -225,6 +225,10 @@ static int read_agent(const reader_t *r, wst__access_agent_t *agent,
         status = read_tenant(r, &agent->tenant, given->tenant);
     if (status == 0)
         status = read_certificate(r, &agent->certificate, given->certificate);
+    if (status == 0 && agent->certificate != NULL) {
+        const wst_str_t pattern = {agent->certificate, strlen(agent->certificate)};
+        status = wst__hash(WST__SHA256, agent->certificate_hash, &pattern, 1);
+    }
     if (status == 0)
         status = read_tokens(r, agent, given->tokens_sha256);
     if (status == 0)

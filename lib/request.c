@@ -30,6 +30,7 @@ struct wst_request {
     wst__deadline_t deadline;
     wst__defer_t defer;
 
+    uint8_t credential[WST__CREDENTIAL_LEN];
     wst__answer_t answer;
     char reason[REASON_MAX + 1];
     char *fields;
@@ -59,6 +60,7 @@ static void deliver(wst__defer_t *defer) {
     } else {
         r->answer.user = r->user;
         r->answer.tenant = r->tenant;
+        r->answer.credential = r->credential;
         r->on_answer(&r->answer, r->user_data);
     }
     destroy(r);
@@ -210,6 +212,10 @@ void wst_request_allow(wst_request_t *r) {
 void wst_request_allow_with(wst_request_t *r, const char *fields) {
     if (answer(r, WST__ALLOWED))
         keep_fields(r, fields);
+}
+
+void wst__request_set_credential(wst_request_t *r, const uint8_t credential[WST__CREDENTIAL_LEN]) {
+    memcpy(r->credential, credential, sizeof(r->credential));
 }
 
 void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {

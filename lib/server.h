@@ -103,6 +103,7 @@ typedef struct wst__conn {
     char address[WST__IP_TEXT];         /* that was reached, or "" */
     char agent[WST_NAME_MAX + 1];       /* that was asked last, or "" */
     char user[128], tenant[WST__TENANT_MAX + 1];
+    uint8_t credential[WST__CREDENTIAL_LEN]; /* an agent's */
     uint64_t asked_ms;
 
     wst_http_target_t target; /* of a request that is forwarded */
@@ -233,6 +234,19 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
 void wst__agents_goaway(wst_server_t *s);
 void wst__agents_close(wst_server_t *s);
 
+/* By what a session of an agent has been let in. */
+typedef struct wst__admission {
+    const char *name; /* NULL: it has not said hello yet */
+    const char *tenant;
+    const uint8_t *credential;
+} wst__admission_t;
+
+typedef bool (*wst__admission_cb)(const wst__admission_t *admission, void *user_data);
+
+/* Ends, in either protocol, those for which `is_valid` answers false, and what runs through them.
+ */
+void wst__agents_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data);
+
 /* The link of a session that has been chosen. */
 struct wst__link *wst__agent_link(wst__member_t *member);
 
@@ -248,5 +262,6 @@ int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_o
 
 void wst__talk_sessions_goaway(wst_server_t *s); /* ends those that wait */
 void wst__talk_sessions_close(wst_server_t *s);
+void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data);
 
 #endif

@@ -11,6 +11,7 @@
 #include "ws_handshake.h"
 
 #include <stdio.h>
+#include <string.h>
 
 struct wst__agent_session {
     wst__list_t node;
@@ -20,6 +21,8 @@ struct wst__agent_session {
     char peer[96];
     char name[128]; /* that it must give itself, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
+    uint8_t credential[WST__CREDENTIAL_LEN];
+    wst__defer_t defer; /* its end, if that is not valid any more */
 };
 
 wst__link_t *wst__agent_link(wst__member_t *member) {
@@ -121,6 +124,7 @@ static void on_link_closed(void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
     wst__list_remove(&a->node);
+    wst__defer_cancel(&a->defer);
     s->session_count--;
     wst__free(&s->ctx->allocator, a);
     wst__server_uncount_connection(s);
@@ -131,6 +135,7 @@ static void on_down(wst__link_t *link, int error, const char *detail, void *user
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
     wst_remote_t *gone = wst__remotes_leave(&s->remotes, &a->member);
+    wst__defer_cancel(&a->defer); /* there is nothing left to end */
     wst__link_close(link, on_link_closed);
     if (gone == NULL)
         return;
@@ -161,6 +166,34 @@ void wst__agents_close(wst_server_t *s) {
         else /* not open yet: nothing to take leave of */
             wst__link_close(a->link, on_link_closed);
     }
+}
+
+static void revoke(wst__defer_t *defer) {
+    static const char reason[] = "its credentials are not valid any more";
+    wst__agent_session_t *a = WST__CONTAINER(defer, wst__agent_session_t, defer);
+    wst__session_t *session = wst__link_session(a->link);
+    wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
+    if (session == NULL) {
+        wst__link_close(a->link, on_link_closed);
+        return;
+    }
+    wst__link_end(a->link, 1008, reason);
+    wst__session_drop_streams(session, WST_ELOST);
+}
+
+void wst__agents_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data) {
+    for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
+         node = wst__list_next(&s->sessions, node)) {
+        wst__agent_session_t *a = session_of(node);
+        const wst_remote_t *remote = a->member.remote;
+        const wst__admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
+                                            a->tenant, a->credential};
+        if (is_valid(&admission, user_data))
+            continue;
+        a->member.revoked = true; /* nobody is sent there until it is gone */
+        wst__defer(s->ctx, &a->defer, revoke);
+    }
+    wst__talk_sessions_review(s, is_valid, user_data);
 }
 
 /* The upgrade -------------------------------------------------------------------------------- */
@@ -234,7 +267,9 @@ static int session_new(wst__conn_t *c) {
         snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
         snprintf(a->name, sizeof(a->name), "%s", c->user);
         snprintf(a->tenant, sizeof(a->tenant), "%s", c->tenant);
+        memcpy(a->credential, c->credential, sizeof(a->credential));
         wst__list_init(&a->node);
+        wst__defer_init(&a->defer);
         status = make_link(a, c->hijack);
     }
     if (status != 0)

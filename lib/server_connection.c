@@ -153,6 +153,7 @@ bool wst__conn_ask(wst__conn_t *c,
 void wst__conn_identify(wst__conn_t *c, const wst__answer_t *answer) {
     snprintf(c->user, sizeof(c->user), "%s", answer->user);
     snprintf(c->tenant, sizeof(c->tenant), "%s", answer->tenant);
+    memcpy(c->credential, answer->credential, sizeof(c->credential));
 }
 
 /* Requests ----------------------------------------------------------------------------------- */

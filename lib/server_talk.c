@@ -21,6 +21,8 @@ typedef struct talk_session {
     char peer[96];
     char name[128]; /* that its credentials are for, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
+    uint8_t credential[WST__CREDENTIAL_LEN];
+    wst__defer_t defer; /* its end, if that is not valid any more */
 } talk_session_t;
 
 static talk_session_t *session_of(wst__list_t *node) {
@@ -91,6 +93,7 @@ static void on_closed(void *user_data) {
     wst_server_t *s = a->server;
     leave(a, 0, "its last connection has been used");
     wst__list_remove(&a->node);
+    wst__defer_cancel(&a->defer);
     s->session_count--;
     wst__free(&s->ctx->allocator, a);
     wst__server_uncount_connection(s);
@@ -103,9 +106,11 @@ int wst__talk_session_new(const wst__conn_t *c) {
     if (a == NULL)
         return WST_ENOMEM;
     a->server = s;
+    wst__defer_init(&a->defer);
     snprintf(a->peer, sizeof(a->peer), "%s", c->peer);
     snprintf(a->name, sizeof(a->name), "%s", c->user);
     snprintf(a->tenant, sizeof(a->tenant), "%s", c->tenant);
+    memcpy(a->credential, c->credential, sizeof(a->credential));
     const wst__talk_options_t options = {.close_timeout_ms = s->options.half_closed_timeout_ms,
                                          .on_open = on_open,
                                          .on_down = on_down,
@@ -156,5 +161,29 @@ void wst__talk_sessions_close(wst_server_t *s) {
             wst__talk_close(a->talk);
         else
             wst__talk_end(a->talk, 1001, "server is shutting down");
+    }
+}
+
+static void revoke(wst__defer_t *defer) {
+    static const char reason[] = "its credentials are not valid any more";
+    talk_session_t *a = WST__CONTAINER(defer, talk_session_t, defer);
+    wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
+    if (a->member.used)
+        wst__talk_close(a->talk);
+    else
+        wst__talk_end(a->talk, 1008, reason);
+}
+
+void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data) {
+    for (wst__list_t *node = wst__list_first(&s->talks); node != NULL;
+         node = wst__list_next(&s->talks, node)) {
+        talk_session_t *a = session_of(node);
+        const wst_remote_t *remote = a->member.remote;
+        const wst__admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
+                                            a->tenant, a->credential};
+        if (is_valid(&admission, user_data))
+            continue;
+        a->member.revoked = true;
+        wst__defer(s->ctx, &a->defer, revoke);
     }
 }

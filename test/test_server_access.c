@@ -372,6 +372,46 @@ static void test_reload(void **state) {
     setting_free(s);
 }
 
+/* Sessions whose credentials have been withdrawn end, with all that runs through them. */
+static void test_review(void **state) {
+    (void)state;
+    static const wst_access_agent_t others[] = {
+        {.name = "berlin", .tokens_sha256 = t_paris},                /* another token */
+        {.name = "paris", .tokens_sha256 = t_berlin},                /* likewise */
+        {.name = "ber*", .tokens_sha256 = t_acme, .tenant = "acme"}, /* still right */
+    };
+    setting_t *s = setting_new();
+    setting_open(s);
+    client_t alice, bob;
+    expect_served(s, &alice, ALICE_PARIS, "host:22", &s->paris);
+    expect_served(s, &bob, BOB, "host:22", &s->acme);
+    wst_access_review_agents(s->w.access, s->w.server); /* nothing has changed */
+    wst_access_free(s->w.access);
+    s->options.agents = others;
+    s->w.access = new_access(s);
+    assert_int_equal(s->w.downs, 0);
+    wst_access_review_agents(s->w.access, s->w.server);
+    assert_int_equal(s->w.closes, 0); /* all that comes of it comes later */
+    expect_no_agent(s, ALICE);
+    client_expect_reset(&alice);
+    test_env_until_count(&s->w.env, &s->paris.down, 1);
+    test_env_until_count(&s->w.env, &s->berlin.down, 1);
+    assert_non_null(strstr(s->paris.detail, "1008 its credentials are not valid any more"));
+    test_env_until_count(&s->w.env, &s->w.downs, 2);
+    expect_no_agent(s, ALICE);
+    client_say(&bob, "still there");
+    agent_expect(&s->acme, "still there");
+    /* Of acme's no name is right any more. */
+    s->options.agent_count = 2;
+    wst_access_free(s->w.access);
+    s->w.access = new_access(s);
+    wst_access_review_agents(s->w.access, s->w.server);
+    client_expect_reset(&bob);
+    client_close(&alice);
+    client_close(&bob);
+    setting_free(s);
+}
+
 /* Agents that cannot take it are passed over; if none can, the client learns that. */
 static void test_full(void **state) {
     (void)state;
@@ -469,11 +509,12 @@ static void test_same_connection(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants),     cmocka_unit_test(test_agents),
-        cmocka_unit_test(test_selection),   cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_rules),       cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_full),        cmocka_unit_test(test_another_one),
-        cmocka_unit_test(test_kept_origin), cmocka_unit_test(test_same_connection),
+        cmocka_unit_test(test_tenants),         cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_selection),       cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rules),           cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_review),          cmocka_unit_test(test_full),
+        cmocka_unit_test(test_another_one),     cmocka_unit_test(test_kept_origin),
+        cmocka_unit_test(test_same_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

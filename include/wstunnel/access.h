@@ -143,6 +143,13 @@ WST_EXTERN void wst_access_choose(wst_access_t *access, wst_server_t *server,
 WST_EXTERN void wst_access_reached(wst_access_t *access, wst_server_t *server,
                                    wst_request_t *request);
 
+/**
+ * Ends the sessions of agents that would not be let in any more, and what runs through them: call
+ * it when this object has taken the place of another one, so that a token that has been withdrawn
+ * is of no use from then on.
+ */
+WST_EXTERN void wst_access_review_agents(wst_access_t *access, wst_server_t *server);
+
 #ifdef __cplusplus
 }
 #endif
