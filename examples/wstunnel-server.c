@@ -157,6 +157,7 @@ static void on_reload(void *user_data) {
     s->access = access;
     s->reloaded = config;
     s->config = &s->reloaded;
+    wst_access_review_agents(access, s->server);
     log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config.log_level);
     log_line(WST_LOG_INFO, "configuration reloaded");

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -236,3 +237,28 @@ def test_stolen_token(world, tenants):
         r"agent paris at 127\.0\.0\.2:\d+ has the name and the credentials of the one at "
         r"127\.0\.0\.1:\d+"
     )
+
+
+def test_withdrawn_token(world, tmp_path, nginx):
+    """With its token out of the configuration an agent is out, and what runs through it."""
+    (nginx.root / "small").write_text("hello\n")
+    kept, withdrawn = f"kept-{TOKEN}", f"withdrawn-{TOKEN}"
+
+    def configure(*tokens):
+        agents = [{"name": f"a{i}", "token": token} for i, token in enumerate(tokens)]
+        (tmp_path / "server.json").write_text(json.dumps({"agents": agents}))
+
+    configure(kept, withdrawn)
+    server = world.server("--config", tmp_path / "server.json")
+    for i, token in enumerate((kept, withdrawn)):
+        (tmp_path / f"token{i}").write_text(token)
+        agent = world.agent(server.url, "--name", f"a{i}", "--token-file", tmp_path / f"token{i}")
+        server.wait_for(f"agent a{i} .* up from")
+    configure(kept)
+    server.popen.send_signal(signal.SIGHUP)
+    server.wait_for("configuration reloaded")
+    server.wait_for(r"agent a1 \(.*\) down: ")
+    agent.wait_for("1008 its credentials are not valid any more")
+    agent.wait_for("401")
+    assert curl(server, "-p", f"{nginx.http}/small") == "hello\n|200 200 1"
+    assert "agent a0 " not in server.output.partition("reloaded")[2]
