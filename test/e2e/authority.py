@@ -22,8 +22,9 @@ class Authority:
                 "-days", "30", "-subj", f"/CN={name}", "-keyout", self.key,
                 "-out", self.certificate)  # fmt: skip
 
-    def issue(self, name, names="DNS:localhost,IP:127.0.0.1", days=30, self_signed=False):
-        """A certificate and its key; `days` may be negative: it has expired then."""
+    def issue(self, name, names="DNS:localhost,IP:127.0.0.1", days=30, self_signed=False,
+              expired=False):  # fmt: skip
+        """A certificate and its key."""
         self.count += 1
         stem = self.directory / f"{self.count}"
         key, certificate, request = (stem.with_suffix(s) for s in (".key", ".pem", ".csr"))
@@ -31,10 +32,28 @@ class Authority:
                 "-subj", f"/CN={name}", "-keyout", key, "-out", request)  # fmt: skip
         extensions = stem.with_suffix(".ext")
         extensions.write_text(f"subjectAltName = {names}\n" if names else "")
+        if expired:
+            self._issue_expired(request, extensions, certificate)
+            return Identity(certificate, key)
         signer = ["-signkey", key] if self_signed else ["-CA", self.certificate, "-CAkey", self.key]
         openssl("x509", "-req", "-in", request, *signer, "-days", days, "-extfile", extensions,
                 "-out", certificate)  # fmt: skip
         return Identity(certificate, key)
+
+    def _issue_expired(self, request, extensions, certificate):
+        """Only `openssl ca`, which keeps books, can do it in all versions."""
+        books = certificate.with_suffix(".books")
+        books.mkdir()
+        (books / "index").touch()
+        config = books / "config"
+        config.write_text(
+            f"[ca]\ndefault_ca=d\n[d]\ndatabase={books}/index\nnew_certs_dir={books}\n"
+            "default_md=sha256\nrand_serial=yes\npolicy=p\n[p]\ncommonName=supplied\n"
+        )
+        openssl("ca", "-batch", "-notext", "-config", config, "-in", request,
+                "-cert", self.certificate, "-keyfile", self.key, "-extfile", extensions,
+                "-startdate", "20200101000000Z", "-enddate", "20200131000000Z",
+                "-out", certificate)  # fmt: skip
 
 
 def pin_of(certificate):
