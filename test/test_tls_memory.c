@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The TLS engine when mbedTLS gets no memory. mbedTLS takes it by calloc() of the C library, which
+ * this program replaces: an executable's own comes before the library's.
+ */
+#include "tls_pki.h"
+
+#include <stdio.h>
+
+static bool counting;
+static size_t callocs, fail_at;
+
+void *calloc(size_t count, size_t size) {
+    if (counting && ++callocs == fail_at)
+        return NULL;
+    if (size != 0 && count > SIZE_MAX / size)
+        return NULL;
+    unsigned char *block = malloc(count * size);
+    for (size_t i = 0; block != NULL && i < count * size; i++)
+        ((volatile unsigned char *)block)[i] = 0; /* no memset: it would be made a calloc of */
+    return block;
+}
+
+static void fail_from(size_t n) {
+    callocs = 0;
+    fail_at = n;
+    counting = true;
+}
+
+static bool is_expected(int status) {
+    return status == WST_ENOMEM || status == WST_ETLS || status == WST_ETLSCERT;
+}
+
+/* A configuration each, a connection with client certificate, some data, the ends. Whether all went
+ * well. The certificate is never accepted for lack of memory: `name` may be the wrong one. */
+static bool run(const char *name) {
+    const wst_tls_identity_t own = tls_identity(&pki.leaf), agent = tls_identity(&pki.client);
+    const wst_tls_server_options_t s = {.identities = &own,
+                                        .identity_count = 1,
+                                        .client_cert = WST_TLS_CLIENT_REQUIRED,
+                                        .client_ca_pem = pki.root.own};
+    const wst_tls_client_options_t c = {.ca_pem = pki.root.own, .identity = &agent};
+    wst__tls_engine_t *server = NULL, *client = NULL;
+    tls_rig_t rig;
+    wst_tls_error_t why;
+    int status = wst__tls_engine_server(&server, &test_allocator, &s, &why);
+    if (status == 0)
+        status = wst__tls_engine_client(&client, &test_allocator, &c, false, &why);
+    bool open = false, well = false;
+    if (status == 0) {
+        status = tls_rig_open(&rig, client, server, name, "server.example");
+        open = status == 0;
+    }
+    if (open) {
+        tls_rig_shake(&rig, 0);
+        well = rig.client.status == 0 && rig.server.status == 0;
+        if (!well)
+            assert_true(is_expected(rig.client.status) || is_expected(rig.server.status));
+    } else {
+        assert_true(is_expected(status));
+    }
+    if (well) {
+        size_t len = 0;
+        assert_string_equal(name, "server.example");
+        assert_true(wst__tls_conn_info(rig.server.conn)->peer_verified);
+        status = tls_end_write(&rig.client, 1, 20000);
+        if (status == 0)
+            status = wst__tls_conn_close_notify(rig.client.conn);
+        tls_end_see(&rig.server);
+        if (status == 0)
+            status = tls_end_read(&rig.server, 1, &len);
+        well = status == WST__TLS_END && len == 20000;
+        assert_true(well || is_expected(status));
+    }
+    counting = false;
+    if (open)
+        tls_rig_close(&rig);
+    wst__tls_engine_free(client);
+    wst__tls_engine_free(server);
+    return well;
+}
+
+/* Each of the first allocations, then some: there are tens of thousands, of big numbers mostly. */
+static void test_no_memory(void **state) {
+    (void)state;
+    size_t live = test_alloc_live(), runs = 0, survived = 0;
+    assert_true(run("server.example"));
+    for (size_t n = 1;; n += 1 + n / 40) {
+        fail_from(n);
+        bool well = run("server.example");
+        assert_int_equal(test_alloc_live(), live);
+        runs++;
+        if (callocs < n)
+            break;
+        survived += well; /* of some, mbedTLS can do without */
+    }
+    print_message("%zu failures, of which %zu did no harm\n", runs - 1, survived);
+    assert_true(runs > 200 && survived < runs / 4);
+}
+
+static void test_no_memory_no_mercy(void **state) {
+    (void)state;
+    for (size_t n = 1;; n += 1 + n / 10) {
+        fail_from(n);
+        assert_false(run("other.example"));
+        if (callocs < n)
+            break;
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory_no_mercy),
+    };
+    return cmocka_run_group_tests(tests, tls_pki_make, tls_pki_free);
+}
