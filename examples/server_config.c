@@ -13,8 +13,7 @@ enum { DAY_MS = 86400000 };
     {                                                                                              \
         .name = #member, .kind = CONFIG_NUMBER,                                                    \
         .offset = offsetof(server_config_t, options.member),                                       \
-        .size = sizeof(((server_config_t *)NULL)->options.member), .min = (low), .max = (high),    \
-        .fixed = true                                                                              \
+        .size = sizeof(((server_config_t *)NULL)->options.member), .min = (low), .max = (high)     \
     }
 
 static const config_field_t limit_members[] = {

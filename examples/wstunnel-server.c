@@ -124,18 +124,22 @@ static void on_stop(void *user_data, bool now) {
 
 /* -- Configuration ----------------------------------------------------------------------------- */
 
-/* Reads all of it, and makes of it what can be wrong still. Without an error nothing is. */
+/* Reads all of it, and makes of it what can be wrong still; sets the limits, last. False: noted,
+ * and nothing has changed. */
 static bool read_anew(const state_t *s, server_config_t *config, wst_access_t **access) {
     config_t *c = &config->config;
     if (!server_config_read(config, &s->options) ||
         server_config_make_access(config, s->program.ctx, access) != 0)
         return false;
-    if (wst_access_has_users(*access) == wst_access_has_users(s->access) &&
-        wst_access_has_agents(*access) == wst_access_has_agents(s->access))
+    if (wst_access_has_users(*access) != wst_access_has_users(s->access) ||
+        wst_access_has_agents(*access) != wst_access_has_agents(s->access))
+        config_fault(c, NULL,
+                     "whether users, and agents, must authenticate cannot change without a "
+                     "new start");
+    else if (wst_server_set_limits(s->server, &config->options) != 0)
+        config_fault(c, "limits", "out of range");
+    else
         return true;
-    config_fault(c, NULL,
-                 "whether users, and agents, must authenticate cannot change without a "
-                 "new start");
     wst_access_free(*access);
     return false;
 }

@@ -63,6 +63,12 @@ wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial) {
     return r;
 }
 
+void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
+    set->max_streams = max_streams;
+    for (wst_remote_t *r = wst__remotes_next(set, NULL); r != NULL; r = wst__remotes_next(set, r))
+        r->max_streams = max_streams;
+}
+
 /* Coming and going --------------------------------------------------------------------------- */
 
 static wst_remote_t *find(const wst__remotes_t *set, const char *tenant, wst_str_t name,

@@ -38,6 +38,9 @@ typedef struct wst__remotes {
 
 void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams);
 
+/* Another bound, also for those that are there. */
+void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams);
+
 /*
  * A session says hello: it joins its agent of that tenant, which is made if it is new (*is_new).
  * `peer` must be valid as long as it is a member. A

@@ -70,10 +70,14 @@ static void set_defaults(wst_server_options_t *o) {
     default_ms(&o->drain_timeout_ms, 30000);
 }
 
+static bool has_good_window(const wst_server_options_t *o) {
+    size_t window = o->stream_window;
+    return window == 0 || (window >= WINDOW_MIN && window <= WINDOW_MAX);
+}
+
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
-    size_t window = options->stream_window;
-    if (path[0] != '/' || (window != 0 && (window < WINDOW_MIN || window > WINDOW_MAX)) ||
+    if (path[0] != '/' || !has_good_window(options) ||
         (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
@@ -232,6 +236,25 @@ static void update_paused(wst_server_t *s) {
         else
             wst_listener_resume(l->handle);
     }
+}
+
+int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
+    wst_server_options_t o = *options;
+    if (!has_good_window(options))
+        return WST_EINVAL;
+    o.callbacks = s->options.callbacks;
+    o.user_data = s->options.user_data;
+    o.protocol = s->options.protocol;
+    o.tls = s->options.tls;
+    o.path = s->options.path;
+    o.http = s->options.http;
+    o.allow_open = s->options.allow_open;
+    o.allow_origin = s->options.allow_origin;
+    set_defaults(&o);
+    s->options = o;
+    wst__remotes_set_max_streams(&s->remotes, o.max_agent_streams);
+    update_paused(s);
+    return 0;
 }
 
 void wst__server_count_connection(wst_server_t *s) {

@@ -254,6 +254,50 @@ static void test_max_connections(void **state) {
 }
 
 /* Without a limit given, the descriptors of the process are one. */
+/* Bounds can be moved while the server is at them. */
+static void test_set_limits(void **state) {
+    (void)state;
+    world_t w;
+    agent_t a;
+    client_t tunnel, waiting, refused, second;
+    server_world_init(&w);
+    w.options.max_connections = 2;
+    w.options.max_agent_streams = 1;
+    server_world_start(&w);
+    agent_open(&w, &a, "one", 1);
+    client_connect(&w, &tunnel);
+    assert_false(wst_remote_is_ready(w.last_up));
+    client_open(&w, &waiting);
+    client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
+    test_env_turns(&w.env, 50);
+    assert_int_equal(waiting.got_len, 0);
+
+    wst_server_options_t limits = {.stream_window = 1023, .max_connections = 100};
+    assert_int_equal(wst_server_set_limits(w.server, &limits), WST_EINVAL);
+    test_env_turns(&w.env, 20);
+    assert_int_equal(waiting.got_len, 0);
+    limits = (wst_server_options_t){.max_connections = 4, .max_agent_streams = 2, .path = "/x"};
+    assert_int_equal(wst_server_set_limits(w.server, &limits), 0);
+    client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    assert_true(wst_remote_is_ready(w.last_up));
+    client_connect(&w, &second);
+    client_close(&waiting);
+
+    limits.max_agent_streams = 1; /* below what is open, which goes on */
+    limits.max_connections = 0;   /* the default */
+    assert_int_equal(wst_server_set_limits(w.server, &limits), 0);
+    client_open(&w, &refused);
+    client_say(&refused, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    client_expect(&refused, "HTTP/1.1 503 Agent has too many streams\r\n");
+    client_close(&refused);
+    client_say(&second, "still there");
+    agent_expect(&a, "still there");
+    client_close(&tunnel);
+    client_close(&second);
+    agent_close(&a);
+    server_world_free(&w);
+}
+
 static void test_default_connections(void **state) {
     (void)state;
     enum { CLIENTS = 77 };
@@ -469,6 +513,7 @@ int main(void) {
         cmocka_unit_test(test_head_options),
         cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_max_connections),
+        cmocka_unit_test(test_set_limits),
         cmocka_unit_test(test_default_connections),
         cmocka_unit_test(test_max_pending),
         cmocka_unit_test(test_drain),

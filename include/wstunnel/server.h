@@ -180,6 +180,15 @@ WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 WST_EXTERN void wst_server_set_tls(wst_server_t *server, wst_tls_config_t *config);
 
 /**
+ * Other bounds and times from now on: those members of `options` from max_connections to
+ * drain_timeout_ms, 0 for the default; the others are not looked at. What exceeds a bound stays,
+ * and what has begun keeps the times and the window it began with.
+ * @return 0; WST_EINVAL: an option out of its range; nothing has changed.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_set_limits(wst_server_t *server,
+                                                    const wst_server_options_t *options);
+
+/**
  * Serves a connection accepted elsewhere as if it came from one of its listeners. Takes the stream
  * on success.
  * @param roles  as of wst_server_listen; a stream that is TLS already (wst_stream_tls) needs

@@ -370,11 +370,24 @@ def test_what_needs_a_new_start_is_told(world, config):
     server = world.server("--config", file.path, listen=None)
     for _ in range(2):  # as long as it is so
         file.change(server, listen=["127.0.0.1:0", "127.0.0.1:0"], path="/x",
-                    limits={"max_pending": 5})  # fmt: skip
-    server.wait_for("takes effect with the next start only: listen, path, max_pending", 2)
+                    limits={"memory_budget": 1 << 24})  # fmt: skip
+    server.wait_for("takes effect with the next start only: listen, path, memory_budget", 2)
     assert sum("listening on" in line for line in server.lines) == 1
     file.change(server, listen="127.0.0.1:0", path=None, limits=None)
     assert sum("next start only" in line for line in server.lines) == 2
+
+
+def test_limits_change(world, config):
+    file = config(limits={"max_connections": 1})
+    server = world.server("--config", file.path, listen=None)
+    first, second = world.client(server), world.client(server)
+    health = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    assert first.ask(health).status == 200
+    second.send(health)  # waits in the kernel
+    server.wait_for("connections: further ones wait")
+    file.change(server, limits={"max_connections": 2})
+    assert second.read_answer().status == 200
+    assert first.ask(health).status == 200
 
 
 def test_log_level_changes(world, config):
