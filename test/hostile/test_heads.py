@@ -140,6 +140,48 @@ def test_heads(at_server, name):
     at_server.check()
 
 
+# Bodies of forwarded requests, and what the client is told of them.
+BODIES = {
+    "no size": "\r\nabc",
+    "size that is none": "zz\r\nabc\r\n0\r\n\r\n",
+    "negative size": "-1\r\nabc\r\n0\r\n\r\n",
+    "0x": "0x3\r\nabc\r\n0\r\n\r\n",
+    "size of 2^64": "10000000000000000\r\nabc",
+    "size of many digits": "0" * 5000 + "3\r\nabc\r\n0\r\n\r\n",
+    "space before the size": " 3\r\nabc\r\n0\r\n\r\n",
+    "extension without end": "3;" + "a" * 100_000,
+    "control character in an extension": "3;a=\0\r\nabc\r\n0\r\n\r\n",
+    "bare LF": "3\nabc\n0\n\n",
+    "data longer than its size": "3\r\nabcd\r\n0\r\n\r\n",
+    "trailer that is none": "0\r\nnonsense\r\n\r\n",
+    "folded trailer": "0\r\nA: b\r\n c\r\n\r\n",
+    "trailers without end": "0\r\n" + "A: b\r\n" * 20_000,
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_bodies(arena, at_server, name):
+    """The origin does not get the part for the whole."""
+    bodies = []
+
+    def serve(connection):
+        with pytest.raises(ConnectionResetError):
+            while data := connection.recv(65536):
+                bodies.append(data)
+            bodies.append("ended")
+
+    origin = arena.site(Site(serve))
+    client = Client(at_server.server.address)
+    client.send(f"POST http://{origin.address}/ HTTP/1.1\r\nHost: {origin.address}\r\n"
+                f"Transfer-Encoding: chunked\r\n\r\n{BODIES[name]}".encode())  # fmt: skip
+    answer = client.read_answer()
+    assert answer.status_line == "HTTP/1.1 400 Malformed body of the request"
+    assert client.read_to_end() == b""
+    client.close()
+    assert not b"".join(bodies).endswith(b"\r\n0\r\n\r\n")
+    at_server.check()
+
+
 def upgrade(old="", new="", fields=""):
     request = upgrade_request("a.test", "wstunnel.v1.json", fields=fields).decode()
     assert old in request

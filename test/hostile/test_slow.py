@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Peers that begin and do not go on, in each phase: they are given up in time, with the answer that
 belongs to it, while others are served."""
+import select
 import threading
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from arena import Arena
 from client import Client
 from peers import AgentScene, Frame, ServerScene, as_agent, dial, hello, text
-from processes import wait_until
+from processes import PATIENCE, wait_until
 from pyagent import COMPLETED, HANDSHAKE, HELLO, RESET, upgrade_request
 from sites import Deaf, Site, echo
 
@@ -119,6 +120,26 @@ def test_forwarded_body_that_stalls(arena, at_server):
     answer = client.read_answer()
     assert answer.status_line == "HTTP/1.1 504 Connection to destination timed out"
     wait_until(lambda: ends == ["reset"], "reset at the origin")
+    client.close()
+
+
+def test_half_closed_and_silent(arena, at_server):
+    """Neither end hears of it as an end, and nothing is kept."""
+    seen = []
+
+    def serve(connection):
+        connection.sendall(b"hello")
+        assert connection.recv(1) == b""
+        poll = select.poll()
+        poll.register(connection, 0)
+        seen.append(poll.poll(PATIENCE * 1000)[0][1] & select.POLLERR)
+
+    client = Client(at_server.server.address).open(arena.site(Site(serve)).address)
+    assert client.read_exactly(5) == b"hello"
+    client.end()
+    at_server.check()
+    assert client.is_reset()
+    wait_until(lambda: seen == [select.POLLERR], "reset at the site")
     client.close()
 
 
