@@ -21,9 +21,11 @@ def _frames():
         wrong[f"{name} of 126 bytes"] = Frame(0x80 | opcode, b"x" * 126), "control frame too long"
     for length, form in [(0, 16), (125, 16), (126, 64), (65535, 64)]:
         wrong[f"length {length} in {form} bits"] = (
-            Frame(0x82, b"", length=length, form=form), "frame length not in its shortest form")  # fmt: skip
+            Frame(0x82, b"", length=length, form=form),
+            "frame length not in its shortest form")  # fmt: skip
     for length in (1 << 63, (1 << 64) - 1):
-        wrong[f"length {length:#x}"] = Frame(0x82, length=length), "frame length with its top bit set"
+        name = f"length {length:#x}"
+        wrong[name] = Frame(0x82, length=length), "frame length with its top bit set"
     wrong["close of one byte"] = Frame(0x88, b"\x03"), "close frame with half a code"
     wrong["continuation of nothing"] = Frame(0x80, b"x"), "continuation of no message"
     wrong["continuation of nothing, fragmented"] = Frame(0x00, b"x"), "continuation of no message"
@@ -37,13 +39,15 @@ def _frames():
                       "beyond Unicode": b"\xf4\x90\x80\x80", "lone": b"\x80"}.items():  # fmt: skip
         cases[f"UTF-8: {name}"] = [text(b'{"method":99,"x":"' + bad + b'"}')], (1007, "")
     cases["message within a message"] = (
-        [Frame(0x01, b"{"), Frame(0x81, b"}")], (1002, "message begins within another one"))  # fmt: skip
+        [Frame(0x01, b"{"), Frame(0x81, b"}")],
+        (1002, "message begins within another one"))  # fmt: skip
     for first in (0x81, 0x82, 0x02):
         for length in (100_000, 1 << 20, 1 << 40, (1 << 63) - 1):
             name = f"message of {length:#x} bytes, first byte {first:#x}"
             cases[name] = [Frame(first, b"x", length=length)], (1009, "message too big")
     cases["message of too many fragments"] = (
-        [Frame(0x01, b" " * 60_000), Frame(0x00, b"", length=60_000)], (1009, "message too long"))  # fmt: skip
+        [Frame(0x01, b" " * 60_000), Frame(0x00, b"", length=60_000)],
+        (1009, "message too long"))  # fmt: skip
     return cases
 
 
@@ -67,7 +71,8 @@ TEXTS = {
     "two": ('{"method":8,"seq":1}{"method":8,"seq":2}', "text behind the JSON object"),
     "byte order mark": ('\ufeff{"method":8,"seq":1}', "not a JSON object"),
     "duplicate": ('{"method":8,"seq":1,"seq":1}', "duplicate member in a JSON object"),
-    "duplicate, escaped": (r'{"method":8,"seq":1,"\u0073eq":1}', "duplicate member in a JSON object"),
+    "duplicate, escaped": (r'{"method":8,"seq":1,"\u0073eq":1}',
+        "duplicate member in a JSON object"),
     "duplicate within": ('{"method":99,"a":{"b":1,"b":1}}', "duplicate member in a JSON object"),
     "NUL": (r'{"method":99,"a":"\u0000"}', "U+0000 in a JSON string"),
     "NUL in a name": (r'{"method\u0000":99}', "U+0000 in a JSON string"),
@@ -111,7 +116,8 @@ TEXTS = {
     "destination a number": ('{"method":1,"id":1,"dest":80}', "malformed destination"),
     "destination with a space": ('{"method":1,"id":1,"dest":"a :1"}', "malformed destination"),
     "destination with a line": (r'{"method":1,"id":1,"dest":"a\r\nb:1"}', "malformed destination"),
-    "destination too long": ('{"method":1,"id":1,"dest":"%s:1"}' % ("a" * 271), "malformed destination"),
+    "destination too long": ('{"method":1,"id":1,"dest":"%s:1"}' % ("a" * 271),
+        "malformed destination"),
     "completed without id": ('{"method":2}', NUMBER),
     "completed of nothing": ('{"method":2,"id":4}', "message about a stream that was never opened"),
     "second hello": (hello(name="again").payload.decode(), "second hello"),
@@ -157,7 +163,8 @@ JSON_ONLY = {
     "data empty": (text({"method": 3, "id": 4, "data": ""}),
                    "communication without data or with too much"),
     **{f"data {bad!r}": (text({"method": 3, "id": 4, "data": bad}), "data is not base64")
-       for bad in ("a", "eA", "eA=", "eA==eA==", "e A=", "eA==\n", "eB==", "-_8=", "é===", 7, None)},
+       for bad in ("a", "eA", "eA=", "eA==eA==", "e A=", "eA==\n", "eB==", "-_8=", "é===", 7,
+           None)},
 }  # fmt: skip
 
 
@@ -180,13 +187,14 @@ def _messages():
         (1009, "message too long for its method"))  # fmt: skip
     cases["json: unknown and too long"] = (
         "json", [text(big % ("x" * 5000))], (1009, "message too long for its method"))  # fmt: skip
-    cases["json: longest text"] = "json", [text(" " * (LARGEST_JSON + 1))], (1009, "message too long")
+    too_long = (1009, "message too long")
+    cases["json: longest text"] = "json", [text(" " * (LARGEST_JSON + 1))], too_long
     cases["json: more data than max_frame"] = (
         "json", [text({"method": 3, "id": 2, "data": "A" * 21848})],
         (1009, "more data than max_frame"))  # fmt: skip
-    cases["binary: text too long"] = "binary", [text(big % ("x" * 5000))], (1009, "message too long")
+    cases["binary: text too long"] = "binary", [text(big % ("x" * 5000))], too_long
     cases["binary: of the future and too long"] = (
-        "binary", [binary(b"\x63" + b"x" * 4096)], (1009, "message too long"))  # fmt: skip
+        "binary", [binary(b"\x63" + b"x" * 4096)], too_long)  # fmt: skip
     return cases
 
 
@@ -207,11 +215,13 @@ def _hellos():
                            "initial_credit": [0, (1 << 31) + 1]}.items():  # fmt: skip
         for value in values:
             a = "an" if member == "initial_credit" else "a"
-            wrong[f"{member} {value}"] = hello(**{member: value}), f"hello with {a} {member} out of range"
+            why = f"hello with {a} {member} out of range"
+            wrong[f"{member} {value}"] = hello(**{member: value}), why
     for value in ("", "x" * 65, "a b", "ä", "a/b", "a\n", 7, [], {}):
         wrong[f"name {value!r}"] = hello(name=value), "hello with a malformed name"
     for value in ("", "0" * 31, "0" * 33, "g" * 32, 7, []):
-        wrong[f"instance {value!r}"] = hello(name="a", instance=value), "hello with a malformed instance"
+        why = "hello with a malformed instance"
+        wrong[f"instance {value!r}"] = hello(name="a", instance=value), why
     for value in (-1, 1 << 32, "0", 0.5):
         wrong[f"conn {value!r}"] = hello(name="a", conn=value), "hello with a conn out of range"
     for value in (-1, 1 << 53, "0", 0.5):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Peers at the level of frames, in either role, that do only what they are told; and honest ones, to
-see whether they are served all the while."""
+"""Peers at the level of frames, in either role, that do only what they are told; and honest ones,
+to see whether they are served all the while."""
 import base64
 import hashlib
 import json
@@ -105,7 +105,7 @@ class Peer:
             self.say(PONG, seq=message["seq"])
 
     def sync(self):
-        """Returns when the other side has taken in all that was said: nothing of it was an error."""
+        """Returns when the other side has taken in all that was said, and nothing was an error."""
         self.say(PING, seq=77)
         while (message := self.hear())["method"] != PONG or message["seq"] != 77:
             pass
@@ -126,9 +126,8 @@ class Peer:
         return int.from_bytes(payload[:2], "big"), payload[2:].decode()
 
 
-    def flood(self, data, read=True):
-        """Sends it over and over until it is told to stop, or (not `read`: it does not listen) until
-        it is thrown out. What it was told."""
+    def flood(self, data):
+        """Sends it over and over until it is told to stop. What it was told."""
         told = threading.Event()
 
         def send():
@@ -140,9 +139,6 @@ class Peer:
 
         sending = threading.Thread(target=send)
         sending.start()
-        if not read:
-            sending.join()
-            return None
         opcode = None
         while opcode != WS_CLOSE:
             opcode, payload = self.receive()

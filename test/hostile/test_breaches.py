@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Peers that break the rules, of WebSocket, of messages, of hello: towards a server, and towards an
 agent. Each is told what was wrong; nobody else notices."""
+import socket
+
 import pytest
 
 from arena import Arena
@@ -69,3 +71,19 @@ def test_hellos(at_server, at_agent, name):
     frame, why = HELLOS[name]
     check_server(at_server, "json", [frame], (1002, why))
     check_agent(at_agent, "json", [frame], (1002, why))
+
+
+def test_byte_by_byte(at_server, at_agent):
+    """What is right stays right in packets of one byte each."""
+    for peer, first in ((dial(at_server.server), as_agent()), (at_agent.listener.open(), hello())):
+        peer.client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        frames = [first, Frame(0x89, b"ping"), Frame(0x01, b'{"method":8,'), Frame(0x00),
+                  Frame(0x80, b'"seq":5}')]  # fmt: skip
+        for byte in b"".join(frame.bytes(peer.is_client) for frame in frames):
+            peer.client.send(bytes([byte]))
+        answers = [peer.receive() for _ in range(4)]
+        assert (10, b"ping") in answers
+        assert (1, b'{"method":9,"seq":5}') in answers
+        peer.client.close()
+    at_server.check()
+    at_agent.check()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""More clients and destinations than server and agent have descriptors for: each is served rightly or
-told that there are too many; then all is as before."""
+"""More clients and destinations than server and agent have descriptors for: each is served rightly
+or told that there are too many; then all is as before."""
 import asyncio
 import collections
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Peers that send without end. What is kept for them is bounded; who wants answers and does not read
-them is thrown out; nobody else notices."""
+"""Peers that send without end. What is kept for them is bounded; who wants answers and does not
+read them is thrown out; nobody else notices."""
 import base64
 import secrets
 import threading

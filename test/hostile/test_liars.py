@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """
-Peers whose messages are well formed, but not true: an agent that lies to its server, a server that lies
-to its agent. A lie ends the connection of the liar, with the reason, and what ran through it is reset;
-what it had not answered yet goes to another agent.
+Peers whose messages are well formed, but not true: an agent that lies to its server, a server that
+lies to its agent. A lie ends the connection of the liar, with the reason, and what ran through it is
+reset; what it had not answered yet goes to another agent.
 """
 import base64
 
@@ -45,7 +45,7 @@ def at_agent(arena):
     scene.check_memory()
 
 
-# -- An agent ---------------------------------------------------------------------------------------
+# -- An agent -------------------------------------------------------------------------------------
 
 
 def liar(scene, encoding="json"):
@@ -90,8 +90,8 @@ UNANSWERED = {
                                      "error with a message that is no text or too long")
        for t in (7, ["x"], "x" * 257, "é" * 129, "x" * 3000)},
     **{f"address {a!r}"[:40]: (m(COMPLETED, address=a), "completed with a malformed address")
-       for a in ("nonsense", "127.1", "127.0.0.1:80", "[::1]", "fe80::1%eth0", "1.2.3.4\n", " 1.2.3.4",
-                 "::1::", "a" * 300, 7, [], {"ip": "1.2.3.4"})},
+       for a in ("nonsense", "127.1", "127.0.0.1:80", "[::1]", "fe80::1%eth0", "1.2.3.4\n",
+                 " 1.2.3.4", "::1::", "a" * 300, 7, [], {"ip": "1.2.3.4"})},
 }  # fmt: skip
 
 
@@ -130,7 +130,8 @@ OPEN = {
                                  m(CREDIT, received=0, credit=MAX - 1)], "credit was taken back"),
     **{f"credit of {n:#x}": ([m(CREDIT, received=0, credit=n)], NUMBER)
        for n in (1 << 53, 1 << 63, 1 << 64, 1 << 200)},
-    **{f"received {n}": ([m(CREDIT, received=n, credit=99999)], NUMBER) for n in (-1, 1 << 53, 0.5)},
+    **{f"received {n}": ([m(CREDIT, received=n, credit=99999)], NUMBER)
+       for n in (-1, 1 << 53, 0.5)},
     "credit for another one": ([m(CREDIT, id=1 << 40, received=0, credit=99999)], NEVER),
     "data of another one": ([m(COMMUNICATION, id=1 << 40, data=DATA)], NEVER),
     "end of another one": ([m(END, id=1 << 40, offset=0)], NEVER),
@@ -286,7 +287,7 @@ def test_agent_address_of_the_server(at_server):
     client.close()
 
 
-# -- A server ---------------------------------------------------------------------------------------
+# -- A server -------------------------------------------------------------------------------------
 
 
 def server(scene):
@@ -353,7 +354,8 @@ def test_server_opens_beyond_the_limit(at_agent):
 
 
 SERVER_LIES = {
-    "an id of the agent's": ([m(HANDSHAKE, id=1, dest="a:1")], "opened a stream with an id of ours"),
+    "an id of the agent's": ([m(HANDSHAKE, id=1, dest="a:1")],
+        "opened a stream with an id of ours"),
     "an id twice": ([m(HANDSHAKE, id=4, dest="/"), m(HANDSHAKE, id=4, dest="/")],
                     "opened a stream with an id that is not above the last"),
     "ids that fall": ([m(HANDSHAKE, id=4, dest="/"), m(HANDSHAKE, id=2, dest="/")],

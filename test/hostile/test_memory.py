@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-Allocations fail at random in the running programs. Each request is served rightly or refused cleanly;
-nothing dies, nothing is kept, and when there is memory again all is as before.
+Allocations fail at random in the running programs. Each request is served rightly or refused
+cleanly; nothing dies, nothing is kept, and when there is memory again all is as before.
 """
 import asyncio
 import collections
@@ -165,7 +165,8 @@ def test_failing_allocations(world, seed, tmp_path, json):
 @pytest.mark.parametrize("what", ["server", "agent"])
 def test_start(world, seed, tmp_path, what):
     """It says why it does not start, or it does."""
-    argv = [QUICK, what, "127.0.0.1:0" if what == "server" else f"ws://{world.site(Closed()).address}"]
+    nobody = world.site(Closed()).address
+    argv = [QUICK, what, "127.0.0.1:0" if what == "server" else f"ws://{nobody}"]
     draw, outcomes = random.Random(seed), collections.Counter()
     for i in range(STARTS):
         memory = Memory(tmp_path / str(i), seed + i)

@@ -27,7 +27,7 @@ def arena():
     world.end()
 
 
-# -- Towards a server -------------------------------------------------------------------------------
+# -- Towards a server -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_many_that_say_nothing(at_server):
 
 
 def test_forwarded_body_that_stalls(arena, at_server):
-    """Nothing moves for `half`: the client is told, and the origin does not take the half for all."""
+    """Nothing moves for `half`: the client is told, the origin does not take the half for all."""
     ends = []
 
     def serve(connection):
@@ -223,7 +223,7 @@ def test_close_frame_that_is_not_answered(at_server):
     peer.client.close()
 
 
-# -- Towards an agent -------------------------------------------------------------------------------
+# -- Towards an agent -----------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
