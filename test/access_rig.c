@@ -47,6 +47,7 @@ static int ask(access_rig_t *r, const char *peer, const char *line, const char *
         .head = &head, .peer = peer, .tls = r->tls, .on_answer = on_answer, .user_data = r};
     assert_int_equal(wst__request_new(&request, r->env.ctx, &options), 0);
     r->env.loop.time += r->late_ms; /* until the loop looks at the clock again */
+    test_alloc_fail(r->fail ? 1 : 0);
     question(r->access, NULL, request);
     test_env_until_count(&r->env, &r->answers, answers + 1);
     assert_int_equal(r->kind, r->status == 0 ? WST__ALLOWED : WST__DENIED);

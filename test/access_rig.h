@@ -14,6 +14,7 @@ typedef struct access_rig {
     test_env_t env;
     wst_access_t *access;
     const struct wst_tls_info *tls; /* of who asks */
+    bool fail;                      /* the next allocation of the one who answers */
     uint64_t late_ms;               /* how much later than the loop's time it is */
 
     /* The last answer. */

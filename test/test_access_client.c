@@ -451,6 +451,19 @@ static void test_certificate(void **state) {
     access_rig_close(&r);
 }
 
+/* Without memory for an answer nobody is let in, and nothing is said of who it may be. */
+static void test_no_memory(void **state) {
+    (void)state;
+    const wst_access_options_t options = options_of();
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    r.fail = true;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 500);
+    assert_string_equal(r.fields, "");
+    assert_true(test_alloc_failed());
+    access_rig_close(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_challenge),
@@ -464,6 +477,7 @@ int main(void) {
         cmocka_unit_test(test_failures_from_here),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -401,6 +401,92 @@ static void test_choice(void **state) {
     server_world_free(&w);
 }
 
+/* Chosen among those that an access object admits: it is asked again for each that comes in, and
+ * clients get their turn as they came. */
+static void test_access(void **state) {
+    (void)state;
+    world_t w;
+    talk_t t[3];
+    client_t c[3];
+    init(&w);
+    w.choice = ACCESS;
+    assert_int_equal(wst_access_new(&w.access, w.env.ctx, &(wst_access_options_t){0}, NULL), 0);
+    server_world_start(&w);
+    talk_open(&w, &t[0]);
+    client_connect(&w, &c[0]);
+    for (int i = 1; i < 3; i++) {
+        client_open(&w, &c[i]);
+        client_say(&c[i], CONNECT);
+        test_env_until_count(&w.env, &w.choice_questions, (size_t)i + 1);
+    }
+    talk_start(&w, &t[1]);
+    client_expect(&c[1], OK11);
+    test_env_until_count(&w.env, &w.choice_questions, 5);
+    assert_int_equal(c[2].got_len, 0);
+    talk_start(&w, &t[2]);
+    client_expect(&c[2], OK11);
+    for (int i = 0; i < 3; i++) {
+        client_close(&c[i]);
+        talk_close(&t[i]);
+    }
+    server_world_free(&w);
+}
+
+/* -- Credentials -- */
+
+/* They name the agent; a pattern of names must match its address. */
+static void test_names(void **state) {
+    (void)state;
+    world_t w;
+    talk_t t;
+    init(&w);
+    w.agents = ALLOW;
+    server_world_start(&w);
+    w.agent_name = "berlin";
+    talk_start(&w, &t);
+    server_world_until_notice(&w, "up berlin ");
+    talk_close(&t);
+    w.agent_name = "127.*";
+    talk_start(&w, &t);
+    server_world_until_notice(&w, "up 127.0.0.1 ");
+    talk_close(&t);
+    w.agent_name = "10.*";
+    talk_start(&w, &t);
+    test_env_until_count(&w.env, &t.downs, 1);
+    assert_non_null(strstr(t.detail, "1008 these credentials are for other names"));
+    assert_int_equal(w.ups, 2);
+    talk_close(&t);
+    server_world_free(&w);
+}
+
+/* Those whose credentials are withdrawn are gone, in use or not. */
+static void test_review(void **state) {
+    (void)state;
+    static const char *const token[] = {
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", NULL};
+    static const wst_access_agent_t agent = {.name = "*", .tokens_sha256 = token};
+    const wst_access_options_t options = {.agents = &agent, .agent_count = 1};
+    world_t w;
+    talk_t used, idle;
+    client_t c;
+    open_world(&w);
+    talk_open(&w, &used);
+    client_connect(&w, &c);
+    talk_start(&w, &idle);
+    test_env_until_count(&w.env, &idle.opens, 1);
+    server_world_until_connections(&w, 3);
+    assert_int_equal(wst_access_new(&w.access, w.env.ctx, &options, NULL), 0);
+    wst_access_review_agents(w.access, w.server);
+    client_expect_reset(&c);
+    test_env_until_count(&w.env, &idle.downs, 1);
+    assert_non_null(strstr(idle.detail, "1008 its credentials are not valid any more"));
+    test_env_until_count(&w.env, &w.downs, 1);
+    client_close(&c);
+    talk_close(&used);
+    talk_close(&idle);
+    server_world_free(&w);
+}
+
 /* -- Drain and end -- */
 
 static void test_drain(void **state) {
@@ -569,6 +655,9 @@ int main(void) {
         cmocka_unit_test(test_clients_wait),
         cmocka_unit_test(test_waiting_in_vain),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_access),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_review),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_ends_waiting),
         cmocka_unit_test(test_close_with_streams),
