@@ -191,6 +191,38 @@ static void test_long_name(void **state) {
     config_free(&c);
 }
 
+/* -- Without memory ---------------------------------------------------------------------------- */
+
+static size_t fail_at; /* 0: never; else it counts down */
+
+/* The linker puts it in the place of calloc, where the reader's memory is from. */
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size) {
+    if (fail_at > 0 && --fail_at == 0)
+        return NULL;
+    return __real_calloc(count, size);
+}
+
+/* Whichever allocation fails, it is a fault, and nothing leaks. */
+static void test_no_memory(void **state) {
+    (void)state;
+    static const char text[] = "{\"text\": \"t\", \"a_list\": [\"1\", \"2\"], \"secret\": \"s\", "
+                               "\"inner\": [{\"word\": \"a\"}, {\"word\": \"b\"}]}";
+    size_t failures = 0;
+    for (bool met = true; met; failures++) {
+        config_t c = {.file = "f"};
+        outer_t o = {0};
+        fail_at = failures + 1;
+        config_read_json(&c, text, strlen(text), &outer_fields, &o);
+        met = fail_at == 0;
+        fail_at = 0;
+        assert_int_equal(c.error_count > 0, met);
+        config_free(&c);
+    }
+    assert_int_equal(failures, 9); /* t, list, 1, 2, s, array, a, b; and the run without */
+}
+
 /* -- Command line ------------------------------------------------------------------------------ */
 
 static const char *path;
@@ -369,6 +401,7 @@ int main(void) {
         cmocka_unit_test(test_many),       cmocka_unit_test(test_long_name),
         cmocka_unit_test(test_precedence), cmocka_unit_test(test_wrong_words),
         cmocka_unit_test(test_compare),    cmocka_unit_test(test_secret_file),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }
