@@ -200,7 +200,8 @@ static void challenge(wst_access_t *access, wst_request_t *request, bool stale) 
 /* Whom failures are counted for; false: nobody. */
 static bool key_of(const wst_access_t *access, wst__limiter_key_t *key,
                    const wst_request_t *request, const presented_t *p) {
-    const char *name = p->name[0] != '\0' ? p->name : NULL;
+    const char *user = user_of(access, p->name)->name; /* whatever agent is named behind it */
+    const char *name = user != NULL ? user : p->name[0] != '\0' ? p->name : NULL;
     return access->limiter != NULL &&
            wst__limiter_key(access->limiter, key, wst_request_peer(request), name);
 }

@@ -401,6 +401,7 @@ static void choose(wst__defer_t *defer) {
         finish_error(d, WST_ENOMEM);
         return;
     }
+    d->none = 0;
     s->options.callbacks.on_choose(s, d->request, s->options.user_data);
 }
 

@@ -358,10 +358,12 @@ static void test_failures_from_here(void **state) {
     (void)state;
     wst_access_options_t options = options_of();
     options.max_failures = 3;
+    options.user_selects_agent = true; /* that does not make another user of her */
+    static const char *const names[] = {"alice", "alice+1", "alice+2"};
     access_rig_t r;
     access_rig_open(&r, &options);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("alice", "x")), 407);
+        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i], "x")), 407);
     assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("alice", "open: sesame")),
                      429);
     assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("carol", "x")), 0);
