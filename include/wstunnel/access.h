@@ -23,12 +23,13 @@
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
- * Failures are counted by address, of IPv6 by network of 64 bits: `max_failures` in a row, then one
+ * Failures are counted by address, of IPv6 by network of 64 bits: `max_failures` at once, then one
  * for each part of the window that passes. Beyond, that address is answered 429 with Retry-After,
  * whatever it sends, right or wrong; success clears nothing. Not counted are requests without
  * credentials, stale nonces and certificates. From this machine (loopback, Unix sockets), where a
  * reverse proxy may stand for everybody, failures are counted by the user name tried, and those of
- * agents not at all. 4096 addresses are remembered, those with the fewest failures go first.
+ * agents not at all. 4096 addresses are remembered, those with the fewest failures go first. An
+ * object that replaces another one knows nothing of its failures and nonces.
  *
  * A denial is a 403 whose reason says what kind of rule it was; which of them it was, counted from
  * 1: "Denied by rule 3 of the server".
@@ -50,7 +51,8 @@ typedef struct wst_access wst_access_t;
 /** A user: a client that says who it is. */
 typedef struct wst_access_user {
     const char *name; /**< Required: 1..127 bytes of UTF-8 without control characters and ':'. */
-    /** The password, 1..255 bytes. Or, so that nobody keeps it, one or both of the hashes: */
+    /** The password, 1..255 bytes, which is not kept but for `user_selects_agent`. Or, so that
+        nobody need know it, one or both of the hashes: */
     const char *password;
     const char *ha1_sha256;  /**< 64 hex digits: SHA-256 of "NAME:REALM:PASSWORD". */
     const char *ha1_md5;     /**< 32 hex digits: MD5 of the same. */
@@ -92,7 +94,9 @@ typedef struct wst_access_options {
     size_t agent_count; /**< 0: agents are not authenticated */
     const wst_access_route_t *routes;
     size_t route_count;
-    wst_rules_t *rules; /**< Optional: taken on success. NULL: all but guarded addresses. */
+    wst_rules_t
+        *rules; /**< Optional: taken on success. NULL: all but guarded addresses. Asked about
+                     the name first, then about each address that an agent has reached. */
 
     bool no_basic; /**< Do not take passwords in clear (Basic). wget knows nothing else. */
     /** A client named "alice+berlin" is the user alice and wants the agent berlin, of those that
