@@ -22,7 +22,7 @@ from sites import Closed, Deaf
 RATES = (5_000, 20_000, 80_000, 300_000)  # of a million
 BURST, PAUSE = 0.06, 0.1  # seconds; pauses let in what fails then
 WANTED = (250, 20)  # failures in each program, in so many of our functions
-AT_MOST = 10  # seconds for that, on a slow machine with less
+AT_MOST = 8  # seconds for that, on a slow machine with less
 AT_LEAST = (100, 12)
 STARTS = 30
 TUNNELS, BROWSERS = 12, 6  # at the same time
