@@ -68,7 +68,7 @@ def intranet(tmp_path_factory, network):
 class Proxy:
     """A server outside and an agent inside, for clients that all may come or that have a name."""
 
-    def __init__(self, world, network, port, credentials=None, authority=None):
+    def __init__(self, world, network, port, credentials=None, authority=None, more=()):
         options, token = ["--insecure-open"], []
         if credentials is not None:
             (credentials / "token").write_text(TOKEN + "\n")
@@ -84,7 +84,7 @@ class Proxy:
             web, http = "wss", "https"
         self.address = f"{OUTSIDE}:{port}"
         listen = ("--listen", self.address)
-        argv = network.outside.command(program("wstunnel-server"), *listen, *options)
+        argv = network.outside.command(program("wstunnel-server"), *listen, *options, *more)
         self.server = Server(argv)
         world.processes.append(self.server)
         self.agent = world.run(
