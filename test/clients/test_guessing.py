@@ -49,4 +49,4 @@ def test_guessing(network, guessed_proxy, guess):
     assert upgrade_status(network.outside, guessed_proxy, TOKEN) == "429"
     assert status(network.inside, guessed_proxy, RIGHT) == "200"
     guessed_proxy.server.wait_for("too many failed attempts to authenticate")
-    assert "agent inside down" not in guessed_proxy.server.output
+    assert " down: " not in guessed_proxy.server.output
