@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Somebody on the network tries passwords, or tokens: what becomes of them, and of everybody else."""
+"""Somebody on the network tries passwords, or tokens; everybody else is served on."""
 import json
 
 import pytest
