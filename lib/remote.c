@@ -208,8 +208,6 @@ static size_t streams_of(const wst__member_t *m) {
 
 /* 0, or why the session takes no stream. */
 static int check(const wst__member_t *m, size_t max_streams) {
-    if (m->revoked)
-        return WST_ENOAGENT;
     if (m->session == NULL)
         return m->used ? WST_ELIMIT : 0;
     if (wst__session_stream_count(m->session) >= max_streams)

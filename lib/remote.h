@@ -21,7 +21,6 @@ typedef struct wst__member {
     wst_remote_t *remote;    /* NULL: it is none's (any more) */
     wst__session_t *session; /* NULL: the talk's protocol */
     bool used;               /* likewise: its stream is open or opening */
-    bool revoked;            /* it is going to be ended: it takes no streams */
     uint32_t conn;
     uint64_t epoch;
     uint64_t serial;  /* unique in its set */

@@ -188,10 +188,8 @@ void wst__agents_review(wst_server_t *s, wst__admission_cb is_valid, void *user_
         const wst_remote_t *remote = a->member.remote;
         const wst__admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
                                             a->tenant, a->credential};
-        if (is_valid(&admission, user_data))
-            continue;
-        a->member.revoked = true; /* nobody is sent there until it is gone */
-        wst__defer(s->ctx, &a->defer, revoke);
+        if (!is_valid(&admission, user_data))
+            wst__defer(s->ctx, &a->defer, revoke);
     }
     wst__talk_sessions_review(s, is_valid, user_data);
 }

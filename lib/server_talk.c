@@ -168,10 +168,12 @@ static void revoke(wst__defer_t *defer) {
     static const char reason[] = "its credentials are not valid any more";
     talk_session_t *a = WST__CONTAINER(defer, talk_session_t, defer);
     wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
-    if (a->member.used)
+    if (a->member.used) {
         wst__talk_close(a->talk);
-    else
-        wst__talk_end(a->talk, 1008, reason);
+        return;
+    }
+    a->member.used = true;
+    wst__talk_end(a->talk, 1008, reason);
 }
 
 void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data) {
@@ -181,9 +183,7 @@ void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void
         const wst_remote_t *remote = a->member.remote;
         const wst__admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
                                             a->tenant, a->credential};
-        if (is_valid(&admission, user_data))
-            continue;
-        a->member.revoked = true;
-        wst__defer(s->ctx, &a->defer, revoke);
+        if (!is_valid(&admission, user_data))
+            wst__defer(s->ctx, &a->defer, revoke);
     }
 }

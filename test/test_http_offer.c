@@ -53,6 +53,11 @@ static void test_the_strongest(void **state) {
         assert_string_equal(o.schemes, names[i]);
         assert_false(o.stale || o.session || o.has_opaque);
     }
+    static const char *const twice[] = {SHA256,
+                                        "Digest realm=\"r\", nonce=\"other\", "
+                                        "qop=\"auth\", algorithm=SHA-256",
+                                        NULL};
+    assert_string_equal(offer_of(twice).nonce, "n256"); /* the first of equals */
     static const char *const weaker[] = {"basic realm=\"r\"", MD5, NULL};
     wst__offer_t o = offer_of(weaker);
     assert_int_equal(o.kind, WST__OFFER_DIGEST);

@@ -380,6 +380,12 @@ static void test_review(void **state) {
         {.name = "paris", .tokens_sha256 = t_berlin},                /* likewise */
         {.name = "ber*", .tokens_sha256 = t_acme, .tenant = "acme"}, /* still right */
     };
+    static const wst_access_agent_t moved[] = {
+        /* to another tenant */
+        {.name = "*", .tokens_sha256 = t_acme, .tenant = "globex"},
+        {.name = "berlin", .tokens_sha256 = t_berlin},
+        {.name = "paris", .tokens_sha256 = t_paris},
+    };
     setting_t *s = setting_new();
     setting_open(s);
     client_t alice, bob;
@@ -389,20 +395,23 @@ static void test_review(void **state) {
     wst_access_free(s->w.access);
     s->options.agents = others;
     s->w.access = new_access(s);
-    assert_int_equal(s->w.downs, 0);
+    /* Even one that does not answer when it is told. */
+    wst_websocket_read_stop(wst__link_websocket(s->berlin.link));
     wst_access_review_agents(s->w.access, s->w.server);
     assert_int_equal(s->w.closes, 0); /* all that comes of it comes later */
     expect_no_agent(s, ALICE);
     client_expect_reset(&alice);
     test_env_until_count(&s->w.env, &s->paris.down, 1);
+    assert_int_equal(s->w.downs, 1);
+    expect_no_agent(s, ALICE_BERLIN);
+    wst_websocket_read_start(wst__link_websocket(s->berlin.link));
     test_env_until_count(&s->w.env, &s->berlin.down, 1);
     assert_non_null(strstr(s->paris.detail, "1008 its credentials are not valid any more"));
     test_env_until_count(&s->w.env, &s->w.downs, 2);
     expect_no_agent(s, ALICE);
     client_say(&bob, "still there");
     agent_expect(&s->acme, "still there");
-    /* Of acme's no name is right any more. */
-    s->options.agent_count = 2;
+    s->options.agents = moved;
     wst_access_free(s->w.access);
     s->w.access = new_access(s);
     wst_access_review_agents(s->w.access, s->w.server);
