@@ -129,6 +129,10 @@ static int refused(wst__proxy_http_t *p) {
     if (p->quote_len == 0)
         quote_field(p);
     describe(p, said, sizeof(said));
+    if (p->head.status == 401 && p->tried) { /* what tinyproxy has for wrong ones */
+        snprintf(p->why, sizeof(p->why), "refused the user name or password (%s)", said);
+        return WST_EPROXYAUTH;
+    }
     snprintf(p->why, sizeof(p->why), "answered %s", said);
     return WST_EPROXY;
 }

@@ -464,6 +464,11 @@ static void test_refusals(void **state) {
          .user = "ann",
          .password = "secret",
          .expect = "+- EPROXY answered 401 Unauthorized"},
+        {.answers = {WANTED BASIC EMPTY, "HTTP/1.1 401 Unauthorized\r\n" EMPTY},
+         .user = "ann",
+         .password = "secret",
+         .expect =
+             "+- =" BASIC_ANN " EPROXYAUTH refused the user name or password (401 Unauthorized)"},
         /* nothing of it can do harm where it is shown */
         {.answers = {"HTTP/1.1 502 \x9b[31m\tx\r\n" TEXT
                      "Content-Length: 9\r\n\r\na\tb\x1b]0;\x07\n"},
