@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "log.h"
@@ -89,6 +90,25 @@ static const config_field_t members[] = {
      .kind = CONFIG_LIST,
      .offset = offsetof(agent_config_t, headers),
      .fixed = true},
+    {.name = "proxy",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, proxy),
+     .fixed = true,
+     .hides = true},
+    {.name = "proxy_user_file",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, proxy_user_file),
+     .fixed = true},
+    {.name = "proxy_user",
+     .kind = CONFIG_SECRET,
+     .offset = offsetof(agent_config_t, proxy_user),
+     .max = 2 * CONFIG_SECRET_MAX,
+     .variable = "WSTUNNEL_PROXY_USER",
+     .fixed = true},
+    {.name = "proxy_ca",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, proxy_ca),
+     .fixed = true},
     {.name = "encoding",
      .kind = CONFIG_CHOICE,
      .offset = offsetof(agent_config_t, encoding),
@@ -157,6 +177,8 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
                         "WSTUNNEL_TOKEN");
     if (config->token != NULL && !config_is_token(config->token))
         config_fault(&config->config, "token", "%s", CONFIG_TOKEN_FAULT);
+    options_pick_secret(&config->config, options, "proxy_user", &config->proxy_user,
+                        &config->proxy_user_file, "WSTUNNEL_PROXY_USER");
     config->options.encoding = (wst_encoding_t)config->encoding;
     config->options.protocol = (wst_protocol_t)config->protocol;
     config->options.rules = config->rules;
@@ -218,6 +240,43 @@ bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_
     if (ok && config->insecure)
         log_line(WST_LOG_WARN, "insecure: the server is not verified, anyone can pose as it");
     return ok;
+}
+
+/* -- The proxy --------------------------------------------------------------------------------- */
+
+static const char *either(const char *name, const char *other) {
+    const char *value = getenv(name);
+    return value != NULL ? value : getenv(other);
+}
+
+/* Not HTTP_PROXY: to a program that a web server runs that is a field of the request, "Proxy". */
+static const char *proxy_of_environment(const char *url) {
+    const wst_proxy_env_t env = {.http_proxy = getenv("http_proxy"),
+                                 .https_proxy = either("https_proxy", "HTTPS_PROXY"),
+                                 .all_proxy = either("all_proxy", "ALL_PROXY"),
+                                 .no_proxy = either("no_proxy", "NO_PROXY")};
+    return wst_proxy_choose(&env, url);
+}
+
+bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_config_t *config,
+                        wst_ctx_t *ctx) {
+    wst_tls_error_t why = {""};
+    *out = (wst_proxy_options_t){.url = config->proxy, .credentials = config->proxy_user};
+    if (out->url == NULL)
+        out->url = proxy_of_environment(config->options.url);
+    else if (strcmp(out->url, "none") == 0)
+        out->url = NULL;
+    if (out->url == NULL)
+        return true;
+    if (config->proxy_user_file != NULL)
+        out->credentials = config_read_secret(c, NULL, "proxy_user_file", config->proxy_user_file);
+    if (config->proxy_ca == NULL)
+        return c->error_count == 0;
+    const wst_tls_client_options_t tls = {.ca_pem = read_pem(c, "proxy_ca", config->proxy_ca)};
+    int status = c->error_count == 0 ? wst_tls_client_config(&out->tls, ctx, &tls, &why) : 0;
+    if (status != 0)
+        config_fault(c, "proxy_ca", "%s", status == WST_ETLS ? why.text : wst_strerror(status));
+    return c->error_count == 0;
 }
 
 void agent_config_compare(char *out, size_t size, const agent_config_t *old,

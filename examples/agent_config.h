@@ -14,6 +14,9 @@ typedef struct agent_config {
     const char *ca, *cert, *key; /* paths */
     const char **pins, **headers;
     bool insecure;
+    const char *proxy;                        /* URL, or "none"; NULL: what the environment says */
+    const char *proxy_user, *proxy_user_file; /* at most one is set */
+    const char *proxy_ca;
     wst_rules_t *rules;          /* NULL: none */
     wst_agent_options_t options; /* url, name, sni, host, fields, numbers; nothing else */
     size_t memory_budget;
@@ -33,6 +36,11 @@ const char *agent_config_token(config_t *c, const agent_config_t *config);
 /* Makes what the options for TLS say (NULL: nothing); the caller's to unref. False: it cannot,
  * which has been logged. */
 bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_ctx_t *ctx);
+
+/* What the options and the environment say about a proxy, in memory of `c`; `tls` is the caller's
+ * to unref. url NULL: none. False: something is wrong, which has been noted. */
+bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_config_t *config,
+                        wst_ctx_t *ctx);
 
 /* The fixed options that differ: names, separated by ", "; "": none. */
 void agent_config_compare(char *out, size_t size, const agent_config_t *old,

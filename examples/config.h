@@ -83,6 +83,7 @@ typedef struct config_field {
                              line; NULL: none */
     bool file_only;
     bool fixed; /* a change takes effect with the next start only */
+    bool hides; /* a URL whose user information is taken out of the process list */
     void (*read)(config_t *c, const config_node_t *node, void *target);
 } config_field_t;
 

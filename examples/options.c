@@ -27,13 +27,28 @@ static const char *program_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool keep(options_t *o, const char *program, const config_field_t *field, const char *text) {
+/* What was given as a URL, with the user information overwritten where all can see it. NULL: no
+ * memory. */
+static const char *hide(char *text) {
+    char *copy = strdup(text), *scheme = strstr(text, "://"), *at = strrchr(text, '@');
+    char *start = scheme != NULL ? scheme + 3 : text;
+    if (copy != NULL && at != NULL && at > start)
+        memset(start, '*', (size_t)(at - start));
+    return copy;
+}
+
+static bool keep(options_t *o, const char *program, const config_field_t *field, char *text) {
     if (o->count == OPTIONS_MAX) {
         fprintf(stderr, "%s: more than %d options\n", program, OPTIONS_MAX);
         return false;
     }
+    const char *kept = field->hides ? hide(text) : text;
+    if (field->hides && kept == NULL) {
+        fprintf(stderr, "%s: out of memory\n", program);
+        return false;
+    }
     o->given[o->count].field = field;
-    o->given[o->count++].text = text;
+    o->given[o->count++].text = kept;
     return true;
 }
 

@@ -24,11 +24,19 @@ static const char usage[] =
     "  --insecure            do not verify the server: anyone can pose as it\n"
     "  --host NAME[:PORT]    the Host field (default: that of the URL)\n"
     "  --header 'NAME: VALUE'  one more field in the upgrade request; may be repeated\n"
+    "  --proxy URL           reach the server through this proxy: http://, https://, socks5://, "
+    "with\n"
+    "                        USER:PASSWORD@ if need be; none: through none (default: what\n"
+    "                        http_proxy, https_proxy, all_proxy and no_proxy say)\n"
+    "  --proxy-user-file FILE  USER:PASSWORD for it: the first line of FILE; or the environment\n"
+    "                        variable WSTUNNEL_PROXY_USER\n"
+    "  --proxy-ca FILE       with https://: whose certificates count (default: the system's)\n"
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
     "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
     "                        server must use the same\n"
     "  --spare-connections N with --protocol talk: connections that wait to be used (default 1)\n"
-    "  --exit-on-refusal     exit with status 1 if the server refuses it (401, 403)\n"
+    "  --exit-on-refusal     exit with status 1 if the server (401, 403) or the proxy (407)\n"
+    "                        refuses the credentials\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --log-format FORMAT   text (default) or json: an object a line\n"
     "  --help, --version\n"
@@ -130,6 +138,31 @@ static void on_reload(void *user_data) {
         log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
 }
 
+/* Where a URL has user information, what is behind it. */
+static const char *without_user(const char *url) {
+    const char *at = strrchr(url, '@');
+    return at != NULL ? at + 1 : url;
+}
+
+/* 0 or an error. Takes the TLS configurations. */
+static int start_agent(state_t *s, wst_agent_options_t *options, wst_tls_config_t *tls) {
+    config_t scratch = {0};
+    wst_proxy_options_t proxy;
+    int status = WST_EINVAL;
+    options->tls = tls;
+    if (agent_config_proxy(&proxy, &scratch, s->config, s->program.ctx)) {
+        options->proxy = proxy.url != NULL ? &proxy : NULL;
+        status = wst_agent_new(&s->agent, s->program.ctx, options);
+    }
+    if (status == 0 && proxy.url != NULL)
+        log_line(WST_LOG_INFO, "reaching the server by way of the proxy %s", without_user(proxy.url));
+    config_log(&scratch);
+    config_free(&scratch);
+    wst_tls_config_unref(proxy.tls);
+    wst_tls_config_unref(tls);
+    return status;
+}
+
 /* 0 or an error. */
 static int start(state_t *s) {
     const agent_config_t *c = s->config;
@@ -149,11 +182,7 @@ static int start(state_t *s) {
     wst_tls_config_t *tls = NULL;
     if (status == 0 && !agent_config_tls(&tls, c, s->program.ctx))
         status = WST_ETLS;
-    options.tls = tls;
-    if (status == 0)
-        status = wst_agent_new(&s->agent, s->program.ctx, &options);
-    wst_tls_config_unref(tls);
-    return status;
+    return status == 0 ? start_agent(s, &options, tls) : status;
 }
 
 static int run(state_t *s) {

@@ -113,10 +113,10 @@ say "end-to-end tests of the built programs"
 setup build-release --buildtype=release "${werror[@]}"
 build build-release
 unit build-release
+./test/clients/install.sh
 pytests build-release e2e
 
 say "real clients across two network namespaces"
-./test/clients/install.sh
 pytests build-release clients
 
 say "hostile conditions"

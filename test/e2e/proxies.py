@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""
+Real proxies, as whoever runs the tests: tinyproxy, squid, microsocks, dante. Each listens on an
+address of its own in 127.0.0.0/8, since they cannot be asked for a free port: nobody else takes one
+there.
+"""
+import hashlib
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from processes import PASSWORD, USER, Process, wait_until
+
+REALM = "proxies"
+_count = itertools.count(1)
+
+
+def own_address():
+    number = os.getpid() * 16 + next(_count)
+    return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 254 + 1}"
+
+
+def need(name):
+    # Some are in sbin, which is not in everybody's path.
+    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/usr/lib/squid")
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+class Proxy:
+    """Its files are in `directory`; `address` is host:port."""
+
+    def __init__(self, port, host=None):
+        self.directory = Path(tempfile.mkdtemp(prefix="wstunnel-proxy-"))
+        self.directory.chmod(0o755)  # squid becomes another user
+        self.host = host or own_address()
+        self.port = port
+        self.address = f"{self.host}:{port}"
+        self.process = None
+
+    def write(self, name, text):
+        path = self.directory / name
+        path.write_text(text)
+        path.chmod(0o644)
+        return path
+
+    def start(self, argv):
+        """Runs it until it listens, which most of them do not tell."""
+        self.process = Process(argv, start_new_session=True)
+
+        def ready():
+            assert self.process.popen.poll() is None, self.process.output
+            with socket.socket() as probe:
+                return probe.connect_ex((self.host, self.port)) == 0
+
+        wait_until(ready, f"{argv[0]} listens")
+
+    def close(self):
+        if self.process is not None and not self.process.judged:
+            os.killpg(self.process.pid, signal.SIGKILL)  # with their helpers
+            self.process.popen.wait()
+            self.process.reader.join()
+            self.process.popen.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Tinyproxy(Proxy):
+    def __init__(self, password=None, connect_port=None):
+        super().__init__(8888)
+        lines = [f"Listen {self.host}", "Port 8888", "LogLevel Connect", "MaxClients 50"]
+        if password is not None:
+            lines.append(f"BasicAuth {USER} {password}")
+        if connect_port is not None:
+            lines.append(f"ConnectPort {connect_port}")
+        config = self.write("tinyproxy.conf", "\n".join(lines) + "\n")
+        self.start([need("tinyproxy"), "-d", "-c", config])
+
+
+SQUID = """
+http_port {host}:3128
+{https}
+hosts_file {directory}/hosts
+{auth}
+acl everybody {acl}
+acl forbidden dstdomain forbidden.test
+http_access deny forbidden
+http_access allow everybody
+http_access deny all
+cache deny all
+cache_mem 8 MB
+access_log none
+cache_store_log none
+cache_log {directory}/run/log
+pid_filename {directory}/run/pid
+coredump_dir {directory}/run
+netdb_filename none
+pinger_enable off
+visible_hostname squid.test
+shutdown_lifetime 0 seconds
+forward_timeout 5 seconds
+connect_timeout 3 seconds
+"""
+
+
+class Squid(Proxy):
+    """`auth`: "basic", "digest", "ntlm" or several. The names server.test and forbidden.test are
+    known to it only. With an `authority` it takes TLS too, at secure_address. `passwords`: of
+    schemes that shall have another one."""
+
+    def __init__(self, *auth, authority=None, passwords=None):
+        super().__init__(3128)
+        squid = need("squid")
+        run = self.directory / "run"
+        run.mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(run, "proxy")
+        self.write("hosts", "127.0.0.1 server.test forbidden.test\n")
+        https = ""
+        if authority is not None:
+            identity = authority.issue("squid.test", names=f"IP:{self.host}")
+            self.secure_address = f"{self.host}:3129"
+            pem = self.write("identity.pem", identity.certificate.read_text())
+            key = self.write("identity.key", identity.key.read_text())
+            https = f"https_port {self.secure_address} tls-cert={pem} tls-key={key}"
+        config = self.write(
+            "squid.conf",
+            SQUID.format(
+                host=self.host,
+                https=https,
+                directory=self.directory,
+                auth="\n".join(
+                    self._scheme(name, (passwords or {}).get(name, PASSWORD)) for name in auth
+                ),
+                acl="proxy_auth REQUIRED" if auth else "src all",
+            ),
+        )
+        self.start([squid, "-N", "-d", "1", "-f", config])
+
+    def _scheme(self, name, password):
+        if name == "basic":
+            users = self.write("users", "")
+            subprocess.run([need("htpasswd"), "-b", "-m", users, USER, password],
+                           check=True, stderr=subprocess.DEVNULL)  # fmt: skip
+            return (f"auth_param basic program {need('basic_ncsa_auth')} {users}\n"
+                    f"auth_param basic realm {REALM}")  # fmt: skip
+        if name == "digest":
+            ha1 = hashlib.md5(f"{USER}:{REALM}:{password}".encode()).hexdigest()
+            users = self.write("digest", f"{USER}:{REALM}:{ha1}\n")
+            return (f"auth_param digest program {need('digest_file_auth')} -c {users}\n"
+                    f"auth_param digest realm {REALM}")  # fmt: skip
+        return f"auth_param ntlm program {need('ntlm_fake_auth')}"
+
+
+class Microsocks(Proxy):
+    def __init__(self, password=None):
+        super().__init__(1080)
+        login = ["-u", USER, "-P", password] if password is not None else []
+        self.start([need("microsocks"), "-i", self.host, "-p", "1080", *login])
+
+
+DANTE = """
+logoutput: stderr
+internal: {host} port = {port}
+external: 127.0.0.1
+clientmethod: none
+socksmethod: none
+client pass {{ from: 127.0.0.0/8 to: 0/0 }}
+socks pass {{ from: 0/0 to: 0/0 }}
+"""
+
+
+class Dante(Proxy):
+    def __init__(self):
+        # It takes the addresses of interfaces only.
+        super().__init__(10000 + os.getpid() % 20000, "127.0.0.1")
+        config = self.write("danted.conf", DANTE.format(host=self.host, port=self.port))
+        self.start([need("danted"), "-f", config, "-N", "1", "-p", self.directory / "pid"])
