@@ -190,11 +190,8 @@ static const config_field_t members[] = {
      .kind = CONFIG_LIST,
      .offset = offsetof(server_config_t, listen),
      .fixed = true},
-    {.name = "cert",
-     .kind = CONFIG_LIST,
-     .offset = offsetof(server_config_t, certs),
-     .fixed = true},
-    {.name = "key", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, keys), .fixed = true},
+    {.name = "cert", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, certs)},
+    {.name = "key", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, keys)},
     {.name = "client_ca",
      .kind = CONFIG_TEXT,
      .offset = offsetof(server_config_t, client_ca),
@@ -273,6 +270,14 @@ void server_config_free(server_config_t *config) {
     access_config_free(&config->access);
     config_free(&config->config);
     *config = (server_config_t){0};
+}
+
+bool server_config_same_pairs(const server_config_t *a, const server_config_t *b) {
+    bool same = a->pair_count == b->pair_count;
+    for (size_t i = 0; i < a->pair_count && same; i++)
+        same = strcmp(a->pairs[i].chain, b->pairs[i].chain) == 0 &&
+               strcmp(a->pairs[i].key, b->pairs[i].key) == 0;
+    return same;
 }
 
 void server_config_compare(char *out, size_t size, const server_config_t *old,

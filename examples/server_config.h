@@ -43,6 +43,9 @@ void server_config_free(server_config_t *config);
 /* What it says about who may do what. 0 or an error, which has been noted. Once only. */
 int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out);
 
+/* Whether the certificates are from the same files. */
+bool server_config_same_pairs(const server_config_t *a, const server_config_t *b);
+
 /* The fixed options that differ: names, separated by ", "; "": none. */
 void server_config_compare(char *out, size_t size, const server_config_t *old,
                            const server_config_t *now);

@@ -122,55 +122,7 @@ static void on_stop(void *user_data, bool now) {
         wst_server_drain(s->server);
 }
 
-/* -- Configuration ----------------------------------------------------------------------------- */
-
-/* Reads all of it, and makes of it what can be wrong still; sets the limits, last. False: noted,
- * and nothing has changed. */
-static bool read_anew(const state_t *s, server_config_t *config, wst_access_t **access) {
-    config_t *c = &config->config;
-    if (!server_config_read(config, &s->options) ||
-        server_config_make_access(config, s->program.ctx, access) != 0)
-        return false;
-    if (wst_access_has_users(*access) != wst_access_has_users(s->access) ||
-        wst_access_has_agents(*access) != wst_access_has_agents(s->access))
-        config_fault(c, NULL,
-                     "whether users, and agents, must authenticate cannot change without a "
-                     "new start");
-    else if (wst_server_set_limits(s->server, &config->options) != 0)
-        config_fault(c, "limits", "out of range");
-    else
-        return true;
-    wst_access_free(*access);
-    return false;
-}
-
-/* All or nothing. */
-static void on_reload(void *user_data) {
-    state_t *s = user_data;
-    server_config_t config;
-    wst_access_t *access;
-    char fixed[512];
-    if (!read_anew(s, &config, &access)) {
-        config_log(&config.config);
-        log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
-        server_config_free(&config);
-        return;
-    }
-    wst_access_free(s->access);
-    server_config_free(&s->reloaded);
-    s->access = access;
-    s->reloaded = config;
-    s->config = &s->reloaded;
-    wst_access_review_agents(access, s->server);
-    log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
-    wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config.log_level);
-    log_line(WST_LOG_INFO, "configuration reloaded");
-    if (s->tls != NULL)
-        wst_tls_files_reload(s->tls);
-    server_config_compare(fixed, sizeof(fixed), &s->started, &config);
-    if (fixed[0] != '\0')
-        log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
-}
+/* -- Certificates ------------------------------------------------------------------------------ */
 
 static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data) {
     (void)files;
@@ -178,25 +130,103 @@ static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_
     wst_server_set_tls(s->server, config);
 }
 
-/* Reads the certificates, if there are any. 0 or an error. */
-static int load_tls(state_t *s, wst_server_options_t *options) {
-    const server_config_t *c = s->config;
-    const wst_tls_files_options_t files = {.pairs = c->pairs,
-                                           .pair_count = c->pair_count,
-                                           .client_cert = (wst_tls_client_cert_t)c->client_cert,
-                                           .client_ca = c->client_ca,
+/* Reads the certificates of a configuration, and looks after them from then on. 0 or an error,
+ * which has been noted. What clients have to show is as it was at the start. */
+static int load_tls(state_t *s, server_config_t *config, wst_tls_files_t **out) {
+    const server_config_t *started = &s->started;
+    const wst_tls_files_options_t files = {.pairs = config->pairs,
+                                           .pair_count = config->pair_count,
+                                           .client_cert =
+                                               (wst_tls_client_cert_t)started->client_cert,
+                                           .client_ca = started->client_ca,
                                            .on_config = on_tls,
                                            .user_data = s};
     wst_tls_error_t why;
-    if (c->pair_count == 0)
-        return 0;
-    int status = wst_tls_files_new(&s->tls, s->program.ctx, &files, &why);
-    if (status == WST_ETLS)
-        log_line(WST_LOG_ERROR, "%s", why.text);
-    if (status == 0)
-        options->tls = wst_tls_files_config(s->tls);
+    int status = wst_tls_files_new(out, s->program.ctx, &files, &why);
+    if (status != 0)
+        config_fault(&config->config, NULL, "%s",
+                     status == WST_ETLS ? why.text : wst_strerror(status));
     return status;
 }
+
+/* -- Reading it again -------------------------------------------------------------------------- */
+
+/* What is made of a configuration. */
+typedef struct made {
+    wst_access_t *access;
+    wst_tls_files_t *tls; /* NULL: the files are the same */
+} made_t;
+
+/* What must stay as it was at the start, since nobody is asked any more what depends on it. */
+static bool may_follow(const state_t *s, server_config_t *config, const wst_access_t *access) {
+    config_t *c = &config->config;
+    if (wst_access_has_users(access) != wst_access_has_users(s->access) ||
+        wst_access_has_agents(access) != wst_access_has_agents(s->access))
+        config_fault(c, NULL,
+                     "whether users, and agents, must authenticate cannot change without a "
+                     "new start");
+    else if ((config->pair_count > 0) != (s->tls != NULL))
+        config_fault(c, NULL, "whether there are certificates cannot change without a new start");
+    else
+        return true;
+    return false;
+}
+
+/* Makes of a configuration whatever can go wrong; sets the limits, last. False: noted, and nothing
+ * has changed. */
+static bool make_anew(state_t *s, server_config_t *config, made_t *made) {
+    if (server_config_make_access(config, s->program.ctx, &made->access) != 0)
+        return false;
+    if (may_follow(s, config, made->access) &&
+        (server_config_same_pairs(s->config, config) || load_tls(s, config, &made->tls) == 0)) {
+        if (wst_server_set_limits(s->server, &config->options) == 0)
+            return true;
+        config_fault(&config->config, "limits", "out of range");
+        if (made->tls != NULL)
+            wst_tls_files_close(made->tls, NULL);
+    }
+    wst_access_free(made->access);
+    return false;
+}
+
+static void use(state_t *s, const server_config_t *config, const made_t *made) {
+    wst_access_free(s->access);
+    s->access = made->access;
+    wst_access_review_agents(s->access, s->server);
+    if (made->tls != NULL) {
+        wst_server_set_tls(s->server, wst_tls_files_config(made->tls));
+        wst_tls_files_close(s->tls, NULL);
+        s->tls = made->tls;
+    } else if (s->tls != NULL) {
+        wst_tls_files_reload(s->tls);
+    }
+    server_config_free(&s->reloaded);
+    s->reloaded = *config;
+    s->config = &s->reloaded;
+    log_set((wst_log_level_t)config->log_level, (log_format_t)config->log_format);
+    wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config->log_level);
+}
+
+/* All or nothing. */
+static void on_reload(void *user_data) {
+    state_t *s = user_data;
+    server_config_t config;
+    made_t made = {0};
+    char fixed[512];
+    if (!server_config_read(&config, &s->options) || !make_anew(s, &config, &made)) {
+        config_log(&config.config);
+        log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
+        server_config_free(&config);
+        return;
+    }
+    use(s, &config, &made);
+    log_line(WST_LOG_INFO, "configuration reloaded");
+    server_config_compare(fixed, sizeof(fixed), &s->started, &config);
+    if (fixed[0] != '\0')
+        log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
+}
+
+/* -- The start --------------------------------------------------------------------------------- */
 
 /* What is spoken at an address. */
 static const char *spoken(const state_t *s, unsigned roles) {
@@ -238,8 +268,8 @@ static int make_server(state_t *s) {
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
         .on_drained = on_drained};
-    int status = load_tls(s, &options);
-    return status == 0 ? wst_server_new(&s->server, s->program.ctx, &options) : status;
+    options.tls = s->tls != NULL ? wst_tls_files_config(s->tls) : NULL;
+    return wst_server_new(&s->server, s->program.ctx, &options);
 }
 
 static int failed(int status) {
@@ -249,7 +279,7 @@ static int failed(int status) {
 
 /* The exit status. */
 static int run(state_t *s) {
-    const server_config_t *c = &s->started;
+    server_config_t *c = &s->started;
     log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
     int status =
         program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
@@ -257,7 +287,8 @@ static int run(state_t *s) {
         status = program_watch_reload(&s->program, on_reload);
     if (status != 0)
         return failed(status);
-    if (server_config_make_access(&s->started, s->program.ctx, &s->access) != 0) {
+    if (server_config_make_access(c, s->program.ctx, &s->access) != 0 ||
+        (c->pair_count > 0 && load_tls(s, c, &s->tls) != 0)) {
         config_print(&c->config, "wstunnel-server");
         return 2;
     }

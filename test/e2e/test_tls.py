@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from authority import openssl, pin_of
+from configuration import Config, reload
 from payload import make_payload
 from processes import PATIENCE, program, wait_until
 from secure import SecureClient, client_context
@@ -381,6 +382,36 @@ def _write(path, data):
     return path
 
 
+def test_other_files_by_configuration(world, authority, identity, secure_client, tmp_path):
+    """Paths may change while it runs; wrong ones change nothing, nor does what stands beside them."""
+    other = authority.issue("other.test")
+
+    def pair(found):
+        return {"cert": str(found.certificate), "key": str(found.key)}
+
+    file = Config(tmp_path / "server.json", listen="127.0.0.1:0", **pair(identity))
+    server = world.server("--config", file.path, listen=None)
+    before = serial_of(secure_client(server))
+    file.write(listen="127.0.0.1:0", cert=str(other.certificate), key=str(identity.key),
+               limits={"max_connections": 1})  # fmt: skip
+    reload(server, "configuration not reloaded: nothing has changed")
+    server.wait_for(f"error {other.certificate}, {identity.key}: ")
+    clients = [secure_client(server), secure_client(server)]
+    assert [serial_of(client) for client in clients] == [before, before]
+    file.write(listen="127.0.0.1:0", **pair(other))
+    reload(server)
+    assert serial_of(secure_client(server)) not in (before, None)
+    renewed = authority.issue("renewed.test")  # the new ones are looked after now
+    swap(other.certificate, renewed.certificate)
+    swap(other.key, renewed.key)
+    server.signal(signal.SIGHUP)
+    server.wait_for(r"certificate \S+: CN=renewed\.test")
+    file.write(listen="127.0.0.1:0")
+    reload(server, "configuration not reloaded: nothing has changed")
+    server.wait_for("whether there are certificates cannot change without a new start")
+    secure_client(server)
+
+
 def test_warnings(world, authority, tmp_path):
     """A certificate that expires soon, a key that everybody may read."""
     soon = authority.issue("soon.test", days=5)
@@ -399,16 +430,16 @@ def test_not_started(authority, identity, tmp_path):
             [program("wstunnel-server"), "--listen", "127.0.0.1:0", "--cert", certificate,
              "--key", key, *options], capture_output=True, text=True, timeout=PATIENCE,
         )  # fmt: skip
-        assert result.returncode == 1
+        assert result.returncode == 2
         return result.stderr
 
     missing = tmp_path / "missing"
-    assert f"error {missing}: no such file or directory" in complaint(missing, identity.key)
-    assert f"error {identity.certificate}, {other.key}: " in complaint(
+    assert f"wstunnel-server: {missing}: no such file or directory" in complaint(missing, identity.key)
+    assert f"wstunnel-server: {identity.certificate}, {other.key}: " in complaint(
         identity.certificate, other.key
     )
     bad = _write(tmp_path / "bad", b"no certificate\n")
-    assert f"error {bad}: " in complaint(*identity, "--client-ca", bad)
+    assert f"wstunnel-server: {bad}: " in complaint(*identity, "--client-ca", bad)
 
 
 # -- What the agent finds wrong -------------------------------------------------------------------
