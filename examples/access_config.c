@@ -32,6 +32,12 @@ static void *extend(config_t *c, const void *array, size_t size, size_t count, s
     return grown;
 }
 
+/* An empty list of who may come is not taken for everybody. */
+static void refuse_empty(config_t *c, const config_node_t *node) {
+    if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
+        config_wrong(c, node, "must not be empty");
+}
+
 /* -- Users ------------------------------------------------------------------------------------- */
 
 typedef struct user {
@@ -61,6 +67,7 @@ static void check_user(config_t *c, const config_node_t *node, void *target) {
 
 void access_config_read_users(config_t *c, const config_node_t *node, access_config_t *access) {
     size_t count;
+    refuse_empty(c, node);
     const user_t *users =
         config_read_array(c, node, &user_fields, sizeof(*users), &count, check_user);
     access->users = config_alloc(c, (count + 1) * sizeof(*access->users));
@@ -182,6 +189,7 @@ static void check_agent(config_t *c, const config_node_t *node, void *target) {
 
 void access_config_read_agents(config_t *c, const config_node_t *node, access_config_t *access) {
     size_t count;
+    refuse_empty(c, node);
     const agent_t *agents =
         config_read_array(c, node, &agent_fields, sizeof(*agents), &count, check_agent);
     access->agents = config_alloc(c, (count + 1) * sizeof(*access->agents));

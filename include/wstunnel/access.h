@@ -66,9 +66,9 @@ typedef struct wst_access_user {
  */
 typedef struct wst_access_agent {
     const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
-    /** NULL-terminated list of 64 hex digits each: SHA-256 of its token. Tokens must be long and
-        random, for nothing slows down who tries them against a stolen hash. Several: while one is
-        being replaced. This or `certificate`, or both, are required. */
+    /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
+       must be long and random, for nothing slows down who tries them against a stolen hash.
+       Several: while one is being replaced. This or `certificate`, or both, are required. */
     const char *const *tokens_sha256;
     const char *certificate;   /**< Optional: of an agent that needs no token. */
     const char *tenant;        /**< Optional (default ""). */

@@ -102,6 +102,8 @@ SERVER_FAULTS = [
       "FILE: limits.stream_window: must be an integer from 1024 to 1073741824",
       "FILE: limits.drain_timeout_ms: must be an integer from 1 to 86400000",
       "FILE: limits.x: unknown member"]),
+    ({"users": [], "agents": []},
+     ["FILE: users: must not be empty", "FILE: agents: must not be empty"]),
     ({"users": {}}, ["FILE: users: must be an array of objects"]),
     ({"users": [{"name": "a", "password": 4}, 7, {"nme": "x"}]},
      ["FILE: users[0].password: must be a string",

@@ -77,6 +77,11 @@ def test_rules_by_user(world, start, echo_site):
     assert "error=http_request_denied" in answer.fields["Proxy-Status"]
 
 
+def test_no_rule_allows_nothing(world, start, echo_site):
+    server = start("one", rules=[])
+    assert phrase(ask(world, server, echo_site.address)) == BY_DEFAULT
+
+
 def test_rules_by_agent_and_label(world, start, echo_site):
     """A rule decides which agents can serve: the one it denies is passed over."""
     server = start(
