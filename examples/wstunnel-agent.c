@@ -116,12 +116,26 @@ static void on_stop(void *user_data, bool now) {
         wst_agent_drain(s->agent);
 }
 
+/* Whether its TLS files are in force from now on. */
+static bool set_tls(state_t *s, const agent_config_t *config) {
+    wst_tls_config_t *tls = NULL;
+    if (!agent_config_tls(&tls, config, s->program.ctx))
+        return false;
+    int status = wst_agent_set_tls(s->agent, tls);
+    wst_tls_config_unref(tls);
+    if (status != 0)
+        log_line(WST_LOG_ERROR, "TLS: %s", wst_strerror(status));
+    return status == 0;
+}
+
 static void on_reload(void *user_data) {
     state_t *s = user_data;
     agent_config_t config;
     char fixed[512];
-    if (!agent_config_read(&config, &s->options)) {
+    bool valid = agent_config_read(&config, &s->options);
+    if (!valid)
         config_log(&config.config);
+    if (!valid || !set_tls(s, &config)) {
         log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
         agent_config_free(&config);
         return;

@@ -61,18 +61,26 @@ static int check_fields(wst_agent_t *a) {
     return 0;
 }
 
-static int init_tls(wst_agent_t *a) {
-    if (!a->target.tls)
-        return a->o.tls == NULL && a->sni == NULL
-                   ? 0
-                   : refuse(a, WST_EINVAL, "TLS options need a wss:// URL");
-    if (a->o.tls != NULL) {
-        a->tls = wst_tls_config_ref(a->o.tls);
-        return 0;
-    }
+int wst_agent_set_tls(wst_agent_t *a, wst_tls_config_t *tls) {
     wst_tls_error_t why;
-    int status = wst_tls_client_config(&a->tls, a->ctx, NULL, &why);
-    return status == WST_ETLS ? refuse(a, status, why.text) : status;
+    int status = 0;
+    if (!a->target.tls)
+        return tls == NULL ? 0 : refuse(a, WST_EINVAL, "TLS options need a wss:// URL");
+    if (tls == NULL)
+        status = wst_tls_client_config(&tls, a->ctx, NULL, &why);
+    else
+        wst_tls_config_ref(tls);
+    if (status != 0)
+        return status == WST_ETLS ? refuse(a, status, why.text) : status;
+    wst_tls_config_unref(a->tls);
+    a->tls = tls;
+    return 0;
+}
+
+static int init_tls(wst_agent_t *a) {
+    if (!a->target.tls && a->sni != NULL)
+        return refuse(a, WST_EINVAL, "TLS options need a wss:// URL");
+    return wst_agent_set_tls(a, a->o.tls);
 }
 
 int wst__agent_connect_init(wst_agent_t *a) {

@@ -151,6 +151,30 @@ static void test_wrong_certificate(void **state) {
     rig_free(&r);
 }
 
+/* Another configuration holds for the attempts from then on; what is up stays up. */
+static void test_another_configuration(void **state) {
+    (void)state;
+    rig_t r;
+    wst_tls_config_t *insecure;
+    rig_open(&r);
+    rig_serve(&r);
+    wst_tls_config_t *wrong =
+        tls_setup_another(&r.tls, &(tls_spec_t){.subject = "CN=wrong", .names = "dns:wrong.test"});
+    wst_server_set_tls(r.w.server, wrong);
+    wst_tls_config_unref(wrong);
+    world_agent(&r.w);
+    world_until(&r.w, DOWN, 1);
+    const wst_tls_client_options_t options = {.insecure = true};
+    assert_int_equal(wst_tls_client_config(&insecure, r.w.env.ctx, &options, NULL), 0);
+    assert_int_equal(wst_agent_set_tls(r.w.agent, insecure), 0);
+    wst_tls_config_unref(insecure);
+    world_until(&r.w, UP, 1);
+    assert_int_equal(wst_agent_set_tls(r.w.agent, r.tls.client), 0);
+    test_env_turns(&r.w.env, 5);
+    assert_true(wst_agent_is_up(r.w.agent));
+    rig_free(&r);
+}
+
 /* A server that says nothing, or goes. */
 static void test_no_handshake(void **state) {
     (void)state;
@@ -280,6 +304,7 @@ int main(void) {
         cmocka_unit_test(test_by_address),
         cmocka_unit_test(test_resumes),
         cmocka_unit_test(test_wrong_certificate),
+        cmocka_unit_test(test_another_configuration),
         cmocka_unit_test(test_no_handshake),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_fields),

@@ -132,6 +132,15 @@ WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
 /** Streams open or opening now. */
 WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
 
+/**
+ * Another TLS configuration for the connections to come: a certificate has been renewed. The
+ * session that is up is left alone.
+ * @param tls  a client's, referenced; NULL: the system's trust store, read now (with ws:// nothing)
+ * @return 0; WST_EINVAL: the URL is not wss://; what wst_tls_client_config has to say about the
+ * system's trust store; WST_ENOMEM. On error nothing has changed.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_agent_set_tls(wst_agent_t *agent, wst_tls_config_t *tls);
+
 /** Other rules from now on; streams that are open are left alone. */
 WST_EXTERN void wst_agent_set_rules(wst_agent_t *agent, const wst_rules_t *rules);
 

@@ -2,6 +2,7 @@
 """TLS at the server: agents by wss://, clients of an https:// proxy, certificates, their files."""
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from authority import openssl, pin_of
+from authority import Authority, openssl, pin_of
 from configuration import Config, reload
 from payload import make_payload
 from processes import PATIENCE, program, wait_until
@@ -563,3 +564,29 @@ def test_named_by_certificates(world, authority, identity, echo_site, secure_cli
     other = client_context(authority, authority.issue("bob.test", names=None))
     for context in (other, client_context(authority)):
         assert secure_client(server, context).connect(echo_site.address).status == 403
+
+
+def test_agent_reads_its_files_again(world, authority, identity, tmp_path):
+    """SIGHUP: another CA, another client certificate; faulty ones change nothing."""
+    other = Authority(tmp_path)
+    ca, cert, key = (tmp_path / name for name in ("its.ca", "its.cert", "its.key"))
+    stranger = other.issue("agent.test")
+    server = tls_server(world, identity, "--client-ca", authority.certificate, "--client-cert",
+                        "required")  # fmt: skip
+    shutil.copy(other.certificate, ca)
+    shutil.copy(stranger.certificate, cert)
+    shutil.copy(stranger.key, key)
+    agent = world.agent(server.secure_url, "--ca", ca, "--cert", cert, "--key", key)
+    agent.wait_for("issuer not trusted")
+    shutil.copy(authority.certificate, ca)
+    agent.signal(signal.SIGHUP)
+    agent.wait_for("configuration reloaded")
+    agent.wait_for("the peer sent alert")
+    known = authority.issue("agent.test")
+    shutil.copy(known.certificate, cert)
+    agent.signal(signal.SIGHUP)
+    agent.wait_for("configuration not reloaded: nothing has changed")  # the key is not its
+    shutil.copy(known.key, key)
+    agent.signal(signal.SIGHUP)
+    agent.wait_for("configuration reloaded", 2)
+    server.wait_for(UP)
