@@ -37,8 +37,10 @@ enum {
 };
 
 /*
- * What is offered, best first, which is the server's order also if the client has another one: with
- * mbedTLS, ChaCha20-Poly1305 costs less than AES-GCM here, whatever is best for the other side.
+ * What is offered, best first, which is the server's order also if the client has another one. With
+ * mbedTLS, ChaCha20-Poly1305 costs less than AES-GCM even where there are instructions for AES: on
+ * an EPYC it is 1.4 times as fast as AES-128-GCM with 2.28, 1.25 times with 3.6 (bench/bench_tls.c
+ * of the tests). That we serve many and a client only itself decides whose order it is.
  */
 static const int suites[] = {
 #if MBEDTLS_VERSION_MAJOR >= 3

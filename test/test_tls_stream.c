@@ -86,6 +86,41 @@ static void test_back_pressure(void **state) {
     tls_world_close(&w);
 }
 
+static void stop_and_start(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    tls_party_t *party = user_data;
+    party->received += data.len;
+    wst_stream_read_stop(stream);
+    wst_stream_read_start(stream, 0);
+}
+
+static void count_end(wst_stream_t *stream, void *user_data) {
+    (void)stream;
+    ((tls_party_t *)user_data)->ends++;
+}
+
+/* The last bytes and the end come together, to a reader that pauses for a moment: one end. */
+static void test_pause_at_the_end(void **state) {
+    (void)state;
+    static const wst_stream_callbacks_t callbacks = {.on_read = stop_and_start,
+                                                     .on_end = count_end};
+    tls_world_t w;
+    tls_world_open(&w, WST_TLS_CLIENT_NONE);
+    tls_world_connect(&w, true);
+    tls_world_shake(&w);
+    assert_int_equal(tls_party_send(&w.client, 100), 0);
+    assert_int_equal(wst_stream_shutdown(w.client.stream), 0);
+    test_env_until_count(&w.env, &w.client.shutdowns, 1);
+    wst_stream_set_callbacks(w.server.stream, &callbacks, &w.server);
+    wst_stream_read_start(w.server.stream, 0);
+    test_env_until_count(&w.env, &w.server.ends, 1);
+    test_env_turns(&w.env, 5);
+    assert_int_equal(w.server.received, 100);
+    assert_int_equal(w.server.ends, 1);
+    wst_stream_close(w.server.stream, NULL);
+    w.server.stream = NULL;
+    tls_world_close(&w);
+}
+
 /* Nothing waits here: a stopped reader pins what the transport has read, an idle stream nothing. */
 static void test_memory(void **state) {
     (void)state;
@@ -411,6 +446,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_data_and_half_close),
         cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_pause_at_the_end),
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_gathering),
         cmocka_unit_test(test_slices),

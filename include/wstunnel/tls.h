@@ -163,8 +163,8 @@ typedef struct wst_tls_handshake wst_tls_handshake_t;
 /**
  * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status, NULL,
  * and in `detail` what is wrong, for people, valid during the call ("certificate expired on
- * 2026-01-01", "the peer sent alert 40: handshake failure"). The peer has been told by an alert
- * then, and the transport is closed.
+ * 2026-01-01", "the peer sent alert 40: handshake failure"). The transport is closed then; if the
+ * peer had to be told by an alert, it has had up to a second to take that in.
  *
  * Status: WST_ETLSCERT: the peer's certificate is not accepted, or it has none; WST_ETLS: another
  * failure of TLS, the peer's alerts included; WST_ETIMEOUT; WST_ENOMEM; the transport's error.
