@@ -334,7 +334,7 @@ static void explain(wst__tls_found_t *found, const mbedtls_x509_crt *crt, int de
     } others[] = {
         {MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK,
          "is signed with a weak algorithm"},
-        {MBEDTLS_X509_BADCERT_BAD_KEY, "has a weak key"},
+        {MBEDTLS_X509_BADCERT_BAD_KEY, "has a weak key, or its issuer has"},
         {MBEDTLS_X509_BADCERT_KEY_USAGE, "has a key that is not for this use (keyUsage)"},
         {MBEDTLS_X509_BADCERT_NS_CERT_TYPE, "has a key that is not for this use (nsCertType)"},
     };

@@ -262,26 +262,34 @@ static void send_at_once(int status, wst_stream_t *stream, const char *detail, v
     assert_int_equal(wst_stream_shutdown(stream), 0);
 }
 
-/* Data and end that come in one piece with the last of the handshake. */
+/* Data and end that come in one piece with the last of the handshake. With TLS 1.2 that is the
+ * server's; the second time, when the session is resumed, and with 1.3 it is the client's. */
 static void test_bytes_behind(void **state) {
     (void)state;
     tls_world_t w;
     tls_world_open(&w, WST_TLS_CLIENT_NONE);
-    tls_world_connect(&w, true);
-    const wst_tls_handshake_options_t o = {.config = w.client_config,
-                                           .server_name = "server.example"};
-    assert_int_equal(
-        wst_tls_handshake(&w.client.handshake, w.client.transport, &o, send_at_once, &w.client), 0);
-    w.client.transport = NULL;
-    assert_int_equal(tls_party_shake(&w, &w.server, NULL, 0), 0);
-    test_env_until_count(&w.env, &w.server.outcomes, 1);
-    w.client.handshake = NULL;
-    assert_int_equal(w.server.status, 0);
-    test_env_turns(&w.env, 5);
-    assert_int_equal(w.server.received, 0); /* it is paused */
-    wst_stream_read_start(w.server.stream, 0);
-    test_env_until_count(&w.env, &w.server.ends, 1);
-    assert_int_equal(w.server.received, 5000);
+    for (int turn = 0; turn < 2; turn++) {
+        tls_party_t *sender = turn == 0 ? &w.server : &w.client;
+        tls_party_t *other = turn == 0 ? &w.client : &w.server;
+        tls_world_connect(&w, true);
+        const wst_tls_handshake_options_t o = {.config =
+                                                   turn == 0 ? w.server_config : w.client_config,
+                                               .server_name = "server.example"};
+        assert_int_equal(
+            wst_tls_handshake(&sender->handshake, sender->transport, &o, send_at_once, sender), 0);
+        sender->transport = NULL;
+        assert_int_equal(tls_party_shake(&w, other, "server.example", 0), 0);
+        test_env_until_count(&w.env, &other->outcomes, 1);
+        test_env_until_count(&w.env, &sender->outcomes, 1);
+        sender->handshake = NULL;
+        assert_int_equal(other->status, 0);
+        test_env_turns(&w.env, 5);
+        assert_int_equal(other->received, 0); /* it is paused */
+        wst_stream_read_start(other->stream, 0);
+        test_env_until_count(&w.env, &other->ends, 1);
+        assert_int_equal(other->received, 5000);
+        tls_world_disconnect(&w);
+    }
     tls_world_close(&w);
 }
 

@@ -158,11 +158,19 @@ static void test_weakness(void **state) {
     assert_string_equal(
         refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example", .rsa_bits = 1024},
                    &pki.root, "a.example"),
-        "certificate has a weak key");
+        "certificate has a weak key, or its issuer has");
     assert_string_equal(
         refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example", .sha1 = true},
                    &pki.root, "a.example"),
         "certificate is signed with a weak algorithm");
+    /* An issuer's key counts as well. */
+    tls_made_t middle;
+    tls_make(&middle, &(tls_spec_t){.subject = "CN=Weak", .ca = true, .weak_curve = true},
+             &pki.root);
+    assert_string_equal(refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example"},
+                                   &middle, "a.example"),
+                        "certificate has a weak key, or its issuer has");
+    tls_made_free(&middle);
 }
 
 /* -- Pins ---------------------------------------------------------------------------------------

@@ -108,7 +108,7 @@ static void add_purpose(mbedtls_x509write_cert *crt, bool servers) {
 
 /* Certificates ------------------------------------------------------------------------------- */
 
-static void make_key(mbedtls_pk_context *pk, unsigned rsa_bits) {
+static void make_key(mbedtls_pk_context *pk, unsigned rsa_bits, bool weak_curve) {
     mbedtls_pk_init(pk);
     mbedtls_pk_type_t type = rsa_bits > 0 ? MBEDTLS_PK_RSA : MBEDTLS_PK_ECKEY;
     assert_int_equal(mbedtls_pk_setup(pk, mbedtls_pk_info_from_type(type)), 0);
@@ -117,7 +117,9 @@ static void make_key(mbedtls_pk_context *pk, unsigned rsa_bits) {
             mbedtls_rsa_gen_key(mbedtls_pk_rsa(*pk), tls_random, NULL, rsa_bits, 65537), 0);
     else
         assert_int_equal(
-            mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, mbedtls_pk_ec(*pk), tls_random, NULL), 0);
+            mbedtls_ecp_gen_key(weak_curve ? MBEDTLS_ECP_DP_SECP192R1 : MBEDTLS_ECP_DP_SECP256R1,
+                                mbedtls_pk_ec(*pk), tls_random, NULL),
+            0);
 }
 
 static void set_serial(mbedtls_x509write_cert *crt) {
@@ -146,7 +148,7 @@ void tls_make(tls_made_t *made, const tls_spec_t *spec, tls_made_t *issuer) {
     memset(made, 0, sizeof(*made));
     made->root = issuer == NULL;
     snprintf(made->subject, sizeof(made->subject), "%s", spec->subject);
-    make_key(&made->pk, spec->rsa_bits);
+    make_key(&made->pk, spec->rsa_bits, spec->weak_curve);
     mbedtls_x509write_cert crt;
     mbedtls_x509write_crt_init(&crt);
     mbedtls_x509write_crt_set_version(&crt, MBEDTLS_X509_CRT_VERSION_3);

@@ -16,6 +16,7 @@ typedef struct tls_spec {
     int from_days, to_days; /* relative to now, if not both are 0 */
     bool ca;                /* may sign others */
     bool only_servers, only_clients; /* extendedKeyUsage */
+    bool weak_curve;                 /* EC P-192 */
     unsigned rsa_bits;               /* 0: EC */
     bool sha1;                       /* signed by way of SHA-1 */
 } tls_spec_t;
