@@ -169,7 +169,8 @@ static int start_agent(state_t *s, wst_agent_options_t *options, wst_tls_config_
         status = wst_agent_new(&s->agent, s->program.ctx, options);
     }
     if (status == 0 && proxy.url != NULL)
-        log_line(WST_LOG_INFO, "reaching the server by way of the proxy %s", without_user(proxy.url));
+        log_line(WST_LOG_INFO, "reaching the server by way of the proxy %s",
+                 without_user(proxy.url));
     config_log(&scratch);
     config_free(&scratch);
     wst_tls_config_unref(proxy.tls);
