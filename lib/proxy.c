@@ -243,10 +243,7 @@ static void next_request(wst_proxy_dial_t *d) {
     if (rc > 0)
         send_message(d, request, (size_t)rc);
     else
-        fail(d, rc,
-             rc == WST_EINVAL     ? "cannot be asked: the answer's fields are not complete lines"
-             : rc == WST_EHEADBIG ? "cannot be asked: the answer's fields are too long"
-                                  : NULL);
+        fail(d, rc, d->http.why);
     wst__wipe(request, sizeof(request));
 }
 

@@ -70,6 +70,17 @@ static int write_credentials(wst__proxy_http_t *p, wst__head_writer_t *w,
     return rc < 0 ? rc : 0;
 }
 
+/* Why a request cannot be written. */
+static int cannot_ask(wst__proxy_http_t *p, int error) {
+    if (p->extra != NULL && error == WST_EINVAL)
+        snprintf(p->why, sizeof(p->why), "cannot be answered: fields that are not complete lines");
+    else if (p->extra != NULL && error == WST_EHEADBIG)
+        snprintf(p->why, sizeof(p->why), "cannot be answered: fields that are too long");
+    else if (error == WST_EINVAL || error == WST_EHEADBIG)
+        snprintf(p->why, sizeof(p->why), "asks for credentials in a way that has no answer");
+    return error;
+}
+
 int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MAX],
                             const uint8_t random[16]) {
     wst__head_writer_t w;
@@ -82,10 +93,13 @@ int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MA
     int rc = write_credentials(p, &w, random);
     if (rc == 0)
         rc = wst__head_end(&w, NULL, 0);
+    if (rc < 0)
+        return cannot_ask(p, rc);
     drop_extra(p);
     p->len = p->scanned = 0;
     p->in_body = false;
     p->interim = 0;
+    p->http_status = 0;
     p->requests++;
     return rc;
 }

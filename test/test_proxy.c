@@ -297,7 +297,7 @@ static void test_bad_fields_in_answer(void **state) {
     wst_request_allow_with(w.question, "Proxy-Authorization: x");
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_EINVAL);
-    assert_non_null(strstr(w.detail, "the answer's fields are not complete lines"));
+    assert_non_null(strstr(w.detail, "cannot be answered: fields that are not complete lines"));
     proxy_world_close(&w);
 }
 

@@ -210,9 +210,41 @@ static void test_request(void **state) {
     assert_string_equal(played.request, "CONNECT h:443 HTTP/1.1\r\nHost: h:443\r\n"
                                         "Proxy-Connection: Keep-Alive\r\nUser-Agent: me\r\nX: y\r\n"
                                         "Proxy-Authorization: " BASIC_ANN "\r\n\r\n");
-    CHECK({.fields = "no line", .expect = "EINVAL "},
-          {.fields = "A: b\r\n\r\nGET / HTTP/1.1\r\n", .expect = "EINVAL "},
-          {.allow = {"Proxy-Authorization: x"}, .answers = {WANTED EMPTY}, .expect = "+- EINVAL "});
+    CHECK({.allow = {"Proxy-Authorization: x"},
+           .answers = {WANTED EMPTY},
+           .expect = "+- EINVAL cannot be answered: fields that are not complete lines"},
+          {.user = "ann",
+           .password = "secret",
+           .answers = {WANTED "Proxy-Authenticate: Digest realm=\"x\", nonce=\"a\tb\", "
+                              "qop=\"auth\"\r\n" EMPTY},
+           .expect = "+- EINVAL asks for credentials in a way that has no answer"});
+}
+
+static void test_fields(void **state) {
+    (void)state;
+    static const char *const bad[] = {"no line", "A: b", "A: b\n",
+                                      "A: b\r\n\r\nGET / HTTP/1.1\r\n"};
+    static char big[20000];
+    const char *why;
+    assert_int_equal(wst__proxy_http_check_fields(NULL, &why), 0);
+    assert_int_equal(wst__proxy_http_check_fields("A: b\r\nC: d\r\n", &why), 0);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(wst__proxy_http_check_fields(bad[i], &why), WST_EINVAL);
+        assert_string_equal(why, "the fields are not complete lines");
+    }
+    snprintf(big, sizeof(big), "A: %015000d\r\n", 0);
+    assert_int_equal(wst__proxy_http_check_fields(big, &why), WST_EINVAL);
+    assert_string_equal(why, "the fields are too long");
+    /* What is let through fits into a request, whatever else is in there. */
+    snprintf(big, sizeof(big), "A: %013000d\r\n", 0);
+    assert_int_equal(wst__proxy_http_check_fields(big, &why), 0);
+    const talk_t talk = {.user = "ann",
+                         .password = "secret",
+                         .fields = big,
+                         .answers = {WANTED MD5 EMPTY, OK},
+                         .expect = "+- =Digest n1 open:"};
+    play(&talk, 0, SIZE_MAX);
+    assert_string_equal(played.text, talk.expect);
 }
 
 /* Any 2xx opens the tunnel, and all that is behind its head belongs to that. */
@@ -522,12 +554,13 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request),     cmocka_unit_test(test_open),
-        cmocka_unit_test(test_connections), cmocka_unit_test(test_kept_in_vain),
-        cmocka_unit_test(test_big_bodies),  cmocka_unit_test(test_schemes),
-        cmocka_unit_test(test_embedder),    cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_long_quotes),
-        cmocka_unit_test(test_garbage),     cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_request),      cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_open),         cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_kept_in_vain), cmocka_unit_test(test_big_bodies),
+        cmocka_unit_test(test_schemes),      cmocka_unit_test(test_embedder),
+        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_long_quotes),  cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
