@@ -6,8 +6,9 @@
  * No socket and no loop; time and randomness are the engine's own business. tls_mbedtls.c is the
  * engine; another one is a file that defines these functions.
  *
- * Errors are WST_ETLS, WST_ETLSCERT, WST_ENOMEM or what `push` returned. After an error, which
- * leaves an alert in the output where one is due, a connection is only freed.
+ * Errors are WST_ETLS, WST_ETLSCERT, WST_ENOMEM, WST_EFLOOD (a peer that asks for renegotiation
+ * again and again) or what `push` returned. After an error, which leaves an alert in the output
+ * where one is due, a connection is only freed.
  */
 #include <wstunnel/error.h>
 #include <wstunnel/tls.h>

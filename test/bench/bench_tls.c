@@ -6,6 +6,7 @@
 #include "../socket_pair.h"
 #include "../tls_raw.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 #include <uv.h>
@@ -133,6 +134,27 @@ static void bench_handshakes(const tls_made_t *made, bool resume, const char *wh
     wst__tls_engine_free(server);
 }
 
+/* What the server's ends of so many connections take, in bytes each. */
+static void bench_memory(void) {
+    enum { COUNT = 50 };
+    tls_rig_t rig;
+    wst__tls_engine_t *server = new_server(&leaf), *client = new_client();
+    size_t taken = 0;
+    for (int i = 0; i < COUNT; i++) {
+        assert_int_equal(tls_rig_open(&rig, client, server, "server.example", "server.example"), 0);
+        tls_rig_shake(&rig, 0);
+        assert_int_equal(rig.server.status, 0);
+        struct mallinfo2 before = mallinfo2();
+        wst__tls_conn_free(rig.server.conn);
+        rig.server.conn = NULL;
+        taken += before.uordblks - mallinfo2().uordblks;
+        tls_rig_close(&rig);
+    }
+    printf("%-50s %zu bytes\n", "an open connection's memory", taken / COUNT);
+    wst__tls_engine_free(client);
+    wst__tls_engine_free(server);
+}
+
 /* Streams ------------------------------------------------------------------------------------ */
 
 typedef struct flow {
@@ -243,6 +265,7 @@ int main(void) {
     bench_handshakes(&leaf, false, "full handshake, EC P-256 certificate");
     bench_handshakes(&rsa_leaf, false, "full handshake, RSA 2048 certificate");
     bench_handshakes(&leaf, true, "resumed handshake");
+    bench_memory();
     bench_stream(false, PIECE);
     bench_stream(true, PIECE);
     bench_stream(true, 1000);
