@@ -28,6 +28,7 @@ typedef struct wst__access_agent {
     const char *certificate;      /* NULL: none */
     uint8_t certificate_hash[32]; /* of that pattern: what its sessions are let in by */
     const char *const *labels;    /* NULL-terminated; NULL: none */
+    size_t index;                 /* in the options */
 } wst__access_agent_t;
 
 typedef struct wst__access_block wst__access_block_t;

@@ -188,14 +188,6 @@ static bool is_agent_name(const char *name) {
     return len > 0 && len <= WST_NAME_MAX;
 }
 
-static bool has_token(const wst__access_agent_t *agent, const uint8_t token[32]) {
-    for (size_t i = 0; i < agent->token_count; i++) {
-        if (wst__equal_constant_time(agent->tokens[i], 32, token, 32))
-            return true;
-    }
-    return false;
-}
-
 static int read_tokens(const reader_t *r, wst__access_agent_t *agent, const char *const *texts) {
     size_t count = count_of(texts);
     agent->tokens = wst__access_keep(r->access, (count + 1) * sizeof(*agent->tokens));
@@ -205,10 +197,6 @@ static int read_tokens(const reader_t *r, wst__access_agent_t *agent, const char
         uint8_t *token = agent->tokens[i];
         if (!wst__hex_decode(token, 32, (wst_str_t){texts[i], strlen(texts[i])}))
             return wrong(r, "tokens_sha256", NULL, "not 64 hexadecimal digits");
-        for (const wst__access_agent_t *other = r->access->agents; other <= agent; other++) {
-            if (has_token(other, token))
-                return wrong(r, "tokens_sha256", NULL, "this token is there already");
-        }
         agent->token_count++;
     }
     return 0;
@@ -220,6 +208,7 @@ static int read_agent(const reader_t *r, wst__access_agent_t *agent,
         return wrong(r, "name", NULL, "not 1 to 64 of letters, digits, '.', '_', '-' and '*'");
     if (count_of(given->tokens_sha256) == 0 && given->certificate == NULL)
         return wrong(r, "tokens_sha256", NULL, "neither a token nor a certificate");
+    agent->index = r->index;
     int status = keep_text(r, &agent->name, given->name);
     if (status == 0)
         status = read_tenant(r, &agent->tenant, given->tenant);
@@ -233,11 +222,6 @@ static int read_agent(const reader_t *r, wst__access_agent_t *agent,
         status = read_tokens(r, agent, given->tokens_sha256);
     if (status == 0)
         status = keep_list(r, &agent->labels, "labels", given->labels);
-    for (const wst__access_agent_t *other = r->access->agents; other < agent && status == 0;
-         other++) {
-        if (strcmp(other->tenant, agent->tenant) == 0 && wst__globs_meet(other->name, agent->name))
-            return wrong(r, "name", NULL, "another agent of this tenant may have the same name");
-    }
     return status;
 }
 
@@ -248,6 +232,61 @@ int wst__access_compare_agents(const void *a, const void *b) {
     if (order == 0)
         order = strcmp(x->tenant, y->tenant);
     return order != 0 ? order : strcmp(x->name, y->name);
+}
+
+static int same_name(reader_t *r, const wst__access_agent_t *a, const wst__access_agent_t *b) {
+    r->index = a->index > b->index ? a->index : b->index;
+    return wrong(r, "name", NULL, "another agent of this tenant may have the same name");
+}
+
+/* The agents are sorted: those with the same name are neighbours, patterns come last. */
+static int check_names(reader_t *r) {
+    const wst__access_agent_t *all = r->access->agents;
+    size_t named = r->access->named_count;
+    for (size_t i = 1; i < named; i++)
+        if (wst__access_compare_agents(&all[i - 1], &all[i]) == 0)
+            return same_name(r, &all[i - 1], &all[i]);
+    for (size_t i = named; i < r->access->agent_count; i++)
+        for (size_t n = 0; n < i; n++)
+            if (strcmp(all[n].tenant, all[i].tenant) == 0 &&
+                wst__globs_meet(all[n].name, all[i].name))
+                return same_name(r, &all[n], &all[i]);
+    return 0;
+}
+
+typedef struct owned_token {
+    const uint8_t *token;
+    size_t index; /* of its agent */
+} owned_token_t;
+
+static int by_token(const void *a, const void *b) {
+    const owned_token_t *x = a, *y = b;
+    int order = memcmp(x->token, y->token, 32);
+    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int check_tokens(reader_t *r) {
+    const wst_access_t *access = r->access;
+    const wst_allocator_t *a = &access->ctx->allocator;
+    size_t count = 0;
+    for (size_t i = 0; i < access->agent_count; i++)
+        count += access->agents[i].token_count;
+    owned_token_t *all = wst__alloc(a, (count + 1) * sizeof(*all));
+    if (all == NULL)
+        return WST_ENOMEM;
+    count = 0;
+    for (size_t i = 0; i < access->agent_count; i++)
+        for (size_t n = 0; n < access->agents[i].token_count; n++)
+            all[count++] = (owned_token_t){access->agents[i].tokens[n], access->agents[i].index};
+    qsort(all, count, sizeof(*all), by_token);
+    int status = 0;
+    for (size_t i = 1; i < count && status == 0; i++) {
+        r->index = all[i].index;
+        if (memcmp(all[i - 1].token, all[i].token, 32) == 0)
+            status = wrong(r, "tokens_sha256", NULL, "this token is there already");
+    }
+    wst__free(a, all);
+    return status;
 }
 
 static int read_agents(reader_t *r, const wst_access_options_t *o) {
@@ -261,10 +300,11 @@ static int read_agents(reader_t *r, const wst_access_options_t *o) {
         access->agent_count++;
         access->named_count += strchr(access->agents[i].name, '*') == NULL;
     }
-    if (access->agent_count > 0)
-        qsort(access->agents, access->agent_count, sizeof(*access->agents),
-              wst__access_compare_agents);
-    return 0;
+    if (access->agent_count == 0)
+        return 0;
+    qsort(access->agents, access->agent_count, sizeof(*access->agents), wst__access_compare_agents);
+    int status = check_names(r);
+    return status == 0 ? check_tokens(r) : status;
 }
 
 /* Routes ------------------------------------------------------------------------------------- */

@@ -91,6 +91,33 @@ static void test_users(void **state) {
     }
 }
 
+/* Which of two is at fault does not depend on their order: the later one is. */
+static void test_agents_that_meet(void **state) {
+    (void)state;
+    const wst_access_agent_t names[] = {
+        {.name = "z", .certificate = "CN:1"},
+        {.name = "a*", .certificate = "CN:2"},
+        {.name = "m", .certificate = "CN:3"},
+        {.name = "ab", .certificate = "CN:4", .tenant = "t"},
+        {.name = "m", .certificate = "CN:5", .tenant = "t"},
+        {.name = "abc", .certificate = "CN:6"},
+    };
+    wst_access_options_t options = {.agents = names, .agent_count = 5};
+    assert_complaint(&options, "");
+    options.agent_count = 6;
+    assert_complaint(&options,
+                     "agents[5].name: another agent of this tenant may have the same name");
+    const wst_access_agent_t tokens[] = {
+        {.name = "z", .tokens_sha256 = token},
+        {.name = "c", .tokens_sha256 = other_token},
+        {.name = "a", .tokens_sha256 = token, .tenant = "t"},
+    };
+    options = (wst_access_options_t){.agents = tokens, .agent_count = 2};
+    assert_complaint(&options, "");
+    options.agent_count = 3;
+    assert_complaint(&options, "agents[2].tokens_sha256: this token is there already");
+}
+
 static void test_agents(void **state) {
     (void)state;
     static const char *const twice[] = {OTHER, OTHER, NULL};
@@ -242,6 +269,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_agents_that_meet),
         cmocka_unit_test(test_routes_and_options),
         cmocka_unit_test(test_has),
         cmocka_unit_test(test_no_memory),
