@@ -66,9 +66,10 @@ typedef struct wst_proxy_dial wst_proxy_dial_t;
 /**
  * The outcome: status 0, a stream, paused, which the callback owns, and no failure; or a negative
  * status, no stream, and what is known: WST_EPROXY (the proxy refused), WST_EPROXYAUTH (it wants
- * credentials, or others), WST_EPROTO (what it says is not the protocol), WST_EDIALTIMEOUT,
- * WST_ECANCELLED (on_challenge denied), the errors of wst_dial and wst_tls_handshake to the proxy,
- * of the stream, WST_ENOMEM.
+ * credentials, or others), WST_EHTTP, WST_EHEADBIG, WST_EPROTO (what it says is not the protocol),
+ * WST_EDIALTIMEOUT, WST_ECANCELLED and WST_ETIMEOUT (on_challenge denied, or not answered),
+ * WST_EINVAL (its fields are no complete lines), the errors of wst_dial and wst_tls_handshake to
+ * the proxy, of the stream, WST_ENOMEM.
  */
 typedef void (*wst_proxy_dial_cb)(int status, wst_stream_t *stream,
                                   const wst_proxy_failure_t *failure, void *user_data);
@@ -76,8 +77,8 @@ typedef void (*wst_proxy_dial_cb)(int status, wst_stream_t *stream,
 /**
  * Starts a dial.
  * @param why  NULL, or gets what is wrong with the options (static text) on WST_EINVAL
- * @return 0 and later the callback, exactly once, never from inside this call; or WST_EINVAL,
- *         WST_ENOMEM.
+ * @return 0 and later the callback, exactly once, never from inside this call; or WST_EINVAL;
+ *         WST_ETLS (no trust store on this system); WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *ctx,
                                              const wst_proxy_dial_options_t *options,

@@ -5,15 +5,19 @@ squid with TLS to itself, SOCKS5 by microsocks and dante; with TLS inside the tu
 say when the proxy refuses. Nothing is reached but by the proxy: the name server.test is known to
 squid alone, and what goes to 127.0.0.1 goes through the proxy because --proxy says so.
 """
+import base64
 import os
 import re
+import struct
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from processes import PASSWORD, USER, program
+from processes import BUILD, PASSWORD, PATIENCE, USER, program
 from proxies import Dante, Microsocks, Squid, Tinyproxy
 from secure import SecureClient, client_context
+from sites import Site
 
 UP = "agent .* up from"
 PROXY_VARIABLES = re.compile("(https?|all|no)_proxy", re.IGNORECASE)
@@ -127,6 +131,43 @@ def test_squid_offers_what_is_not_built_in(world, start):
     server = world.server()
     running = agent(world, server.url, "--proxy", url_of(proxy, user=LOGIN))
     assert_down(running, proxy, "wants authentication and offers: NTLM; Basic and Digest are built in")
+
+
+def ntlm(kind):
+    """A token of NTLM: of the first leg, or of the third, which names the user. That is as much as
+    squid's own test helper wants."""
+    if kind == 1:
+        token = b"NTLMSSP\0" + struct.pack("<II", 1, 0x00000206) + bytes(16)
+    else:
+        user = USER.encode()
+        field = struct.pack("<HHI", len(user), len(user), 64)
+        nothing = struct.pack("<HHI", 0, 0, 64)
+        token = (b"NTLMSSP\0" + struct.pack("<I", 3) + nothing * 3 + field + nothing * 2
+                 + struct.pack("<I", 0x00000202) + user)  # fmt: skip
+    return base64.b64encode(token).decode()
+
+
+def legs(proxy, site, *tokens):
+    done = subprocess.run(
+        [BUILD / "test" / "legs", url_of(proxy), "server.test", str(site.port), *tokens],
+        capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_squid_several_legs(world, start):
+    """NTLM by an embedder: three requests on one connection, which is what is authenticated."""
+    site = world.site(Site(lambda connection: connection.sendall(b"220 hello\n")))
+    proxy = start(Squid, "ntlm")
+    status, lines = legs(proxy, site, ntlm(1), ntlm(3))
+    assert lines[0] == "challenge: NTLM"
+    assert lines[1].startswith("challenge: NTLM TlRMTVNTUAAC")
+    assert lines[2:] == ["220 hello"] and status == 0
+    status, lines = legs(proxy, site, ntlm(1))
+    assert lines[2] == (f"WST_ECANCELLED: the proxy {proxy.address} wants authentication and "
+                        "offers: NTLM; no more tokens")  # fmt: skip
+    assert status == 1
 
 
 def test_squid_refuses(world, start):
