@@ -222,7 +222,7 @@ static int parse_codings(wst_http_head_t *head, const wst_http_header_t *field) 
         wst_str_t rest = field->value, coding;
         if (has_tab(field))
             return refuse(head, "tab in Transfer-Encoding");
-        while (wst__list_next(&rest, &coding)) {
+        while (wst__http_list_next(&rest, &coding)) {
             if (!wst__is_token(coding))
                 return refuse(head, "malformed Transfer-Encoding");
             if (head->chunked)
@@ -320,7 +320,7 @@ bool wst_http_has_token(const wst_http_head_t *head, const char *name, const cha
     const wst_http_header_t *field = NULL;
     while ((field = wst_http_header(head, name, field)) != NULL) {
         wst_str_t rest = field->value, element;
-        while (wst__list_next(&rest, &element)) {
+        while (wst__http_list_next(&rest, &element)) {
             if (wst_str_ieq(element, token))
                 return true;
         }

@@ -41,7 +41,7 @@ static bool is_loop(const wst__forward_t *f) {
     const wst_http_header_t *via = NULL;
     while ((via = wst_http_header(f->request, "Via", via)) != NULL) {
         wst_str_t rest = via->value, element;
-        while (wst__list_next(&rest, &element)) {
+        while (wst__http_list_next(&rest, &element)) {
             if (element.len > 0 && wst_str_ieq(received_by(element), f->pseudonym))
                 return true;
         }
@@ -116,7 +116,7 @@ static bool is_named_by_connection(const wst_http_head_t *head, wst_str_t name) 
     const wst_http_header_t *field = NULL;
     while ((field = wst_http_header(head, "Connection", field)) != NULL) {
         wst_str_t rest = field->value, option;
-        while (wst__list_next(&rest, &option)) {
+        while (wst__http_list_next(&rest, &option)) {
             if (wst__same_text(option, name))
                 return true;
         }

@@ -15,7 +15,7 @@
 
 static bool is_listed(const char *list, wst_str_t name) {
     wst_str_t rest = {list, strlen(list)}, element;
-    while (wst__list_next(&rest, &element)) {
+    while (wst__http_list_next(&rest, &element)) {
         if (wst__same_text(element, name))
             return true;
     }

@@ -70,7 +70,7 @@ wst_str_t wst__trim(wst_str_t text) {
     return text;
 }
 
-bool wst__list_next(wst_str_t *rest, wst_str_t *element) {
+bool wst__http_list_next(wst_str_t *rest, wst_str_t *element) {
     if (rest->ptr == NULL)
         return false;
     const char *comma = rest->len > 0 ? memchr(rest->ptr, ',', rest->len) : NULL;

@@ -26,6 +26,6 @@ wst_str_t wst__trim(wst_str_t text);
  * Takes the next element off a comma-separated list; trimmed, it may be empty. Start with the whole
  * value in *rest; false when no element is left. An empty value has one, empty element.
  */
-bool wst__list_next(wst_str_t *rest, wst_str_t *element);
+bool wst__http_list_next(wst_str_t *rest, wst_str_t *element);
 
 #endif

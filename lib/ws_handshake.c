@@ -137,7 +137,7 @@ static bool offers(const wst_http_head_t *request, const char *protocol) {
     const wst_http_header_t *field = NULL;
     while ((field = wst_http_header(request, "Sec-WebSocket-Protocol", field)) != NULL) {
         wst_str_t rest = field->value, element;
-        while (wst__list_next(&rest, &element)) {
+        while (wst__http_list_next(&rest, &element)) {
             if (wst_str_eq(element, protocol))
                 return true;
         }
