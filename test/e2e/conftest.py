@@ -37,6 +37,20 @@ def echo_site(world):
     return world.site(Site(echo))
 
 
+@pytest.fixture
+def start():
+    """A function that makes a proxy, which ends with the test."""
+    proxies = []
+
+    def make(kind, *arguments, **options):
+        proxies.append(kind(*arguments, **options))
+        return proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """Paths of a key and a self-signed certificate for 127.0.0.1."""

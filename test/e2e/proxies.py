@@ -2,11 +2,13 @@
 """
 Real proxies, as whoever runs the tests: tinyproxy, squid, microsocks, dante. Each listens on an
 address of its own in 127.0.0.0/8, since they cannot be asked for a free port: nobody else takes one
-there.
+there. It connects from that address, too, so that it can be told whether who comes came that way;
+but for dante, which takes the addresses of interfaces only.
 """
 import hashlib
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import PASSWORD, USER, Process, wait_until
+from processes import PASSWORD, USER, Process, program, wait_until
 
 REALM = "proxies"
 _count = itertools.count(1)
@@ -25,6 +27,15 @@ _count = itertools.count(1)
 def own_address():
     number = os.getpid() * 16 + next(_count)
     return f"127.{64 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 254 + 1}"
+
+
+PROXY_VARIABLES = re.compile("(https?|all|no)_proxy", re.IGNORECASE)
+
+
+def agent(world, url, *options, **variables):
+    """An agent that knows no more of proxies than it is told: not what this machine says of them."""
+    environment = {k: v for k, v in os.environ.items() if not PROXY_VARIABLES.fullmatch(k)}
+    return world.run([program("wstunnel-agent"), *options, url], env=environment | variables)
 
 
 def need(name):
@@ -75,7 +86,7 @@ class Proxy:
 class Tinyproxy(Proxy):
     def __init__(self, password=None, connect_port=None):
         super().__init__(8888)
-        lines = [f"Listen {self.host}", "Port 8888", "LogLevel Connect", "MaxClients 50"]
+        lines = [f"Listen {self.host}", f"Bind {self.host}", "Port 8888", "LogLevel Connect"]
         if password is not None:
             lines.append(f"BasicAuth {USER} {password}")
         if connect_port is not None:
@@ -86,6 +97,7 @@ class Tinyproxy(Proxy):
 
 SQUID = """
 http_port {host}:3128
+tcp_outgoing_address {host}
 {https}
 hosts_file {directory}/hosts
 {auth}
@@ -163,7 +175,7 @@ class Microsocks(Proxy):
     def __init__(self, password=None):
         super().__init__(1080)
         login = ["-u", USER, "-P", password] if password is not None else []
-        self.start([need("microsocks"), "-i", self.host, "-p", "1080", *login])
+        self.start([need("microsocks"), "-i", self.host, "-b", self.host, "-p", "1080", *login])
 
 
 DANTE = """
@@ -173,13 +185,12 @@ external: 127.0.0.1
 clientmethod: none
 socksmethod: none
 client pass {{ from: 127.0.0.0/8 to: 0/0 }}
-socks pass {{ from: 0/0 to: 0/0 }}
+socks pass {{ from: 0/0 to: 0/0 log: connect }}
 """
 
 
 class Dante(Proxy):
     def __init__(self):
-        # It takes the addresses of interfaces only.
         super().__init__(10000 + os.getpid() % 20000, "127.0.0.1")
         config = self.write("danted.conf", DANTE.format(host=self.host, port=self.port))
         self.start([need("danted"), "-f", config, "-N", "1", "-p", self.directory / "pid"])

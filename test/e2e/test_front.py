@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from proxies import Proxy, need
-from test_proxy import UP, agent, start  # noqa: F401
+from proxies import Proxy, agent, need
 
+UP = "agent .* up from"
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
 
 
@@ -93,7 +93,7 @@ class Haproxy(Proxy):
 
 
 @pytest.fixture
-def front(world, start, authority, request):  # noqa: F811
+def front(world, start, authority, request):
     """A server, and what stands before it."""
     server = world.server()
     proxy = start(request.param, server, authority)

@@ -6,7 +6,6 @@ say when the proxy refuses. Nothing is reached but by the proxy: the name server
 squid alone, and what goes to 127.0.0.1 goes through the proxy because --proxy says so.
 """
 import base64
-import os
 import re
 import struct
 import subprocess
@@ -14,49 +13,25 @@ from pathlib import Path
 
 import pytest
 
-from processes import BUILD, PASSWORD, PATIENCE, USER, program
-from proxies import Dante, Microsocks, Squid, Tinyproxy
+from processes import BUILD, PASSWORD, PATIENCE, USER
+from proxies import Dante, Microsocks, Squid, Tinyproxy, agent
 from secure import SecureClient, client_context
 from sites import Site
 
 UP = "agent .* up from"
-PROXY_VARIABLES = re.compile("(https?|all|no)_proxy", re.IGNORECASE)
 
 
-@pytest.fixture
-def start():
-    """Makes a proxy, which ends with the test."""
-    proxies = []
-
-    def make(kind, *arguments, **options):
-        proxies.append(kind(*arguments, **options))
-        return proxies[-1]
-
-    yield make
-    for proxy in proxies:
-        proxy.close()
-
-
-def environment(**variables):
-    """Without what the machine says of proxies."""
-    kept = {k: v for k, v in os.environ.items() if not PROXY_VARIABLES.fullmatch(k)}
-    return kept | variables
-
-
-def agent(world, url, *options, **variables):
-    return world.run([program("wstunnel-agent"), *options, url], env=environment(**variables))
+LOGIN = f"{USER}:{PASSWORD}"
 
 
 def url_of(proxy, scheme="http", user=None):
     return f"{scheme}://{user + '@' if user else ''}{proxy.address}"
 
 
-LOGIN = f"{USER}:{PASSWORD}"
-
-
-def use(world, server, site, authority=None):
-    """A tunnel through the server, by TLS if there is an authority, and its agent works."""
-    server.wait_for(UP)
+def use(world, server, site, proxy=None, authority=None):
+    """The agent has come from that proxy, and a tunnel through the server, by TLS if there is an
+    authority, works."""
+    server.wait_for(f"{UP} {re.escape(proxy.host if proxy else '127.0.0.1')}:")
     if authority is None:
         client = world.client(server)
     else:
@@ -72,7 +47,6 @@ def assert_down(running, proxy, text):
     assert found[1] == f"the proxy {proxy.address} {text}"
 
 
-
 # -- HTTP -----------------------------------------------------------------------------------------
 
 
@@ -80,7 +54,7 @@ def test_tinyproxy(world, echo_site, start):
     proxy = start(Tinyproxy)
     server = world.server()
     agent(world, server.url, "--proxy", url_of(proxy))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
     proxy.process.wait_for(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1")
 
 
@@ -89,7 +63,7 @@ def test_tinyproxy_with_a_password(world, echo_site, start):
     proxy = start(Tinyproxy, password=PASSWORD)
     server = world.server()
     agent(world, server.url, "--proxy", url_of(proxy, user=LOGIN))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
 
 
 def test_tinyproxy_refuses(world, start):
@@ -112,7 +86,7 @@ def test_squid(world, echo_site, start, schemes):
     server = world.server()
     user = LOGIN if schemes else None
     agent(world, f"ws://server.test:{server.port}", "--proxy", url_of(proxy, user=user))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
 
 
 @pytest.mark.parametrize("scheme, name", [("basic", "Basic"), ("digest", "Digest")])
@@ -199,7 +173,7 @@ def test_https_proxy(world, echo_site, start, authority):
     running = agent(world, f"ws://server.test:{server.port}", *options)
     running.wait_for(f"the proxy {proxy.secure_address} fails at TLS: issuer not trusted")
     agent(world, f"ws://server.test:{server.port}", *options, "--proxy-ca", authority.certificate)
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
 
 
 @pytest.fixture
@@ -216,7 +190,7 @@ def test_wss_through_squid(world, echo_site, start, authority, secure_server):
     proxy = start(Squid, "digest")
     url = f"wss://server.test:{secure_server.port}"
     agent(world, url, "--ca", authority.certificate, "--proxy", url_of(proxy, user=LOGIN))
-    use(world, secure_server, echo_site, authority)
+    use(world, secure_server, echo_site, proxy, authority)
 
 
 def test_wss_through_an_https_proxy(world, echo_site, start, authority, secure_server):
@@ -225,7 +199,7 @@ def test_wss_through_an_https_proxy(world, echo_site, start, authority, secure_s
     url = f"wss://server.test:{secure_server.port}"
     agent(world, url, "--ca", authority.certificate, "--proxy-ca", authority.certificate,
           "--proxy", f"https://{LOGIN}@{proxy.secure_address}")  # fmt: skip
-    use(world, secure_server, echo_site, authority)
+    use(world, secure_server, echo_site, proxy, authority)
 
 
 def test_wss_through_socks(world, echo_site, start, identity, authority):
@@ -234,7 +208,7 @@ def test_wss_through_socks(world, echo_site, start, identity, authority):
     server.name = "localhost"
     agent(world, server.secure_url, "--ca", authority.certificate,
           "--proxy", url_of(proxy, "socks5", LOGIN))  # fmt: skip
-    use(world, server, echo_site, authority)
+    use(world, server, echo_site, proxy, authority)
 
 
 # -- SOCKS5 ---------------------------------------------------------------------------------------
@@ -246,7 +220,7 @@ def test_microsocks(world, echo_site, start, password):
     server = world.server()
     user = LOGIN if password else None
     agent(world, server.url, "--proxy", url_of(proxy, "socks5h", user))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
 
 
 def test_microsocks_refuses(world, start):
@@ -265,7 +239,8 @@ def test_dante(world, echo_site, start):
     proxy = start(Dante)
     server = world.server()
     agent(world, server.url, "--proxy", url_of(proxy, "socks5"))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
+    proxy.process.wait_for(rf"pass.*tcp/connect.*127\.0\.0\.1\.{server.port}\b")
     running = agent(world, "ws://127.0.0.1:1", "--proxy", url_of(proxy, "socks5"))
     assert_down(running, proxy, "says: connection refused (SOCKS reply 5)")
 
@@ -277,18 +252,18 @@ def test_environment(world, echo_site, start, authority, secure_server):
     proxy = start(Squid)
     server = world.server()
     agent(world, f"ws://server.test:{server.port}", http_proxy=url_of(proxy))
-    use(world, server, echo_site)
+    use(world, server, echo_site, proxy)
     agent(world, f"wss://server.test:{secure_server.port}", "--ca", authority.certificate,
           HTTPS_PROXY=url_of(proxy))  # fmt: skip
-    use(world, secure_server, echo_site, authority)
+    use(world, secure_server, echo_site, proxy, authority)
 
 
 def test_environment_all(world, echo_site, start):
-    proxy = start(Microsocks)
+    proxy = start(Squid)
     server = world.server()
-    running = agent(world, f"ws://0.0.0.0:{server.port}", all_proxy=url_of(proxy, "socks5"))
-    running.wait_for(f"by way of the proxy socks5://{re.escape(proxy.address)}$")
-    use(world, server, echo_site)
+    running = agent(world, f"ws://server.test:{server.port}", ALL_PROXY=url_of(proxy))
+    running.wait_for(f"by way of the proxy http://{re.escape(proxy.address)}$")
+    use(world, server, echo_site, proxy)
 
 
 @pytest.mark.parametrize(
