@@ -31,14 +31,14 @@ struct wst_proxy_dial {
     char host[WST__PROXY_HOST_MAX], target[WST__PROXY_HOST_MAX + 8];
     uint16_t port;
 
-    wst_dial_t *dial; /* at most one of these four: what is waited for */
-    wst_tls_handshake_t *handshake;
-    wst_stream_t *stream;    /* talking, and asking unless it has gone */
-    wst_request_t *question; /* asking */
+    wst_dial_t *dial;               /* dialling */
+    wst_tls_handshake_t *handshake; /* handshake */
+    wst_stream_t *stream;           /* talking, and asking unless it has gone */
+    wst_request_t *question;        /* asking */
     wst__proxy_http_t http;
     wst__socks5_t socks;
     uint64_t give_up_at_ms;
-    wst__deadline_t deadline; /* talking, asking; dial and handshake have their own */
+    wst__deadline_t deadline; /* talking; dial, handshake and question have their own */
     wst_proxy_dial_cb callback;
     void *user_data;
 };

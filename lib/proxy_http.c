@@ -99,7 +99,6 @@ int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MA
     p->len = p->scanned = 0;
     p->in_body = false;
     p->interim = 0;
-    p->http_status = 0;
     p->requests++;
     return rc;
 }
@@ -177,6 +176,7 @@ static int next_request(wst__proxy_http_t *p) {
         return WST_EPROXYAUTH;
     }
     p->kept = p->reusable;
+    p->http_status = 0;
     return p->reusable ? WST__PROXY_SEND : WST__PROXY_RECONNECT;
 }
 
