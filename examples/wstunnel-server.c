@@ -241,7 +241,10 @@ static int listen_all(state_t *s) {
         const server_listener_t *l = &s->config->listeners[i];
         int status = wst_server_listen(s->server, l->address, l->roles);
         if (status != 0) {
-            log_line(WST_LOG_ERROR, "cannot listen on %s: %s", l->address, wst_strerror(status));
+            log_line(WST_LOG_ERROR, "cannot listen on %s: %s", l->address,
+                     status == WST_EINVAL ? "not IP:PORT, [IP]:PORT, :PORT, localhost:PORT or "
+                                            "unix:/PATH (names are not looked up)"
+                                          : wst_strerror(status));
             if (status == WST_EINSECURE)
                 log_line(WST_LOG_ERROR, "configure agents and users for the roles it offers, or "
                                         "--insecure-open");
