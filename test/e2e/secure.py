@@ -19,7 +19,9 @@ class SecureSocket:
         self._run(self.tls.do_handshake)
 
     def _flush(self):
-        self.socket.sendall(self.outgoing.read())
+        data = self.outgoing.read()
+        if data:  # sending nothing would raise an error of the connection before what came is read
+            self.socket.sendall(data)
 
     def _run(self, operation, *arguments):
         while True:
