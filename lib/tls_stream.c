@@ -319,3 +319,14 @@ wst_stream_t *wst__tls_bottom(wst_stream_t *stream) {
         stream = ((tls_stream_t *)stream->impl)->wire->transport;
     return stream;
 }
+
+const char *wst__tls_why(const wst_stream_t *stream, int error) {
+    while (error == WST_ETLS && stream->ops == &ops) { /* TLS may run over TLS, to a proxy */
+        const tls_stream_t *t = stream->impl;
+        const char *failure = wst__tls_conn_info(t->wire->conn)->failure;
+        if (failure[0] != '\0')
+            return failure;
+        stream = t->wire->transport;
+    }
+    return wst_strerror(error);
+}

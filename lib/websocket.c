@@ -312,8 +312,7 @@ static void on_shutdown(wst_stream_t *stream, void *user_data) {
 }
 
 static void on_error(wst_stream_t *stream, int error, void *user_data) {
-    (void)stream;
-    fail(self(user_data), error, wst_strerror(error));
+    fail(self(user_data), error, wst__tls_why(stream, error));
 }
 
 static const wst_stream_callbacks_t stream_callbacks = {on_read, on_end, on_drain, on_shutdown,

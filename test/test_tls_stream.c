@@ -4,6 +4,7 @@
 
 #include <wstunnel/error.h>
 #include <wstunnel/socket.h>
+#include <wstunnel/websocket.h>
 
 static size_t chunks(const tls_world_t *w) {
     wst_ctx_stats_t stats;
@@ -327,6 +328,40 @@ static void test_tampering(void **state) {
     tls_world_close(&w);
 }
 
+static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+    tls_party_t *party = user_data;
+    (void)ws;
+    party->errors++;
+    party->error = error;
+    snprintf(party->detail, sizeof(party->detail), "%s", detail);
+}
+
+/* A WebSocket on top passes on why, not only that TLS failed. In TLS 1.3 a certificate of the
+ * client's that the server does not accept comes out in no other way. */
+static void test_tampering_below_a_websocket(void **state) {
+    (void)state;
+    tls_world_t w;
+    wst_websocket_t *ws;
+    tls_world_open(&w, WST_TLS_CLIENT_NONE);
+    tls_world_connect_by_relay(&w);
+    tls_world_shake(&w);
+    const wst_websocket_options_t options = {
+        .callbacks.on_over = on_over, .user_data = &w.client, .host = "server.test"};
+    assert_int_equal(wst_websocket_connect(&ws, w.env.ctx, w.client.stream, &options), 0);
+    w.client.stream = NULL;
+    test_env_turns(&w.env, 5); /* tickets */
+    w.at_server.limit = w.at_server.passed + 20;
+    w.at_server.flip = 0x20;
+    assert_int_equal(tls_party_send(&w.server, 50), 0);
+    test_env_until_count(&w.env, &w.client.errors, 1);
+    assert_int_equal(w.client.error, WST_ETLS);
+    assert_string_equal(w.client.detail,
+                        "the first record cannot be decrypted: it has been changed on the way, or "
+                        "the server does not accept our certificate");
+    wst_websocket_close(ws, NULL);
+    tls_world_close(&w);
+}
+
 /* A reset is passed on as a reset, both ways: from us to the transport and back. */
 static void test_reset(void **state) {
     (void)state;
@@ -474,6 +509,7 @@ int main(void) {
         cmocka_unit_test(test_by_chance),
         cmocka_unit_test(test_truncation),
         cmocka_unit_test(test_tampering),
+        cmocka_unit_test(test_tampering_below_a_websocket),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_close_in_callbacks),
         cmocka_unit_test(test_close_in_the_middle),
