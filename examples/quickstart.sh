@@ -13,7 +13,9 @@ case "${1:-}" in
 esac
 
 cd "$(dirname "$0")/.."
-say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+bold='' plain=''
+[ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
+say() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
 die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
 
 # -- What is needed ------------------------------------------------------------------------------
@@ -83,12 +85,13 @@ wait_for() { # wait_for FILE TEXT PID: until the line is there, or the process i
 }
 
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=intranet.test' \
-    -addext 'subjectAltName=DNS:intranet.test,DNS:localhost,IP:127.0.0.1' \
+    -addext 'subjectAltName=DNS:intranet.test,IP:127.0.0.1' \
     -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" ||
     { cat "$dir/openssl.log" >&2; die "openssl failed"; }
 cat >"$dir/site.py" <<'PY'
 import http.server, ssl, sys
 class Site(http.server.BaseHTTPRequestHandler):
+    protocol_version, disable_nagle_algorithm = "HTTP/1.1", True
     def do_GET(self):
         body = b"Hello from the private site. You came through the tunnel.\n"
         self.send_response(200)
@@ -108,7 +111,7 @@ python3 "$dir/site.py" "$dir/cert.pem" "$dir/key.pem" >"$dir/site.log" 2>&1 &
 pids+=($!)
 wait_for "$dir/site.log" 'listening on' $!
 site_port=$(sed -n 's/^listening on //p' "$dir/site.log")
-say "Private site:  https://localhost:$site_port (only the agent's side would reach it)"
+say "Private site:  https://127.0.0.1:$site_port (only the agent's side would reach it)"
 
 "$build/examples/wstunnel-server" --listen 127.0.0.1:0 2>"$dir/server.log" &
 server=$!
@@ -124,9 +127,9 @@ wait_for "$dir/agent.log" 'connected to' $agent
 say "Agent:         'demo' has dialled ws://$address/websocket"
 
 # -- The demonstration ---------------------------------------------------------------------------
-say "curl --proxy http://$address https://localhost:$site_port/"
+say "curl --proxy http://$address https://127.0.0.1:$site_port/"
 answer=$(curl --silent --show-error --max-time 20 --proxy "http://$address" --noproxy '' \
-    --cacert "$dir/cert.pem" "https://localhost:$site_port/")
+    --cacert "$dir/cert.pem" "https://127.0.0.1:$site_port/")
 status=$?
 [ "$status" -eq 0 ] || { cat "$dir/server.log" "$dir/agent.log" >&2; die "curl failed ($status)"; }
 printf '    %s\n' "$answer"
@@ -141,7 +144,7 @@ sed 's/^/    agent   /' "$dir/agent.log"
 
 [ "$once" = yes ] && exit 0
 say "Still up. Try, in another terminal (Ctrl-C here ends it):"
-printf '    curl --proxy http://%s --noproxy "" -k https://localhost:%s/\n' "$address" "$site_port"
+printf '    curl --proxy http://%s --noproxy "" -k https://127.0.0.1:%s/\n' "$address" "$site_port"
 tail -n 0 -q -f "$dir/server.log" "$dir/agent.log" &
 pids+=($!)
 wait $server $agent

@@ -5,7 +5,7 @@
 #   ./test/run.sh          unit tests and fuzz corpora under ASan and UBSan; end-to-end tests; real
 #                          clients across network namespaces (as root); hostile conditions; attacks
 #   ./test/run.sh --ci     the same with warnings as errors, both compilers, TSan where threads meet,
-#                          a bounded fuzz run, and a check of the installed library
+#                          a bounded fuzz run, and checks of the installed library and the quickstart
 set -u
 cd "$(dirname "$0")/.."
 
@@ -46,6 +46,7 @@ else
     say "no apt-get here: assuming that a C compiler, meson, ninja, pkg-config, libuv, wslay, cJSON,
     mbedTLS, cmocka, python3 with pytest, curl, openssl and nginx are installed"
 fi
+getent hosts localhost >/dev/null || die "the name 'localhost' is not known here: see /etc/hosts"
 
 passed=0
 failed=0
@@ -144,6 +145,7 @@ if [ "$ci" = yes ]; then
     E2E_BYTES=16777216 pytests build-asan e2e
     SOAK_SECONDS=20 pytests build-asan hostile -k "soak or loss"
     step "installed library" test/installed.sh
+    step "quickstart" examples/quickstart.sh --once
     step "format" test/format.sh
 fi
 
