@@ -3,7 +3,7 @@
  * Our parser of heads and bodies held against llhttp (strict, without lenient flags) over seeds,
  * generated messages and mutations of them. What we accept and llhttp refuses must be listed in
  * `known`, with the reason; what both accept they must understand in the same way: request line or
- * status, fields, length on the wire and payload. Built only where Debian's node-llhttp is.
+ * status, fields, length on the wire and payload. Built only where llhttp 8 or 9 is.
  */
 #include "support.h"
 
@@ -259,22 +259,23 @@ static struct known {
     const char *what, *why;
     bool (*applies)(const message_t *m, const reading_t *t);
     bool noted; /* and we note a forbidden trailer field */
+    int mended; /* in this version of llhttp; 0: in none */
     size_t met;
 } known[] = {
     {"methods it has no name for", "any token is a method (RFC 9110 section 9.1)", is_method, false,
-     0},
+     0, 0},
     {"bare LF as the end of a line", "RFC 9112 section 2.2 allows it; scripts send it", is_bare_lf,
-     false, 0},
+     false, 0, 0},
     {"bytes from 0x80 on in a target", "clients send IDNA names and paths as they are typed",
-     is_utf8_target, false, 0},
+     is_utf8_target, false, 0, 0},
     {"digits and signs in a scheme", "RFC 3986 section 3.1; who forwards refuses such schemes",
-     is_scheme, false, 0},
+     is_scheme, false, 0, 0},
     {"extensions behind one with a token as value, escapes in strings",
      "RFC 9112 section 7.1.1; it confuses them with sizes, and knows no escapes", is_extension,
-     false, 0},
+     false, 9, 0},
     {"trailer fields about framing",
      "it reads them like those of a head; we note them as forbidden, and none is passed on",
-     is_framing_trailer, true, 0},
+     is_framing_trailer, true, 0, 0},
 };
 
 static bool is_known(const message_t *m, const reading_t *o, const reading_t *t) {
@@ -633,7 +634,8 @@ static void test_known(void **state) {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
         print_message("# %zu times we accept and llhttp refuses: %s (%s)\n", known[i].met,
                       known[i].what, known[i].why);
-        assert_true(known[i].met > 0);
+        bool mended = known[i].mended != 0 && known[i].mended <= LLHTTP_VERSION_MAJOR;
+        assert_true(known[i].met > 0 || mended);
     }
     print_message("# both accept %zu, both refuse %zu, only llhttp accepts %zu\n", both_accept,
                   both_refuse, only_they);
