@@ -20,9 +20,11 @@ def fetch(url):
 
 
 def pieces(data):
-    """An iterable has no length: it is sent in chunks."""
-    for at in range(0, len(data), 65536):
-        yield data[at : at + 65536]
+    """An iterable has no length: it is sent in chunks. Before 2.29 it went without the credentials
+    for the proxy."""
+    if tuple(map(int, requests.__version__.split(".")[:2])) < (2, 29):
+        return data
+    return (data[at : at + 65536] for at in range(0, len(data), 65536))
 
 
 for scheme, origin in (("http", http), ("https", https)):

@@ -96,8 +96,9 @@ class Proxy:
 
 
 @pytest.fixture(scope="session")
-def session_world():
-    """What runs all the time; judged at the end, as in the other end-to-end tests."""
+def session_world(network):
+    """What runs all the time; judged at the end, as in the other end-to-end tests. It needs the
+    network to the last: older pytest ends fixtures in another order than it has begun them."""
     world = World()
     yield world
     world.end()
