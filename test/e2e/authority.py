@@ -24,24 +24,26 @@ class Authority:
                 "-out", self.certificate)  # fmt: skip
 
     def issue(self, name, names="DNS:localhost,IP:127.0.0.1", days=30, self_signed=False,
-              expired=False):  # fmt: skip
-        """A certificate and its key."""
+              expired=False, period=None, more="", algorithm="ec"):  # fmt: skip
+        """A certificate and its key. `period`: two dates of openssl's; `more`: extensions."""
         self.count += 1
         stem = self.directory / f"{self.count}"
         key, certificate, request = (stem.with_suffix(s) for s in (".key", ".pem", ".csr"))
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        curve = ["-pkeyopt", "ec_paramgen_curve:P-256"] if algorithm == "ec" else []
+        openssl("req", "-newkey", algorithm, *curve, "-nodes",
                 "-subj", f"/CN={name}", "-keyout", key, "-out", request)  # fmt: skip
         extensions = stem.with_suffix(".ext")
-        extensions.write_text(f"subjectAltName = {names}\n" if names else "")
-        if expired:
-            self._issue_expired(request, extensions, certificate)
+        extensions.write_text((f"subjectAltName = {names}\n" if names else "") + more)
+        if expired or period:
+            period = period or ("20200101000000Z", "20200131000000Z")
+            self._issue_for(period, request, extensions, certificate)
             return Identity(certificate, key)
         signer = ["-signkey", key] if self_signed else ["-CA", self.certificate, "-CAkey", self.key]
         openssl("x509", "-req", "-in", request, *signer, "-days", days, "-extfile", extensions,
                 "-out", certificate)  # fmt: skip
         return Identity(certificate, key)
 
-    def _issue_expired(self, request, extensions, certificate):
+    def _issue_for(self, period, request, extensions, certificate):
         """Only `openssl ca`, which keeps books, can do it in all versions."""
         books = certificate.with_suffix(".books")
         books.mkdir()
@@ -53,7 +55,7 @@ class Authority:
         )
         openssl("ca", "-batch", "-notext", "-config", config, "-in", request,
                 "-cert", self.certificate, "-keyfile", self.key, "-extfile", extensions,
-                "-startdate", "20200101000000Z", "-enddate", "20200131000000Z",
+                "-startdate", period[0], "-enddate", period[1],
                 "-out", certificate)  # fmt: skip
 
 
