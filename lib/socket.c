@@ -61,10 +61,15 @@ static int fd_of(const wst__socket_t *sock) {
     return uv_fileno(&sock->uv.handle, &fd) == 0 ? fd : -1;
 }
 
-/* The connection is of no more use. Reporting it stops reading, too. */
-static void fail(wst__socket_t *sock, int error) {
+/* Nothing more goes out. What libuv has stays until it gives that back. */
+static void drop_queue(wst__socket_t *sock) {
     if (sock->in_flight == 0)
         wst__bufq_reset(&sock->out);
+}
+
+/* The connection is of no more use. Reporting it stops reading, too. */
+static void fail(wst__socket_t *sock, int error) {
+    drop_queue(sock);
     wst_stream_emit_error(sock->stream, error);
 }
 
@@ -160,7 +165,7 @@ static bool is_told_by_reading(wst__socket_t *sock, int error) {
     if (!wst_stream_reading(sock->stream) || (error != UV_EPIPE && error != UV_ECONNRESET))
         return false;
     sock->broken = error;
-    wst__bufq_reset(&sock->out);
+    drop_queue(sock);
     return true;
 }
 
