@@ -282,6 +282,7 @@ typedef struct asked {
     bool has_address;  /* known: told, or the host itself */
     bool never;        /* it will never be known */
     wst__ip_t address; /* the effective one */
+    wst__ip_t given;   /* as it was written */
 } asked_t;
 
 typedef enum match { NO, PERHAPS, YES } match_t;
@@ -305,10 +306,17 @@ static bool port_matches(const pattern_t *p, uint16_t port) {
     return found;
 }
 
-/* Of an address that nobody will know the worst is assumed. */
+/* "::/0" is no network of IPv4 addresses, though they are kept as IPv6 ones. */
+static bool is_within(const wst__ip_t *ip, const pattern_t *p) {
+    return wst__ip_is_v4(ip) == wst__ip_is_v4(&p->network) &&
+           wst__ip_within(ip, &p->network, p->prefix);
+}
+
+/* Of an address that nobody will know the worst is assumed. What is written as two addresses is
+ * denied by a rule about either. */
 static match_t network_matches(const pattern_t *p, const asked_t *a, bool allow) {
     if (a->has_address)
-        return yes_if(wst__ip_within(&a->address, &p->network, p->prefix));
+        return yes_if(is_within(&a->address, p) || (!allow && is_within(&a->given, p)));
     return a->never ? yes_if(!allow) : PERHAPS;
 }
 
@@ -413,6 +421,7 @@ static bool look(asked_t *a, const wst_rules_query_t *q) {
     if (q->address != NULL && q->address[0] != '\0')
         a->has_address = wst__ip_parse(&a->address, q->address, strlen(q->address));
     a->never = !a->has_address && q->address != NULL;
+    a->given = a->address;
     if (a->has_address)
         a->address = wst__ip_effective(a->address);
     return a->has_address || q->address == NULL || q->address[0] == '\0';

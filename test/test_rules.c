@@ -69,7 +69,11 @@ static void test_destinations(void **state) {
         {"10.128.0.0/9", "10.128.0.0", 22, NULL, true},
         {"0.0.0.0/0", "192.0.2.1", 22, NULL, true},
         {"0.0.0.0/0", "2001:db8::1", 22, NULL, false},
-        {"::/0", "192.0.2.1", 22, NULL, true},
+        {"::/0", "192.0.2.1", 22, NULL, false},
+        {"::/0", "name", 22, "192.0.2.1", false},
+        {"::/0", "64:ff9b::a00:1", 22, NULL, false}, /* it is 10.0.0.1 */
+        {"::/0", "2001:db8::1", 22, NULL, true},
+        {"::/64", "::ffff:192.0.2.1", 22, NULL, false},
         {"192.0.2.7", "192.0.2.7", 22, NULL, true},
         {"192.0.2.7", "192.0.2.8", 22, NULL, false},
         {"192.0.2.7:22", "192.0.2.7", 22, NULL, true},
@@ -237,6 +241,40 @@ static void test_guarded_addresses(void **state) {
     wst_rules_free(named);
 }
 
+/* A denial fails closed: it holds for an address as it is written and for the one that it leads to.
+ */
+static void test_denied_networks(void **state) {
+    (void)state;
+    static const struct {
+        const char *pattern, *address;
+        bool allow;
+    } cases[] = {
+        {"64:ff9b::/96", "64:ff9b::a00:1", false},
+        {"64:ff9b::/32", "64:ff9b::a00:1", false},
+        {"64:ff9b::a00:1", "64:ff9b::a00:1", false},
+        {"::/0", "64:ff9b::a00:1", false},
+        {"10.0.0.0/8", "64:ff9b::a00:1", false},
+        {"64:ff9b::/96", "10.0.0.1", true},
+        {"0.0.0.0", "0.0.0.0", false},
+        {"0.0.0.0/8", "0.0.0.0", false},
+        {"127.0.0.1", "0.0.0.0", false},
+        {"0.0.0.0", "127.0.0.1", true},
+        {"::", "::", false},
+        {"::1", "::", false},
+        {"::/0", "2001:db8::1", false},
+        {"::/0", "192.0.2.1", true},
+        {"0.0.0.0/0", "2001:db8::1", true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const wst_rule_t rules[] = {{.destinations = LIST(cases[i].pattern)}, {.allow = true}};
+        wst_rules_t *r = make(true, rules, 2);
+        if (ask(r, "", "a", cases[i].address, NULL).allow != cases[i].allow ||
+            ask(r, "", "a", "name", cases[i].address).allow != cases[i].allow)
+            fail_msg("%s for %s", cases[i].pattern, cases[i].address);
+        wst_rules_free(r);
+    }
+}
+
 static void make_and_free(void *arg) {
     (void)arg;
     const wst_rule_t rules[] = {{.allow = true, .users = LIST("a"), .agents = LIST("b")},
@@ -255,9 +293,13 @@ static void test_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_destinations),        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_first_match_decides), cmocka_unit_test(test_stages),
-        cmocka_unit_test(test_guarded_addresses),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_destinations),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_first_match_decides),
+        cmocka_unit_test(test_stages),
+        cmocka_unit_test(test_guarded_addresses),
+        cmocka_unit_test(test_denied_networks),
+        cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@
  * never be known is not taken for one of them: whoever dials must guard then, as agents do.)
  *
  * IPv4 addresses within IPv6 (::ffff:0:0/96, 64:ff9b::/96) are taken for IPv4; the unspecified
- * addresses, which lead to this host, for 127.0.0.1 and ::1.
+ * addresses, which lead to this host, for 127.0.0.1 and ::1. A rule that denies 64:ff9b::/96 or an
+ * unspecified address by itself holds as well. IPv6 networks, "::/0" too, hold no IPv4 address.
  */
 #include <wstunnel/common.h>
 
