@@ -99,11 +99,26 @@ static const char *read_prefix(pattern_t *p, wst_str_t text) {
     return NULL;
 }
 
+/* What is meant for addresses and is none: as a pattern of names it would match nothing, or not
+ * what was meant ("10.*"). A host that is a number is refused wherever it comes from. */
+static bool resembles_address(wst_str_t host) {
+    bool dot = false, other = false;
+    for (size_t i = 0; i < host.len; i++) {
+        dot = dot || host.ptr[i] == '.';
+        other = other || host.ptr[i] == '*' || host.ptr[i] == '-';
+        if (!is_digit(host.ptr[i]) && strchr(".*-", host.ptr[i]) == NULL)
+            return false;
+    }
+    return host.len > 0 && is_digit(host.ptr[0]) && (dot || !other);
+}
+
 static const char *check_host(wst_str_t host) {
     if (host.len == 0)
         return "no host";
     if (host.len > HOST_MAX)
         return "host name too long";
+    if (resembles_address(host))
+        return "not an address, nor a network such as 10.0.0.0/8";
     for (size_t i = 0; i < host.len; i++) {
         char c = lower(host.ptr[i]);
         if (!(c >= 'a' && c <= 'z') && !is_digit(c) && strchr("-_.*", c) == NULL &&
@@ -325,7 +340,7 @@ static match_t destination_matches(const pattern_t *p, const asked_t *a, bool al
         return NO;
     if (p->kind == NETWORK)
         return network_matches(p, a, allow);
-    /* A pattern such as "10.*" is one of names: networks are written otherwise. */
+    /* A pattern such as "1*" is one of names: networks are written otherwise. */
     if (a->literal)
         return yes_if(strcmp(p->text, "*") == 0);
     return yes_if(wst__glob_fold(p->text, (wst_str_t){a->query->host, a->host_len}));

@@ -55,8 +55,10 @@ static void test_destinations(void **state) {
         {"*", "192.0.2.1", 22, NULL, true},
         {"**.:22", "192.0.2.1", 22, NULL, true},
         {"***", "name", 22, "192.0.2.1", true},
-        {"192.*", "192.0.2.1", 22, NULL, false}, /* no pattern of addresses */
-        {"1*", "192.0.2.1", 22, NULL, false},
+        {"1*", "192.0.2.1", 22, NULL, false}, /* no pattern of addresses */
+        {"*.2.*", "192.0.2.1", 22, NULL, false},
+        {"1*", "1st.example", 22, NULL, true},
+        {"3-5", "3-5", 22, NULL, true},
         {"10.0.0.0/8", "10.255.0.1", 22, NULL, true},
         {"10.0.0.0/8", "11.0.0.1", 22, NULL, false},
         {"10.0.0.0/8", "name", 22, NULL, true}, /* may yet be */
@@ -131,6 +133,14 @@ static void test_malformed(void **state) {
         {"[x]", "not an address"},
         {"[2001:db8::1]x", "not an address"},
         {"fe80::1%eth0", "character not allowed in a host name"},
+        {"10.*", "not an address, nor a network such as 10.0.0.0/8"},
+        {"10.0.0.*:22", "not an address, nor a network such as 10.0.0.0/8"},
+        {"10.0.0", "not an address, nor a network such as 10.0.0.0/8"},
+        {"10.0.0.1.", "not an address, nor a network such as 10.0.0.0/8"},
+        {"10.0.0.256", "not an address, nor a network such as 10.0.0.0/8"},
+        {"010.0.0.1", "not an address, nor a network such as 10.0.0.0/8"},
+        {"10.0.0.1-10.0.0.9", "not an address, nor a network such as 10.0.0.0/8"},
+        {"167772161", "not an address, nor a network such as 10.0.0.0/8"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const wst_rule_t rules[] = {{.allow = true},

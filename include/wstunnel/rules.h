@@ -40,7 +40,8 @@ typedef struct wst_rule {
     /**
      * HOST or HOST:PORTS. HOST is a pattern of host names (case does not matter, a trailing dot
      * neither; one of `*` alone matches addresses too), an IPv4 address or network ("10.0.0.0/8"),
-     * or an IPv6 one ("[2001:db8::]/32:443"; without ports the brackets may be left out). PORTS:
+     * or an IPv6 one ("[2001:db8::]/32:443"; without ports the brackets may be left out). What is
+     * of digits, dots, '-' and '*' as addresses are, but is none ("10.*"), is an error. PORTS:
      * numbers and ranges, separated by commas ("80,8000-8999"), or `*`.
      */
     const char *const *destinations;
