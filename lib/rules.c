@@ -389,7 +389,7 @@ static const struct {
 } guarded[] = {
     {"169.254.0.0", V4_PREFIX + 16},     /* link-local, RFC 3927; metadata of most clouds */
     {"fe80::", 10},                      /* link-local, RFC 4291 */
-    {"fd00:ec2::254", 128},              /* metadata: Amazon */
+    {"fd00:ec2::", 32},                  /* metadata and credentials: Amazon */
     {"fd20:ce::254", 128},               /* metadata: Google */
     {"100.100.100.200", V4_PREFIX + 32}, /* metadata: Alibaba */
     {"168.63.129.16", V4_PREFIX + 32},   /* wire server: Azure */

@@ -222,16 +222,17 @@ static void test_stages(void **state) {
 static void test_guarded_addresses(void **state) {
     (void)state;
     static const char *const addresses[] = {
-        "169.254.169.254", "169.254.0.1",     "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
-        "fe80::1",         "febf::1",         "fe80::1%eth0",           "fd00:ec2::254",
-        "fd20:ce::254",    "100.100.100.200", "168.63.129.16",          "192.0.0.192"};
+        "169.254.169.254", "169.254.0.1",  "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe",
+        "fe80::1",         "febf::1",      "fe80::1%eth0",           "fd00:ec2::254",
+        "fd00:ec2::23",    "fd20:ce::254", "100.100.100.200",        "168.63.129.16",
+        "192.0.0.192"};
     const wst_rule_t wide[] = {{.allow = true, .destinations = LIST("name", "*", "0.0.0.0/0")},
                                {.allow = true, .destinations = LIST("::/0")}};
     const wst_rule_t narrow[] = {
         {.allow = true},
         {.allow = true,
          .agents = LIST("a"),
-         .destinations = LIST("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "fd20:ce::254",
+         .destinations = LIST("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::254",
                               "100.100.100.200", "168.63.129.16", "192.0.0.192")}};
     wst_rules_t *open = make(false, wide, 2), *named = make(false, narrow, 2);
     for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
