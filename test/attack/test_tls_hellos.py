@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT
+"""Hostile clients of a server that speaks TLS: what is no hello, or a broken one; each is told by the
+alert that belongs to it, and the log says why."""
+import pytest
+
+import tlsraw as raw
+from processes import wait_until
+from scene import HEALTH, KIB, Scene, serve
+from sites import Site, echo
+
+
+@pytest.fixture(scope="module")
+def scene(arena, authority, identity, tmp_path_factory):
+    server = serve(arena, tmp_path_factory.mktemp("config"), cert=str(identity.certificate),
+                   key=str(identity.key))  # fmt: skip
+    scene = Scene(arena, server, arena.site(Site(echo)), authority)
+    yield scene
+    scene.finish(more=1024 * KIB)
+
+
+def raw_hello(body):
+    return raw.record(raw.HANDSHAKE, raw.message(1, body))
+
+
+BODY = raw.hello_body()
+SUITES_AT = 35  # behind version, random and an empty session id
+
+
+def patched(at, data, body=BODY):
+    return raw_hello(body[:at] + data + body[at + len(data) :])
+
+
+def with_extensions(*extensions):
+    return raw.hello(extensions=(*raw.USUAL, *extensions))
+
+
+GARBAGE = b"\xa5" * 40
+GONE = "the peer closed the connection during the handshake"  # as the test does
+NO_SUITE = "no cipher suite"  # and more, if mbedTLS is new
+NO_PROTOCOL = "no application protocol in common: the peer does not want http/1.1"
+# Versions of mbedTLS differ in what they call a fault: handshake failure, decode error, illegal
+# parameter, unexpected message, protocol version, record overflow, missing extension.
+MALFORMED = {40, 50, 47, 10, 70, 22, 109}
+REFUSED = {40, 47, 109}
+# Bytes of a first flight, the alert (None: it is answered), and the reason (None: mbedTLS's).
+HELLOS = {
+    "no hello but a finished": (raw.record(22, raw.message(20, b"x" * 12)), REFUSED, None),
+    "a server's hello": (raw.record(22, raw.message(2, BODY)), REFUSED, None),
+    "a hello request": (raw.record(22, raw.message(0, b"")), REFUSED, None),
+    "an unknown message": (raw.record(22, raw.message(99, BODY)), REFUSED, None),
+    "an empty record": (raw.record(22, b""), REFUSED, None),
+    "a record of one byte": (raw.record(22, b"\1"), REFUSED, None),
+    "a record too long": (b"\x16\x03\x01\x48\x01" + b"\1" * 18433, REFUSED, None),
+    "a record of 64 KiB": (b"\x16\x03\x01\xff\xff" + b"\1" * 65535, REFUSED, None),
+    "a record of version 0": (raw.record(22, raw.message(1, BODY), 0), REFUSED, None),
+    "a record of version 4.0": (raw.record(22, raw.message(1, BODY), 0x0400), None, GONE),
+    "a record of version 3.0": (raw.hello(record_version=0x0300), None, GONE),
+    "garbage": (b"\x16" + b"\xff" * 100, REFUSED, None),
+    "HTTP in a record": (raw.record(22, HEALTH), REFUSED, None),
+    "a message longer than its record": (raw.record(22, b"\1\xff\xff\xff" + BODY), REFUSED, None),
+    "a message shorter than its record": (raw.record(22, b"\1\0\0\x10" + BODY), REFUSED, None),
+    "a message in two records": (
+        raw.record(22, raw.message(1, BODY)[:50]) + raw.record(22, raw.message(1, BODY)[50:]),
+        REFUSED, None),
+    "nothing in the hello": (raw_hello(b""), REFUSED, None),
+    "half a random": (raw_hello(BODY[:20]), REFUSED, None),
+    "session id too long": (raw_hello(BODY[:34] + b"\x21" + b"x" * 33 + BODY[35:]), MALFORMED, None),
+    "session id beyond the end": (patched(34, b"\xff"), MALFORMED, None),
+    "no suites": (raw.hello(suites=()), MALFORMED, None),
+    "odd length of suites": (patched(SUITES_AT, b"\0\3"), MALFORMED, None),
+    "suites beyond the end": (patched(SUITES_AT, b"\xff\xfe"), MALFORMED, None),
+    "no compression": (raw.hello(compression=b""), MALFORMED, None),
+    "extensions beyond the end": (
+        raw_hello(BODY[:SUITES_AT] + b"\0\2\xcc\xa9\1\0\xff\xff"),
+        MALFORMED, None),
+    "half an extension": (raw_hello(BODY[:SUITES_AT] + b"\0\2\xcc\xa9\1\0\0\2\0\0"), MALFORMED, None),
+    "extension beyond the end": (
+        raw_hello(BODY[:SUITES_AT] + b"\0\2\xcc\xa9\1\0\0\4\0\x0a\0\xff"),
+        MALFORMED, None),
+    "no extensions": (raw.hello(extensions=None), REFUSED, NO_SUITE),
+    "groups of an odd length": (
+        raw.hello(extensions=(raw.extension(10, b"\0\3\0\x1d\0"), *raw.USUAL[1:])),
+        MALFORMED, None),
+    "groups, none": (raw.hello(extensions=(raw.groups(), *raw.USUAL[1:])), REFUSED, NO_SUITE),
+    "points, none": (
+        raw.hello(extensions=(raw.USUAL[0], raw.extension(11, b"\0"), raw.USUAL[2])),
+        None, GONE),
+    "signatures, none": (raw.hello(extensions=(*raw.USUAL[:2], raw.signatures())), REFUSED, NO_SUITE),
+    "signatures, odd": (
+        raw.hello(extensions=(*raw.USUAL[:2], raw.extension(13, b"\0\3\4\3\4"))),
+        MALFORMED, None),
+    "suites, none of ours": (raw.hello(suites=(0x002F, 0xC013, 0x009C, 0x0005)), REFUSED, NO_SUITE),
+    "heartbeat": (with_extensions(raw.extension(raw.HEARTBEATS, b"\xff" * 500)), None, GONE),
+    "unknown extensions": (
+        with_extensions(*(raw.extension(k, GARBAGE) for k in range(0x2A2A, 0x2A6A))),
+        None, GONE),
+    "the same extension twice": (with_extensions(raw.sni(b"a.test"), raw.sni(b"b.test")), None, GONE),
+    "renegotiation": (
+        with_extensions(raw.extension(raw.RENEGOTIATION, b"\x0c" + b"x" * 12)),
+        REFUSED, None),
+    "a ticket of garbage": (with_extensions(raw.extension(raw.TICKET, GARBAGE * 20)), None, GONE),
+    "an early secret": (with_extensions(raw.extension(raw.EMS, b"x")), MALFORMED, None),
+    "SNI: empty": (with_extensions(raw.extension(raw.SNI)), MALFORMED, None),
+    "SNI: no names": (with_extensions(raw.sni()), None, GONE),
+    "SNI: empty name": (with_extensions(raw.sni(b"")), None, GONE),
+    "SNI: 255 bytes": (with_extensions(raw.sni(b"a" * 255)), None, GONE),
+    "SNI: 16,000 bytes": (with_extensions(raw.sni(b"a." * 8000)), None, GONE),
+    "SNI: two names": (with_extensions(raw.sni(b"a.test", b"b.test")), None, GONE),
+    "SNI: of another type": (with_extensions(raw.sni(b"a.test", kind=7)), None, GONE),
+    "SNI: beyond the end": (
+        with_extensions(raw.extension(raw.SNI, b"\0\xff\0\0\xff")),
+        MALFORMED, None),
+    "SNI: control characters": (with_extensions(raw.sni(b"a\0b\r\nX: y\x1b[2J")), None, GONE),
+    "SNI: not ASCII": (with_extensions(raw.sni(b"\xff\xfe\xc3\xa4")), None, GONE),
+    "SNI: address": (with_extensions(raw.sni(b"127.0.0.1")), None, GONE),
+    "SNI: path": (with_extensions(raw.sni(b"../../etc/passwd")), None, GONE),
+    "SNI: format": (with_extensions(raw.sni(b"%n%n%s")), None, GONE),
+    "ALPN: empty": (with_extensions(raw.extension(raw.ALPN)), MALFORMED, None),
+    "ALPN: no names": (with_extensions(raw.alpn()), MALFORMED, None),
+    "ALPN: empty name": (with_extensions(raw.alpn(b"", b"http/1.1")), MALFORMED, None),
+    "ALPN: beyond the end": (
+        with_extensions(raw.extension(raw.ALPN, b"\0\x0a\xffhttp/1.1")),
+        MALFORMED, None),
+    "ALPN: h2": (with_extensions(raw.alpn(b"h2")), {120}, NO_PROTOCOL),
+    "ALPN: many": (with_extensions(raw.alpn(*[b"x"] * 4000)), {120}, NO_PROTOCOL),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HELLOS)
+def test_hellos(scene, name):
+    """Told by an alert; what is odd but no fault is served. All is over at once, and logged."""
+    data, expected, why = HELLOS[name]
+    before = len(scene.server.lines)
+    flight = raw.ask(scene.server.address, data)
+    if expected is None:
+        assert flight.suite in (raw.ECDSA_CHACHA20, raw.ECDSA_AES128_GCM)
+    else:
+        assert flight.alert in expected
+    wait_until(lambda: any("TLS: " in line for line in scene.server.lines[before:]), "the reason")
+    (said,) = [line.partition("TLS: ")[2] for line in scene.server.lines[before:] if "TLS: " in line]
+    assert said.startswith(why or "")
+    assert said and said.isprintable()
+    scene.check()
