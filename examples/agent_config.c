@@ -25,6 +25,7 @@ static const config_field_t limit_members[] = {
     LIMIT(max_streams, 1, 1000000),
     LIMIT(max_pending, 1, 1000000),
     LIMIT(stream_window, 1024, 1 << 30),
+    LIMIT(stream_window_max, 1024, 1 << 30),
     LIMIT(dial_timeout_ms, 1, DAY_MS),
     LIMIT(connect_timeout_ms, 1, DAY_MS),
     LIMIT(half_closed_timeout_ms, 1, DAY_MS),

@@ -23,6 +23,7 @@ static const config_field_t limit_members[] = {
     LIMIT(max_agent_sessions, 1, 1000000),
     LIMIT(max_handshakes, 1, 1000000),
     LIMIT(stream_window, 1024, 1 << 30),
+    LIMIT(stream_window_max, 1024, 1 << 30),
     LIMIT(tls_timeout_ms, 1, DAY_MS),
     LIMIT(head_timeout_ms, 1, DAY_MS),
     LIMIT(decision_timeout_ms, 1, DAY_MS),

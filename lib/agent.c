@@ -191,6 +191,7 @@ int wst__agent_link_connect(wst_agent_t *a, wst_stream_t *stream,
     memcpy(hello->instance, a->instance, sizeof(hello->instance));
     hello->has_instance = true;
     hello->epoch = a->epoch;
+    options.window_max = a->o.stream_window_max;
     hello->max_streams = a->o.max_streams;
     hello->initial_credit = a->o.stream_window;
     int status = wst__link_new(&a->link, a->ctx, &options);
@@ -287,12 +288,17 @@ static void set_defaults(wst_agent_options_t *o) {
     o->max_pending = (size_t)or_default(o->max_pending, 256);
     o->spare_connections = (size_t)or_default(o->spare_connections, 1);
     o->stream_window = (size_t)or_default(o->stream_window, WST__INITIAL_CREDIT);
+    o->stream_window_max = (size_t)or_default(o->stream_window_max, WST__WINDOW_MAX);
     o->dial_timeout_ms = or_default(o->dial_timeout_ms, 10000);
     o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
     o->half_closed_timeout_ms = or_default(o->half_closed_timeout_ms, 600000);
     o->backoff_min_ms = or_default(o->backoff_min_ms, 500);
     o->backoff_max_ms = or_default(o->backoff_max_ms, 30000);
     o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
+}
+
+static bool is_window(size_t bytes) {
+    return bytes >= 1024 && bytes <= 1u << 30;
 }
 
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
@@ -313,7 +319,7 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     int status = a->url != NULL ? wst__url_parse(&a->target, a->url, &why) : WST_ENOMEM;
     if (status == WST_EINVAL)
         wst__log(ctx, WST_LOG_ERROR, "server URL: %s", why);
-    if (status == 0 && (a->o.stream_window < 1024 || a->o.stream_window > (1u << 30)))
+    if (status == 0 && !(is_window(a->o.stream_window) && is_window(a->o.stream_window_max)))
         status = WST_EINVAL;
     if (status == 0)
         status = choose_name(a);

@@ -42,6 +42,9 @@ static int write_binary(const wst_message_t *m, uint8_t *buf, size_t cap) {
         len += wst__varint_put(out + len, m->credit);
     } else if (m->method == WST_MSG_END) {
         len += wst__varint_put(out + len, m->offset);
+    } else if (m->method == WST_MSG_YIELD) {
+        len += wst__varint_put(out + len, m->credit);
+        len += wst__varint_put(out + len, m->offset);
     } else if (m->method == WST_MSG_RESET) {
         len += wst__varint_put(out + len, (uint64_t)(-(int64_t)m->error));
         len += wst__error_text_clean((char *)out + len, m->error_text);
@@ -132,7 +135,7 @@ static int read_binary(wst_decoder_t *d, wst_message_t *m) {
     uint8_t method = *at++;
     bool right = true;
     const char *wrong = NULL;
-    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_GOAWAY)
+    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_YIELD)
         return 0;
     if (!wst__method_is_binary(method))
         return fail(d, WST_EPROTO, "binary message with a method that is text");
@@ -143,6 +146,8 @@ static int read_binary(wst_decoder_t *d, wst_message_t *m) {
         right = wst__varint_get(&at, end, &m->received) && wst__varint_get(&at, end, &m->credit);
     else if (right && method == WST_MSG_END)
         right = wst__varint_get(&at, end, &m->offset);
+    else if (right && method == WST_MSG_YIELD)
+        right = wst__varint_get(&at, end, &m->credit) && wst__varint_get(&at, end, &m->offset);
     else if (right)
         wrong = read_reset(m, &at, end);
     if (!right)

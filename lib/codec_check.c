@@ -10,7 +10,7 @@
 
 bool wst__method_is_binary(uint64_t method) {
     return method == WST_MSG_COMMUNICATION || method == WST_MSG_CREDIT || method == WST_MSG_END ||
-           method == WST_MSG_RESET;
+           method == WST_MSG_RESET || method == WST_MSG_YIELD;
 }
 
 bool wst__dest_is_valid(wst_str_t dest) {
@@ -106,6 +106,9 @@ static const char *check_content(const wst_message_t *m) {
                    : "offset out of range";
     case WST_MSG_END:
         return m->offset < WST_NUMBER_LIMIT ? NULL : "offset out of range";
+    case WST_MSG_YIELD:
+        return m->credit < WST_NUMBER_LIMIT && m->offset <= m->credit ? NULL
+                                                                      : "offset out of range";
     case WST_MSG_PING:
     case WST_MSG_PONG:
         return m->seq < WST_NUMBER_LIMIT ? NULL : "seq out of range";

@@ -35,7 +35,8 @@ static void put_error(wst__json_writer_t *w, const wst_message_t *m) {
 static void put_hello(wst__json_writer_t *w, const wst_hello_t *hello) {
     static const char digits[] = "0123456789abcdef";
     put_number(w, ",\"version\":", hello->version);
-    put_number(w, ",\"features\":[],\"max_frame\":", hello->max_frame);
+    wst__json_put(w, hello->yields ? ",\"features\":[\"yield\"]" : ",\"features\":[]");
+    put_number(w, ",\"max_frame\":", hello->max_frame);
     put_number(w, ",\"initial_credit\":", hello->initial_credit);
     put_number(w, ",\"max_streams\":", hello->max_streams);
     if (hello->name.len == 0)
@@ -83,7 +84,9 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
         put_number(&w, ",\"received\":", m->received);
         put_number(&w, ",\"credit\":", m->credit);
     }
-    if (m->method == WST_MSG_END)
+    if (m->method == WST_MSG_YIELD)
+        put_number(&w, ",\"credit\":", m->credit);
+    if (m->method == WST_MSG_END || m->method == WST_MSG_YIELD)
         put_number(&w, ",\"offset\":", m->offset);
     wst__json_put(&w, "}");
     return w.overflow ? WST_EINVAL : (int)(w.at - buf);
@@ -189,6 +192,7 @@ static const char *read_hello(wst__json_reader_t *reader, const wst__json_t *roo
         return "hello with a number missing or out of range";
     if (features != NULL && !wst__json_is_array_of_strings(features))
         return "hello with features that are no array of strings";
+    hello->yields = features != NULL && wst__json_array_has(features, "yield");
     return read_agent(reader, root, hello);
 }
 
@@ -222,6 +226,11 @@ static const char *read_members(wst__json_reader_t *reader, const wst__json_t *r
                    : number_missing;
     case WST_MSG_END:
         return get_number(root, "offset", max, &m->offset) ? NULL : number_missing;
+    case WST_MSG_YIELD:
+        return get_number(root, "credit", max, &m->credit) &&
+                       get_number(root, "offset", max, &m->offset)
+                   ? NULL
+                   : number_missing;
     default:
         return read_error(reader, root, m);
     }
@@ -263,7 +272,7 @@ int wst__message_read_json(wst__json_reader_t *reader, char *text, size_t len, w
         return fail(reader, WST_EPROTO, "method is missing or no number");
     if (method != WST_MSG_COMMUNICATION && len > WST_JSON_CONTROL_MAX)
         return fail(reader, WST_EMSGBIG, "message too long for its method");
-    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_GOAWAY)
+    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_YIELD)
         return 0;
     if (wst__method_is_binary(method) && reader->encoding == WST_ENCODING_BINARY)
         return fail(reader, WST_EPROTO, "text message with a method that is binary");

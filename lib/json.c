@@ -56,6 +56,13 @@ bool wst__json_is_array_of_strings(const wst__json_t *value) {
     return true;
 }
 
+bool wst__json_array_has(const wst__json_t *array, const char *text) {
+    const wst__json_t *item = array->child;
+    while (item != NULL && strcmp(item->valuestring, text) != 0)
+        item = item->next;
+    return item != NULL;
+}
+
 static void put_bytes(wst__json_writer_t *w, const char *bytes, size_t len) {
     if (w->overflow || len > (size_t)(w->end - w->at)) {
         w->overflow = true;

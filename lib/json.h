@@ -25,6 +25,9 @@ bool wst__json_string(const wst__json_t *value, wst_str_t *out);
 bool wst__json_is_object(const wst__json_t *value);
 bool wst__json_is_array_of_strings(const wst__json_t *value);
 
+/* Whether that string is in an array of strings. */
+bool wst__json_array_has(const wst__json_t *array, const char *text);
+
 /* Writes into a buffer; what does not fit is not written and sets `overflow`. */
 typedef struct wst__json_writer {
     char *at, *end;

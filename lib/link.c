@@ -194,6 +194,7 @@ static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *u
                                       .hello_timeout_ms = l->o.hello_timeout_ms,
                                       .ping_interval_ms = l->o.ping_interval_ms,
                                       .dead_after_ms = l->o.dead_after_ms,
+                                      .window_max = l->o.window_max,
                                       .user_data = l};
     options.callbacks.on_hello = on_hello;
     options.callbacks.on_open = l->o.on_incoming != NULL ? on_open : NULL;

@@ -18,7 +18,7 @@ typedef struct wst__link_options {
     bool client; /* we dialled: the agent */
     wst_encoding_t encoding;
     wst_hello_t hello;
-    uint64_t hello_timeout_ms, ping_interval_ms, dead_after_ms; /* 0: the session's defaults */
+    uint64_t hello_timeout_ms, ping_interval_ms, dead_after_ms, window_max; /* as a session's */
 
     /* The session is up. A negative result ends it with that error. */
     int (*on_up)(wst__link_t *link, const wst_hello_t *hello, void *user_data);

@@ -57,6 +57,7 @@ static void set_defaults(wst_server_options_t *o) {
     default_size(&o->max_agent_sessions, 1024);
     default_size(&o->max_handshakes, 512);
     default_size(&o->stream_window, WST__INITIAL_CREDIT);
+    default_size(&o->stream_window_max, WST__WINDOW_MAX);
     if (o->max_agent_streams == 0)
         o->max_agent_streams = WST__MAX_STREAMS;
     default_ms(&o->tls_timeout_ms, 10000);
@@ -70,15 +71,14 @@ static void set_defaults(wst_server_options_t *o) {
     default_ms(&o->drain_timeout_ms, 30000);
 }
 
-static bool has_good_window(const wst_server_options_t *o) {
-    size_t window = o->stream_window;
-    return window == 0 || (window >= WINDOW_MIN && window <= WINDOW_MAX);
+static bool is_window(size_t bytes) {
+    return bytes == 0 || (bytes >= WINDOW_MIN && bytes <= WINDOW_MAX);
 }
 
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
-    if (path[0] != '/' || !has_good_window(options) ||
-        (unsigned)options->protocol > WST_PROTOCOL_TALK)
+    if (path[0] != '/' || !is_window(options->stream_window) ||
+        !is_window(options->stream_window_max) || (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
@@ -240,7 +240,7 @@ static void update_paused(wst_server_t *s) {
 
 int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
     wst_server_options_t o = *options;
-    if (!has_good_window(options))
+    if (!is_window(options->stream_window) || !is_window(options->stream_window_max))
         return WST_EINVAL;
     o.callbacks = s->options.callbacks;
     o.user_data = s->options.user_data;

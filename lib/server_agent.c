@@ -238,6 +238,7 @@ static int make_link(wst__agent_session_t *a, wst_hijack_t *hijack) {
         .hello_timeout_ms = o->hello_timeout_ms,
         .ping_interval_ms = o->ping_interval_ms,
         .dead_after_ms = o->dead_after_ms,
+        .window_max = o->stream_window_max,
         .on_up = on_up,
         .on_goaway = on_goaway,
         .on_down = on_down,

@@ -26,6 +26,8 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     h->max_frame = (uint32_t)or_default(h->max_frame, WST__MAX_FRAME);
     h->initial_credit = or_default(h->initial_credit, WST__INITIAL_CREDIT);
     h->max_streams = (uint32_t)or_default(h->max_streams, WST__MAX_STREAMS);
+    h->yields = true;
+    s->o.window_max = or_default(s->o.window_max, WST__WINDOW_MAX);
     s->o.hello_timeout_ms = or_default(s->o.hello_timeout_ms, 10000);
     s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, 15000);
     s->o.dead_after_ms = or_default(s->o.dead_after_ms, 45000);
@@ -98,12 +100,15 @@ void wst__session_arm(wst__session_t *s) {
 }
 
 /* What has been received since the last credit is acknowledged at the latest with a ping, so that
- * the sender of an idle stream does not keep its last bytes for ever. */
-static void acknowledge_all(wst__session_t *s) {
+ * the sender of an idle stream does not keep its last bytes for ever; nor credit it does not use.
+ */
+static void tick_streams(wst__session_t *s) {
     wst__session_stream_t *st = wst__session_first_stream(s);
-    for (; st != NULL; st = wst__session_next_stream(st))
+    for (; st != NULL; st = wst__session_next_stream(st)) {
         if (st->state == WST__OPEN && st->rx_received > st->rx_told)
             wst__session_tell(st, WST__TELL_CREDIT);
+        wst__window_tick(st);
+    }
 }
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
@@ -125,7 +130,7 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     if (tick) {
         /* One at a time: a second one would say nothing that the first does not. */
         s->ping_due |= !s->ping_unanswered;
-        acknowledge_all(s);
+        tick_streams(s);
         wst__session_wake(s);
     }
 }
@@ -141,7 +146,7 @@ static void restate(wst__session_stream_t *st) {
     }
     wst__list_remove(&st->ready_node);
     st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && !st->local);
-    wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_END);
+    wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_YIELD | WST__TELL_END);
     if (st->state == WST__PENDING && st->local)
         wst__session_tell(st, WST__TELL_OPEN);
     if (st->state == WST__OPEN && !st->local)
@@ -170,6 +175,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
     s->hello_received = false;
     s->ping_due = true;
     s->ping_unanswered = false;
+    s->rtt_min_ms = UINT64_MAX;
     s->pong_count = 0;
     s->goaway_due = s->goaway_said;
     s->last_recv_ms = now_ms;
@@ -270,6 +276,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
     wst__bufq_init(&st->rx, s->o.pool);
     st->tx_limit = s->peer_initial_credit;
     st->rx_limit = s->o.hello.initial_credit;
+    wst__window_init(st);
     if (s->stream_count >= s->bucket_count)
         grow_table(s);
     size_t b = bucket_of(s->bucket_count, id);
@@ -283,6 +290,12 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
         s->peer_count++;
     *out = st;
     return 0;
+}
+
+static void release_budget(wst__session_stream_t *st) {
+    wst__window_release(st);
+    wst__budget_release(st->session->o.budget, st->reserved);
+    st->reserved = 0;
 }
 
 void wst__session_remove(wst__session_stream_t *st) {
@@ -305,8 +318,7 @@ void wst__session_remove(wst__session_stream_t *st) {
     wst__list_remove(&st->ready_node);
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
-    wst__budget_release(s->o.budget, st->reserved);
-    st->reserved = 0;
+    release_budget(st);
 }
 
 static void free_stream(wst__session_stream_t *st) {
@@ -378,8 +390,7 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
     wst__list_remove(&st->ready_node);
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
-    wst__budget_release(st->session->o.budget, st->reserved);
-    st->reserved = 0;
+    release_budget(st);
     wst__list_remove(&st->control_node);
     st->tell = 0;
     wst__session_tell(st, state == WST__REFUSED ? WST__TELL_ANSWER : WST__TELL_RESET);

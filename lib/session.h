@@ -60,7 +60,7 @@ typedef struct wst__session_callbacks {
 
 typedef struct wst__session_options {
     wst__pool_t *pool;
-    wst__budget_t *budget; /* each stream reserves wst__session_stream_cost() */
+    wst__budget_t *budget; /* each stream reserves wst__session_stream_cost(), and may borrow */
     wst__deadlines_t *deadlines;
     bool client; /* we open odd ids; else even ones */
     wst_encoding_t encoding;
@@ -68,21 +68,24 @@ typedef struct wst__session_options {
     uint64_t hello_timeout_ms; /* 0: 10000 */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
+    uint64_t window_max;       /* 0: 4 MiB: as far as the windows of streams grow, both ways */
     wst__session_callbacks_t callbacks;
     void *user_data;
 } wst__session_options_t;
 
 enum {
     WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
-    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: window of a stream */
+    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: first window of a stream */
+    WST__WINDOW_MAX = 4 << 20,   /* default of window_max */
     WST__MAX_STREAMS = 1024,     /* default of hello.max_streams */
-    WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps; PROTOCOL.md: at least */
+    WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
+                                    least */
     WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */
     WST__PONGS_MAX = 16,         /* pongs that may wait; beyond: WST_EFLOOD */
     WST__REFUSALS_MAX = 256      /* refused opens that may wait for their answer: WST_EFLOOD */
 };
 
-/* Memory that one stream of a session with that window may pin at most. */
+/* Memory that one stream of a session with that window may pin, if the window does not grow. */
 size_t wst__session_stream_cost(size_t window);
 
 /* Makes a session; attach it to start. 0, WST_ENOMEM or WST_EINVAL (hello out of range). */

@@ -18,8 +18,9 @@ enum {
     WST__TELL_OPEN = 1,
     WST__TELL_ANSWER = 2,
     WST__TELL_CREDIT = 4,
-    WST__TELL_END = 8,
-    WST__TELL_RESET = 16
+    WST__TELL_YIELD = 8,
+    WST__TELL_END = 16,
+    WST__TELL_RESET = 32
 };
 
 typedef enum {
@@ -48,18 +49,21 @@ struct wst__session_stream {
     wst__list_t control_node; /* in session->control while tell != 0 */
     wst__list_t ready_node;   /* in session->ready while there is data that may be sent */
     size_t deficit;           /* bytes left of its turn */
-    size_t reserved;          /* of the budget */
+    size_t reserved;          /* of the budget, without what rx_window and tx_allowance borrow */
     bool resync;              /* re-attached: the peer has not yet mentioned the stream */
 
     /* Sending: tx holds [tx_acked, tx_acked + tx.len), of which what lies before tx_sent is out. */
     wst__bufq_t tx;
-    uint64_t tx_acked, tx_sent, tx_limit;
+    uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last ping */
+    size_t tx_allowance;                             /* bound of tx.len */
     bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
 
-    /* Receiving: rx holds [rx_delivered, rx_received). rx_told is what the last credit said: one
-     * more than rx_received once it has acknowledged the end. */
+    /* Receiving: rx holds [rx_delivered, rx_received), rx_limit is at most rx_window ahead of
+     * rx_delivered. rx_told is what the last credit said: one more than rx_received once it has
+     * acknowledged the end. rx_epoch: when and where rx_window was last judged. */
     wst__bufq_t rx;
     uint64_t rx_received, rx_delivered, rx_limit, rx_told;
+    uint64_t rx_window, rx_epoch_ms, rx_epoch;
     bool rx_ended, rx_end_delivered, reading;
 };
 
@@ -80,8 +84,10 @@ struct wst__session {
     bool hello_due, hello_received;
     uint32_t peer_max_frame, peer_max_streams;
     uint64_t peer_initial_credit;
+    bool peer_yields;
 
-    uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq, rtt_ms;
+    uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq;
+    uint64_t rtt_ms, rtt_min_ms; /* of the last ping; the least on this carrier, UINT64_MAX: none */
     bool ping_due, ping_unanswered, resyncing;
     uint64_t pongs[WST__PONGS_MAX];
     size_t pong_count;
@@ -115,11 +121,20 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
                             const char *text);
 void wst__session_wake(wst__session_t *s);
 
+/* session_window.c */
+void wst__window_init(wst__session_stream_t *st);
+void wst__window_release(wst__session_stream_t *st);                /* all that was borrowed */
+void wst__window_judge(wst__session_stream_t *st, uint64_t now_ms); /* before a credit */
+void wst__window_shrink(wst__session_stream_t *st);                 /* to what may still come */
+void wst__allowance_judge(wst__session_stream_t *st);               /* behind a write */
+void wst__window_tick(wst__session_stream_t *st);                   /* with each ping */
+
 /* session_send.c: puts the stream where it belongs now: among the ready ones, or told to end. */
 void wst__session_schedule(wst__session_stream_t *st);
 
 /* session_stream.c: forgets the stream if both directions are done and all has been said. */
 void wst__session_check_done(wst__session_stream_t *st);
 void wst__session_update_credit(wst__session_stream_t *st);
+uint64_t wst__session_granted(const wst__session_stream_t *st); /* unacknowledged bytes: most */
 
 #endif

@@ -22,6 +22,7 @@ static int on_hello(wst__session_t *s, uint64_t now_ms, const wst_hello_t *h) {
     s->peer_max_frame = h->max_frame;
     s->peer_max_streams = h->max_streams;
     s->peer_initial_credit = h->initial_credit;
+    s->peer_yields = h->yields;
     s->last_recv_ms = now_ms;
     s->ping_due_ms = now_ms + s->o.ping_interval_ms;
     wst__session_arm(s);
@@ -201,6 +202,25 @@ static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_mes
     return 0;
 }
 
+/* The peer gives credit back; but if it has been given more meanwhile it will take that. */
+static int on_yield(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+    if (st->state >= WST__REFUSED)
+        return 0;
+    if (st->state == WST__PENDING)
+        return breach(s, "yield before the stream was open");
+    if (st->resync)
+        return breach(s, "yield on a new carrier before the stream was restated");
+    if (st->rx_ended)
+        return breach(s, "yield behind the end of its stream");
+    if (m->credit > st->rx_limit || m->offset < st->rx_received)
+        return breach(s, "yield of credit that was not given, or was used");
+    if (m->credit == st->rx_limit) {
+        st->rx_limit = m->offset;
+        wst__window_shrink(st);
+    }
+    return 0;
+}
+
 static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (st->state >= WST__REFUSED)
         return 0;
@@ -295,6 +315,8 @@ static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slic
         return on_credit(s, st, m);
     case WST_MSG_END:
         return on_end(s, st, m);
+    case WST_MSG_YIELD:
+        return on_yield(s, st, m);
     default:
         if (st->state < WST__REFUSED)
             wst__session_kill_stream(st, m->error, m->error_text);
@@ -317,6 +339,8 @@ static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m
         if (s->ping_unanswered && m->seq == s->ping_seq) {
             s->ping_unanswered = false;
             s->rtt_ms = now_ms - s->ping_sent_ms;
+            if (s->rtt_ms < s->rtt_min_ms)
+                s->rtt_min_ms = s->rtt_ms;
         }
         return 0;
     case WST_MSG_GOAWAY:

@@ -18,6 +18,7 @@ void wst__session_schedule(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
     if (st->state != WST__OPEN || st->resync)
         return;
+    wst__session_untell(st, WST__TELL_YIELD); /* what it rested on has changed */
     if (sendable(st) > 0) {
         if (wst__list_empty(&st->ready_node)) {
             bool was_idle = wst__list_empty(&s->ready);
@@ -52,10 +53,11 @@ static int encode_whole(wst__session_t *s, const wst_message_t *m, size_t cap,
     return 1;
 }
 
-/* Credit, end and reset are short in binary: they fit into the head. */
+/* Credit, end and yield are short in binary: they fit into the head. */
 static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoing_t *out) {
-    bool small = s->o.encoding == WST_ENCODING_BINARY &&
-                 (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END);
+    bool small =
+        s->o.encoding == WST_ENCODING_BINARY &&
+        (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END || m->method == WST_MSG_YIELD);
     if (!small)
         return encode_whole(s, m, WST_JSON_CONTROL_MAX, out);
     int len = wst_message_encode(m, s->o.encoding, out->head, sizeof(out->head), &out->text);
@@ -72,11 +74,11 @@ static wst_str_t text_of(const wst__session_stream_t *st) {
 }
 
 /* The next thing to tell about a stream; its flag is cleared when that worked. */
-static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
+static int next_of_stream(wst__session_stream_t *st, uint64_t now_ms, wst__outgoing_t *out) {
     wst__session_t *s = st->session;
     wst_message_t m = {.id = st->id};
     unsigned what = st->tell & (0u - st->tell); /* the lowest flag: the first to be told */
-    uint64_t limit = st->rx_delivered + s->o.hello.initial_credit;
+    uint64_t limit;
     switch (what) {
     case WST__TELL_OPEN:
         m.method = WST_MSG_HANDSHAKE;
@@ -92,9 +94,16 @@ static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
         }
         break;
     case WST__TELL_CREDIT:
+        wst__window_judge(st, now_ms);
+        limit = st->rx_delivered + st->rx_window;
         m.method = WST_MSG_CREDIT;
         m.received = st->rx_received + (st->rx_ended ? 1 : 0);
         m.credit = limit > st->rx_limit ? limit : st->rx_limit;
+        break;
+    case WST__TELL_YIELD:
+        m.method = WST_MSG_YIELD;
+        m.credit = st->tx_limit;
+        m.offset = st->tx_sent + s->peer_initial_credit;
         break;
     case WST__TELL_END:
         m.method = WST_MSG_END;
@@ -118,6 +127,8 @@ static int next_of_stream(wst__session_stream_t *st, wst__outgoing_t *out) {
         st->rx_told = m.received;
         st->rx_limit = m.credit;
     }
+    if (what == WST__TELL_YIELD)
+        st->tx_limit = m.offset;
     if (st->state == WST__REFUSED || st->state == WST__RESET) {
         wst__session_remove(st);
         wst__session_release_stream(st);
@@ -188,7 +199,8 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
     }
     wst__list_t *node = wst__list_first(&s->control);
     if (node != NULL)
-        return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), out);
+        return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), now_ms,
+                              out);
     if (s->ping_due) {
         const wst_message_t m = {.method = WST_MSG_PING, .seq = s->ping_seq + 1};
         status = encode_control(s, &m, out);

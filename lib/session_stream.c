@@ -75,12 +75,16 @@ void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const cha
     wst__session_last_word(st, WST__REFUSED, reason, text);
 }
 
+uint64_t wst__session_granted(const wst__session_stream_t *st) {
+    return st->tx_limit > st->tx_acked ? st->tx_limit - st->tx_acked : 0;
+}
+
 size_t wst__session_stream_room(const wst__session_stream_t *st) {
     if (st->state > WST__OPEN || st->tx_ended)
         return 0;
-    uint64_t window = st->tx_limit > st->tx_acked ? st->tx_limit - st->tx_acked : 0;
-    size_t allowance = window < WST__SEND_ALLOWANCE ? (size_t)window : (size_t)WST__SEND_ALLOWANCE;
-    return allowance > st->tx.len ? allowance - st->tx.len : 0;
+    uint64_t granted = wst__session_granted(st);
+    size_t most = granted < st->tx_allowance ? (size_t)granted : st->tx_allowance;
+    return most > st->tx.len ? most - st->tx.len : 0;
 }
 
 int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
@@ -97,6 +101,7 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
     if (status != 0)
         return status;
     wst__session_schedule(st);
+    wst__allowance_judge(st);
     if (wst__session_stream_room(st) > 0)
         return 0;
     st->tx_waiting = true;
@@ -116,15 +121,15 @@ void wst__session_stream_read(wst__session_stream_t *st, bool wanted) {
 }
 
 /*
- * A credit is due when what the peer does not know of has grown to half a window, or to
+ * A credit is due when what the peer does not know of has grown to half a first window, or to
  * WST__ACK_EVERY: a sender keeps at least twice that, so neither side can wait for the other.
  */
 void wst__session_update_credit(wst__session_stream_t *st) {
     if (st->state != WST__OPEN || st->rx_ended) /* nothing more will come */
         return;
-    uint64_t window = st->session->o.hello.initial_credit;
-    uint64_t step = window / 2 < WST__ACK_EVERY ? window / 2 : WST__ACK_EVERY;
-    uint64_t limit = st->rx_delivered + window;
+    uint64_t initial = st->session->o.hello.initial_credit;
+    uint64_t step = initial / 2 < WST__ACK_EVERY ? initial / 2 : WST__ACK_EVERY;
+    uint64_t limit = st->rx_delivered + st->rx_window;
     if (step == 0)
         step = 1;
     if (limit - st->rx_limit >= step || st->rx_received - st->rx_told >= step)
@@ -144,6 +149,8 @@ void wst__session_stream_deliver(wst__session_stream_t *st) {
         wst_slice_unref(data);
     }
     wst__session_update_credit(st);
+    if (st->state == WST__OPEN && st->rx_ended)
+        wst__window_shrink(st);
     if (st->state == WST__OPEN && st->reading && st->rx_ended && !st->rx_end_delivered &&
         st->rx.len == 0) {
         st->rx_end_delivered = true;

@@ -178,6 +178,7 @@ int rig_start_new(rig_t *r) {
     h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
     h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__INITIAL_CREDIT;
     h->max_streams = h->max_streams != 0 ? h->max_streams : WST__MAX_STREAMS;
+    h->yields = !r->peer_keeps;
     wst__pool_init(&r->pool, &test_allocator);
     r->budget.limit = r->budget_limit != 0 ? r->budget_limit : SIZE_MAX;
     r->now = 1000;
@@ -190,6 +191,7 @@ int rig_start_new(rig_t *r) {
         .encoding = r->encoding,
         .hello = r->hello,
         .ping_interval_ms = r->ping_interval_ms,
+        .window_max = r->window_max,
         .callbacks = {on_hello, r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end,
                       on_drain, on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
         .user_data = r};
@@ -322,6 +324,11 @@ int rig_say_end(rig_t *r, uint64_t id, uint64_t offset) {
     return rig_say(r, (wst_message_t){.method = WST_MSG_END, .id = id, .offset = offset});
 }
 
+int rig_say_yield(rig_t *r, uint64_t id, uint64_t credit, uint64_t offset) {
+    return rig_say(
+        r, (wst_message_t){.method = WST_MSG_YIELD, .id = id, .credit = credit, .offset = offset});
+}
+
 int rig_say_reset(rig_t *r, uint64_t id, int error) {
     return rig_say(
         r, (wst_message_t){
@@ -366,6 +373,10 @@ static void note_message(rig_t *r, const wst_message_t *m) {
     case WST_MSG_CREDIT:
         note(r->said, "credit %llu %llu/%llu", id, (unsigned long long)m->received,
              (unsigned long long)m->credit);
+        return;
+    case WST_MSG_YIELD:
+        note(r->said, "yield %llu %llu/%llu", id, (unsigned long long)m->credit,
+             (unsigned long long)m->offset);
         return;
     case WST_MSG_END:
         note(r->said, "end %llu %llu", id, (unsigned long long)m->offset);

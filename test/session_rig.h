@@ -21,8 +21,9 @@ typedef struct rig {
     wst_hello_t hello;      /* of the session */
     wst_hello_t peer_hello; /* of the peer; zero: the defaults */
     size_t budget_limit;    /* 0: plenty */
-    uint64_t ping_interval_ms;
-    bool no_open; /* no on_open callback */
+    uint64_t ping_interval_ms, window_max;
+    bool peer_keeps; /* its hello lacks the feature "yield" */
+    bool no_open;    /* no on_open callback */
 
     /* May be changed at any time. */
     int answer;    /* to the peer's opens: RIG_ACCEPT, RIG_LATER or a reason */
@@ -79,6 +80,7 @@ int rig_say_data(rig_t *r, uint64_t id, const char *text);
 int rig_say_bytes(rig_t *r, uint64_t id, size_t len); /* in frames of at most 16 KiB */
 int rig_say_credit(rig_t *r, uint64_t id, uint64_t received, uint64_t credit);
 int rig_say_end(rig_t *r, uint64_t id, uint64_t offset);
+int rig_say_yield(rig_t *r, uint64_t id, uint64_t credit, uint64_t offset);
 int rig_say_reset(rig_t *r, uint64_t id, int error);
 int rig_say_ping(rig_t *r, uint64_t seq);
 int rig_say_pong(rig_t *r, uint64_t seq);

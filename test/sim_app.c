@@ -383,18 +383,19 @@ void sim_check(sim_t *sim) {
             const sim_end_t *end = st->owned ? st->data : NULL;
             reserved += st->reserved;
             count++;
-            if (wst__bufq_capacity(&st->rx) >
-                wst__bufq_bound_append(side->s->o.hello.initial_credit))
+            if (wst__bufq_capacity(&st->rx) > wst__bufq_bound_append((size_t)st->rx_window))
                 sim_fail(sim, "side %d: more received than the window", i);
             if (end != NULL && !end->overfilled &&
-                wst__bufq_capacity(&st->tx) > wst__bufq_bound_push(WST__SEND_ALLOWANCE))
+                wst__bufq_capacity(&st->tx) > wst__bufq_bound_push(st->tx_allowance))
                 sim_fail(sim, "side %d: more kept than the allowance", i);
         }
         if (count != wst__session_stream_count(side->s))
             sim_fail(sim, "side %d: %zu streams, not %zu", i, count,
                      wst__session_stream_count(side->s));
-        if (reserved != side->budget.used || side->budget.used > side->budget.limit)
-            sim_fail(sim, "side %d: budget %zu, reserved %zu", i, side->budget.used, reserved);
+        if (reserved + side->budget.lent != side->budget.used ||
+            side->budget.used > side->budget.limit || side->budget.lent > side->budget.limit / 2)
+            sim_fail(sim, "side %d: budget %zu, lent %zu, reserved %zu", i, side->budget.used,
+                     side->budget.lent, reserved);
         if (side->s->error != 0 && side->s->error != WST_ETIMEOUT)
             sim_fail(sim, "side %d: %d, %s", i, side->s->error, side->s->detail);
     }

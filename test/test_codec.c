@@ -29,13 +29,14 @@ typedef struct vector {
 
 /* The vectors of PROTOCOL.md come first. */
 static const vector_t vectors[] = {
-    {"{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":16384,\"initial_credit\":32768,"
-     "\"max_streams\":0}",
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":16384,"
+     "\"initial_credit\":32768,\"max_streams\":0}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HELLO, .hello = {1, 16384, 32768, 0, {NULL, 0}, {0}, false, 0, 0}}},
-    {"{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":16384,\"initial_credit\":32768,"
+     {.method = WST_MSG_HELLO, .hello = {1, 16384, 32768, 0, true, {NULL, 0}, {0}, false, 0, 0}}},
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":16384,"
+     "\"initial_credit\":32768,"
      "\"max_streams\":1024,\"name\":\"build-7.lan\",\"instance\":"
      "\"000102030405060708090a0b0c0d0eff\",\"conn\":0,\"epoch\":1}",
      0,
@@ -46,6 +47,7 @@ static const vector_t vectors[] = {
                 16384,
                 32768,
                 1024,
+                true,
                 STR("build-7.lan"),
                 {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255},
                 true,
@@ -119,7 +121,23 @@ static const vector_t vectors[] = {
       .id = 2,
       .error = WST_ERESET,
       .error_text = STR("say \"n\xc3\xb6\"")}},
+    {"{\"method\":11,\"id\":2,\"credit\":4227072,\"offset\":65537}",
+     0,
+     JSON,
+     true,
+     {.method = WST_MSG_YIELD, .id = 2, .credit = 4227072, .offset = 65537}},
+    {"\x0b\x02\x80\x80\x82\x02\x81\x80\x04",
+     9,
+     BIN,
+     false,
+     {.method = WST_MSG_YIELD, .id = 2, .credit = 4227072, .offset = 65537}},
     /* not in PROTOCOL.md */
+    {"{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":1024,\"initial_credit\":1,"
+     "\"max_streams\":0}",
+     0,
+     BOTH,
+     true,
+     {.method = WST_MSG_HELLO, .hello = {1, 1024, 1, 0, false, {NULL, 0}, {0}, false, 0, 0}}},
     {"\x07\x02\x8a\xfa\x01",
      5,
      BIN,
@@ -276,11 +294,12 @@ static void random_message(wst_message_t *m, uint64_t *seed, char *text, uint8_t
     static const int reasons[] = {WST_EINTERNAL, WST_EREFUSED, WST_EDEST, WST_EMEMORY};
     size_t len = test_random(seed) % (WST_ERROR_TEXT_MAX + 1);
     memset(m, 0, sizeof(*m));
-    m->method = (wst_method_t)(1 + test_random(seed) % 10);
+    m->method = (wst_method_t)(1 + test_random(seed) % 11);
     for (size_t i = 0; i < WST_DEST_MAX; i++)
         text[i] = (char)('!' + test_random(seed) % 94);
     wst_str_t error_text = {text, len};
-    bool has_id = m->method < WST_MSG_PING && m->method != WST_MSG_HELLO;
+    bool has_id =
+        (m->method < WST_MSG_PING && m->method != WST_MSG_HELLO) || m->method == WST_MSG_YIELD;
     m->id = has_id ? random_number(seed, 1) : 0;
     switch (m->method) {
     case WST_MSG_HANDSHAKE:
@@ -304,6 +323,7 @@ static void random_message(wst_message_t *m, uint64_t *seed, char *text, uint8_t
                                  1024,
                                  test_random(seed) >> 33,
                                  (uint32_t)test_random(seed),
+                                 test_random(seed) % 2 == 0,
                                  {"Az.09_-", test_random(seed) % 8},
                                  {0},
                                  false,
@@ -322,6 +342,10 @@ static void random_message(wst_message_t *m, uint64_t *seed, char *text, uint8_t
         break;
     case WST_MSG_END:
         m->offset = random_number(seed, 0);
+        break;
+    case WST_MSG_YIELD:
+        m->credit = random_number(seed, 0);
+        m->offset = test_random(seed) % (m->credit + 1);
         break;
     default:
         m->seq = random_number(seed, 0);
@@ -390,7 +414,7 @@ static void test_encode_refuses(void **state) {
     memset(longest, 'a', sizeof(longest));
     const wst_message_t refused[] = {
         {.method = (wst_method_t)0, .id = 1},
-        {.method = (wst_method_t)11, .id = 1},
+        {.method = (wst_method_t)12, .id = 1},
         {.method = WST_MSG_COMPLETED, .id = 0},
         {.method = WST_MSG_COMPLETED, .id = WST_NUMBER_LIMIT},
         {.method = WST_MSG_HANDSHAKE, .id = 1},
@@ -417,6 +441,9 @@ static void test_encode_refuses(void **state) {
         {.method = WST_MSG_CREDIT, .id = 1, .received = WST_NUMBER_LIMIT},
         {.method = WST_MSG_CREDIT, .id = 1, .credit = WST_NUMBER_LIMIT},
         {.method = WST_MSG_END, .id = 1, .offset = WST_NUMBER_LIMIT},
+        {.method = WST_MSG_YIELD, .id = 1, .credit = WST_NUMBER_LIMIT},
+        {.method = WST_MSG_YIELD, .id = 1, .credit = 1, .offset = 2},
+        {.method = WST_MSG_YIELD, .credit = 2, .offset = 1},
         {.method = WST_MSG_PING, .seq = WST_NUMBER_LIMIT},
         {.method = WST_MSG_PONG, .seq = WST_NUMBER_LIMIT},
         {.method = WST_MSG_HELLO, .hello = {.version = 0, .max_frame = 1024}},
@@ -466,6 +493,7 @@ static void test_encode_largest(void **state) {
                    65536,
                    UINT64_C(1) << 31,
                    UINT32_MAX,
+                   true,
                    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 64},
                    {0},
                    true,

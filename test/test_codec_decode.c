@@ -300,8 +300,8 @@ static const binary_t binaries[] = {
     {BYTES("\x09\x02"), WST_EPROTO, "binary message with a method that is text"},
     {BYTES("\x0a\x02"), WST_EPROTO, "binary message with a method that is text"},
     {BYTES("\x00"), 0, ""},
-    {BYTES("\x0b"), 0, ""},
-    {BYTES("\x0b\x80\x00"), 0, ""},
+    {BYTES("\x0c"), 0, ""},
+    {BYTES("\x0c\x80\x00"), 0, ""},
     {BYTES("\xff{}"), 0, ""},
     {BYTES("{\"method\":8,\"seq\":1}"), 0, ""},
     /* ids */
@@ -315,6 +315,10 @@ static const binary_t binaries[] = {
     {BYTES("\x03\x80\x80\x80\x80\x80\x80\x80\x10x"), WST_EPROTO, "stream id out of range"},
     {BYTES("\x03\xff\xff\xff\xff\xff\xff\xff\x8f\x00x"), WST_EPROTO, "stream id out of range"},
     {BYTES("\x06\x00\x01"), WST_EPROTO, "stream id out of range"},
+    {BYTES("\x0b\x00\x01\x01"), WST_EPROTO, "stream id out of range"},
+    {BYTES("\x0b\x01\x01\x02"), WST_EPROTO, "offset out of range"},
+    {BYTES("\x0b\x01\x01"), WST_EPROTO, "malformed number"},
+    {BYTES("\x0b\x01\x01\x01\x01"), WST_EPROTO, "bytes behind the message"},
     {BYTES("\x05\x00\x01\x01"), WST_EPROTO, "stream id out of range"},
     {BYTES("\x07\x00\x01"), WST_EPROTO, "stream id out of range"},
     /* other numbers; missing ones */
@@ -386,16 +390,16 @@ static void test_wrong_shape(void **state) {
 static void test_unknown_methods(void **state) {
     (void)state;
     static const char *const unknown[] = {"{\"method\":0}",
-                                          "{\"method\":11,\"id\":\"\",\"data\":{\"a\":[]}}",
+                                          "{\"method\":12,\"id\":\"\",\"data\":{\"a\":[]}}",
                                           "{\"method\":9007199254740991}"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         expect(WST_ENCODING_JSON, true, unknown[i], strlen(unknown[i]), 0, "");
         expect(WST_ENCODING_BINARY, true, unknown[i], strlen(unknown[i]), 0, "");
     }
     /* only as far as they are JSON */
-    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":11,}"), WST_EPROTO,
+    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":12,}"), WST_EPROTO,
            "JSON member name expected");
-    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":11,\"x\":\"\xff\"}"), WST_EPROTO,
+    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":12,\"x\":\"\xff\"}"), WST_EPROTO,
            "JSON text is not UTF-8");
 }
 
@@ -419,7 +423,7 @@ static void expect_long(wst_encoding_t encoding, uint32_t max_frame, bool text, 
 static void test_bounds(void **state) {
     (void)state;
     const wst_encoding_t bin = WST_ENCODING_BINARY, json = WST_ENCODING_JSON;
-    const char *ping = "{\"method\":8,\"seq\":1", *other = "{\"method\":11";
+    const char *ping = "{\"method\":8,\"seq\":1", *other = "{\"method\":12";
     for (int encoding = 0; encoding < 2; encoding++) {
         wst_encoding_t e = (wst_encoding_t)encoding;
         expect_long(e, 0, true, ping, ' ', "}", WST_JSON_CONTROL_MAX, 1);
@@ -427,8 +431,8 @@ static void test_bounds(void **state) {
         expect_long(e, 0, true, other, ' ', "}", WST_JSON_CONTROL_MAX, 0);
         expect_long(e, 0, true, other, ' ', "}", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
     }
-    expect_long(bin, 0, false, "\x0b", ' ', "", WST_JSON_CONTROL_MAX, 0);
-    expect_long(bin, 0, false, "\x0b", ' ', "", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
+    expect_long(bin, 0, false, "\x0c", ' ', "", WST_JSON_CONTROL_MAX, 0);
+    expect_long(bin, 0, false, "\x0c", ' ', "", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 3 + WST_ERROR_TEXT_MAX, 1);
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 4 + WST_ERROR_TEXT_MAX, WST_EPROTO);
 

@@ -9,6 +9,7 @@
 
 static void start(sim_t *sim, uint64_t seed) {
     static const uint64_t windows[] = {1, 50, 1000, 5000, 32768, 32768, 70000};
+    static const uint64_t maxima[] = {1, 3000, 100000, 0, 0};
     static const uint32_t frames[] = {1024, 5000, 16384, 16384, 65536};
     *sim = (sim_t){.seed = seed, .random = seed * UINT64_C(0x9E3779B97F4A7C15), .now = 1000};
     sim->capacity = (size_t)1 << sim_random(sim, 18);
@@ -28,6 +29,7 @@ static void start(sim_t *sim, uint64_t seed) {
                                           .encoding = encoding,
                                           .hello = {.initial_credit = windows[sim_random(sim, 7)],
                                                     .max_frame = frames[sim_random(sim, 5)]},
+                                          .window_max = maxima[sim_random(sim, 5)],
                                           .callbacks = sim_callbacks,
                                           .user_data = side};
         side->budget.limit = SIZE_MAX;
@@ -91,6 +93,7 @@ static void stop(sim_t *sim) {
         sim_side_t *side = &sim->sides[i];
         wst__session_free(side->s);
         assert_int_equal(side->budget.used, 0);
+        assert_int_equal(side->budget.lent, 0);
         assert_null(side->deadlines.root);
         wst__pool_free(&side->pool);
     }

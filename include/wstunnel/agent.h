@@ -103,6 +103,10 @@ typedef struct wst_agent_options {
     size_t max_pending;   /**< Optional (default 256): destinations being opened at a time. */
     size_t stream_window; /**< Optional (default 32768): bytes that may come in ahead on a stream;
                                1024..2^30. */
+    size_t stream_window_max; /**< Optional (default 4 MiB): as far as a stream's window grows,
+                                   either way, where the round trip asks for it and the memory
+                                   budget has it to lend; 1024..2^30. At or below stream_window:
+                                   not at all. */
 
     uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
     uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the

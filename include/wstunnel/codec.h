@@ -7,9 +7,9 @@
  * lib/PROTOCOL.md; one WebSocket message carries one protocol message.
  *
  *  - JSON (subprotocol `wstunnel.v1.json`): every message is a JSON text in a text message.
- *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end and reset are compact
- * binary messages; the others are the same JSON texts in text messages. Either kind in the other's
- * shape is an error.
+ *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end, reset and yield are
+ * compact binary messages; the others are the same JSON texts in text messages. Either kind in the
+ * other's shape is an error.
  */
 #include <wstunnel/common.h>
 
@@ -41,7 +41,8 @@ typedef enum wst_method {
     WST_MSG_RESET = 7,         /**< stream `id` is gone, because of `error` */
     WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
     WST_MSG_PONG = 9,
-    WST_MSG_GOAWAY = 10 /**< no new streams, please; `last`: the last one that will be served */
+    WST_MSG_GOAWAY = 10, /**< no new streams, please; `last`: the last one that will be served */
+    WST_MSG_YIELD = 11   /**< of `credit`, what lies at or beyond `offset` is given back */
 } wst_method_t;
 
 /** Version of the protocol, sent in hello. */
@@ -67,6 +68,7 @@ typedef struct wst_hello {
                                   WST_FRAME_MIN_LIMIT..WST_FRAME_MAX_LIMIT */
     uint64_t initial_credit; /**< bytes that may be sent on a new stream at once; 1..2^31 */
     uint32_t max_streams;    /**< streams the sender lets the other side have open at a time */
+    bool yields;             /**< feature "yield": gives credit back, and takes it back */
     wst_str_t name;          /**< agent: [A-Za-z0-9._-]{1,64}; server: absent */
     uint8_t instance[16];    /**< agent: random per process; 32 hex digits in JSON */
     bool has_instance;
@@ -77,7 +79,7 @@ typedef struct wst_hello {
 /** A message. Only the members its method names have a meaning, the others are zero. */
 typedef struct wst_message {
     wst_method_t method;
-    uint64_t id; /**< handshake, completed, communication, credit, end, reset: 1.. */
+    uint64_t id; /**< handshake, completed, communication, credit, end, reset, yield: 1.. */
 
     wst_str_t dest; /**< handshake: "host:port", not checked further than its length and characters
                          (no control characters, no spaces) */
@@ -94,8 +96,9 @@ typedef struct wst_message {
 
     uint64_t received; /**< credit: offset up to which all has been received; one more once the end
                             has been received too */
-    uint64_t credit;   /**< credit: offset up to which may be sent */
-    uint64_t offset;   /**< end: offset at which the direction ends */
+    uint64_t credit;   /**< credit: offset up to which may be sent; yield: the last one heard */
+    uint64_t offset;   /**< end: offset at which the direction ends; yield: up to which the sender
+                            will send without another credit, at most `credit` */
     uint64_t seq;      /**< ping, pong */
     uint64_t last;     /**< goaway: highest id that will be served, 0: none */
 

@@ -140,6 +140,10 @@ typedef struct wst_server_options {
                                      any does, a handshake may take a quarter of tls_timeout_ms. */
     size_t stream_window;       /**< Optional (default 32768): bytes an agent may send ahead on a
                                      stream; 1024..2^30. */
+    size_t stream_window_max;   /**< Optional (default 4 MiB): as far as a stream's window grows,
+                                     either way, where the round trip asks for it and the memory
+                                     budget has it to lend; 1024..2^30. At or below stream_window:
+                                     not at all. */
 
     uint64_t tls_timeout_ms;         /**< Optional (default 10000): from a connection, at an address
                                           with TLS, to the end of its handshake. One that has said

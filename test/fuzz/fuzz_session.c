@@ -240,12 +240,12 @@ static void say_anything(fuzz_t *f) {
     static const uint8_t data[HEAP];
     static const int errors[] = {0, WST_EREFUSED, WST_ERESET, WST_EGOAWAY};
     size_t split = u8(f);
-    wst_message_t m = {.method = (wst_method_t)(u8(f) % 11), .id = u8(f) % 32, .hello = f->peer};
+    wst_message_t m = {.method = (wst_method_t)(u8(f) % 12), .id = u8(f) % 32, .hello = f->peer};
     m.dest = (wst_str_t){"b:2", 3};
     m.error = errors[split % 4];
     m.data = data;
     m.received = m.seq = m.offset = m.last = number(f);
-    m.credit = m.received + number(f);
+    m.credit = m.received + number(f); /* of a yield: at or beyond its offset */
     m.len = (size_t)m.received;
     say(f, &m, split);
 }
@@ -259,7 +259,7 @@ static void say_sense(fuzz_t *f, const stream_t *stream) {
         return;
     uint64_t room = st->rx_limit - st->rx_received;
     wst_message_t m = {.id = st->id};
-    switch (what % 5) {
+    switch (what % 6) {
     case 0:
         m.method = st->local ? WST_MSG_COMPLETED : WST_MSG_HANDSHAKE;
         m.dest = (wst_str_t){"b:2", 3};
@@ -277,6 +277,11 @@ static void say_sense(fuzz_t *f, const stream_t *stream) {
     case 3:
         m.method = WST_MSG_END;
         m.offset = st->rx_received;
+        break;
+    case 4:
+        m.method = WST_MSG_YIELD;
+        m.credit = st->rx_limit;
+        m.offset = room > 0 ? st->rx_received + what % room : st->rx_received;
         break;
     default:
         m.method = WST_MSG_RESET;
@@ -331,18 +336,23 @@ static void attach(fuzz_t *f, bool hello) {
 
 static void check(const fuzz_t *f) {
     size_t reserved = 0, count = 0;
-    uint64_t window = f->s->o.hello.initial_credit;
     const wst__session_stream_t *st = wst__session_first_stream(f->s);
     for (; st != NULL; st = wst__session_next_stream(st)) {
         reserved += st->reserved;
         count++;
-        must(st->rx.len <= window && st->rx_received <= st->rx_limit, "more than the window");
-        must(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(window), "rx pins too much");
-        must(wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(WST__SEND_ALLOWANCE),
+        must(st->rx.len <= st->rx_window && st->rx_received <= st->rx_limit,
+             "more than the window");
+        must(st->rx_ended || st->rx_limit - st->rx_delivered <= st->rx_window ||
+                 st->state != WST__OPEN,
+             "more granted than the window");
+        must(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(st->rx_window),
+             "rx pins too much");
+        must(wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(st->tx_allowance),
              "tx pins too much");
     }
     must(count == wst__session_stream_count(f->s), "streams miscounted");
-    must(reserved == f->budget.used && reserved <= f->budget.limit, "budget");
+    must(reserved + f->budget.lent == f->budget.used, "budget");
+    must(f->budget.used <= f->budget.limit && f->budget.lent <= f->budget.limit / 2, "budget");
     must(f->s->refusal_count <= WST__REFUSALS_MAX, "too many refusals");
 }
 
@@ -397,7 +407,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     f.peer = (wst_hello_t){.version = WST_PROTOCOL_VERSION,
                            .max_frame = (data[0] & 1) != 0 ? 1024 : 16384,
                            .initial_credit = (data[0] & 2) != 0 ? 100 : 32768,
-                           .max_streams = 20};
+                           .max_streams = 20,
+                           .yields = (data[0] & 64) == 0};
     f.encoding = (data[0] & 4) != 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
     wst__pool_init(&f.pool, &wst__default_allocator);
     wst__session_options_t options = {
@@ -431,7 +442,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     must(wst__session_stream_count(f.s) == 0, "streams left");
     wst__session_free(f.s);
     wst_decoder_free(f.ear);
-    must(f.budget.used == 0 && f.pool.live == 0 && f.deadlines.root == NULL, "something is left");
+    must(f.budget.used == 0 && f.budget.lent == 0 && f.pool.live == 0 && f.deadlines.root == NULL,
+         "something is left");
     wst__pool_free(&f.pool);
     return 0;
 }
