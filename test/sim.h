@@ -74,6 +74,7 @@ typedef struct sim {
     unsigned cuts;
     bool limited;   /* opens may be refused for want of memory or by a limit */
     bool reentrant; /* applications act from inside callbacks too */
+    bool half;      /* applications go half their way, and some do not read */
     bool given_up;  /* both sessions were dropped */
     bool finishing; /* no new streams, no more harm: all is to come to its end */
     unsigned depth;

@@ -171,6 +171,7 @@ void sim_act(sim_t *sim, int side) {
 /* -- What it does to come to an end ----------------------------------------------------------- */
 
 static bool finish_end(sim_end_t *end) {
+    sim_t *sim = end->sim;
     if (end->dead || end->aborted || is_done(end)) {
         close_end(end, 0);
         return true;
@@ -180,7 +181,7 @@ static bool finish_end(sim_end_t *end) {
         accept_end(end);
         any = true;
     }
-    if (!end->reading) {
+    if (!end->reading && !(sim->half && sim_chance(sim, 95))) {
         read_from_now(end, true);
         any = true;
         if (end->st == NULL)
@@ -188,7 +189,11 @@ static bool finish_end(sim_end_t *end) {
     }
     if (end->shut || end->dead)
         return any;
-    uint64_t room = wst__session_stream_room(end->st), rest = end->target - end->written;
+    uint64_t target = sim->half ? end->target / 2 : end->target;
+    uint64_t room = wst__session_stream_room(end->st);
+    uint64_t rest = target > end->written ? target - end->written : 0;
+    if (rest == 0 && sim->half)
+        return any;
     if (rest == 0) {
         end->shut = true;
         check(end, wst__session_stream_shutdown(end->st) == 0, "shutdown failed");

@@ -64,15 +64,7 @@ static void step(sim_t *sim, unsigned cut_permille) {
         sim_cut(sim);
 }
 
-/* The link is mended and all do their part: then everything must come to an end, without waiting
- * for any deadline. */
-static void finish(sim_t *sim) {
-    sim->finishing = true;
-    for (int i = 0; i < 2; i++)
-        if (sim->cut)
-            sim_detach(sim, i);
-    for (int i = 0; i < 2; i++)
-        sim_attach(sim, i);
+static void run_dry(sim_t *sim) {
     bool any = true;
     while (any) {
         any = false;
@@ -86,6 +78,43 @@ static void finish(sim_t *sim) {
         any |= sim->sides[0].out.first != NULL || sim->sides[1].out.first != NULL;
         sim_check(sim);
     }
+}
+
+/* Writers have nothing to say, some readers come back, pings go their way. What both sides say
+ * crosses. */
+static void fall_silent(sim_t *sim) {
+    for (int i = 0; i < 40; i++) {
+        sim_pass(sim, sim_random(sim, 5000));
+        for (int side = 0; side < 2; side++) {
+            while (sim_pull(sim, side))
+                continue;
+            sim_finish(sim, side);
+            while (sim_pull(sim, side))
+                continue;
+        }
+        for (int side = 0; side < 2; side++)
+            for (uint64_t n = 1 + sim_random(sim, 10); n > 0 && sim_deliver(sim, side, true); n--)
+                continue;
+        sim_check(sim);
+    }
+}
+
+/* The link is mended and all do their part: then everything must come to an end, without waiting
+ * for any deadline. */
+static void finish(sim_t *sim) {
+    sim->finishing = true;
+    for (int i = 0; i < 2; i++)
+        if (sim->cut)
+            sim_detach(sim, i);
+    for (int i = 0; i < 2; i++)
+        sim_attach(sim, i);
+    sim->half = sim_chance(sim, 20);
+    if (sim->half) {
+        run_dry(sim);
+        fall_silent(sim);
+        sim->half = false;
+    }
+    run_dry(sim);
 }
 
 static void stop(sim_t *sim) {
