@@ -4,7 +4,7 @@
 /*
  * The memory budget of a context, shared by all its sessions. What a peer has been granted is
  * reserved before it is granted, so the sum holds whatever peers do. Beyond what it needs a stream
- * may borrow to be faster; half of the budget is never lent, for streams to come.
+ * may borrow to be faster: a quarter of the budget, the rest is for streams to come.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static inline void wst__budget_release(wst__budget_t *b, size_t n) {
 
 /* As reserve; to be released by give_back. */
 static inline bool wst__budget_borrow(wst__budget_t *b, size_t n) {
-    if (n > b->limit / 2 || b->lent > b->limit / 2 - n || !wst__budget_reserve(b, n))
+    if (n > b->limit / 4 || b->lent > b->limit / 4 - n || !wst__budget_reserve(b, n))
         return false;
     b->lent += n;
     return true;

@@ -398,7 +398,7 @@ void sim_check(sim_t *sim) {
             sim_fail(sim, "side %d: %zu streams, not %zu", i, count,
                      wst__session_stream_count(side->s));
         if (reserved + side->budget.lent != side->budget.used ||
-            side->budget.used > side->budget.limit || side->budget.lent > side->budget.limit / 2)
+            side->budget.used > side->budget.limit || side->budget.lent > side->budget.limit / 4)
             sim_fail(sim, "side %d: budget %zu, lent %zu, reserved %zu", i, side->budget.used,
                      side->budget.lent, reserved);
         if (side->s->error != 0 && side->s->error != WST_ETIMEOUT)

@@ -150,23 +150,23 @@ static void test_not_for_a_peer_that_keeps(void **state) {
 
 /* Half of the budget is never lent, so that new streams find some; the loan ends with the stream.
  */
-static void test_borrows_half_at_most(void **state) {
+static void test_borrows_a_quarter_at_most(void **state) {
     (void)state;
     rig_t *r = rig_new();
-    r->budget_limit = 2 * (wst__bufq_bound_append(8 * FIRST) + wst__bufq_bound_append(4 * FIRST) -
+    r->budget_limit = 4 * (wst__bufq_bound_append(8 * FIRST) + wst__bufq_bound_append(4 * FIRST) -
                            2 * wst__bufq_bound_append(FIRST));
     greet(r);
     wst__session_stream_t *st = rig_stream(r, false);
     for (int i = 0; i < 40; i++)
         send_a_window(r, st);
     assert_int_equal(st->rx_window, 8 * FIRST);
-    assert_true(r->budget.lent <= r->budget.limit / 2);
+    assert_true(r->budget.lent <= r->budget.limit / 4);
     size_t lent = r->budget.lent;
     wst__session_stream_t *other = rig_stream(r, false);
     for (int i = 0; i < 40; i++)
         send_a_window(r, other);
     assert_int_equal(other->rx_window, 4 * FIRST);
-    assert_true(r->budget.lent > lent && r->budget.lent <= r->budget.limit / 2);
+    assert_true(r->budget.lent > lent && r->budget.lent <= r->budget.limit / 4);
     rig_close(r, st, 0);
     rig_ignores(r);
     for (int i = 0; i < 40; i++)
@@ -333,7 +333,7 @@ static void test_keeps_no_more_than_the_budget_lends(void **state) {
         continue;
     assert_int_equal(status, WST_WAIT);
     assert_true(st->tx_allowance > FIRST && st->tx.len == st->tx_allowance);
-    assert_true(r->budget.lent <= r->budget.limit / 2);
+    assert_true(r->budget.lent <= r->budget.limit / 4);
     rig_ignores(r);
     assert_int_equal(rig_say_credit(r, 1, 1, 4 << 20), 0);
     rig_tells(r, "drain 1");
@@ -456,7 +456,7 @@ int main(void) {
         cmocka_unit_test(test_needs_a_round_trip),
         cmocka_unit_test(test_takes_the_least_round_trip),
         cmocka_unit_test(test_not_for_a_peer_that_keeps),
-        cmocka_unit_test(test_borrows_half_at_most),
+        cmocka_unit_test(test_borrows_a_quarter_at_most),
         cmocka_unit_test(test_the_end_gives_back),
         cmocka_unit_test(test_a_yield_is_taken),
         cmocka_unit_test(test_a_yield_that_crosses_credit),

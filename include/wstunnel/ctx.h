@@ -47,7 +47,7 @@ typedef struct wst_ctx_options {
     const wst_allocator_t *allocator; /**< Optional (default malloc and friends). Copied. */
     size_t memory_budget;      /**< Optional (default 256 MiB). Most memory that the streams of
                                     all sessions may pin; a stream that would exceed it is
-                                    refused with WST_EMEMORY. Half of it may be lent to windows
+                                    refused with WST_EMEMORY. A quarter may be lent to windows
                                     that grow (stream_window_max of server and agent). */
     unsigned resolver_threads; /**< Optional (default 4, at most 64). Most look-ups running at
                                     a time; threads start when needed, end when idle. */

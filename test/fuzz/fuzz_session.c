@@ -352,7 +352,7 @@ static void check(const fuzz_t *f) {
     }
     must(count == wst__session_stream_count(f->s), "streams miscounted");
     must(reserved + f->budget.lent == f->budget.used, "budget");
-    must(f->budget.used <= f->budget.limit && f->budget.lent <= f->budget.limit / 2, "budget");
+    must(f->budget.used <= f->budget.limit && f->budget.lent <= f->budget.limit / 4, "budget");
     must(f->s->refusal_count <= WST__REFUSALS_MAX, "too many refusals");
 }
 

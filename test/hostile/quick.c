@@ -43,6 +43,7 @@ static const option_t of_server[] = {
     MEMBER("half", server_options.half_closed_timeout_ms),
     MEMBER("drain", server_options.drain_timeout_ms),
     MEMBER("streams", server_options.max_agent_streams),
+    MEMBER("window_max", server_options.stream_window_max),
     MEMBER("budget", memory_budget),
     {0},
 };
@@ -55,6 +56,7 @@ static const option_t of_agent[] = {
     MEMBER("half", agent_options.half_closed_timeout_ms),
     MEMBER("drain", agent_options.drain_timeout_ms),
     MEMBER("streams", agent_options.max_streams),
+    MEMBER("window_max", agent_options.stream_window_max),
     MEMBER("pending", agent_options.max_pending),
     MEMBER("backoff_min", agent_options.backoff_min_ms),
     MEMBER("backoff_max", agent_options.backoff_max_ms),
