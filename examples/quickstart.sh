@@ -27,6 +27,7 @@ need() { # need PACKAGE: installed?
 if have dpkg-query && have apt-get; then
     have cc || packages+=(gcc libc6-dev)
     have meson || packages+=(meson)
+    have dpkg-architecture || packages+=(dpkg-dev) # meson asks it where libraries belong
     have ninja || packages+=(ninja-build)
     have pkg-config || packages+=(pkg-config)
     have curl || packages+=(curl)

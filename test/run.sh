@@ -33,8 +33,9 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
             -o DPkg::Lock::Timeout=300 --no-install-recommends "${missing[@]}" >/dev/null ||
             die "apt-get failed: ${missing[*]}"
     }
-    install gcc g++ libc6-dev meson ninja-build pkg-config libuv1-dev libwslay-dev libcjson-dev \
-        libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git systemd
+    install gcc g++ libc6-dev meson dpkg-dev ninja-build pkg-config libuv1-dev libwslay-dev \
+        libcjson-dev libmbedtls-dev libcmocka-dev python3 python3-pytest curl openssl nginx-light git \
+        systemd
     # Another HTTP parser: a library since Debian 13, the C files of it in a package before.
     if apt-cache show libllhttp-dev >/dev/null 2>&1; then
         install libllhttp-dev
