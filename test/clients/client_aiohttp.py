@@ -16,9 +16,14 @@ async def pieces(data):
         yield data[at : at + 65536]
 
 
+# Before 3.13.3 it used connections again without the credentials for the proxy.
+forgets = tuple(map(int, aiohttp.__version__.split(".")[:3])) < (3, 13, 3)
+
+
 async def main():
     tls = ssl.create_default_context(cafile=ca)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session:
+    connector = aiohttp.TCPConnector(ssl=tls, force_close=forgets and "@" in proxy)
+    async with aiohttp.ClientSession(connector=connector) as session:
 
         async def fetch(url):
             async with session.get(url, proxy=proxy) as answer:
