@@ -72,6 +72,7 @@ class Scene:
     def finish(self, more=0):
         """Service goes on, with the agent as it was; nothing is left of the attack."""
         self.check()
+        self.agent.wait_for("connected to")
         assert len(self.agent._matches("connected to")) == 1
         wait_until(lambda: self.server.descriptors() == self.descriptors, "only ours are left")
         self.check_memory(more)

@@ -43,6 +43,7 @@ class Scene:
         data = secrets.token_bytes(16)
         self.tunnel.send(data)
         assert self.tunnel.read_exactly(16) == data
+        self.agent.wait_for("connected to")
         assert len(self.agent._matches("connected to")) == 1
 
     def dial(self, machine=None, token=TOKEN):
