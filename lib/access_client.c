@@ -197,13 +197,17 @@ static void challenge(wst_access_t *access, wst_request_t *request, bool stale) 
         wst_request_deny(request, 407, NULL, fields);
 }
 
-/* Whom failures are counted for; false: nobody. */
+/* Whom failures are counted for; false: nobody. Of a name that an agent's may stand behind it is
+ * what comes before the first "+", so that it does not show whether there is such a user. */
 static bool key_of(const wst_access_t *access, wst__limiter_key_t *key,
                    const wst_request_t *request, const presented_t *p) {
-    const char *user = user_of(access, p->name)->name; /* whatever agent is named behind it */
-    const char *name = user != NULL ? user : p->name[0] != '\0' ? p->name : NULL;
+    char name[WST_AUTH_MAX];
+    memcpy(name, p->name, sizeof(name));
+    if (access->selects)
+        name[strcspn(name, "+")] = '\0';
     return access->limiter != NULL &&
-           wst__limiter_key(access->limiter, key, wst_request_peer(request), name);
+           wst__limiter_key(access->limiter, key, wst_request_peer(request),
+                            p->name[0] != '\0' ? name : NULL);
 }
 
 static void allow(wst_request_t *request, const wst__access_user_t *user) {

@@ -374,6 +374,29 @@ static void test_failures_from_here(void **state) {
     access_rig_close(&r);
 }
 
+/* What is told of a name that is no user's is what is told of one that is, by any number of tries.
+ */
+static void test_unknown_users_from_here(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = 3;
+    options.user_selects_agent = true;
+    static const char *const names[][4] = {{"carol+1", "carol+2", "carol+3", "carol+4"},
+                                           {"nobody+1", "nobody+2", "nobody+3", "nobody+4"},
+                                           {"bob+x", "bob+x+1", "bob+x", "bob"},
+                                           {"+1", "+2", "+3", "+4"}};
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t n = 0; n < 3; n++)
+            assert_int_equal(
+                access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i][n], "no")), 407);
+        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i][3], "no")),
+                         429);
+    }
+    access_rig_close(&r);
+}
+
 /* "alice+berlin" is alice. By Digest only if her password is known. */
 static void test_selection(void **state) {
     (void)state;
@@ -477,6 +500,7 @@ int main(void) {
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_failures_from_here),
+        cmocka_unit_test(test_unknown_users_from_here),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_no_memory),
