@@ -95,18 +95,27 @@ static bool same_hash(const char *a, const char *b) {
     return wst__equal_constant_time(a, strlen(a), b, strlen(b));
 }
 
-/* The hash of what was said is compared, so that passwords need not be kept. */
+/* The hash of what was said is compared, so that passwords need not be kept. All hashes that any
+ * user has are made, for a time that does not depend on the user. */
 static int check_basic(const wst_access_t *access, const wst__access_user_t *user,
                        const presented_t *p) {
-    wst__hash_t hash = user->ha1[WST__SHA256][0] != '\0' ? WST__SHA256 : WST__MD5;
+    wst__hash_t strongest = user->ha1[WST__SHA256][0] != '\0' ? WST__SHA256 : WST__MD5;
     const char *name = user->name != NULL ? user->name : p->name;
     char ha1[WST__HASH_TEXT];
-    int status = wst__digest_ha1(ha1, hash, name, access->realm, p->pair.password);
+    bool same = false;
+    int status = 0;
+    for (int i = WST__MD5; i <= WST__SHA256 && status == 0; i++) {
+        wst__hash_t hash = (wst__hash_t)i;
+        if (!access->digest[hash])
+            continue;
+        status = wst__digest_ha1(ha1, hash, name, access->realm, p->pair.password);
+        if (status == 0 && hash == strongest)
+            same = same_hash(ha1, user->ha1[hash]);
+    }
+    wst__wipe(ha1, sizeof(ha1));
     if (status != 0)
         return status;
-    outcome_t outcome = same_hash(ha1, user->ha1[hash]) && user != &access->nobody ? RIGHT : WRONG;
-    wst__wipe(ha1, sizeof(ha1));
-    return (int)outcome;
+    return same && user != &access->nobody ? RIGHT : WRONG;
 }
 
 /* Section 3.4.6 of RFC 7616: it must be the target. In absolute form some clients (curl, Chromium)
@@ -122,20 +131,21 @@ static bool is_target(const wst_http_head_t *head, wst_str_t uri) {
     return uri.len == target.path.len && memcmp(uri.ptr, target.path.ptr, uri.len) == 0;
 }
 
-/* The hash of the name as it was sent. False: it is not known, and that of nobody is written. */
-static bool digest_ha1(char out[WST__HASH_TEXT], const wst_access_t *access,
-                       const wst__access_user_t *user, const presented_t *p) {
+/* The hash of the name as it was sent; that of nobody, and `*known` is false, if there is none.
+ * With an agent's name behind the user's it must be made, and is, if only for the time, in any
+ * case. 0 or an error. */
+static int digest_ha1(char out[WST__HASH_TEXT], bool *known, const wst_access_t *access,
+                      const wst__access_user_t *user, const presented_t *p) {
     wst__hash_t hash = p->digest.hash;
-    memcpy(out, access->nobody.ha1[hash], WST__HASH_TEXT);
-    if (user == &access->nobody)
-        return false;
-    if (strcmp(p->name, user->name) != 0)
-        return user->password != NULL &&
-               wst__digest_ha1(out, hash, p->name, access->realm, user->password) == 0;
-    if (user->ha1[hash][0] == '\0')
-        return false;
-    memcpy(out, user->ha1[hash], WST__HASH_TEXT);
-    return true;
+    const char *password = user->password != NULL ? user->password : "";
+    bool as_stored = user->name != NULL && strcmp(p->name, user->name) == 0;
+    *known = as_stored ? user->ha1[hash][0] != '\0' : user->password != NULL;
+    int status = 0;
+    if (access->selects)
+        status = wst__digest_ha1(out, hash, p->name, access->realm, password);
+    if (as_stored || !*known)
+        memcpy(out, *known ? user->ha1[hash] : access->nobody.ha1[hash], WST__HASH_TEXT);
+    return status;
 }
 
 static int check_digest(wst_access_t *access, const wst__access_user_t *user, const presented_t *p,
@@ -143,8 +153,9 @@ static int check_digest(wst_access_t *access, const wst__access_user_t *user, co
     const wst__digest_credentials_t *c = &p->digest;
     size_t len = wst__hash_len(c->hash);
     uint8_t right[WST__HASH_MAX];
-    char ha1[WST__HASH_TEXT], response[WST__HASH_TEXT];
-    bool known = digest_ha1(ha1, access, user, p);
+    char ha1[WST__HASH_TEXT] = "", response[WST__HASH_TEXT];
+    bool known;
+    int status = digest_ha1(ha1, &known, access, user, p);
     const wst__digest_input_t input = {.hash = c->hash,
                                        .ha1 = ha1,
                                        .method = head->method,
@@ -152,7 +163,8 @@ static int check_digest(wst_access_t *access, const wst__access_user_t *user, co
                                        .nonce = c->nonce,
                                        .cnonce = c->cnonce,
                                        .nc = c->nc};
-    int status = wst__digest_response(response, &input);
+    if (status == 0)
+        status = wst__digest_response(response, &input);
     wst__wipe(ha1, sizeof(ha1));
     if (status != 0)
         return status;
