@@ -127,6 +127,7 @@ void access_config_add_user_file(config_t *c, access_config_t *access, const cha
         config_fault(c, path, "cannot open it: %s", strerror(errno));
         return;
     }
+    config_note_secret_file(c, path);
     wst_access_user_t *users = extend(c, access->users, sizeof(*users), before, USER_FILE_MAX);
     int count = users != NULL ? read_user_lines(c, file, path, users + before) : -1;
     fclose(file);

@@ -157,6 +157,14 @@ static const char *join_headers(agent_config_t *config) {
     return lines;
 }
 
+/* The files with secrets that are read later, at each attempt to connect or to set TLS up. */
+static void note_secret_files(agent_config_t *config) {
+    const char *const paths[] = {config->token_file, config->proxy_user_file, config->key};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
+        if (paths[i] != NULL)
+            config_note_secret_file(&config->config, paths[i]);
+}
+
 bool agent_config_read(agent_config_t *config, const options_t *options) {
     *config = (agent_config_t){.log_level = WST_LOG_INFO};
     options_read(&config->config, options, &agent_config_fields, config);
@@ -180,6 +188,7 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
     config->options.encoding = (wst_encoding_t)config->encoding;
     config->options.protocol = (wst_protocol_t)config->protocol;
     config->options.rules = config->rules;
+    note_secret_files(config);
     return config->config.error_count == 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "log.h"
 
@@ -133,6 +134,26 @@ void config_print(const config_t *c, const char *program) {
 void config_log(const config_t *c) {
     for (size_t n = 0; error_at(c, n) != NULL; n++)
         log_line(WST_LOG_ERROR, "%s", error_at(c, n));
+}
+
+void config_note_secret_file(config_t *c, const char *path) {
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
+        (info.st_mode & (S_IROTH | S_IWOTH)) == 0)
+        return; /* whoever reads it complains of what is not there */
+    for (size_t i = 0; i < c->exposed_count; i++)
+        if (strcmp(c->exposed[i], path) == 0)
+            return;
+    char *copy = c->exposed_count < CONFIG_EXPOSED_MAX ? config_copy(c, path, strlen(path)) : NULL;
+    if (copy != NULL)
+        c->exposed[c->exposed_count++] = copy;
+}
+
+void config_warn(const config_t *c) {
+    for (size_t i = 0; i < c->exposed_count; i++)
+        log_line(WST_LOG_WARN,
+                 "%s holds secrets, and every user of this system may read or change it",
+                 c->exposed[i]);
 }
 
 config_node_t config_member(const config_node_t *node, const char *name) {
@@ -332,6 +353,9 @@ static void read_field(config_t *c, const config_node_t *node, const config_fiel
     const cJSON *value = node->value;
     void *at = (char *)target + field->offset;
     bool on = cJSON_IsTrue(value);
+    if (field->kind == CONFIG_SECRET ||
+        (field->hides && cJSON_IsString(value) && strchr(value->valuestring, '@') != NULL))
+        c->has_secret = true;
     switch (field->kind) {
     case CONFIG_FLAG:
         if (cJSON_IsBool(value))
@@ -434,6 +458,8 @@ void config_read_file(config_t *c, const char *path, const config_fields_t *fiel
         config_wipe(text, len);
     }
     free(text);
+    if (c->has_secret)
+        config_note_secret_file(c, path);
     c->file = NULL;
 }
 
@@ -501,6 +527,7 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
         wrong(c, &from, "cannot open %s: %s", path, strerror(errno));
         return NULL;
     }
+    config_note_secret_file(c, path);
     char line[CONFIG_SECRET_MAX + 3];
     bool read = fgets(line, sizeof(line), file) != NULL;
     fclose(file);

@@ -17,7 +17,12 @@
 #include <cjson/cJSON.h>
 #include <wstunnel/wstunnel.h>
 
-enum { CONFIG_FILE_MAX = 1 << 20, CONFIG_ERRORS_MAX = 20, CONFIG_SECRET_MAX = 255 };
+enum {
+    CONFIG_FILE_MAX = 1 << 20,
+    CONFIG_ERRORS_MAX = 20,
+    CONFIG_SECRET_MAX = 255,
+    CONFIG_EXPOSED_MAX = 16
+};
 
 /* The memory of what is read, and what is wrong with it. Zeroed it is ready for use. */
 typedef struct config {
@@ -25,6 +30,9 @@ typedef struct config {
     const char *file; /* that is being read; NULL: none */
     char *errors[CONFIG_ERRORS_MAX];
     size_t error_count; /* may be higher than there is room for */
+    bool has_secret;    /* a member of the file has been one */
+    const char *exposed[CONFIG_EXPOSED_MAX];
+    size_t exposed_count;
 } config_t;
 
 /* Wipes and frees all memory. */
@@ -44,6 +52,11 @@ void config_fault(config_t *c, const char *place, const char *fmt, ...) WST_PRIN
 /* Tells what is wrong: on stderr, as a program that cannot start does; in the log. */
 void config_print(const config_t *c, const char *program);
 void config_log(const config_t *c);
+
+/* Notes a file with secrets in it if every user of this system may read or change it, the first
+ * CONFIG_EXPOSED_MAX of them; and warns of them in the log. */
+void config_note_secret_file(config_t *c, const char *path);
+void config_warn(const config_t *c);
 
 /* A value in the file. */
 typedef struct config_node {

@@ -146,6 +146,7 @@ static void on_reload(void *user_data) {
     s->config = &s->reloaded;
     log_set((wst_log_level_t)config.log_level, (log_format_t)config.log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config.log_level);
+    config_warn(&config.config);
     log_line(WST_LOG_INFO, "configuration reloaded");
     agent_config_compare(fixed, sizeof(fixed), &s->started, &config);
     if (fixed[0] != '\0')
@@ -206,6 +207,7 @@ static int run(state_t *s) {
         log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
         return status == WST_EINVAL ? 2 : 1;
     }
+    config_warn(&s->started.config);
     log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), s->started.options.url);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->program.loop);

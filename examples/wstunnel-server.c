@@ -205,6 +205,7 @@ static void use(state_t *s, const server_config_t *config, const made_t *made) {
     s->config = &s->reloaded;
     log_set((wst_log_level_t)config->log_level, (log_format_t)config->log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config->log_level);
+    config_warn(&config->config);
 }
 
 /* All or nothing. */
@@ -295,6 +296,7 @@ static int run(state_t *s) {
         config_print(&c->config, "wstunnel-server");
         return 2;
     }
+    config_warn(&c->config);
     status = make_server(s);
     if (status != 0)
         return failed(status);

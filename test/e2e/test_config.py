@@ -285,6 +285,64 @@ def test_nothing_secret_in_the_process_list(world, config):
     assert result.returncode == 2  # an abbreviation of --agent-token-file at most: no such file
 
 
+EXPOSED = "holds secrets, and every user of this system may read or change it"
+
+
+def warned(process):
+    return [line.split()[2] for line in process.lines if EXPOSED in line]
+
+
+def test_server_warns_of_files_with_secrets_that_all_may_read(world, config, tmp_path):
+    for name in ("agent.token", "alice.password", "users"):
+        (tmp_path / name).write_text(f"{name}:x" if name == "users" else f"{name}\n")
+        (tmp_path / name).chmod(0o640)
+    file = config(
+        users=[{"name": "alice", "password_file": f"{tmp_path}/alice.password"}],
+        agent_token_file=f"{tmp_path}/agent.token",
+    )
+    file.path.chmod(0o644)  # it names secrets only
+    options = ["--config", file.path, "--user-file", tmp_path / "users"]
+    server = world.server(*options, listen=None)
+    reload(server)
+    assert warned(server) == []
+    (tmp_path / "alice.password").chmod(0o644)
+    (tmp_path / "users").chmod(0o642)
+    reload(server)
+    assert warned(server) == [f"{tmp_path}/alice.password", f"{tmp_path}/users"]
+    (tmp_path / "agent.token").chmod(0o604)
+    file.write(**{**file.members, "users": [{"name": "bob", "ha1_md5": 32 * "0"}]})
+    server = world.server(*options, listen=None)
+    assert warned(server) == [f"{file.path}", f"{tmp_path}/agent.token", f"{tmp_path}/users"]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"token": TOKEN},
+        {"proxy": "http://127.0.0.1:1", "proxy_user": "a:b"},
+        {"proxy": "http://a:b@127.0.0.1:1"},
+    ],
+)
+def test_agent_warns_of_files_with_secrets_that_all_may_read(world, tmp_path, members):
+    token = tmp_path / "agent.token"
+    token.write_text(TOKEN)
+    token.chmod(0o644)
+    file = Config(tmp_path / "agent.json", url="ws://127.0.0.1:1", **members)
+    file.path.chmod(0o644)
+    argv = ["--config", file.path, *(["--token-file", token] if "token" not in members else [])]
+    expect = [f"{file.path}"] + ([f"{token}"] if "token" not in members else [])
+    agent = world.agent(None, *argv)
+    agent.wait_for("for ws://127.0.0.1:1")
+    assert warned(agent) == expect
+    file.path.chmod(0o600)
+    reload(agent)
+    assert warned(agent) == expect + expect[1:]
+    file.write(url="ws://127.0.0.1:1", proxy="http://127.0.0.1:1")
+    file.path.chmod(0o644)
+    reload(agent)
+    assert warned(agent) == expect + 2 * expect[1:]
+
+
 # -- Read again -----------------------------------------------------------------------------------
 
 
