@@ -67,7 +67,7 @@ static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *use
         config_log(&scratch);
         wst_request_deny(request, 401, "the token cannot be read", NULL);
     }
-    memset(fields, 0, sizeof(fields));
+    config_wipe(fields, sizeof(fields));
     config_free(&scratch);
 }
 

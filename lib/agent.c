@@ -34,7 +34,7 @@ static void destroy(wst_agent_t *a) {
     wst__defer_cancel(&a->defer);
     wst__agent_connect_free(a);
     wst__free(&ctx->allocator, a->url);
-    wst__free(&ctx->allocator, a->fields);
+    wst__free_secret(&ctx->allocator, a->fields);
     a->magic = 0;
     wst__free(&ctx->allocator, a);
 }
@@ -221,7 +221,7 @@ static void on_credentials(const wst__answer_t *answer, void *user_data) {
                                                  : "no credentials");
         return;
     }
-    wst__free(&a->ctx->allocator, a->fields);
+    wst__free_secret(&a->ctx->allocator, a->fields);
     a->fields = wst__strdup(&a->ctx->allocator, answer->fields);
     if (answer->fields != NULL && a->fields == NULL)
         wst__agent_fail(a, WST_ENOMEM, 0, "");

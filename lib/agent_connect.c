@@ -6,6 +6,7 @@
  */
 #include "agent.h"
 
+#include "digest.h"
 #include "head_writer.h"
 
 #include <stdio.h>
@@ -51,6 +52,7 @@ static int check_fields(wst_agent_t *a) {
     wst__head_init(&head, buffer, HEAD_MAX);
     wst__head_lines(&head, a->static_fields);
     int status = wst__head_end(&head, NULL, 0);
+    wst__wipe(buffer, HEAD_MAX);
     wst__free(&a->ctx->allocator, buffer);
     if (status < 0)
         return refuse(a, WST_EINVAL, "the header fields given are not complete lines");
@@ -105,7 +107,7 @@ void wst__agent_connect_free(wst_agent_t *a) {
     wst_tls_config_unref(a->tls);
     wst__free(al, a->sni);
     wst__free(al, a->host);
-    wst__free(al, a->static_fields);
+    wst__free_secret(al, a->static_fields);
 }
 
 /* The steps ---------------------------------------------------------------------------------- */
@@ -139,7 +141,7 @@ static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
                                                     : wst__agent_link_connect(a, stream, &options);
     wst__free(al, host);
     wst__free(al, path);
-    wst__free(al, fields);
+    wst__free_secret(al, fields);
     return status;
 }
 

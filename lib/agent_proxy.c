@@ -8,10 +8,7 @@
 #include <string.h>
 
 static void wipe_and_free(wst_agent_t *a, const char *text) {
-    char *copy = (char *)(uintptr_t)text; /* ours */
-    if (copy != NULL)
-        wst__wipe(copy, strlen(copy));
-    wst__free(&a->ctx->allocator, copy);
+    wst__free_secret(&a->ctx->allocator, (char *)(uintptr_t)text); /* ours */
 }
 
 void wst__agent_proxy_free(wst_agent_t *a) {

@@ -6,14 +6,8 @@
 #include <string.h>
 #include <wstunnel/auth.h>
 
-bool wst_auth_basic_parse(wst_auth_basic_t *out, const wst_http_head_t *head, const char *field) {
-    enum { PAIR_MAX = 2 * WST_AUTH_MAX };
-    wst_str_t text;
-    uint8_t pair[PAIR_MAX];
-    size_t len;
-    if (!wst__auth_text(&text, head, field, "Basic") || text.len > WST__BASE64_LEN(PAIR_MAX - 4) ||
-        !wst__base64_decode(pair, &len, text.ptr, text.len))
-        return false;
+/* "USER:PASSWORD" */
+static bool cut_pair(wst_auth_basic_t *out, const uint8_t *pair, size_t len) {
     const uint8_t *colon = memchr(pair, ':', len);
     if (colon == NULL || memchr(pair, '\0', len) != NULL)
         return false;
@@ -25,6 +19,18 @@ bool wst_auth_basic_parse(wst_auth_basic_t *out, const wst_http_head_t *head, co
     memcpy(out->password, colon + 1, password_len);
     out->password[password_len] = '\0';
     return true;
+}
+
+bool wst_auth_basic_parse(wst_auth_basic_t *out, const wst_http_head_t *head, const char *field) {
+    enum { PAIR_MAX = 2 * WST_AUTH_MAX };
+    wst_str_t text;
+    uint8_t pair[PAIR_MAX];
+    size_t len;
+    bool found = wst__auth_text(&text, head, field, "Basic") &&
+                 text.len <= WST__BASE64_LEN(PAIR_MAX - 4) &&
+                 wst__base64_decode(pair, &len, text.ptr, text.len) && cut_pair(out, pair, len);
+    wst__wipe(pair, sizeof(pair));
+    return found;
 }
 
 bool wst_auth_bearer_matches(const wst_http_head_t *head, const char *token) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "mem.h"
 
+#include "digest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,6 +44,12 @@ void *wst__realloc_array(const wst_allocator_t *a, void *ptr, size_t count, size
 void wst__free(const wst_allocator_t *a, void *ptr) {
     if (ptr != NULL)
         a->free(ptr, a->user_data);
+}
+
+void wst__free_secret(const wst_allocator_t *a, char *text) {
+    if (text != NULL)
+        wst__wipe(text, strlen(text));
+    wst__free(a, text);
 }
 
 char *wst__strndup(const wst_allocator_t *a, const char *text, size_t len) {

@@ -19,6 +19,9 @@ void *wst__realloc_array(const wst_allocator_t *a, void *ptr, size_t count, size
 /* NULL is allowed. */
 void wst__free(const wst_allocator_t *a, void *ptr);
 
+/* Wipes a text before. NULL is allowed. */
+void wst__free_secret(const wst_allocator_t *a, char *text);
+
 /* A terminated copy of `len` bytes, or NULL. */
 char *wst__strndup(const wst_allocator_t *a, const char *text, size_t len);
 

@@ -21,9 +21,7 @@ void wst__proxy_http_init(wst__proxy_http_t *p, const wst_allocator_t *allocator
 }
 
 static void drop_extra(wst__proxy_http_t *p) {
-    if (p->extra != NULL)
-        wst__wipe(p->extra, strlen(p->extra));
-    wst__free(p->allocator, p->extra);
+    wst__free_secret(p->allocator, p->extra);
     p->extra = NULL;
 }
 

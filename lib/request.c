@@ -42,7 +42,7 @@ static void destroy(wst_request_t *r) {
     wst__defer_cancel(&r->defer);
     wst__free(&ctx->allocator, r->destination);
     wst__free(&ctx->allocator, r->peer);
-    wst__free(&ctx->allocator, r->fields);
+    wst__free_secret(&ctx->allocator, r->fields); /* an agent's credentials may be in them */
     r->magic = 0;
     wst__free(&ctx->allocator, r);
     wst__ctx_release(ctx);

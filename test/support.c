@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "support.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 static size_t live, countdown;
 static bool failed;
+static const char *watched;
+static size_t spilled;
+
+static bool holds_watched(const char *block) {
+    size_t size = malloc_usable_size((void *)(uintptr_t)block), len = strlen(watched);
+    for (size_t i = 0; i + len <= size; i++)
+        if (memcmp(block + i, watched, len) == 0)
+            return true;
+    return false;
+}
 
 static bool fails_now(void) {
     if (countdown == 0 || --countdown > 0)
@@ -20,6 +31,8 @@ static void *counting_malloc(size_t size, void *user_data) {
         return NULL;
     void *ptr = malloc(size);
     live += ptr != NULL;
+    if (watched != NULL && ptr != NULL) /* what others left there does not count */
+        memset(ptr, 0xa5, malloc_usable_size(ptr));
     return ptr;
 }
 
@@ -34,6 +47,8 @@ static void *counting_realloc(void *ptr, size_t size, void *user_data) {
 
 static void counting_free(void *ptr, void *user_data) {
     (void)user_data;
+    if (watched != NULL && ptr != NULL && holds_watched(ptr))
+        spilled++;
     live -= ptr != NULL;
     free(ptr);
 }
@@ -51,6 +66,15 @@ bool test_alloc_failed(void) {
 
 size_t test_alloc_live(void) {
     return live;
+}
+
+void test_alloc_watch(const char *secret) {
+    watched = secret;
+    spilled = 0;
+}
+
+size_t test_alloc_spilled(void) {
+    return spilled;
 }
 
 size_t test_alloc_each(void (*scenario)(void *arg), void *arg) {

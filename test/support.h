@@ -24,6 +24,10 @@ bool test_alloc_failed(void);
 /* Blocks allocated and not freed. */
 size_t test_alloc_live(void);
 
+/* From now on blocks are counted that hold this text when they are freed; NULL: none are. */
+void test_alloc_watch(const char *secret);
+size_t test_alloc_spilled(void);
+
 /*
  * Runs `scenario` again and again, failing its 1st, 2nd, ... allocation, until it gets by without
  * meeting the failure. After each run nothing may be live. Returns how many runs met a failure.

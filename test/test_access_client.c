@@ -397,6 +397,24 @@ static void test_unknown_users_from_here(void **state) {
     access_rig_close(&r);
 }
 
+/* Passwords are nowhere in memory that has been given back. */
+static void test_secrets_wiped(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.user_selects_agent = true; /* needs the passwords */
+    test_alloc_watch("open: sesame");
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
+    trial_t t = alice;
+    t.user = "alice+berlin";
+    wst__offer_t offer = challenged(&r, WST__SHA256);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    access_rig_close(&r);
+    assert_int_equal(test_alloc_spilled(), 0);
+    test_alloc_watch(NULL);
+}
+
 /* "alice+berlin" is alice. By Digest only if her password is known. */
 static void test_selection(void **state) {
     (void)state;
@@ -501,6 +519,7 @@ int main(void) {
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_failures_from_here),
         cmocka_unit_test(test_unknown_users_from_here),
+        cmocka_unit_test(test_secrets_wiped),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_no_memory),

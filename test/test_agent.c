@@ -242,6 +242,22 @@ static void test_credentials_later(void **state) {
     world_free(&w);
 }
 
+/* What is left of them in memory is the head that was sent, once. */
+static void test_credentials_wiped(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, SILENT);
+    r.w.credentials = ALLOW;
+    r.w.options.fields = "X-Key: fixed-" SECRET "\r\n";
+    r.w.fields = "Authorization: Bearer current-" SECRET "\r\n";
+    test_alloc_watch(SECRET);
+    world_agent(&r.w);
+    test_env_until_count(&r.w.env, &r.raw.heads, 1);
+    rig_free(&r);
+    assert_int_equal(test_alloc_spilled(), 1);
+    test_alloc_watch(NULL);
+}
+
 static void test_credentials_denied(void **state) {
     (void)state;
     rig_t r;
@@ -463,6 +479,7 @@ int main(void) {
         cmocka_unit_test(test_json_only_server),
         cmocka_unit_test(test_credentials_anew),
         cmocka_unit_test(test_credentials_later),
+        cmocka_unit_test(test_credentials_wiped),
         cmocka_unit_test(test_credentials_denied),
         cmocka_unit_test(test_credentials_never),
         cmocka_unit_test(test_credentials_misfit),
