@@ -384,35 +384,35 @@ static match_t rule_matches(const rule_t *rule, const asked_t *a) {
 /* Guarded addresses -------------------------------------------------------------------------- */
 
 static const struct {
-    const char *address;
+    wst__ip_t address;
     unsigned prefix;
 } guarded[] = {
-    {"169.254.0.0", V4_PREFIX + 16},     /* link-local, RFC 3927; metadata of most clouds */
-    {"fe80::", 10},                      /* link-local, RFC 4291 */
-    {"fd00:ec2::", 32},                  /* metadata and credentials: Amazon */
-    {"fd20:ce::254", 128},               /* metadata: Google */
-    {"100.100.100.200", V4_PREFIX + 32}, /* metadata: Alibaba */
-    {"168.63.129.16", V4_PREFIX + 32},   /* wire server: Azure */
-    {"192.0.0.192", V4_PREFIX + 32},     /* metadata: Oracle */
+    /* Link-local: 169.254.0.0/16 (RFC 3927), with the metadata of most clouds, and fe80::/10
+     * (RFC 4291). */
+    {{{[10] = 0xff, 0xff, 169, 254}}, V4_PREFIX + 16},
+    {{{0xfe, 0x80}}, 10},
+    /* Metadata and more: fd00:ec2::/32 Amazon, fd20:ce::254 Google, 100.100.100.200 Alibaba,
+     * 192.0.0.192 Oracle; 168.63.129.16 is Azure's wire server. */
+    {{{0xfd, 0x00, 0x0e, 0xc2}}, 32},
+    {{{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}}, 128},
+    {{{[10] = 0xff, 0xff, 100, 100, 100, 200}}, V4_PREFIX + 32},
+    {{{[10] = 0xff, 0xff, 192, 0, 0, 192}}, V4_PREFIX + 32},
+    {{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, V4_PREFIX + 32},
 };
 
-/* The guarded network that the address lies in; false: none. */
-static bool guarded_network(const wst__ip_t *ip, wst__ip_t *network, unsigned *prefix) {
-    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
-        *prefix = guarded[i].prefix;
-        if (wst__ip_parse(network, guarded[i].address, strlen(guarded[i].address)) &&
-            wst__ip_within(ip, network, *prefix))
-            return true;
-    }
-    return false;
+/* The prefix of the guarded network that the address lies in; 0: none. */
+static unsigned guarded_prefix(const wst__ip_t *ip) {
+    for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++)
+        if (wst__ip_within(ip, &guarded[i].address, guarded[i].prefix))
+            return guarded[i].prefix;
+    return 0;
 }
 
 /* Whether what the rule allows is open to it: a guarded address must be named by itself or by a
  * network within the guarded one. */
 static bool opens(const rule_t *rule, const asked_t *a) {
-    wst__ip_t network;
-    unsigned prefix;
-    if (!a->has_address || !guarded_network(&a->address, &network, &prefix))
+    unsigned prefix = a->has_address ? guarded_prefix(&a->address) : 0;
+    if (prefix == 0)
         return true;
     bool named = false;
     for (size_t i = 0; i < rule->count; i++) {
