@@ -28,8 +28,9 @@
  * whatever it sends, right or wrong; success clears nothing. Not counted are requests without
  * credentials, stale nonces and certificates. From this machine (loopback, Unix sockets), where a
  * reverse proxy may stand for everybody, failures are counted by the user name tried (with
- * `user_selects_agent` by what stands before its first "+"), and those of agents not at all. 4096 addresses are remembered, those with the fewest failures go first. An
- * object that replaces another one knows nothing of its failures and nonces.
+ * `user_selects_agent` by what stands before its first "+"), and those of agents not at all. 4096
+ * addresses are remembered, those with the fewest failures go first. An object that replaces
+ * another one knows nothing of its failures and nonces.
  *
  * A denial is a 403 whose reason says what kind of rule it was; which of them it was, counted from
  * 1: "Denied by rule 3 of the server".
