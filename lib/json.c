@@ -86,15 +86,20 @@ void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
     put_bytes(w, digits + start, sizeof(digits) - start);
 }
 
+/* A character below U+0100. */
+static void put_escape(wst__json_writer_t *w, uint32_t code) {
+    static const char hex[] = "0123456789abcdef";
+    const char escape[] = {'\\', 'u', '0', '0', hex[code >> 4 & 15], hex[code & 15]};
+    put_bytes(w, escape, sizeof(escape));
+}
+
 /* A character of a string, escaped where it must be. */
 static void put_character(wst__json_writer_t *w, const char *at, size_t n) {
-    static const char hex[] = "0123456789abcdef";
-    const char escaped[] = {'\\', *at},
-               code[] = {'\\', 'u', '0', '0', hex[(*at >> 4) & 15], hex[*at & 15]};
+    const char escaped[] = {'\\', *at};
     if (*at == '"' || *at == '\\')
         put_bytes(w, escaped, sizeof(escaped));
     else if ((unsigned char)*at < 0x20)
-        put_bytes(w, code, sizeof(code));
+        put_escape(w, (unsigned char)*at);
     else
         put_bytes(w, at, n);
 }
@@ -123,7 +128,9 @@ size_t wst_json_quote(char *out, size_t size, const char *text, size_t len) {
     for (const char *at = text; at < text + len && !w.overflow;) {
         uint32_t code;
         size_t n = wst__utf8_get(&code, at, (size_t)(text + len - at));
-        if (n > 0)
+        if (n > 0 && code >= 0x7f && code < 0xa0) /* a terminal obeys these too */
+            put_escape(&w, code);
+        else if (n > 0)
             put_character(&w, at, n);
         else
             put_bytes(&w, "\xef\xbf\xbd", 3);

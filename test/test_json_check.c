@@ -84,7 +84,8 @@ static void test_quote(void **state) {
     static const char *const cases[][2] = {
         {"", "\"\""},
         {"plain/", "\"plain/\""},
-        {"a\"\\\x01\n\x1f\x7f", "\"a\\\"\\\\\\u0001\\u000a\\u001f\x7f\""},
+        {"a\"\\\x01\n\x1f\x7f", "\"a\\\"\\\\\\u0001\\u000a\\u001f\\u007f\""},
+        {"\xc2\x80\xc2\x9b\xc2\x9f\xc2\xa0", "\"\\u0080\\u009b\\u009f\xc2\xa0\""},
         {"\xc3\xa4\xf0\x90\x80\x80", "\"\xc3\xa4\xf0\x90\x80\x80\""},
         {"\xff", "\"\xef\xbf\xbd\""},
         {"a\xc3", "\"a\xef\xbf\xbd\""},

@@ -23,6 +23,7 @@ def events(process, name=None):
     """The objects of a program that has ended, without their times; of that event."""
     found = []
     for line in process.lines:
+        assert not re.search("[\x00-\x1f\x7f-\x9f]", line)
         event = json.loads(line, object_pairs_hook=strict)
         assert STAMP.fullmatch(event.pop("time"))
         assert event["level"] in ("error", "warn", "info", "debug")
@@ -206,6 +207,7 @@ HOSTILE = [
     b"\xed\xa0\x80",
     "sch\u00f6n\u2028\U0001f600".encode(),
     b'"},{"event":"forged"',
+    "\u009b2Jcleared\u009d".encode(),
     b"a" * 3000,
 ]
 
