@@ -144,7 +144,8 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
 
 /* -- Rules ------------------------------------------------------------------------------------ */
 
-/* What our rules say of the destination, at an address or (NULL) before it is known. */
+/* What our rules say of the destination, at an address, before it is known (NULL), or if it never
+ * will be (""). */
 static wst_rules_verdict_t decide(const agent_stream_t *s, const char *address) {
     wst_authority_t a;
     char host[HOST_MAX + 1];
@@ -291,13 +292,15 @@ static void begin(agent_stream_t *s) {
     wst_authority_t authority;
     const char *why;
     wst_rules_verdict_t verdict;
+    /* An embedder who dials does not say where a name leads. */
+    const char *address = agent->o.callbacks.on_dial != NULL ? "" : NULL;
     int status;
     if (agent->pending_count > agent->o.max_pending)
         refuse(s, WST_ELIMIT, "too many destinations are being opened");
     else if ((status = wst_parse_authority(&authority, (wst_str_t){s->dest, strlen(s->dest)},
                                            &why)) != 0)
         refuse(s, status, why);
-    else if (!(verdict = decide(s, NULL)).allow)
+    else if (!(verdict = decide(s, address)).allow)
         refuse_by_rule(s, verdict);
     else if (agent->o.callbacks.on_destination == NULL)
         dial(s);

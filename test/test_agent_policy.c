@@ -194,6 +194,41 @@ static void test_rules(void **state) {
     wst_rules_free(second);
 }
 
+/* Where the embedder dials a name leads nobody knows where: no network lets it through. */
+static void test_rules_with_a_dial_of_their_own(void **state) {
+    (void)state;
+    rig_t r;
+    const char *const loopback[] = {"127.0.0.0/8", "*.site", NULL}, *const all[] = {"*", NULL};
+    const wst_rule_t allow = {.allow = true, .destinations = loopback};
+    const wst_rule_t deny[] = {{.allow = false, .destinations = loopback},
+                               {.allow = true, .destinations = all}};
+    wst_rules_t *first, *second;
+    wst_rules_options_t options = {.rules = &allow, .count = 1, .deny_by_default = true};
+    assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
+    options = (wst_rules_options_t){.rules = deny, .count = 2, .deny_by_default = true};
+    assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
+    rig_open(&r, UNASKED, DENY);
+    r.w.reason = "asked";
+    r.w.options.rules = first;
+    rig_up(&r);
+    ask_for(&r, "name:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"no rule of the agent allows it\"");
+    assert_int_equal(r.w.seen[DIAL], 0);
+    ask_for(&r, "name.site:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"asked\"");
+    ask_for(&r, "127.0.0.1:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"asked\"");
+    assert_int_equal(r.w.seen[DIAL], 2);
+    wst_agent_set_rules(r.w.agent, second);
+    ask_for(&r, "name:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"denied by the agent's rule 1\"");
+    ask_for(&r, "192.0.2.1:80");
+    expect_answer(&r, "\"code\":-32006,\"message\":\"asked\"");
+    rig_free(&r);
+    wst_rules_free(first);
+    wst_rules_free(second);
+}
+
 /* A connection is no answer to "may it be opened": nothing is opened, nothing leaks. */
 static void test_misfit(void **state) {
     (void)state;
@@ -348,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_later),
         cmocka_unit_test(test_never),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_rules_with_a_dial_of_their_own),
         cmocka_unit_test(test_misfit),
         cmocka_unit_test(test_cancelled_while_asked),
         cmocka_unit_test(test_answered_and_lost),

@@ -95,8 +95,9 @@ typedef struct wst_agent_options {
 
     /** Optional; borrowed until another one is set or close_cb has run. What the server may have
         opened, whatever it says: asked with the name, before on_destination, and with each address
-        before that is tried (not with on_dial, which is told names only). Users and agents in it
-        are "" and this agent. Default: all but guarded addresses. */
+        before that is tried. With on_dial the address of a name is never known (rules.h): rules
+        that allow networks do not hold for names then, those that deny networks do. Users and
+        agents in it are "" and this agent. Default: all but guarded addresses. */
     const wst_rules_t *rules;
 
     uint32_t max_streams; /**< Optional (default 1024): open at a time; more are refused. */
