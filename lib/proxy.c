@@ -70,7 +70,7 @@ static void take_apart(wst_proxy_dial_t *d) {
     wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
     wst__proxy_http_free(&d->http);
     wst_tls_config_unref(d->tls);
-    wst__free(a, d->fields);
+    wst__free_secret(a, d->fields);
     wst__wipe(d, sizeof(*d));
     wst__free(a, d);
 }
