@@ -124,6 +124,7 @@ struct wst__tls_conn {
     bool starved;       /* the call going on wants more than has come in */
     bool begun, is_tls; /* something has come in, whose first byte is one of a record */
     bool heard;         /* plaintext has come in */
+    bool offered;       /* client: a session */
     bool full;          /* certificates are exchanged, no session resumed */
     bool reading;       /* the call going on should not write */
     bool optional;      /* mbedTLS does not heed what is found about certificates */
@@ -581,6 +582,7 @@ static int offer_session(wst__tls_conn_t *c) {
     if (status != 0)
         return status;
     c->peer = wst__tls_cert_ref(e->session_peer);
+    c->offered = true;
     return 0;
 }
 
@@ -708,6 +710,8 @@ int wst__tls_conn_handshake(wst__tls_conn_t *c) {
             c->full = true;
         begin(c, false);
         int status = judge_result(c, mbedtls_ssl_handshake_step(&c->ssl), false);
+        if (status < 0 && c->offered)
+            drop_session(c->engine); /* it may be why: the next attempt goes without */
         if (status != 0)
             return status;
     }

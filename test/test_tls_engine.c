@@ -145,6 +145,28 @@ static void test_resume(void **state) {
     wst__tls_engine_free(same);
 }
 
+/* A session that did not lead to a connection is not offered again: it would stand in the way for
+ * ever if the server cannot cope with it. */
+static void test_session_that_fails(void **state) {
+    (void)state;
+    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *client = tls_client(NULL);
+    assert_false(resumes(client, server, "server.example"));
+    assert_true(resumes(client, server, "server.example"));
+    tls_rig_t rig;
+    assert_int_equal(tls_rig_open(&rig, client, server, "server.example", "server.example"), 0);
+    assert_int_equal(wst__tls_conn_handshake(rig.client.conn), WST__TLS_AGAIN);
+    static const uint8_t handshake_failure[] = {21, 3, 3, 0, 2, 2, 40};
+    assert_int_equal(tls_end_io.push(&rig.server, handshake_failure, sizeof(handshake_failure)), 0);
+    tls_end_see(&rig.client);
+    assert_int_equal(wst__tls_conn_handshake(rig.client.conn), WST_ETLS);
+    tls_rig_close(&rig);
+    assert_false(resumes(client, server, "server.example"));
+    assert_true(resumes(client, server, "server.example"));
+    wst__tls_engine_free(client);
+    wst__tls_engine_free(server);
+}
+
 /* -- Names ------------------------------------------------------------------------------------ */
 
 static void test_identity_by_name(void **state) {
@@ -573,6 +595,7 @@ int main(void) {
         cmocka_unit_test(test_optional_client_certificate),
         cmocka_unit_test(test_split_handshake),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_session_that_fails),
         cmocka_unit_test(test_identity_by_name),
         cmocka_unit_test(test_other_sni),
         cmocka_unit_test(test_records),
