@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Configurations: the engine's, with references, and the system's trust store. */
 #include "tls_config.h"
+#include "read_file.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 enum { TRUST_STORE_MAX = 16 * 1024 * 1024 };
 
@@ -16,36 +16,10 @@ static const char *const trust_stores[] = {
     "/usr/local/share/certs/ca-root-nss.crt",            /* FreeBSD */
 };
 
-/* The text of a file, terminated. 0, WST_ENOMEM, or WST_EINVAL if there is no such file, or it is
- * not what it should be. */
-static int read_file(char **out, const wst_allocator_t *allocator, const char *path) {
-    FILE *file = fopen(path, "rb");
-    long size = -1;
-    if (file == NULL)
-        return WST_EINVAL;
-    if (fseek(file, 0, SEEK_END) == 0)
-        size = ftell(file);
-    int status = WST_EINVAL;
-    if (size > 0 && size <= TRUST_STORE_MAX && fseek(file, 0, SEEK_SET) == 0) {
-        char *text = wst__alloc(allocator, (size_t)size + 1);
-        status = text == NULL ? (int)WST_ENOMEM : 0;
-        if (status == 0 && fread(text, 1, (size_t)size, file) != (size_t)size) {
-            wst__free(allocator, text);
-            status = WST_EINVAL;
-        }
-        if (status == 0) {
-            text[size] = '\0';
-            *out = text;
-        }
-    }
-    fclose(file);
-    return status;
-}
-
-static int read_trust_store(char **out, const wst_allocator_t *allocator, wst_tls_error_t *why) {
+static int read_trust_store(wst__file_t *out, wst_ctx_t *ctx, wst_tls_error_t *why) {
     for (size_t i = 0; i < sizeof(trust_stores) / sizeof(trust_stores[0]); i++) {
-        int status = read_file(out, allocator, trust_stores[i]);
-        if (status != WST_EINVAL)
+        int status = wst__read_file(out, ctx, trust_stores[i], TRUST_STORE_MAX);
+        if (status == 0 || status == WST_ENOMEM)
             return status;
     }
     if (why != NULL)
@@ -80,16 +54,16 @@ int wst_tls_client_config(wst_tls_config_t **out, wst_ctx_t *ctx,
     wst_tls_client_options_t o = {0};
     if (options != NULL)
         o = *options;
-    char *store = NULL;
+    wst__file_t store = {0};
     if (o.ca_pem == NULL && !o.insecure) {
-        int status = read_trust_store(&store, &ctx->allocator, why);
+        int status = read_trust_store(&store, ctx, why);
         if (status != 0)
             return status;
-        o.ca_pem = store;
+        o.ca_pem = store.text;
     }
     wst__tls_engine_t *engine;
-    int status = wst__tls_engine_client(&engine, &ctx->allocator, &o, store != NULL, why);
-    wst__free(&ctx->allocator, store);
+    int status = wst__tls_engine_client(&engine, &ctx->allocator, &o, store.text != NULL, why);
+    wst__file_free(&store, ctx);
     return status != 0 ? status : config_new(out, ctx, engine);
 }
 
