@@ -11,6 +11,7 @@
 #include "proxy_url.h"
 #include "request.h"
 #include "socks5.h"
+#include "tls_stream.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -185,14 +186,20 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
 
 /* The connection is over: 0 in an orderly way, or by that error. */
 static void over(wst_proxy_dial_t *d, int error) {
-    close_stream(d);
-    if (d->question != NULL) /* the answer will go out on another connection */
+    const wst_stream_t *stream = d->stream;
+    close_stream(d);           /* it is there until we are back in the loop */
+    if (d->question != NULL) { /* the answer will go out on another connection */
         d->http.reusable = false;
-    else if (d->proxy.kind != WST__PROXY_SOCKS5)
-        go_on(d, wst__proxy_http_end(&d->http, error));
-    else
+    } else if (d->proxy.kind != WST__PROXY_SOCKS5) {
+        int step = wst__proxy_http_end(&d->http, error);
+        if (step == WST_ETLS)
+            snprintf(d->http.why, sizeof(d->http.why), "fails at TLS: %s",
+                     wst__tls_why(stream, error));
+        go_on(d, step);
+    } else {
         fail(d, error != 0 ? error : WST_EPROXY,
              error != 0 ? NULL : "ended the connection without an answer");
+    }
 }
 
 static void on_end(wst_stream_t *stream, void *user_data) {

@@ -3,6 +3,7 @@
  * way, it must be who it says, and whatever it does then, it ends. */
 #include "ctx.h"
 #include "proxy_world.h"
+#include "tls_stream.h"
 
 #include <stdio.h>
 #include <wstunnel/error.h>
@@ -92,6 +93,23 @@ static void test_truncated(void **state) {
     proxy_world_close(&w);
 }
 
+/* What breaks TLS behind the handshake is told as well. In TLS 1.3 a certificate of the client's
+ * that the proxy does not accept comes out in no other way. */
+static void test_broken(void **state) {
+    (void)state;
+    static const uint8_t record[5 + 32] = {23, 3, 3, 0, 32};
+    proxy_world_t w;
+    proxy_world_open(&w, "https://");
+    SCRIPT(&w, HEARS(5000, "never"));
+    proxy_world_dial(&w);
+    test_env_until_count(&w.env, &w.proxy.heard_len, 1);
+    assert_int_equal(test_write(wst__tls_bottom(w.proxy.stream), record, sizeof(record)), 0);
+    proxy_world_finish(&w);
+    assert_int_equal(w.status, WST_ETLS);
+    assert_detail(&w, " fails at TLS: the first record cannot be decrypted");
+    proxy_world_close(&w);
+}
+
 static void test_deadline_in_handshake(void **state) {
     (void)state;
     proxy_world_t w;
@@ -127,10 +145,10 @@ static void test_cancel_anywhere(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tunnel),          cmocka_unit_test(test_reconnects),
-        cmocka_unit_test(test_untrusted),       cmocka_unit_test(test_mixed_up),
-        cmocka_unit_test(test_truncated),       cmocka_unit_test(test_deadline_in_handshake),
-        cmocka_unit_test(test_cancel_anywhere),
+        cmocka_unit_test(test_tunnel),    cmocka_unit_test(test_reconnects),
+        cmocka_unit_test(test_untrusted), cmocka_unit_test(test_mixed_up),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_deadline_in_handshake),
+        cmocka_unit_test(test_broken),    cmocka_unit_test(test_cancel_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
