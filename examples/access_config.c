@@ -88,13 +88,18 @@ static bool read_user_line(config_t *c, wst_access_user_t *user, const char *lin
     return true;
 }
 
-/* A line without its end: 1; behind the last: 0; too long: -1. */
+/* A line without its end: 1; behind the last: 0; too long, or with a zero byte: -1. */
 static int read_line(FILE *file, char *line, size_t size) {
-    if (fgets(line, (int)size, file) == NULL)
-        return 0;
-    bool whole = strchr(line, '\n') != NULL || feof(file);
-    line[strcspn(line, "\r\n")] = '\0';
-    return whole ? 1 : -1;
+    size_t len = 0;
+    int c;
+    while ((c = getc(file)) != EOF && c != '\n') {
+        if (c == '\0' || len + 1 == size)
+            return -1;
+        line[len++] = (char)c;
+    }
+    line[len] = '\0';
+    line[strcspn(line, "\r")] = '\0';
+    return len > 0 || c != EOF ? 1 : 0;
 }
 
 /* How many users, -1: the file is not as it must be. */
@@ -115,6 +120,10 @@ static int read_user_lines(config_t *c, FILE *file, const char *path, wst_access
         count++;
     }
     config_wipe(line, sizeof(line));
+    if (ferror(file)) {
+        config_fault(c, path, "cannot read it: %s", strerror(errno));
+        return -1;
+    }
     if (count == 0)
         config_fault(c, path, "no users in it");
     return count;

@@ -529,11 +529,14 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
     }
     config_note_secret_file(c, path);
     char line[CONFIG_SECRET_MAX + 3];
-    bool read = fgets(line, sizeof(line), file) != NULL;
+    size_t got = fread(line, 1, sizeof(line) - 1, file);
     fclose(file);
-    size_t len = read ? strcspn(line, "\r\n") : 0;
+    line[got] = '\0';
+    size_t len = strcspn(line, "\r\n");
     char *secret = NULL;
-    if (len == 0 || len > CONFIG_SECRET_MAX)
+    if (line[len] == '\0' && len < got) /* UTF-16, say: what is before it is not the secret */
+        wrong(c, &from, "the first line of %s holds a zero byte", path);
+    else if (len == 0 || len > CONFIG_SECRET_MAX)
         wrong(c, &from, "the first line of %s must be 1 to %d bytes long", path, CONFIG_SECRET_MAX);
     else
         secret = config_copy(c, line, len);

@@ -97,8 +97,10 @@ def test_address_in_use(world):
 
 
 @pytest.mark.parametrize(
-    "content", [None, "", "\n", "x" * 300 + "\n", "no-colon\n", ":no-name\n", "no-password:\n"]
-)
+    "content",
+    [None, "", "\n", "x" * 300 + "\n", "no-colon\n", ":no-name\n", "no-password:\n",
+     "name:pass\0word"],
+)  # fmt: skip
 def test_bad_user_file(tmp_path, content):
     path = tmp_path / "users"
     if content is not None:
@@ -108,7 +110,13 @@ def test_bad_user_file(tmp_path, content):
     assert str(path) in result.stderr
 
 
-@pytest.mark.parametrize("content", [None, "", "\n", "x" * 300 + "\n"])
+def test_user_file_is_a_directory(tmp_path):
+    result = run(SERVER, "--user-file", tmp_path)
+    assert result.returncode == 2
+    assert f"{tmp_path}: cannot read it: Is a directory" in result.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "\n", "x" * 300 + "\n", "t\0o\0k\0e\0n\0"])
 def test_bad_token_file(tmp_path, content):
     path = tmp_path / "token"
     if content is not None:
