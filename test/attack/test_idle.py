@@ -4,7 +4,7 @@ wait in the kernel; all are closed when their time is over."""
 import socket
 import ssl
 
-from arena import check_memory, is_sanitized, memory
+from arena import check_memory, memory
 from client import Client
 from processes import wait_until
 from scene import HEALTH, KIB, MIB, SLACK, Scene, serve

@@ -117,6 +117,11 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
 
+def is_sanitized(process):
+    """Its allocator keeps what is freed, so that its memory says nothing."""
+    return "libasan" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
 def wait_until(condition, what):
     """For the few states that tell nobody: polls, and fails rather than hopes."""
     end = time.monotonic() + PATIENCE

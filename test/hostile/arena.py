@@ -4,7 +4,7 @@ import re
 import signal
 from pathlib import Path
 
-from processes import BUILD, Process, wait_until
+from processes import BUILD, Process, is_sanitized, wait_until
 from world import Server, World
 
 QUICK = str(BUILD / "test" / "quick")
@@ -48,10 +48,6 @@ def memory(process, figure="VmRSS"):
 
 def forget_peak(process):
     Path(f"/proc/{process.pid}/clear_refs").write_text("5")
-
-
-def is_sanitized(process):
-    return "libasan" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
 def check_memory(process, before, bound, figure="VmRSS"):
