@@ -155,7 +155,8 @@ def shown(authority, tmp_path_factory):
         "with a weak key": (authority.issue("weak.test", algorithm="rsa:1024"),
                             "certificate has a weak key, or its issuer has"),
         "wrong in all ways": (
-            authority.issue("x", expired=True, names="DNS:a.test", more="extendedKeyUsage = clientAuth\n"),
+            authority.issue("x", expired=True, names="DNS:a.test",
+                            more="extendedKeyUsage = clientAuth\n"),
             "certificate expired on 2020-01-31; certificate is not for servers (extendedKeyUsage); "
             f"{other_names}a.test"),
     }  # fmt: skip
