@@ -29,7 +29,8 @@ def printed(directory, section, line):
 def test_it(world, tmp_path, section, authority, identity, nginx, certificate):
     shutil.copy(identity.certificate, tmp_path / "fullchain.pem")
     shutil.copy(identity.key, tmp_path / "privkey.pem")
-    assert printed(tmp_path, section, "head") == []
+    assert printed(tmp_path, section, r"\(umask") == []
+    assert (tmp_path / "agent.token").stat().st_mode & 0o077 == 0
     [token_hash] = printed(tmp_path, section, "sha256sum")
     [password_hash] = printed(tmp_path, section, "printf")
 
