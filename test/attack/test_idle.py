@@ -6,7 +6,7 @@ import ssl
 
 from arena import check_memory, memory
 from client import Client
-from processes import wait_until
+from processes import is_sanitized, wait_until
 from scene import HEALTH, KIB, MIB, SLACK, Scene, serve
 from secure import SecureClient, client_context
 

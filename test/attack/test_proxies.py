@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Hostile proxies on an agent's way out: what they say is no answer, or the wrong one, or has no end, or
 they leave at each point. The agent says what is wrong, keeps no more of it than a head, comes again, and
-serves as soon as the proxy does what it is for. The password is given to it as often as it takes and no more."""
+serves as soon as the proxy does what it is for. The password it gets as often as it takes, no more."""
 import json
 import re
 import socket
@@ -172,7 +172,8 @@ ANSWERS = {
     "an endless line": (endlessly(OK + b"X: ", b"y" * 1000), TOO_LARGE),
     "an endless status line": (endlessly(b"HTTP/1.1 200 ", b"y" * 1000), TOO_LARGE),
     "endless fields": (endlessly(OK, b"X:\r\n" * 100), TOO_LARGE),
-    "a flood of 1xx": (endlessly(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10), "PROXY answered 100 Continue"),
+    "a flood of 1xx": (endlessly(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10),
+                       "PROXY answered 100 Continue"),
     "an endless text": (
         endlessly(b"HTTP/1.1 502 Bad\r\nContent-Type: text/plain\r\n\r\n", b"y" * 1000),
         "PROXY answered 502 Bad: y{50,300}"),
