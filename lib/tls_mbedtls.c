@@ -464,6 +464,8 @@ static const char *explain(int error) {
     switch (error) {
     case MBEDTLS_ERR_SSL_INVALID_MAC:
         return "a record cannot be decrypted: it has been changed on the way";
+    case MBEDTLS_ERR_SSL_INVALID_RECORD:
+        return "the peer sent a record that is malformed or too long";
     case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
         return "the peer sent a message that has no place here";
     case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
@@ -485,6 +487,11 @@ static const char *explain(int error) {
     default:
         return NULL;
     }
+}
+
+/* mbedTLS bears three in a row, and calls the next one a bad MAC. */
+static bool is_flooded(const wst__tls_conn_t *c, int error) {
+    return error == MBEDTLS_ERR_SSL_INVALID_MAC && c->ssl.MBEDTLS_PRIVATE(nb_zero) > 3;
 }
 
 /* An alert of two bytes in the clear, where none may be any more: mbedTLS's TLS 1.3 client refuses
@@ -545,6 +552,8 @@ static int fail(wst__tls_conn_t *c, int error, bool open) {
         text = "no application protocol in common: the peer does not want http/1.1";
     else if (!open && !c->is_tls)
         text = "what the peer sends is not TLS";
+    else if (is_flooded(c, error))
+        text = "the peer sends empty records";
     else if (error == MBEDTLS_ERR_SSL_INVALID_MAC && open && !c->heard && !c->engine->server)
         text =
             "the first record cannot be decrypted: it has been changed on the way, or the server "

@@ -429,6 +429,26 @@ static void test_client_refuses_renegotiation(void **state) {
     wst__tls_engine_free(client);
 }
 
+/* A few are borne: older peers send one before each record with data. */
+static void test_empty_records(void **state) {
+    (void)state;
+    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    tls_raw_t raw;
+    tls_end_t ours;
+    size_t len = 0;
+    tls_raw_open(&raw, &ours, false, NULL, only_tls12);
+    assert_int_equal(wst__tls_conn_new(&ours.conn, server, &tls_end_io, &ours, NULL, NULL), 0);
+    tls_raw_shake(&raw);
+    assert_int_equal(ours.status, 0);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(mbedtls_ssl_write(&raw.ssl, (const uint8_t *)"", 0), 0);
+        assert_int_equal(read_all(&ours, 0, &len), i < 3 ? (int)WST__TLS_AGAIN : (int)WST_ETLS);
+    }
+    assert_string_equal(tls_end_failure(&ours), "the peer sends empty records");
+    tls_raw_close(&raw);
+    wst__tls_engine_free(server);
+}
+
 static const char *wanted[4];
 
 static void want_protocols(mbedtls_ssl_config *conf) {
@@ -605,6 +625,7 @@ int main(void) {
         cmocka_unit_test(test_tampered_handshake),
         cmocka_unit_test(test_server_refuses_renegotiation),
         cmocka_unit_test(test_client_refuses_renegotiation),
+        cmocka_unit_test(test_empty_records),
         cmocka_unit_test(test_alpn),
         cmocka_unit_test(test_suites_offered),
         cmocka_unit_test(test_output_refused),
