@@ -34,7 +34,7 @@ def scene(arena, authority, identity, tmp_path_factory):
                    cert=[str(identity.certificate), str(rsa.certificate)],
                    key=[str(identity.key), str(rsa.key)], log_level="debug")  # fmt: skip
     scene = Scene(arena, server, arena.site(Site(echo)), authority)
-    scene.has_13 = "connection from .*: TLSv1.3" in server.output
+    scene.has_13 = "TLSv1.3" in server.wait_for(r"connection from .*: (TLSv1\.[23])")[1]
     yield scene
     scene.finish(more=1 << 20)
 
@@ -49,21 +49,24 @@ USUAL = (LOCALHOST, *raw.USUAL)
 
 
 def test_versions(scene, ask):
+    """What is too high is answered by the highest; 3.6 has it refused."""
     found = {version: ask(version=version, extensions=USUAL) for version in range(0x0200, 0x0305)}
     for version, flight in found.items():
-        if version >= raw.TLS12:  # what is too high is answered by the highest
+        if version == raw.TLS12 or (version > raw.TLS12 and not scene.has_13):
             assert flight.version == raw.TLS12
         else:
             assert flight.alert == PROTOCOL_VERSION, hex(version)
 
 
 def test_fallback(scene, ask):
-    """RFC 7507: one who falls back to less than there is is told so; to the highest he may."""
+    """RFC 7507: one who falls back to less than there is is told so; to the highest he may. From TLS
+    1.3 to 1.2 he is told by the server's random bytes (RFC 8446 section 4.1.3)."""
     for version in (raw.SSL3, raw.TLS10, raw.TLS11):
         flight = ask(version=version, suites=(raw.ECDSA_CHACHA20, raw.FALLBACK), extensions=USUAL)
         assert flight.alert in (86, PROTOCOL_VERSION)
     flight = ask(suites=(raw.ECDSA_CHACHA20, raw.FALLBACK), extensions=USUAL)
-    assert flight.alert == 86 if scene.has_13 else flight.suite == raw.ECDSA_CHACHA20
+    assert flight.suite == raw.ECDSA_CHACHA20
+    assert flight.random.endswith(b"DOWNGRD\1") == scene.has_13
 
 
 def test_suites(ask):

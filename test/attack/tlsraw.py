@@ -79,6 +79,7 @@ class Flight(NamedTuple):
     extensions: dict = {}
     messages: tuple = ()
     group: int = 0
+    random: bytes = b""
 
 
 def _parse(messages):
@@ -93,7 +94,7 @@ def _parse(messages):
         rest = rest[4 + n :]
     exchange = dict(messages).get(KEY_EXCHANGE, b"\0\0\0")
     return Flight(None, version, suite, compression, extensions, tuple(k for k, _ in messages),
-                  int.from_bytes(exchange[1:3], "big"))  # fmt: skip
+                  int.from_bytes(exchange[1:3], "big"), body[2:34])  # fmt: skip
 
 
 def read_flight(client):
