@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -154,7 +155,14 @@ class Squid(Proxy):
                 acl="proxy_auth REQUIRED" if auth else "src all",
             ),
         )
-        self.start([squid, "-N", "-d", "1", "-f", config])
+        # Its shared memory is called after the service: not that of another run, or another user's.
+        self.service = "wstunnel" + secrets.token_hex(4)
+        self.start([squid, "-N", "-n", self.service, "-d", "1", "-f", config])
+
+    def close(self):
+        super().close()
+        for path in Path("/dev/shm").glob(f"{self.service}-*"):
+            path.unlink()
 
     def _scheme(self, name, password):
         if name == "basic":
