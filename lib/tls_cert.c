@@ -386,6 +386,12 @@ static void judge_peer(const wst__tls_expect_t *expect, wst__tls_found_t *found,
 void wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                     const mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
     *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    if (crt->raw.len == 0) { /* a list of certificates with nothing in it comes as this in 2.28 */
+        *flags |= MBEDTLS_X509_BADCERT_MISSING;
+        complain(found, "the peer has sent no certificate");
+        found->bad = true;
+        return;
+    }
     if (expect->insecure) {
         *flags = 0;
     } else {

@@ -221,6 +221,21 @@ static void test_long_complaints(void **state) {
     tls_made_free(&made);
 }
 
+/* What mbedTLS 2.28 asks about if a server sends a list of certificates that is empty. */
+static void test_no_certificate(void **state) {
+    (void)state;
+    mbedtls_x509_crt crt;
+    mbedtls_x509_crt_init(&crt);
+    for (int insecure = 0; insecure < 2; insecure++) {
+        wst__tls_found_t found = {.text = ""};
+        uint32_t flags = MBEDTLS_X509_BADCERT_NOT_TRUSTED;
+        wst__tls_judge(&(wst__tls_expect_t){.host = "a.example", .insecure = insecure != 0}, &found,
+                       &crt, 0, &flags);
+        assert_true(flags != 0 && found.bad && !found.pinned);
+        assert_string_equal(found.text, "the peer has sent no certificate");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
@@ -229,6 +244,7 @@ int main(void) {
         cmocka_unit_test(test_time),
         cmocka_unit_test(test_purpose),
         cmocka_unit_test(test_long_complaints),
+        cmocka_unit_test(test_no_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
