@@ -477,7 +477,11 @@ static const char *explain(int error) {
         return "no version in common: the peer wants none of TLS 1.2 and 1.3";
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
         return "no cipher suite, or parameter for one, in common";
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* of PSA's, or what is announced exceeds the buffer */
+        return "the peer sent a key that is not valid, or a record or message that is too long";
 #else
+    case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE:
+        return "the peer sent a message that is longer than its record";
     case MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION:
         return "no version in common: the peer does not want TLS 1.2";
     case MBEDTLS_ERR_SSL_NO_CIPHER_CHOSEN:

@@ -10,10 +10,12 @@
 #if MBEDTLS_VERSION_MAJOR >= 3
 #define OLD_VERSION "no version in common: the peer wants none of TLS 1.2 and 1.3"
 #define NO_SUITE    "no cipher suite, or parameter for one, in common"
+#define TOO_LONG    "the peer sent a key that is not valid, or a record or message that is too long"
 enum { CERTIFICATE_MISSING = 116 };
 #else
 #define OLD_VERSION "no version in common: the peer does not want TLS 1.2"
 #define NO_SUITE    "no cipher suite in common"
+#define TOO_LONG    "the peer sent a message that is longer than its record"
 enum { CERTIFICATE_MISSING = 40 };
 #endif
 
@@ -309,24 +311,30 @@ static void test_client_certificates(void **state) {
 /* -- Peers that speak otherwise -----------------------------------------------------------------
  */
 
-/* What a server says to these bytes, and the alert it answers with. */
-static void assert_answer(const void *bytes, size_t len, const char *text, unsigned alert) {
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
-    tls_end_t client = {0}, end = {.peer = &client};
-    client.peer = &end;
-    assert_int_equal(wst__tls_conn_new(&end.conn, server, &tls_end_io, &end, NULL, NULL), 0);
-    assert_int_equal(tls_end_io.push(&client, bytes, len), 0);
+/* What a side says to these bytes, and the alert it answers with. */
+static void assert_refused(wst__tls_engine_t *engine, const void *bytes, size_t len,
+                           const char *text, unsigned alert) {
+    tls_end_t peer = {0}, end = {.peer = &peer};
+    peer.peer = &end;
+    assert_int_equal(wst__tls_conn_new(&end.conn, engine, &tls_end_io, &end, NULL, NULL), 0);
+    assert_int_equal(tls_end_io.push(&peer, bytes, len), 0);
     tls_end_see(&end);
     assert_int_equal(wst__tls_conn_handshake(end.conn), WST_ETLS);
     assert_string_equal(tls_end_failure(&end), text);
-    assert_int_equal(end.sent_len, 7);
-    assert_int_equal(end.sent[0], 21);
-    assert_int_equal(end.sent[5], 2);
-    assert_int_equal(end.sent[6], alert);
+    assert_true(end.sent_len >= 7); /* behind a client's hello */
+    const uint8_t *last = end.sent + end.sent_len - 7;
+    assert_int_equal(last[0], 21);
+    assert_int_equal(last[5], 2);
+    assert_int_equal(last[6], alert);
+    assert_true(end.sent_len == 7 || !wst__tls_engine_is_server(engine));
     wst__tls_conn_free(end.conn);
-    free(client.sent);
+    free(peer.sent);
     free(end.sent);
-    wst__tls_engine_free(server);
+    wst__tls_engine_free(engine);
+}
+
+static void assert_answer(const void *bytes, size_t len, const char *text, unsigned alert) {
+    assert_refused(tls_server(&pki.leaf, WST_TLS_CLIENT_NONE), bytes, len, text, alert);
 }
 
 /* A client hello for one suite. */
@@ -386,6 +394,18 @@ static void test_no_tls(void **state) {
     (void)state;
     static const char http[] = "GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
     assert_answer(http, sizeof(http) - 1, "what the peer sends is not TLS", 40);
+}
+
+/* More of a server's hello than there is room for, in one record after the other. */
+static void test_too_long_a_message(void **state) {
+    (void)state;
+    const wst_tls_client_options_t options = {.ca_pem = pki.root.own};
+    static const uint8_t record[] = {22, 3, 3, 0x20, 0}, message[] = {2, 0xff, 0xff, 0xff};
+    static uint8_t bytes[4 * (sizeof(record) + 0x2000)];
+    for (size_t at = 0; at < sizeof(bytes); at += sizeof(record) + 0x2000)
+        memcpy(bytes + at, record, sizeof(record));
+    memcpy(bytes + sizeof(record), message, sizeof(message));
+    assert_refused(tls_client_with(&options), bytes, sizeof(bytes), TOO_LONG, 40);
 }
 
 /* -- Configurations -----------------------------------------------------------------------------
@@ -510,6 +530,7 @@ int main(void) {
         cmocka_unit_test(test_old_versions),
         cmocka_unit_test(test_no_suite),
         cmocka_unit_test(test_no_tls),
+        cmocka_unit_test(test_too_long_a_message),
         cmocka_unit_test(test_server_options),
         cmocka_unit_test(test_client_options),
         cmocka_unit_test(test_expiry),
