@@ -534,6 +534,8 @@ static void send_alert(wst__tls_conn_t *c, int error, bool open) {
         alert = MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC;
     else if (open)
         alert = MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
+    if (c->ssl.MBEDTLS_PRIVATE(out_left) > 0) /* a first call sends no more than what waits */
+        (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
     (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
 }
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Hostile clients of a server that speaks TLS: what is no hello, or a broken one; each is told by the
 alert that belongs to it, and the log says why."""
+import struct
+
 import pytest
 
 import tlsraw as raw
@@ -32,6 +34,18 @@ def patched(at, data, body=BODY):
 
 def with_extensions(*extensions):
     return raw.hello(extensions=(*raw.USUAL, *extensions))
+
+
+def of_13(*shares, versions=b"\3\4"):
+    """Of TLS 1.3 with these keys; a server that does not know it answers by 1.2."""
+    extensions = (raw.extension(43, raw.vector(versions, 1)),
+                  raw.extension(51, raw.vector(b"".join(shares), 2)))  # fmt: skip
+    return raw.hello(suites=(0x1303, raw.ECDSA_CHACHA20), session=b"x" * 32,
+                     extensions=(*raw.USUAL, *extensions))  # fmt: skip
+
+
+def share(group, key):
+    return struct.pack(">H", group) + raw.vector(key, 2)
 
 
 GARBAGE = b"\xa5" * 40
@@ -102,6 +116,16 @@ HELLOS = {
         REFUSED, None),
     "a ticket of garbage": (with_extensions(raw.extension(raw.TICKET, GARBAGE * 20)), None, GONE),
     "an early secret": (with_extensions(raw.extension(raw.EMS, b"x")), MALFORMED, None),
+    "1.3: a key of zeros": (of_13(share(raw.X25519, bytes(32))), EITHER, None),
+    "1.3: half a key": (of_13(share(raw.X25519, bytes(range(16)))), EITHER, None),
+    "1.3: an empty key": (of_13(share(raw.X25519, b"")), EITHER, None),
+    "1.3: a key that is not on the curve": (of_13(share(raw.P256, b"\4" + b"\1" * 64)), EITHER, None),
+    "1.3: a key beyond the end": (
+        of_13(struct.pack(">HH", raw.X25519, 0xFFFF) + bytes(range(32))),
+        EITHER, None),
+    "1.3: versions beyond the end": (
+        with_extensions(raw.extension(43, b"\xff\3\4")),
+        EITHER, None),
     "SNI: empty": (with_extensions(raw.extension(raw.SNI)), MALFORMED, None),
     "SNI: no names": (with_extensions(raw.sni()), None, GONE),
     "SNI: empty name": (with_extensions(raw.sni(b"")), None, GONE),
