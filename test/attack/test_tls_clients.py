@@ -14,11 +14,11 @@ from processes import wait_until
 from scene import HEALTH, KIB, Scene, serve
 from secure import SecureClient, client_context
 from sites import Site, echo
-from tlsbreaches import BAD_MAC, BREACHES, EVIL, HELLO, NO_RENEGOTIATION, UNEXPECTED, times
+from tlsbreaches import BAD_MAC, BREACHES, EVIL, HALF, HELLO, NO_RENEGOTIATION, UNEXPECTED, times
 from tlskeys import Taken, prepare
 from tlsraw import ALERT, CHANGE_CIPHER, DATA, HANDSHAKE
 
-TIMEOUT_MS = 2000  # of a handshake
+TIMEOUT_MS = 2000  # of a handshake, and of a request
 
 
 class Witness(Site):
@@ -48,7 +48,7 @@ class Witness(Site):
 def scene(arena, authority, identity, tmp_path_factory):
     path = tmp_path_factory.mktemp("clients")
     server = serve(arena, path, cert=str(identity.certificate), key=str(identity.key),
-                   limits={"tls_timeout_ms": TIMEOUT_MS})  # fmt: skip
+                   limits={"tls_timeout_ms": TIMEOUT_MS, "head_timeout_ms": TIMEOUT_MS})  # fmt: skip
     scene = Scene(arena, server, arena.site(Site(echo)), authority)
     scene.authority, scene.log = authority, str(path / "secrets")
     scene.witness = arena.site(Witness())
@@ -352,6 +352,16 @@ def test_a_record_again(tunnel):
     assert tunnel.peer.hear(len(EVIL)) == EVIL
     tunnel.send(record)
     tunnel.broken([(ALERT, bytes([2, BAD_MAC]))], "TLS failed", b"good" + EVIL)
+
+
+def test_half_a_message(scene, authority):
+    """If the rest is waited for, no longer than for a request, and in the place that there is."""
+    peer = Taken(open_socket(scene.server.address), prepare(client_context(authority), scene.log))
+    peer.send(peer.seal(HANDSHAKE, HALF))
+    assert peer.rest() in ([(ALERT, bytes([2, UNEXPECTED]))], [(ALERT, b"\1\0")])
+    peer.close()
+    scene.check()
+    scene.check_memory(1024 * KIB)
 
 
 def test_renegotiation(tunnel):
