@@ -62,7 +62,7 @@ static void test_base64_round_trip_in_place(void **state) {
     (void)state;
     uint64_t seed = 7;
     for (size_t len = 0; len < 300; len++) {
-        uint8_t plain[300];
+        uint8_t plain[300] = {0};
         char coded[WST__BASE64_LEN(sizeof(plain)) + 1];
         size_t out_len;
         for (size_t i = 0; i < len; i++)
