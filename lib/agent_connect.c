@@ -5,8 +5,6 @@
  * fails ends the attempt (wst__agent_fail).
  */
 #include "agent.h"
-
-#include "digest.h"
 #include "head_writer.h"
 
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent's connection to its server through a proxy. */
 #include "agent.h"
-#include "digest.h"
 #include "proxy_http.h"
 #include "proxy_url.h"
 

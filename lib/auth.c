@@ -2,6 +2,7 @@
 /* Credentials in request heads. */
 #include "digest.h"
 #include "http_auth.h"
+#include "mem.h"
 
 #include <string.h>
 #include <wstunnel/auth.h>

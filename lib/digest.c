@@ -4,12 +4,12 @@
  * reads leniently (line breaks, a missing end, unused bits) is refused here.
  */
 #include "digest.h"
+#include "mem.h"
 
 #include <assert.h>
 #include <mbedtls/base64.h>
 #include <mbedtls/constant_time.h>
 #include <mbedtls/md.h>
-#include <mbedtls/platform_util.h>
 #include <mbedtls/sha1.h>
 #include <mbedtls/version.h>
 #include <string.h>
@@ -81,10 +81,6 @@ bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text) {
         out[i] = (uint8_t)(high << 4 | low);
     }
     return true;
-}
-
-void wst__wipe(void *data, size_t len) {
-    mbedtls_platform_zeroize(data, len);
 }
 
 size_t wst__base64_encode(char *out, const void *data, size_t len) {

@@ -32,9 +32,6 @@ void wst__hex_encode(char *out, const uint8_t *data, size_t len);
 /* Reads just 2 * len hex digits, of either case. Returns whether the text was that. */
 bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text);
 
-/* Zeroes what was secret, whatever the compiler thinks of it. */
-void wst__wipe(void *data, size_t len);
-
 /* Encodes; `out` holds WST__BASE64_LEN(len) + 1 bytes and is terminated. Returns the length. */
 size_t wst__base64_encode(char *out, const void *data, size_t len);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Digest (http_digest.h). */
 #include "http_digest.h"
+#include "mem.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,6 +5,7 @@
 #include "http_auth.h"
 #include "http_digest.h"
 #include "http_text.h"
+#include "mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mem.h"
 
-#include "digest.h"
-
+#include <mbedtls/platform_util.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,6 +43,10 @@ void *wst__realloc_array(const wst_allocator_t *a, void *ptr, size_t count, size
 void wst__free(const wst_allocator_t *a, void *ptr) {
     if (ptr != NULL)
         a->free(ptr, a->user_data);
+}
+
+void wst__wipe(void *data, size_t len) {
+    mbedtls_platform_zeroize(data, len);
 }
 
 void wst__free_secret(const wst_allocator_t *a, char *text) {

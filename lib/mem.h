@@ -19,6 +19,9 @@ void *wst__realloc_array(const wst_allocator_t *a, void *ptr, size_t count, size
 /* NULL is allowed. */
 void wst__free(const wst_allocator_t *a, void *ptr);
 
+/* Zeroes what was secret, whatever the compiler thinks of it. */
+void wst__wipe(void *data, size_t len);
+
 /* Wipes a text before. NULL is allowed. */
 void wst__free_secret(const wst_allocator_t *a, char *text);
 

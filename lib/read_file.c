@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads files by libuv's synchronous calls, which any system has. */
 #include "read_file.h"
-#include "digest.h"
 
 #include <string.h>
 #include <sys/stat.h>
