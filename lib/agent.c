@@ -297,10 +297,6 @@ static void set_defaults(wst_agent_options_t *o) {
     o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
 }
 
-static bool is_window(size_t bytes) {
-    return bytes >= 1024 && bytes <= 1u << 30;
-}
-
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
     if (options->url == NULL || (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
@@ -319,7 +315,7 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     int status = a->url != NULL ? wst__url_parse(&a->target, a->url, &why) : WST_ENOMEM;
     if (status == WST_EINVAL)
         wst__log(ctx, WST_LOG_ERROR, "server URL: %s", why);
-    if (status == 0 && !(is_window(a->o.stream_window) && is_window(a->o.stream_window_max)))
+    if (status == 0 && !wst__link_windows_valid(a->o.stream_window, a->o.stream_window_max))
         status = WST_EINVAL;
     if (status == 0)
         status = choose_name(a);

@@ -16,8 +16,10 @@
 
 enum {
     MAGIC = 0x57534c4b,
-    BATCH = 65536,      /* bytes queued before they are written */
-    UNSENT_MAX = 131072 /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+    BATCH = 65536,       /* bytes queued before they are written */
+    UNSENT_MAX = 131072, /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+    WINDOW_LEAST = 1024,
+    WINDOW_MOST = 1 << 30
 };
 
 const char *const wst__link_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
@@ -250,6 +252,14 @@ void wst__link_websocket_options(wst__link_t *l, wst_websocket_options_t *option
 }
 
 /* -- Life ------------------------------------------------------------------------------------- */
+
+static bool is_window(size_t bytes) {
+    return bytes == 0 || (bytes >= WINDOW_LEAST && bytes <= WINDOW_MOST);
+}
+
+bool wst__link_windows_valid(size_t first, size_t most) {
+    return is_window(first) && is_window(most);
+}
 
 int wst__link_new(wst__link_t **out, wst_ctx_t *ctx, const wst__link_options_t *options) {
     if (options->hello.name.len > WST_NAME_MAX)

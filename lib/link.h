@@ -33,6 +33,10 @@ typedef struct wst__link_options {
     void *user_data;
 } wst__link_options_t;
 
+/* Whether these may be stream_window and stream_window_max of a server or an agent; 0 stands for
+ * the default. */
+bool wst__link_windows_valid(size_t first, size_t most);
+
 /*
  * Makes a link whose WebSocket is still to be made with the callbacks of
  * wst__link_websocket_options and then given by wst__link_attach. 0, WST_ENOMEM, WST_EINVAL.

@@ -15,11 +15,8 @@
 
 enum {
     MAX_CONNECTIONS = 10000,
-    SPARE_DESCRIPTORS = 64, /* for other things than connections; at most a quarter of all */
-    WINDOW_MIN = 1024
+    SPARE_DESCRIPTORS = 64 /* for other things than connections; at most a quarter of all */
 };
-
-static const size_t WINDOW_MAX = (size_t)1 << 30;
 
 typedef struct listener {
     wst__list_t node;
@@ -71,14 +68,11 @@ static void set_defaults(wst_server_options_t *o) {
     default_ms(&o->drain_timeout_ms, 30000);
 }
 
-static bool is_window(size_t bytes) {
-    return bytes == 0 || (bytes >= WINDOW_MIN && bytes <= WINDOW_MAX);
-}
-
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
-    if (path[0] != '/' || !is_window(options->stream_window) ||
-        !is_window(options->stream_window_max) || (unsigned)options->protocol > WST_PROTOCOL_TALK)
+    if (path[0] != '/' ||
+        !wst__link_windows_valid(options->stream_window, options->stream_window_max) ||
+        (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
@@ -240,7 +234,7 @@ static void update_paused(wst_server_t *s) {
 
 int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
     wst_server_options_t o = *options;
-    if (!is_window(options->stream_window) || !is_window(options->stream_window_max))
+    if (!wst__link_windows_valid(options->stream_window, options->stream_window_max))
         return WST_EINVAL;
     o.callbacks = s->options.callbacks;
     o.user_data = s->options.user_data;
