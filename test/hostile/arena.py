@@ -14,6 +14,9 @@ KIB, MIB = 1 << 10, 1 << 20
 # of chunks (lib/pool.h: at most 512 KiB in each of 7 classes).
 SLACK = 8 * MIB
 
+# What a stream is charged (PROTOCOL.md and session.c): a window, and as much to be sent.
+STREAM_COST = (32768 + 2 * 4096) + (2 * (32768 + 32768 // 3) + 2 * 4096)
+
 
 class Probe(Process):
     """A running `quick`: its figures, and its memory."""

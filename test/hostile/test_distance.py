@@ -8,12 +8,11 @@ import time
 
 import pytest
 
-from arena import Baseline
+from arena import STREAM_COST, Baseline
 from client import Client
 from payload import blocks
 from processes import wait_until
 from sites import Site
-from test_stall import STREAM_COST
 
 DELAY = 0.02
 PIECE = 1 << 18

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from arena import KIB, SLACK, Baseline, check_memory, forget_peak, memory
+from arena import KIB, SLACK, STREAM_COST, Baseline, check_memory, forget_peak, memory
 from client import reset
 from crowd import PATIENCE, connect, read_head, receive, send
 from payload import blocks
@@ -14,9 +14,6 @@ FAST, FAST_BYTES = 20, 4 << 20
 PIECE, PERIOD = 16384, 1 << 20
 DATA = b"".join(blocks(PERIOD)) * 2
 CONNECTION = 16 * KIB  # what a connection costs besides its stream
-
-# What a stream is charged (PROTOCOL.md and session.c): a window, and as much to be sent.
-STREAM_COST = (32768 + 2 * 4096) + (2 * (32768 + 32768 // 3) + 2 * 4096)
 
 FIXED = 1024  # windows do not grow
 LOANS = (256 << 20) // 4  # what windows that grow take of the budget at most
