@@ -39,8 +39,8 @@ WST_EXTERN WST_MUST_CHECK int wst_json_check(const char *text, size_t len, wst_j
 /**
  * Writes a text as a JSON string, quotes included, and terminates it. Bytes that are not UTF-8
  * become U+FFFD each, so what is written is always valid. All control characters are escaped, so it
- * may be shown on a terminal. A text that does not fit is cut between
- * two characters; six bytes a byte and three more are enough for any.
+ * may be shown on a terminal. A text that does not fit is cut between two characters; six bytes a
+ * byte and three more are enough for any.
  * @param size  of `out`: at least 3
  * @return how many bytes were written, without the terminator.
  */
