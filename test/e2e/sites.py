@@ -92,11 +92,14 @@ class Relay(Site):
         host, _, port = address.rpartition(":")
         self.target = (host.strip("[]"), int(port))
         self.open = []
+        self.ended = False
         super().__init__(self._relay)
 
     def _relay(self, connection):
         with socket.create_connection(self.target, PATIENCE) as onward:
             self.open += [connection, onward]
+            if self.ended:  # whoever was cut has come again
+                self.cut()
             back = threading.Thread(target=self._copy, args=(onward, connection))
             back.start()
             self._copy(connection, onward)
@@ -121,6 +124,7 @@ class Relay(Site):
         self.open.clear()
 
     def close(self):
+        self.ended = True
         self.cut()
         super().close()
 
