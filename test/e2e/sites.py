@@ -99,7 +99,7 @@ class Relay(Site):
         with socket.create_connection(self.target, PATIENCE) as onward:
             self.open += [connection, onward]
             if self.ended:  # whoever was cut has come again
-                self.cut()
+                return
             back = threading.Thread(target=self._copy, args=(onward, connection))
             back.start()
             self._copy(connection, onward)
