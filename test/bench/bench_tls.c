@@ -3,8 +3,8 @@
  * What TLS costs, on one core: bytes through each cipher suite and through a TLS stream over
  * sockets next to plain ones, and handshakes. Build in a release build: ninja test/bench_tls.
  */
-#include "../socket_pair.h"
-#include "../tls_raw.h"
+#include "socket_pair.h"
+#include "tls_raw.h"
 
 #include <malloc.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-#include "../codec_feed.h"
+#include "codec_feed.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -8,7 +8,7 @@
  * Checked: memory stays within its bounds, what the session sends is well-formed and within the
  * credit it was given, callbacks come in order and never for a closed stream, errors are final.
  */
-#include "../../lib/session_internal.h"
+#include "session_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

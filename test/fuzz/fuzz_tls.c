@@ -8,7 +8,7 @@
  * as it is; 4: a full handshake, else a resumed one if possible), then changes of 4 bytes: what to
  * do (flip, insert, delete, repeat), where in the stream (2 bytes), and a value.
  */
-#include "../tls_rig.h"
+#include "tls_rig.h"
 
 #include <stdio.h>
 

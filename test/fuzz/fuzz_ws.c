@@ -4,7 +4,7 @@
  * what wslay makes of them. Input: a byte that is odd for a server, a byte that chooses the splits
  * and the largest message, then what the peer sends.
  */
-#include "../ws_compare.h"
+#include "ws_compare.h"
 
 #include <stdio.h>
 #include <stdlib.h>

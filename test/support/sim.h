@@ -12,7 +12,7 @@
  */
 #include "support.h"
 
-#include "../lib/session_internal.h"
+#include "session_internal.h"
 
 enum { SIM_PAIRS = 16 };
 

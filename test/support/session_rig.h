@@ -10,7 +10,7 @@
  */
 #include "support.h"
 
-#include "../lib/session_internal.h"
+#include "session_internal.h"
 
 enum { RIG_NOTES = 16384 };
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../examples/options.h"
+#include "options.h"
 
 typedef struct inner {
     const char *word;
