@@ -16,7 +16,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static feed_result_t whole, cut, again;
+static codec_feed_result_t whole, cut, again;
 
 static void check(bool holds, const char *what) {
     if (holds)
@@ -33,15 +33,15 @@ static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
 }
 
 /* In one message or as an error. What was handed on before an error may differ. */
-static void check_same(const feed_result_t *a, const feed_result_t *b) {
+static void check_same(const codec_feed_result_t *a, const codec_feed_result_t *b) {
     check(a->status == b->status, "pieces change the result");
-    check(a->status != 1 || feed_same(&a->m, &b->m), "pieces change the message");
+    check(a->status != 1 || codec_feed_same(&a->m, &b->m), "pieces change the message");
     check(a->status != WST_ENOMEM, "an error that cannot be");
 }
 
 static void check_next(wst_decoder_t *decoder, wst_encoding_t encoding) {
     static const char ping[] = "{\"method\":8,\"seq\":5}";
-    feed(&again, decoder, encoding, true, ping, sizeof(ping) - 1, 3, 100);
+    codec_feed(&again, decoder, encoding, true, ping, sizeof(ping) - 1, 3, 100);
     check(again.status == 1 && again.m.method == WST_MSG_PING && again.m.seq == 5,
           "not ready for the next message");
 }
@@ -60,8 +60,8 @@ static void check_written(const wst_message_t *m, wst_encoding_t encoding) {
         total += m->len;
     }
     wst_decoder_t *decoder = new_decoder(encoding, WST_FRAME_MAX_LIMIT);
-    feed(&again, decoder, encoding, text, buf, total, total / 2, total);
-    check(again.status == 1 && feed_same(m, &again.m), "written differently");
+    codec_feed(&again, decoder, encoding, text, buf, total, total / 2, total);
+    check(again.status == 1 && codec_feed_same(m, &again.m), "written differently");
     wst_decoder_free(decoder);
 }
 
@@ -75,14 +75,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const size_t cuts[][2] = {{1, 1}, {data[1], len + 1}, {data[1] % 16u, 1 + data[1] / 16u}};
 
     wst_decoder_t *decoder = new_decoder(encoding, max_frame);
-    feed(&whole, decoder, encoding, text, data + 2, len, len, 1);
+    codec_feed(&whole, decoder, encoding, text, data + 2, len, len, 1);
     if (whole.status >= 0)
         check_next(decoder, encoding);
     wst_decoder_free(decoder);
 
     for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
         decoder = new_decoder(encoding, max_frame);
-        feed(&cut, decoder, encoding, text, data + 2, len, cuts[i][0], cuts[i][1]);
+        codec_feed(&cut, decoder, encoding, text, data + 2, len, cuts[i][0], cuts[i][1]);
         check_same(&whole, &cut);
         if (cut.status >= 0)
             check_next(decoder, encoding);

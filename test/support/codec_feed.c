@@ -25,7 +25,7 @@ static bool same_hello(const wst_hello_t *a, const wst_hello_t *b) {
            a->epoch == b->epoch;
 }
 
-bool feed_same(const wst_message_t *a, const wst_message_t *b) {
+bool codec_feed_same(const wst_message_t *a, const wst_message_t *b) {
     return a->method == b->method && a->id == b->id && same_str(a->dest, b->dest) &&
            a->error == b->error && same_str(a->error_text, b->error_text) &&
            same_str(a->address, b->address) && a->len == b->len &&
@@ -35,7 +35,7 @@ bool feed_same(const wst_message_t *a, const wst_message_t *b) {
 }
 
 /* Moves a string into the result; a message has at most one. */
-static void keep(feed_result_t *result, wst_str_t *str) {
+static void keep(codec_feed_result_t *result, wst_str_t *str) {
     if (str->len == 0)
         return;
     check(str->len <= sizeof(result->string), "string too long");
@@ -43,7 +43,7 @@ static void keep(feed_result_t *result, wst_str_t *str) {
     str->ptr = result->string;
 }
 
-static void take(feed_result_t *result, const wst_message_t *m) {
+static void take(codec_feed_result_t *result, const wst_message_t *m) {
     if (result->status == 0)
         result->m = *m;
     else
@@ -63,8 +63,8 @@ static void take(feed_result_t *result, const wst_message_t *m) {
     result->pieces++;
 }
 
-void feed(feed_result_t *result, wst_decoder_t *decoder, wst_encoding_t encoding, bool text,
-          const void *bytes, size_t len, size_t first, size_t step) {
+void codec_feed(codec_feed_result_t *result, wst_decoder_t *decoder, wst_encoding_t encoding,
+                bool text, const void *bytes, size_t len, size_t first, size_t step) {
     result->status = 0;
     result->pieces = 0;
     memset(&result->m, 0, sizeof(result->m));

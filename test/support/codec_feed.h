@@ -6,23 +6,23 @@
 #include <wstunnel/codec.h>
 
 /* What came of it. The message's pointers are into the result. */
-typedef struct feed_result {
+typedef struct codec_feed_result {
     int status;      /* 1: a message; 0: ignored; else the error */
     wst_message_t m; /* of a communication that came in pieces, the whole */
     size_t pieces;   /* how many there were */
     char string[WST_DEST_MAX];
     uint8_t data[WST_FRAME_MAX_LIMIT];
-} feed_result_t;
+} codec_feed_result_t;
 
 /*
  * Feeds `len` bytes: first the `first` ones, then the others `step` at a time. Every piece lies in
  * a block of its own size on the heap. Aborts on what a decoder never does: saying nothing about an
  * error, forgetting one, mixing messages, pointers that are not into the piece where they must be.
  */
-void feed(feed_result_t *result, wst_decoder_t *decoder, wst_encoding_t encoding, bool text,
-          const void *bytes, size_t len, size_t first, size_t step);
+void codec_feed(codec_feed_result_t *result, wst_decoder_t *decoder, wst_encoding_t encoding,
+                bool text, const void *bytes, size_t len, size_t first, size_t step);
 
 /* Whether two messages say the same. */
-bool feed_same(const wst_message_t *a, const wst_message_t *b);
+bool codec_feed_same(const wst_message_t *a, const wst_message_t *b);
 
 #endif

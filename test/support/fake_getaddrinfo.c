@@ -128,7 +128,7 @@ void freeaddrinfo(struct addrinfo *info) {
     }
 }
 
-void fake_reset(void) {
+void fake_getaddrinfo_reset(void) {
     pthread_mutex_lock(&mutex);
     assert_int_equal(threads, 0);
     released = false;
@@ -136,14 +136,14 @@ void fake_reset(void) {
     pthread_mutex_unlock(&mutex);
 }
 
-void fake_release(void) {
+void fake_getaddrinfo_release(void) {
     pthread_mutex_lock(&mutex);
     released = true;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&mutex);
 }
 
-size_t fake_calls(const char *host) {
+size_t fake_getaddrinfo_calls(const char *host) {
     size_t n = 0;
     pthread_mutex_lock(&mutex);
     for (size_t i = 0; i < calls; i++)
@@ -152,21 +152,21 @@ size_t fake_calls(const char *host) {
     return n;
 }
 
-void fake_wait_stuck(size_t n) {
+void fake_getaddrinfo_wait_stuck(size_t n) {
     pthread_mutex_lock(&mutex);
     while (stuck < n)
         pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
 }
 
-void fake_wait_returned(size_t n) {
+void fake_getaddrinfo_wait_returned(size_t n) {
     pthread_mutex_lock(&mutex);
     while (calls < n || calls - returned > stuck)
         pthread_cond_wait(&changed, &mutex);
     pthread_mutex_unlock(&mutex);
 }
 
-void fake_wait_no_threads(void) {
+void fake_getaddrinfo_wait_no_threads(void) {
     pthread_mutex_lock(&mutex);
     while (threads > 0)
         pthread_cond_wait(&changed, &mutex);

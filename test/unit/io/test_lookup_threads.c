@@ -53,7 +53,7 @@ static void on_done(uv_async_t *async) {
 }
 
 static void start(unsigned limit, uint64_t idle_ms) {
-    fake_reset();
+    fake_getaddrinfo_reset();
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(uv_async_init(&loop, &done, on_done), 0);
     assert_int_equal(wst__lookup_threads_new(&threads, &counted, limit, idle_ms, &done), 0);
@@ -65,9 +65,9 @@ static void stop(void) {
     uv_close((uv_handle_t *)&done, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&loop), 0);
-    fake_release();
+    fake_getaddrinfo_release();
     wait_none_live();
-    fake_wait_no_threads();
+    fake_getaddrinfo_wait_no_threads();
 }
 
 static wst__lookup_job_t *submit(const char *host) {
@@ -123,18 +123,18 @@ static void test_stuck_and_limit(void **state) {
     static const char stuck1[] = "stuck1.test", stuck2[] = "stuck2.test", good[] = "good.test";
     start(2, 1000);
     submit(stuck1);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     submit(good);
     expect(good, 0);
     submit(stuck2);
-    fake_wait_stuck(2);
+    fake_getaddrinfo_wait_stuck(2);
     submit(good);
     assert_null(wst__lookup_threads_take(threads));
-    assert_int_equal(fake_calls(good), 1); /* no third thread */
-    fake_release();
+    assert_int_equal(fake_getaddrinfo_calls(good), 1); /* no third thread */
+    fake_getaddrinfo_release();
     for (int i = 0; i < 3; i++)
         wst__lookup_job_free(threads, take());
-    assert_int_equal(fake_calls(good), 2);
+    assert_int_equal(fake_getaddrinfo_calls(good), 2);
     stop();
 }
 
@@ -147,7 +147,7 @@ static void test_idle_thread_takes_one(void **state) {
         wst__lookup_job_free(threads, take());
         submit("stuck1.test");
         submit("stuck2.test");
-        fake_wait_stuck(2);
+        fake_getaddrinfo_wait_stuck(2);
         stop();
     }
 }
@@ -156,17 +156,17 @@ static void test_withdraw(void **state) {
     (void)state;
     start(1, 1000);
     wst__lookup_job_t *stuck = submit("stuck.test");
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     wst__lookup_job_t *first = submit("first.test"), *second = submit("second.test");
     assert_true(wst__lookup_threads_withdraw(threads, first));
     assert_false(wst__lookup_threads_withdraw(threads, stuck));
-    fake_release();
+    fake_getaddrinfo_release();
     assert_ptr_equal(take(), stuck);
     assert_ptr_equal(take(), second);
     assert_false(wst__lookup_threads_withdraw(threads, second));
     wst__lookup_job_free(threads, stuck);
     wst__lookup_job_free(threads, second);
-    assert_int_equal(fake_calls("first.test"), 0);
+    assert_int_equal(fake_getaddrinfo_calls("first.test"), 0);
     stop();
 }
 
@@ -177,18 +177,18 @@ static void test_let_go(void **state) {
     submit("good1.test");
     wst__lookup_job_free(threads, take());
     submit("stuck1.test");
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     stop();
 
     start(2, 100000);
     submit("good1.test");
-    fake_wait_returned(1);
+    fake_getaddrinfo_wait_returned(1);
     submit("stuck1.test");
     submit("stuck2.test");
-    fake_wait_stuck(2);
+    fake_getaddrinfo_wait_stuck(2);
     submit("queued.test");
     stop();
-    assert_int_equal(fake_calls("queued.test"), 0);
+    assert_int_equal(fake_getaddrinfo_calls("queued.test"), 0);
 
     start(2, 100000); /* nothing ever asked */
     stop();
@@ -215,7 +215,7 @@ static void test_idle_threads_end(void **state) {
     for (int round = 0; round < 3; round++) {
         submit(good);
         expect(good, 0);
-        fake_wait_no_threads();
+        fake_getaddrinfo_wait_no_threads();
     }
     stop();
 }
@@ -243,7 +243,7 @@ static void test_no_thread(void **state) {
     huge.rlim_cur = (rlim_t)1 << 50;
     start(2, 1000);
     submit("stuck.test");
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     if (old.rlim_max < huge.rlim_cur || setrlimit(RLIMIT_STACK, &huge) != 0) {
         stop();
         skip();

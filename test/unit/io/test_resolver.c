@@ -48,7 +48,7 @@ static void on_ctx_closed(void *user_data) {
 }
 
 static void start(unsigned threads) {
-    fake_reset();
+    fake_getaddrinfo_reset();
     ctx_closed = 0;
     wst_ctx_options_t options = {.allocator = &test_allocator, .resolver_threads = threads};
     assert_int_equal(uv_loop_init(&loop), 0);
@@ -66,8 +66,8 @@ static void stop(void) {
     assert_int_equal(ctx_closed, 1);
     assert_int_equal(uv_loop_close(&loop), 0);
     assert_int_equal(test_alloc_live(), 0);
-    fake_release();
-    fake_wait_no_threads();
+    fake_getaddrinfo_release();
+    fake_getaddrinfo_wait_no_threads();
 }
 
 static void on_resolved(int status, const struct sockaddr_storage *addresses, size_t count,
@@ -138,17 +138,17 @@ static void test_literals(void **state) {
         check_address(&asked.addresses[0], cases[i].address);
         if (strchr(cases[i].host, '%') != NULL)
             assert_int_not_equal(((struct sockaddr_in6 *)asked.addresses)->sin6_scope_id, 0);
-        assert_int_equal(fake_calls(cases[i].host), 0);
+        assert_int_equal(fake_getaddrinfo_calls(cases[i].host), 0);
     }
     /* Nothing but a literal has a colon; so nobody need be asked. */
     static const char *const bad[] = {"1:2", "[::1]", "::1::", "host:80", ":"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         expect_status(bad[i], UV_EAI_NONAME);
-        assert_int_equal(fake_calls(bad[i]), 0);
+        assert_int_equal(fake_getaddrinfo_calls(bad[i]), 0);
     }
     /* Looks like one, but is a name. */
     expect_status("1.2.3", 0);
-    assert_int_equal(fake_calls("1.2.3"), 1);
+    assert_int_equal(fake_getaddrinfo_calls("1.2.3"), 1);
     stop();
 }
 
@@ -202,10 +202,10 @@ static void test_shared(void **state) {
     for (int i = 0; i < 10; i++)
         ask(&asked[i], "stuck.test", 0);
     ask(&other, "stuck-not.test", 0);
-    fake_wait_stuck(2);
-    fake_release();
+    fake_getaddrinfo_wait_stuck(2);
+    fake_getaddrinfo_release();
     run();
-    assert_int_equal(fake_calls("stuck.test"), 1);
+    assert_int_equal(fake_getaddrinfo_calls("stuck.test"), 1);
     for (int i = 0; i < 10; i++) {
         assert_int_equal(asked[i].calls, 1);
         assert_int_equal(asked[i].count, 2);
@@ -220,7 +220,7 @@ static void test_stuck(void **state) {
     asked_t stuck = {0}, again = {0}, good = {0};
     start(2);
     ask(&stuck, "stuck.test", 20);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     ask(&good, "good.test", 0);
     run();
     assert_int_equal(good.status, 0);
@@ -231,11 +231,11 @@ static void test_stuck(void **state) {
     ask(&again, "stuck.test", 20);
     run();
     assert_int_equal(again.status, WST_ENAMETIMEOUT);
-    assert_int_equal(fake_calls("stuck.test"), 1);
+    assert_int_equal(fake_getaddrinfo_calls("stuck.test"), 1);
 
     /* And when it comes back after all, it answers. */
     ask(&again, "stuck.test", 0);
-    fake_release();
+    fake_getaddrinfo_release();
     run();
     assert_int_equal(again.calls, 2);
     assert_int_equal(again.status, 0);
@@ -244,14 +244,14 @@ static void test_stuck(void **state) {
     start(2);
     ask(&stuck, "stuck1.test", 10);
     ask(&again, "stuck2.test", 10);
-    fake_wait_stuck(2);
+    fake_getaddrinfo_wait_stuck(2);
     run();
     stop();
 }
 
 static void release_later(uv_timer_t *timer) {
     (void)timer;
-    fake_release();
+    fake_getaddrinfo_release();
 }
 
 /* The loop goes on while somebody waits, even with no deadline to speak of. */
@@ -277,19 +277,19 @@ static void test_all_stuck(void **state) {
     asked_t stuck = {0}, late = {0}, cancelled = {0}, patient = {0};
     start(1);
     ask(&stuck, "stuck.test", 0);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     ask(&late, "late.test", 10);
     ask(&cancelled, "cancelled.test", 0);
     ask(&patient, "patient.test", 0);
     wst_resolve_cancel(cancelled.resolve);
     run_until(&late.calls, 1);
     assert_int_equal(late.status, WST_ENAMETIMEOUT);
-    fake_release();
+    fake_getaddrinfo_release();
     run();
     assert_int_equal(stuck.status, 0);
     assert_int_equal(patient.status, 0);
-    assert_int_equal(fake_calls("late.test"), 0);
-    assert_int_equal(fake_calls("cancelled.test"), 0);
+    assert_int_equal(fake_getaddrinfo_calls("late.test"), 0);
+    assert_int_equal(fake_getaddrinfo_calls("cancelled.test"), 0);
     assert_int_equal(cancelled.calls, 0);
     stop();
 }
@@ -304,10 +304,10 @@ static void test_limit(void **state) {
         snprintf(host, sizeof(host), "stuck%d.test", i);
         ask(&asked[i], host, 0);
     }
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     ask(&asked[NAMES], "one-too-many.test", 0);
     ask(&asked[NAMES + 1], "stuck1023.test", 0); /* no new name */
-    fake_release();
+    fake_getaddrinfo_release();
     run();
     for (int i = 0; i < NAMES + 2; i++) {
         assert_int_equal(asked[i].calls, 1);
@@ -326,20 +326,20 @@ static void test_cancel(void **state) {
     start(1);
     ask(&asked[0], "127.0.0.1", 0);
     ask(&asked[1], "stuck.test", 0);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     ask(&asked[2], "stuck.test", 0);
     ask(&asked[3], "queued.test", 0);
     ask(&asked[4], "queued.test", 0);
     for (int i = 0; i < 5; i++)
         wst_resolve_cancel(asked[i].resolve);
     run(); /* ends although it hangs */
-    fake_release();
+    fake_getaddrinfo_release();
     expect_status("good.test", 0); /* behind it, so its answer to nobody has come too */
     for (int i = 0; i < 5; i++)
         assert_int_equal(asked[i].calls, 0);
 
     ask(&asked[0], "good.test", 0);
-    fake_wait_returned(3); /* answered, but not told yet */
+    fake_getaddrinfo_wait_returned(3); /* answered, but not told yet */
     wst_resolve_cancel(asked[0].resolve);
     ask(&asked[1], "good.test", 0);
     run();
@@ -358,7 +358,7 @@ static void test_cancel_in_callback(void **state) {
     for (int i = 0; i < 3; i++)
         ask(&asked[i], "good.test", 0);
     ask(&asked[3], "stuck.test", 0);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     run();
     assert_int_equal(asked[0].calls, 1);
     assert_int_equal(asked[1].calls, 0);
@@ -398,7 +398,7 @@ static void test_ask_in_callback(void **state) {
     assert_int_equal(wst_resolve(&asked.resolve, ctx, "good.test", 0, again, &asked), 0);
     run();
     assert_int_equal(asked.calls, 3);
-    assert_int_equal(fake_calls("good.test"), 3);
+    assert_int_equal(fake_getaddrinfo_calls("good.test"), 3);
     stop();
 }
 
@@ -417,7 +417,7 @@ static void test_close_in_callback(void **state) {
         assert_int_equal(ctx_closed, 1);
         assert_int_equal(uv_loop_close(&loop), 0);
         assert_int_equal(test_alloc_live(), 0);
-        fake_wait_no_threads();
+        fake_getaddrinfo_wait_no_threads();
     }
 }
 
@@ -429,7 +429,7 @@ static void test_requests_are_counted(void **state) {
     ask(&asked[0], "::1", 0);
     ask(&asked[1], "stuck.test", 10);
     ask(&asked[2], "stuck.test", 10);
-    fake_wait_stuck(1);
+    fake_getaddrinfo_wait_stuck(1);
     wst_ctx_get_stats(ctx, &stats);
     assert_int_equal(stats.handles, 3);
     wst_resolve_cancel(asked[2].resolve);
@@ -467,7 +467,7 @@ static void scenario(void *arg) {
     const char *host = arg;
     asked_t asked[2] = {{0}};
     wst_ctx_options_t options = {.allocator = &test_allocator, .resolver_threads = 1};
-    fake_reset();
+    fake_getaddrinfo_reset();
     assert_int_equal(uv_loop_init(&loop), 0);
     if (wst_ctx_new(&ctx, &loop, &options) == 0) {
         int status[2];
@@ -482,7 +482,7 @@ static void scenario(void *arg) {
         run();
     }
     assert_int_equal(uv_loop_close(&loop), 0);
-    fake_wait_no_threads();
+    fake_getaddrinfo_wait_no_threads();
 }
 
 static void test_no_memory(void **state) {

@@ -187,7 +187,7 @@ static const vector_t vectors[] = {
 };
 enum { VECTOR_COUNT = sizeof(vectors) / sizeof(vectors[0]) };
 
-static feed_result_t result, other;
+static codec_feed_result_t result, other;
 
 static size_t len_of(const vector_t *v) {
     return v->len > 0 ? v->len : strlen(v->bytes);
@@ -239,8 +239,8 @@ static void test_vectors_encode(void **state) {
 
 static void decode_vector(wst_decoder_t *d, const vector_t *v, wst_encoding_t encoding,
                           size_t first, size_t step) {
-    feed(&result, d, encoding, v->text, v->bytes, len_of(v), first, step);
-    if (result.status != 1 || !feed_same(&result.m, &v->message))
+    codec_feed(&result, d, encoding, v->text, v->bytes, len_of(v), first, step);
+    if (result.status != 1 || !codec_feed_same(&result.m, &v->message))
         fail_msg("vector %zu, encoding %d, pieces %zu, %zu: %d %s", (size_t)(v - vectors), encoding,
                  first, step, result.status, wst_decoder_error_detail(d));
 }
@@ -373,9 +373,9 @@ static void test_round_trip(void **state) {
                 memcpy(buf + size, m.data, m.len);
                 size += m.len;
             }
-            feed(&result, decoders[encoding], (wst_encoding_t)encoding, text, buf, size,
-                 test_random(&seed) % (size + 1), 1 + test_random(&seed) % size);
-            if (result.status != 1 || !feed_same(&result.m, &m))
+            codec_feed(&result, decoders[encoding], (wst_encoding_t)encoding, text, buf, size,
+                       test_random(&seed) % (size + 1), 1 + test_random(&seed) % size);
+            if (result.status != 1 || !codec_feed_same(&result.m, &m))
                 fail_msg("seed %llu: %d %s", (unsigned long long)n, result.status,
                          wst_decoder_error_detail(decoders[encoding]));
         }
@@ -513,9 +513,9 @@ static void test_encode_largest(void **state) {
             if (!json && small)
                 continue;
             wst_decoder_t *d = new_decoder((wst_encoding_t)encoding, WST_FRAME_MAX_LIMIT);
-            feed(&result, d, (wst_encoding_t)encoding, text, buf, (size_t)len, 1, 1000);
+            codec_feed(&result, d, (wst_encoding_t)encoding, text, buf, (size_t)len, 1, 1000);
             assert_int_equal(result.status, 1);
-            assert_true(feed_same(&result.m, m));
+            assert_true(codec_feed_same(&result.m, m));
             wst_decoder_free(d);
         }
     }
@@ -530,7 +530,7 @@ static void expect_error_text(const char *given, size_t given_len, const char *e
         int len = wst_message_encode(&m, (wst_encoding_t)encoding, buf, sizeof(buf), &text);
         assert_true(len > 0);
         wst_decoder_t *d = new_decoder((wst_encoding_t)encoding, 0);
-        feed(&result, d, (wst_encoding_t)encoding, text, buf, (size_t)len, (size_t)len, 1);
+        codec_feed(&result, d, (wst_encoding_t)encoding, text, buf, (size_t)len, (size_t)len, 1);
         assert_int_equal(result.status, 1);
         assert_int_equal(result.m.error_text.len, strlen(expect));
         assert_memory_equal(result.m.error_text.ptr, expect, strlen(expect));
@@ -580,9 +580,10 @@ static void decode_all(void *arg) {
     for (size_t i = 0; i < VECTOR_COUNT && status == 0; i++) {
         if (!has_encoding(&vectors[i], encoding))
             continue;
-        feed(&other, d, encoding, vectors[i].text, vectors[i].bytes, len_of(&vectors[i]), 1, 100);
+        codec_feed(&other, d, encoding, vectors[i].text, vectors[i].bytes, len_of(&vectors[i]), 1,
+                   100);
         if (other.status == 1)
-            assert_true(feed_same(&other.m, &vectors[i].message));
+            assert_true(codec_feed_same(&other.m, &vectors[i].message));
         else
             status = other.status;
     }

@@ -10,7 +10,7 @@
 
 #include "codec_feed.h"
 
-static feed_result_t result;
+static codec_feed_result_t result;
 
 static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
     wst_decoder_t *decoder;
@@ -25,7 +25,7 @@ static void expect(wst_encoding_t encoding, bool text, const char *bytes, size_t
     for (size_t first = 0; first <= len + 1; first++) {
         bool single = first > len; /* byte by byte */
         wst_decoder_t *d = new_decoder(encoding, 0);
-        feed(&result, d, encoding, text, bytes, len, single ? 1 : first, single ? 1 : len);
+        codec_feed(&result, d, encoding, text, bytes, len, single ? 1 : first, single ? 1 : len);
         const char *got = wst_decoder_error_detail(d);
         if (result.status != status || (detail != NULL && strcmp(got, detail) != 0))
             fail_msg("\"%.*s\", encoding %d, cut at %zu: %d \"%s\"", (int)len, bytes, encoding,
@@ -267,15 +267,15 @@ static void test_odd_json(void **state) {
          "\"conn\":5,\"epoch\":-1,\"instance\":\"?\",\"name\":null,\"features\":[\"a\",\"\"]}",
          "{\"method\":4,\"version\":1,\"max_frame\":1024,\"initial_credit\":1,\"max_streams\":0}"},
     };
-    static feed_result_t plain;
+    static codec_feed_result_t plain;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         size_t len = strlen(pairs[i][1]);
         wst_decoder_t *d = new_decoder(WST_ENCODING_JSON, 0);
-        feed(&plain, d, WST_ENCODING_JSON, true, pairs[i][1], len, len, 1);
+        codec_feed(&plain, d, WST_ENCODING_JSON, true, pairs[i][1], len, len, 1);
         wst_decoder_free(d);
         assert_int_equal(plain.status, 1);
         expect(WST_ENCODING_JSON, true, pairs[i][0], strlen(pairs[i][0]), 1, "");
-        if (!feed_same(&result.m, &plain.m))
+        if (!codec_feed_same(&result.m, &plain.m))
             fail_msg("%s is not %s", pairs[i][0], pairs[i][1]);
     }
 }
@@ -413,7 +413,7 @@ static void expect_long(wst_encoding_t encoding, uint32_t max_frame, bool text, 
     memcpy(bytes + len - strlen(tail), tail, strlen(tail));
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         wst_decoder_t *d = new_decoder(encoding, max_frame);
-        feed(&result, d, encoding, text, bytes, len, steps[i], steps[i]);
+        codec_feed(&result, d, encoding, text, bytes, len, steps[i], steps[i]);
         if (result.status != status)
             fail_msg("%zu bytes %s: %d %s", len, head, result.status, wst_decoder_error_detail(d));
         wst_decoder_free(d);
