@@ -252,9 +252,9 @@ static void on_visitor(wst_listener_t *listener, wst_stream_t *stream, void *use
     place_t *place = user_data;
     (void)listener;
     assert_true(place->count < sizeof(place->owners) / sizeof(place->owners[0]));
-    test_owner_t *owner = &place->owners[place->count++];
+    sockets_owner_t *owner = &place->owners[place->count++];
     owner->patterned = true;
-    test_own(owner, stream);
+    sockets_own(owner, stream);
     wst_stream_read_start(stream, 0);
 }
 
@@ -273,7 +273,7 @@ static void on_place_closed(void *user_data) {
 
 void place_free(place_t *place) {
     for (size_t i = 0; i < place->count; i++) {
-        test_close_owned(&place->owners[i]);
+        sockets_close_owned(&place->owners[i]);
         test_env_until_count(&place->w->env, &place->owners[i].closed, 1);
     }
     wst_listener_close(place->listener, on_place_closed);
@@ -290,7 +290,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     if (status != 0)
         return;
     t->owner.patterned = true;
-    test_own(&t->owner, stream);
+    sockets_own(&t->owner, stream);
     wst_stream_read_start(stream, 0);
 }
 
@@ -313,7 +313,7 @@ void tunnel_close(tunnel_t *t) {
         wst_server_dial_cancel(t->dial);
     t->dial = NULL;
     if (t->owner.stream != NULL && !t->closing)
-        test_close_owned(&t->owner);
+        sockets_close_owned(&t->owner);
     t->closing = true;
 }
 

@@ -62,7 +62,7 @@ typedef struct place {
     world_t *w;
     wst_listener_t *listener;
     char address[64];
-    test_owner_t owners[4]; /* connections in the order of their coming; reading */
+    sockets_owner_t owners[4]; /* connections in the order of their coming; reading */
     size_t count;
     size_t listener_closed;
 } place_t;
@@ -75,7 +75,7 @@ void place_free(place_t *place);
 typedef struct tunnel {
     world_t *w;
     wst_server_dial_t *dial;
-    test_owner_t owner; /* reading; stream NULL: not open */
+    sockets_owner_t owner; /* reading; stream NULL: not open */
     int status;
     size_t done;
     bool closing;

@@ -58,7 +58,7 @@ static void on_dialled(int status, wst_stream_t *stream, const wst_proxy_failure
     w->status = status;
     assert_true((status == 0) == (stream != NULL) && (status == 0) == (failure == NULL));
     if (status == 0) {
-        test_own(&w->owner, stream);
+        sockets_own(&w->owner, stream);
         wst_stream_read_start(stream, 0);
         return;
     }
@@ -84,7 +84,7 @@ void proxy_world_open(proxy_world_t *w, const char *scheme) {
 void proxy_world_close(proxy_world_t *w) {
     proxy_world_cancel(w);
     if (w->owner.stream != NULL && w->owner.closed == 0)
-        test_close_owned(&w->owner);
+        sockets_close_owned(&w->owner);
     if (w->secure)
         tls_setup_close(&w->tls);
     fake_proxy_close(&w->proxy, &w->env);
@@ -130,7 +130,7 @@ void proxy_world_use(proxy_world_t *w, const char *early) {
     if (w->status != 0)
         fail_msg("%s: %s", wst_err_name(w->status), w->detail);
     size_t len = strlen(early);
-    assert_int_equal(test_write(w->owner.stream, "hello", 5), 0);
+    assert_int_equal(sockets_write(w->owner.stream, "hello", 5), 0);
     test_env_until_count(&w->env, &w->owner.received, len + 5);
     assert_int_equal(w->owner.received, len + 5);
     assert_memory_equal(w->owner.first, early, len);

@@ -31,7 +31,7 @@ typedef struct proxy_world {
     uint64_t timeout_ms;
 
     wst_proxy_dial_t *dial; /* NULL: over */
-    test_owner_t owner;     /* of the tunnel */
+    sockets_owner_t owner;  /* of the tunnel */
     size_t done;
     int status, http_status;
     char detail[800];

@@ -21,20 +21,20 @@ static void tcp_pair(int fds[2]) {
     close(server);
 }
 
-void test_pair(int fds[2], bool is_unix) {
+void sockets_pair(int fds[2], bool is_unix) {
     if (is_unix)
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
     else
         tcp_pair(fds);
 }
 
-wst_stream_t *test_stream_on(test_env_t *env, int fd, bool is_unix) {
+wst_stream_t *sockets_stream(test_env_t *env, int fd, bool is_unix) {
     wst_stream_t *stream;
     assert_int_equal(wst_socket_open(&stream, env->ctx, fd, is_unix), 0);
     return stream;
 }
 
-int test_read_all(int fd, uint8_t *buf, size_t size, size_t *len) {
+int sockets_read_all(int fd, uint8_t *buf, size_t size, size_t *len) {
     uint8_t piece[65536];
     *len = 0;
     for (;;) {
@@ -47,38 +47,38 @@ int test_read_all(int fd, uint8_t *buf, size_t size, size_t *len) {
     }
 }
 
-void test_reset_fd(int fd) {
+void sockets_reset(int fd) {
     struct linger linger = {1, 0};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
     close(fd);
 }
 
-uint8_t test_pattern(size_t offset) {
+uint8_t sockets_pattern(size_t offset) {
     return (uint8_t)(offset % 251);
 }
 
 static void on_closed(void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     owner->closed++;
 }
 
-void test_close_owned(test_owner_t *owner) {
+void sockets_close_owned(sockets_owner_t *owner) {
     wst_stream_close(owner->stream, on_closed);
 }
 
-static void act(test_owner_t *owner, char event) {
+static void act(sockets_owner_t *owner, char event) {
     assert_int_equal(owner->closed, 0);
     if (owner->close_at == event)
-        test_close_owned(owner);
+        sockets_close_owned(owner);
 }
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     for (size_t i = 0; i < data.len; i++) {
         size_t at = owner->received + i;
         if (at < sizeof(owner->first))
             owner->first[at] = data.data[i];
-        if (owner->patterned && data.data[i] != test_pattern(at))
+        if (owner->patterned && data.data[i] != sockets_pattern(at))
             fail_msg("byte %zu is wrong", at);
     }
     owner->received += data.len;
@@ -91,53 +91,53 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 }
 
 static void on_end(wst_stream_t *stream, void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     (void)stream;
     owner->ends++;
     act(owner, 'e');
 }
 
 static void on_drain(wst_stream_t *stream, void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     (void)stream;
     owner->drains++;
     act(owner, 'd');
 }
 
 static void on_shutdown(wst_stream_t *stream, void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     (void)stream;
     owner->shutdowns++;
     act(owner, 's');
 }
 
 static void on_error(wst_stream_t *stream, int error, void *user_data) {
-    test_owner_t *owner = user_data;
+    sockets_owner_t *owner = user_data;
     (void)stream;
     owner->errors++;
     owner->error = error;
     act(owner, 'x');
 }
 
-void test_own(test_owner_t *owner, wst_stream_t *stream) {
+void sockets_own(sockets_owner_t *owner, wst_stream_t *stream) {
     static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown,
                                                      on_error};
     owner->stream = stream;
     wst_stream_set_callbacks(stream, &callbacks, owner);
 }
 
-int test_write(wst_stream_t *stream, const void *data, size_t len) {
+int sockets_write(wst_stream_t *stream, const void *data, size_t len) {
     wst_slice_t slice;
     assert_int_equal(wst_slice_copy(&slice, wst_stream_ctx(stream), data, len), 0);
     return wst_stream_write(stream, &slice, 1);
 }
 
-int test_write_pattern(wst_stream_t *stream, size_t offset, size_t len) {
+int sockets_write_pattern(wst_stream_t *stream, size_t offset, size_t len) {
     wst_chunk_t *chunk = wst_chunk_new(wst_stream_ctx(stream), len);
     assert_non_null(chunk);
     uint8_t *data = wst_chunk_data(chunk);
     for (size_t i = 0; i < len; i++)
-        data[i] = test_pattern(offset + i);
+        data[i] = sockets_pattern(offset + i);
     wst_slice_t slice = {chunk, data, len};
     return wst_stream_write(stream, &slice, 1);
 }

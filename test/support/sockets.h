@@ -8,23 +8,23 @@
 #include <wstunnel/stream.h>
 
 /* Two connected descriptors, blocking: over loopback TCP, or Unix if `is_unix`. */
-void test_pair(int fds[2], bool is_unix);
+void sockets_pair(int fds[2], bool is_unix);
 
 /* A stream on a descriptor; the test fails if there is none. */
-wst_stream_t *test_stream_on(test_env_t *env, int fd, bool is_unix);
+wst_stream_t *sockets_stream(test_env_t *env, int fd, bool is_unix);
 
 /* All that can be read from a blocking descriptor until its end (0) or error (errno); at most
  * `size` bytes are kept, all are counted. */
-int test_read_all(int fd, uint8_t *buf, size_t size, size_t *len);
+int sockets_read_all(int fd, uint8_t *buf, size_t size, size_t *len);
 
 /* Closes a descriptor with RST. */
-void test_reset_fd(int fd);
+void sockets_reset(int fd);
 
 /* The byte at `offset` of the sequence that tests send, whose period is not a power of two. */
-uint8_t test_pattern(size_t offset);
+uint8_t sockets_pattern(size_t offset);
 
 /* What the owner of a stream has seen. */
-typedef struct test_owner {
+typedef struct sockets_owner {
     wst_stream_t *stream;
     size_t received; /* bytes; checked against the pattern if `patterned` */
     bool patterned;
@@ -36,18 +36,18 @@ typedef struct test_owner {
 
     char close_at;     /* closes in this callback: r e d s x */
     bool pause_always; /* stops in each on_read */
-} test_owner_t;
+} sockets_owner_t;
 
 /* Sets an owner's callbacks on a stream. */
-void test_own(test_owner_t *owner, wst_stream_t *stream);
+void sockets_own(sockets_owner_t *owner, wst_stream_t *stream);
 
 /* Closes; owner->closed counts it. */
-void test_close_owned(test_owner_t *owner);
+void sockets_close_owned(sockets_owner_t *owner);
 
 /* Writes a copy of `len` bytes. */
-int test_write(wst_stream_t *stream, const void *data, size_t len);
+int sockets_write(wst_stream_t *stream, const void *data, size_t len);
 
 /* Writes `len` bytes of the pattern from `offset` on, in one slice. */
-int test_write_pattern(wst_stream_t *stream, size_t offset, size_t len);
+int sockets_write_pattern(wst_stream_t *stream, size_t offset, size_t len);
 
 #endif

@@ -17,7 +17,7 @@ static void leave(talk_side_t *side) {
 
 static void own(talk_side_t *side, wst_stream_t *stream) {
     side->owner.patterned = true;
-    test_own(&side->owner, stream);
+    sockets_own(&side->owner, stream);
 }
 
 /* Calls -------------------------------------------------------------------------------------- */
@@ -203,7 +203,7 @@ void talk_until(rig_t *rig, const size_t *counter, size_t n) {
 
 static void close_side(talk_side_t *side) {
     if (side->owner.stream != NULL && side->owner.closed == 0)
-        test_close_owned(&side->owner);
+        sockets_close_owned(&side->owner);
     else if (side->talk != NULL)
         talk_close(side);
     if (side->hijack != NULL)

@@ -26,8 +26,8 @@ typedef struct talk_side {
     int opens, handshakes, downs, gones, answers, closed; /* calls */
     int error, gone_reason, status;
     char dest[300], detail[300], text[300];
-    bool ended;         /* by the test */
-    test_owner_t owner; /* of the stream; stream NULL: there is none */
+    bool ended;            /* by the test */
+    sockets_owner_t owner; /* of the stream; stream NULL: there is none */
 } talk_side_t;
 
 /* Ends of the rig's two streams, which must be there. */

@@ -302,14 +302,14 @@ static void test_credentials_misfit(void **state) {
     rig_t r;
     int fds[2];
     rig_open(&r, SILENT);
-    test_pair(fds, false);
-    r.w.connection = test_stream_on(&r.w.env, fds[0], false);
+    sockets_pair(fds, false);
+    r.w.connection = sockets_stream(&r.w.env, fds[0], false);
     r.w.credentials = MISFIT;
     world_agent(&r.w);
     world_until(&r.w, DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_ECANCELLED);
     world_close_agent(&r.w);
-    test_reset_fd(fds[1]);
+    sockets_reset(fds[1]);
     rig_free(&r);
 }
 

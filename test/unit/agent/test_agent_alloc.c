@@ -31,9 +31,9 @@ static void rig_free(rig_t *r) {
 static bool echoed(void *arg) {
     rig_t *r = arg;
     for (size_t i = 0; i < r->place.count; i++) {
-        test_owner_t *owner = &r->place.owners[i];
+        sockets_owner_t *owner = &r->place.owners[i];
         if (owner->received == 3 && !r->answered[i])
-            assert_true(test_write_pattern(owner->stream, 0, 3) >= 0);
+            assert_true(sockets_write_pattern(owner->stream, 0, 3) >= 0);
         r->answered[i] = owner->received == 3;
     }
     return r->t.owner.errors > 0 || r->t.owner.received == 3;
@@ -51,8 +51,8 @@ static bool use(rig_t *r) {
     test_env_until_count(&r->w.env, &r->t.done, 1);
     if (r->t.status != 0)
         return false;
-    test_owner_t *client = &r->t.owner;
-    if (test_write_pattern(client->stream, 0, 3) >= 0)
+    sockets_owner_t *client = &r->t.owner;
+    if (sockets_write_pattern(client->stream, 0, 3) >= 0)
         test_env_until(&r->w.env, echoed, r);
     bool whole = client->received == 3;
     tunnel_free(&r->t);

@@ -153,8 +153,8 @@ static void test_inside_on_dial(void **state) {
         rig_t r;
         int fds[2];
         rig_open(&r);
-        test_pair(fds, false);
-        r.w.connection = test_stream_on(&r.w.env, fds[0], false);
+        sockets_pair(fds, false);
+        r.w.connection = sockets_stream(&r.w.env, fds[0], false);
         r.w.dials = (policy_t)way;
         r.w.close_in = DIAL;
         world_agent(&r.w);
@@ -163,7 +163,7 @@ static void test_inside_on_dial(void **state) {
         world_until_closed(&r.w);
         if (way != ALLOW)
             wst_stream_close(r.w.connection, NULL);
-        test_reset_fd(fds[1]);
+        sockets_reset(fds[1]);
         rig_free(&r);
     }
 }

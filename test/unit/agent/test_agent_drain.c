@@ -149,10 +149,10 @@ static void rig_free(rig_t *r) {
 
 /* Both ways, then both ends. */
 static void finish_stream(rig_t *r, size_t index) {
-    test_owner_t *client = &r->t.owner, *place = &r->place.owners[index];
-    assert_true(test_write_pattern(client->stream, 0, 20000) >= 0);
+    sockets_owner_t *client = &r->t.owner, *place = &r->place.owners[index];
+    assert_true(sockets_write_pattern(client->stream, 0, 20000) >= 0);
     test_env_until_count(&r->w.env, &place->received, 20000);
-    assert_true(test_write_pattern(place->stream, 0, 10000) >= 0);
+    assert_true(sockets_write_pattern(place->stream, 0, 10000) >= 0);
     assert_int_equal(wst_stream_shutdown(place->stream), 0);
     test_env_until_count(&r->w.env, &client->ends, 1);
     assert_int_equal(client->received, 10000);

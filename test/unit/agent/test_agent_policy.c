@@ -67,8 +67,8 @@ static void expect_answer(rig_t *r, const char *error) {
 /* A stream of ours, whose other end is a plain descriptor. */
 static int own_connection(rig_t *r) {
     int fds[2];
-    test_pair(fds, false);
-    r->w.connection = test_stream_on(&r->w.env, fds[0], false);
+    sockets_pair(fds, false);
+    r->w.connection = sockets_stream(&r->w.env, fds[0], false);
     return fds[1];
 }
 
@@ -76,9 +76,9 @@ static int own_connection(rig_t *r) {
 static void expect_cut(int fd) {
     uint8_t byte;
     size_t len;
-    assert_int_equal(test_read_all(fd, &byte, 1, &len), ECONNRESET);
+    assert_int_equal(sockets_read_all(fd, &byte, 1, &len), ECONNRESET);
     assert_int_equal(len, 0);
-    test_reset_fd(fd);
+    sockets_reset(fd);
 }
 
 /* --- may it be opened --- */
@@ -313,10 +313,10 @@ static void test_dial_hook(void **state) {
     test_env_turns(&r.w.env, 20);
     uint8_t got[16];
     size_t len;
-    assert_int_equal(test_read_all(fd, got, sizeof(got), &len), 0);
+    assert_int_equal(sockets_read_all(fd, got, sizeof(got), &len), 0);
     assert_int_equal(len, 5);
     assert_memory_equal(got, "hello", 5);
-    test_reset_fd(fd);
+    sockets_reset(fd);
     world_until(&r.w, STREAM_CLOSE, 1);
     assert_int_equal(r.w.bytes_to_destination, 5);
     assert_int_equal(r.w.close_status, UV_ECONNRESET);

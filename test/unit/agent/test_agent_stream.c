@@ -36,7 +36,7 @@ static void rig_tunnel(rig_t *r) {
 
 /* Writes the pattern until `size` bytes are out, then the end. */
 typedef struct sender {
-    test_owner_t *owner;
+    sockets_owner_t *owner;
     size_t sent, size;
 } sender_t;
 
@@ -47,13 +47,13 @@ static bool send_more(void *arg) {
         if (room == 0)
             return false;
         size_t len = room < s->size - s->sent ? room : s->size - s->sent;
-        assert_true(test_write_pattern(s->owner->stream, s->sent, len) >= 0);
+        assert_true(sockets_write_pattern(s->owner->stream, s->sent, len) >= 0);
         s->sent += len;
     }
     return true;
 }
 
-static void send_all(rig_t *r, test_owner_t *from, const test_owner_t *to, size_t size) {
+static void send_all(rig_t *r, sockets_owner_t *from, const sockets_owner_t *to, size_t size) {
     sender_t s = {from, 0, size};
     test_env_until(&r->w.env, send_more, &s);
     test_env_until_count(&r->w.env, &to->received, size);
@@ -66,7 +66,7 @@ static void test_bulk(void **state) {
         rig_t r;
         rig_open(&r, (wst_encoding_t)encoding);
         rig_tunnel(&r);
-        test_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
+        sockets_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
         assert_int_equal(r.w.seen[STREAM_OPEN], 1);
         assert_int_equal(r.w.open_status, 0);
         assert_string_equal(r.w.destination, r.place.address);
@@ -101,8 +101,8 @@ static void test_destination_ends_first(void **state) {
     rig_t r;
     rig_open(&r, WST_ENCODING_BINARY);
     rig_tunnel(&r);
-    test_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
-    assert_int_equal(test_write_pattern(place->stream, 0, 10), 0);
+    sockets_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
+    assert_int_equal(sockets_write_pattern(place->stream, 0, 10), 0);
     assert_int_equal(wst_stream_shutdown(place->stream), 0);
     test_env_until_count(&r.w.env, &client->ends, 1);
     assert_int_equal(client->received, 10);
@@ -121,9 +121,9 @@ static void test_destination_resets(void **state) {
         rig_t r;
         rig_open(&r, WST_ENCODING_BINARY);
         rig_tunnel(&r);
-        test_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
+        sockets_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
         if (len > 0)
-            assert_int_equal(test_write_pattern(place->stream, 0, len), 0);
+            assert_int_equal(sockets_write_pattern(place->stream, 0, len), 0);
         wst_stream_reset(place->stream, WST_ERESET, NULL);
         r.place.count = 0;
         test_env_until_count(&r.w.env, &client->errors, 1);
@@ -140,7 +140,7 @@ static void test_server_resets(void **state) {
     rig_t r;
     rig_open(&r, WST_ENCODING_BINARY);
     rig_tunnel(&r);
-    const test_owner_t *place = &r.place.owners[0];
+    const sockets_owner_t *place = &r.place.owners[0];
     wst_stream_reset(r.t.owner.stream, WST_EIDLE, NULL);
     r.t.owner.stream = NULL;
     test_env_until_count(&r.w.env, &place->errors, 1);

@@ -62,9 +62,9 @@ static void settle(rig_t *r, size_t n) {
 static void use(rig_t *r, tunnel_t *t, size_t place) {
     tunnel_open(&r->w, t, r->place.address, 0);
     test_env_until_count(&r->w.env, &r->place.count, place + 1);
-    assert_true(test_write_pattern(t->owner.stream, 0, 5000) >= 0);
+    assert_true(sockets_write_pattern(t->owner.stream, 0, 5000) >= 0);
     test_env_until_count(&r->w.env, &r->place.owners[place].received, 5000);
-    assert_true(test_write_pattern(r->place.owners[place].stream, 0, 70000) >= 0);
+    assert_true(sockets_write_pattern(r->place.owners[place].stream, 0, 70000) >= 0);
     test_env_until_count(&r->w.env, &t->owner.received, 70000);
 }
 
@@ -162,7 +162,7 @@ static void test_only_one(void **state) {
     settle(&r, 1);
     answer_dial(&r, 0);
     expect_unsettled(&r, 1);
-    assert_true(test_write_pattern(r.tunnels[0].owner.stream, 0, 1) >= 0);
+    assert_true(sockets_write_pattern(r.tunnels[0].owner.stream, 0, 1) >= 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].received, 1);
     assert_int_equal(r.w.agent->settling_count, 0);
     settle(&r, 2);
@@ -360,7 +360,7 @@ static void test_drain(void **state) {
     assert_false(wst_agent_is_up(r.w.agent));
     settle(&r, 1); /* those that wait leave */
     assert_int_equal(r.w.seen[DRAINED], 0);
-    assert_true(test_write_pattern(r.tunnels[0].owner.stream, 5000, 10) >= 0);
+    assert_true(sockets_write_pattern(r.tunnels[0].owner.stream, 5000, 10) >= 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].received, 5010);
     tunnel_free(&r.tunnels[0]);
     world_until(&r.w, DRAINED, 1);
@@ -455,7 +455,8 @@ static void test_without_memory(void **state) {
         until_sessions(&r, 1);
         tunnel_start(&r.w, &r.tunnels[0], r.place.address);
         test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
-        if (r.tunnels[0].status == 0 && test_write_pattern(r.tunnels[0].owner.stream, 0, 100) >= 0)
+        if (r.tunnels[0].status == 0 &&
+            sockets_write_pattern(r.tunnels[0].owner.stream, 0, 100) >= 0)
             test_env_turns(&r.w.env, 30);
         met = test_alloc_failed();
         test_alloc_fail(0);

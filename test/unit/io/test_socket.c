@@ -19,20 +19,20 @@ enum { WINDOW = 65536 };
 typedef struct rig {
     test_env_t env;
     int fds[2];
-    test_owner_t a, b;
+    sockets_owner_t a, b;
 } rig_t;
 
 static void rig_open(rig_t *rig, bool is_unix) {
     memset(rig, 0, sizeof(*rig));
     test_env_open(&rig->env);
-    test_pair(rig->fds, is_unix);
-    test_own(&rig->a, test_stream_on(&rig->env, rig->fds[0], is_unix));
-    test_own(&rig->b, test_stream_on(&rig->env, rig->fds[1], is_unix));
+    sockets_pair(rig->fds, is_unix);
+    sockets_own(&rig->a, sockets_stream(&rig->env, rig->fds[0], is_unix));
+    sockets_own(&rig->b, sockets_stream(&rig->env, rig->fds[1], is_unix));
 }
 
 static void rig_close(rig_t *rig) {
-    test_close_owned(&rig->a);
-    test_close_owned(&rig->b);
+    sockets_close_owned(&rig->a);
+    sockets_close_owned(&rig->b);
     test_env_until_count(&rig->env, &rig->a.closed, 1);
     test_env_until_count(&rig->env, &rig->b.closed, 1);
     test_env_close(&rig->env);
@@ -56,7 +56,7 @@ static void test_half_close_both_ways(void **state) {
     rig_open(&rig, unix_wanted(state));
     wst_stream_read_start(rig.a.stream, 0);
     wst_stream_read_start(rig.b.stream, 0);
-    assert_int_equal(test_write(rig.a.stream, "ping", 4), 0);
+    assert_int_equal(sockets_write(rig.a.stream, "ping", 4), 0);
     assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
     assert_int_equal(rig.a.shutdowns, 0);
     test_env_until_count(&rig.env, &rig.b.ends, 1);
@@ -64,7 +64,7 @@ static void test_half_close_both_ways(void **state) {
     assert_int_equal(rig.b.received, 4);
     assert_int_equal(rig.a.shutdowns, 1);
     /* The other direction goes on. */
-    assert_int_equal(test_write(rig.b.stream, "pong!", 5), 0);
+    assert_int_equal(sockets_write(rig.b.stream, "pong!", 5), 0);
     assert_int_equal(wst_stream_shutdown(rig.b.stream), 0);
     test_env_until_count(&rig.env, &rig.a.ends, 1);
     test_env_until_count(&rig.env, &rig.b.shutdowns, 1);
@@ -80,7 +80,7 @@ static void test_half_close_both_ways(void **state) {
 static void test_paused_reader_hears_nothing(void **state) {
     rig_t rig;
     rig_open(&rig, unix_wanted(state));
-    assert_int_equal(test_write(rig.a.stream, "x", 1), 0);
+    assert_int_equal(sockets_write(rig.a.stream, "x", 1), 0);
     assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
     test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
     test_env_turns(&rig.env, 5);
@@ -99,7 +99,7 @@ static void test_paused_reader_hears_nothing(void **state) {
 static size_t fill(rig_t *rig, size_t sent, size_t total) {
     while (sent < total) {
         size_t n = total - sent < WINDOW ? total - sent : WINDOW;
-        int status = test_write_pattern(rig->a.stream, sent, n);
+        int status = sockets_write_pattern(rig->a.stream, sent, n);
         assert_true(status >= 0);
         sent += n;
         if (status == WST_WAIT)
@@ -149,9 +149,9 @@ static void test_drain_comes_when_all_is_out(void **state) {
     size_t sent = fill(&rig, 0, SIZE_MAX / 2);
     assert_true(wst_stream_room(rig.a.stream) < WINDOW);
     /* More than there is room for is taken, too, and it stays in order behind the rest. */
-    assert_int_equal(test_write_pattern(rig.a.stream, sent, 100000), WST_WAIT);
+    assert_int_equal(sockets_write_pattern(rig.a.stream, sent, 100000), WST_WAIT);
     sent += 100000;
-    assert_int_equal(test_write_pattern(rig.a.stream, sent, 7), WST_WAIT);
+    assert_int_equal(sockets_write_pattern(rig.a.stream, sent, 7), WST_WAIT);
     sent += 7;
     assert_int_equal(wst_stream_room(rig.a.stream), 0);
     test_env_turns(&rig.env, 5);
@@ -178,7 +178,7 @@ static void test_gathered_writes(void **state) {
             size_t len = test_random(&seed) % 8 == 0 ? 0 : test_random(&seed) % 900;
             uint8_t data[900];
             for (size_t k = 0; k < len; k++)
-                data[k] = test_pattern(sent + k);
+                data[k] = sockets_pattern(sent + k);
             sent += len;
             assert_int_equal(wst_slice_copy(&slices[i], rig.env.ctx, data, len), 0);
         }
@@ -203,7 +203,7 @@ static void test_reads_grow_and_shrink(void **state) {
     rig_open(&rig, unix_wanted(state));
     rig.b.patterned = true;
     wst_stream_read_start(rig.b.stream, 0);
-    assert_int_equal(test_write_pattern(rig.a.stream, 0, 10), 0);
+    assert_int_equal(sockets_write_pattern(rig.a.stream, 0, 10), 0);
     test_env_until_count(&rig.env, &rig.b.received, 10);
     assert_int_equal(chunks(&rig), 0); /* an idle stream holds none */
     wst_stream_read_stop(rig.b.stream);
@@ -213,14 +213,14 @@ static void test_reads_grow_and_shrink(void **state) {
     assert_int_equal(rig.b.largest, 65536);
     /* Many small ones later a full buffer is small again. */
     for (int i = 0; i < 6; i++) {
-        assert_true(test_write_pattern(rig.a.stream, sent, 10) >= 0);
+        assert_true(sockets_write_pattern(rig.a.stream, sent, 10) >= 0);
         sent += 10;
         test_env_until_count(&rig.env, &rig.b.received, sent);
     }
     rig.b.largest = 0;
     rig.b.pause_always = true;
     wst_stream_read_stop(rig.b.stream);
-    assert_true(test_write_pattern(rig.a.stream, sent, 20000) >= 0);
+    assert_true(sockets_write_pattern(rig.a.stream, sent, 20000) >= 0);
     size_t reads = rig.b.reads;
     wst_stream_read_start(rig.b.stream, 0);
     test_env_until_count(&rig.env, &rig.b.reads, reads + 1);
@@ -270,7 +270,7 @@ static void test_no_memory_to_queue(void **state) {
     assert_true(test_alloc_failed());
     test_alloc_fail(0);
     assert_int_equal(chunks(&rig), 0); /* the reference was taken all the same */
-    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_ESTATE);
     test_env_turns(&rig.env, 5);
     assert_int_equal(rig.a.errors, 0);
     rig_close(&rig);
@@ -282,7 +282,7 @@ static void one_open(void *arg) {
     test_env_t env;
     test_env_open(&env);
     int fds[2];
-    test_pair(fds, arg != NULL);
+    sockets_pair(fds, arg != NULL);
     wst_stream_t *stream;
     if (env.ctx != NULL && wst_socket_open(&stream, env.ctx, fds[0], arg != NULL) == 0)
         wst_stream_close(stream, NULL);
@@ -324,7 +324,7 @@ static void test_open_refused_by_libuv(void **state) {
     test_env_t env;
     test_env_open(&env);
     int fds[2];
-    test_pair(fds, unix_wanted(state));
+    sockets_pair(fds, unix_wanted(state));
     uv_poll_t poll;
     assert_int_equal(uv_poll_init(&env.loop, &poll, fds[0]), 0);
     assert_int_equal(uv_poll_start(&poll, UV_READABLE, never), 0);

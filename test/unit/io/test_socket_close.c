@@ -17,7 +17,7 @@
 /* A stream, and the other end as a plain descriptor. */
 typedef struct rig {
     test_env_t env;
-    test_owner_t a;
+    sockets_owner_t a;
     int other;
 } rig_t;
 
@@ -25,13 +25,13 @@ static void rig_open(rig_t *rig, bool is_unix) {
     memset(rig, 0, sizeof(*rig));
     int fds[2];
     test_env_open(&rig->env);
-    test_pair(fds, is_unix);
+    sockets_pair(fds, is_unix);
     rig->other = fds[1];
-    test_own(&rig->a, test_stream_on(&rig->env, fds[0], is_unix));
+    sockets_own(&rig->a, sockets_stream(&rig->env, fds[0], is_unix));
 }
 
 static void rig_close(rig_t *rig) {
-    test_close_owned(&rig->a);
+    sockets_close_owned(&rig->a);
     assert_int_equal(rig->a.closed, 0); /* not before it is back in the loop */
     test_env_until_count(&rig->env, &rig->a.closed, 1);
     close(rig->other);
@@ -47,7 +47,7 @@ static size_t fill(wst_stream_t *stream) {
     size_t sent = 0;
     int status = 0;
     while (status == 0) {
-        status = test_write_pattern(stream, sent, 65536);
+        status = sockets_write_pattern(stream, sent, 65536);
         sent += 65536;
     }
     assert_int_equal(status, WST_WAIT);
@@ -61,12 +61,12 @@ static void test_reset_comes_in(void **state) {
     rig_t rig;
     rig_open(&rig, false);
     wst_stream_read_start(rig.a.stream, 0);
-    test_reset_fd(rig.other);
+    sockets_reset(rig.other);
     rig.other = -1;
     test_env_until_count(&rig.env, &rig.a.errors, 1);
     assert_int_equal(rig.a.error, UV_ECONNRESET);
     assert_int_equal(rig.a.ends, 0);
-    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_ESTATE);
     rig_close(&rig);
 }
 
@@ -77,7 +77,7 @@ static void test_reset_right_behind_bytes(void **state) {
     rig_t rig;
     rig_open(&rig, false);
     assert_int_equal(write(rig.other, "cut", 3), 3);
-    test_reset_fd(rig.other);
+    sockets_reset(rig.other);
     rig.other = -1;
     wst_stream_read_start(rig.a.stream, 0);
     test_env_until_count(&rig.env, &rig.a.errors, 1);
@@ -91,11 +91,11 @@ static void test_reset_meets_a_write(void **state) {
     (void)state;
     rig_t rig;
     rig_open(&rig, false);
-    test_reset_fd(rig.other);
+    sockets_reset(rig.other);
     rig.other = -1;
-    int status = test_write(rig.a.stream, "x", 1);
+    int status = sockets_write(rig.a.stream, "x", 1);
     assert_true(status == UV_ECONNRESET || status == UV_EPIPE);
-    assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+    assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_ESTATE);
     wst_stream_read_start(rig.a.stream, 0);
     test_env_turns(&rig.env, 5);
     assert_int_equal(rig.a.errors, 0); /* the write has told already */
@@ -112,10 +112,10 @@ static void test_last_words_before_a_reset(void **state) {
             fill(rig.a.stream);
         wst_stream_read_start(rig.a.stream, 0);
         assert_int_equal(write(rig.other, "no", 2), 2);
-        test_reset_fd(rig.other);
+        sockets_reset(rig.other);
         rig.other = -1;
-        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
-        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
+        assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_WAIT);
+        assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_WAIT);
         if (!queued)
             assert_int_equal(wst_stream_room(rig.a.stream), 0);
         test_env_until_count(&rig.env, &rig.a.errors, 1);
@@ -124,7 +124,7 @@ static void test_last_words_before_a_reset(void **state) {
         assert_memory_equal(rig.a.first, "no", 2);
         assert_int_equal(rig.a.ends, 0);
         assert_int_equal(rig.a.drains, 0);
-        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_ESTATE);
+        assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_ESTATE);
         test_env_turns(&rig.env, 5);
         assert_int_equal(rig.a.errors, 1);
         rig_close(&rig);
@@ -140,15 +140,15 @@ static void test_write_error_without_a_reader(void **state) {
         rig.a.pause_always = how == 3;
         wst_stream_read_start(rig.a.stream, 0);
         assert_int_equal(write(rig.other, "no", 2), 2);
-        test_reset_fd(rig.other);
+        sockets_reset(rig.other);
         rig.other = -1;
-        assert_int_equal(test_write(rig.a.stream, "x", 1), WST_WAIT);
+        assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_WAIT);
         if (how == 0)
             wst_stream_read_stop(rig.a.stream);
         else if (how == 1)
             assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
         else if (how == 2)
-            test_close_owned(&rig.a);
+            sockets_close_owned(&rig.a);
         assert_int_equal(rig.a.errors, 0);
         test_env_until_count(&rig.env, how == 2 ? &rig.a.closed : &rig.a.errors, 1);
         assert_int_equal(rig.a.errors, how != 2);
@@ -173,7 +173,7 @@ static void reset_while_reading(wst_stream_t *stream, wst_slice_t data, void *us
     late_writer_t *w = user_data;
     (void)stream;
     (void)data;
-    test_reset_fd(w->rig.other);
+    sockets_reset(w->rig.other);
     w->rig.other = -1;
 }
 
@@ -188,7 +188,7 @@ static void write_late(uv_check_t *check) {
     late_writer_t *w = check->data;
     if (w->rig.other >= 0)
         return;
-    w->status = test_write(w->rig.a.stream, "x", 1);
+    w->status = sockets_write(w->rig.a.stream, "x", 1);
     uv_close((uv_handle_t *)check, NULL);
 }
 
@@ -211,7 +211,7 @@ static void test_write_between_reset_and_error(void **state) {
     assert_int_equal(w.status, WST_WAIT);
     test_env_turns(&w.rig.env, 5);
     assert_int_equal(w.errors, 1);
-    test_own(&w.rig.a, w.rig.a.stream);
+    sockets_own(&w.rig.a, w.rig.a.stream);
     rig_close(&w.rig);
 }
 
@@ -222,7 +222,7 @@ static void test_end_goes_while_bytes_are_queued(void **state) {
     if (unix_wanted(state))
         close(rig.other);
     else
-        test_reset_fd(rig.other);
+        sockets_reset(rig.other);
     rig.other = -1;
     test_env_until_count(&rig.env, &rig.a.errors, 1); /* though nothing is read */
     assert_true(rig.a.error == UV_ECONNRESET || rig.a.error == UV_EPIPE);
@@ -236,19 +236,19 @@ static void test_end_goes_while_bytes_are_queued(void **state) {
 
 static int other_end(rig_t *rig, size_t *len) {
     uint8_t first[64];
-    int status = test_read_all(rig->other, first, sizeof(first), len);
+    int status = sockets_read_all(rig->other, first, sizeof(first), len);
     for (size_t i = 0; i < *len && i < sizeof(first); i++)
-        assert_int_equal(first[i], test_pattern(i));
+        assert_int_equal(first[i], sockets_pattern(i));
     return status;
 }
 
 static void test_orderly_close(void **state) {
     rig_t rig;
     rig_open(&rig, unix_wanted(state));
-    assert_int_equal(test_write_pattern(rig.a.stream, 0, 1000), 0);
+    assert_int_equal(sockets_write_pattern(rig.a.stream, 0, 1000), 0);
     assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
     test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
-    test_close_owned(&rig.a);
+    sockets_close_owned(&rig.a);
     test_env_until_count(&rig.env, &rig.a.closed, 1);
     size_t len;
     assert_int_equal(other_end(&rig, &len), 0);
@@ -262,8 +262,8 @@ static void test_close_without_shutdown_resets(void **state) {
     (void)state;
     rig_t rig;
     rig_open(&rig, false);
-    assert_int_equal(test_write_pattern(rig.a.stream, 0, 1000), 0);
-    test_close_owned(&rig.a);
+    assert_int_equal(sockets_write_pattern(rig.a.stream, 0, 1000), 0);
+    sockets_close_owned(&rig.a);
     test_env_until_count(&rig.env, &rig.a.closed, 1);
     size_t len;
     assert_int_equal(other_end(&rig, &len), ECONNRESET);
@@ -279,7 +279,7 @@ static void test_close_with_pending_shutdown_resets(void **state) {
         if (queued)
             fill(rig.a.stream);
         assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
-        test_close_owned(&rig.a);
+        sockets_close_owned(&rig.a);
         test_env_until_count(&rig.env, &rig.a.closed, 1);
         assert_int_equal(rig.a.shutdowns + rig.a.errors + rig.a.drains, 0);
         size_t len;
@@ -312,14 +312,14 @@ static void test_killed(void **state) {
     for (int ended = 0; ended < 2; ended++) {
         rig_t rig = {0};
         int fds[2];
-        test_pair(fds, false);
+        sockets_pair(fds, false);
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0) {
             close(fds[1]);
             test_env_open(&rig.env);
-            test_own(&rig.a, test_stream_on(&rig.env, fds[0], false));
-            bool ok = test_write_pattern(rig.a.stream, 0, 1000) == 0;
+            sockets_own(&rig.a, sockets_stream(&rig.env, fds[0], false));
+            bool ok = sockets_write_pattern(rig.a.stream, 0, 1000) == 0;
             if (ended) {
                 ok = ok && wst_stream_shutdown(rig.a.stream) == 0;
                 test_env_until_count(&rig.env, &rig.a.shutdowns, 1);
@@ -344,7 +344,7 @@ static void test_unix_close_with_queue(void **state) {
     rig_t rig;
     rig_open(&rig, true);
     size_t sent = fill(rig.a.stream), len;
-    test_close_owned(&rig.a);
+    sockets_close_owned(&rig.a);
     test_env_until_count(&rig.env, &rig.a.closed, 1);
     assert_int_equal(other_end(&rig, &len), 0);
     assert_true(len < sent);
@@ -359,14 +359,14 @@ static void test_shutdown_waits_for_the_queue(void **state) {
     assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
     test_env_turns(&rig.env, 5);
     assert_int_equal(rig.a.shutdowns, 0);
-    test_owner_t b = {.patterned = true};
-    test_own(&b, test_stream_on(&rig.env, rig.other, unix_wanted(state)));
+    sockets_owner_t b = {.patterned = true};
+    sockets_own(&b, sockets_stream(&rig.env, rig.other, unix_wanted(state)));
     rig.other = -1;
     wst_stream_read_start(b.stream, 0);
     test_env_until_count(&rig.env, &b.ends, 1);
     assert_int_equal(b.received, sent);
     assert_int_equal(rig.a.shutdowns, 1);
-    test_close_owned(&b);
+    sockets_close_owned(&b);
     rig_close(&rig);
     assert_int_equal(b.closed, 1);
 }
@@ -397,7 +397,7 @@ static void test_close_in_every_callback(void **state) {
             assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
             break;
         default:
-            test_reset_fd(rig.other);
+            sockets_reset(rig.other);
             rig.other = -1;
         }
         wst_stream_read_start(rig.a.stream, 0);
@@ -425,7 +425,7 @@ typedef struct server {
         uv_pipe_t pipe;
     } uv;
     test_env_t *env;
-    test_owner_t owner;
+    sockets_owner_t owner;
     int status;
     size_t connections;
 } server_t;
@@ -438,7 +438,7 @@ static void on_connection(uv_stream_t *handle, int status) {
     server->connections++;
     if (server->status != 0)
         return;
-    test_own(&server->owner, stream);
+    sockets_own(&server->owner, stream);
     wst_stream_read_start(stream, 0);
 }
 
@@ -484,18 +484,18 @@ static void test_connect_and_accept(void **state) {
     assert_int_equal(attempt.status, 0);
     wst_stream_t *stream;
     assert_int_equal(wst__socket_stream(socket, &stream), 0);
-    test_owner_t a = {.received = 0};
-    test_own(&a, stream);
+    sockets_owner_t a = {.received = 0};
+    sockets_own(&a, stream);
     wst_ctx_stats_t stats;
     wst_ctx_get_stats(env.ctx, &stats);
     assert_in_range(stats.handles, 1, 2);
-    assert_int_equal(test_write(stream, "hello", 5), 0);
+    assert_int_equal(sockets_write(stream, "hello", 5), 0);
     test_env_until_count(&env, &server.owner.received, 5);
     assert_memory_equal(server.owner.first, "hello", 5);
     assert_int_equal(strncmp(wst_stream_peer(server.owner.stream), "127.0.0.1:", 10), 0);
-    test_close_owned(&a);
+    sockets_close_owned(&a);
     test_env_until_count(&env, &server.owner.errors, 1);
-    test_close_owned(&server.owner);
+    sockets_close_owned(&server.owner);
     uv_close((uv_handle_t *)&server.uv, NULL);
     test_env_until_count(&env, &server.owner.closed, 1);
     test_env_close(&env);
@@ -532,7 +532,7 @@ static void test_accept_from_unix(void **state) {
     assert_string_equal(peer + 5, path);
     wst_stream_close(stream, NULL);
     test_env_until_count(&env, &server.owner.ends, 1);
-    test_close_owned(&server.owner);
+    sockets_close_owned(&server.owner);
     uv_close((uv_handle_t *)&server.uv, NULL);
     test_env_until_count(&env, &server.owner.closed, 1);
     rmdir(dir);
@@ -564,7 +564,7 @@ static void test_close_while_connecting(void **state) {
     uv_close((uv_handle_t *)&server.uv, NULL);
     test_env_turns(&env, 5);
     if (server.owner.stream != NULL)
-        test_close_owned(&server.owner);
+        sockets_close_owned(&server.owner);
     test_env_close(&env);
 }
 
@@ -584,7 +584,7 @@ static void accept_one(void *arg) {
             on_connection(&server.uv.stream, 0);
         assert_true(server.status == 0 || server.status == UV_EAGAIN);
         if (server.status == 0)
-            test_close_owned(&server.owner);
+            sockets_close_owned(&server.owner);
         uv_close((uv_handle_t *)&server.uv, NULL);
         test_env_turns(&env, 5);
         close(fd);

@@ -94,7 +94,7 @@ static void converse(size_t first, size_t step) {
     assert_true(contains(fake->written, fake->written_len, asked, sizeof(asked) - 1));
     assert_int_equal(wst_stream_shutdown(server.owner.stream), 0);
     talk_until(&rig, &server.owner.shutdowns, 1);
-    test_close_owned(&server.owner);
+    sockets_close_owned(&server.owner);
     talk_until(&rig, &server.owner.closed, 1);
     assert_int_equal(fake->reset_reason, 0);
     talk_free(&rig, NULL, &server);
@@ -405,7 +405,7 @@ static void scenario(void *arg) {
     talk_side_t *sides[] = {&agent, &server};
     for (size_t i = 0; i < 2; i++) {
         wst_slice_t slice;
-        const uint8_t byte = test_pattern(0);
+        const uint8_t byte = sockets_pattern(0);
         if (sides[i]->owner.stream == NULL || failed(sides[i]) ||
             wst_slice_copy(&slice, rig.ctx, &byte, 1) != 0)
             continue;

@@ -32,7 +32,7 @@ static void say_data(rig_t *rig, size_t offset, size_t len) {
     static uint8_t data[WST__TALK_DATA_MAX];
     static char text[WST__TALK_MESSAGE_MAX];
     for (size_t i = 0; i < len; i++)
-        data[i] = test_pattern(offset + i);
+        data[i] = sockets_pattern(offset + i);
     const wst_message_t m = {.method = WST_MSG_COMMUNICATION, .data = data, .len = len};
     int n = wst__talk_write(&m, text, sizeof(text));
     assert_true(n > 0);
@@ -41,7 +41,7 @@ static void say_data(rig_t *rig, size_t offset, size_t len) {
 
 static int write_to(talk_side_t *side, size_t offset, size_t len) {
     rig_call(side->rig);
-    int status = test_write_pattern(side->owner.stream, offset, len);
+    int status = sockets_write_pattern(side->owner.stream, offset, len);
     rig_called(side->rig);
     return status;
 }
@@ -197,7 +197,7 @@ static void test_peer_ends_first(void **state) {
     shut_down(&server);
     talk_until(&rig, &server.owner.shutdowns, 1);
     assert_int_equal(server.owner.errors, 0);
-    test_close_owned(&server.owner);
+    sockets_close_owned(&server.owner);
     rig_until(&rig, &server.closed, 1);
     rig_until(&rig, &rig.client.overs, 1);
     assert_int_equal(rig.client.error, 0);
@@ -251,8 +251,8 @@ static void test_we_end_first(void **state) {
         assert_int_equal(first->owner.ends, 0);
         shut_down(second);
         talk_until(&rig, &second->owner.shutdowns, 1);
-        test_close_owned(&first->owner);
-        test_close_owned(&second->owner);
+        sockets_close_owned(&first->owner);
+        sockets_close_owned(&second->owner);
         rig_until(&rig, &agent.closed, 1);
         rig_until(&rig, &server.closed, 1);
         talk_free(&rig, &agent, &server);
@@ -371,7 +371,7 @@ static void test_closed_from_below(void **state) {
         assert_int_equal(server.owner.errors, 0); /* not from inside the call */
         assert_int_equal(write_to(&server, 0, 1), WST_EWSCLOSED);
         if (!late) {
-            test_close_owned(&server.owner);
+            sockets_close_owned(&server.owner);
         } else {
             rig_until(&rig, &server.closed, 1);
             assert_int_equal(server.owner.errors, 0); /* the write has said it */
