@@ -10,7 +10,7 @@
 static void note(char *notes, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static void note(char *notes, const char *format, ...) {
-    const size_t cap = RIG_NOTES;
+    const size_t cap = SESSION_RIG_NOTES;
     size_t len = strlen(notes);
     va_list args;
     va_start(args, format);
@@ -36,19 +36,19 @@ static void check(char *notes, const char *expected) {
 
 /* -- Callbacks -------------------------------------------------------------------------------- */
 
-static void hook(rig_t *r, const char *event, wst__session_stream_t *st) {
+static void hook(session_rig_t *r, const char *event, wst__session_stream_t *st) {
     if (r->hook != NULL)
         r->hook(r, event, st);
 }
 
-static bool is_owned(const rig_t *r, const wst__session_stream_t *st) {
+static bool is_owned(const session_rig_t *r, const wst__session_stream_t *st) {
     for (size_t i = 0; i < r->owned_count; i++)
         if (r->owned[i] == st)
             return true;
     return false;
 }
 
-static void own(rig_t *r, wst__session_stream_t *st) {
+static void own(session_rig_t *r, wst__session_stream_t *st) {
     assert_true(r->owned_count < sizeof(r->owned) / sizeof(r->owned[0]));
     r->owned[r->owned_count++] = st;
     wst__session_stream_read(st, !r->no_read);
@@ -61,7 +61,7 @@ static unsigned long long id_of(const wst__session_stream_t *st) {
 static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data) {
     (void)s;
     (void)hello;
-    rig_t *r = user_data;
+    session_rig_t *r = user_data;
     note(r->told, "hello");
     hook(r, "hello", NULL);
     return r->on_hello;
@@ -69,36 +69,36 @@ static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data
 
 static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
     (void)s;
-    rig_t *r = user_data;
+    session_rig_t *r = user_data;
     note(r->told, "open %llu %.*s", id_of(st), (int)dest.len, dest.ptr);
     wst__session_stream_set_data(st, r);
     own(r, st);
     hook(r, "open", st);
     if (!is_owned(r, st))
         return;
-    if (r->answer == RIG_ACCEPT) {
+    if (r->answer == SESSION_RIG_ACCEPT) {
         wst__session_stream_accept(st, "");
     } else if (r->answer < 0) {
         wst__session_stream_refuse(st, r->answer, "no");
-        rig_close(r, st, 0);
+        session_rig_close(r, st, 0);
     }
 }
 
 static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
     (void)address;
-    rig_t *r = data;
+    session_rig_t *r = data;
     note(r->told, "opened %llu", id_of(st));
     hook(r, "opened", st);
 }
 
 /* Failed or reset: the stream is dead, and is closed unless the test keeps it. */
 static void on_gone(const char *event, wst__session_stream_t *st, int reason, wst_str_t text,
-                    rig_t *r) {
+                    session_rig_t *r) {
     note(r->told, "%s %llu %d%s%.*s", event, id_of(st), reason, text.len > 0 ? " " : "",
          (int)text.len, text.len > 0 ? text.ptr : "");
     hook(r, event, st);
     if (!r->keep && is_owned(r, st))
-        rig_close(r, st, 0);
+        session_rig_close(r, st, 0);
 }
 
 static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
@@ -110,61 +110,61 @@ static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void
 }
 
 static void on_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
-    rig_t *r = data;
+    session_rig_t *r = data;
     note_data(r->told, wst__session_stream_id(st), slice.data, slice.len);
     hook(r, "data", st);
 }
 
 static void on_end(wst__session_stream_t *st, void *data) {
-    rig_t *r = data;
+    session_rig_t *r = data;
     note(r->told, "end %llu", id_of(st));
     hook(r, "end", st);
 }
 
 static void on_drain(wst__session_stream_t *st, void *data) {
-    rig_t *r = data;
+    session_rig_t *r = data;
     note(r->told, "drain %llu", id_of(st));
     hook(r, "drain", st);
 }
 
 static void on_shutdown(wst__session_stream_t *st, void *data) {
-    rig_t *r = data;
+    session_rig_t *r = data;
     note(r->told, "shutdown %llu", id_of(st));
     hook(r, "shutdown", st);
 }
 
 static void on_goaway(wst__session_t *s, int reason, void *user_data) {
     (void)s;
-    rig_t *r = user_data;
+    session_rig_t *r = user_data;
     note(r->told, "goaway %d", reason);
     hook(r, "goaway", NULL);
 }
 
 static void on_dead(wst__session_t *s, int error, void *user_data) {
     (void)s;
-    rig_t *r = user_data;
+    session_rig_t *r = user_data;
     note(r->told, "dead %d", error);
     hook(r, "dead", NULL);
 }
 
 static void on_wakeup(wst__session_t *s, void *user_data) {
     (void)s;
-    ((rig_t *)user_data)->wakeups++;
+    ((session_rig_t *)user_data)->wakeups++;
 }
 
 /* -- Life ------------------------------------------------------------------------------------- */
 
-wst_encoding_t rig_encoding;
+wst_encoding_t session_rig_encoding;
 
-rig_t *rig_new(void) {
-    static rig_t rig;
+session_rig_t *session_rig_new(void) {
+    static session_rig_t rig;
     memset(&rig, 0, sizeof(rig));
-    rig.encoding = rig_encoding;
+    rig.encoding = session_rig_encoding;
     rig.live = test_alloc_live();
     return &rig;
 }
 
-static int new_ear(rig_t *r) {
+static int new_ear(session_rig_t *r) {
     const wst_decoder_options_t options = {.encoding = r->encoding,
                                            .allocator = &wst__default_allocator,
                                            .max_frame = r->peer_hello.max_frame};
@@ -172,7 +172,7 @@ static int new_ear(rig_t *r) {
     return wst_decoder_new(&r->ear, &options);
 }
 
-int rig_start_new(rig_t *r) {
+int session_rig_start_new(session_rig_t *r) {
     wst_hello_t *h = &r->peer_hello;
     h->version = WST_PROTOCOL_VERSION;
     h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
@@ -199,32 +199,32 @@ int rig_start_new(rig_t *r) {
     return status == 0 ? wst__session_attach(r->s, r->now) : status;
 }
 
-void rig_start(rig_t *r) {
-    assert_int_equal(rig_start_new(r), 0);
+void session_rig_start(session_rig_t *r) {
+    assert_int_equal(session_rig_start_new(r), 0);
 }
 
-void rig_greet(rig_t *r) {
-    rig_start(r);
-    assert_int_equal(rig_say_hello(r), 0);
-    rig_says(r, "hello; ping 1");
-    assert_int_equal(rig_say_pong(r, 1), 0);
-    rig_tells(r, "hello");
+void session_rig_greet(session_rig_t *r) {
+    session_rig_start(r);
+    assert_int_equal(session_rig_say_hello(r), 0);
+    session_rig_says(r, "hello; ping 1");
+    assert_int_equal(session_rig_say_pong(r, 1), 0);
+    session_rig_tells(r, "hello");
 }
 
-void rig_attach(rig_t *r) {
+void session_rig_attach(session_rig_t *r) {
     assert_int_equal(new_ear(r), 0);
     assert_int_equal(wst__session_attach(r->s, r->now), 0);
-    assert_int_equal(rig_say_hello(r), 0);
-    rig_tells(r, "hello");
+    assert_int_equal(session_rig_say_hello(r), 0);
+    session_rig_tells(r, "hello");
 }
 
-void rig_stop(rig_t *r) {
+void session_rig_stop(session_rig_t *r) {
     r->hook = NULL;
     r->keep = false;
     if (r->s != NULL)
         wst__session_drop_streams(r->s, WST_ELOST);
     while (r->owned_count > 0)
-        rig_close(r, r->owned[0], 0);
+        session_rig_close(r, r->owned[0], 0);
     wst__session_free(r->s);
     wst_decoder_free(r->ear);
     assert_int_equal(r->budget.used, 0);
@@ -234,7 +234,7 @@ void rig_stop(rig_t *r) {
     assert_int_equal(test_alloc_live(), r->live);
 }
 
-void rig_wait(rig_t *r, uint64_t ms) {
+void session_rig_wait(session_rig_t *r, uint64_t ms) {
     r->now += ms;
     wst__deadlines_run(&r->deadlines, r->now);
 }
@@ -242,7 +242,7 @@ void rig_wait(rig_t *r, uint64_t ms) {
 /* -- The peer speaks -------------------------------------------------------------------------- */
 
 /* Each piece is a chunk of its own, so that reading behind it is found. */
-static int recv_piece(rig_t *r, bool text, const uint8_t *bytes, size_t len, bool fin) {
+static int recv_piece(session_rig_t *r, bool text, const uint8_t *bytes, size_t len, bool fin) {
     wst__pool_t plain;
     wst__pool_init(&plain, &wst__default_allocator);
     wst_slice_t slice;
@@ -254,7 +254,7 @@ static int recv_piece(rig_t *r, bool text, const uint8_t *bytes, size_t len, boo
     return status;
 }
 
-int rig_say_raw(rig_t *r, bool text, const void *bytes, size_t len, bool fin) {
+int session_rig_say_raw(session_rig_t *r, bool text, const void *bytes, size_t len, bool fin) {
     const uint8_t *from = bytes;
     size_t step = r->pieces != 0 ? r->pieces : len;
     int status = 0;
@@ -266,7 +266,7 @@ int rig_say_raw(rig_t *r, bool text, const void *bytes, size_t len, bool fin) {
     return status == 0 ? recv_piece(r, text, from, len, fin) : status;
 }
 
-int rig_say(rig_t *r, wst_message_t m) {
+int session_rig_say(session_rig_t *r, wst_message_t m) {
     static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT) + WST_JSON_CONTROL_MAX];
     bool text;
     int n = wst_message_encode(&m, r->encoding, buf, sizeof(buf), &text);
@@ -276,81 +276,82 @@ int rig_say(rig_t *r, wst_message_t m) {
         memcpy(buf + len, m.data, m.len);
         len += m.len;
     }
-    return rig_say_raw(r, text, buf, len, true);
+    return session_rig_say_raw(r, text, buf, len, true);
 }
 
-int rig_say_hello(rig_t *r) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_HELLO, .hello = r->peer_hello});
+int session_rig_say_hello(session_rig_t *r) {
+    return session_rig_say(r, (wst_message_t){.method = WST_MSG_HELLO, .hello = r->peer_hello});
 }
 
-int rig_say_open(rig_t *r, uint64_t id) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_HANDSHAKE, .id = id, .dest = {"b:2", 3}});
+int session_rig_say_open(session_rig_t *r, uint64_t id) {
+    return session_rig_say(
+        r, (wst_message_t){.method = WST_MSG_HANDSHAKE, .id = id, .dest = {"b:2", 3}});
 }
 
-int rig_say_completed(rig_t *r, uint64_t id, int error) {
+int session_rig_say_completed(session_rig_t *r, uint64_t id, int error) {
     wst_message_t m = {.method = WST_MSG_COMPLETED, .id = id, .error = error};
     if (error != 0)
         m.error_text = (wst_str_t){"why", 3};
-    return rig_say(r, m);
+    return session_rig_say(r, m);
 }
 
-int rig_say_data(rig_t *r, uint64_t id, const char *text) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
-                                      .id = id,
-                                      .data = (const uint8_t *)text,
-                                      .len = strlen(text)});
+int session_rig_say_data(session_rig_t *r, uint64_t id, const char *text) {
+    return session_rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+                                              .id = id,
+                                              .data = (const uint8_t *)text,
+                                              .len = strlen(text)});
 }
 
-int rig_say_bytes(rig_t *r, uint64_t id, size_t len) {
+int session_rig_say_bytes(session_rig_t *r, uint64_t id, size_t len) {
     int status = 0;
     while (len > 0 && status == 0) {
         size_t n = len < WST__MAX_FRAME ? len : WST__MAX_FRAME;
-        status = rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
-                                            .id = id,
-                                            .data = (const uint8_t *)r->data,
-                                            .len = n});
+        status = session_rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+                                                    .id = id,
+                                                    .data = (const uint8_t *)r->data,
+                                                    .len = n});
         len -= n;
     }
     return status;
 }
 
-int rig_say_credit(rig_t *r, uint64_t id, uint64_t received, uint64_t credit) {
-    return rig_say(r,
-                   (wst_message_t){
-                       .method = WST_MSG_CREDIT, .id = id, .received = received, .credit = credit});
+int session_rig_say_credit(session_rig_t *r, uint64_t id, uint64_t received, uint64_t credit) {
+    return session_rig_say(
+        r, (wst_message_t){
+               .method = WST_MSG_CREDIT, .id = id, .received = received, .credit = credit});
 }
 
-int rig_say_end(rig_t *r, uint64_t id, uint64_t offset) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_END, .id = id, .offset = offset});
+int session_rig_say_end(session_rig_t *r, uint64_t id, uint64_t offset) {
+    return session_rig_say(r, (wst_message_t){.method = WST_MSG_END, .id = id, .offset = offset});
 }
 
-int rig_say_yield(rig_t *r, uint64_t id, uint64_t credit, uint64_t offset) {
-    return rig_say(
+int session_rig_say_yield(session_rig_t *r, uint64_t id, uint64_t credit, uint64_t offset) {
+    return session_rig_say(
         r, (wst_message_t){.method = WST_MSG_YIELD, .id = id, .credit = credit, .offset = offset});
 }
 
-int rig_say_reset(rig_t *r, uint64_t id, int error) {
-    return rig_say(
+int session_rig_say_reset(session_rig_t *r, uint64_t id, int error) {
+    return session_rig_say(
         r, (wst_message_t){
                .method = WST_MSG_RESET, .id = id, .error = error, .error_text = {"why", 3}});
 }
 
-int rig_say_ping(rig_t *r, uint64_t seq) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_PING, .seq = seq});
+int session_rig_say_ping(session_rig_t *r, uint64_t seq) {
+    return session_rig_say(r, (wst_message_t){.method = WST_MSG_PING, .seq = seq});
 }
 
-int rig_say_pong(rig_t *r, uint64_t seq) {
-    return rig_say(r, (wst_message_t){.method = WST_MSG_PONG, .seq = seq});
+int session_rig_say_pong(session_rig_t *r, uint64_t seq) {
+    return session_rig_say(r, (wst_message_t){.method = WST_MSG_PONG, .seq = seq});
 }
 
-int rig_say_goaway(rig_t *r, uint64_t last) {
-    return rig_say(r,
-                   (wst_message_t){.method = WST_MSG_GOAWAY, .last = last, .error = WST_EGOAWAY});
+int session_rig_say_goaway(session_rig_t *r, uint64_t last) {
+    return session_rig_say(
+        r, (wst_message_t){.method = WST_MSG_GOAWAY, .last = last, .error = WST_EGOAWAY});
 }
 
 /* -- The session speaks ----------------------------------------------------------------------- */
 
-static void note_message(rig_t *r, const wst_message_t *m) {
+static void note_message(session_rig_t *r, const wst_message_t *m) {
     unsigned long long id = (unsigned long long)m->id;
     int text_len = (int)m->error_text.len;
     const char *text = text_len > 0 ? m->error_text.ptr : "", *gap = text_len > 0 ? " " : "";
@@ -396,7 +397,7 @@ static void note_message(rig_t *r, const wst_message_t *m) {
     }
 }
 
-bool rig_pull(rig_t *r, wst_message_t *m) {
+bool session_rig_pull(session_rig_t *r, wst_message_t *m) {
     static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT) + WST_JSON_CONTROL_MAX];
     wst__outgoing_t out;
     int status = wst__session_next(r->s, r->now, &out);
@@ -413,29 +414,29 @@ bool rig_pull(rig_t *r, wst_message_t *m) {
     return true;
 }
 
-static void hear(rig_t *r) {
+static void hear(session_rig_t *r) {
     wst_message_t m;
-    while (rig_pull(r, &m))
+    while (session_rig_pull(r, &m))
         note_message(r, &m);
 }
 
-void rig_says(rig_t *r, const char *expected) {
+void session_rig_says(session_rig_t *r, const char *expected) {
     hear(r);
     check(r->said, expected);
 }
 
-void rig_tells(rig_t *r, const char *expected) {
+void session_rig_tells(session_rig_t *r, const char *expected) {
     check(r->told, expected);
 }
 
-void rig_ignores(rig_t *r) {
+void session_rig_ignores(session_rig_t *r) {
     hear(r);
     r->said[0] = r->told[0] = '\0';
 }
 
 /* -- Streams ---------------------------------------------------------------------------------- */
 
-wst__session_stream_t *rig_try_open(rig_t *r, int *status) {
+wst__session_stream_t *session_rig_try_open(session_rig_t *r, int *status) {
     wst__session_stream_t *st = NULL;
     *status = wst__session_open(r->s, &st, "a:1", r);
     if (*status == 0)
@@ -443,29 +444,29 @@ wst__session_stream_t *rig_try_open(rig_t *r, int *status) {
     return st;
 }
 
-wst__session_stream_t *rig_open(rig_t *r) {
+wst__session_stream_t *session_rig_open(session_rig_t *r) {
     int status;
-    wst__session_stream_t *st = rig_try_open(r, &status);
+    wst__session_stream_t *st = session_rig_try_open(r, &status);
     assert_int_equal(status, 0);
     return st;
 }
 
-wst__session_stream_t *rig_stream(rig_t *r, bool local) {
+wst__session_stream_t *session_rig_stream(session_rig_t *r, bool local) {
     wst__session_stream_t *st;
     if (local) {
-        st = rig_open(r);
-        rig_ignores(r);
-        assert_int_equal(rig_say_completed(r, wst__session_stream_id(st), 0), 0);
+        st = session_rig_open(r);
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_completed(r, wst__session_stream_id(st), 0), 0);
     } else {
         uint64_t id = r->s->peer_highest + (r->s->peer_highest > 0 ? 2 : r->server ? 1 : 2);
-        assert_int_equal(rig_say_open(r, id), 0);
+        assert_int_equal(session_rig_say_open(r, id), 0);
         st = r->owned[r->owned_count - 1];
     }
-    rig_ignores(r);
+    session_rig_ignores(r);
     return st;
 }
 
-int rig_write(rig_t *r, wst__session_stream_t *st, const char *text) {
+int session_rig_write(session_rig_t *r, wst__session_stream_t *st, const char *text) {
     wst_chunk_t *chunk = wst__pool_chunk(&r->pool, WST__CHUNK_MIN);
     assert_non_null(chunk);
     size_t len = strlen(text);
@@ -475,7 +476,7 @@ int rig_write(rig_t *r, wst__session_stream_t *st, const char *text) {
     return status;
 }
 
-int rig_write_bytes(rig_t *r, wst__session_stream_t *st, size_t len) {
+int session_rig_write_bytes(session_rig_t *r, wst__session_stream_t *st, size_t len) {
     wst_chunk_t *chunk = wst__pool_chunk(&r->pool, len);
     assert_non_null(chunk);
     memset(wst_chunk_data(chunk), 'x', len);
@@ -484,7 +485,7 @@ int rig_write_bytes(rig_t *r, wst__session_stream_t *st, size_t len) {
     return status;
 }
 
-void rig_close(rig_t *r, wst__session_stream_t *st, int reset_reason) {
+void session_rig_close(session_rig_t *r, wst__session_stream_t *st, int reset_reason) {
     for (size_t i = 0; i < r->owned_count; i++)
         if (r->owned[i] == st)
             r->owned[i] = r->owned[--r->owned_count];

@@ -2,20 +2,20 @@
 #ifndef TEST_SESSION_RIG_H
 #define TEST_SESSION_RIG_H
 /*
- * One session under virtual time, played against by hand: rig_say puts in what a peer says, and
- * what the session says and calls back is noted as text, so that a test reads like a transcript.
+ * One session under virtual time, played against by hand: session_rig_say puts in what a peer says.
+ * What the session says and calls back is noted as text, so that a test reads like a transcript.
  *
- *     rig_says(r, "credit 1 5/32773; end 1 0");    all that it sent since
- *     rig_tells(r, "opened 1; data 1 hello");      all that it called back since
+ *     session_rig_says(r, "credit 1 5/32773; end 1 0");    all that it sent since
+ *     session_rig_tells(r, "opened 1; data 1 hello");      all that it called back since
  */
 #include "support.h"
 
 #include "session_internal.h"
 
-enum { RIG_NOTES = 16384 };
+enum { SESSION_RIG_NOTES = 16384 };
 
-typedef struct rig {
-    /* Set before rig_start; zero means the defaults. */
+typedef struct session_rig {
+    /* Set before session_rig_start; zero means the defaults. */
     bool server; /* the session opens even ids, the peer odd ones */
     wst_encoding_t encoding;
     wst_hello_t hello;      /* of the session */
@@ -26,13 +26,13 @@ typedef struct rig {
     bool no_open;    /* no on_open callback */
 
     /* May be changed at any time. */
-    int answer;    /* to the peer's opens: RIG_ACCEPT, RIG_LATER or a reason */
+    int answer;    /* to the peer's opens: SESSION_RIG_ACCEPT, SESSION_RIG_LATER or a reason */
     bool no_read;  /* streams do not read from the start */
     bool keep;     /* dead streams are not closed at once */
     size_t pieces; /* what the peer says comes in pieces of so many bytes; 0: whole */
     int on_hello;  /* result of on_hello */
     /* Called in each callback, after it was noted; `event` is its name. */
-    void (*hook)(struct rig *r, const char *event, wst__session_stream_t *st);
+    void (*hook)(struct session_rig *r, const char *event, wst__session_stream_t *st);
 
     /* For the test to look at. */
     wst__session_t *s;
@@ -43,71 +43,72 @@ typedef struct rig {
     wst__deadlines_t deadlines;
 
     wst_decoder_t *ear;
-    char said[RIG_NOTES], told[RIG_NOTES], data[WST__MAX_FRAME];
+    char said[SESSION_RIG_NOTES], told[SESSION_RIG_NOTES], data[WST__MAX_FRAME];
     wst__session_stream_t *owned[64]; /* not closed */
     size_t owned_count;
     size_t live; /* blocks before */
-} rig_t;
+} session_rig_t;
 
-enum { RIG_ACCEPT = 0, RIG_LATER = 1 };
+enum { SESSION_RIG_ACCEPT = 0, SESSION_RIG_LATER = 1 };
 
 /* The encoding of rigs; a test program runs its tests with both. */
-extern wst_encoding_t rig_encoding;
+extern wst_encoding_t session_rig_encoding;
 
 /* The one rig, zeroed. */
-rig_t *rig_new(void);
+session_rig_t *session_rig_new(void);
 
-/* Makes the session and attaches it; nothing is said yet. rig_start_new: 0 or the error. */
-int rig_start_new(rig_t *r);
-void rig_start(rig_t *r);
+/* Makes the session and attaches it; nothing is said yet. session_rig_start_new: 0 or the error. */
+int session_rig_start_new(session_rig_t *r);
+void session_rig_start(session_rig_t *r);
 
-/* rig_start, and hellos go both ways, and the first ping and pong. */
-void rig_greet(rig_t *r);
+/* session_rig_start, and hellos go both ways, and the first ping and pong. */
+void session_rig_greet(session_rig_t *r);
 
 /* A new carrier after wst__session_detach; hellos go both ways, but no ping from the peer. */
-void rig_attach(rig_t *r);
+void session_rig_attach(session_rig_t *r);
 
 /* Drops and frees everything; nothing may be left. */
-void rig_stop(rig_t *r);
+void session_rig_stop(session_rig_t *r);
 
 /* The peer says something: what wst__session_recv answers. */
-int rig_say(rig_t *r, wst_message_t m);
-int rig_say_raw(rig_t *r, bool text, const void *bytes, size_t len, bool fin);
-int rig_say_hello(rig_t *r);
-int rig_say_open(rig_t *r, uint64_t id);
-int rig_say_completed(rig_t *r, uint64_t id, int error);
-int rig_say_data(rig_t *r, uint64_t id, const char *text);
-int rig_say_bytes(rig_t *r, uint64_t id, size_t len); /* in frames of at most 16 KiB */
-int rig_say_credit(rig_t *r, uint64_t id, uint64_t received, uint64_t credit);
-int rig_say_end(rig_t *r, uint64_t id, uint64_t offset);
-int rig_say_yield(rig_t *r, uint64_t id, uint64_t credit, uint64_t offset);
-int rig_say_reset(rig_t *r, uint64_t id, int error);
-int rig_say_ping(rig_t *r, uint64_t seq);
-int rig_say_pong(rig_t *r, uint64_t seq);
-int rig_say_goaway(rig_t *r, uint64_t last);
+int session_rig_say(session_rig_t *r, wst_message_t m);
+int session_rig_say_raw(session_rig_t *r, bool text, const void *bytes, size_t len, bool fin);
+int session_rig_say_hello(session_rig_t *r);
+int session_rig_say_open(session_rig_t *r, uint64_t id);
+int session_rig_say_completed(session_rig_t *r, uint64_t id, int error);
+int session_rig_say_data(session_rig_t *r, uint64_t id, const char *text);
+int session_rig_say_bytes(session_rig_t *r, uint64_t id,
+                          size_t len); /* in frames of at most 16 KiB */
+int session_rig_say_credit(session_rig_t *r, uint64_t id, uint64_t received, uint64_t credit);
+int session_rig_say_end(session_rig_t *r, uint64_t id, uint64_t offset);
+int session_rig_say_yield(session_rig_t *r, uint64_t id, uint64_t credit, uint64_t offset);
+int session_rig_say_reset(session_rig_t *r, uint64_t id, int error);
+int session_rig_say_ping(session_rig_t *r, uint64_t seq);
+int session_rig_say_pong(session_rig_t *r, uint64_t seq);
+int session_rig_say_goaway(session_rig_t *r, uint64_t last);
 
 /* All that the session has said or told since the last look, separated by "; ". */
-void rig_says(rig_t *r, const char *expected);
-void rig_tells(rig_t *r, const char *expected);
-void rig_ignores(rig_t *r); /* what is to be said and was told is dropped */
+void session_rig_says(session_rig_t *r, const char *expected);
+void session_rig_tells(session_rig_t *r, const char *expected);
+void session_rig_ignores(session_rig_t *r); /* what is to be said and was told is dropped */
 
 /* Takes one message; false if there is none. It is noted in `m`, whose data live until the next. */
-bool rig_pull(rig_t *r, wst_message_t *m);
+bool session_rig_pull(session_rig_t *r, wst_message_t *m);
 
 /* The session opens a stream to "a:1"; on failure the error is in *status. */
-wst__session_stream_t *rig_try_open(rig_t *r, int *status);
-wst__session_stream_t *rig_open(rig_t *r);
+wst__session_stream_t *session_rig_try_open(session_rig_t *r, int *status);
+wst__session_stream_t *session_rig_open(session_rig_t *r);
 
 /* A stream of the session that is open both ways, asked for by itself (local) or by the peer. */
-wst__session_stream_t *rig_stream(rig_t *r, bool local);
+wst__session_stream_t *session_rig_stream(session_rig_t *r, bool local);
 
 /* Writes text, or `len` bytes in a large chunk; WST_WAIT is passed on, errors fail. */
-int rig_write(rig_t *r, wst__session_stream_t *st, const char *text);
-int rig_write_bytes(rig_t *r, wst__session_stream_t *st, size_t len);
+int session_rig_write(session_rig_t *r, wst__session_stream_t *st, const char *text);
+int session_rig_write_bytes(session_rig_t *r, wst__session_stream_t *st, size_t len);
 
-void rig_close(rig_t *r, wst__session_stream_t *st, int reset_reason);
+void session_rig_close(session_rig_t *r, wst__session_stream_t *st, int reset_reason);
 
 /* Lets time pass, in one go. */
-void rig_wait(rig_t *r, uint64_t ms);
+void session_rig_wait(session_rig_t *r, uint64_t ms);
 
 #endif

@@ -8,27 +8,27 @@
 
 static void test_hello_goes_first_and_nothing_else_before_the_peers(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_start(r);
+    session_rig_t *r = session_rig_new();
+    session_rig_start(r);
     int status;
-    assert_null(rig_try_open(r, &status));
+    assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_ESTATE);
-    rig_says(r, "hello");
-    assert_int_equal(rig_say_hello(r), 0);
-    rig_tells(r, "hello");
-    rig_says(r, "ping 1");
-    rig_stop(r);
+    session_rig_says(r, "hello");
+    assert_int_equal(session_rig_say_hello(r), 0);
+    session_rig_tells(r, "hello");
+    session_rig_says(r, "ping 1");
+    session_rig_stop(r);
 }
 
 static void test_hello_states_the_defaults(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     char name[] = "box-7";
     r->hello = (wst_hello_t){.name = {name, 5}, .conn = 2, .epoch = 3};
-    rig_start(r);
+    session_rig_start(r);
     name[0] = 'X'; /* it was copied */
     wst_message_t m;
-    assert_true(rig_pull(r, &m));
+    assert_true(session_rig_pull(r, &m));
     assert_int_equal(m.method, WST_MSG_HELLO);
     assert_int_equal(m.hello.version, WST_PROTOCOL_VERSION);
     assert_int_equal(m.hello.max_frame, 16384);
@@ -38,7 +38,7 @@ static void test_hello_states_the_defaults(void **state) {
     assert_int_equal(m.hello.epoch, 3);
     assert_int_equal(m.hello.name.len, 5);
     assert_memory_equal(m.hello.name.ptr, "box-7", 5);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_options_out_of_range_are_refused(void **state) {
@@ -48,220 +48,221 @@ static void test_options_out_of_range_are_refused(void **state) {
                                  {.initial_credit = (UINT64_C(1) << 31) + 1},
                                  {.name = {"a b", 3}}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        rig_t *r = rig_new();
+        session_rig_t *r = session_rig_new();
         r->hello = wrong[i];
-        assert_int_equal(rig_start_new(r), WST_EINVAL);
+        assert_int_equal(session_rig_start_new(r), WST_EINVAL);
         r->s = NULL;
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
 static void test_hello_must_come_first(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_start(r);
-    assert_int_equal(rig_say_ping(r, 1), WST_EPROTO);
+    session_rig_t *r = session_rig_new();
+    session_rig_start(r);
+    assert_int_equal(session_rig_say_ping(r, 1), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s), "the first message was not hello");
-    assert_int_equal(rig_say_hello(r), WST_EPROTO); /* for good */
-    rig_says(r, "");
-    rig_stop(r);
+    assert_int_equal(session_rig_say_hello(r), WST_EPROTO); /* for good */
+    session_rig_says(r, "");
+    session_rig_stop(r);
 }
 
 static void test_hello_must_not_come_twice(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    assert_int_equal(rig_say_hello(r), WST_EPROTO);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    assert_int_equal(session_rig_say_hello(r), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s), "second hello");
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_hello_may_be_rejected_by_the_owner(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->on_hello = WST_EREPLACED;
-    rig_start(r);
-    assert_int_equal(rig_say_hello(r), WST_EREPLACED);
-    rig_says(r, "");
-    rig_tells(r, "hello");
-    rig_wait(r, 100000); /* an ended session is not declared dead as well */
-    rig_tells(r, "");
-    rig_stop(r);
+    session_rig_start(r);
+    assert_int_equal(session_rig_say_hello(r), WST_EREPLACED);
+    session_rig_says(r, "");
+    session_rig_tells(r, "hello");
+    session_rig_wait(r, 100000); /* an ended session is not declared dead as well */
+    session_rig_tells(r, "");
+    session_rig_stop(r);
 }
 
 static void test_hello_has_a_deadline(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_start(r);
-    rig_wait(r, 9999);
+    session_rig_t *r = session_rig_new();
+    session_rig_start(r);
+    session_rig_wait(r, 9999);
     /* The beginning of a message is no hello. */
-    assert_int_equal(rig_say_raw(r, true, "{\"method\":4", 11, false), 0);
-    rig_tells(r, "");
-    rig_wait(r, 1);
-    rig_tells(r, "dead -10010");
-    assert_int_equal(rig_say_hello(r), WST_ETIMEOUT);
-    rig_stop(r);
+    assert_int_equal(session_rig_say_raw(r, true, "{\"method\":4", 11, false), 0);
+    session_rig_tells(r, "");
+    session_rig_wait(r, 1);
+    session_rig_tells(r, "dead -10010");
+    assert_int_equal(session_rig_say_hello(r), WST_ETIMEOUT);
+    session_rig_stop(r);
 }
 
 static void test_malformed_messages_end_the_session(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    assert_int_equal(rig_say_raw(r, true, "{", 1, true), WST_EPROTO);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    assert_int_equal(session_rig_say_raw(r, true, "{", 1, true), WST_EPROTO);
     assert_true(strlen(wst__session_error_detail(r->s)) > 0);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_unknown_methods_are_ignored(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    assert_int_equal(rig_say_raw(r, true, "{\"method\":77}", 13, true), 0);
-    rig_says(r, "");
-    rig_tells(r, "");
-    rig_stop(r);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    assert_int_equal(session_rig_say_raw(r, true, "{\"method\":77}", 13, true), 0);
+    session_rig_says(r, "");
+    session_rig_tells(r, "");
+    session_rig_stop(r);
 }
 
 /* -- Liveness --------------------------------------------------------------------------------- */
 
 static void test_pings_are_answered_and_timed(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_start(r);
-    assert_int_equal(rig_say_hello(r), 0);
-    rig_says(r, "hello; ping 1");
-    rig_wait(r, 30);
-    assert_int_equal(rig_say_pong(r, 7), 0); /* not the one that was asked for */
+    session_rig_t *r = session_rig_new();
+    session_rig_start(r);
+    assert_int_equal(session_rig_say_hello(r), 0);
+    session_rig_says(r, "hello; ping 1");
+    session_rig_wait(r, 30);
+    assert_int_equal(session_rig_say_pong(r, 7), 0); /* not the one that was asked for */
     assert_int_equal(wst__session_rtt_ms(r->s), 0);
-    assert_int_equal(rig_say_pong(r, 1), 0);
+    assert_int_equal(session_rig_say_pong(r, 1), 0);
     assert_int_equal(wst__session_rtt_ms(r->s), 30);
-    rig_wait(r, 5);
-    assert_int_equal(rig_say_pong(r, 1), 0); /* only once */
+    session_rig_wait(r, 5);
+    assert_int_equal(session_rig_say_pong(r, 1), 0); /* only once */
     assert_int_equal(wst__session_rtt_ms(r->s), 30);
-    assert_int_equal(rig_say_ping(r, 99), 0);
-    rig_says(r, "pong 99");
-    rig_wait(r, 15000 - 35 - 1);
-    rig_says(r, "");
-    rig_wait(r, 1);
-    rig_says(r, "ping 2");
-    rig_stop(r);
+    assert_int_equal(session_rig_say_ping(r, 99), 0);
+    session_rig_says(r, "pong 99");
+    session_rig_wait(r, 15000 - 35 - 1);
+    session_rig_says(r, "");
+    session_rig_wait(r, 1);
+    session_rig_says(r, "ping 2");
+    session_rig_stop(r);
 }
 
 static void test_pings_may_be_more_frequent_than_hello_is_patient(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->ping_interval_ms = 100;
-    rig_greet(r);
-    rig_wait(r, 100);
-    rig_says(r, "ping 2");
-    rig_stop(r);
+    session_rig_greet(r);
+    session_rig_wait(r, 100);
+    session_rig_says(r, "ping 2");
+    session_rig_stop(r);
 }
 
 static void test_silence_is_suspect_and_then_dead(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    rig_wait(r, 15000);
-    rig_says(r, "ping 2");
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 2");
     assert_false(wst__session_is_suspect(r->s, r->now + 1999));
     assert_true(wst__session_is_suspect(r->s, r->now + 2000));
-    rig_wait(r, 15000);
-    rig_says(r, "");                                    /* one ping at a time */
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "");                            /* one ping at a time */
     assert_true(wst__session_is_suspect(r->s, r->now)); /* and no less suspect */
-    rig_wait(r, 14999);
-    rig_tells(r, "");
-    rig_wait(r, 1);
-    rig_tells(r, "dead -10010");
+    session_rig_wait(r, 14999);
+    session_rig_tells(r, "");
+    session_rig_wait(r, 1);
+    session_rig_tells(r, "dead -10010");
     assert_string_equal(wst__session_error_detail(r->s), "nothing received for too long");
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_any_byte_is_a_sign_of_life(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    rig_wait(r, 15000);
-    rig_says(r, "ping 2");
-    rig_wait(r, 10);
-    assert_int_equal(rig_say_raw(r, true, "{", 1, false), 0);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 2");
+    session_rig_wait(r, 10);
+    assert_int_equal(session_rig_say_raw(r, true, "{", 1, false), 0);
     assert_false(wst__session_is_suspect(r->s, r->now + 1999));
     /* Regression: who froze between something else and its pong was not suspect until it was dead.
      */
     assert_true(wst__session_is_suspect(r->s, r->now + 2000));
-    rig_wait(r, 44999);
-    rig_tells(r, "");
-    rig_wait(r, 1);
-    rig_tells(r, "dead -10010");
-    rig_stop(r);
+    session_rig_wait(r, 44999);
+    session_rig_tells(r, "");
+    session_rig_wait(r, 1);
+    session_rig_tells(r, "dead -10010");
+    session_rig_stop(r);
 }
 
 static void test_a_detached_session_does_not_die(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
     wst__session_detach(r->s);
-    rig_wait(r, 1000000);
-    rig_tells(r, "");
-    rig_stop(r);
+    session_rig_wait(r, 1000000);
+    session_rig_tells(r, "");
+    session_rig_stop(r);
 }
 
 static void test_pings_cannot_flood(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
     for (uint64_t i = 0; i < WST__PONGS_MAX; i++)
-        assert_int_equal(rig_say_ping(r, i), 0);
-    rig_says(r, "pong 0; pong 1; pong 2; pong 3; pong 4; pong 5; pong 6; pong 7; pong 8; pong 9; "
-                "pong 10; pong 11; pong 12; pong 13; pong 14; pong 15");
+        assert_int_equal(session_rig_say_ping(r, i), 0);
+    session_rig_says(
+        r, "pong 0; pong 1; pong 2; pong 3; pong 4; pong 5; pong 6; pong 7; pong 8; pong 9; "
+           "pong 10; pong 11; pong 12; pong 13; pong 14; pong 15");
     for (uint64_t i = 0; i < WST__PONGS_MAX; i++)
-        assert_int_equal(rig_say_ping(r, i), 0);
-    assert_int_equal(rig_say_ping(r, 99), WST_EFLOOD);
-    rig_stop(r);
+        assert_int_equal(session_rig_say_ping(r, i), 0);
+    assert_int_equal(session_rig_say_ping(r, 99), WST_EFLOOD);
+    session_rig_stop(r);
 }
 
 /* -- Goaway ----------------------------------------------------------------------------------- */
 
 static void test_goaway_of_the_peer_fails_what_it_will_not_serve(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    wst__session_stream_t *first = rig_stream(r, true);
-    rig_open(r);
-    rig_open(r);
-    rig_open(r);
-    rig_ignores(r);
-    assert_int_equal(rig_say_goaway(r, 3), 0);
-    rig_tells(r, "failed 5 -32008; failed 7 -32008; goaway -32008");
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *first = session_rig_stream(r, true);
+    session_rig_open(r);
+    session_rig_open(r);
+    session_rig_open(r);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_goaway(r, 3), 0);
+    session_rig_tells(r, "failed 5 -32008; failed 7 -32008; goaway -32008");
     int status;
-    assert_null(rig_try_open(r, &status));
+    assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_EGOAWAY);
-    assert_int_equal(rig_say_completed(r, 3, 0), 0); /* it is still served */
-    assert_int_equal(rig_say_completed(r, 5, 0), 0); /* late */
-    rig_tells(r, "opened 3");
-    rig_write(r, first, "on");
-    rig_says(r, "data 1 on");
-    assert_int_equal(rig_say_goaway(r, 1), 0); /* told once */
-    rig_tells(r, "");
-    rig_stop(r);
+    assert_int_equal(session_rig_say_completed(r, 3, 0), 0); /* it is still served */
+    assert_int_equal(session_rig_say_completed(r, 5, 0), 0); /* late */
+    session_rig_tells(r, "opened 3");
+    session_rig_write(r, first, "on");
+    session_rig_says(r, "data 1 on");
+    assert_int_equal(session_rig_say_goaway(r, 1), 0); /* told once */
+    session_rig_tells(r, "");
+    session_rig_stop(r);
 }
 
 static void test_goaway_of_ours_refuses_new_streams_only(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    wst__session_stream_t *st = rig_stream(r, false);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *st = session_rig_stream(r, false);
     wst__session_goaway(r->s, WST_EGOAWAY);
     wst__session_goaway(r->s, WST_EGOAWAY);
-    rig_says(r, "goaway 2 -32008");
-    assert_int_equal(rig_say_open(r, 4), 0);
-    rig_tells(r, "");
-    rig_says(r, "refused 4 -32008");
-    rig_write(r, st, "on");
-    rig_says(r, "data 2 on");
+    session_rig_says(r, "goaway 2 -32008");
+    assert_int_equal(session_rig_say_open(r, 4), 0);
+    session_rig_tells(r, "");
+    session_rig_says(r, "refused 4 -32008");
+    session_rig_write(r, st, "on");
+    session_rig_says(r, "data 2 on");
     int status;
-    assert_null(rig_try_open(r, &status));
+    assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_EGOAWAY);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 /* -- Ids -------------------------------------------------------------------------------------- */
@@ -269,15 +270,15 @@ static void test_goaway_of_ours_refuses_new_streams_only(void **state) {
 static void test_each_side_opens_ids_of_its_parity(void **state) {
     (void)state;
     for (int server = 0; server < 2; server++) {
-        rig_t *r = rig_new();
+        session_rig_t *r = session_rig_new();
         r->server = server != 0;
-        rig_greet(r);
+        session_rig_greet(r);
         for (int i = 0; i < 2; i++)
-            rig_open(r);
-        rig_says(r, server != 0 ? "open 2 a:1; open 4 a:1" : "open 1 a:1; open 3 a:1");
-        assert_int_equal(rig_say_open(r, server != 0 ? 2 : 1), WST_EPROTO);
+            session_rig_open(r);
+        session_rig_says(r, server != 0 ? "open 2 a:1; open 4 a:1" : "open 1 a:1; open 3 a:1");
+        assert_int_equal(session_rig_say_open(r, server != 0 ? 2 : 1), WST_EPROTO);
         assert_string_equal(wst__session_error_detail(r->s), "opened a stream with an id of ours");
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
@@ -285,30 +286,30 @@ static void test_ids_must_rise(void **state) {
     (void)state;
     const uint64_t wrong[] = {8, 6, 2};
     for (size_t i = 0; i < 3; i++) {
-        rig_t *r = rig_new();
-        rig_greet(r);
-        assert_int_equal(rig_say_open(r, 8), 0); /* gaps are fine */
-        assert_int_equal(rig_say_open(r, wrong[i]), WST_EPROTO);
+        session_rig_t *r = session_rig_new();
+        session_rig_greet(r);
+        assert_int_equal(session_rig_say_open(r, 8), 0); /* gaps are fine */
+        assert_int_equal(session_rig_say_open(r, wrong[i]), WST_EPROTO);
         assert_string_equal(wst__session_error_detail(r->s),
                             "opened a stream with an id that is not above the last");
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
-static int say_any(rig_t *r, unsigned which, uint64_t id) {
+static int say_any(session_rig_t *r, unsigned which, uint64_t id) {
     switch (which) {
     case 0:
-        return rig_say_completed(r, id, 0);
+        return session_rig_say_completed(r, id, 0);
     case 1:
-        return rig_say_completed(r, id, WST_EREFUSED);
+        return session_rig_say_completed(r, id, WST_EREFUSED);
     case 2:
-        return rig_say_data(r, id, "x");
+        return session_rig_say_data(r, id, "x");
     case 3:
-        return rig_say_credit(r, id, 0, 32768);
+        return session_rig_say_credit(r, id, 0, 32768);
     case 4:
-        return rig_say_end(r, id, 0);
+        return session_rig_say_end(r, id, 0);
     default:
-        return rig_say_reset(r, id, WST_ERESET);
+        return session_rig_say_reset(r, id, WST_ERESET);
     }
 }
 
@@ -317,27 +318,28 @@ static void test_messages_about_streams_never_opened(void **state) {
     const uint64_t ids[] = {1, 3, 4, 6}; /* 1: opened by us, but the peer cannot know of it yet */
     for (unsigned i = 0; i < 4; i++) {
         for (unsigned which = 0; which < 6; which++) {
-            rig_t *r = rig_new();
-            rig_greet(r);
-            rig_stream(r, false); /* 2 */
-            rig_open(r);
+            session_rig_t *r = session_rig_new();
+            session_rig_greet(r);
+            session_rig_stream(r, false); /* 2 */
+            session_rig_open(r);
             assert_int_equal(say_any(r, which, ids[i]), WST_EPROTO);
             assert_string_equal(wst__session_error_detail(r->s),
                                 "message about a stream that was never opened");
-            rig_stop(r);
+            session_rig_stop(r);
         }
     }
 }
 
 static void test_late_messages_are_ignored(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
-    wst__session_stream_t *sts[] = {rig_stream(r, true), rig_stream(r, false), rig_stream(r, true)};
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *sts[] = {session_rig_stream(r, true), session_rig_stream(r, false),
+                                    session_rig_stream(r, true)};
     for (size_t i = 0; i < 3; i++)
-        rig_close(r, sts[i], WST_EIDLE);
+        session_rig_close(r, sts[i], WST_EIDLE);
     r->answer = WST_EDENIED;
-    assert_int_equal(rig_say_open(r, 8), 0);
+    assert_int_equal(session_rig_say_open(r, 8), 0);
     for (int told = 0; told < 2; told++) { /* still to be told, then gone */
         for (unsigned which = 0; which < 6; which++)
             for (uint64_t id = 1; id <= 3; id++)
@@ -348,118 +350,120 @@ static void test_late_messages_are_ignored(void **state) {
             assert_int_equal(say_any(r, which, 6), 0); /* skipped: as good as finished */
         }
         if (told == 0)
-            rig_says(r, "reset 1 -32011; reset 2 -32011; reset 3 -32011; refused 8 -32006 no");
-        rig_tells(r, told == 0 ? "open 8 b:2" : "");
+            session_rig_says(r,
+                             "reset 1 -32011; reset 2 -32011; reset 3 -32011; refused 8 -32006 no");
+        session_rig_tells(r, told == 0 ? "open 8 b:2" : "");
     }
     assert_int_equal(wst__session_stream_count(r->s), 0);
-    rig_says(r, "");
-    rig_stop(r);
+    session_rig_says(r, "");
+    session_rig_stop(r);
 }
 
 /* -- Limits ----------------------------------------------------------------------------------- */
 
 static void test_streams_of_the_peer_are_limited(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->hello.max_streams = 2;
-    rig_greet(r);
-    wst__session_stream_t *st = rig_stream(r, false);
-    rig_stream(r, false);
-    assert_int_equal(rig_say_open(r, 6), 0);
-    assert_int_equal(rig_say_open(r, 8), 0);
-    rig_tells(r, "");
-    rig_says(r, "refused 6 -32007; refused 8 -32007");
-    rig_close(r, st, WST_ERESET);
-    rig_ignores(r);
-    assert_int_equal(rig_say_open(r, 10), 0);
-    rig_tells(r, "open 10 b:2");
-    rig_stop(r);
+    session_rig_greet(r);
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    session_rig_stream(r, false);
+    assert_int_equal(session_rig_say_open(r, 6), 0);
+    assert_int_equal(session_rig_say_open(r, 8), 0);
+    session_rig_tells(r, "");
+    session_rig_says(r, "refused 6 -32007; refused 8 -32007");
+    session_rig_close(r, st, WST_ERESET);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_open(r, 10), 0);
+    session_rig_tells(r, "open 10 b:2");
+    session_rig_stop(r);
 }
 
 static void test_streams_of_ours_are_limited(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->peer_hello.max_streams = 2;
-    rig_greet(r);
-    rig_open(r);
-    rig_open(r);
-    rig_ignores(r);
+    session_rig_greet(r);
+    session_rig_open(r);
+    session_rig_open(r);
+    session_rig_ignores(r);
     int status;
     assert_int_equal(wst__session_can_open(r->s), WST_ELIMIT);
-    assert_null(rig_try_open(r, &status));
+    assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_ELIMIT);
-    assert_int_equal(rig_say_completed(r, 1, WST_EREFUSED), 0);
-    rig_tells(r, "failed 1 -32001 why");
-    rig_open(r);
-    rig_says(r, "open 5 a:1");
-    rig_stop(r);
+    assert_int_equal(session_rig_say_completed(r, 1, WST_EREFUSED), 0);
+    session_rig_tells(r, "failed 1 -32001 why");
+    session_rig_open(r);
+    session_rig_says(r, "open 5 a:1");
+    session_rig_stop(r);
 }
 
 static void test_budget_is_shared_and_exhausted_gently(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     size_t cost = wst__session_stream_cost(WST__INITIAL_CREDIT);
     r->budget_limit = 3 * cost - 1;
-    rig_greet(r);
-    wst__session_stream_t *ours = rig_stream(r, true), *theirs = rig_stream(r, false);
+    session_rig_greet(r);
+    wst__session_stream_t *ours = session_rig_stream(r, true),
+                          *theirs = session_rig_stream(r, false);
     assert_int_equal(r->budget.used, 2 * cost);
-    assert_int_equal(rig_say_open(r, 4), 0);
-    rig_tells(r, "");
-    rig_says(r, "refused 4 -32013");
+    assert_int_equal(session_rig_say_open(r, 4), 0);
+    session_rig_tells(r, "");
+    session_rig_says(r, "refused 4 -32013");
     int status;
-    assert_null(rig_try_open(r, &status));
+    assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_EMEMORY);
     /* What is open goes on. */
-    rig_write(r, ours, "a");
-    rig_write(r, theirs, "b");
-    assert_int_equal(rig_say_data(r, 1, "c"), 0);
-    rig_says(r, "data 1 a; data 2 b");
-    rig_tells(r, "data 1 c");
-    rig_close(r, ours, WST_ERESET);
+    session_rig_write(r, ours, "a");
+    session_rig_write(r, theirs, "b");
+    assert_int_equal(session_rig_say_data(r, 1, "c"), 0);
+    session_rig_says(r, "data 1 a; data 2 b");
+    session_rig_tells(r, "data 1 c");
+    session_rig_close(r, ours, WST_ERESET);
     assert_int_equal(r->budget.used, cost); /* before the reset is out */
-    assert_int_equal(rig_say_open(r, 6), 0);
-    rig_tells(r, "open 6 b:2");
-    rig_stop(r);
+    assert_int_equal(session_rig_say_open(r, 6), 0);
+    session_rig_tells(r, "open 6 b:2");
+    session_rig_stop(r);
 }
 
 static void test_opens_are_refused_without_a_callback(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->no_open = true;
-    rig_greet(r);
-    assert_int_equal(rig_say_open(r, 2), 0);
-    rig_says(r, "refused 2 -32006");
+    session_rig_greet(r);
+    assert_int_equal(session_rig_say_open(r, 2), 0);
+    session_rig_says(r, "refused 2 -32006");
     assert_int_equal(wst__session_stream_count(r->s), 0);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_refusals_cannot_flood(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->no_open = true;
-    rig_greet(r);
+    session_rig_greet(r);
     for (uint64_t i = 1; i <= WST__REFUSALS_MAX; i++)
-        assert_int_equal(rig_say_open(r, 2 * i), 0);
+        assert_int_equal(session_rig_say_open(r, 2 * i), 0);
     wst_message_t m;
-    assert_true(rig_pull(r, &m)); /* one leaves, one may come */
-    assert_int_equal(rig_say_open(r, 2000), 0);
-    assert_int_equal(rig_say_open(r, 2002), WST_EFLOOD);
-    rig_stop(r);
+    assert_true(session_rig_pull(r, &m)); /* one leaves, one may come */
+    assert_int_equal(session_rig_say_open(r, 2000), 0);
+    assert_int_equal(session_rig_say_open(r, 2002), WST_EFLOOD);
+    session_rig_stop(r);
 }
 
 static void test_the_table_grows_and_finds_all(void **state) {
     (void)state;
-    rig_t *r = rig_new();
-    rig_greet(r);
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
     wst__session_stream_t *sts[60];
     for (uint64_t i = 0; i < 60; i++)
-        sts[i] = rig_stream(r, i % 3 == 0);
+        sts[i] = session_rig_stream(r, i % 3 == 0);
     for (size_t i = 0; i < 60; i++) {
         assert_ptr_equal(wst__session_find(r->s, wst__session_stream_id(sts[i])), sts[i]);
-        rig_write(r, sts[i], "x");
+        session_rig_write(r, sts[i], "x");
     }
     assert_int_equal(wst__session_stream_count(r->s), 60);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 int main(void) {
@@ -493,6 +497,6 @@ int main(void) {
         cmocka_unit_test(test_the_table_grows_and_finds_all),
     };
     int failures = cmocka_run_group_tests_name("binary", tests, NULL, NULL);
-    rig_encoding = WST_ENCODING_JSON;
+    session_rig_encoding = WST_ENCODING_JSON;
     return failures + cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }

@@ -265,16 +265,16 @@ static void test_every_allocation_fails_in_turn(void **state) {
 static void test_a_refusal_needs_memory(void **state) {
     (void)state;
     for (size_t n = 1;; n++) {
-        rig_t *r = rig_new();
+        session_rig_t *r = session_rig_new();
         r->no_open = true;
-        rig_greet(r);
+        session_rig_greet(r);
         test_alloc_fail(n);
-        int status = rig_say_open(r, 2);
+        int status = session_rig_say_open(r, 2);
         bool met = test_alloc_failed();
         test_alloc_fail(0);
         assert_int_equal(status, met ? WST_ENOMEM : 0);
-        rig_says(r, met ? "" : "refused 2 -32006");
-        rig_stop(r);
+        session_rig_says(r, met ? "" : "refused 2 -32006");
+        session_rig_stop(r);
         if (!met) {
             assert_true(n > 1);
             return;

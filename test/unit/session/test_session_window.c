@@ -9,14 +9,14 @@
 
 enum { RTT = 100, FIRST = WST__INITIAL_CREDIT, PING = 15000 };
 
-/* As rig_greet, with a round trip of RTT. */
-static rig_t *greet(rig_t *r) {
-    rig_start(r);
-    assert_int_equal(rig_say_hello(r), 0);
-    rig_says(r, "hello; ping 1");
+/* As session_rig_greet, with a round trip of RTT. */
+static session_rig_t *greet(session_rig_t *r) {
+    session_rig_start(r);
+    assert_int_equal(session_rig_say_hello(r), 0);
+    session_rig_says(r, "hello; ping 1");
     r->now += RTT;
-    assert_int_equal(rig_say_pong(r, 1), 0);
-    rig_tells(r, "hello");
+    assert_int_equal(session_rig_say_pong(r, 1), 0);
+    session_rig_tells(r, "hello");
     return r;
 }
 
@@ -25,74 +25,74 @@ static uint64_t credit_of(const wst__session_stream_t *st) {
 }
 
 /* The peer sends all it may, each round trip; the session's answers reach it at once. */
-static void send_a_window(rig_t *r, wst__session_stream_t *st) {
+static void send_a_window(session_rig_t *r, wst__session_stream_t *st) {
     r->now += RTT;
     while (st->rx_limit > st->rx_received) {
         uint64_t room = st->rx_limit - st->rx_received;
         size_t n = room < WST__MAX_FRAME ? (size_t)room : (size_t)WST__MAX_FRAME;
-        assert_int_equal(rig_say_bytes(r, st->id, n), 0);
+        assert_int_equal(session_rig_say_bytes(r, st->id, n), 0);
     }
-    rig_ignores(r);
+    session_rig_ignores(r);
 }
 
 /* -- The receiver ----------------------------------------------------------------------------- */
 
 static void test_grows_if_taken_within_a_round_trip(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, false);
-    assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-    rig_says(r, "credit 2 16384/49152"); /* the first half: since when is not known */
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+    session_rig_says(r, "credit 2 16384/49152"); /* the first half: since when is not known */
     r->now += RTT - 1;
-    assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-    rig_says(r, "credit 2 32768/98304");
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+    session_rig_says(r, "credit 2 32768/98304");
     assert_int_equal(st->rx_window, 2 * FIRST);
     assert_int_equal(r->budget.lent,
                      wst__bufq_bound_append(2 * FIRST) - wst__bufq_bound_append(FIRST));
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_does_not_grow_if_it_takes_longer(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, false);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
     for (uint64_t n = 1; n < 20; n++) {
         r->now += RTT;
-        assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-        rig_ignores(r);
+        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+        session_rig_ignores(r);
         assert_int_equal(st->rx_window, FIRST);
         assert_int_equal(st->rx_limit, n * FIRST / 2 + FIRST);
     }
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_does_not_grow_unread(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, false);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
     wst__session_stream_read(st, false);
     for (int i = 0; i < 2; i++)
-        assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-    rig_says(r, "credit 2 32768/32768");
+        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+    session_rig_says(r, "credit 2 32768/32768");
     assert_int_equal(st->rx_window, FIRST);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_grows_to_the_maximum(void **state) {
     (void)state;
     for (int set = 0; set < 2; set++) {
-        rig_t *r = rig_new();
+        session_rig_t *r = session_rig_new();
         r->window_max = set != 0 ? 100000 : 0;
         uint64_t most = set != 0 ? 100000 : WST__WINDOW_MAX;
         greet(r);
-        wst__session_stream_t *st = rig_stream(r, false);
+        wst__session_stream_t *st = session_rig_stream(r, false);
         for (int i = 0; i < 40 && st->rx_window < most; i++)
             send_a_window(r, st);
         assert_int_equal(st->rx_window, most);
         send_a_window(r, st);
         assert_int_equal(st->rx_window, most);
         assert_true(credit_of(st) <= most);
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
@@ -101,104 +101,104 @@ static void test_grows_to_the_maximum(void **state) {
 static void test_needs_a_round_trip(void **state) {
     (void)state;
     for (int answered = 0; answered < 2; answered++) {
-        rig_t *r = rig_new();
-        rig_start(r);
-        assert_int_equal(rig_say_hello(r), 0);
-        rig_says(r, "hello; ping 1");
-        rig_tells(r, "hello");
+        session_rig_t *r = session_rig_new();
+        session_rig_start(r);
+        assert_int_equal(session_rig_say_hello(r), 0);
+        session_rig_says(r, "hello; ping 1");
+        session_rig_tells(r, "hello");
         if (answered != 0)
-            assert_int_equal(rig_say_pong(r, 1), 0);
-        wst__session_stream_t *st = rig_stream(r, false);
+            assert_int_equal(session_rig_say_pong(r, 1), 0);
+        wst__session_stream_t *st = session_rig_stream(r, false);
         for (int i = 0; i < 4; i++) {
-            assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-            rig_ignores(r);
+            assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+            session_rig_ignores(r);
         }
         assert_int_equal(st->rx_window, FIRST);
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
 /* The least one counts: a queue on the way makes windows grow that make the queue longer. */
 static void test_takes_the_least_round_trip(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    rig_wait(r, PING);
-    rig_says(r, "ping 2");
+    session_rig_t *r = greet(session_rig_new());
+    session_rig_wait(r, PING);
+    session_rig_says(r, "ping 2");
     r->now += 10 * RTT;
-    assert_int_equal(rig_say_pong(r, 2), 0);
-    wst__session_stream_t *st = rig_stream(r, false);
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    wst__session_stream_t *st = session_rig_stream(r, false);
     for (int i = 0; i < 10; i++) {
         r->now += RTT;
-        assert_int_equal(rig_say_bytes(r, 2, FIRST / 2), 0);
-        rig_ignores(r);
+        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+        session_rig_ignores(r);
     }
     assert_int_equal(st->rx_window, FIRST);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_not_for_a_peer_that_keeps(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->peer_keeps = true;
     greet(r);
-    wst__session_stream_t *st = rig_stream(r, false);
+    wst__session_stream_t *st = session_rig_stream(r, false);
     for (int i = 0; i < 10; i++)
         send_a_window(r, st);
     assert_int_equal(st->rx_window, FIRST);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 /* Half of the budget is never lent, so that new streams find some; the loan ends with the stream.
  */
 static void test_borrows_a_quarter_at_most(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->budget_limit = 4 * (wst__bufq_bound_append(8 * FIRST) + wst__bufq_bound_append(4 * FIRST) -
                            2 * wst__bufq_bound_append(FIRST));
     greet(r);
-    wst__session_stream_t *st = rig_stream(r, false);
+    wst__session_stream_t *st = session_rig_stream(r, false);
     for (int i = 0; i < 40; i++)
         send_a_window(r, st);
     assert_int_equal(st->rx_window, 8 * FIRST);
     assert_true(r->budget.lent <= r->budget.limit / 4);
     size_t lent = r->budget.lent;
-    wst__session_stream_t *other = rig_stream(r, false);
+    wst__session_stream_t *other = session_rig_stream(r, false);
     for (int i = 0; i < 40; i++)
         send_a_window(r, other);
     assert_int_equal(other->rx_window, 4 * FIRST);
     assert_true(r->budget.lent > lent && r->budget.lent <= r->budget.limit / 4);
-    rig_close(r, st, 0);
-    rig_ignores(r);
+    session_rig_close(r, st, 0);
+    session_rig_ignores(r);
     for (int i = 0; i < 40; i++)
         send_a_window(r, other);
     assert_int_equal(other->rx_window, 8 * FIRST);
     assert_int_equal(r->budget.lent, lent);
-    rig_stop(r);
+    session_rig_stop(r);
     assert_int_equal(r->budget.lent, 0);
 }
 
 static void test_the_end_gives_back(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, false);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
     while (st->rx_window < 4 * FIRST)
         send_a_window(r, st);
     wst__session_stream_read(st, false);
     uint64_t more = st->rx_limit - st->rx_received;
-    assert_int_equal(rig_say_bytes(r, 2, (size_t)more), 0);
-    assert_int_equal(rig_say_end(r, 2, st->rx_received), 0);
+    assert_int_equal(session_rig_say_bytes(r, 2, (size_t)more), 0);
+    assert_int_equal(session_rig_say_end(r, 2, st->rx_received), 0);
     assert_true(r->budget.lent > 0); /* for what is here, unread */
     wst__session_stream_read(st, true);
     wst__session_stream_deliver(st);
     assert_int_equal(r->budget.lent, 0);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 /* -- Yields ----------------------------------------------------------------------------------- */
 
 /* A stream of the peer whose window has grown to twice the first one, all read. */
-static wst__session_stream_t *grown(rig_t *r) {
-    wst__session_stream_t *st = rig_stream(r, false);
+static wst__session_stream_t *grown(session_rig_t *r) {
+    wst__session_stream_t *st = session_rig_stream(r, false);
     while (st->rx_window < 2 * FIRST)
         send_a_window(r, st);
     return st;
@@ -206,245 +206,245 @@ static wst__session_stream_t *grown(rig_t *r) {
 
 static void test_a_yield_is_taken(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
+    session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = grown(r);
     uint64_t received = st->rx_received;
     assert_true(r->budget.lent > 0);
-    assert_int_equal(rig_say_yield(r, 2, st->rx_limit, received + FIRST), 0);
+    assert_int_equal(session_rig_say_yield(r, 2, st->rx_limit, received + FIRST), 0);
     assert_int_equal(r->budget.lent, 0);
     assert_int_equal(st->rx_window, FIRST);
     assert_int_equal(st->rx_limit, received + FIRST);
-    rig_says(r, "");
+    session_rig_says(r, "");
     /* And is binding. */
     wst__session_stream_read(st, false);
-    assert_int_equal(rig_say_bytes(r, 2, FIRST), 0);
-    assert_int_equal(rig_say_data(r, 2, "x"), WST_EPROTO);
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST), 0);
+    assert_int_equal(session_rig_say_data(r, 2, "x"), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s), "more data than credit");
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 /* What was given meanwhile holds: the peer will use it. */
 static void test_a_yield_that_crosses_credit(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
+    session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = grown(r);
     wst__session_stream_read(st, false);
-    assert_int_equal(rig_say_bytes(r, 2, FIRST), 0);
-    rig_ignores(r);
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST), 0);
+    session_rig_ignores(r);
     uint64_t heard = st->rx_limit, sent = st->rx_received;
     wst__session_stream_read(st, true);
     wst__session_stream_deliver(st);
-    rig_ignores(r);
+    session_rig_ignores(r);
     assert_true(st->rx_limit > heard);
     uint64_t limit = st->rx_limit, window = st->rx_window;
-    assert_int_equal(rig_say_yield(r, 2, heard, sent), 0);
+    assert_int_equal(session_rig_say_yield(r, 2, heard, sent), 0);
     assert_int_equal(st->rx_limit, limit);
     assert_int_equal(st->rx_window, window);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_a_yield_of_what_is_unread(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
+    session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = grown(r);
     wst__session_stream_read(st, false);
-    assert_int_equal(rig_say_bytes(r, 2, FIRST + FIRST / 2), 0);
-    rig_ignores(r);
-    assert_int_equal(rig_say_yield(r, 2, st->rx_limit, st->rx_received), 0);
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST + FIRST / 2), 0);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_yield(r, 2, st->rx_limit, st->rx_received), 0);
     assert_int_equal(st->rx_window, FIRST + FIRST / 2); /* what is here still counts */
     r->now += 10 * RTT;
     wst__session_stream_read(st, true);
     wst__session_stream_deliver(st);
-    rig_ignores(r);
+    session_rig_ignores(r);
     assert_int_equal(credit_of(st), FIRST + FIRST / 2);
-    assert_int_equal(rig_say_yield(r, 2, st->rx_limit, st->rx_received), 0);
+    assert_int_equal(session_rig_say_yield(r, 2, st->rx_limit, st->rx_received), 0);
     assert_int_equal(st->rx_window, FIRST);
     assert_int_equal(r->budget.lent, 0);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_wrong_yields(void **state) {
     (void)state;
     for (int which = 0; which < 4; which++) {
-        rig_t *r = rig_new();
-        r->answer = which == 0 ? RIG_LATER : RIG_ACCEPT;
+        session_rig_t *r = session_rig_new();
+        r->answer = which == 0 ? SESSION_RIG_LATER : SESSION_RIG_ACCEPT;
         greet(r);
         const char *detail = "yield of credit that was not given, or was used";
-        assert_int_equal(rig_say_open(r, 2), 0);
-        rig_ignores(r);
+        assert_int_equal(session_rig_say_open(r, 2), 0);
+        session_rig_ignores(r);
         if (which == 0) {
-            assert_int_equal(rig_say_yield(r, 2, FIRST, 0), WST_EPROTO);
+            assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), WST_EPROTO);
             detail = "yield before the stream was open";
         } else if (which == 1) {
-            assert_int_equal(rig_say_yield(r, 2, FIRST + 1, FIRST), WST_EPROTO);
+            assert_int_equal(session_rig_say_yield(r, 2, FIRST + 1, FIRST), WST_EPROTO);
         } else if (which == 2) {
-            assert_int_equal(rig_say_bytes(r, 2, 2), 0);
-            assert_int_equal(rig_say_yield(r, 2, FIRST, 1), WST_EPROTO);
+            assert_int_equal(session_rig_say_bytes(r, 2, 2), 0);
+            assert_int_equal(session_rig_say_yield(r, 2, FIRST, 1), WST_EPROTO);
         } else {
-            assert_int_equal(rig_say_end(r, 2, 0), 0);
-            assert_int_equal(rig_say_yield(r, 2, FIRST, 0), WST_EPROTO);
+            assert_int_equal(session_rig_say_end(r, 2, 0), 0);
+            assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), WST_EPROTO);
             detail = "yield behind the end of its stream";
         }
         assert_string_equal(wst__session_error_detail(r->s), detail);
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
 static void test_a_late_yield(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, false);
-    rig_close(r, st, WST_EIDLE);
-    assert_int_equal(rig_say_yield(r, 2, FIRST, 0), 0);
-    rig_says(r, "reset 2 -32011");
-    assert_int_equal(rig_say_yield(r, 2, FIRST, 0), 0);
-    rig_stop(r);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    session_rig_close(r, st, WST_EIDLE);
+    assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), 0);
+    session_rig_says(r, "reset 2 -32011");
+    assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), 0);
+    session_rig_stop(r);
 }
 
 /* -- The sender ------------------------------------------------------------------------------- */
 
 static void test_keeps_as_much_as_it_is_granted(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     assert_int_equal(wst__session_stream_room(st), FIRST); /* nothing shows that more is needed */
-    assert_int_equal(rig_write_bytes(r, st, FIRST), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
     assert_int_equal(wst__session_stream_room(st), FIRST);
-    assert_int_equal(rig_write_bytes(r, st, FIRST), 0);
-    assert_int_equal(rig_write_bytes(r, st, 2 * FIRST), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, 2 * FIRST), 0);
     assert_int_equal(wst__session_stream_room(st), 200000 - 4 * FIRST);
-    assert_int_equal(rig_write_bytes(r, st, 200000 - 4 * FIRST), WST_WAIT);
+    assert_int_equal(session_rig_write_bytes(r, st, 200000 - 4 * FIRST), WST_WAIT);
     assert_int_equal(st->tx_allowance, 200000);
     assert_int_equal(r->budget.lent,
                      wst__bufq_bound_push(200000) - wst__bufq_bound_push(WST__SEND_ALLOWANCE));
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 static void test_keeps_no_more_than_the_budget_lends(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->budget_limit = 1 << 20;
     greet(r);
-    wst__session_stream_t *st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 4 << 20), 0);
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 4 << 20), 0);
     int status;
-    while ((status = rig_write_bytes(r, st, wst__session_stream_room(st))) == 0)
+    while ((status = session_rig_write_bytes(r, st, wst__session_stream_room(st))) == 0)
         continue;
     assert_int_equal(status, WST_WAIT);
     assert_true(st->tx_allowance > FIRST && st->tx.len == st->tx_allowance);
     assert_true(r->budget.lent <= r->budget.limit / 4);
-    rig_ignores(r);
-    assert_int_equal(rig_say_credit(r, 1, 1, 4 << 20), 0);
-    rig_tells(r, "drain 1");
-    rig_stop(r);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 1, 1, 4 << 20), 0);
+    session_rig_tells(r, "drain 1");
+    session_rig_stop(r);
 }
 
 static void test_yields_when_silent(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
-    assert_int_equal(rig_write_bytes(r, st, FIRST), 0);
-    assert_int_equal(rig_write_bytes(r, st, FIRST), 0);
-    rig_ignores(r);
-    rig_wait(r, PING); /* not all is acknowledged */
-    rig_says(r, "ping 2");
-    assert_int_equal(rig_say_credit(r, 1, 2 * FIRST, 200000), 0);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
+    session_rig_ignores(r);
+    session_rig_wait(r, PING); /* not all is acknowledged */
+    session_rig_says(r, "ping 2");
+    assert_int_equal(session_rig_say_credit(r, 1, 2 * FIRST, 200000), 0);
     assert_true(r->budget.lent > 0);
-    assert_int_equal(rig_say_pong(r, 2), 0);
-    rig_wait(r, PING);
-    rig_says(r, "yield 1 200000/98304; ping 3");
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    session_rig_wait(r, PING);
+    session_rig_says(r, "yield 1 200000/98304; ping 3");
     assert_int_equal(r->budget.lent, 0);
-    assert_int_equal(rig_say_pong(r, 3), 0);
-    rig_wait(r, PING);
-    rig_says(r, "ping 4"); /* said once */
+    assert_int_equal(session_rig_say_pong(r, 3), 0);
+    session_rig_wait(r, PING);
+    session_rig_says(r, "ping 4"); /* said once */
     /* No further than that without another credit. */
-    assert_int_equal(rig_write_bytes(r, st, FIRST), WST_WAIT);
-    assert_int_equal(rig_write_bytes(r, st, 10), WST_WAIT);
-    rig_says(r, "data 1 +16384; data 1 +16384");
-    assert_int_equal(rig_say_credit(r, 1, 3 * FIRST, 200000), 0);
-    rig_says(r, "data 1 xxxxxxxxxx");
-    rig_stop(r);
+    assert_int_equal(session_rig_write_bytes(r, st, FIRST), WST_WAIT);
+    assert_int_equal(session_rig_write_bytes(r, st, 10), WST_WAIT);
+    session_rig_says(r, "data 1 +16384; data 1 +16384");
+    assert_int_equal(session_rig_say_credit(r, 1, 3 * FIRST, 200000), 0);
+    session_rig_says(r, "data 1 xxxxxxxxxx");
+    session_rig_stop(r);
 }
 
 static void test_does_not_yield_while_it_sends(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     for (uint64_t n = 1; n < 5; n++) {
-        assert_int_equal(rig_write(r, st, "x"), 0);
-        rig_ignores(r);
-        assert_int_equal(rig_say_credit(r, 1, n, 200000), 0);
-        rig_wait(r, PING);
-        rig_ignores(r);
+        assert_int_equal(session_rig_write(r, st, "x"), 0);
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_credit(r, 1, n, 200000), 0);
+        session_rig_wait(r, PING);
+        session_rig_ignores(r);
         assert_int_equal(st->tx_limit, 200000);
-        assert_int_equal(rig_say_pong(r, n + 1), 0);
+        assert_int_equal(session_rig_say_pong(r, n + 1), 0);
     }
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 /* What changes between the ping and the next message takes the yield back. */
 static void test_a_yield_that_is_overtaken(void **state) {
     (void)state;
     for (int which = 0; which < 3; which++) {
-        rig_t *r = greet(rig_new());
-        wst__session_stream_t *st = rig_stream(r, true);
-        assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
-        rig_wait(r, PING);
+        session_rig_t *r = greet(session_rig_new());
+        wst__session_stream_t *st = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
+        session_rig_wait(r, PING);
         if (which == 0) {
-            assert_int_equal(rig_write(r, st, "x"), 0);
-            rig_says(r, "ping 2; data 1 x");
+            assert_int_equal(session_rig_write(r, st, "x"), 0);
+            session_rig_says(r, "ping 2; data 1 x");
         } else if (which == 1) {
-            assert_int_equal(rig_say_credit(r, 1, 0, 300000), 0);
-            rig_says(r, "ping 2");
+            assert_int_equal(session_rig_say_credit(r, 1, 0, 300000), 0);
+            session_rig_says(r, "ping 2");
         } else {
             assert_int_equal(wst__session_stream_shutdown(st), 0);
-            rig_says(r, "end 1 0; ping 2");
+            session_rig_says(r, "end 1 0; ping 2");
         }
-        rig_stop(r);
+        session_rig_stop(r);
     }
 }
 
 static void test_yields_nothing_to_a_peer_that_keeps(void **state) {
     (void)state;
-    rig_t *r = rig_new();
+    session_rig_t *r = session_rig_new();
     r->peer_keeps = true;
     greet(r);
-    rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
-    rig_wait(r, PING);
-    rig_says(r, "ping 2");
-    rig_stop(r);
+    session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_wait(r, PING);
+    session_rig_says(r, "ping 2");
+    session_rig_stop(r);
 }
 
 /* On a new carrier all is stated anew; a yield that was lost is lost. */
 static void test_a_new_carrier(void **state) {
     (void)state;
-    rig_t *r = greet(rig_new());
-    wst__session_stream_t *st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
-    rig_wait(r, PING);
-    rig_says(r, "yield 1 200000/32768; ping 2");
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_wait(r, PING);
+    session_rig_says(r, "yield 1 200000/32768; ping 2");
     wst__session_detach(r->s);
-    rig_attach(r);
-    rig_ignores(r);
-    assert_int_equal(rig_say_yield(r, 1, FIRST, FIRST), WST_EPROTO);
+    session_rig_attach(r);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_yield(r, 1, FIRST, FIRST), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s),
                         "yield on a new carrier before the stream was restated");
-    rig_stop(r);
+    session_rig_stop(r);
 
-    r = greet(rig_new());
-    st = rig_stream(r, true);
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
-    rig_wait(r, PING); /* the yield waits to be said */
+    r = greet(session_rig_new());
+    st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_wait(r, PING); /* the yield waits to be said */
     wst__session_detach(r->s);
-    rig_attach(r);
-    rig_says(r, "hello; credit 1 0/32768; ping 2");
-    assert_int_equal(rig_say_credit(r, 1, 0, 200000), 0);
+    session_rig_attach(r);
+    session_rig_says(r, "hello; credit 1 0/32768; ping 2");
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     assert_int_equal(st->tx_limit, 200000);
-    rig_stop(r);
+    session_rig_stop(r);
 }
 
 int main(void) {
@@ -472,6 +472,6 @@ int main(void) {
         cmocka_unit_test(test_a_new_carrier),
     };
     int failures = cmocka_run_group_tests_name("binary", tests, NULL, NULL);
-    rig_encoding = WST_ENCODING_JSON;
+    session_rig_encoding = WST_ENCODING_JSON;
     return failures + cmocka_run_group_tests_name("json", tests, NULL, NULL);
 }
