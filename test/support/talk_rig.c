@@ -34,17 +34,17 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
 }
 
 int talk_ask(talk_side_t *server, const char *dest) {
-    rig_call(server->rig);
+    websocket_rig_call(server->rig);
     int status = wst__talk_ask(server->talk, dest, on_answer, server);
-    rig_called(server->rig);
+    websocket_rig_called(server->rig);
     return status;
 }
 
 int talk_accept(talk_side_t *agent) {
     wst_stream_t *stream;
-    rig_call(agent->rig);
+    websocket_rig_call(agent->rig);
     int status = wst__talk_accept(agent->talk, &stream);
-    rig_called(agent->rig);
+    websocket_rig_called(agent->rig);
     if (status == 0)
         own(agent, stream);
     return status;
@@ -52,16 +52,16 @@ int talk_accept(talk_side_t *agent) {
 
 void talk_end(talk_side_t *side, int code, const char *reason) {
     side->ended = true;
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     wst__talk_end(side->talk, code, reason);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 void talk_close(talk_side_t *side) {
     side->ended = true;
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     wst__talk_close(side->talk);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 /* Callbacks ---------------------------------------------------------------------------------- */
@@ -112,7 +112,7 @@ static void on_closed(void *user_data) {
     side->talk = NULL;
 }
 
-static wst__talk_options_t options_of(rig_t *rig, talk_side_t *side) {
+static wst__talk_options_t options_of(websocket_rig_t *rig, talk_side_t *side) {
     side->rig = rig;
     return (wst__talk_options_t){.close_timeout_ms =
                                      side->patience_ms != 0 ? side->patience_ms : 600000,
@@ -125,14 +125,14 @@ static wst__talk_options_t options_of(rig_t *rig, talk_side_t *side) {
 
 /* Life --------------------------------------------------------------------------------------- */
 
-void talk_connect(rig_t *rig, talk_side_t *side) {
+void talk_connect(websocket_rig_t *rig, talk_side_t *side) {
     const wst__talk_options_t options = options_of(rig, side);
     const wst_websocket_options_t websocket = {.host = "a.test", .path = "/websocket"};
     side->client = true;
-    rig_call(rig);
+    websocket_rig_call(rig);
     side->open_status =
         wst__talk_connect(&side->talk, rig->ctx, rig->client.stream, &websocket, &options);
-    rig_called(rig);
+    websocket_rig_called(rig);
     if (side->open_status == 0)
         rig->client.stream = NULL;
 }
@@ -146,11 +146,11 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     (void)head;
     const wst__talk_options_t options = options_of(side->rig, side);
     const wst_websocket_options_t websocket = {0};
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     side->open_status =
         wst__talk_upgrade(&side->talk, side->rig->ctx, hijack, &websocket, &options);
     wst_hijack_close(hijack, on_hijack_closed);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
@@ -158,30 +158,31 @@ static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
     wst_hijack_close(hijack, on_hijack_closed);
 }
 
-void talk_serve(rig_t *rig, talk_side_t *side) {
+void talk_serve(websocket_rig_t *rig, talk_side_t *side) {
     const wst_hijack_options_t options = {
         .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
     side->rig = rig;
-    rig_call(rig);
+    websocket_rig_call(rig);
     side->open_status = wst_hijack_new(&side->hijack, rig->ctx, rig->server.stream, &options);
-    rig_called(rig);
+    websocket_rig_called(rig);
     if (side->open_status == 0)
         rig->server.stream = NULL;
 }
 
-void talk_start(rig_t *rig, talk_side_t *agent, talk_side_t *server) {
-    assert_true(rig_init(rig));
-    assert_true(rig_join(rig, false));
+void talk_start(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server) {
+    assert_true(websocket_rig_init(rig));
+    assert_true(websocket_rig_join(rig, false));
     talk_serve(rig, server);
     talk_connect(rig, agent);
-    rig_until(rig, &agent->opens, 1);
-    rig_until(rig, &server->opens, 1);
+    websocket_rig_until(rig, &agent->opens, 1);
+    websocket_rig_until(rig, &server->opens, 1);
 }
 
-void talk_start_stream(rig_t *rig, talk_side_t *agent, talk_side_t *server, bool reading) {
+void talk_start_stream(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server,
+                       bool reading) {
     talk_start(rig, agent, server);
     assert_int_equal(talk_ask(server, "host:1"), 0);
-    rig_until(rig, &server->answers, 1);
+    websocket_rig_until(rig, &server->answers, 1);
     assert_int_equal(server->status, 0);
     if (!reading)
         return;
@@ -194,7 +195,7 @@ static void on_watchdog(uv_timer_t *timer) {
     fail_msg("nothing happens any more");
 }
 
-void talk_until(rig_t *rig, const size_t *counter, size_t n) {
+void talk_until(websocket_rig_t *rig, const size_t *counter, size_t n) {
     uv_timer_start(&rig->watchdog, on_watchdog, 10000, 0);
     while (*counter < n)
         uv_run(&rig->loop, UV_RUN_ONCE);
@@ -210,12 +211,12 @@ static void close_side(talk_side_t *side) {
         wst_hijack_close(side->hijack, on_hijack_closed);
 }
 
-void talk_free(rig_t *rig, talk_side_t *agent, talk_side_t *server) {
+void talk_free(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server) {
     if (agent != NULL)
         close_side(agent);
     if (server != NULL)
         close_side(server);
-    rig_free(rig);
+    websocket_rig_free(rig);
     const talk_side_t *sides[] = {agent, server};
     for (size_t i = 0; i < 2; i++) {
         if (sides[i] == NULL)

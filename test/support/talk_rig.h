@@ -14,7 +14,7 @@
 typedef enum talk_policy { TALK_ACCEPT, TALK_HOLD, TALK_REFUSE } talk_policy_t;
 
 typedef struct talk_side {
-    rig_t *rig;
+    websocket_rig_t *rig;
     bool client;
     wst_hijack_t *hijack;
     wst__talk_t *talk;     /* NULL: gone */
@@ -31,11 +31,11 @@ typedef struct talk_side {
 } talk_side_t;
 
 /* Ends of the rig's two streams, which must be there. */
-void talk_connect(rig_t *rig, talk_side_t *side);
-void talk_serve(rig_t *rig, talk_side_t *side);
+void talk_connect(websocket_rig_t *rig, talk_side_t *side);
+void talk_serve(websocket_rig_t *rig, talk_side_t *side);
 /* All of it: both ends, joined by sockets and open; and with a stream, reading or not. */
-void talk_start(rig_t *rig, talk_side_t *agent, talk_side_t *server);
-void talk_start_stream(rig_t *rig, talk_side_t *agent, talk_side_t *server, bool reading);
+void talk_start(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server);
+void talk_start_stream(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server, bool reading);
 
 int talk_ask(talk_side_t *server, const char *dest);
 int talk_accept(talk_side_t *agent);
@@ -43,9 +43,9 @@ void talk_end(talk_side_t *side, int code, const char *reason);
 void talk_close(talk_side_t *side);
 
 /* Runs the loop until it is so many; fails after 10 s. */
-void talk_until(rig_t *rig, const size_t *counter, size_t n);
+void talk_until(websocket_rig_t *rig, const size_t *counter, size_t n);
 
 /* Closes what there is, and the rig, of which nothing may be left. */
-void talk_free(rig_t *rig, talk_side_t *agent, talk_side_t *server);
+void talk_free(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *server);
 
 #endif

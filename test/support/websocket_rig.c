@@ -12,7 +12,7 @@
 /* Callbacks ---------------------------------------------------------------------------------- */
 
 static void on_closed(void *user_data) {
-    rig_side_t *side = user_data;
+    websocket_side_t *side = user_data;
     assert_int_equal(side->rig->busy, 0);
     assert_true(side->closing);
     assert_int_equal(side->closed, 0);
@@ -20,15 +20,15 @@ static void on_closed(void *user_data) {
     side->ws = NULL;
 }
 
-void rig_close(rig_side_t *side) {
+void websocket_side_close(websocket_side_t *side) {
     side->closing = true;
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     wst_websocket_close(side->ws, on_closed);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
-static rig_side_t *enter(wst_websocket_t *ws, void *user_data) {
-    rig_side_t *side = user_data;
+static websocket_side_t *enter(wst_websocket_t *ws, void *user_data) {
+    websocket_side_t *side = user_data;
     assert_int_equal(side->rig->busy, 0);
     assert_false(side->closing);
     assert_int_equal(side->overs, 0);
@@ -37,25 +37,25 @@ static rig_side_t *enter(wst_websocket_t *ws, void *user_data) {
     return side;
 }
 
-static void leave(rig_side_t *side, rig_event_t event) {
+static void leave(websocket_side_t *side, websocket_event_t event) {
     if (side->act != NULL)
         side->act(side, event);
     if (side->close_in == event && !side->closing)
-        rig_close(side);
+        websocket_side_close(side);
     side->rig->busy--;
 }
 
 static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
-    rig_side_t *side = enter(ws, user_data);
+    websocket_side_t *side = enter(ws, user_data);
     assert_int_equal(side->opens, 0);
     side->opens++;
     snprintf(side->protocol, sizeof(side->protocol), "%s", protocol);
-    leave(side, RIG_OPEN);
+    leave(side, WEBSOCKET_OPEN);
 }
 
 static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
                        void *user_data) {
-    rig_side_t *side = enter(ws, user_data);
+    websocket_side_t *side = enter(ws, user_data);
     assert_int_equal(side->opens, 1);
     side->pieces++;
     side->messages += fin;
@@ -68,52 +68,52 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
     if (piece.len > 0)
         memcpy(side->received + side->received_len, piece.data, piece.len);
     side->received_len += piece.len;
-    leave(side, RIG_MESSAGE);
+    leave(side, WEBSOCKET_MESSAGE);
 }
 
 static void on_drain(wst_websocket_t *ws, void *user_data) {
-    rig_side_t *side = enter(ws, user_data);
+    websocket_side_t *side = enter(ws, user_data);
     side->drains++;
-    leave(side, RIG_DRAIN);
+    leave(side, WEBSOCKET_DRAIN);
 }
 
 static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
-    rig_side_t *side = enter(ws, user_data);
+    websocket_side_t *side = enter(ws, user_data);
     side->overs++;
     side->error = error;
     side->http_status = wst_websocket_http_status(ws);
     snprintf(side->detail, sizeof(side->detail), "%s", detail);
-    leave(side, RIG_OVER);
+    leave(side, WEBSOCKET_OVER);
 }
 
 static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
     (void)hijack, (void)status;
-    ((rig_side_t *)user_data)->hijack_done = true;
+    ((websocket_side_t *)user_data)->hijack_done = true;
 }
 
 static void on_hijack_closed(void *user_data) {
-    ((rig_side_t *)user_data)->hijack = NULL;
+    ((websocket_side_t *)user_data)->hijack = NULL;
 }
 
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
-    rig_side_t *side = user_data;
+    websocket_side_t *side = user_data;
     (void)head;
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     side->accept_status = wst_websocket_accept(&side->ws, side->rig->ctx, hijack, &side->options);
     if (side->accept_status == 0)
         wst_hijack_close(hijack, on_hijack_closed);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 /* Life --------------------------------------------------------------------------------------- */
 
-static void init_side(rig_t *rig, rig_side_t *side) {
+static void init_side(websocket_rig_t *rig, websocket_side_t *side) {
     side->rig = rig;
     side->options = (wst_websocket_options_t){
         .callbacks = {on_open, on_message, on_drain, on_over}, .user_data = side, .host = "a.test"};
 }
 
-bool rig_init(rig_t *rig) {
+bool websocket_rig_init(websocket_rig_t *rig) {
     memset(rig, 0, sizeof(*rig));
     init_side(rig, &rig->client);
     init_side(rig, &rig->server);
@@ -123,27 +123,27 @@ bool rig_init(rig_t *rig) {
     return wst_ctx_new(&rig->ctx, &rig->loop, &options) == 0;
 }
 
-static void end_side(rig_side_t *side) {
+static void end_side(websocket_side_t *side) {
     if (side->ws != NULL && !side->closing)
-        rig_close(side);
+        websocket_side_close(side);
     if (side->hijack != NULL)
         wst_hijack_close(side->hijack, on_hijack_closed);
     if (side->stream != NULL)
         wst_stream_close(side->stream, NULL);
 }
 
-static size_t handles(const rig_t *rig) {
+static size_t handles(const websocket_rig_t *rig) {
     wst_ctx_stats_t stats;
     wst_ctx_get_stats(rig->ctx, &stats);
     return stats.handles;
 }
 
-void rig_free(rig_t *rig) {
+void websocket_rig_free(websocket_rig_t *rig) {
     if (rig->ctx != NULL) {
         end_side(&rig->client);
         end_side(&rig->server);
         for (int i = 0; i < 100 && handles(rig) > 0; i++)
-            rig_turns(rig, 1);
+            websocket_rig_turns(rig, 1);
         wst_ctx_stats_t stats;
         wst_ctx_get_stats(rig->ctx, &stats);
         assert_int_equal(stats.handles, 0);
@@ -154,7 +154,7 @@ void rig_free(rig_t *rig) {
     uv_close((uv_handle_t *)&rig->watchdog, NULL);
     uv_run(&rig->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&rig->loop), 0);
-    rig_side_t *sides[] = {&rig->client, &rig->server};
+    websocket_side_t *sides[] = {&rig->client, &rig->server};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(sides[i]->closed, sides[i]->closing);
         if (sides[i]->is_fake)
@@ -164,15 +164,15 @@ void rig_free(rig_t *rig) {
     assert_int_equal(test_alloc_live(), 0);
 }
 
-void rig_call(rig_t *rig) {
+void websocket_rig_call(websocket_rig_t *rig) {
     rig->busy++;
 }
 
-void rig_called(rig_t *rig) {
+void websocket_rig_called(websocket_rig_t *rig) {
     rig->busy--;
 }
 
-void rig_turns(rig_t *rig, int n) {
+void websocket_rig_turns(websocket_rig_t *rig, int n) {
     for (int i = 0; i < n; i++)
         uv_run(&rig->loop, UV_RUN_NOWAIT);
 }
@@ -182,20 +182,20 @@ static void on_watchdog(uv_timer_t *timer) {
     fail_msg("nothing happens any more");
 }
 
-void rig_until(rig_t *rig, const int *counter, int n) {
+void websocket_rig_until(websocket_rig_t *rig, const int *counter, int n) {
     uv_timer_start(&rig->watchdog, on_watchdog, 10000, 0);
     while (*counter < n)
         uv_run(&rig->loop, UV_RUN_ONCE);
     uv_timer_stop(&rig->watchdog);
 }
 
-void rig_pass(rig_t *rig, uint64_t ms) {
+void websocket_rig_pass(websocket_rig_t *rig, uint64_t ms) {
     wst__deadlines_run(&rig->ctx->deadlines, wst__now(rig->ctx) + ms);
 }
 
 /* Streams ------------------------------------------------------------------------------------ */
 
-bool rig_fake(rig_side_t *side) {
+bool websocket_side_fake(websocket_side_t *side) {
     if (fake_stream_open(&side->fake, side->rig->ctx) != 0)
         return false;
     side->is_fake = true;
@@ -203,7 +203,7 @@ bool rig_fake(rig_side_t *side) {
     return true;
 }
 
-bool rig_open(rig_side_t *side, int fd, bool is_unix) {
+bool websocket_side_open(websocket_side_t *side, int fd, bool is_unix) {
     int status = wst_socket_open(&side->stream, side->rig->ctx, fd, is_unix);
     if (status != 0)
         close(fd);
@@ -211,64 +211,65 @@ bool rig_open(rig_side_t *side, int fd, bool is_unix) {
     return status == 0;
 }
 
-bool rig_join(rig_t *rig, bool tcp) {
+bool websocket_rig_join(websocket_rig_t *rig, bool tcp) {
     int fds[2];
     socket_pair(fds, tcp);
-    bool opened = rig_open(&rig->client, fds[0], !tcp);
-    return rig_open(&rig->server, fds[1], !tcp) && opened;
+    bool opened = websocket_side_open(&rig->client, fds[0], !tcp);
+    return websocket_side_open(&rig->server, fds[1], !tcp) && opened;
 }
 
 /* Making WebSockets -------------------------------------------------------------------------- */
 
-int rig_connect(rig_t *rig) {
-    rig_side_t *side = &rig->client;
-    rig_call(rig);
+int websocket_rig_connect(websocket_rig_t *rig) {
+    websocket_side_t *side = &rig->client;
+    websocket_rig_call(rig);
     int status = wst_websocket_connect(&side->ws, rig->ctx, side->stream, &side->options);
-    rig_called(rig);
+    websocket_rig_called(rig);
     if (status == 0)
         side->stream = NULL;
     return status;
 }
 
-int rig_serve(rig_t *rig) {
-    rig_side_t *side = &rig->server;
+int websocket_rig_serve(websocket_rig_t *rig) {
+    websocket_side_t *side = &rig->server;
     const wst_hijack_options_t options = {
         .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
-    rig_call(rig);
+    websocket_rig_call(rig);
     int status = wst_hijack_new(&side->hijack, rig->ctx, side->stream, &options);
-    rig_called(rig);
+    websocket_rig_called(rig);
     if (status == 0)
         side->stream = NULL;
     return status;
 }
 
-void rig_start(rig_t *rig, bool tcp) {
-    assert_true(rig_init(rig));
-    assert_true(rig_join(rig, tcp));
-    assert_int_equal(rig_serve(rig), 0);
-    assert_int_equal(rig_connect(rig), 0);
-    rig_until(rig, &rig->client.opens, 1);
-    rig_until(rig, &rig->server.opens, 1);
+void websocket_rig_start(websocket_rig_t *rig, bool tcp) {
+    assert_true(websocket_rig_init(rig));
+    assert_true(websocket_rig_join(rig, tcp));
+    assert_int_equal(websocket_rig_serve(rig), 0);
+    assert_int_equal(websocket_rig_connect(rig), 0);
+    websocket_rig_until(rig, &rig->client.opens, 1);
+    websocket_rig_until(rig, &rig->server.opens, 1);
 }
 
-int rig_send(rig_side_t *side, bool text, const void *data, size_t len) {
+int websocket_side_send(websocket_side_t *side, bool text, const void *data, size_t len) {
     wst_slice_t slice;
     int status = wst_slice_copy(&slice, side->rig->ctx, data, len);
     if (status != 0)
         return status;
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     status = wst_websocket_send(side->ws, text, slice);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
     return status;
 }
 
 /* By hand ------------------------------------------------------------------------------------ */
 
-void rig_script(rig_side_t *side, const void *data, size_t len) {
+void websocket_side_script(websocket_side_t *side, const void *data, size_t len) {
     fake_stream_data(&side->fake, data, len);
 }
 
-size_t rig_answer(const rig_side_t *client, const char *head, char *out, size_t cap) {
+size_t websocket_side_answer(const websocket_side_t *client, const char *head, char *out,
+                             size_t cap) {
     static const char field[] = "\r\nSec-WebSocket-Key: ";
     char request[4096];
     assert_true(client->fake.written_len < sizeof(request));
@@ -286,7 +287,8 @@ size_t rig_answer(const rig_side_t *client, const char *head, char *out, size_t 
     return (size_t)len;
 }
 
-size_t rig_frame(uint8_t *out, int opcode, bool fin, bool masked, const void *payload, size_t len) {
+size_t websocket_rig_frame(uint8_t *out, int opcode, bool fin, bool masked, const void *payload,
+                           size_t len) {
     size_t n = 0;
     assert_true(len < 65536);
     out[n++] = (uint8_t)(opcode | (fin ? 0x80 : 0));

@@ -6,7 +6,7 @@
  * joined by a pair of sockets. Each records what it is told and can do something in each callback.
  *
  * The rig checks the rules that hold for all callbacks: none runs from inside a call to the library
- * (rig_call marks those), none runs within another, and after a close only close_cb does.
+ * (websocket_rig_call marks those), none runs within another, and after a close only close_cb does.
  */
 #include "fake_stream.h"
 #include "support.h"
@@ -14,13 +14,19 @@
 #include "ctx.h"
 #include <wstunnel/websocket.h>
 
-typedef enum rig_event { RIG_NEVER, RIG_OPEN, RIG_MESSAGE, RIG_DRAIN, RIG_OVER } rig_event_t;
+typedef enum websocket_event {
+    WEBSOCKET_NEVER,
+    WEBSOCKET_OPEN,
+    WEBSOCKET_MESSAGE,
+    WEBSOCKET_DRAIN,
+    WEBSOCKET_OVER
+} websocket_event_t;
 
-typedef struct rig rig_t;
-typedef struct rig_side rig_side_t;
+typedef struct websocket_rig websocket_rig_t;
+typedef struct websocket_side websocket_side_t;
 
-struct rig_side {
-    rig_t *rig;
+struct websocket_side {
+    websocket_rig_t *rig;
     fake_stream_t fake; /* what it runs over, if that is scripted */
     bool is_fake;
     wst_stream_t *stream; /* not taken yet */
@@ -37,59 +43,61 @@ struct rig_side {
     int error, http_status; /* in on_over */
     char detail[256];
 
-    rig_event_t close_in; /* closes itself in the first callback of this kind */
-    void (*act)(rig_side_t *side, rig_event_t event); /* NULL, or called in each */
+    websocket_event_t close_in; /* closes itself in the first callback of this kind */
+    void (*act)(websocket_side_t *side, websocket_event_t event); /* NULL, or called in each */
     void *data;
     bool closing;
 };
 
-struct rig {
+struct websocket_rig {
     uv_loop_t loop;
     uv_timer_t watchdog;
     wst_ctx_t *ctx;
-    rig_side_t client, server;
+    websocket_side_t client, server;
     int busy;
 };
 
 /* False if there was no memory. */
-bool rig_init(rig_t *rig);
+bool websocket_rig_init(websocket_rig_t *rig);
 
 /* Closes what there is; afterwards nothing may be left. */
-void rig_free(rig_t *rig);
+void websocket_rig_free(websocket_rig_t *rig);
 
 /* Around calls of the library outside of callbacks. */
-void rig_call(rig_t *rig);
-void rig_called(rig_t *rig);
+void websocket_rig_call(websocket_rig_t *rig);
+void websocket_rig_called(websocket_rig_t *rig);
 
-void rig_turns(rig_t *rig, int n);
+void websocket_rig_turns(websocket_rig_t *rig, int n);
 /* Runs the loop until the counter has come to `n`; fails after 10 s. */
-void rig_until(rig_t *rig, const int *counter, int n);
+void websocket_rig_until(websocket_rig_t *rig, const int *counter, int n);
 /* Lets that much time pass for deadlines. */
-void rig_pass(rig_t *rig, uint64_t ms);
+void websocket_rig_pass(websocket_rig_t *rig, uint64_t ms);
 
 /* A stream for a side: scripted, or the end of a connected socket. False: no memory. */
-bool rig_fake(rig_side_t *side);
-bool rig_open(rig_side_t *side, int fd, bool is_unix);
+bool websocket_side_fake(websocket_side_t *side);
+bool websocket_side_open(websocket_side_t *side, int fd, bool is_unix);
 /* Both joined by Unix sockets, or by TCP. */
-bool rig_join(rig_t *rig, bool tcp);
+bool websocket_rig_join(websocket_rig_t *rig, bool tcp);
 
 /* Starts a side on its stream; the server waits for the upgrade request. The result of the call. */
-int rig_connect(rig_t *rig);
-int rig_serve(rig_t *rig);
+int websocket_rig_connect(websocket_rig_t *rig);
+int websocket_rig_serve(websocket_rig_t *rig);
 /* All of that: two open WebSockets, joined. */
-void rig_start(rig_t *rig, bool tcp);
+void websocket_rig_start(websocket_rig_t *rig, bool tcp);
 
-void rig_close(rig_side_t *side);
+void websocket_side_close(websocket_side_t *side);
 
 /* Sends a copy. */
-int rig_send(rig_side_t *side, bool text, const void *data, size_t len);
+int websocket_side_send(websocket_side_t *side, bool text, const void *data, size_t len);
 
 /* Scripted: what the other end says. The answer to the client's request has the right accept value
  * in the place of "@" in `head`. */
-void rig_script(rig_side_t *side, const void *data, size_t len);
-size_t rig_answer(const rig_side_t *client, const char *head, char *out, size_t cap);
+void websocket_side_script(websocket_side_t *side, const void *data, size_t len);
+size_t websocket_side_answer(const websocket_side_t *client, const char *head, char *out,
+                             size_t cap);
 
 /* A frame by hand; masked ones have the key 0, which changes nothing. Returns its length. */
-size_t rig_frame(uint8_t *out, int opcode, bool fin, bool masked, const void *payload, size_t len);
+size_t websocket_rig_frame(uint8_t *out, int opcode, bool fin, bool masked, const void *payload,
+                           size_t len);
 
 #endif

@@ -16,20 +16,20 @@
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 
 /* A server on a scripted stream that is open. Returns how much it has written so far. */
-static size_t start_server(rig_t *rig) {
-    assert_true(rig_init(rig));
-    assert_true(rig_fake(&rig->server));
-    assert_int_equal(rig_serve(rig), 0);
-    rig_script(&rig->server, REQUEST, strlen(REQUEST));
-    rig_until(rig, &rig->server.opens, 1);
-    rig_turns(rig, 2);
+static size_t start_server(websocket_rig_t *rig) {
+    assert_true(websocket_rig_init(rig));
+    assert_true(websocket_side_fake(&rig->server));
+    assert_int_equal(websocket_rig_serve(rig), 0);
+    websocket_side_script(&rig->server, REQUEST, strlen(REQUEST));
+    websocket_rig_until(rig, &rig->server.opens, 1);
+    websocket_rig_turns(rig, 2);
     return rig->server.fake.written_len;
 }
 
-static void end(rig_side_t *side, int code, const char *reason) {
-    rig_call(side->rig);
+static void end(websocket_side_t *side, int code, const char *reason) {
+    websocket_rig_call(side->rig);
     wst_websocket_end(side->ws, code, reason);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 /* Payload of a close frame. */
@@ -40,17 +40,19 @@ static size_t close_payload(uint8_t *out, int code, const char *reason) {
     return 2 + strlen(reason);
 }
 
-static void script_close(rig_side_t *side, int code, const char *reason) {
+static void script_close(websocket_side_t *side, int code, const char *reason) {
     uint8_t payload[125], frame[140];
     size_t len = code != 0 ? close_payload(payload, code, reason) : 0;
-    rig_script(side, frame, rig_frame(frame, 8, true, side == &side->rig->server, payload, len));
+    websocket_side_script(
+        side, frame, websocket_rig_frame(frame, 8, true, side == &side->rig->server, payload, len));
 }
 
 /* The server has written this close frame from `from` on, and nothing behind it. */
-static void assert_close_frame(const rig_t *rig, size_t from, int code, const char *reason) {
+static void assert_close_frame(const websocket_rig_t *rig, size_t from, int code,
+                               const char *reason) {
     uint8_t payload[125], frame[140];
-    size_t len = rig_frame(frame, 8, true, false, payload,
-                           code != 0 ? close_payload(payload, code, reason) : 0);
+    size_t len = websocket_rig_frame(frame, 8, true, false, payload,
+                                     code != 0 ? close_payload(payload, code, reason) : 0);
     assert_int_equal(rig->server.fake.written_len, from + len);
     assert_memory_equal(rig->server.fake.written + from, frame, len);
 }
@@ -63,18 +65,18 @@ static void test_either_side(void **state) {
         int code, error; /* error: at the other side */
     } table[] = {{1000, 0}, {1001, 0}, {1008, WST_EWSCLOSED}, {4321, WST_EWSCLOSED}};
     for (int i = 0; i < 16; i++) {
-        rig_t rig;
-        rig_start(&rig, i & 1);
-        rig_side_t *first = i & 2 ? &rig.client : &rig.server;
-        rig_side_t *second = i & 2 ? &rig.server : &rig.client;
+        websocket_rig_t rig;
+        websocket_rig_start(&rig, i & 1);
+        websocket_side_t *first = i & 2 ? &rig.client : &rig.server;
+        websocket_side_t *second = i & 2 ? &rig.server : &rig.client;
         int code = table[i / 4].code;
         static uint8_t data[50000];
-        assert_true(rig_send(first, false, data, sizeof(data)) >= 0);
+        assert_true(websocket_side_send(first, false, data, sizeof(data)) >= 0);
         end(first, code, "why");
         end(first, 4999, "again"); /* changes nothing */
-        assert_int_equal(rig_send(first, false, "x", 1), WST_ESTATE);
-        rig_until(&rig, &first->overs, 1);
-        rig_until(&rig, &second->overs, 1);
+        assert_int_equal(websocket_side_send(first, false, "x", 1), WST_ESTATE);
+        websocket_rig_until(&rig, &first->overs, 1);
+        websocket_rig_until(&rig, &second->overs, 1);
         /* What was sent before comes before. */
         assert_int_equal(second->received_len, sizeof(data));
         assert_int_equal(first->error, 0);
@@ -82,48 +84,48 @@ static void test_either_side(void **state) {
         char detail[64];
         snprintf(detail, sizeof(detail), "closed by the peer: %d why", code);
         assert_string_equal(second->detail, detail);
-        assert_int_equal(rig_send(second, false, "x", 1), WST_ESTATE);
-        rig_free(&rig);
+        assert_int_equal(websocket_side_send(second, false, "x", 1), WST_ESTATE);
+        websocket_rig_free(&rig);
     }
 }
 
 /* Both at once, with different codes. */
 static void test_simultaneous(void **state) {
     (void)state;
-    rig_t rig;
-    rig_start(&rig, true);
+    websocket_rig_t rig;
+    websocket_rig_start(&rig, true);
     end(&rig.client, 1000, NULL);
     end(&rig.server, 4000, "mine");
-    rig_until(&rig, &rig.client.overs, 1);
-    rig_until(&rig, &rig.server.overs, 1);
+    websocket_rig_until(&rig, &rig.client.overs, 1);
+    websocket_rig_until(&rig, &rig.server.overs, 1);
     assert_int_equal(rig.server.error, 0);
     assert_int_equal(rig.client.error, WST_EWSCLOSED);
     assert_string_equal(rig.client.detail, "closed by the peer: 4000 mine");
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
-static void end_when_open(rig_side_t *side, rig_event_t event) {
-    if (event == RIG_OPEN)
+static void end_when_open(websocket_side_t *side, websocket_event_t event) {
+    if (event == WEBSOCKET_OPEN)
         end(side, 1000, "at once");
-    else if (event == RIG_OVER)
-        rig_close(side);
+    else if (event == WEBSOCKET_OVER)
+        websocket_side_close(side);
 }
 
 static void test_end_in_open(void **state) {
     (void)state;
     for (int i = 0; i < 3; i++) {
-        rig_t rig;
-        assert_true(rig_init(&rig));
-        assert_true(rig_join(&rig, false));
+        websocket_rig_t rig;
+        assert_true(websocket_rig_init(&rig));
+        assert_true(websocket_rig_join(&rig, false));
         rig.client.act = i != 0 ? end_when_open : NULL;
         rig.server.act = i != 1 ? end_when_open : NULL;
-        assert_int_equal(rig_serve(&rig), 0);
-        assert_int_equal(rig_connect(&rig), 0);
-        rig_until(&rig, &rig.client.overs, 1);
-        rig_until(&rig, &rig.server.overs, 1);
+        assert_int_equal(websocket_rig_serve(&rig), 0);
+        assert_int_equal(websocket_rig_connect(&rig), 0);
+        websocket_rig_until(&rig, &rig.client.overs, 1);
+        websocket_rig_until(&rig, &rig.server.overs, 1);
         assert_int_equal(rig.client.error, 0);
         assert_int_equal(rig.server.error, 0);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
     }
 }
 
@@ -144,31 +146,31 @@ static void test_peer_closes(void **state) {
         {4999, WST_EWSCLOSED, "closed by the peer: 4999 bye"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         size_t from = start_server(&rig);
         rig.server.fake.hold_shutdown = true;
         script_close(&rig.server, table[i].code, "bye");
-        rig_turns(&rig, 3);
+        websocket_rig_turns(&rig, 3);
         /* It is answered, then the stream is shut down, and over when both ends are through. */
         assert_close_frame(&rig, from, table[i].code, table[i].code != 0 ? "bye" : "");
         assert_true(rig.server.fake.shutdown);
         assert_int_equal(rig.server.overs, 0);
         if (i % 2 == 0) {
             fake_stream_shutdown_done(&rig.server.fake);
-            rig_turns(&rig, 3);
+            websocket_rig_turns(&rig, 3);
             assert_int_equal(rig.server.overs, 0);
             fake_stream_end(&rig.server.fake);
         } else {
             fake_stream_end(&rig.server.fake);
-            rig_turns(&rig, 3);
+            websocket_rig_turns(&rig, 3);
             assert_int_equal(rig.server.overs, 0);
             fake_stream_shutdown_done(&rig.server.fake);
         }
-        rig_turns(&rig, 3);
+        websocket_rig_turns(&rig, 3);
         assert_int_equal(rig.server.overs, 1);
         assert_int_equal(rig.server.error, table[i].error);
         assert_string_equal(rig.server.detail, table[i].detail);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
         assert_int_equal(rig.server.fake.reset_reason, 0);
     }
 }
@@ -176,18 +178,18 @@ static void test_peer_closes(void **state) {
 /* While the stream waits, an answered close does not: the frame and the end are handed over. */
 static void test_peer_closes_while_waiting(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     size_t from = start_server(&rig);
     rig.server.fake.write_status = WST_WAIT;
-    assert_int_equal(rig_send(&rig.server, false, "a", 1), WST_WAIT);
-    assert_int_equal(rig_send(&rig.server, false, "b", 1), WST_WAIT);
+    assert_int_equal(websocket_side_send(&rig.server, false, "a", 1), WST_WAIT);
+    assert_int_equal(websocket_side_send(&rig.server, false, "b", 1), WST_WAIT);
     script_close(&rig.server, 1000, "");
     fake_stream_end(&rig.server.fake);
-    rig_until(&rig, &rig.server.overs, 1);
+    websocket_rig_until(&rig, &rig.server.overs, 1);
     assert_close_frame(&rig, from + 6, 1000, "");
     assert_int_equal(rig.server.error, 0);
     assert_int_equal(rig.server.drains, 0);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* The peer does not keep up its part of the handshake. */
@@ -196,7 +198,7 @@ static void test_deadlines(void **state) {
     enum { NO_ANSWER, NO_END, NO_SHUTDOWN, EOF_INSTEAD, RESET_INSTEAD, RESET_BEHIND, CASES };
     static const int errors[] = {WST_ETIMEOUT, 0, WST_ETIMEOUT, UV_EOF, UV_ECONNRESET, 0};
     for (int i = 0; i < CASES; i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         size_t from = start_server(&rig);
         rig.server.fake.hold_shutdown = i == NO_SHUTDOWN;
         end(&rig.server, 1001, "going");
@@ -207,15 +209,15 @@ static void test_deadlines(void **state) {
             fake_stream_end(&rig.server.fake);
         if (i == RESET_INSTEAD || i == RESET_BEHIND)
             fake_stream_error(&rig.server.fake, UV_ECONNRESET);
-        rig_turns(&rig, 5);
+        websocket_rig_turns(&rig, 5);
         if (i < EOF_INSTEAD) {
-            rig_pass(&rig, 4900);
+            websocket_rig_pass(&rig, 4900);
             assert_int_equal(rig.server.overs, 0);
-            rig_pass(&rig, 5100);
+            websocket_rig_pass(&rig, 5100);
         }
         assert_int_equal(rig.server.overs, 1);
         assert_int_equal(rig.server.error, errors[i]);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
         bool orderly = i == NO_END; /* our direction was shut down */
         assert_int_equal(rig.server.fake.reset_reason, orderly ? 0 : WST_ECANCELLED);
     }
@@ -224,59 +226,60 @@ static void test_deadlines(void **state) {
 /* After our close frame messages of the peer still come; nothing does after its own. */
 static void test_messages_and_closes(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     uint8_t frame[64];
     start_server(&rig);
     end(&rig.server, 1000, NULL);
-    rig_script(&rig.server, frame, rig_frame(frame, 2, true, true, "a", 1));
+    websocket_side_script(&rig.server, frame, websocket_rig_frame(frame, 2, true, true, "a", 1));
     script_close(&rig.server, 1000, "");
-    rig_script(&rig.server, frame, rig_frame(frame, 2, true, true, "b", 1));
+    websocket_side_script(&rig.server, frame, websocket_rig_frame(frame, 2, true, true, "b", 1));
     fake_stream_end(&rig.server.fake);
-    rig_until(&rig, &rig.server.overs, 1);
+    websocket_rig_until(&rig, &rig.server.overs, 1);
     assert_int_equal(rig.server.messages, 1);
     assert_int_equal(rig.server.error, 0);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
-static void pause_in_message(rig_side_t *side, rig_event_t event) {
-    if (event == RIG_MESSAGE)
+static void pause_in_message(websocket_side_t *side, websocket_event_t event) {
+    if (event == WEBSOCKET_MESSAGE)
         wst_websocket_read_stop(side->ws);
 }
 
 /* Paused by a message right before the close frame: the end is noticed all the same. */
 static void test_paused_before_close(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     uint8_t frames[64];
     start_server(&rig);
     rig.server.act = pause_in_message;
-    size_t len = rig_frame(frames, 2, true, true, "a", 1);
-    len += rig_frame(frames + len, 8, true, true, NULL, 0);
-    rig_script(&rig.server, frames, len);
+    size_t len = websocket_rig_frame(frames, 2, true, true, "a", 1);
+    len += websocket_rig_frame(frames + len, 8, true, true, NULL, 0);
+    websocket_side_script(&rig.server, frames, len);
     fake_stream_end(&rig.server.fake);
-    rig_turns(&rig, 10); /* no deadline passes */
+    websocket_rig_turns(&rig, 10); /* no deadline passes */
     assert_int_equal(rig.server.overs, 1);
     assert_int_equal(rig.server.error, 0);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* What fails within wst_websocket_end is told from the loop. */
 static void test_end_fails(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         uint8_t frame[64];
         start_server(&rig);
         if (i == 0)
             rig.server.fake.write_status = UV_EPIPE;
         end(&rig.server, i == 0 ? 1000 : 1006, NULL); /* 1006 must not be sent */
-        rig_script(&rig.server, frame, rig_frame(frame, 2, true, true, "a", 1));
-        assert_int_equal(rig_send(&rig.server, true, "x", 1), WST_ESTATE);
+        websocket_side_script(&rig.server, frame,
+                              websocket_rig_frame(frame, 2, true, true, "a", 1));
+        assert_int_equal(websocket_side_send(&rig.server, true, "x", 1), WST_ESTATE);
         assert_int_equal(rig.server.overs, 0);
-        rig_until(&rig, &rig.server.overs, 1);
+        websocket_rig_until(&rig, &rig.server.overs, 1);
         assert_int_equal(rig.server.error, i == 0 ? UV_EPIPE : WST_EINVAL);
         assert_int_equal(rig.server.messages, 0);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
     }
 }
 
@@ -304,31 +307,31 @@ static void test_breaches(void **state) {
         {8, true, true, "\x03\xed", 2, WST_EPROTO, 1002, "close code that may not be sent", ""},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        rig_t rig;
-        assert_true(rig_init(&rig));
+        websocket_rig_t rig;
+        assert_true(websocket_rig_init(&rig));
         rig.server.options.max_message = 10;
-        assert_true(rig_fake(&rig.server));
-        assert_int_equal(rig_serve(&rig), 0);
-        rig_script(&rig.server, REQUEST, strlen(REQUEST));
-        rig_until(&rig, &rig.server.opens, 1);
+        assert_true(websocket_side_fake(&rig.server));
+        assert_int_equal(websocket_rig_serve(&rig), 0);
+        websocket_side_script(&rig.server, REQUEST, strlen(REQUEST));
+        websocket_rig_until(&rig, &rig.server.opens, 1);
         size_t from = rig.server.fake.written_len;
         uint8_t bytes[64];
-        size_t len = rig_frame(bytes, table[i].opcode, table[i].fin, table[i].masked,
-                               table[i].payload, table[i].len);
-        rig_script(&rig.server, bytes, len);
-        len = rig_frame(bytes, 2, true, true, "more", 4);
-        rig_script(&rig.server, bytes, len);
-        rig_turns(&rig, 10);
+        size_t len = websocket_rig_frame(bytes, table[i].opcode, table[i].fin, table[i].masked,
+                                         table[i].payload, table[i].len);
+        websocket_side_script(&rig.server, bytes, len);
+        len = websocket_rig_frame(bytes, 2, true, true, "more", 4);
+        websocket_side_script(&rig.server, bytes, len);
+        websocket_rig_turns(&rig, 10);
         /* The peer is told; the connection ends when it has had the chance to read it. */
         assert_close_frame(&rig, from, table[i].code, table[i].reason);
         assert_true(rig.server.fake.shutdown);
         assert_int_equal(rig.server.overs, 0);
         fake_stream_end(&rig.server.fake);
-        rig_until(&rig, &rig.server.overs, 1);
+        websocket_rig_until(&rig, &rig.server.overs, 1);
         assert_int_equal(rig.server.error, table[i].error);
         assert_string_equal(rig.server.detail, table[i].why);
         assert_int_equal(rig.server.messages, 0);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
         assert_int_equal(rig.server.fake.reset_reason, 0);
     }
 }
@@ -336,27 +339,27 @@ static void test_breaches(void **state) {
 /* A breach is read by a peer that keeps sending: the kernel has nothing to reset for. */
 static void test_breach_reaches_peer(void **state) {
     (void)state;
-    rig_t rig;
-    assert_true(rig_init(&rig));
+    websocket_rig_t rig;
+    assert_true(websocket_rig_init(&rig));
     int fds[2];
     socket_pair(fds, true);
-    assert_true(rig_open(&rig.server, fds[1], false));
-    assert_int_equal(rig_serve(&rig), 0);
+    assert_true(websocket_side_open(&rig.server, fds[1], false));
+    assert_int_equal(websocket_rig_serve(&rig), 0);
     int fd = fds[0];
     assert_int_equal(write(fd, REQUEST, strlen(REQUEST)), (ssize_t)strlen(REQUEST));
-    rig_until(&rig, &rig.server.opens, 1);
-    rig.server.close_in = RIG_OVER;
+    websocket_rig_until(&rig, &rig.server.opens, 1);
+    rig.server.close_in = WEBSOCKET_OVER;
     assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     static uint8_t garbage[400000];
     memset(garbage, 0x7f, sizeof(garbage));
     for (int i = 0; i < 20; i++) {
         ssize_t n = send(fd, garbage, sizeof(garbage), MSG_NOSIGNAL);
         assert_true(n > 0 || errno == EAGAIN);
-        rig_turns(&rig, 2);
+        websocket_rig_turns(&rig, 2);
     }
     assert_int_equal(rig.server.closed, 0);
     assert_int_equal(shutdown(fd, SHUT_WR), 0);
-    rig_until(&rig, &rig.server.closed, 1);
+    websocket_rig_until(&rig, &rig.server.closed, 1);
     assert_int_equal(rig.server.error, WST_EPROTO);
     assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
     uint8_t got[1024];
@@ -369,18 +372,18 @@ static void test_breach_reaches_peer(void **state) {
     assert_true(len > sizeof(last) - 1);
     assert_memory_equal(got + len - (sizeof(last) - 1), last, sizeof(last) - 1);
     close(fd);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* Without a closing handshake a close is a reset. */
 static void test_close_resets(void **state) {
     (void)state;
-    rig_t rig;
-    rig_start(&rig, true);
-    rig_close(&rig.client);
-    rig_until(&rig, &rig.server.overs, 1);
+    websocket_rig_t rig;
+    websocket_rig_start(&rig, true);
+    websocket_side_close(&rig.client);
+    websocket_rig_until(&rig, &rig.server.overs, 1);
     assert_int_equal(rig.server.error, UV_ECONNRESET);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 int main(void) {

@@ -24,18 +24,18 @@ static const char good_answer[] = "HTTP/1.1 101 Switching Protocols\r\n"
 
 static const char *const protocols[] = {"one", "two", NULL};
 
-static void start_client(rig_t *rig) {
-    assert_true(rig_init(rig));
-    assert_true(rig_fake(&rig->client));
+static void start_client(websocket_rig_t *rig) {
+    assert_true(websocket_rig_init(rig));
+    assert_true(websocket_side_fake(&rig->client));
     rig->client.options.protocols = protocols;
-    assert_int_equal(rig_connect(rig), 0);
+    assert_int_equal(websocket_rig_connect(rig), 0);
 }
 
-static void start_server(rig_t *rig) {
-    assert_true(rig_init(rig));
-    assert_true(rig_fake(&rig->server));
+static void start_server(websocket_rig_t *rig) {
+    assert_true(websocket_rig_init(rig));
+    assert_true(websocket_side_fake(&rig->server));
     rig->server.options.protocols = protocols;
-    assert_int_equal(rig_serve(rig), 0);
+    assert_int_equal(websocket_rig_serve(rig), 0);
 }
 
 static void assert_wrote(const fake_stream_t *fake, size_t from, const char *text) {
@@ -48,13 +48,13 @@ static void assert_wrote(const fake_stream_t *fake, size_t from, const char *tex
 
 static void test_request(void **state) {
     (void)state;
-    rig_t rig;
-    assert_true(rig_init(&rig));
-    assert_true(rig_fake(&rig.client));
+    websocket_rig_t rig;
+    assert_true(websocket_rig_init(&rig));
+    assert_true(websocket_side_fake(&rig.client));
     rig.client.options.protocols = protocols;
     rig.client.options.path = "/chat?x=1";
     rig.client.options.fields = "Authorization: Basic eDp5\r\nX: y\r\n";
-    assert_int_equal(rig_connect(&rig), 0);
+    assert_int_equal(websocket_rig_connect(&rig), 0);
     static const char before[] = "GET /chat?x=1 HTTP/1.1\r\n"
                                  "Host: a.test\r\n"
                                  "Upgrade: websocket\r\n"
@@ -72,30 +72,30 @@ static void test_request(void **state) {
     assert_wrote(&rig.client.fake, strlen(before) + 24, behind);
     assert_int_equal(wst_websocket_http_status(rig.client.ws), 0);
     assert_string_equal(wst_websocket_peer(rig.client.ws), "fake");
-    rig_free(&rig);
+    websocket_rig_free(&rig);
     assert_int_equal(rig.client.overs, 0);
 }
 
 /* The answer and a message behind it, split in two at `split`; `each`: byte by byte. */
 static void try_answer(size_t split, bool each, size_t *total) {
-    rig_t rig;
+    websocket_rig_t rig;
     start_client(&rig);
     uint8_t bytes[512];
-    size_t len = rig_answer(&rig.client, good_answer, (char *)bytes, sizeof(bytes));
-    len += rig_frame(bytes + len, 1, false, false, "hel", 3);
-    len += rig_frame(bytes + len, 0, true, false, "lo", 2);
-    len += rig_frame(bytes + len, 2, true, false, "bytes", 5);
+    size_t len = websocket_side_answer(&rig.client, good_answer, (char *)bytes, sizeof(bytes));
+    len += websocket_rig_frame(bytes + len, 1, false, false, "hel", 3);
+    len += websocket_rig_frame(bytes + len, 0, true, false, "lo", 2);
+    len += websocket_rig_frame(bytes + len, 2, true, false, "bytes", 5);
     *total = len;
     if (each) {
         for (size_t i = 0; i < len; i++)
-            rig_script(&rig.client, bytes + i, 1);
+            websocket_side_script(&rig.client, bytes + i, 1);
     } else {
         if (split > 0)
-            rig_script(&rig.client, bytes, split);
+            websocket_side_script(&rig.client, bytes, split);
         if (split < len)
-            rig_script(&rig.client, bytes + split, len - split);
+            websocket_side_script(&rig.client, bytes + split, len - split);
     }
-    rig_turns(&rig, (int)len + 5);
+    websocket_rig_turns(&rig, (int)len + 5);
     assert_int_equal(rig.client.opens, 1);
     assert_string_equal(rig.client.protocol, "two");
     assert_int_equal(rig.client.messages, 2);
@@ -103,7 +103,7 @@ static void try_answer(size_t split, bool each, size_t *total) {
     assert_int_equal(rig.client.received_len, 10);
     assert_memory_equal(rig.client.received, "hellobytes", 10);
     assert_int_equal(wst_websocket_http_status(rig.client.ws), 101);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
     assert_int_equal(rig.client.overs, 0);
 }
 
@@ -146,12 +146,12 @@ static void test_refusals(void **state) {
         {"HTTP/1.1 101 OK\r\nUpgrade : websocket\r\n\r\n", WST_EHANDSHAKE, 0, ""},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         start_client(&rig);
         char answer[512];
-        size_t len = rig_answer(&rig.client, table[i].answer, answer, sizeof(answer));
-        rig_script(&rig.client, answer, len);
-        rig_turns(&rig, 5);
+        size_t len = websocket_side_answer(&rig.client, table[i].answer, answer, sizeof(answer));
+        websocket_side_script(&rig.client, answer, len);
+        websocket_rig_turns(&rig, 5);
         assert_int_equal(rig.client.opens, 0);
         assert_int_equal(rig.client.overs, 1);
         assert_int_equal(rig.client.error, table[i].error);
@@ -159,7 +159,7 @@ static void test_refusals(void **state) {
         assert_true(rig.client.detail[0] != '\0');
         assert_non_null(strstr(rig.client.detail, table[i].detail));
         assert_false(rig.client.fake.reading);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
         assert_int_equal(rig.client.fake.reset_reason, WST_ECANCELLED);
     }
 }
@@ -167,144 +167,145 @@ static void test_refusals(void **state) {
 static void test_answer_too_large(void **state) {
     (void)state;
     for (int extra = 0; extra < 2; extra++) {
-        rig_t rig;
+        websocket_rig_t rig;
         start_client(&rig);
         static char line[1024];
         memset(line, 'x', sizeof(line));
         memcpy(line, "X: ", 3);
         memcpy(line + sizeof(line) - 2, "\r\n", 2);
-        rig_script(&rig.client, "HTTP/1.1 200 OK\r\n", 17);
+        websocket_side_script(&rig.client, "HTTP/1.1 200 OK\r\n", 17);
         for (int i = 0; i < 15; i++)
-            rig_script(&rig.client, line, sizeof(line));
+            websocket_side_script(&rig.client, line, sizeof(line));
         assert_int_equal(rig.client.overs, 0);
         /* 16384 bytes fit, the empty line with them. */
         size_t last = 16384 - 17 - 15 * sizeof(line) - 2 + (size_t)extra;
-        rig_script(&rig.client, line, last - 2);
-        rig_script(&rig.client, "\r\n\r\n", 4);
-        rig_turns(&rig, 30);
+        websocket_side_script(&rig.client, line, last - 2);
+        websocket_side_script(&rig.client, "\r\n\r\n", 4);
+        websocket_rig_turns(&rig, 30);
         assert_int_equal(rig.client.overs, 1);
         assert_int_equal(rig.client.error, extra ? WST_EHANDSHAKE : WST_EREJECTED);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
     }
 }
 
 /* Without a protocol in the answer it is open with none; whether that will do is the owner's. */
 static void test_no_protocol(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     start_client(&rig);
     char answer[512];
-    size_t len = rig_answer(&rig.client,
-                            "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            "Sec-WebSocket-Accept: @\r\n\r\n",
-                            answer, sizeof(answer));
-    rig_script(&rig.client, answer, len);
-    rig_turns(&rig, 5);
+    size_t len =
+        websocket_side_answer(&rig.client,
+                              "HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                              "Sec-WebSocket-Accept: @\r\n\r\n",
+                              answer, sizeof(answer));
+    websocket_side_script(&rig.client, answer, len);
+    websocket_rig_turns(&rig, 5);
     assert_int_equal(rig.client.opens, 1);
     assert_string_equal(rig.client.protocol, "");
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 static void test_no_answer(void **state) {
     (void)state;
     enum { END, END_IN_HEAD, BREAK, DEADLINE, ENDED_BY_US, CASES };
     for (int i = 0; i < CASES; i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         start_client(&rig);
         if (i == END_IN_HEAD)
-            rig_script(&rig.client, "HTTP/1.1 101", 12);
+            websocket_side_script(&rig.client, "HTTP/1.1 101", 12);
         if (i == END || i == END_IN_HEAD)
             fake_stream_end(&rig.client.fake);
         if (i == BREAK)
             fake_stream_error(&rig.client.fake, UV_ECONNRESET);
-        rig_pass(&rig, 9990);
+        websocket_rig_pass(&rig, 9990);
         assert_int_equal(rig.client.overs, 0);
         if (i == DEADLINE)
-            rig_pass(&rig, 10010);
+            websocket_rig_pass(&rig, 10010);
         if (i == ENDED_BY_US) {
-            rig_call(&rig);
+            websocket_rig_call(&rig);
             wst_websocket_end(rig.client.ws, 1000, NULL);
-            rig_called(&rig);
+            websocket_rig_called(&rig);
         }
-        rig_turns(&rig, 5);
+        websocket_rig_turns(&rig, 5);
         assert_int_equal(rig.client.overs, 1);
         assert_int_equal(rig.client.opens, 0);
         static const int errors[] = {UV_EOF, UV_EOF, UV_ECONNRESET, WST_ETIMEOUT, WST_ECANCELLED};
         assert_int_equal(rig.client.error, errors[i]);
-        assert_int_equal(rig_send(&rig.client, true, "x", 1), WST_ESTATE);
-        rig_free(&rig);
+        assert_int_equal(websocket_side_send(&rig.client, true, "x", 1), WST_ESTATE);
+        websocket_rig_free(&rig);
     }
 }
 
 static void test_client_arguments(void **state) {
     (void)state;
-    rig_t rig;
-    assert_true(rig_init(&rig));
-    assert_true(rig_fake(&rig.client));
+    websocket_rig_t rig;
+    assert_true(websocket_rig_init(&rig));
+    assert_true(websocket_side_fake(&rig.client));
     wst_websocket_options_t good = rig.client.options;
     static char huge[20000];
     memset(huge, 'x', sizeof(huge) - 1);
     memcpy(huge, "X: ", 3);
     memcpy(huge + sizeof(huge) - 3, "\r\n", 2);
     rig.client.options.host = NULL;
-    assert_int_equal(rig_connect(&rig), WST_EINVAL);
+    assert_int_equal(websocket_rig_connect(&rig), WST_EINVAL);
     rig.client.options = good;
     rig.client.options.callbacks.on_over = NULL;
-    assert_int_equal(rig_connect(&rig), WST_EINVAL);
+    assert_int_equal(websocket_rig_connect(&rig), WST_EINVAL);
     rig.client.options = good;
     rig.client.options.path = "/x\r\nEvil: 1";
-    assert_int_equal(rig_connect(&rig), WST_EINVAL);
+    assert_int_equal(websocket_rig_connect(&rig), WST_EINVAL);
     rig.client.options.path = NULL;
     rig.client.options.fields = huge;
-    assert_int_equal(rig_connect(&rig), WST_EHEADBIG);
+    assert_int_equal(websocket_rig_connect(&rig), WST_EHEADBIG);
     assert_int_equal(rig.client.fake.written_len, 0);
     /* The stream is still ours after errors, even one of its own. */
     rig.client.options = good;
     rig.client.fake.write_status = UV_EPIPE;
-    assert_int_equal(rig_connect(&rig), UV_EPIPE);
+    assert_int_equal(websocket_rig_connect(&rig), UV_EPIPE);
     assert_false(rig.client.fake.closed);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* Paused before it opens: what came with the head is delivered, nothing behind that. */
 static void test_paused_before_open(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     start_client(&rig);
-    rig_call(&rig);
+    websocket_rig_call(&rig);
     wst_websocket_read_stop(rig.client.ws);
-    rig_called(&rig);
+    websocket_rig_called(&rig);
     uint8_t bytes[512];
-    size_t len = rig_answer(&rig.client, good_answer, (char *)bytes, sizeof(bytes));
-    len += rig_frame(bytes + len, 2, true, false, "now", 3);
-    rig_script(&rig.client, bytes, len);
-    len = rig_frame(bytes, 2, true, false, "later", 5);
-    rig_script(&rig.client, bytes, len);
-    rig_turns(&rig, 10);
+    size_t len = websocket_side_answer(&rig.client, good_answer, (char *)bytes, sizeof(bytes));
+    len += websocket_rig_frame(bytes + len, 2, true, false, "now", 3);
+    websocket_side_script(&rig.client, bytes, len);
+    len = websocket_rig_frame(bytes, 2, true, false, "later", 5);
+    websocket_side_script(&rig.client, bytes, len);
+    websocket_rig_turns(&rig, 10);
     assert_int_equal(rig.client.opens, 1);
     assert_int_equal(rig.client.messages, 1);
     assert_false(rig.client.fake.reading);
-    rig_call(&rig);
+    websocket_rig_call(&rig);
     wst_websocket_read_start(rig.client.ws);
-    rig_called(&rig);
-    rig_turns(&rig, 10);
+    websocket_rig_called(&rig);
+    websocket_rig_turns(&rig, 10);
     assert_int_equal(rig.client.messages, 2);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* The stream may make the request wait. */
 static void test_request_waits(void **state) {
     (void)state;
-    rig_t rig;
-    assert_true(rig_init(&rig));
-    assert_true(rig_fake(&rig.client));
+    websocket_rig_t rig;
+    assert_true(websocket_rig_init(&rig));
+    assert_true(websocket_side_fake(&rig.client));
     rig.client.fake.write_status = WST_WAIT;
-    assert_int_equal(rig_connect(&rig), 0);
-    rig_turns(&rig, 3);
+    assert_int_equal(websocket_rig_connect(&rig), 0);
+    websocket_rig_turns(&rig, 3);
     fake_stream_drain(&rig.client.fake);
-    rig_turns(&rig, 3);
+    websocket_rig_turns(&rig, 3);
     assert_int_equal(rig.client.drains, 0);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 /* --- the server --- */
@@ -318,24 +319,24 @@ static const char good_response[] = "HTTP/1.1 101 Switching Protocols\r\n"
 
 /* Any order of the offer: ours counts. A message lies right behind the head. */
 static void try_request(size_t split, bool each, size_t *total) {
-    rig_t rig;
+    websocket_rig_t rig;
     start_server(&rig);
     static const char head[] = REQUEST(VERSION "Sec-WebSocket-Protocol: x, two ,one\r\n");
     uint8_t bytes[512];
     size_t len = strlen(head);
     memcpy(bytes, head, len);
-    len += rig_frame(bytes + len, 1, true, true, "early", 5);
+    len += websocket_rig_frame(bytes + len, 1, true, true, "early", 5);
     *total = len;
     if (each) {
         for (size_t i = 0; i < len; i++)
-            rig_script(&rig.server, bytes + i, 1);
+            websocket_side_script(&rig.server, bytes + i, 1);
     } else {
         if (split > 0)
-            rig_script(&rig.server, bytes, split);
+            websocket_side_script(&rig.server, bytes, split);
         if (split < len)
-            rig_script(&rig.server, bytes + split, len - split);
+            websocket_side_script(&rig.server, bytes + split, len - split);
     }
-    rig_turns(&rig, (int)len + 8);
+    websocket_rig_turns(&rig, (int)len + 8);
     assert_int_equal(rig.server.accept_status, 0);
     assert_int_equal(rig.server.opens, 1);
     assert_string_equal(rig.server.protocol, "one");
@@ -344,7 +345,7 @@ static void try_request(size_t split, bool each, size_t *total) {
     assert_memory_equal(rig.server.received, "early", 5);
     assert_int_equal(rig.server.fake.written_len, strlen(good_response));
     assert_wrote(&rig.server.fake, 0, good_response);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 static void test_request_split(void **state) {
@@ -375,11 +376,11 @@ static void test_server_refuses(void **state) {
          "HTTP/1.1 400 ", "Sec-WebSocket-Key"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         start_server(&rig);
-        rig_script(&rig.server, table[i].request, strlen(table[i].request));
+        websocket_side_script(&rig.server, table[i].request, strlen(table[i].request));
         fake_stream_end(&rig.server.fake);
-        rig_turns(&rig, 10);
+        websocket_rig_turns(&rig, 10);
         assert_int_equal(rig.server.accept_status, WST_EHANDSHAKE);
         assert_null(rig.server.ws);
         assert_true(rig.server.hijack_done);
@@ -389,26 +390,26 @@ static void test_server_refuses(void **state) {
         memcpy(text, rig.server.fake.written, rig.server.fake.written_len);
         text[rig.server.fake.written_len] = '\0';
         assert_non_null(strstr(text, table[i].field));
-        rig_free(&rig);
+        websocket_rig_free(&rig);
     }
 }
 
 /* Without protocols of its own the server takes any offer, and chooses none. */
 static void test_server_without_protocols(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     start_server(&rig);
     rig.server.options.protocols = NULL;
     static const char head[] = REQUEST(VERSION "Sec-WebSocket-Protocol: one\r\n");
-    rig_script(&rig.server, head, strlen(head));
-    rig_turns(&rig, 8);
+    websocket_side_script(&rig.server, head, strlen(head));
+    websocket_rig_turns(&rig, 8);
     assert_int_equal(rig.server.opens, 1);
     assert_string_equal(rig.server.protocol, "");
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
-    rig_side_t *side = user_data;
+    websocket_side_t *side = user_data;
     wst_websocket_options_t options = side->options;
     options.callbacks.on_over = NULL;
     assert_true(wst_websocket_is_upgrade(head));
@@ -426,48 +427,48 @@ static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
 
 static void test_server_arguments(void **state) {
     (void)state;
-    rig_t rig;
-    assert_true(rig_init(&rig));
-    assert_true(rig_fake(&rig.server));
+    websocket_rig_t rig;
+    assert_true(websocket_rig_init(&rig));
+    assert_true(websocket_side_fake(&rig.server));
     const wst_hijack_options_t options = {
         .on_request = on_request, .on_done = on_done, .user_data = &rig.server};
     wst_hijack_t *hijack;
     assert_int_equal(wst_hijack_new(&hijack, rig.ctx, rig.server.stream, &options), 0);
     rig.server.stream = NULL;
     static const char head[] = REQUEST(VERSION);
-    rig_script(&rig.server, head, strlen(head));
-    rig_turns(&rig, 8);
+    websocket_side_script(&rig.server, head, strlen(head));
+    websocket_rig_turns(&rig, 8);
     assert_wrote(&rig.server.fake, 0, "HTTP/1.1 503 No\r\n");
     wst_hijack_close(hijack, NULL);
-    rig_free(&rig);
+    websocket_rig_free(&rig);
 }
 
 static void test_server_before_open(void **state) {
     (void)state;
     enum { WRITE_FAILS, CLOSED, ENDED, BROKEN, CASES };
     for (int i = 0; i < CASES; i++) {
-        rig_t rig;
+        websocket_rig_t rig;
         start_server(&rig);
         static const char head[] = REQUEST(VERSION "Sec-WebSocket-Protocol: one\r\n");
-        rig_script(&rig.server, head, strlen(head));
+        websocket_side_script(&rig.server, head, strlen(head));
         if (i == WRITE_FAILS)
             rig.server.fake.write_status = UV_EPIPE;
         while (rig.server.ws == NULL && rig.server.accept_status == 0)
-            rig_turns(&rig, 1);
+            websocket_rig_turns(&rig, 1);
         assert_int_equal(rig.server.accept_status, i == WRITE_FAILS ? UV_EPIPE : 0);
         assert_int_equal(rig.server.opens, 0);
         if (i == CLOSED)
-            rig_close(&rig.server);
-        rig_call(&rig);
+            websocket_side_close(&rig.server);
+        websocket_rig_call(&rig);
         if (i == ENDED)
             wst_websocket_end(rig.server.ws, 1000, NULL);
-        rig_called(&rig);
+        websocket_rig_called(&rig);
         if (i == BROKEN)
             fake_stream_break(&rig.server.fake, UV_ECONNRESET);
-        rig_turns(&rig, 5);
+        websocket_rig_turns(&rig, 5);
         assert_int_equal(rig.server.opens, i == BROKEN && rig.server.opens);
         assert_int_equal(rig.server.overs, i == ENDED || i == BROKEN);
-        rig_free(&rig);
+        websocket_rig_free(&rig);
     }
 }
 

@@ -13,28 +13,28 @@ static const char handshake[] = "{\"method\":1,\"dest\":\"host:1\",\"data\":null
 static const char hello[] = "{\"method\":3,\"dest\":\"\",\"data\":\"aGVsbG8=\"}";
 
 /* The peer is a plain WebSocket: the server of an agent, or the agent of a server. */
-static void start_agent(rig_t *rig, talk_side_t *agent) {
-    assert_true(rig_init(rig) && rig_join(rig, false));
-    assert_int_equal(rig_serve(rig), 0);
+static void start_agent(websocket_rig_t *rig, talk_side_t *agent) {
+    assert_true(websocket_rig_init(rig) && websocket_rig_join(rig, false));
+    assert_int_equal(websocket_rig_serve(rig), 0);
     talk_connect(rig, agent);
-    rig_until(rig, &agent->opens, 1);
-    rig_until(rig, &rig->server.opens, 1);
+    websocket_rig_until(rig, &agent->opens, 1);
+    websocket_rig_until(rig, &rig->server.opens, 1);
 }
 
-static void start_server(rig_t *rig, talk_side_t *server) {
-    assert_true(rig_init(rig) && rig_join(rig, false));
+static void start_server(websocket_rig_t *rig, talk_side_t *server) {
+    assert_true(websocket_rig_init(rig) && websocket_rig_join(rig, false));
     talk_serve(rig, server);
-    assert_int_equal(rig_connect(rig), 0);
-    rig_until(rig, &server->opens, 1);
-    rig_until(rig, &rig->client.opens, 1);
+    assert_int_equal(websocket_rig_connect(rig), 0);
+    websocket_rig_until(rig, &server->opens, 1);
+    websocket_rig_until(rig, &rig->client.opens, 1);
 }
 
-static void say(rig_side_t *side, const char *text) {
-    assert_true(rig_send(side, true, text, strlen(text)) >= 0);
+static void say(websocket_side_t *side, const char *text) {
+    assert_true(websocket_side_send(side, true, text, strlen(text)) >= 0);
 }
 
-static void expect_heard(rig_side_t *side, const char *text) {
-    rig_until(side->rig, &side->messages, 1);
+static void expect_heard(websocket_side_t *side, const char *text) {
+    websocket_rig_until(side->rig, &side->messages, 1);
     assert_int_equal(side->messages, 1);
     assert_int_equal(side->received_len, strlen(text));
     assert_memory_equal(side->received, text, strlen(text));
@@ -50,13 +50,13 @@ static const char upgrade[] = "GET /websocket HTTP/1.1\r\nHost: a\r\nUpgrade: we
  * and the end. */
 static size_t conversation(uint8_t *out) {
     static const char world[] = "{\"data\":\"IHdvcmxk\", \"method\":3}";
-    size_t n = rig_frame(out, 1, true, true, completed, strlen(completed));
-    n += rig_frame(out + n, 2, true, true, hello, strlen(hello));
-    n += rig_frame(out + n, 1, false, true, world, 9);
-    n += rig_frame(out + n, 9, true, true, "ping", 4);
-    n += rig_frame(out + n, 0, false, true, "", 0);
-    n += rig_frame(out + n, 0, true, true, world + 9, strlen(world) - 9);
-    return n + rig_frame(out + n, 8, true, true, "\x03\xe8", 2);
+    size_t n = websocket_rig_frame(out, 1, true, true, completed, strlen(completed));
+    n += websocket_rig_frame(out + n, 2, true, true, hello, strlen(hello));
+    n += websocket_rig_frame(out + n, 1, false, true, world, 9);
+    n += websocket_rig_frame(out + n, 9, true, true, "ping", 4);
+    n += websocket_rig_frame(out + n, 0, false, true, "", 0);
+    n += websocket_rig_frame(out + n, 0, true, true, world + 9, strlen(world) - 9);
+    return n + websocket_rig_frame(out + n, 8, true, true, "\x03\xe8", 2);
 }
 
 static bool contains(const uint8_t *bytes, size_t len, const void *part, size_t part_len) {
@@ -71,19 +71,19 @@ static void converse(size_t first, size_t step) {
     static const char asked[] = "\x81\x28{\"method\":1,\"dest\":\"host:1\",\"data\":null}";
     uint8_t bytes[512];
     size_t len = conversation(bytes);
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {.ask_early = "host:1"};
-    assert_true(rig_init(&rig) && rig_fake(&rig.server));
+    assert_true(websocket_rig_init(&rig) && websocket_side_fake(&rig.server));
     fake_stream_t *fake = &rig.server.fake;
     talk_serve(&rig, &server);
-    rig_script(&rig.server, upgrade, strlen(upgrade));
+    websocket_side_script(&rig.server, upgrade, strlen(upgrade));
     for (size_t at = 0, n = first; at < len; at += n, n = step) {
         n = n < len - at ? n : len - at;
         if (n > 0)
-            rig_script(&rig.server, bytes + at, n);
+            websocket_side_script(&rig.server, bytes + at, n);
     }
     fake_stream_end(fake);
-    rig_until(&rig, &server.answers, 1);
+    websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, 0);
     server.owner.patterned = false;
     wst_stream_read_start(server.owner.stream, 0);
@@ -125,27 +125,27 @@ typedef struct breach {
 
 /* The breach is told to whoever counts on the connection, and to the peer. */
 static void expect_breach(bool agent, phase_t phase, const breach_t *b) {
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t side = {.policy = phase == STREAM ? TALK_ACCEPT : TALK_HOLD};
     if (agent)
         start_agent(&rig, &side);
     else
         start_server(&rig, &side);
-    rig_side_t *raw = agent ? &rig.server : &rig.client;
+    websocket_side_t *raw = agent ? &rig.server : &rig.client;
     if (phase != WAITING && agent) {
         say(raw, handshake);
-        rig_until(&rig, &side.handshakes, 1);
+        websocket_rig_until(&rig, &side.handshakes, 1);
     } else if (phase != WAITING) {
         assert_int_equal(talk_ask(&side, "host:1"), 0);
     }
     if (phase == STREAM && !agent) {
         say(raw, completed);
-        rig_until(&rig, &side.answers, 1);
+        websocket_rig_until(&rig, &side.answers, 1);
     }
     if (side.owner.stream != NULL)
         wst_stream_read_start(side.owner.stream, 0);
     say(raw, b->message);
-    rig_until(&rig, &raw->overs, 1);
+    websocket_rig_until(&rig, &raw->overs, 1);
     char detail[300];
     snprintf(detail, sizeof(detail), "closed by the peer: %d %s", b->code, b->detail);
     assert_string_equal(raw->detail, detail);
@@ -203,7 +203,7 @@ static void test_breaches(void **state) {
 
 static void test_question_and_answer(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start_server(&rig, &server);
     assert_int_equal(talk_ask(&server, "host:1"), 0);
@@ -211,7 +211,7 @@ static void test_question_and_answer(void **state) {
     assert_int_equal(rig.client.texts, 1);
     assert_int_equal(talk_ask(&server, "other:1"), WST_ELOST); /* one stream, no more */
     say(&rig.client, completed);
-    rig_until(&rig, &server.answers, 1);
+    websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, 0);
     assert_string_equal(wst_stream_peer(server.owner.stream), "tunnel to host:1");
     talk_free(&rig, NULL, &server);
@@ -219,7 +219,7 @@ static void test_question_and_answer(void **state) {
     talk_side_t agent = {0};
     start_agent(&rig, &agent);
     say(&rig.server, handshake);
-    rig_until(&rig, &agent.handshakes, 1);
+    websocket_rig_until(&rig, &agent.handshakes, 1);
     assert_string_equal(agent.dest, "host:1");
     expect_heard(&rig.server, completed);
     assert_int_equal(rig.server.texts, 1);
@@ -228,7 +228,7 @@ static void test_question_and_answer(void **state) {
 
 static void test_wrong_destination(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start_server(&rig, &server);
     assert_int_equal(talk_ask(&server, "a b:1"), WST_EINVAL);
@@ -238,16 +238,16 @@ static void test_wrong_destination(void **state) {
 
 static void test_refusal(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {.policy = TALK_REFUSE}, server = {0};
     talk_start(&rig, &agent, &server);
     assert_int_equal(talk_ask(&server, "host:1"), 0);
-    rig_until(&rig, &server.answers, 1);
+    websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, WST_EUNREACHABLE);
     assert_string_equal(server.text, "the agent left instead of connecting: "
                                      "closed by the peer: 1011 connection refused");
-    rig_until(&rig, &server.closed, 1);
-    rig_until(&rig, &agent.closed, 1);
+    websocket_rig_until(&rig, &server.closed, 1);
+    websocket_rig_until(&rig, &agent.closed, 1);
     assert_int_equal(server.downs, 1);
     assert_int_equal(server.answers, 1);
     talk_free(&rig, &agent, &server);
@@ -256,13 +256,13 @@ static void test_refusal(void **state) {
 /* The talk's agent dies if it cannot connect. */
 static void test_agent_drops_the_question(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start_server(&rig, &server);
     assert_int_equal(talk_ask(&server, "host:1"), 0);
     expect_heard(&rig.client, handshake);
-    rig_close(&rig.client);
-    rig_until(&rig, &server.answers, 1);
+    websocket_side_close(&rig.client);
+    websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, WST_EUNREACHABLE);
     assert_int_equal(server.downs, 1);
     talk_free(&rig, NULL, &server);
@@ -271,19 +271,19 @@ static void test_agent_drops_the_question(void **state) {
 static void test_cancel(void **state) {
     (void)state;
     for (int orderly = 0; orderly < 2; orderly++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
         talk_start(&rig, &agent, &server);
         assert_int_equal(talk_ask(&server, "host:1"), 0);
-        rig_until(&rig, &agent.handshakes, 1);
+        websocket_rig_until(&rig, &agent.handshakes, 1);
         if (orderly)
             talk_end(&server, 1001, "cancelled");
         else
             talk_close(&server);
-        rig_until(&rig, &agent.gones, 1);
+        websocket_rig_until(&rig, &agent.gones, 1);
         assert_int_equal(agent.gone_reason, orderly ? WST_ECANCELLED : WST_ELOST);
-        rig_until(&rig, &agent.closed, 1);
-        rig_until(&rig, &server.closed, 1);
+        websocket_rig_until(&rig, &agent.closed, 1);
+        websocket_rig_until(&rig, &server.closed, 1);
         assert_int_equal(agent.downs, 0);
         talk_free(&rig, &agent, &server);
     }
@@ -291,15 +291,15 @@ static void test_cancel(void **state) {
 
 static void test_late_accept(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
     talk_start(&rig, &agent, &server);
     assert_int_equal(talk_ask(&server, "host:1"), 0);
-    rig_until(&rig, &agent.handshakes, 1);
-    rig_turns(&rig, 5);
+    websocket_rig_until(&rig, &agent.handshakes, 1);
+    websocket_rig_turns(&rig, 5);
     assert_int_equal(server.answers, 0);
     assert_int_equal(talk_accept(&agent), 0);
-    rig_until(&rig, &server.answers, 1);
+    websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, 0);
     talk_free(&rig, &agent, &server);
 }
@@ -310,18 +310,18 @@ static void test_peer_leaves_while_it_waits(void **state) {
     (void)state;
     for (int agent = 0; agent < 2; agent++) {
         for (int orderly = 0; orderly < 2; orderly++) {
-            rig_t rig;
+            websocket_rig_t rig;
             talk_side_t side = {0};
             if (agent)
                 start_agent(&rig, &side);
             else
                 start_server(&rig, &side);
-            rig_side_t *raw = agent ? &rig.server : &rig.client;
+            websocket_side_t *raw = agent ? &rig.server : &rig.client;
             if (orderly)
                 wst_websocket_end(raw->ws, 1001, "bye");
             else
-                rig_close(raw);
-            rig_until(&rig, &side.closed, 1);
+                websocket_side_close(raw);
+            websocket_rig_until(&rig, &side.closed, 1);
             assert_int_equal(side.downs, 1);
             if (orderly)
                 assert_int_equal(side.error, WST_EWSCLOSED);
@@ -332,30 +332,30 @@ static void test_peer_leaves_while_it_waits(void **state) {
 
 static void test_end_is_told_to_the_peer(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start_server(&rig, &server);
     talk_end(&server, 1001, "going away");
     talk_end(&server, 1011, "again"); /* changes nothing */
     say(&rig.client, hello);          /* too late */
-    rig_until(&rig, &rig.client.overs, 1);
+    websocket_rig_until(&rig, &rig.client.overs, 1);
     assert_string_equal(rig.client.detail, "closed by the peer: 1001 going away");
-    rig_until(&rig, &server.closed, 1);
+    websocket_rig_until(&rig, &server.closed, 1);
     talk_free(&rig, NULL, &server);
 }
 
 static void test_end_before_it_is_open(void **state) {
     (void)state;
     for (int close = 0; close < 2; close++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {0};
-        assert_true(rig_init(&rig) && rig_fake(&rig.client));
+        assert_true(websocket_rig_init(&rig) && websocket_side_fake(&rig.client));
         talk_connect(&rig, &agent);
         if (close)
             talk_close(&agent);
         else
             talk_end(&agent, 1001, "");
-        rig_until(&rig, &agent.closed, 1);
+        websocket_rig_until(&rig, &agent.closed, 1);
         assert_int_equal(agent.opens, 0);
         talk_free(&rig, &agent, NULL);
     }
@@ -363,13 +363,13 @@ static void test_end_before_it_is_open(void **state) {
 
 static void test_no_upgrade(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {0};
-    assert_true(rig_init(&rig) && rig_fake(&rig.client));
+    assert_true(websocket_rig_init(&rig) && websocket_side_fake(&rig.client));
     talk_connect(&rig, &agent);
     static const char answer[] = "HTTP/1.1 404 Not Found\r\n\r\n";
-    rig_script(&rig.client, answer, strlen(answer));
-    rig_until(&rig, &agent.closed, 1);
+    websocket_side_script(&rig.client, answer, strlen(answer));
+    websocket_rig_until(&rig, &agent.closed, 1);
     assert_int_equal(agent.downs, 1);
     assert_int_equal(agent.error, WST_EREJECTED);
     assert_string_equal(agent.detail, "the server answered 404 Not Found");
@@ -390,16 +390,16 @@ static bool failed(const talk_side_t *side) {
 /* Opens, sends a little both ways, ends; whatever fails is told, and nothing is left. */
 static void scenario(void *arg) {
     (void)arg;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {0}, server = {.ask_early = "host:1"};
-    if (!rig_init(&rig) || !rig_join(&rig, false)) {
-        rig_free(&rig);
+    if (!websocket_rig_init(&rig) || !websocket_rig_join(&rig, false)) {
+        websocket_rig_free(&rig);
         return;
     }
     talk_serve(&rig, &server);
     talk_connect(&rig, &agent);
     for (int i = 0; i < 60; i++)
-        rig_turns(&rig, 1);
+        websocket_rig_turns(&rig, 1);
     start_reading(&agent);
     start_reading(&server);
     talk_side_t *sides[] = {&agent, &server};
@@ -411,10 +411,10 @@ static void scenario(void *arg) {
             continue;
         (void)!wst_stream_write(sides[i]->owner.stream, &slice, 1);
     }
-    rig_turns(&rig, 20);
+    websocket_rig_turns(&rig, 20);
     if (agent.owner.stream != NULL && !failed(&agent))
         (void)!wst_stream_shutdown(agent.owner.stream);
-    rig_turns(&rig, 40);
+    websocket_rig_turns(&rig, 40);
     if (!test_alloc_failed()) {
         assert_int_equal(agent.owner.received, 1);
         assert_int_equal(server.owner.received, 1);

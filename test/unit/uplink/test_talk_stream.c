@@ -12,23 +12,23 @@
 static const char completed[] = "{\"method\":2,\"dest\":\"\",\"data\":null}";
 
 /* A server's stream whose agent is a plain WebSocket. */
-static void start(rig_t *rig, talk_side_t *server, bool reading) {
-    assert_true(rig_init(rig) && rig_join(rig, false));
+static void start(websocket_rig_t *rig, talk_side_t *server, bool reading) {
+    assert_true(websocket_rig_init(rig) && websocket_rig_join(rig, false));
     talk_serve(rig, server);
     server->ask_early = "host:1";
-    assert_int_equal(rig_connect(rig), 0);
-    rig_until(rig, &rig->client.messages, 1);
+    assert_int_equal(websocket_rig_connect(rig), 0);
+    websocket_rig_until(rig, &rig->client.messages, 1);
     rig->client.received_len = 0;
     rig->client.messages = 0;
-    assert_true(rig_send(&rig->client, true, completed, strlen(completed)) >= 0);
-    rig_until(rig, &server->answers, 1);
+    assert_true(websocket_side_send(&rig->client, true, completed, strlen(completed)) >= 0);
+    websocket_rig_until(rig, &server->answers, 1);
     assert_int_equal(server->status, 0);
     if (reading)
         wst_stream_read_start(server->owner.stream, 0);
 }
 
 /* Sends bytes of the pattern as one message. */
-static void say_data(rig_t *rig, size_t offset, size_t len) {
+static void say_data(websocket_rig_t *rig, size_t offset, size_t len) {
     static uint8_t data[WST__TALK_DATA_MAX];
     static char text[WST__TALK_MESSAGE_MAX];
     for (size_t i = 0; i < len; i++)
@@ -36,27 +36,27 @@ static void say_data(rig_t *rig, size_t offset, size_t len) {
     const wst_message_t m = {.method = WST_MSG_COMMUNICATION, .data = data, .len = len};
     int n = wst__talk_write(&m, text, sizeof(text));
     assert_true(n > 0);
-    assert_true(rig_send(&rig->client, false, text, (size_t)n) >= 0);
+    assert_true(websocket_side_send(&rig->client, false, text, (size_t)n) >= 0);
 }
 
 static int write_to(talk_side_t *side, size_t offset, size_t len) {
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     int status = sockets_write_pattern(side->owner.stream, offset, len);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
     return status;
 }
 
 static void shut_down(talk_side_t *side) {
-    rig_call(side->rig);
+    websocket_rig_call(side->rig);
     assert_int_equal(wst_stream_shutdown(side->owner.stream), 0);
-    rig_called(side->rig);
+    websocket_rig_called(side->rig);
 }
 
 /* Bytes ---------------------------------------------------------------------------------------- */
 
 static void test_both_ways(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {0}, server = {0};
     talk_start_stream(&rig, &agent, &server, true);
     const size_t lens[] = {1, 2, 3, 1000, 32767, 32768, 32769, 65536, 100000};
@@ -77,11 +77,11 @@ static void test_both_ways(void **state) {
 /* A reader such as the talk's takes no more than 32 KiB of a message. */
 static void test_messages_are_bounded(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     assert_true(write_to(&server, 0, 70000) >= 0);
-    rig_until(&rig, &rig.client.messages, 3);
+    websocket_rig_until(&rig, &rig.client.messages, 3);
     assert_int_equal(rig.client.texts, 1); /* the handshake: data is binary, as the talk has it */
     size_t expected = 0, left = 70000;
     while (left > 0) {
@@ -95,14 +95,14 @@ static void test_messages_are_bounded(void **state) {
 
 static void test_empty_write(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     const wst_slice_t slices[] = {wst_slice_static("", 0), wst_slice_static("a", 1),
                                   wst_slice_static("", 0)};
     assert_true(wst_stream_write(server.owner.stream, slices, 3) >= 0);
-    rig_until(&rig, &rig.client.messages, 1);
-    rig_turns(&rig, 3);
+    websocket_rig_until(&rig, &rig.client.messages, 1);
+    websocket_rig_turns(&rig, 3);
     assert_int_equal(rig.client.messages,
                      1); /* an empty one would be an end to the talk's reader */
     talk_free(&rig, NULL, &server);
@@ -125,7 +125,7 @@ static void fill(talk_side_t *from, size_t *sent) {
 static void test_a_reader_that_stops_stops_the_writer(void **state) {
     (void)state;
     for (int up = 0; up < 2; up++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {0}, server = {0};
         talk_start_stream(&rig, &agent, &server, false);
         talk_side_t *from = up ? &agent : &server, *to = up ? &server : &agent;
@@ -133,7 +133,7 @@ static void test_a_reader_that_stops_stops_the_writer(void **state) {
         fill(from, &sent);
         /* What the sockets hold, and then nothing moves any more. */
         for (int i = 0; i < 1000 && drains < 100; i++) {
-            rig_turns(&rig, 1);
+            websocket_rig_turns(&rig, 1);
             if (from->owner.drains > drains) {
                 drains = from->owner.drains;
                 fill(from, &sent);
@@ -156,7 +156,7 @@ static void test_a_reader_that_stops_stops_the_writer(void **state) {
 /* A reader that takes one piece and stops gets all, in order, and the end last. */
 static void test_stopping_at_each_piece(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, false);
     server.owner.pause_always = true;
@@ -166,7 +166,7 @@ static void test_stopping_at_each_piece(void **state) {
         sent += len;
     }
     wst_websocket_end(rig.client.ws, 1000, NULL);
-    rig_turns(&rig, 10);
+    websocket_rig_turns(&rig, 10);
     assert_int_equal(server.owner.reads, 0);
     while (server.owner.received < sent) {
         size_t reads = server.owner.reads;
@@ -175,7 +175,7 @@ static void test_stopping_at_each_piece(void **state) {
         assert_int_equal(server.owner.reads, reads + 1);
         assert_int_equal(server.owner.ends, 0);
     }
-    rig_turns(&rig, 10);
+    websocket_rig_turns(&rig, 10);
     assert_int_equal(server.owner.ends, 0);
     wst_stream_read_start(server.owner.stream, 0);
     talk_until(&rig, &server.owner.ends, 1);
@@ -186,7 +186,7 @@ static void test_stopping_at_each_piece(void **state) {
 
 static void test_peer_ends_first(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     say_data(&rig, 0, 100);
@@ -198,15 +198,15 @@ static void test_peer_ends_first(void **state) {
     talk_until(&rig, &server.owner.shutdowns, 1);
     assert_int_equal(server.owner.errors, 0);
     sockets_close_owned(&server.owner);
-    rig_until(&rig, &server.closed, 1);
-    rig_until(&rig, &rig.client.overs, 1);
+    websocket_rig_until(&rig, &server.closed, 1);
+    websocket_rig_until(&rig, &rig.client.overs, 1);
     assert_int_equal(rig.client.error, 0);
     talk_free(&rig, NULL, &server);
 }
 
 static void test_no_writing_behind_the_peers_end(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     wst_websocket_end(rig.client.ws, 1000, NULL);
@@ -218,14 +218,14 @@ static void test_no_writing_behind_the_peers_end(void **state) {
 /* A writer that waits is woken, to learn that. */
 static void test_peer_ends_while_we_wait(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     wst_websocket_end(rig.client.ws, 1000, NULL); /* before it is told to stop reading */
     wst_websocket_read_stop(rig.client.ws);
     size_t sent = 0;
     fill(&server, &sent);
-    rig_turns(&rig, 5);
+    websocket_rig_turns(&rig, 5);
     wst_websocket_read_start(rig.client.ws);
     talk_until(&rig, &server.owner.ends, 1);
     assert_int_equal(server.owner.drains, 1);
@@ -235,7 +235,7 @@ static void test_peer_ends_while_we_wait(void **state) {
 static void test_we_end_first(void **state) {
     (void)state;
     for (int up = 0; up < 2; up++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {0}, server = {0};
         talk_start_stream(&rig, &agent, &server, true);
         talk_side_t *first = up ? &agent : &server, *second = up ? &server : &agent;
@@ -253,8 +253,8 @@ static void test_we_end_first(void **state) {
         talk_until(&rig, &second->owner.shutdowns, 1);
         sockets_close_owned(&first->owner);
         sockets_close_owned(&second->owner);
-        rig_until(&rig, &agent.closed, 1);
-        rig_until(&rig, &server.closed, 1);
+        websocket_rig_until(&rig, &agent.closed, 1);
+        websocket_rig_until(&rig, &server.closed, 1);
         talk_free(&rig, &agent, &server);
     }
 }
@@ -262,7 +262,7 @@ static void test_we_end_first(void **state) {
 /* What the peer had sent before it learnt of our end still comes. */
 static void test_data_crosses_our_end(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t agent = {0}, server = {0};
     talk_start_stream(&rig, &agent, &server, true);
     assert_true(write_to(&agent, 0, 50000) >= 0);
@@ -275,24 +275,26 @@ static void test_data_crosses_our_end(void **state) {
 /* The peer's close frame is seen, but its end not yet told: a shutdown then is the second one. */
 static void test_shutdown_within_the_peers_end(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     uint8_t bytes[200];
-    assert_true(rig_init(&rig) && rig_fake(&rig.server));
+    assert_true(websocket_rig_init(&rig) && websocket_side_fake(&rig.server));
     static const char upgrade[] = "GET /websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
                                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     server.ask_early = "host:1";
     talk_serve(&rig, &server);
-    rig_script(&rig.server, upgrade, strlen(upgrade));
-    rig_script(&rig.server, bytes, rig_frame(bytes, 1, true, true, completed, strlen(completed)));
-    rig_until(&rig, &server.answers, 1);
+    websocket_side_script(&rig.server, upgrade, strlen(upgrade));
+    websocket_side_script(&rig.server, bytes,
+                          websocket_rig_frame(bytes, 1, true, true, completed, strlen(completed)));
+    websocket_rig_until(&rig, &server.answers, 1);
     wst_stream_read_start(server.owner.stream, 0);
-    rig_script(&rig.server, bytes, rig_frame(bytes, 8, true, true, "\x03\xe8", 2));
-    rig_turns(&rig, 20); /* the connection itself does not end */
+    websocket_side_script(&rig.server, bytes,
+                          websocket_rig_frame(bytes, 8, true, true, "\x03\xe8", 2));
+    websocket_rig_turns(&rig, 20); /* the connection itself does not end */
     assert_int_equal(server.owner.ends, 0);
     shut_down(&server);
-    rig_turns(&rig, 3);
+    websocket_rig_turns(&rig, 3);
     assert_int_equal(server.owner.shutdowns, 0);
     fake_stream_end(&rig.server.fake);
     talk_until(&rig, &server.owner.ends, 1);
@@ -302,7 +304,7 @@ static void test_shutdown_within_the_peers_end(void **state) {
 }
 
 static void expect_broken(int code, bool reset, int error) {
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, true);
     say_data(&rig, 0, 10);
@@ -310,7 +312,7 @@ static void expect_broken(int code, bool reset, int error) {
     if (code != 0)
         wst_websocket_end(rig.client.ws, code, NULL);
     else if (reset)
-        rig_close(&rig.client);
+        websocket_side_close(&rig.client);
     talk_until(&rig, &server.owner.errors, 1);
     if (error != 0)
         assert_int_equal(server.owner.error, error);
@@ -329,7 +331,7 @@ static void test_what_is_no_end(void **state) {
 static void test_reset(void **state) {
     (void)state;
     for (int up = 0; up < 2; up++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {0}, server = {0};
         talk_start_stream(&rig, &agent, &server, true);
         talk_side_t *first = up ? &agent : &server, *second = up ? &server : &agent;
@@ -337,7 +339,7 @@ static void test_reset(void **state) {
         first->owner.closed = 1;
         talk_until(&rig, &second->owner.errors, 1);
         assert_int_equal(second->owner.ends, 0);
-        rig_until(&rig, &first->closed, 1);
+        websocket_rig_until(&rig, &first->closed, 1);
         talk_free(&rig, &agent, &server);
     }
 }
@@ -345,16 +347,16 @@ static void test_reset(void **state) {
 /* A peer that does not answer our close frame is waited for as long as it takes to read. */
 static void test_patience(void **state) {
     (void)state;
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {.patience_ms = 60000};
     start(&rig, &server, true);
     wst_websocket_read_stop(rig.client.ws);
     shut_down(&server);
-    rig_turns(&rig, 5);
-    rig_pass(&rig, 59000);
-    rig_turns(&rig, 5);
+    websocket_rig_turns(&rig, 5);
+    websocket_rig_pass(&rig, 59000);
+    websocket_rig_turns(&rig, 5);
     assert_int_equal(server.owner.errors, 0);
-    rig_pass(&rig, 60001);
+    websocket_rig_pass(&rig, 60001);
     talk_until(&rig, &server.owner.errors, 1);
     assert_int_equal(server.owner.error, WST_ETIMEOUT);
     talk_free(&rig, NULL, &server);
@@ -364,7 +366,7 @@ static void test_patience(void **state) {
 static void test_closed_from_below(void **state) {
     (void)state;
     for (int late = 0; late < 2; late++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t server = {0};
         start(&rig, &server, true);
         talk_close(&server);
@@ -373,12 +375,12 @@ static void test_closed_from_below(void **state) {
         if (!late) {
             sockets_close_owned(&server.owner);
         } else {
-            rig_until(&rig, &server.closed, 1);
+            websocket_rig_until(&rig, &server.closed, 1);
             assert_int_equal(server.owner.errors, 0); /* the write has said it */
         }
         talk_free(&rig, NULL, &server);
     }
-    rig_t rig;
+    websocket_rig_t rig;
     talk_side_t server = {0};
     start(&rig, &server, false);
     talk_close(&server);
@@ -387,7 +389,7 @@ static void test_closed_from_below(void **state) {
     shut_down(&server);
     talk_until(&rig, &server.owner.errors, 1);
     assert_int_equal(server.owner.error, WST_ELOST);
-    rig_until(&rig, &server.closed, 1);
+    websocket_rig_until(&rig, &server.closed, 1);
     talk_free(&rig, NULL, &server);
 }
 
@@ -398,7 +400,7 @@ static void test_closing_in_callbacks(void **state) {
     (void)state;
     static const char events[] = "redsx";
     for (const char *event = events; *event != '\0'; event++) {
-        rig_t rig;
+        websocket_rig_t rig;
         talk_side_t agent = {0}, server = {0};
         talk_start_stream(&rig, &agent, &server, false);
         server.owner.close_at = *event;
@@ -412,7 +414,7 @@ static void test_closing_in_callbacks(void **state) {
         wst_stream_read_start(agent.owner.stream, 0);
         wst_stream_read_start(server.owner.stream, 0);
         talk_until(&rig, &server.owner.closed, 1);
-        rig_until(&rig, &server.closed, 1);
+        websocket_rig_until(&rig, &server.closed, 1);
         const size_t counts[] = {server.owner.reads, server.owner.ends, server.owner.drains,
                                  server.owner.shutdowns, server.owner.errors};
         assert_true(counts[event - events] == 1);
