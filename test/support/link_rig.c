@@ -24,12 +24,12 @@ static void leave(link_side_t *side, link_event_t event) {
 
 /* Streams ------------------------------------------------------------------------------------ */
 
-static link_side_t *side_of(probe_t *probe) {
+static link_side_t *side_of(link_probe_t *probe) {
     return probe == &probe->rig->client.probe ? &probe->rig->client : &probe->rig->server;
 }
 
-static probe_t *probe_enter(wst_stream_t *stream, void *user_data) {
-    probe_t *probe = user_data;
+static link_probe_t *probe_enter(wst_stream_t *stream, void *user_data) {
+    link_probe_t *probe = user_data;
     enter(probe->rig);
     assert_ptr_equal(stream, probe->stream);
     assert_false(probe->closing);
@@ -38,7 +38,7 @@ static probe_t *probe_enter(wst_stream_t *stream, void *user_data) {
 }
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    probe_t *probe = probe_enter(stream, user_data);
+    link_probe_t *probe = probe_enter(stream, user_data);
     assert_true(data.len > 0);
     assert_int_equal(probe->ends, 0);
     if (probe->received_len + data.len > probe->received_size) {
@@ -53,25 +53,25 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 }
 
 static void on_end(wst_stream_t *stream, void *user_data) {
-    probe_t *probe = probe_enter(stream, user_data);
+    link_probe_t *probe = probe_enter(stream, user_data);
     probe->ends++;
     leave(side_of(probe), LINK_END);
 }
 
 static void on_drain(wst_stream_t *stream, void *user_data) {
-    probe_t *probe = probe_enter(stream, user_data);
+    link_probe_t *probe = probe_enter(stream, user_data);
     probe->drains++;
     leave(side_of(probe), LINK_DRAIN);
 }
 
 static void on_shutdown(wst_stream_t *stream, void *user_data) {
-    probe_t *probe = probe_enter(stream, user_data);
+    link_probe_t *probe = probe_enter(stream, user_data);
     probe->shutdowns++;
     leave(side_of(probe), LINK_SHUTDOWN);
 }
 
 static void on_error(wst_stream_t *stream, int error, void *user_data) {
-    probe_t *probe = probe_enter(stream, user_data);
+    link_probe_t *probe = probe_enter(stream, user_data);
     probe->errors++;
     probe->error = error;
     leave(side_of(probe), LINK_ERROR);
@@ -81,7 +81,7 @@ static const wst_stream_callbacks_t stream_callbacks = {on_read, on_end, on_drai
                                                         on_error};
 
 static void on_stream_closed(void *user_data) {
-    probe_t *probe = user_data;
+    link_probe_t *probe = user_data;
     assert_int_equal(probe->rig->busy, 0);
     assert_true(probe->closing);
     probe->closed++;
@@ -90,15 +90,15 @@ static void on_stream_closed(void *user_data) {
 
 /* A new stream; what the last one told is forgotten. */
 static void probe_start(link_side_t *side, wst_stream_t *stream) {
-    probe_t *probe = &side->probe;
+    link_probe_t *probe = &side->probe;
     assert_null(probe->stream);
     free(probe->received);
-    *probe = (probe_t){.rig = side->rig, .stream = stream};
+    *probe = (link_probe_t){.rig = side->rig, .stream = stream};
     wst_stream_set_callbacks(stream, &stream_callbacks, probe);
     wst_stream_read_start(stream, 0);
 }
 
-void probe_read(probe_t *probe, bool wanted) {
+void link_probe_read(link_probe_t *probe, bool wanted) {
     probe->rig->busy++;
     if (wanted)
         wst_stream_read_start(probe->stream, 0);
@@ -107,7 +107,7 @@ void probe_read(probe_t *probe, bool wanted) {
     probe->rig->busy--;
 }
 
-int probe_write(probe_t *probe, const void *data, size_t len) {
+int link_probe_write(link_probe_t *probe, const void *data, size_t len) {
     wst_slice_t slice;
     int status = wst_slice_copy(&slice, probe->rig->ctx, data, len);
     if (status != 0)
@@ -118,14 +118,14 @@ int probe_write(probe_t *probe, const void *data, size_t len) {
     return status;
 }
 
-int probe_shutdown(probe_t *probe) {
+int link_probe_shutdown(link_probe_t *probe) {
     probe->rig->busy++;
     int status = wst_stream_shutdown(probe->stream);
     probe->rig->busy--;
     return status;
 }
 
-void probe_reset(probe_t *probe, int reason) {
+void link_probe_reset(link_probe_t *probe, int reason) {
     probe->closing = true;
     probe->rig->busy++;
     if (reason != 0)
@@ -171,10 +171,10 @@ static void on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t 
     side->incomings++;
     snprintf(side->dest, sizeof(side->dest), "%.*s", (int)dest.len, dest.ptr);
     wst_stream_t *stream;
-    if (side->policy == HOLD && side->incoming == NULL) {
+    if (side->policy == LINK_HOLD && side->incoming == NULL) {
         side->incoming = incoming;
         wst__incoming_on_gone(incoming, on_gone, side);
-    } else if (side->policy == ACCEPT && wst__incoming_accept(incoming, "", &stream) == 0) {
+    } else if (side->policy == LINK_ACCEPT && wst__incoming_accept(incoming, "", &stream) == 0) {
         probe_start(side, stream);
     } else {
         wst__incoming_refuse(incoming, UV_ECONNREFUSED, "nobody there");
@@ -354,7 +354,7 @@ static void end_side(link_side_t *side) {
     if (side->stream != NULL)
         wst_stream_close(side->stream, NULL);
     if (side->probe.stream != NULL && !side->probe.closing)
-        probe_reset(&side->probe, 0);
+        link_probe_reset(&side->probe, 0);
 }
 
 static wst_ctx_stats_t stats_of(const link_rig_t *rig) {

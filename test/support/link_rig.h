@@ -32,7 +32,7 @@ typedef struct link_rig link_rig_t;
 typedef struct link_side link_side_t;
 
 /* A stream and what it told. */
-typedef struct probe {
+typedef struct link_probe {
     link_rig_t *rig;
     wst_stream_t *stream; /* NULL: not open, or gone */
     uint8_t *received;
@@ -40,9 +40,9 @@ typedef struct probe {
     int reads, ends, drains, shutdowns, errors, closed;
     int error;
     bool closing;
-} probe_t;
+} link_probe_t;
 
-typedef enum policy { ACCEPT, REFUSE, HOLD } policy_t;
+typedef enum link_policy { LINK_ACCEPT, LINK_REFUSE, LINK_HOLD } link_policy_t;
 
 struct link_side {
     link_rig_t *rig;
@@ -60,13 +60,13 @@ struct link_side {
     char detail[256];
     bool closing;
 
-    policy_t policy;
+    link_policy_t policy;
     wst__incoming_t *incoming; /* held */
     int gone, gone_reason;
     wst__tunnel_open_t *open; /* waits for its answer */
     int answers, status;
     char text[300];
-    probe_t probe; /* the last stream that was opened or accepted */
+    link_probe_t probe; /* the last stream that was opened or accepted */
 };
 
 struct link_rig {
@@ -103,9 +103,9 @@ int link_side_open(link_side_t *side, const char *dest);
 /* The client asks, the server accepts: both probes have a stream. */
 void link_rig_stream(link_rig_t *rig);
 
-void probe_read(probe_t *probe, bool wanted);
-int probe_write(probe_t *probe, const void *data, size_t len);
-int probe_shutdown(probe_t *probe);
-void probe_reset(probe_t *probe, int reason); /* 0: closes */
+void link_probe_read(link_probe_t *probe, bool wanted);
+int link_probe_write(link_probe_t *probe, const void *data, size_t len);
+int link_probe_shutdown(link_probe_t *probe);
+void link_probe_reset(link_probe_t *probe, int reason); /* 0: closes */
 
 #endif

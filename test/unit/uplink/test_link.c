@@ -135,10 +135,10 @@ static void test_end_while_talking(void **state) {
     link_rig_up(&rig, false, false);
     link_rig_stream(&rig);
     static uint8_t data[20000];
-    assert_true(probe_write(&rig.server.probe, data, sizeof(data)) >= 0);
-    assert_true(probe_write(&rig.client.probe, data, sizeof(data)) >= 0);
+    assert_true(link_probe_write(&rig.server.probe, data, sizeof(data)) >= 0);
+    assert_true(link_probe_write(&rig.client.probe, data, sizeof(data)) >= 0);
     link_side_end(&rig.client, 1000, NULL);
-    assert_true(probe_write(&rig.client.probe, data, 1) >= 0);
+    assert_true(link_probe_write(&rig.client.probe, data, 1) >= 0);
     link_rig_until(&rig, &rig.client.downs, 1);
     link_rig_until(&rig, &rig.server.downs, 1);
     assert_int_equal(rig.client.error, 0);
@@ -331,7 +331,7 @@ static void test_connection_breaks(void **state) {
         link_rig_t rig;
         link_rig_up(&rig, false, tcp);
         link_rig_stream(&rig);
-        rig.server.policy = HOLD;
+        rig.server.policy = LINK_HOLD;
         assert_int_equal(link_side_open(&rig.client, "b:1"), 0);
         link_rig_until(&rig, &rig.server.incomings, 2);
         link_side_close(&rig.client);
@@ -370,13 +370,13 @@ static bool is_usable(const link_side_t *side) {
     return side->ups == 1 && side->downs == 0 && !side->closing;
 }
 
-static bool is_alive(const probe_t *probe) {
+static bool is_alive(const link_probe_t *probe) {
     return probe->stream != NULL && !probe->closing && probe->errors == 0;
 }
 
 static void step(link_side_t *side, int turn) {
     static uint8_t data[40000];
-    probe_t *probe = &side->probe;
+    link_probe_t *probe = &side->probe;
     bool server = side == &side->rig->server;
     switch (turn) {
     case 10: /* one of the client's, one that the client refuses */
@@ -385,19 +385,19 @@ static void step(link_side_t *side, int turn) {
             (void)link_side_open(side, "a:1");
         break;
     case 15:
-        if (is_alive(probe) && probe_write(probe, data, sizeof(data)) < 0)
-            probe_reset(probe, 0);
+        if (is_alive(probe) && link_probe_write(probe, data, sizeof(data)) < 0)
+            link_probe_reset(probe, 0);
         break;
     case 25:
         if (is_alive(probe))
-            (void)probe_shutdown(probe);
+            (void)link_probe_shutdown(probe);
         break;
     case 31:
         if (probe->stream != NULL && !probe->closing)
-            probe_reset(probe, 0);
+            link_probe_reset(probe, 0);
         break;
     case 38: /* one that is held while another one is open */
-        side->rig->server.policy = HOLD;
+        side->rig->server.policy = LINK_HOLD;
         if (is_usable(side) && !server && side->open == NULL)
             (void)link_side_open(side, "b:1");
         break;
@@ -414,7 +414,7 @@ static void step(link_side_t *side, int turn) {
 
 /* Everything that can happen on a link. */
 static void live(link_rig_t *rig) {
-    rig->client.policy = REFUSE;
+    rig->client.policy = LINK_REFUSE;
     for (int turn = 0; turn < 60; turn++) {
         link_rig_turns(rig, 1);
         step(&rig->client, turn);

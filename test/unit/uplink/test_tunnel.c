@@ -43,7 +43,7 @@ static void test_refused(void **state) {
     for (size_t i = 0; i < 10; i++) {
         link_rig_t rig;
         link_rig_up(&rig, i % 2, false);
-        rig.server.policy = HOLD;
+        rig.server.policy = LINK_HOLD;
         assert_int_equal(link_side_open(&rig.client, "a:1"), 0);
         link_rig_until(&rig, &rig.server.incomings, 1);
         link_rig_turns(&rig, 5);
@@ -116,7 +116,7 @@ static void test_cancel(void **state) {
     for (int i = 0; i < 2 * CASES; i++) {
         link_rig_t rig;
         link_rig_up(&rig, i % 2, false);
-        rig.server.policy = i / 2 == AT_ONCE ? ACCEPT : HOLD;
+        rig.server.policy = i / 2 == AT_ONCE ? LINK_ACCEPT : LINK_HOLD;
         assert_int_equal(link_side_open(&rig.client, "a:1"), 0);
         if (i / 2 != AT_ONCE)
             link_rig_until(&rig, &rig.server.incomings, 1);
@@ -145,7 +145,7 @@ static void test_accept_later(void **state) {
     (void)state;
     link_rig_t rig;
     link_rig_up(&rig, false, false);
-    rig.server.policy = HOLD;
+    rig.server.policy = LINK_HOLD;
     assert_int_equal(link_side_open(&rig.client, "a:1"), 0);
     link_rig_until(&rig, &rig.server.incomings, 1);
     /* Bytes may be written at once; they follow the answer. */
@@ -172,7 +172,7 @@ static uint8_t byte_at(uint64_t offset) {
     return (uint8_t)(offset * 2654435761u >> 13);
 }
 
-static void send_more(probe_t *probe, flow_t *flow) {
+static void send_more(link_probe_t *probe, flow_t *flow) {
     static uint8_t piece[30011];
     while (!flow->waiting && flow->sent < flow->total) {
         size_t room = wst_stream_room(probe->stream);
@@ -182,14 +182,14 @@ static void send_more(probe_t *probe, flow_t *flow) {
             n = (size_t)(flow->total - flow->sent);
         for (size_t i = 0; i < n; i++)
             piece[i] = byte_at(flow->sent + i);
-        int status = probe_write(probe, piece, n);
+        int status = link_probe_write(probe, piece, n);
         assert_true(status >= 0);
         flow->sent += n;
         flow->waiting = status == WST_WAIT;
     }
     if (flow->sent == flow->total && flow->total > 0) {
         flow->total = 0;
-        assert_int_equal(probe_shutdown(probe), 0);
+        assert_int_equal(link_probe_shutdown(probe), 0);
     }
 }
 
@@ -203,7 +203,7 @@ static void keep_flowing(link_rig_t *rig, link_side_t *side, link_event_t event)
     }
 }
 
-static void assert_received(const probe_t *probe, size_t len) {
+static void assert_received(const link_probe_t *probe, size_t len) {
     assert_int_equal(probe->received_len, len);
     for (size_t i = 0; i < len; i++)
         assert_int_equal(probe->received[i], byte_at(i));
@@ -230,8 +230,8 @@ static void test_bytes_both_ways(void **state) {
         assert_int_equal(wst_stream_bytes_read(rig.client.probe.stream), TOTAL);
         assert_int_equal(wst_stream_bytes_written(rig.client.probe.stream), TOTAL);
         /* Both directions are done: nothing is left of it in the sessions. */
-        probe_reset(&rig.client.probe, 0);
-        probe_reset(&rig.server.probe, 0);
+        link_probe_reset(&rig.client.probe, 0);
+        link_probe_reset(&rig.server.probe, 0);
         link_rig_turns(&rig, 10);
         assert_int_equal(rig.client.probe.errors + rig.server.probe.errors, 0);
         assert_int_equal(wst__session_stream_count(wst__link_session(rig.client.link)), 0);
@@ -247,7 +247,7 @@ static void test_back_pressure(void **state) {
     link_rig_t rig;
     link_rig_up(&rig, false, true);
     link_rig_stream(&rig);
-    probe_read(&rig.server.probe, false);
+    link_probe_read(&rig.server.probe, false);
     flow_t flows[2] = {{.total = TOTAL}, {.total = TOTAL}};
     rig.data = flows;
     rig.act = keep_flowing;
@@ -260,15 +260,15 @@ static void test_back_pressure(void **state) {
     /* A window there, an allowance here. */
     assert_true(flows[0].sent <= 65536);
     assert_int_equal(rig.server.probe.reads, 0);
-    probe_read(&rig.server.probe, true);
+    link_probe_read(&rig.server.probe, true);
     assert_int_equal(rig.server.probe.reads, 0);
     link_rig_until(&rig, &rig.server.probe.reads, 1);
     /* What has come in meanwhile, and no more, once it pauses again. */
-    probe_read(&rig.server.probe, false);
+    link_probe_read(&rig.server.probe, false);
     int reads = rig.server.probe.reads;
     link_rig_turns(&rig, 50);
     assert_int_equal(rig.server.probe.reads, reads);
-    probe_read(&rig.server.probe, true);
+    link_probe_read(&rig.server.probe, true);
     link_rig_until(&rig, &rig.server.probe.ends, 1);
     assert_received(&rig.server.probe, TOTAL);
     link_rig_free(&rig);
@@ -287,20 +287,20 @@ static void test_pause_in_read(void **state) {
     link_rig_t rig;
     link_rig_up(&rig, false, false);
     link_rig_stream(&rig);
-    probe_read(&rig.server.probe, false);
+    link_probe_read(&rig.server.probe, false);
     flow_t flow = {.total = TOTAL};
     send_more(&rig.client.probe, &flow);
     link_rig_turns(&rig, 30);
     rig.act = pause_in_read;
     while (rig.server.probe.received_len < TOTAL) {
         int reads = rig.server.probe.reads;
-        probe_read(&rig.server.probe, true);
+        link_probe_read(&rig.server.probe, true);
         link_rig_turns(&rig, 3);
         assert_int_equal(rig.server.probe.reads, reads + 1);
     }
     assert_true(rig.server.probe.reads > 1);
     assert_int_equal(rig.server.probe.ends, 0);
-    probe_read(&rig.server.probe, true);
+    link_probe_read(&rig.server.probe, true);
     link_rig_until(&rig, &rig.server.probe.ends, 1);
     assert_received(&rig.server.probe, TOTAL);
     link_rig_free(&rig);
@@ -314,24 +314,24 @@ static void test_half_close(void **state) {
         link_rig_t rig;
         link_rig_up(&rig, i & 1, false);
         link_rig_stream(&rig);
-        probe_t *first = i & 2 ? &rig.client.probe : &rig.server.probe;
-        probe_t *second = i & 2 ? &rig.server.probe : &rig.client.probe;
-        assert_int_equal(probe_write(first, "question", 8), 0);
-        assert_int_equal(probe_shutdown(first), 0);
-        assert_int_equal(probe_shutdown(first), WST_ESTATE);
-        assert_int_equal(probe_write(first, "x", 1), WST_ESTATE);
+        link_probe_t *first = i & 2 ? &rig.client.probe : &rig.server.probe;
+        link_probe_t *second = i & 2 ? &rig.server.probe : &rig.client.probe;
+        assert_int_equal(link_probe_write(first, "question", 8), 0);
+        assert_int_equal(link_probe_shutdown(first), 0);
+        assert_int_equal(link_probe_shutdown(first), WST_ESTATE);
+        assert_int_equal(link_probe_write(first, "x", 1), WST_ESTATE);
         link_rig_until(&rig, &second->ends, 1);
         assert_int_equal(second->received_len, 8);
         link_rig_until(&rig, &first->shutdowns, 1);
         link_rig_turns(&rig, 10);
         assert_int_equal(first->ends, 0);
         /* The other direction goes on. */
-        assert_int_equal(probe_write(second, "an answer", 9), 0);
-        assert_int_equal(probe_shutdown(second), 0);
+        assert_int_equal(link_probe_write(second, "an answer", 9), 0);
+        assert_int_equal(link_probe_shutdown(second), 0);
         link_rig_until(&rig, &first->ends, 1);
         assert_int_equal(first->received_len, 9);
         link_rig_until(&rig, &second->shutdowns, 1);
-        probe_reset(first, 0);
+        link_probe_reset(first, 0);
         link_rig_turns(&rig, 10);
         assert_int_equal(second->errors, 0);
         link_rig_free(&rig);
@@ -350,16 +350,16 @@ static void test_reset(void **state) {
         link_rig_t rig;
         link_rig_up(&rig, i & 1, false);
         link_rig_stream(&rig);
-        probe_t *first = i & 2 ? &rig.client.probe : &rig.server.probe;
-        probe_t *second = i & 2 ? &rig.server.probe : &rig.client.probe;
-        assert_int_equal(probe_write(second, "unread", 6), 0);
-        probe_reset(first, table[i / 4].reason);
+        link_probe_t *first = i & 2 ? &rig.client.probe : &rig.server.probe;
+        link_probe_t *second = i & 2 ? &rig.server.probe : &rig.client.probe;
+        assert_int_equal(link_probe_write(second, "unread", 6), 0);
+        link_probe_reset(first, table[i / 4].reason);
         assert_int_equal(first->closed, 0);
         link_rig_until(&rig, &first->closed, 1);
         link_rig_until(&rig, &second->errors, 1);
         assert_int_equal(second->error, table[i / 4].error);
         assert_int_equal(second->ends, 0);
-        assert_int_equal(probe_write(second, "x", 1), WST_ESTATE);
+        assert_int_equal(link_probe_write(second, "x", 1), WST_ESTATE);
         assert_int_equal(first->reads + first->errors, 0);
         link_rig_free(&rig);
     }
@@ -374,16 +374,16 @@ static void test_outlives_link(void **state) {
         link_rig_stream(&rig);
         link_side_close(&rig.client);
         if (i == 1) /* written into a link that is closing */
-            assert_true(probe_write(&rig.client.probe, "x", 1) >= 0);
+            assert_true(link_probe_write(&rig.client.probe, "x", 1) >= 0);
         link_rig_until(&rig, &rig.client.closed, 1);
         assert_int_equal(rig.client.probe.error, WST_ELOST);
         link_rig_turns(&rig, 5);
-        assert_int_equal(probe_write(&rig.client.probe, "x", 1), WST_ESTATE);
+        assert_int_equal(link_probe_write(&rig.client.probe, "x", 1), WST_ESTATE);
         assert_int_equal(wst_stream_room(rig.client.probe.stream), 0);
-        probe_read(&rig.client.probe, true);
-        probe_read(&rig.client.probe, false);
-        assert_int_equal(probe_shutdown(&rig.client.probe), WST_ESTATE);
-        probe_reset(&rig.client.probe, i == 0 ? 0 : WST_EIDLE);
+        link_probe_read(&rig.client.probe, true);
+        link_probe_read(&rig.client.probe, false);
+        assert_int_equal(link_probe_shutdown(&rig.client.probe), WST_ESTATE);
+        link_probe_reset(&rig.client.probe, i == 0 ? 0 : WST_EIDLE);
         link_rig_until(&rig, &rig.client.probe.closed, 1);
         link_rig_free(&rig);
     }
@@ -403,10 +403,10 @@ static void close_stream_in(link_rig_t *rig, link_side_t *side, link_event_t eve
     if (side != whose || event != plan->event || plan->done || side->probe.stream == NULL)
         return;
     plan->done = true;
-    probe_reset(&side->probe, 0);
+    link_probe_reset(&side->probe, 0);
 }
 
-static bool is_alive(const probe_t *probe) {
+static bool is_alive(const link_probe_t *probe) {
     return probe->stream != NULL && !probe->closing && probe->errors == 0;
 }
 
@@ -425,20 +425,20 @@ static void test_close_in_callbacks(void **state) {
         rig.data = &plan;
         assert_int_equal(link_side_open(&rig.client, "a:1"), 0);
         link_rig_until(&rig, &rig.client.answers, 1);
-        probe_t *probes[] = {&rig.client.probe, &rig.server.probe};
+        link_probe_t *probes[] = {&rig.client.probe, &rig.server.probe};
         for (int p = 0; p < 2; p++)
             if (is_alive(probes[p]))
-                assert_int_equal(probe_write(probes[p], data, sizeof(data)), WST_WAIT);
+                assert_int_equal(link_probe_write(probes[p], data, sizeof(data)), WST_WAIT);
         link_rig_turns(&rig, 20);
         for (int p = 0; p < 2; p++)
             if (is_alive(probes[p]) && plan.event != LINK_ERROR)
-                assert_int_equal(probe_shutdown(probes[p]), 0);
+                assert_int_equal(link_probe_shutdown(probes[p]), 0);
         link_rig_turns(&rig, 20);
         if (plan.event == LINK_ERROR)
-            probe_reset(probes[plan.client], WST_EIDLE);
+            link_probe_reset(probes[plan.client], WST_EIDLE);
         link_rig_turns(&rig, 20);
         assert_true(plan.done);
-        probe_t *closed = probes[!plan.client], *other = probes[plan.client];
+        link_probe_t *closed = probes[!plan.client], *other = probes[plan.client];
         assert_int_equal(closed->closed, 1);
         /* Only one that was through in both directions may end in order. */
         bool through = closed->ends == 1 && closed->shutdowns == 1;
@@ -532,7 +532,7 @@ static void test_pump_reset(void **state) {
             assert_int_equal(rig.client.probe.error, WST_ERESET);
             assert_int_equal(status, UV_ECONNRESET);
         } else {
-            probe_reset(&rig.client.probe, WST_EIDLE);
+            link_probe_reset(&rig.client.probe, WST_EIDLE);
             while (status == 0)
                 link_rig_turns(&rig, 1);
             assert_int_equal(status, WST_EIDLE);
