@@ -7,7 +7,7 @@ static const char BEHIND[] = "\r\n\r\nSSH-2.0-x\r\nGET / HTTP/1.1\r\n\r\n";
 
 static void test_options(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     assert_true(hijack_world_init(&w));
     for (int i = 0; i < 2; i++) {
         wst_hijack_options_t options = w.options;
@@ -25,12 +25,12 @@ static void test_options(void **state) {
 
 static void test_request(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, HEAD);
+    hijack_world_say(&w, HEAD);
     assert_int_equal(w.requests, 0); /* never from inside a call */
     assert_null(wst_hijack_request(w.hijack));
-    turns(&w, 2);
+    hijack_world_turns(&w, 2);
     assert_int_equal(w.requests, 1);
     assert_true(wst_str_eq(w.head->method, "CONNECT"));
     assert_string_equal(w.target, "host:22");
@@ -44,17 +44,17 @@ static void test_request(void **state) {
 /* A head that comes in one piece is not copied: its text lies in the chunk it came in. */
 static void test_whole_head_is_not_copied(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     assert_true(hijack_world_init(&w));
     assert_int_equal(wst_stream_unread(w.client.stream, wst_slice_static(HEAD, strlen(HEAD))), 0);
-    assert_true(world_hijack(&w));
-    turns(&w, 2);
+    assert_true(hijack_world_hijack(&w));
+    hijack_world_turns(&w, 2);
     assert_int_equal(w.requests, 1);
     assert_ptr_equal(w.head->method.ptr, HEAD);
     hijack_world_free(&w);
 }
 
-static void expect_taken(world_t *w, const char *behind) {
+static void expect_taken(hijack_world_t *w, const char *behind) {
     assert_int_equal(w->requests, 1);
     assert_true(wst_str_eq(w->head->method, "CONNECT"));
     assert_string_equal(w->target, "host:22");
@@ -65,8 +65,8 @@ static void expect_taken(world_t *w, const char *behind) {
     assert_null(wst_hijack_request(w->hijack));
     assert_false(w->client.reading); /* handed over paused */
     /* The head lives as long as the hijack, whatever becomes of the connection. */
-    read_taken(w);
-    turns(w, 12);
+    hijack_world_read(w);
+    hijack_world_turns(w, 12);
     assert_true(wst_str_eq(w->head->headers[0].value, "host:22"));
     assert_int_equal(w->got_len, strlen(behind));
     assert_memory_equal(w->got, behind, strlen(behind));
@@ -77,9 +77,9 @@ static void expect_taken(world_t *w, const char *behind) {
 /* All in one piece; cut in two and in three at every point; each byte alone. What came in behind
  * the head comes out of the stream, whatever it is, then the rest, then the end. */
 static void run_split(size_t i, size_t j, const char *text, size_t len) {
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
+    w.in_request = hijack_world_take;
     size_t from = 0;
     const size_t cuts[] = {i, j, len};
     for (size_t n = 0; n < 3; n++) {
@@ -88,7 +88,7 @@ static void run_split(size_t i, size_t j, const char *text, size_t len) {
         from = cuts[n];
     }
     fake_stream_end(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     expect_taken(&w, BEHIND);
     hijack_world_free(&w);
 }
@@ -107,17 +107,17 @@ static void test_each_split(void **state) {
 
 static void test_each_byte_alone(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
+    w.in_request = hijack_world_take;
     for (size_t i = 0; i < strlen(HEAD); i++)
         fake_stream_data(&w.client, HEAD + i, 1);
     for (size_t i = 0; i < strlen(BEHIND); i++)
         fake_stream_data(&w.client, BEHIND + i, 1);
     fake_stream_end(&w.client);
-    turns(&w, 60);
-    read_taken(&w);
-    turns(&w, 60);
+    hijack_world_turns(&w, 60);
+    hijack_world_read(&w);
+    hijack_world_turns(&w, 60);
     expect_taken(&w, BEHIND);
     hijack_world_free(&w);
 }
@@ -125,10 +125,10 @@ static void test_each_byte_alone(void **state) {
 /* A head of nearly the largest size, in pieces: gathered in a buffer that has to grow. */
 static void test_large_head(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
-    say(&w, "CONNECT host:22 HTTP/1.1\r\n");
+    w.in_request = hijack_world_take;
+    hijack_world_say(&w, "CONNECT host:22 HTTP/1.1\r\n");
     size_t len = strlen("CONNECT host:22 HTTP/1.1\r\n\r\n");
     char field[1000];
     memset(field, 'x', sizeof(field));
@@ -136,13 +136,13 @@ static void test_large_head(void **state) {
     memcpy(field + sizeof(field) - 2, "\r\n", 2);
     for (; len + sizeof(field) <= 16384; len += sizeof(field))
         fake_stream_data(&w.client, field, sizeof(field));
-    say(&w, "\r\nbehind");
-    turns(&w, 30);
+    hijack_world_say(&w, "\r\nbehind");
+    hijack_world_turns(&w, 30);
     assert_int_equal(w.requests, 1);
     assert_int_equal(w.head->header_count, 16);
     assert_int_equal(w.head->headers[15].value.len, sizeof(field) - 4);
-    read_taken(&w);
-    turns(&w, 5);
+    hijack_world_read(&w);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.got_len, strlen("behind"));
     hijack_world_free(&w);
 }
@@ -150,16 +150,16 @@ static void test_large_head(void **state) {
 /* Until the request is taken nothing more is read, and nothing lost. */
 static void test_taken_later(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, HEAD);
-    say(&w, BEHIND);
+    hijack_world_say(&w, HEAD);
+    hijack_world_say(&w, BEHIND);
     fake_stream_end(&w.client);
-    turns(&w, 10);
+    hijack_world_turns(&w, 10);
     assert_int_equal(w.requests, 1);
     assert_int_equal(w.client.delivered, strlen(HEAD));
-    take(&w);
-    turns(&w, 10);
+    hijack_world_take(&w);
+    hijack_world_turns(&w, 10);
     assert_int_equal(w.client.delivered, strlen(HEAD)); /* paused still */
     expect_taken(&w, BEHIND);
     assert_int_equal(w.done, 0);
@@ -169,20 +169,20 @@ static void test_taken_later(void **state) {
 /* A server that speaks first: what is written goes out though nothing has been read. */
 static void test_server_first(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
-    say(&w, HEAD);
-    turns(&w, 3);
+    w.in_request = hijack_world_take;
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 3);
     wst_slice_t hello[2] = {wst_slice_static("HTTP/1.1 200 OK\r\n\r\n", 19),
                             wst_slice_static("220 hello\r\n", 11)};
     assert_int_equal(wst_stream_write(w.taken, &hello[0], 1), 0);
     assert_int_equal(wst_stream_write(w.taken, &hello[1], 1), 0);
-    assert_written(&w, "HTTP/1.1 200 OK\r\n\r\n220 hello\r\n");
-    read_taken(&w);
-    say(&w, "EHLO\r\n");
+    hijack_world_assert_written(&w, "HTTP/1.1 200 OK\r\n\r\n220 hello\r\n");
+    hijack_world_read(&w);
+    hijack_world_say(&w, "EHLO\r\n");
     fake_stream_end(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.got_len, 6);
     assert_true(w.got_end);
     hijack_world_free(&w);
@@ -191,19 +191,19 @@ static void test_server_first(void **state) {
 /* The connection outlives the hijack it was taken from. */
 static void test_close_after_take(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
-    say(&w, HEAD);
-    turns(&w, 3);
-    close_hijack(&w);
+    w.in_request = hijack_world_take;
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 3);
+    hijack_world_close_hijack(&w);
     assert_int_equal(w.closed, 0);
-    turns(&w, 3);
+    hijack_world_turns(&w, 3);
     assert_int_equal(w.closed, 1);
     assert_false(w.client.closed);
-    say(&w, "still here");
-    read_taken(&w);
-    turns(&w, 3);
+    hijack_world_say(&w, "still here");
+    hijack_world_read(&w);
+    hijack_world_turns(&w, 3);
     assert_int_equal(w.got_len, 10);
     hijack_world_free(&w);
 }
@@ -211,13 +211,13 @@ static void test_close_after_take(void **state) {
 /* Whatever happens to the connection then is not the hijack's business. */
 static void test_breaks_after_take(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    w.in_request = take;
-    say(&w, HEAD);
-    turns(&w, 3);
+    w.in_request = hijack_world_take;
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 3);
     fake_stream_error(&w.client, UV_ECONNRESET);
-    turns(&w, 3);
+    hijack_world_turns(&w, 3);
     assert_int_equal(w.done, 0);
     hijack_world_free(&w);
 }
@@ -226,20 +226,20 @@ static void test_take_and_respond_once(void **state) {
     (void)state;
     const wst_response_t response = {.status = 403, .reason = "No"};
     wst_stream_t *stream;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE); /* no request yet */
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
-    say(&w, HEAD);
-    turns(&w, 3);
-    take(&w);
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 3);
+    hijack_world_take(&w);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
     hijack_world_free(&w);
 
     hijack_world_start(&w);
-    say(&w, HEAD);
-    turns(&w, 3);
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 3);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), 0);
     assert_int_equal(wst_hijack_respond(w.hijack, &response), WST_ESTATE);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ESTATE);
@@ -250,10 +250,10 @@ static void test_take_and_respond_once(void **state) {
 
 static void test_client_leaves(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
     fake_stream_end(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_int_equal(w.client.written_len, 0);
@@ -264,13 +264,13 @@ static void test_client_leaves(void **state) {
 /* What happens to the connection once the hijack is done is told to nobody. */
 static void test_breaks_when_done(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
     fake_stream_end(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.done, 1);
     fake_stream_error(&w.client, UV_ECONNRESET);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.done, 1);
     hijack_world_free(&w);
 }
@@ -280,13 +280,13 @@ static void test_connection_breaks(void **state) {
     (void)state;
     static const char *const said[] = {"", "CONN", HEAD};
     for (size_t i = 0; i < 3; i++) {
-        world_t w;
+        hijack_world_t w;
         hijack_world_start(&w);
         if (said[i][0] != '\0')
-            say(&w, said[i]);
-        turns(&w, 3);
+            hijack_world_say(&w, said[i]);
+        hijack_world_turns(&w, 3);
         fake_stream_error(&w.client, UV_ECONNRESET);
-        turns(&w, 5);
+        hijack_world_turns(&w, 5);
         assert_int_equal(w.requests, i == 2);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, UV_ECONNRESET);
@@ -298,30 +298,36 @@ static void test_connection_breaks(void **state) {
 
 /* --- life --- */
 
-static void respond(world_t *w) {
+static void respond(hijack_world_t *w) {
     const wst_response_t response = {.status = 503, .reason = "Not now", .body = "Sorry.\n"};
     int rc = wst_hijack_respond(w->hijack, &response);
     assert_true(rc == 0 || (rc == WST_ENOMEM && test_alloc_failed()));
 }
 
-static void take_and_close(world_t *w) {
-    take(w);
-    close_hijack(w);
+static void take_and_close(hijack_world_t *w) {
+    hijack_world_take(w);
+    hijack_world_close_hijack(w);
 }
 
-static void respond_and_close(world_t *w) {
+static void respond_and_close(hijack_world_t *w) {
     respond(w);
-    close_hijack(w);
+    hijack_world_close_hijack(w);
 }
 
-static void ask_and_close(world_t *w) {
-    ask_for_password(w);
-    close_hijack(w);
+static void ask_and_close(hijack_world_t *w) {
+    hijack_world_challenge(w);
+    hijack_world_close_hijack(w);
 }
 
-static void (*const deeds[])(world_t *w) = {
-    NULL,         take,           respond,           ask_for_password,
-    close_hijack, take_and_close, respond_and_close, ask_and_close,
+static void (*const deeds[])(hijack_world_t *w) = {
+    NULL,
+    hijack_world_take,
+    respond,
+    hijack_world_challenge,
+    hijack_world_close_hijack,
+    take_and_close,
+    respond_and_close,
+    ask_and_close,
 };
 
 static const char *const scripts[] = {
@@ -334,7 +340,7 @@ static const char *const scripts[] = {
 enum { DEEDS = sizeof(deeds) / sizeof(deeds[0]), SCRIPTS = sizeof(scripts) / sizeof(scripts[0]) };
 
 /* Plays a script, whose pieces are separated by bars. */
-static void play(world_t *w, const char *script) {
+static void play(hijack_world_t *w, const char *script) {
     while (*script != '\0') {
         size_t len = strcspn(script, "|");
         fake_stream_data(&w->client, script, len);
@@ -348,18 +354,18 @@ static void test_close_at_each_turn(void **state) {
     (void)state;
     for (int i = 0; i < DEEDS * SCRIPTS; i++) {
         for (int n = 0; n < 15; n++) {
-            world_t w;
+            hijack_world_t w;
             hijack_world_start(&w);
             w.in_request = deeds[i % DEEDS];
             play(&w, scripts[i / DEEDS]);
-            turns(&w, n);
+            hijack_world_turns(&w, n);
             int done = w.done, requests = w.requests, closed = w.closed;
             if (closed == 0) {
-                close_hijack(&w);
+                hijack_world_close_hijack(&w);
                 wst_hijack_close(w.hijack, NULL); /* the first one counts */
                 assert_int_equal(w.closed, 0);
             }
-            turns(&w, 3);
+            hijack_world_turns(&w, 3);
             assert_int_equal(w.closed, 1);
             assert_int_equal(w.done, done);
             assert_int_equal(w.requests, requests);
@@ -372,12 +378,12 @@ static void test_close_at_each_turn(void **state) {
 static void test_close_in_done(void **state) {
     (void)state;
     for (int i = 0; i < DEEDS * SCRIPTS; i++) {
-        world_t w;
+        hijack_world_t w;
         hijack_world_start(&w);
         w.in_request = deeds[i % DEEDS];
         w.close_in_done = true;
         play(&w, scripts[i / DEEDS]);
-        turns(&w, 20);
+        hijack_world_turns(&w, 20);
         assert_true(w.done <= 1);
         if (w.done == 1)
             assert_int_equal(w.closed, 1);
@@ -387,12 +393,12 @@ static void test_close_in_done(void **state) {
 
 static void each_allocation(void *arg) {
     int i = *(int *)arg;
-    world_t w;
-    if (hijack_world_init(&w) && world_hijack(&w)) {
+    hijack_world_t w;
+    if (hijack_world_init(&w) && hijack_world_hijack(&w)) {
         w.in_request = deeds[i % DEEDS];
         w.close_in_done = true;
         play(&w, scripts[i / DEEDS]);
-        turns(&w, 20);
+        hijack_world_turns(&w, 20);
     } else {
         assert_true(test_alloc_failed());
         assert_false(w.client.closed); /* the stream is taken on success only */
@@ -409,18 +415,18 @@ static void test_each_allocation(void **state) {
 /* A take that fails for lack of memory can be tried again. */
 static void test_take_again(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\nSSH");
+    hijack_world_say(&w, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\nSSH");
     fake_stream_end(&w.client);
-    turns(&w, 3);
+    hijack_world_turns(&w, 3);
     assert_int_equal(w.requests, 1);
     wst_stream_t *stream;
     test_alloc_fail(1);
     assert_int_equal(wst_hijack_take(w.hijack, &stream), WST_ENOMEM);
     test_alloc_fail(0);
     assert_ptr_equal(wst_hijack_connection(w.hijack), w.client.stream);
-    take(&w);
+    hijack_world_take(&w);
     expect_taken(&w, "SSH");
     hijack_world_free(&w);
 }

@@ -4,23 +4,23 @@
 
 #include <stdio.h>
 
-static void start_request(world_t *w, const char *text) {
+static void start_request(hijack_world_t *w, const char *text) {
     hijack_world_start(w);
-    say(w, text);
-    turns(w, 3);
+    hijack_world_say(w, text);
+    hijack_world_turns(w, 3);
     assert_int_equal(w->requests, 1);
 }
 
-static void answer(world_t *w, const wst_response_t *response) {
+static void answer(hijack_world_t *w, const wst_response_t *response) {
     assert_int_equal(wst_hijack_respond(w->hijack, response), 0);
 }
 
 /* The client hangs up; the hijack is done, and closing it is in order. */
-static void expect_done(world_t *w, int status) {
+static void expect_done(hijack_world_t *w, int status) {
     assert_int_equal(w->done, 0);
     assert_true(w->client.shutdown);
     fake_stream_end(&w->client);
-    turns(w, 5);
+    hijack_world_turns(w, 5);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->status, status);
     hijack_world_free(w);
@@ -56,12 +56,12 @@ static void test_answers(void **state) {
          "HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        world_t w;
+        hijack_world_t w;
         start_request(&w, cases[i].request);
         answer(&w, &cases[i].response);
-        assert_written(&w, cases[i].expect);
+        hijack_world_assert_written(&w, cases[i].expect);
         assert_int_equal(w.client.writes, 1);
-        turns(&w, 3);
+        hijack_world_turns(&w, 3);
         expect_done(&w, 0);
     }
 }
@@ -88,7 +88,7 @@ static void test_bad_answers(void **state) {
         {.status = 403, .reason = huge},
         {.status = 403, .reason = "x", .fields = huge},
     };
-    world_t w;
+    hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(wst_hijack_respond(w.hijack, &bad[i]), WST_EINVAL);
@@ -105,8 +105,8 @@ static void test_bad_answers(void **state) {
 
 /* --- refusals --- */
 
-static void expect_refusal(world_t *w, int error, const char *reason) {
-    turns(w, 5);
+static void expect_refusal(hijack_world_t *w, int error, const char *reason) {
+    hijack_world_turns(w, 5);
     assert_int_equal(w->requests, 0);
     char text[512];
     (void)snprintf(text, sizeof(text),
@@ -115,7 +115,7 @@ static void expect_refusal(world_t *w, int error, const char *reason) {
                    "Content-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
                    "Connection: close\r\n\r\n%s\n",
                    reason, reason + 4, strlen(reason + 4) + 1, reason + 4);
-    assert_written(w, text);
+    hijack_world_assert_written(w, text);
     expect_done(w, error);
 }
 
@@ -135,14 +135,14 @@ static void test_refusals(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *request = cases[i].request;
         for (size_t cut = 1; cut <= strlen(request); cut++) {
-            world_t w;
+            hijack_world_t w;
             assert_true(hijack_world_init(&w));
             w.options.limits = (wst_http_limits_t){.head_max = 50, .target_max = 20};
-            assert_true(world_hijack(&w));
+            assert_true(hijack_world_hijack(&w));
             assert_int_equal(w.client.read_max, 50);
             fake_stream_data(&w.client, request, cut);
             if (cut < strlen(request))
-                say(&w, request + cut);
+                hijack_world_say(&w, request + cut);
             expect_refusal(&w, cases[i].error, cases[i].reason);
         }
     }
@@ -151,25 +151,25 @@ static void test_refusals(void **state) {
 /* However it comes in: a head without end is read to its bound and no further. */
 static void test_endless_head(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, "GET / HTTP/1.1\r\n");
+    hijack_world_say(&w, "GET / HTTP/1.1\r\n");
     for (int i = 0; i < 2000; i++)
-        say(&w, "A: 1234567\r\n");
-    turns(&w, 1400);
+        hijack_world_say(&w, "A: 1234567\r\n");
+    hijack_world_turns(&w, 1400);
     assert_in_range(w.client.delivered, 16384, 16384 + 12 * 50);
-    assert_written_has(&w, "HTTP/1.1 431 ");
+    hijack_world_assert_written_has(&w, "HTTP/1.1 431 ");
     hijack_world_free(&w);
 }
 
 static void test_head_cut_short(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, "GET / HTTP/1.1\r\n");
+    hijack_world_say(&w, "GET / HTTP/1.1\r\n");
     fake_stream_end(&w.client);
-    turns(&w, 5);
-    assert_written_has(&w, "HTTP/1.1 400 Bad Request: incomplete head\r\n");
+    hijack_world_turns(&w, 5);
+    hijack_world_assert_written_has(&w, "HTTP/1.1 400 Bad Request: incomplete head\r\n");
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, WST_EHTTP);
     hijack_world_free(&w);
@@ -178,22 +178,22 @@ static void test_head_cut_short(void **state) {
 
 /* --- the deadline for the head --- */
 
-static void start_with_deadline(world_t *w) {
+static void start_with_deadline(hijack_world_t *w) {
     assert_true(hijack_world_init(w));
     w->options.head_timeout_ms = 5;
-    assert_true(world_hijack(w));
+    assert_true(hijack_world_hijack(w));
 }
 
-static void run_until_shutdown(world_t *w) {
+static void run_until_shutdown(hijack_world_t *w) {
     while (!w->client.shutdown)
         uv_run(&w->loop, UV_RUN_ONCE);
 }
 
 static void test_slow_head(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_with_deadline(&w);
-    say(&w, "GET / HT");
+    hijack_world_say(&w, "GET / HT");
     run_until_shutdown(&w);
     expect_refusal(&w, WST_ETIMEOUT, "408 Request Timeout");
 }
@@ -201,21 +201,21 @@ static void test_slow_head(void **state) {
 /* The deadline is for the whole head, not for its next byte. */
 static void test_trickling_head(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_with_deadline(&w);
     while (!w.client.shutdown) {
         if (fake_stream_idle(&w.client))
-            say(&w, "G");
+            hijack_world_say(&w, "G");
         uv_run(&w.loop, UV_RUN_ONCE);
         uv_sleep(1);
     }
-    assert_written_has(&w, "HTTP/1.1 408 ");
+    hijack_world_assert_written_has(&w, "HTTP/1.1 408 ");
     hijack_world_free(&w);
 }
 
 static void test_silent_client(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_with_deadline(&w);
     run_until_shutdown(&w);
     assert_int_equal(w.client.written_len, 0);
@@ -226,10 +226,10 @@ static void test_deadline_values(void **state) {
     (void)state;
     static const uint64_t cases[][2] = {{0, 10000}, {7, 7}, {UINT64_MAX, WST__NEVER}};
     for (int i = 0; i < 3; i++) {
-        world_t w;
+        hijack_world_t w;
         assert_true(hijack_world_init(&w));
         w.options.head_timeout_ms = cases[i][0];
-        assert_true(world_hijack(&w));
+        assert_true(hijack_world_hijack(&w));
         uint64_t expect = cases[i][1] == WST__NEVER ? WST__NEVER : uv_now(&w.loop) + cases[i][1];
         assert_true(wst__deadlines_next(&w.ctx->deadlines) == expect);
         hijack_world_free(&w);
@@ -247,23 +247,24 @@ static void test_keep_alive(void **state) {
     };
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
         for (size_t cut = 1; cut < strlen(requests[i]); cut++) {
-            world_t w;
+            hijack_world_t w;
             hijack_world_start(&w);
             fake_stream_data(&w.client, requests[i], cut);
-            say(&w, requests[i] + cut);
-            turns(&w, 5);
+            hijack_world_say(&w, requests[i] + cut);
+            hijack_world_turns(&w, 5);
             assert_string_equal(w.target, "h:1");
-            ask_for_password(&w);
-            assert_written_has(&w, " 407 Who are you?\r\nProxy-Authenticate: Basic realm=\"x\"\r\n"
-                                   "Content-Length: 0\r\nConnection: keep-alive\r\n\r\n");
+            hijack_world_challenge(&w);
+            hijack_world_assert_written_has(
+                &w, " 407 Who are you?\r\nProxy-Authenticate: Basic realm=\"x\"\r\n"
+                    "Content-Length: 0\r\nConnection: keep-alive\r\n\r\n");
             assert_int_equal(wst__deadlines_next(&w.ctx->deadlines), uv_now(&w.loop) + 10000);
-            say(&w, "CONNECT h:2 HTTP/1.1\r\n\r\nbehind"); /* shorter than the first */
-            turns(&w, 5);
+            hijack_world_say(&w, "CONNECT h:2 HTTP/1.1\r\n\r\nbehind"); /* shorter than the first */
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.requests, 2);
             assert_string_equal(w.target, "h:2");
-            take(&w);
-            read_taken(&w);
-            turns(&w, 5);
+            hijack_world_take(&w);
+            hijack_world_read(&w);
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.got_len, 6);
             assert_memory_equal(w.got, "behind", 6);
             hijack_world_free(&w);
@@ -282,12 +283,12 @@ static void test_not_kept_alive(void **state) {
         "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-        world_t w;
+        hijack_world_t w;
         start_request(&w, requests[i]);
-        ask_for_password(&w);
-        assert_written_has(&w, "Connection: close\r\n\r\n");
-        say(&w, "GET /evil HTTP/1.1\r\n\r\n");
-        turns(&w, 5);
+        hijack_world_challenge(&w);
+        hijack_world_assert_written_has(&w, "Connection: close\r\n\r\n");
+        hijack_world_say(&w, "GET /evil HTTP/1.1\r\n\r\n");
+        hijack_world_turns(&w, 5);
         assert_true(fake_stream_idle(&w.client)); /* read, and forgotten */
         assert_int_equal(w.requests, 1);
         expect_done(&w, 0);
@@ -297,32 +298,32 @@ static void test_not_kept_alive(void **state) {
 /* Who does not read our answers gets no further ones. */
 static void test_keep_alive_waits_for_drain(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_request(&w, "GET /1 HTTP/1.1\r\n\r\n");
     w.client.write_status = WST_WAIT;
-    ask_for_password(&w);
-    turns(&w, 5);
+    hijack_world_challenge(&w);
+    hijack_world_turns(&w, 5);
     assert_false(w.client.reading);
     fake_stream_drain(&w.client);
-    say(&w, "GET /2 HTTP/1.1\r\n\r\n");
-    turns(&w, 5);
+    hijack_world_say(&w, "GET /2 HTTP/1.1\r\n\r\n");
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.requests, 2);
     assert_string_equal(w.target, "/2");
 
     w.client.write_status = WST_WAIT; /* and not for ever */
-    ask_for_password(&w);
-    pretend_later(&w, 10000);
+    hijack_world_challenge(&w);
+    hijack_world_pass(&w, 10000);
     assert_true(w.client.shutdown);
     hijack_world_free(&w);
 }
 
 static void test_client_leaves_after_answer(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_request(&w, "GET /1 HTTP/1.1\r\n\r\n");
-    ask_for_password(&w);
+    hijack_world_challenge(&w);
     fake_stream_end(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     hijack_world_free(&w);
@@ -331,7 +332,7 @@ static void test_client_leaves_after_answer(void **state) {
 
 /* --- how it ends --- */
 
-static void start_lingering(world_t *w) {
+static void start_lingering(hijack_world_t *w) {
     start_request(w, "GET / HTTP/1.1\r\n\r\n");
     const wst_response_t response = {.status = 403, .reason = "No"};
     answer(w, &response);
@@ -341,7 +342,7 @@ static void start_lingering(world_t *w) {
 static void test_waits_for_both_ends(void **state) {
     (void)state;
     for (int end_first = 0; end_first < 2; end_first++) {
-        world_t w;
+        hijack_world_t w;
         start_request(&w, "GET / HTTP/1.1\r\n\r\n");
         w.client.hold_shutdown = true;
         const wst_response_t response = {.status = 403, .reason = "No"};
@@ -352,7 +353,7 @@ static void test_waits_for_both_ends(void **state) {
                 fake_stream_shutdown_done(&w.client);
             else
                 fake_stream_end(&w.client);
-            turns(&w, 5);
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.done, i);
         }
         assert_int_equal(w.status, 0);
@@ -362,14 +363,14 @@ static void test_waits_for_both_ends(void **state) {
 
 static void test_lingers_for_a_while(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_lingering(&w);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     uint64_t left = wst__deadlines_next(&w.ctx->deadlines) - uv_now(&w.loop);
     assert_in_range(left, 1, 5000);
-    pretend_later(&w, left - 1);
+    hijack_world_pass(&w, left - 1);
     assert_int_equal(w.done, 0);
-    pretend_later(&w, 5000);
+    hijack_world_pass(&w, 5000);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_false(w.client.reading);
@@ -380,16 +381,16 @@ static void test_lingers_for_a_while(void **state) {
 /* The time to drain counts from when the answer is out. */
 static void test_lingers_from_shutdown_on(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     w.client.hold_shutdown = true;
     const wst_response_t response = {.status = 403, .reason = "No"};
     answer(&w, &response);
     uint64_t answered = uv_now(&w.loop);
     while (uv_now(&w.loop) == answered)
-        turns(&w, 1);
+        hijack_world_turns(&w, 1);
     fake_stream_shutdown_done(&w.client);
-    turns(&w, 3);
+    hijack_world_turns(&w, 3);
     assert_true(wst__deadlines_next(&w.ctx->deadlines) > answered + 5000);
     expect_done(&w, 0);
 }
@@ -397,12 +398,12 @@ static void test_lingers_from_shutdown_on(void **state) {
 /* A client that does not even take the answer. */
 static void test_answer_not_taken(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     w.client.hold_shutdown = true;
     const wst_response_t response = {.status = 403, .reason = "No"};
     answer(&w, &response);
-    pretend_later(&w, 5000);
+    hijack_world_pass(&w, 5000);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, WST_ETIMEOUT);
     hijack_world_free(&w);
@@ -412,11 +413,11 @@ static void test_answer_not_taken(void **state) {
 static void test_ignores_only_so_much(void **state) {
     (void)state;
     static char much[1 << 20];
-    world_t w;
+    hijack_world_t w;
     start_lingering(&w);
     for (int i = 0; i < 20; i++)
         fake_stream_data(&w.client, much, sizeof(much));
-    turns(&w, 30);
+    hijack_world_turns(&w, 30);
     assert_int_equal(w.done, 1);
     assert_int_equal(w.status, 0);
     assert_in_range(w.client.delivered, 16777216, 16777216 + 2 * sizeof(much));
@@ -427,14 +428,14 @@ static void test_ignores_only_so_much(void **state) {
 static void test_reset_after_answer(void **state) {
     (void)state;
     for (int sent = 0; sent < 2; sent++) {
-        world_t w;
+        hijack_world_t w;
         start_request(&w, "GET / HTTP/1.1\r\n\r\n");
         w.client.hold_shutdown = !sent;
         const wst_response_t response = {.status = 403, .reason = "No"};
         answer(&w, &response);
-        turns(&w, 3);
+        hijack_world_turns(&w, 3);
         fake_stream_error(&w.client, UV_ECONNRESET);
-        turns(&w, 3);
+        hijack_world_turns(&w, 3);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, sent ? 0 : UV_ECONNRESET);
         hijack_world_free(&w);
@@ -445,7 +446,7 @@ static void test_reset_after_answer(void **state) {
 static void test_answer_fails(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        world_t w;
+        hijack_world_t w;
         start_request(&w, "GET / HTTP/1.1\r\n\r\n");
         if (i == 0)
             w.client.write_status = UV_EPIPE;
@@ -454,7 +455,7 @@ static void test_answer_fails(void **state) {
         const wst_response_t response = {.status = 403, .reason = "No"};
         answer(&w, &response);
         assert_int_equal(w.done, 0);
-        turns(&w, 3);
+        hijack_world_turns(&w, 3);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, i == 0 ? UV_EPIPE : UV_ENOTCONN);
         hijack_world_free(&w);

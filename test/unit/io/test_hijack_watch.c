@@ -8,28 +8,28 @@
 
 #define HEAD "CONNECT host:22 HTTP/1.1\r\n\r\n"
 
-static void say_some(world_t *w, const char *text) {
+static void say_some(hijack_world_t *w, const char *text) {
     if (text[0] != '\0')
-        say(w, text);
+        hijack_world_say(w, text);
 }
 
-static void watch(world_t *w) {
+static void watch(hijack_world_t *w) {
     wst__hijack_watch(w->hijack);
 }
 
-static void start_watched(world_t *w, const char *text) {
+static void start_watched(hijack_world_t *w, const char *text) {
     hijack_world_start(w);
     w->in_request = watch;
-    say(w, text);
-    turns(w, 3);
+    hijack_world_say(w, text);
+    hijack_world_turns(w, 3);
     assert_int_equal(w->requests, 1);
     assert_true(w->client.reading);
 }
 
-static void expect_gone(world_t *w, int status) {
+static void expect_gone(hijack_world_t *w, int status) {
     const wst_response_t response = {.status = 403, .reason = "No"};
     wst_stream_t *stream;
-    turns(w, 5);
+    hijack_world_turns(w, 5);
     assert_int_equal(w->done, 1);
     assert_int_equal(w->status, status);
     assert_null(wst_hijack_request(w->hijack));
@@ -41,7 +41,7 @@ static void expect_gone(world_t *w, int status) {
 
 static void test_client_ends(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_watched(&w, HEAD);
     fake_stream_end(&w.client);
     expect_gone(&w, 0);
@@ -51,10 +51,10 @@ static void test_client_resets(void **state) {
     (void)state;
     static const char *const behind[] = {"", "early"};
     for (size_t i = 0; i < 2; i++) {
-        world_t w;
+        hijack_world_t w;
         start_watched(&w, HEAD);
         say_some(&w, behind[i]);
-        turns(&w, 3);
+        hijack_world_turns(&w, 3);
         fake_stream_error(&w.client, UV_ECONNRESET);
         expect_gone(&w, UV_ECONNRESET);
     }
@@ -63,11 +63,11 @@ static void test_client_resets(void **state) {
 /* Unwatched, nothing is read, so nothing is noticed. */
 static void test_not_watched(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     hijack_world_start(&w);
-    say(&w, HEAD);
+    hijack_world_say(&w, HEAD);
     fake_stream_end(&w.client);
-    turns(&w, 10);
+    hijack_world_turns(&w, 10);
     assert_int_equal(w.requests, 1);
     assert_int_equal(w.done, 0);
     assert_false(w.client.reading);
@@ -83,19 +83,19 @@ static void test_take(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (int ended = 0; ended < 2; ended++) {
             char text[64];
-            world_t w;
+            hijack_world_t w;
             snprintf(text, sizeof(text), HEAD "%s", cases[i].with_head);
             start_watched(&w, text);
             say_some(&w, cases[i].first);
             say_some(&w, cases[i].second);
             if (ended)
                 fake_stream_end(&w.client);
-            turns(&w, 10);
+            hijack_world_turns(&w, 10);
             assert_int_equal(w.done, 0);
-            take(&w);
+            hijack_world_take(&w);
             assert_false(w.client.reading);
-            read_taken(&w);
-            turns(&w, 5);
+            hijack_world_read(&w);
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.got_len, 6);
             assert_memory_equal(w.got, "abcdef", 6);
             assert_int_equal(w.got_end, ended);
@@ -106,13 +106,13 @@ static void test_take(void **state) {
 
 static void test_take_nothing(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_watched(&w, HEAD);
-    take(&w);
+    hijack_world_take(&w);
     assert_false(w.client.reading);
-    read_taken(&w);
-    say(&w, "later");
-    turns(&w, 5);
+    hijack_world_read(&w);
+    hijack_world_say(&w, "later");
+    hijack_world_turns(&w, 5);
     assert_memory_equal(w.got, "later", 6 - 1);
     hijack_world_free(&w);
 }
@@ -143,20 +143,20 @@ static void test_bound(void **state) {
     static uint8_t data[100000];
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (uint8_t)(i % 251);
-    world_t w;
+    hijack_world_t w;
     start_watched(&w, HEAD);
     fake_stream_data(&w.client, data, 1000);
     fake_stream_data(&w.client, data + 1000, sizeof(data) - 1000);
     fake_stream_end(&w.client);
-    turns(&w, 200);
+    hijack_world_turns(&w, 200);
     assert_int_equal(w.client.delivered, strlen(HEAD) + WST__WATCH_MAX);
     assert_false(w.client.reading);
     assert_int_equal(w.done, 0);
     sum_t sum = {0};
-    take(&w);
+    hijack_world_take(&w);
     wst_stream_set_callbacks(w.taken, &callbacks, &sum);
     wst_stream_read_start(w.taken, 0);
-    turns(&w, 200);
+    hijack_world_turns(&w, 200);
     assert_int_equal(sum.len, sizeof(data));
     assert_int_equal(sum.ends, 1);
     wst_stream_set_callbacks(w.taken, NULL, NULL);
@@ -170,27 +170,28 @@ static void test_answer(void **state) {
         bool end, kept;
     } cases[] = {{"", false, true}, {"early", false, false}, {"early", true, false}};
     for (size_t i = 0; i < 3; i++) {
-        world_t w;
+        hijack_world_t w;
         start_watched(&w, HEAD);
         say_some(&w, cases[i].behind);
         if (cases[i].end)
             fake_stream_end(&w.client);
-        turns(&w, 5);
-        ask_for_password(&w);
-        assert_written_has(&w, cases[i].kept ? "Connection: keep-alive" : "Connection: close");
+        hijack_world_turns(&w, 5);
+        hijack_world_challenge(&w);
+        hijack_world_assert_written_has(&w, cases[i].kept ? "Connection: keep-alive"
+                                                          : "Connection: close");
         assert_int_equal(w.client.shutdown, !cases[i].kept);
         if (!cases[i].end && cases[i].kept) {
-            say(&w, HEAD); /* and the next request is watched like the first */
-            turns(&w, 5);
+            hijack_world_say(&w, HEAD); /* and the next request is watched like the first */
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.requests, 2);
             fake_stream_end(&w.client);
-            turns(&w, 5);
+            hijack_world_turns(&w, 5);
             assert_int_equal(w.done, 1);
         } else if (!cases[i].end) {
-            say(&w, HEAD); /* is not taken for a request */
+            hijack_world_say(&w, HEAD); /* is not taken for a request */
             fake_stream_end(&w.client);
         }
-        turns(&w, 10);
+        hijack_world_turns(&w, 10);
         assert_int_equal(w.requests, cases[i].kept ? 2 : 1);
         assert_int_equal(w.done, 1);
         assert_int_equal(w.status, 0);
@@ -201,34 +202,34 @@ static void test_answer(void **state) {
 /* An answer that does not leave at once: the next head is not read before it is out. */
 static void test_answer_waits(void **state) {
     (void)state;
-    world_t w;
+    hijack_world_t w;
     start_watched(&w, HEAD);
     w.client.write_status = WST_WAIT;
-    ask_for_password(&w);
+    hijack_world_challenge(&w);
     assert_false(w.client.reading);
-    say(&w, HEAD);
-    turns(&w, 5);
+    hijack_world_say(&w, HEAD);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.requests, 1);
     fake_stream_drain(&w.client);
-    turns(&w, 5);
+    hijack_world_turns(&w, 5);
     assert_int_equal(w.requests, 2);
     hijack_world_free(&w);
 }
 
 static void scenario(void *arg) {
     (void)arg;
-    world_t w;
-    if (hijack_world_init(&w) && world_hijack(&w)) {
+    hijack_world_t w;
+    if (hijack_world_init(&w) && hijack_world_hijack(&w)) {
         w.in_request = watch;
-        say(&w, HEAD "ab");
-        say(&w, "cd");
+        hijack_world_say(&w, HEAD "ab");
+        hijack_world_say(&w, "cd");
         fake_stream_end(&w.client);
-        turns(&w, 10);
+        hijack_world_turns(&w, 10);
         if (w.done == 0)
-            take(&w);
+            hijack_world_take(&w);
         if (w.taken != NULL) {
-            read_taken(&w);
-            turns(&w, 5);
+            hijack_world_read(&w);
+            hijack_world_turns(&w, 5);
             if (!test_alloc_failed())
                 assert_memory_equal(w.got, "abcd", 4);
         }
