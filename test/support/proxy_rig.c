@@ -38,7 +38,7 @@ void fake_proxy_say(fake_proxy_t *p, const char *text, size_t len) {
 }
 
 /* The length of the message that is complete, or 0. */
-static size_t complete(const fake_proxy_t *p, const fake_turn_t *turn) {
+static size_t complete(const fake_proxy_t *p, const fake_proxy_turn_t *turn) {
     const char *message = p->heard + p->message;
     size_t len = p->heard_len - p->message;
     if (turn->bytes > 0)
@@ -82,8 +82,9 @@ static void relay(fake_proxy_t *p) {
 
 static void take_turns(fake_proxy_t *p) {
     while (p->stream != NULL && !p->mute) {
-        const fake_turn_t *turn = &p->turns[p->turn];
-        if (p->turn == FAKE_TURNS || (turn->bytes == 0 && turn->len == 0 && turn->then == STAYS)) {
+        const fake_proxy_turn_t *turn = &p->turns[p->turn];
+        if (p->turn == FAKE_PROXY_TURNS ||
+            (turn->bytes == 0 && turn->len == 0 && turn->then == PROXY_STAYS)) {
             size_t len = p->heard_len - p->message;
             if (len > 0)
                 fake_proxy_say(p, p->heard + p->message, len);
@@ -97,11 +98,11 @@ static void take_turns(fake_proxy_t *p) {
         p->turn++;
         if (turn->len > 0)
             fake_proxy_say(p, turn->says, turn->len);
-        if (p->stream == NULL || turn->then == STAYS)
+        if (p->stream == NULL || turn->then == PROXY_STAYS)
             continue;
-        if (turn->then == JOINS)
+        if (turn->then == PROXY_JOINS)
             relay(p);
-        else if (turn->then == RESETS)
+        else if (turn->then == PROXY_RESETS)
             drop(p);
         else if (wst_stream_shutdown(p->stream) != 0)
             drop(p);

@@ -14,21 +14,21 @@
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
 
-enum { FAKE_TURNS = 10, FAKE_HEARD = 8192 };
+enum { FAKE_PROXY_TURNS = 10, FAKE_PROXY_HEARD = 8192 };
 
 /* What it does when a message is complete, and none is before. */
-typedef struct fake_turn {
+typedef struct fake_proxy_turn {
     size_t bytes; /* of the message; 0: up to an empty line */
     const char *says;
     size_t len;
-    enum { STAYS, ENDS, RESETS, JOINS } then;
-} fake_turn_t;
+    enum { PROXY_STAYS, PROXY_ENDS, PROXY_RESETS, PROXY_JOINS } then;
+} fake_proxy_turn_t;
 
 /* Answers to a head, and to so many bytes. */
-#define HEARS_HEAD(text)                                                                           \
-    { 0, text, sizeof(text) - 1, STAYS }
-#define HEARS(n, text)                                                                             \
-    { n, text, sizeof(text) - 1, STAYS }
+#define PROXY_HEARS_HEAD(text)                                                                     \
+    { 0, text, sizeof(text) - 1, PROXY_STAYS }
+#define PROXY_HEARS(n, text)                                                                       \
+    { n, text, sizeof(text) - 1, PROXY_STAYS }
 
 typedef struct fake_proxy {
     wst_ctx_t *ctx;
@@ -40,11 +40,11 @@ typedef struct fake_proxy {
     wst_pump_t *pump; /* the last one */
     bool mute;        /* says nothing, no TLS either */
     wst_tls_handshake_t *handshake;
-    fake_turn_t turns[FAKE_TURNS]; /* the first with neither bytes nor text ends it */
-    size_t turn;                   /* the next one; goes on over connections */
-    char heard[FAKE_HEARD];        /* of the last connection; terminated */
-    size_t heard_len, message;     /* where the message begins */
-    wst_stream_t *stream;          /* the last connection; NULL: it is over */
+    fake_proxy_turn_t turns[FAKE_PROXY_TURNS]; /* the first with neither bytes nor text ends it */
+    size_t turn;                               /* the next one; goes on over connections */
+    char heard[FAKE_PROXY_HEARD];              /* of the last connection; terminated */
+    size_t heard_len, message;                 /* where the message begins */
+    wst_stream_t *stream;                      /* the last connection; NULL: it is over */
     size_t accepted, closed, ctx_closed;
 } fake_proxy_t;
 

@@ -137,6 +137,6 @@ void proxy_world_use(proxy_world_t *w, const char *early) {
     assert_memory_equal(w->owner.first + len, "hello", 5);
 }
 
-void proxy_world_script(proxy_world_t *w, const fake_turn_t *turns, size_t count) {
+void proxy_world_script(proxy_world_t *w, const fake_proxy_turn_t *turns, size_t count) {
     memcpy(w->proxy.turns, turns, count * sizeof(*turns));
 }

@@ -60,10 +60,11 @@ void proxy_world_heard(const proxy_world_t *w, const char *text);
 /* The tunnel must be open, "early" come out of it, and then what is said into it. */
 void proxy_world_use(proxy_world_t *w, const char *early);
 
-void proxy_world_script(proxy_world_t *w, const fake_turn_t *turns, size_t count);
+void proxy_world_script(proxy_world_t *w, const fake_proxy_turn_t *turns, size_t count);
 
 #define SCRIPT(w, ...)                                                                             \
-    proxy_world_script((w), (const fake_turn_t[]){__VA_ARGS__},                                    \
-                       sizeof((const fake_turn_t[]){__VA_ARGS__}) / sizeof(fake_turn_t))
+    proxy_world_script((w), (const fake_proxy_turn_t[]){__VA_ARGS__},                              \
+                       sizeof((const fake_proxy_turn_t[]){__VA_ARGS__}) /                          \
+                           sizeof(fake_proxy_turn_t))
 
 #endif

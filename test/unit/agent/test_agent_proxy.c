@@ -14,7 +14,7 @@
     "Content-Length: 0\r\n\r\n"
 
 #define OPENS                                                                                      \
-    { 0, OK, sizeof(OK) - 1, JOINS }
+    { 0, OK, sizeof(OK) - 1, PROXY_JOINS }
 
 typedef struct rig {
     world_t w; /* the first member: the context's callbacks get it */
@@ -70,8 +70,8 @@ static void test_up(void **state) {
     rig_t r;
     rig_open(&r, "http://ann:" SECRET "@");
     rig_serve(&r);
-    r.proxy.turns[0] = (fake_turn_t)HEARS_HEAD(WANTED);
-    r.proxy.turns[1] = (fake_turn_t)OPENS;
+    r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
+    r.proxy.turns[1] = (fake_proxy_turn_t)OPENS;
     start(&r);
     use(&r);
     char request[100];
@@ -88,8 +88,8 @@ static void test_talk(void **state) {
     r.w.options.name = "127.0.0.1"; /* which is all that the server will know of it */
     r.w.options.protocol = r.w.server_options.protocol = WST_PROTOCOL_TALK;
     rig_serve(&r);
-    r.proxy.turns[0] = (fake_turn_t)HEARS(3, "\5\0");
-    r.proxy.turns[1] = (fake_turn_t){10, "\5\0\0\1\177\0\0\1\0\7", 10, JOINS};
+    r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS(3, "\5\0");
+    r.proxy.turns[1] = (fake_proxy_turn_t){10, "\5\0\0\1\177\0\0\1\0\7", 10, PROXY_JOINS};
     start(&r);
     world_until(&r.w, UP, 1);
     rig_free(&r);
@@ -108,7 +108,7 @@ static void test_tls_inside(void **state) {
     snprintf(url, sizeof(url), "wss://server.test%s", strrchr(r.w.address, ':'));
     r.w.options.url = url;
     r.w.options.tls = tls.client;
-    r.proxy.turns[0] = (fake_turn_t)OPENS;
+    r.proxy.turns[0] = (fake_proxy_turn_t)OPENS;
     start(&r);
     use(&r);
     char request[100];
@@ -131,7 +131,7 @@ static void test_unauthenticated(void **state) {
     rig_t r;
     rig_open(&r, "http://ann:" SECRET "@");
     r.w.options.backoff_max_ms = 7000;
-    r.proxy.turns[0] = r.proxy.turns[1] = (fake_turn_t)HEARS_HEAD(WANTED);
+    r.proxy.turns[0] = r.proxy.turns[1] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
     start(&r);
     world_until(&r.w, DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_EPROXYAUTH);
@@ -150,7 +150,7 @@ static void test_refused(void **state) {
     rig_open(&r, "http://");
     r.w.options.backoff_min_ms = r.w.options.backoff_max_ms = 1;
     r.proxy.turns[0] = r.proxy.turns[1] =
-        (fake_turn_t)HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        (fake_proxy_turn_t)PROXY_HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     start(&r);
     world_until(&r.w, DOWN, 2);
     assert_int_equal(r.w.failure.error, WST_EPROXY);
@@ -177,8 +177,8 @@ static void test_challenge(void **state) {
     r.options.on_challenge = on_challenge;
     r.options.user_data = &asked;
     r.options.fields = "User-Agent: me\r\n";
-    r.proxy.turns[0] = (fake_turn_t)HEARS_HEAD(WANTED);
-    r.proxy.turns[1] = (fake_turn_t)OPENS;
+    r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
+    r.proxy.turns[1] = (fake_proxy_turn_t)OPENS;
     start(&r);
     use(&r);
     assert_int_equal(asked, 1);
@@ -220,8 +220,8 @@ static void test_end(void **state) {
             rig_t r;
             rig_open(&r, "http://ann:" SECRET "@");
             rig_serve(&r);
-            r.proxy.turns[0] = (fake_turn_t)HEARS_HEAD(WANTED);
-            r.proxy.turns[1] = (fake_turn_t)OPENS;
+            r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
+            r.proxy.turns[1] = (fake_proxy_turn_t)OPENS;
             start(&r);
             for (int k = 0; k < turns && r.w.seen[UP] == 0; k++)
                 test_env_turns(&r.w.env, 1);
@@ -246,9 +246,9 @@ static void test_no_memory(void **state) {
         rig_open(&r, "http://ann:" SECRET "@");
         rig_serve(&r);
         r.options.fields = "A: b\r\n";
-        for (size_t i = 0; i + 1 < FAKE_TURNS; i += 2) {
-            r.proxy.turns[i] = (fake_turn_t)HEARS_HEAD(WANTED);
-            r.proxy.turns[i + 1] = (fake_turn_t)OPENS;
+        for (size_t i = 0; i + 1 < FAKE_PROXY_TURNS; i += 2) {
+            r.proxy.turns[i] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
+            r.proxy.turns[i + 1] = (fake_proxy_turn_t)OPENS;
         }
         test_alloc_fail(n);
         int status = world_try_agent(&r.w);

@@ -18,7 +18,7 @@ static void test_http(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "http://");
     w.fields = "User-Agent: me\r\n";
-    SCRIPT(&w, HEARS_HEAD(OK));
+    SCRIPT(&w, PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "CONNECT dest.test:443 HTTP/1.1\r\nHost: dest.test:443\r\n");
@@ -31,13 +31,13 @@ static void test_early_bytes(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://");
-    SCRIPT(&w, HEARS_HEAD(OK "SSH-2.0-x\r\n"));
+    SCRIPT(&w, PROXY_HEARS_HEAD(OK "SSH-2.0-x\r\n"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "SSH-2.0-x\r\n");
     proxy_world_close(&w);
 
     proxy_world_open(&w, "socks5://");
-    SCRIPT(&w, HEARS(3, "\5\0"), HEARS(16, SOCKS_OPEN "SSH-2.0-x\r\n"));
+    SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, SOCKS_OPEN "SSH-2.0-x\r\n"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "SSH-2.0-x\r\n");
     proxy_world_close(&w);
@@ -48,7 +48,7 @@ static void test_early_end(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://");
-    SCRIPT(&w, {0, OK "bye", sizeof(OK "bye") - 1, ENDS});
+    SCRIPT(&w, {0, OK "bye", sizeof(OK "bye") - 1, PROXY_ENDS});
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, 0);
@@ -61,14 +61,14 @@ static void test_socks(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "socks5h://");
-    SCRIPT(&w, HEARS(3, "\5\0"), HEARS(16, SOCKS_OPEN));
+    SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, SOCKS_OPEN));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_memory_equal(w.proxy.heard, "\5\1\0\5\1\0\3\11dest.test\1\xbbhello", 24);
     proxy_world_close(&w);
 
     proxy_world_open(&w, "socks5://ann:s3cret@");
-    SCRIPT(&w, HEARS(4, "\5\2"), HEARS(12, "\1\0"), HEARS(16, SOCKS_OPEN));
+    SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"), PROXY_HEARS(16, SOCKS_OPEN));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_memory_equal(w.proxy.heard + 4, "\1\3ann\6s3cret", 12);
@@ -79,7 +79,8 @@ static void test_credentials(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://ann:s3cret@");
-    SCRIPT(&w, HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<html"), HEARS_HEAD(OK));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<html"),
+           PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 1);
@@ -89,9 +90,9 @@ static void test_credentials(void **state) {
     proxy_world_open(&w, "http://");
     w.credentials = "ann:s3cret";
     SCRIPT(&w,
-           HEARS_HEAD(WANTED BASIC "Proxy-Authenticate: Digest realm=\"x\", nonce=\"n\", "
-                                   "qop=\"auth\"\r\nConnection: close\r\n\r\n<html>"),
-           HEARS_HEAD(OK));
+           PROXY_HEARS_HEAD(WANTED BASIC "Proxy-Authenticate: Digest realm=\"x\", nonce=\"n\", "
+                                         "qop=\"auth\"\r\nConnection: close\r\n\r\n<html>"),
+           PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 2);
@@ -104,10 +105,10 @@ static void test_credentials(void **state) {
 static void test_kept_in_vain(void **state) {
     (void)state;
     proxy_world_t w;
-    for (int how = ENDS; how <= RESETS; how++) {
+    for (int how = PROXY_ENDS; how <= PROXY_RESETS; how++) {
         proxy_world_open(&w, "http://ann:s3cret@");
-        SCRIPT(&w, HEARS_HEAD(WANTED BASIC EMPTY), {0, "", 0, how == ENDS ? ENDS : RESETS},
-               HEARS_HEAD(OK));
+        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC EMPTY),
+               {0, "", 0, how == PROXY_ENDS ? PROXY_ENDS : PROXY_RESETS}, PROXY_HEARS_HEAD(OK));
         proxy_world_dial(&w);
         proxy_world_use(&w, "");
         assert_int_equal(w.proxy.accepted, 2);
@@ -117,8 +118,8 @@ static void test_kept_in_vain(void **state) {
 }
 
 /* The outcome of a script is a refusal; its text goes behind "the proxy ADDRESS". */
-static void assert_refused(const char *scheme, const fake_turn_t *turns, size_t count, int status,
-                           int http_status, const char *text) {
+static void assert_refused(const char *scheme, const fake_proxy_turn_t *turns, size_t count,
+                           int status, int http_status, const char *text) {
     proxy_world_t w;
     char detail[900];
     proxy_world_open(&w, scheme);
@@ -133,38 +134,41 @@ static void assert_refused(const char *scheme, const fake_turn_t *turns, size_t 
 }
 
 #define REFUSED(scheme, status, http_status, text, ...)                                            \
-    assert_refused(scheme, (const fake_turn_t[]){__VA_ARGS__},                                     \
-                   sizeof((const fake_turn_t[]){__VA_ARGS__}) / sizeof(fake_turn_t), status,       \
-                   http_status, text)
+    assert_refused(scheme, (const fake_proxy_turn_t[]){__VA_ARGS__},                               \
+                   sizeof((const fake_proxy_turn_t[]){__VA_ARGS__}) / sizeof(fake_proxy_turn_t),   \
+                   status, http_status, text)
 
 static void test_refusals(void **state) {
     (void)state;
-    REFUSED("http://", WST_EPROXY, 403, " answered 403 Forbidden: not there",
-            HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nnot there\n"));
+    REFUSED(
+        "http://", WST_EPROXY, 403, " answered 403 Forbidden: not there",
+        PROXY_HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nnot there\n"));
     REFUSED("http://", WST_EPROXYAUTH, 407,
             " wants authentication and offers: NTLM; Basic and Digest are built in",
-            HEARS_HEAD(WANTED NTLM EMPTY));
+            PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
     REFUSED("http://ann:s3cret@", WST_EPROXYAUTH, 407,
             " refused the user name or password (407 Proxy Authentication Required); it offers: "
             "Basic",
-            HEARS_HEAD(WANTED BASIC EMPTY), HEARS_HEAD(WANTED BASIC EMPTY));
+            PROXY_HEARS_HEAD(WANTED BASIC EMPTY), PROXY_HEARS_HEAD(WANTED BASIC EMPTY));
     REFUSED("http://", WST_EHTTP, 0, " answered what is not HTTP: not a response of HTTP/1",
-            HEARS_HEAD("SSH-2.0-x\r\n\r\n"));
-    REFUSED("http://", WST_EPROXY, 0, " ended the connection without an answer", {0, "", 0, ENDS});
+            PROXY_HEARS_HEAD("SSH-2.0-x\r\n\r\n"));
     REFUSED("http://", WST_EPROXY, 0, " ended the connection without an answer",
-            {0, "HTTP/1.1 2", 10, ENDS});
-    REFUSED("http://", UV_ECONNRESET, 0, ": connection reset by peer", {0, "", 0, RESETS});
-    REFUSED("socks5://", WST_EPROXYAUTH, 0, " wants authentication", HEARS(3, "\5\xff"));
+            {0, "", 0, PROXY_ENDS});
+    REFUSED("http://", WST_EPROXY, 0, " ended the connection without an answer",
+            {0, "HTTP/1.1 2", 10, PROXY_ENDS});
+    REFUSED("http://", UV_ECONNRESET, 0, ": connection reset by peer", {0, "", 0, PROXY_RESETS});
+    REFUSED("socks5://", WST_EPROXYAUTH, 0, " wants authentication", PROXY_HEARS(3, "\5\xff"));
     REFUSED("socks5://ann:s3cret@", WST_EPROXYAUTH, 0, " refused the user name or password",
-            HEARS(4, "\5\2"), HEARS(12, "\1\1"));
+            PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\1"));
     REFUSED("socks5://", WST_EPROXY, 0, " says: connection refused (SOCKS reply 5)",
-            HEARS(3, "\5\0"), HEARS(16, "\5\5\0\1\0\0\0\0\0\0"));
+            PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, "\5\5\0\1\0\0\0\0\0\0"));
     REFUSED("socks5://", WST_EPROTO, 0, " does not speak SOCKS5",
-            HEARS(3, "HTTP/1.1 400 Bad Request\r\n\r\n"));
-    REFUSED("socks5://", WST_EPROTO, 0, " answers before it is asked", HEARS(3, "\5\0" SOCKS_OPEN));
+            PROXY_HEARS(3, "HTTP/1.1 400 Bad Request\r\n\r\n"));
+    REFUSED("socks5://", WST_EPROTO, 0, " answers before it is asked",
+            PROXY_HEARS(3, "\5\0" SOCKS_OPEN));
     REFUSED("socks5://", WST_EPROXY, 0, " ended the connection without an answer",
-            {3, "\5\0", 2, ENDS});
-    REFUSED("socks5://", UV_ECONNRESET, 0, ": connection reset by peer", {3, "", 0, RESETS});
+            {3, "\5\0", 2, PROXY_ENDS});
+    REFUSED("socks5://", UV_ECONNRESET, 0, ": connection reset by peer", {3, "", 0, PROXY_RESETS});
 }
 
 static void test_big_head(void **state) {
@@ -172,7 +176,7 @@ static void test_big_head(void **state) {
     static char head[20000];
     memset(head, 'x', sizeof(head));
     memcpy(head, "HTTP/1.1 200 ok\r\nA: ", 20);
-    const fake_turn_t turn = {0, head, sizeof(head), STAYS};
+    const fake_proxy_turn_t turn = {0, head, sizeof(head), PROXY_STAYS};
     assert_refused("http://", &turn, 1, WST_EHEADBIG, 0,
                    " answered with a head of more than 16384 bytes");
 }
@@ -245,7 +249,7 @@ static void test_ipv6_destination(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "http://");
     w.host = "2001:db8::1";
-    SCRIPT(&w, HEARS_HEAD(OK));
+    SCRIPT(&w, PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n");
@@ -264,8 +268,9 @@ static void test_legs(void **state) {
     (void)state;
     proxy_world_t w;
     world_asks(&w, "http://", ALLOW_WITH);
-    SCRIPT(&w, HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"),
-           HEARS_HEAD(WANTED "Proxy-Authenticate: NTLM two\r\n" EMPTY), HEARS_HEAD(OK "x"));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"),
+           PROXY_HEARS_HEAD(WANTED "Proxy-Authenticate: NTLM two\r\n" EMPTY),
+           PROXY_HEARS_HEAD(OK "x"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "x");
     assert_int_equal(w.proxy.accepted, 1);
@@ -280,7 +285,7 @@ static void test_allow_means_built_in(void **state) {
     (void)state;
     proxy_world_t w;
     world_asks(&w, "http://ann:s3cret@", ALLOW);
-    SCRIPT(&w, HEARS_HEAD(WANTED NTLM BASIC EMPTY), HEARS_HEAD(OK));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM BASIC EMPTY), PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "Proxy-Authorization: Basic YW5uOnMzY3JldA==\r\n");
@@ -291,7 +296,7 @@ static void test_bad_fields_in_answer(void **state) {
     (void)state;
     proxy_world_t w;
     world_asks(&w, "http://", HOLD);
-    SCRIPT(&w, HEARS_HEAD(WANTED NTLM EMPTY));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.asked, 1);
     wst_request_allow_with(w.question, "Proxy-Authorization: x");
@@ -314,7 +319,7 @@ static void test_denied(void **state) {
         proxy_world_t w;
         char detail[200];
         world_asks(&w, "http://", cases[i].answer);
-        SCRIPT(&w, HEARS_HEAD(WANTED NTLM EMPTY));
+        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
         proxy_world_dial(&w);
         proxy_world_finish(&w);
         assert_int_equal(w.status, WST_ECANCELLED);
@@ -332,7 +337,7 @@ static void test_gone_while_asked(void **state) {
     for (int how = 0; how < 3; how++) {
         proxy_world_t w;
         world_asks(&w, "http://", HOLD);
-        SCRIPT(&w, HEARS_HEAD(WANTED NTLM EMPTY), HEARS_HEAD(OK));
+        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY), PROXY_HEARS_HEAD(OK));
         proxy_world_dial(&w);
         test_env_until_count(&w.env, &w.asked, 1);
         if (how == 0)
@@ -397,17 +402,18 @@ static void test_deadlines(void **state) {
 
     static const struct {
         const char *scheme;
-        fake_turn_t turn;
+        fake_proxy_turn_t turn;
         int status;
         const char *text;
     } cases[] = {
-        {"http://", HEARS_HEAD("HTTP/1.1 200 ok\r\n"), WST_EDIALTIMEOUT, " gave no answer in time"},
-        {"socks5://", HEARS(3, "\5"), WST_EDIALTIMEOUT, " gave no answer in time"},
+        {"http://", PROXY_HEARS_HEAD("HTTP/1.1 200 ok\r\n"), WST_EDIALTIMEOUT,
+         " gave no answer in time"},
+        {"socks5://", PROXY_HEARS(3, "\5"), WST_EDIALTIMEOUT, " gave no answer in time"},
         /* the body of a 407 that does not come to its end */
-        {"http://", HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<"), WST_EPROXYAUTH,
+        {"http://", PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<"), WST_EPROXYAUTH,
          " wants a user name and password and offers: Basic"},
         /* a refusal that does not finish its sentence */
-        {"http://", HEARS_HEAD("HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un"),
+        {"http://", PROXY_HEARS_HEAD("HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un"),
          WST_EPROXY, " answered 502 no: host un"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -428,7 +434,7 @@ static void test_answer_too_late(void **state) {
     (void)state;
     proxy_world_t w;
     world_asks(&w, "http://", HOLD);
-    SCRIPT(&w, HEARS_HEAD(WANTED NTLM EMPTY));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.asked, 1);
     late(&w);
@@ -441,8 +447,8 @@ static void test_answer_too_late(void **state) {
 /* -- The end at any moment -------------------------------------------------------------------- */
 
 static void script_legs(proxy_world_t *w) {
-    SCRIPT(w, HEARS_HEAD(WANTED NTLM "Connection: close\r\n\r\n"),
-           HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"), HEARS_HEAD(OK "x"));
+    SCRIPT(w, PROXY_HEARS_HEAD(WANTED NTLM "Connection: close\r\n\r\n"),
+           PROXY_HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"), PROXY_HEARS_HEAD(OK "x"));
 }
 
 /* Cancelled after each number of turns of the loop, until it comes to its end before that. */
@@ -457,7 +463,8 @@ static void test_cancel_anywhere(void **state) {
             if (i == 0)
                 script_legs(&w);
             else
-                SCRIPT(&w, HEARS(4, "\5\2"), HEARS(12, "\1\0"), HEARS(16, SOCKS_OPEN));
+                SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"),
+                       PROXY_HEARS(16, SOCKS_OPEN));
             proxy_world_dial(&w);
             for (int k = 0; k < turns && w.done == 0; k++)
                 test_env_turns(&w.env, 1);
@@ -492,11 +499,11 @@ typedef struct plan {
 } plan_t;
 
 static void script_basic(proxy_world_t *w) {
-    SCRIPT(w, HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\n"), HEARS_HEAD(OK "x"));
+    SCRIPT(w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\n"), PROXY_HEARS_HEAD(OK "x"));
 }
 
 static void script_socks(proxy_world_t *w) {
-    SCRIPT(w, HEARS(4, "\5\2"), HEARS(12, "\1\0"), HEARS(16, SOCKS_OPEN "x"));
+    SCRIPT(w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"), PROXY_HEARS(16, SOCKS_OPEN "x"));
 }
 
 static void run_without_memory(void *arg) {

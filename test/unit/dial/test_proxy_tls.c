@@ -12,7 +12,8 @@ static void test_tunnel(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://ann:s3cret@");
-    SCRIPT(&w, HEARS_HEAD(WANTED BASIC "Content-Length: 3\r\n\r\nabc"), HEARS_HEAD(OK "early"));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 3\r\n\r\nabc"),
+           PROXY_HEARS_HEAD(OK "early"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "early");
     assert_int_equal(w.proxy.accepted, 1);
@@ -25,7 +26,7 @@ static void test_reconnects(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://ann:s3cret@");
-    SCRIPT(&w, HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"), HEARS_HEAD(OK));
+    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"), PROXY_HEARS_HEAD(OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 2);
@@ -65,7 +66,7 @@ static void test_mixed_up(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "https://");
     w.proxy.tls = NULL;
-    SCRIPT(&w, HEARS(5, "HTTP/1.1 400 Bad Request\r\n\r\n"));
+    SCRIPT(&w, PROXY_HEARS(5, "HTTP/1.1 400 Bad Request\r\n\r\n"));
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_ETLS);
@@ -85,7 +86,7 @@ static void test_truncated(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://");
-    SCRIPT(&w, {0, "HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un", 52, RESETS});
+    SCRIPT(&w, {0, "HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un", 52, PROXY_RESETS});
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_EPROXY);
@@ -100,7 +101,7 @@ static void test_broken(void **state) {
     static const uint8_t record[5 + 32] = {23, 3, 3, 0, 32};
     proxy_world_t w;
     proxy_world_open(&w, "https://");
-    SCRIPT(&w, HEARS(5000, "never"));
+    SCRIPT(&w, PROXY_HEARS(5000, "never"));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.proxy.heard_len, 1);
     assert_int_equal(sockets_write(wst__tls_bottom(w.proxy.stream), record, sizeof(record)), 0);
@@ -130,7 +131,8 @@ static void test_cancel_anywhere(void **state) {
     for (int turns = 0; !over; turns++) {
         proxy_world_t w;
         proxy_world_open(&w, "https://ann:s3cret@");
-        SCRIPT(&w, HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"), HEARS_HEAD(OK));
+        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"),
+               PROXY_HEARS_HEAD(OK));
         proxy_world_dial(&w);
         for (int k = 0; k < turns && w.done == 0; k++)
             test_env_turns(&w.env, 1);
