@@ -34,13 +34,13 @@ static void on_challenge(wst_request_t *request, void *user_data) {
     snprintf(fields, sizeof(fields), "Proxy-Authorization: NTLM leg%zu\r\n", w->asked);
     if (w->cancel_when_asked)
         proxy_world_cancel(w);
-    else if (w->answer == ALLOW)
+    else if (w->answer == PROXY_ALLOW)
         wst_request_allow(request);
-    else if (w->answer == ALLOW_WITH)
+    else if (w->answer == PROXY_ALLOW_WITH)
         wst_request_allow_with(request, fields);
-    else if (w->answer == DENY)
+    else if (w->answer == PROXY_DENY)
         wst_request_deny(request, 407, "no ticket", NULL);
-    else if (w->answer == MISFIT)
+    else if (w->answer == PROXY_MISFIT)
         wst_request_choose(request, NULL);
     else {
         w->question = request;

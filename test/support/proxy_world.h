@@ -11,14 +11,20 @@
 
 #include <wstunnel/proxy.h>
 
-#define OK         "HTTP/1.1 200 Connection established\r\n\r\n"
-#define WANTED     "HTTP/1.1 407 Proxy Authentication Required\r\n"
-#define BASIC      "Proxy-Authenticate: Basic realm=\"x\"\r\n"
-#define NTLM       "Proxy-Authenticate: NTLM\r\n"
-#define EMPTY      "Content-Length: 0\r\n\r\n"
-#define SOCKS_OPEN "\5\0\0\1\177\0\0\1\0\7"
+#define PROXY_OK         "HTTP/1.1 200 Connection established\r\n\r\n"
+#define PROXY_WANTED     "HTTP/1.1 407 Proxy Authentication Required\r\n"
+#define PROXY_BASIC      "Proxy-Authenticate: Basic realm=\"x\"\r\n"
+#define PROXY_NTLM       "Proxy-Authenticate: NTLM\r\n"
+#define PROXY_EMPTY      "Content-Length: 0\r\n\r\n"
+#define PROXY_SOCKS_OPEN "\5\0\0\1\177\0\0\1\0\7"
 
-typedef enum answer { ALLOW, ALLOW_WITH, DENY, HOLD, MISFIT } answer_t;
+typedef enum proxy_answer {
+    PROXY_ALLOW,
+    PROXY_ALLOW_WITH,
+    PROXY_DENY,
+    PROXY_HOLD,
+    PROXY_MISFIT
+} proxy_answer_t;
 
 typedef struct proxy_world {
     test_env_t env;
@@ -38,7 +44,7 @@ typedef struct proxy_world {
     bool in_call;
 
     bool asks;
-    answer_t answer;
+    proxy_answer_t answer;
     wst_request_t *question; /* held */
     size_t asked, gone;
     char question_text[200];
@@ -62,7 +68,7 @@ void proxy_world_use(proxy_world_t *w, const char *early);
 
 void proxy_world_script(proxy_world_t *w, const fake_proxy_turn_t *turns, size_t count);
 
-#define SCRIPT(w, ...)                                                                             \
+#define PROXY_SCRIPT(w, ...)                                                                       \
     proxy_world_script((w), (const fake_proxy_turn_t[]){__VA_ARGS__},                              \
                        sizeof((const fake_proxy_turn_t[]){__VA_ARGS__}) /                          \
                            sizeof(fake_proxy_turn_t))

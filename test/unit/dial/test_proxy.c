@@ -18,7 +18,7 @@ static void test_http(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "http://");
     w.fields = "User-Agent: me\r\n";
-    SCRIPT(&w, PROXY_HEARS_HEAD(OK));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "CONNECT dest.test:443 HTTP/1.1\r\nHost: dest.test:443\r\n");
@@ -31,13 +31,13 @@ static void test_early_bytes(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://");
-    SCRIPT(&w, PROXY_HEARS_HEAD(OK "SSH-2.0-x\r\n"));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_OK "SSH-2.0-x\r\n"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "SSH-2.0-x\r\n");
     proxy_world_close(&w);
 
     proxy_world_open(&w, "socks5://");
-    SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, SOCKS_OPEN "SSH-2.0-x\r\n"));
+    PROXY_SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, PROXY_SOCKS_OPEN "SSH-2.0-x\r\n"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "SSH-2.0-x\r\n");
     proxy_world_close(&w);
@@ -48,7 +48,7 @@ static void test_early_end(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://");
-    SCRIPT(&w, {0, OK "bye", sizeof(OK "bye") - 1, PROXY_ENDS});
+    PROXY_SCRIPT(&w, {0, PROXY_OK "bye", sizeof(PROXY_OK "bye") - 1, PROXY_ENDS});
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, 0);
@@ -61,14 +61,15 @@ static void test_socks(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "socks5h://");
-    SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, SOCKS_OPEN));
+    PROXY_SCRIPT(&w, PROXY_HEARS(3, "\5\0"), PROXY_HEARS(16, PROXY_SOCKS_OPEN));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_memory_equal(w.proxy.heard, "\5\1\0\5\1\0\3\11dest.test\1\xbbhello", 24);
     proxy_world_close(&w);
 
     proxy_world_open(&w, "socks5://ann:s3cret@");
-    SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"), PROXY_HEARS(16, SOCKS_OPEN));
+    PROXY_SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"),
+                 PROXY_HEARS(16, PROXY_SOCKS_OPEN));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_memory_equal(w.proxy.heard + 4, "\1\3ann\6s3cret", 12);
@@ -79,8 +80,8 @@ static void test_credentials(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "http://ann:s3cret@");
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<html"),
-           PROXY_HEARS_HEAD(OK));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Content-Length: 5\r\n\r\n<html"),
+                 PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 1);
@@ -89,10 +90,11 @@ static void test_credentials(void **state) {
 
     proxy_world_open(&w, "http://");
     w.credentials = "ann:s3cret";
-    SCRIPT(&w,
-           PROXY_HEARS_HEAD(WANTED BASIC "Proxy-Authenticate: Digest realm=\"x\", nonce=\"n\", "
-                                         "qop=\"auth\"\r\nConnection: close\r\n\r\n<html>"),
-           PROXY_HEARS_HEAD(OK));
+    PROXY_SCRIPT(&w,
+                 PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC
+                                  "Proxy-Authenticate: Digest realm=\"x\", nonce=\"n\", "
+                                  "qop=\"auth\"\r\nConnection: close\r\n\r\n<html>"),
+                 PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 2);
@@ -107,8 +109,9 @@ static void test_kept_in_vain(void **state) {
     proxy_world_t w;
     for (int how = PROXY_ENDS; how <= PROXY_RESETS; how++) {
         proxy_world_open(&w, "http://ann:s3cret@");
-        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC EMPTY),
-               {0, "", 0, how == PROXY_ENDS ? PROXY_ENDS : PROXY_RESETS}, PROXY_HEARS_HEAD(OK));
+        PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC PROXY_EMPTY),
+                     {0, "", 0, how == PROXY_ENDS ? PROXY_ENDS : PROXY_RESETS},
+                     PROXY_HEARS_HEAD(PROXY_OK));
         proxy_world_dial(&w);
         proxy_world_use(&w, "");
         assert_int_equal(w.proxy.accepted, 2);
@@ -145,11 +148,12 @@ static void test_refusals(void **state) {
         PROXY_HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\n\r\nnot there\n"));
     REFUSED("http://", WST_EPROXYAUTH, 407,
             " wants authentication and offers: NTLM; Basic and Digest are built in",
-            PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
+            PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_EMPTY));
     REFUSED("http://ann:s3cret@", WST_EPROXYAUTH, 407,
             " refused the user name or password (407 Proxy Authentication Required); it offers: "
             "Basic",
-            PROXY_HEARS_HEAD(WANTED BASIC EMPTY), PROXY_HEARS_HEAD(WANTED BASIC EMPTY));
+            PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC PROXY_EMPTY),
+            PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC PROXY_EMPTY));
     REFUSED("http://", WST_EHTTP, 0, " answered what is not HTTP: not a response of HTTP/1",
             PROXY_HEARS_HEAD("SSH-2.0-x\r\n\r\n"));
     REFUSED("http://", WST_EPROXY, 0, " ended the connection without an answer",
@@ -165,7 +169,7 @@ static void test_refusals(void **state) {
     REFUSED("socks5://", WST_EPROTO, 0, " does not speak SOCKS5",
             PROXY_HEARS(3, "HTTP/1.1 400 Bad Request\r\n\r\n"));
     REFUSED("socks5://", WST_EPROTO, 0, " answers before it is asked",
-            PROXY_HEARS(3, "\5\0" SOCKS_OPEN));
+            PROXY_HEARS(3, "\5\0" PROXY_SOCKS_OPEN));
     REFUSED("socks5://", WST_EPROXY, 0, " ended the connection without an answer",
             {3, "\5\0", 2, PROXY_ENDS});
     REFUSED("socks5://", UV_ECONNRESET, 0, ": connection reset by peer", {3, "", 0, PROXY_RESETS});
@@ -249,7 +253,7 @@ static void test_ipv6_destination(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "http://");
     w.host = "2001:db8::1";
-    SCRIPT(&w, PROXY_HEARS_HEAD(OK));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "CONNECT [2001:db8::1]:443 HTTP/1.1\r\nHost: [2001:db8::1]:443\r\n");
@@ -258,7 +262,7 @@ static void test_ipv6_destination(void **state) {
 
 /* -- Questions -------------------------------------------------------------------------------- */
 
-static void world_asks(proxy_world_t *w, const char *scheme, answer_t answer) {
+static void world_asks(proxy_world_t *w, const char *scheme, proxy_answer_t answer) {
     proxy_world_open(w, scheme);
     w->asks = true;
     w->answer = answer;
@@ -267,10 +271,10 @@ static void world_asks(proxy_world_t *w, const char *scheme, answer_t answer) {
 static void test_legs(void **state) {
     (void)state;
     proxy_world_t w;
-    world_asks(&w, "http://", ALLOW_WITH);
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"),
-           PROXY_HEARS_HEAD(WANTED "Proxy-Authenticate: NTLM two\r\n" EMPTY),
-           PROXY_HEARS_HEAD(OK "x"));
+    world_asks(&w, "http://", PROXY_ALLOW_WITH);
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM "Content-Length: 3\r\n\r\nabc"),
+                 PROXY_HEARS_HEAD(PROXY_WANTED "Proxy-Authenticate: NTLM two\r\n" PROXY_EMPTY),
+                 PROXY_HEARS_HEAD(PROXY_OK "x"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "x");
     assert_int_equal(w.proxy.accepted, 1);
@@ -284,8 +288,9 @@ static void test_legs(void **state) {
 static void test_allow_means_built_in(void **state) {
     (void)state;
     proxy_world_t w;
-    world_asks(&w, "http://ann:s3cret@", ALLOW);
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM BASIC EMPTY), PROXY_HEARS_HEAD(OK));
+    world_asks(&w, "http://ann:s3cret@", PROXY_ALLOW);
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_BASIC PROXY_EMPTY),
+                 PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     proxy_world_heard(&w, "Proxy-Authorization: Basic YW5uOnMzY3JldA==\r\n");
@@ -295,8 +300,8 @@ static void test_allow_means_built_in(void **state) {
 static void test_bad_fields_in_answer(void **state) {
     (void)state;
     proxy_world_t w;
-    world_asks(&w, "http://", HOLD);
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
+    world_asks(&w, "http://", PROXY_HOLD);
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_EMPTY));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.asked, 1);
     wst_request_allow_with(w.question, "Proxy-Authorization: x");
@@ -309,17 +314,17 @@ static void test_bad_fields_in_answer(void **state) {
 static void test_denied(void **state) {
     (void)state;
     static const struct {
-        answer_t answer;
+        proxy_answer_t answer;
         const char *text;
     } cases[] = {
-        {DENY, " wants authentication and offers: NTLM; no ticket"},
-        {MISFIT, " wants authentication and offers: NTLM; no credentials"},
+        {PROXY_DENY, " wants authentication and offers: NTLM; no ticket"},
+        {PROXY_MISFIT, " wants authentication and offers: NTLM; no credentials"},
     };
     for (size_t i = 0; i < 2; i++) {
         proxy_world_t w;
         char detail[200];
         world_asks(&w, "http://", cases[i].answer);
-        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
+        PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_EMPTY));
         proxy_world_dial(&w);
         proxy_world_finish(&w);
         assert_int_equal(w.status, WST_ECANCELLED);
@@ -336,8 +341,9 @@ static void test_gone_while_asked(void **state) {
     (void)state;
     for (int how = 0; how < 3; how++) {
         proxy_world_t w;
-        world_asks(&w, "http://", HOLD);
-        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY), PROXY_HEARS_HEAD(OK));
+        world_asks(&w, "http://", PROXY_HOLD);
+        PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_EMPTY),
+                     PROXY_HEARS_HEAD(PROXY_OK));
         proxy_world_dial(&w);
         test_env_until_count(&w.env, &w.asked, 1);
         if (how == 0)
@@ -345,7 +351,7 @@ static void test_gone_while_asked(void **state) {
         else if (how == 1)
             assert_int_equal(wst_stream_shutdown(w.proxy.stream), 0);
         else
-            fake_proxy_say(&w.proxy, OK, strlen(OK));
+            fake_proxy_say(&w.proxy, PROXY_OK, strlen(PROXY_OK));
         test_env_until_count(&w.env, &w.proxy.closed, 1);
         assert_int_equal(w.done, 0);
         wst_request_allow_with(w.question, "Proxy-Authorization: NTLM late\r\n");
@@ -410,8 +416,8 @@ static void test_deadlines(void **state) {
          " gave no answer in time"},
         {"socks5://", PROXY_HEARS(3, "\5"), WST_EDIALTIMEOUT, " gave no answer in time"},
         /* the body of a 407 that does not come to its end */
-        {"http://", PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 5\r\n\r\n<"), WST_EPROXYAUTH,
-         " wants a user name and password and offers: Basic"},
+        {"http://", PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Content-Length: 5\r\n\r\n<"),
+         WST_EPROXYAUTH, " wants a user name and password and offers: Basic"},
         /* a refusal that does not finish its sentence */
         {"http://", PROXY_HEARS_HEAD("HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un"),
          WST_EPROXY, " answered 502 no: host un"},
@@ -433,8 +439,8 @@ static void test_deadlines(void **state) {
 static void test_answer_too_late(void **state) {
     (void)state;
     proxy_world_t w;
-    world_asks(&w, "http://", HOLD);
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED NTLM EMPTY));
+    world_asks(&w, "http://", PROXY_HOLD);
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM PROXY_EMPTY));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.asked, 1);
     late(&w);
@@ -447,8 +453,9 @@ static void test_answer_too_late(void **state) {
 /* -- The end at any moment -------------------------------------------------------------------- */
 
 static void script_legs(proxy_world_t *w) {
-    SCRIPT(w, PROXY_HEARS_HEAD(WANTED NTLM "Connection: close\r\n\r\n"),
-           PROXY_HEARS_HEAD(WANTED NTLM "Content-Length: 3\r\n\r\nabc"), PROXY_HEARS_HEAD(OK "x"));
+    PROXY_SCRIPT(w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM "Connection: close\r\n\r\n"),
+                 PROXY_HEARS_HEAD(PROXY_WANTED PROXY_NTLM "Content-Length: 3\r\n\r\nabc"),
+                 PROXY_HEARS_HEAD(PROXY_OK "x"));
 }
 
 /* Cancelled after each number of turns of the loop, until it comes to its end before that. */
@@ -459,12 +466,12 @@ static void test_cancel_anywhere(void **state) {
         bool over = false;
         for (int turns = 0; !over; turns++) {
             proxy_world_t w;
-            world_asks(&w, schemes[i], turns % 2 ? ALLOW_WITH : HOLD);
+            world_asks(&w, schemes[i], turns % 2 ? PROXY_ALLOW_WITH : PROXY_HOLD);
             if (i == 0)
                 script_legs(&w);
             else
-                SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"),
-                       PROXY_HEARS(16, SOCKS_OPEN));
+                PROXY_SCRIPT(&w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"),
+                             PROXY_HEARS(16, PROXY_SOCKS_OPEN));
             proxy_world_dial(&w);
             for (int k = 0; k < turns && w.done == 0; k++)
                 test_env_turns(&w.env, 1);
@@ -483,7 +490,7 @@ static void test_cancel_anywhere(void **state) {
 static void test_cancel_in_question(void **state) {
     (void)state;
     proxy_world_t w;
-    world_asks(&w, "http://", HOLD);
+    world_asks(&w, "http://", PROXY_HOLD);
     w.cancel_when_asked = true;
     script_legs(&w);
     proxy_world_dial(&w);
@@ -499,11 +506,13 @@ typedef struct plan {
 } plan_t;
 
 static void script_basic(proxy_world_t *w) {
-    SCRIPT(w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\n"), PROXY_HEARS_HEAD(OK "x"));
+    PROXY_SCRIPT(w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Connection: close\r\n\r\n"),
+                 PROXY_HEARS_HEAD(PROXY_OK "x"));
 }
 
 static void script_socks(proxy_world_t *w) {
-    SCRIPT(w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"), PROXY_HEARS(16, SOCKS_OPEN "x"));
+    PROXY_SCRIPT(w, PROXY_HEARS(4, "\5\2"), PROXY_HEARS(12, "\1\0"),
+                 PROXY_HEARS(16, PROXY_SOCKS_OPEN "x"));
 }
 
 static void run_without_memory(void *arg) {
@@ -519,7 +528,7 @@ static void run_without_memory(void *arg) {
     w.scheme = plan->scheme;
     w.fields = "A: b\r\n";
     w.asks = plan->script == script_legs;
-    w.answer = ALLOW_WITH;
+    w.answer = PROXY_ALLOW_WITH;
     plan->script(&w);
     int status = proxy_world_try(&w);
     if (status == 0) {

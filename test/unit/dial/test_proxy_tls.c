@@ -12,8 +12,8 @@ static void test_tunnel(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://ann:s3cret@");
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Content-Length: 3\r\n\r\nabc"),
-           PROXY_HEARS_HEAD(OK "early"));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Content-Length: 3\r\n\r\nabc"),
+                 PROXY_HEARS_HEAD(PROXY_OK "early"));
     proxy_world_dial(&w);
     proxy_world_use(&w, "early");
     assert_int_equal(w.proxy.accepted, 1);
@@ -26,7 +26,8 @@ static void test_reconnects(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://ann:s3cret@");
-    SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"), PROXY_HEARS_HEAD(OK));
+    PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Connection: close\r\n\r\nabc"),
+                 PROXY_HEARS_HEAD(PROXY_OK));
     proxy_world_dial(&w);
     proxy_world_use(&w, "");
     assert_int_equal(w.proxy.accepted, 2);
@@ -66,7 +67,7 @@ static void test_mixed_up(void **state) {
     proxy_world_t w;
     proxy_world_open(&w, "https://");
     w.proxy.tls = NULL;
-    SCRIPT(&w, PROXY_HEARS(5, "HTTP/1.1 400 Bad Request\r\n\r\n"));
+    PROXY_SCRIPT(&w, PROXY_HEARS(5, "HTTP/1.1 400 Bad Request\r\n\r\n"));
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_ETLS);
@@ -86,7 +87,8 @@ static void test_truncated(void **state) {
     (void)state;
     proxy_world_t w;
     proxy_world_open(&w, "https://");
-    SCRIPT(&w, {0, "HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un", 52, PROXY_RESETS});
+    PROXY_SCRIPT(
+        &w, {0, "HTTP/1.1 502 no\r\nContent-Type: text/plain\r\n\r\nhost un", 52, PROXY_RESETS});
     proxy_world_dial(&w);
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_EPROXY);
@@ -101,7 +103,7 @@ static void test_broken(void **state) {
     static const uint8_t record[5 + 32] = {23, 3, 3, 0, 32};
     proxy_world_t w;
     proxy_world_open(&w, "https://");
-    SCRIPT(&w, PROXY_HEARS(5000, "never"));
+    PROXY_SCRIPT(&w, PROXY_HEARS(5000, "never"));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.proxy.heard_len, 1);
     assert_int_equal(sockets_write(wst__tls_bottom(w.proxy.stream), record, sizeof(record)), 0);
@@ -131,8 +133,8 @@ static void test_cancel_anywhere(void **state) {
     for (int turns = 0; !over; turns++) {
         proxy_world_t w;
         proxy_world_open(&w, "https://ann:s3cret@");
-        SCRIPT(&w, PROXY_HEARS_HEAD(WANTED BASIC "Connection: close\r\n\r\nabc"),
-               PROXY_HEARS_HEAD(OK));
+        PROXY_SCRIPT(&w, PROXY_HEARS_HEAD(PROXY_WANTED PROXY_BASIC "Connection: close\r\n\r\nabc"),
+                     PROXY_HEARS_HEAD(PROXY_OK));
         proxy_world_dial(&w);
         for (int k = 0; k < turns && w.done == 0; k++)
             test_env_turns(&w.env, 1);
