@@ -77,10 +77,10 @@ void forward_reset(forward_t *f) {
 }
 
 void forward_get(forward_t *f) {
-    client_say(&f->c, GET);
-    forward_asked(f, GOT);
-    forward_reply(f, OK);
-    forward_expect(f, OK_SENT);
+    client_say(&f->c, FORWARD_GET);
+    forward_asked(f, FORWARD_GOT);
+    forward_reply(f, FORWARD_OK);
+    forward_expect(f, FORWARD_OK_SENT);
 }
 
 void forward_expect_refusal(forward_t *f, int status, const char *reason, const char *error,

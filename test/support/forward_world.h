@@ -8,10 +8,10 @@
 #include "server_world.h"
 
 /* What a request for "http://site/x" without fields becomes, and the answer below to that. */
-#define GET "GET http://site/x HTTP/1.1\r\nHost: site\r\n\r\n"
-#define GOT "GET /x HTTP/1.1\r\nHost: site\r\nVia: 1.1 @\r\nConnection: keep-alive\r\n\r\n"
-#define OK  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define OK_SENT                                                                                    \
+#define FORWARD_GET "GET http://site/x HTTP/1.1\r\nHost: site\r\n\r\n"
+#define FORWARD_GOT "GET /x HTTP/1.1\r\nHost: site\r\nVia: 1.1 @\r\nConnection: keep-alive\r\n\r\n"
+#define FORWARD_OK  "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+#define FORWARD_OK_SENT                                                                            \
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 @\r\nConnection: keep-alive\r\n\r\nok"
 
 typedef struct forward {

@@ -86,8 +86,8 @@ static void test_expect_continue(void **state) {
                        "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\n");
     client_say(&f.c, "abc");
     forward_asked(&f, "abc");
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     forward_close(&f);
 }
 
@@ -100,12 +100,12 @@ static void test_no_body(void **state) {
     forward_asked(&f, "HEAD / HTTP/1.1\r\nHost: site\r\n" HEAD("keep-alive"));
     forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n" HEAD("keep-alive"));
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n" HEAD("keep-alive"));
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 204 No Content\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 204 No Content\r\n" HEAD("keep-alive"));
     forward_get(&f);
@@ -117,8 +117,8 @@ static void test_until_close(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.0 200 OK\r\n\r\nall of");
     forward_expect(&f, "HTTP/1.1 200 OK\r\nVia: 1.0 @\r\nConnection: close\r\n\r\nall of");
     forward_reply(&f, " it");
@@ -159,7 +159,7 @@ static void test_early_answer(void **state) {
         &f, "POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 100\r\n" HEAD("keep-alive") "abc");
     forward_reply(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
     forward_expect(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n" HEAD("close") "no");
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.a.stream_broken, 1); /* half a request never looks whole */
     forward_expect_end(&f);
     assert_int_equal(f.a.stream_ended, 0);
@@ -172,12 +172,12 @@ static void test_half_closed(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     client_end(&f.c);
-    forward_asked(&f, GOT);
+    forward_asked(&f, FORWARD_GOT);
     test_env_turns(&f.w.env, 20);
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     forward_expect_end(&f);
     assert_int_equal(f.a.stream_broken, 0);
     forward_close(&f);
@@ -209,23 +209,24 @@ static void test_pipelining(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET "HEAD http://site/2 HTTP/1.1\r\n\r\nPOST http://site/3 HTTP/1.1\r\n"
-                         "Content-Length: 4\r\n\r\nbody" GET);
+    client_say(&f.c,
+               FORWARD_GET "HEAD http://site/2 HTTP/1.1\r\n\r\nPOST http://site/3 HTTP/1.1\r\n"
+                           "Content-Length: 4\r\n\r\nbody" FORWARD_GET);
     client_end(&f.c);
-    forward_asked(&f, GOT);
+    forward_asked(&f, FORWARD_GOT);
     test_env_turns(&f.w.env, 20);
     assert_int_equal(f.a.got_len, 0);
-    forward_reply(&f, OK);
+    forward_reply(&f, FORWARD_OK);
     forward_asked(&f, "HEAD /2 HTTP/1.1\r\nHost: site\r\n" HEAD("keep-alive"));
-    forward_reply(&f, OK); /* its body is none: more than was asked for */
+    forward_reply(&f, FORWARD_OK); /* its body is none: more than was asked for */
     test_env_until_count(&f.w.env, &f.a.asked, 2);
     forward_asked(
         &f, "POST /3 HTTP/1.1\r\nHost: site\r\nContent-Length: 4\r\n" HEAD("keep-alive") "body");
-    forward_reply(&f, OK);
-    forward_asked(&f, GOT);
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" HEAD("keep-alive")
-                           OK_SENT OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" HEAD("keep-alive")
+                           FORWARD_OK_SENT FORWARD_OK_SENT);
     forward_expect_end(&f);
     assert_int_equal(f.a.asked, 2);
     forward_close(&f);
@@ -245,8 +246,8 @@ static void test_hosts(void **state) {
     assert_int_equal(f.a.stream_broken, 0);
     assert_string_equal(f.a.destination, "other:80");
     forward_asked(&f, "GET /x HTTP/1.1\r\nHost: other\r\n" HEAD("keep-alive"));
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     forward_get(&f);
     assert_int_equal(f.a.asked, 3);
     forward_close(&f);
@@ -269,8 +270,8 @@ static void test_unrepeatable(void **state) {
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
         test_env_turns(&f.w.env, 20);
         f.a.got_len = 0;
-        forward_reply(&f, OK);
-        forward_expect(&f, OK_SENT);
+        forward_reply(&f, FORWARD_OK);
+        forward_expect(&f, FORWARD_OK_SENT);
     }
     forward_get(&f);
     assert_int_equal(f.a.asked, 5);
@@ -289,20 +290,20 @@ static void stale(staleness_t how) {
     if (how == RESET)
         forward_reset(&f);
     if (how == TALKS)
-        forward_reply(&f, OK);
+        forward_reply(&f, FORWARD_OK);
     if (how <= TALKS)
         test_env_turns(&f.w.env, 50);
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     if (how > TALKS)
-        forward_asked(&f, GOT);
+        forward_asked(&f, FORWARD_GOT);
     if (how == ENDED_LATE)
         forward_end(&f);
     if (how == RESET_LATE)
         forward_reset(&f);
     test_env_until_count(&f.w.env, &f.a.asked, 2);
-    forward_asked(&f, GOT);
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     forward_get(&f);
     assert_int_equal(f.a.asked, 2);
     forward_close(&f);
@@ -324,10 +325,10 @@ static void test_choice(void **state) {
     forward_start(&f);
     f.a.address = "192.0.2.7";
     for (size_t i = 1; i <= 3; i++) {
-        client_say(&f.c, GET);
-        forward_asked(&f, GOT);
-        forward_reply(&f, OK);
-        forward_expect(&f, OK_SENT);
+        client_say(&f.c, FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
+        forward_reply(&f, FORWARD_OK);
+        forward_expect(&f, FORWARD_OK_SENT);
         assert_int_equal(f.w.client_questions, i);
         assert_int_equal(f.w.choice_questions, i);
         assert_int_equal(f.w.reached_questions, i);
@@ -335,7 +336,7 @@ static void test_choice(void **state) {
         assert_int_equal(f.a.asked, 1);
     }
     f.w.reached = DENY;
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 403, "Forbidden", "http_request_denied", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -351,13 +352,13 @@ static void test_another_choice(void **state) {
     forward_start(&f);
     agent_open(&f.w, &b, "another", 2);
     wst_remote_t *one = wst_server_next_agent(f.w.server, NULL);
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.choice_questions, 1);
     wst_request_choose(f.w.held, one);
-    forward_asked(&f, GOT);
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
-    client_say(&f.c, GET);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
+    client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.choice_questions, 2);
     wst_request_choose(f.w.held, wst_server_next_agent(f.w.server, one));
     agent_expect(&b, "GET /x HTTP/1.1\r\n");
@@ -375,7 +376,7 @@ static void test_stale_while_asked(void **state) {
     f.w.reached = HOLD;
     forward_start(&f);
     for (size_t i = 1; i <= 2; i++) {
-        client_say(&f.c, GET);
+        client_say(&f.c, FORWARD_GET);
         test_env_until_count(&f.w.env, &f.w.reached_questions, i);
         if (i == 2) {
             forward_reset(&f);
@@ -383,9 +384,9 @@ static void test_stale_while_asked(void **state) {
             test_env_until_count(&f.w.env, &f.w.reached_questions, 3);
         }
         wst_request_allow(f.w.held);
-        forward_asked(&f, GOT);
-        forward_reply(&f, OK);
-        forward_expect(&f, OK_SENT);
+        forward_asked(&f, FORWARD_GOT);
+        forward_reply(&f, FORWARD_OK);
+        forward_expect(&f, FORWARD_OK_SENT);
         assert_int_equal(f.a.asked, i);
     }
     forward_close(&f);
@@ -401,19 +402,19 @@ static void test_refused_between(void **state) {
     forward_start(&f);
     forward_get(&f);
     f.w.clients = DENY;
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     client_expect(&f.c, "HTTP/1.1 407 ");
     test_env_until_count(&f.w.env, &f.w.refusals, 1);
     test_env_turns(&f.w.env, 5);
     f.c.got_len = 0;
     f.w.clients = ALLOW;
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     assert_int_equal(f.a.asked, 1);
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     f.w.client_tenant = "other";
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 503, "No agent available", "destination_unavailable", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -428,7 +429,7 @@ static void test_each_request_is_asked(void **state) {
     forward_start(&f);
     forward_get(&f);
     f.w.clients = DENY;
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 403, "Forbidden", "http_request_denied", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -443,7 +444,7 @@ static void test_password(void **state) {
     f.w.deny_status = 407;
     f.w.deny_fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
     forward_start(&f);
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     client_expect(&f.c, "HTTP/1.1 407 ");
     test_env_until_count(&f.w.env, &f.w.refusals, 1);
     assert_non_null(strstr(f.c.got, "Connection: keep-alive\r\n"));
@@ -509,8 +510,8 @@ static void test_no_upgrade(void **state) {
     forward_asked(&f, "GET / HTTP/1.1\r\n");
     test_env_turns(&f.w.env, 20);
     f.a.got_len = 0;
-    forward_reply(&f, OK);
-    forward_expect(&f, OK_SENT);
+    forward_reply(&f, FORWARD_OK);
+    forward_expect(&f, FORWARD_OK_SENT);
     forward_get(&f);
     forward_close(&f);
 }

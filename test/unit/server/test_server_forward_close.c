@@ -31,12 +31,12 @@ static void tell(forward_t *f, story_t story) {
     f->a.treatment = story == REFUSED ? REFUSE : ACCEPT;
     f->a.reason = WST_EREFUSED;
     f->a.text = "";
-    client_say(&f->c, story == SWITCHED ? UPGRADE "more" : GET "more");
+    client_say(&f->c, story == SWITCHED ? UPGRADE "more" : FORWARD_GET "more");
     if (f->w.close_at == 'c' || f->w.close_at == 'h' || f->w.close_at == 'o' || story == REFUSED)
         return;
     test_env_until_count(&f->w.env, &f->a.got_len, 1);
     if (story == PLAIN)
-        forward_reply(f, OK);
+        forward_reply(f, FORWARD_OK);
     else if (story == CLOSED_EARLY || story == STALE)
         forward_end(f);
     else if (story == MALFORMED)
@@ -104,7 +104,7 @@ static void play_origin(forward_t *f) {
     a->got_len = 0;
     a->got[0] = '\0';
     if (a->stream != NULL)
-        forward_reply(f, switched ? SWITCH : OK);
+        forward_reply(f, switched ? SWITCH : FORWARD_OK);
 }
 
 /* Whether all was served by that turn. */
@@ -113,7 +113,7 @@ static bool close_after(int turns) {
     forward_init(&f);
     f.w.clients = ALLOW;
     forward_start(&f);
-    client_say(&f.c, GET GET POST UPGRADE);
+    client_say(&f.c, FORWARD_GET FORWARD_GET POST UPGRADE);
     for (int i = 0; i < turns; i++) {
         test_env_turns(&f.w.env, 1);
         play_origin(&f);
@@ -141,8 +141,8 @@ static void test_drain_within(void **state) {
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, GET GET);
-        forward_asked(&f, GOT);
+        client_say(&f.c, FORWARD_GET FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
         if (begun)
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
         if (begun)
@@ -155,7 +155,7 @@ static void test_drain_within(void **state) {
             forward_reply(&f, "ok");
             client_expect(&f.c, "ok");
         } else {
-            forward_reply(&f, OK);
+            forward_reply(&f, FORWARD_OK);
             forward_expect(&f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 @\r\n"
                                "Connection: close\r\n\r\nok");
         }
@@ -192,7 +192,7 @@ static void test_drain_before_decision(void **state) {
     forward_start(&f);
     forward_get(&f);
     f.w.clients = HOLD;
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.client_questions, 2);
     wst_server_drain(f.w.server);
     wst_request_allow(f.w.held);
@@ -231,11 +231,11 @@ static void test_drain_in_callback(void **state) {
     for (int switched = 0; switched < 2; switched++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, switched ? UPGRADE : GET);
+        client_say(&f.c, switched ? UPGRADE : FORWARD_GET);
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
         f.w.server->options.callbacks.on_stream_close = drain_now;
         f.w.close_at = 'n';
-        forward_reply(&f, switched ? SWITCH : OK);
+        forward_reply(&f, switched ? SWITCH : FORWARD_OK);
         client_expect(&f.c, switched ? "HTTP/1.1 101 " : "HTTP/1.1 200 ");
         test_env_turns(&f.w.env, 20);
         assert_int_equal(f.w.drained, 0);
@@ -251,7 +251,7 @@ static void test_drain_in_callback(void **state) {
 static bool drain_after(int turns) {
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET);
+    client_say(&f.c, FORWARD_GET);
     for (int i = 0; i < turns; i++) {
         test_env_turns(&f.w.env, 1);
         play_origin(&f);
@@ -404,7 +404,7 @@ static void scenario(void *arg) {
                                        .backoff_max_ms = 2};
         if (wst_agent_new(&agent, o.w.env.ctx, &options) == 0)
             test_env_until(&o.w.env, is_up_or_failed, &o);
-        o.client = raw_connect(o.w.address, GET GET POST UPGRADE);
+        o.client = raw_connect(o.w.address, FORWARD_GET FORWARD_GET POST UPGRADE);
         test_env_until(&o.w.env, is_answered, &o);
         check_answers(&o);
         *served = strstr(o.answer, "done") != NULL;

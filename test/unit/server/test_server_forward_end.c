@@ -36,7 +36,7 @@ static void test_refused(void **state) {
         {"POST http://site/ HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501,
          "Transfer coding not supported", "proxy_internal_response",
          "a transfer coding other than chunked"},
-        {GET GET, 503, "No agent available", "destination_unavailable", ""},
+        {FORWARD_GET FORWARD_GET, 503, "No agent available", "destination_unavailable", ""},
         {"GET http:///x HTTP/1.1\r\n\r\n", 400, "Bad Request: no host", "http_request_error", ""},
     };
     forward_t f;
@@ -73,7 +73,7 @@ static void test_agent_refuses(void **state) {
     f.a.treatment = REFUSE;
     f.a.reason = WST_EREFUSED;
     f.a.text = "";
-    client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" GET);
+    client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" FORWARD_GET);
     forward_expect_refusal(&f, 502, "Connection refused by destination", "connection_refused", "");
     assert_int_equal(f.a.asked, 1);
     forward_close(&f);
@@ -93,8 +93,8 @@ static void gone_early(const char *part) {
     forward_t f;
     for (int how = 0; how < 3; how++) {
         forward_open(&f);
-        client_say(&f.c, GET);
-        forward_asked(&f, GOT);
+        client_say(&f.c, FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
         if (part[0] != '\0')
             forward_reply(&f, part);
         test_env_turns(&f.w.env, 20);
@@ -127,11 +127,11 @@ static void test_stale_twice(void **state) {
     forward_t f;
     forward_open(&f);
     forward_get(&f);
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_end(&f);
     test_env_until_count(&f.w.env, &f.a.asked, 2);
-    forward_asked(&f, GOT);
+    forward_asked(&f, FORWARD_GOT);
     forward_end(&f);
     forward_expect_refusal(&f, 502, "Destination closed without an answer", "connection_terminated",
                            "");
@@ -156,8 +156,8 @@ static void test_malformed(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, GET);
-        forward_asked(&f, GOT);
+        client_say(&f.c, FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
         forward_reply(&f, cases[i].answer);
         expect_502(&f, "Malformed answer of destination", "http_protocol_error", cases[i].detail);
         server_world_assert_notice(&f.w, "to_client=0 WST_EHTTP by agent\n");
@@ -173,8 +173,8 @@ static void test_endless_head(void **state) {
     memset(head, 'a', sizeof(head) - 1);
     memcpy(head, "HTTP/1.1 200 OK\r\nA:", 19);
     forward_open(&f);
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, head);
     expect_502(&f, "Malformed answer of destination", "http_protocol_error", "HTTP head too large");
     forward_close(&f);
@@ -185,8 +185,8 @@ static void test_endless_interim(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     for (int i = 0; i < WST__INTERIM_MAX; i++) {
         forward_reply(&f, "HTTP/1.1 102 Processing\r\n\r\n");
         forward_expect(&f, "HTTP/1.1 102 Processing\r\nVia: 1.1 @\r\n\r\n");
@@ -225,16 +225,16 @@ static void test_cut_short(void **state) {
     (void)state;
     static const char chunked[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc";
     static const char old[] = "GET http://site/ HTTP/1.0\r\n\r\n";
-    cut_short(GET, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", NULL);
-    cut_short(GET, chunked, NULL);
+    cut_short(FORWARD_GET, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", NULL);
+    cut_short(FORWARD_GET, chunked, NULL);
     cut_short(old, chunked, NULL);
-    cut_short(GET, chunked, "de");
+    cut_short(FORWARD_GET, chunked, "de");
     cut_short(old, chunked, "de");
     /* Only its end would tell that this is all; a reset does not. */
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, GET);
-    forward_asked(&f, GOT);
+    client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nabc");
     client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
     forward_reset(&f);
@@ -283,8 +283,8 @@ static void test_client_gone(void **state) {
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, GET);
-        forward_asked(&f, GOT);
+        client_say(&f.c, FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
         if (begun) {
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
             client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
@@ -307,8 +307,8 @@ static void test_silence(void **state) {
         forward_init(&f);
         f.w.options.half_closed_timeout_ms = 30;
         forward_start(&f);
-        client_say(&f.c, GET);
-        forward_asked(&f, GOT);
+        client_say(&f.c, FORWARD_GET);
+        forward_asked(&f, FORWARD_GOT);
         if (begun) {
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
             client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
@@ -352,8 +352,8 @@ static void test_slow_client(void **state) {
     fake_stream_t client;
     open_with_fake(&f, &client);
     memset(body, 'a', sizeof(body) - 1);
-    fake_stream_data(&client, GET GET, strlen(GET GET));
-    forward_asked(&f, GOT);
+    fake_stream_data(&client, FORWARD_GET FORWARD_GET, strlen(FORWARD_GET FORWARD_GET));
+    forward_asked(&f, FORWARD_GOT);
     client.write_status = WST_WAIT;
     forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 40001\r\n\r\n");
     forward_reply(&f, body);
@@ -362,7 +362,7 @@ static void test_slow_client(void **state) {
     test_env_turns(&f.w.env, 50);
     assert_in_range(client.written_len, 1, 17000); /* what one frame brought */
     fake_stream_drain(&client);
-    forward_asked(&f, GOT);
+    forward_asked(&f, FORWARD_GOT);
     assert_memory_equal(client.written + client.written_len - 4, "aend", 4);
     assert_in_range(client.written_len, 40001, 40200);
     close_with_fake(&f, &client);
@@ -377,10 +377,10 @@ static void test_slow_client_fails(void **state) {
         fake_stream_t client;
         open_with_fake(&f, &client);
         f.w.server->options.half_closed_timeout_ms = how == 0 ? 30 : 1000000;
-        fake_stream_data(&client, GET GET, strlen(GET GET));
-        forward_asked(&f, GOT);
+        fake_stream_data(&client, FORWARD_GET FORWARD_GET, strlen(FORWARD_GET FORWARD_GET));
+        forward_asked(&f, FORWARD_GOT);
         client.write_status = WST_WAIT;
-        forward_reply(&f, OK);
+        forward_reply(&f, FORWARD_OK);
         test_env_turns(&f.w.env, 50);
         assert_int_equal(client.writes, 2); /* head and body */
         assert_int_equal(f.w.closes, 0);
@@ -427,7 +427,7 @@ static void test_slow_origin(void **state) {
         total += f.a.got_len;
         f.a.got_len = 0;
     }
-    forward_reply(&f, OK);
+    forward_reply(&f, FORWARD_OK);
     server_world_until_notice(&f.w, "close 1 ");
     close_with_fake(&f, &client);
 }
