@@ -187,7 +187,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
         assert_int_equal(wst_stream_shutdown(stream), 0);
 }
 
-void raw_open(world_t *w, raw_t *raw) {
+void raw_open(agent_world_t *w, raw_t *raw) {
     raw->w = w;
     const wst_listener_options_t options = {.address =
                                                 w->address[0] != '\0' ? w->address : "127.0.0.1:0",
@@ -258,7 +258,7 @@ static void on_visitor(wst_listener_t *listener, wst_stream_t *stream, void *use
     wst_stream_read_start(stream, 0);
 }
 
-void place_open(world_t *w, place_t *place) {
+void place_open(agent_world_t *w, place_t *place) {
     memset(place, 0, sizeof(*place));
     place->w = w;
     const wst_listener_options_t options = {
@@ -294,13 +294,13 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     wst_stream_read_start(stream, 0);
 }
 
-void tunnel_start(world_t *w, tunnel_t *t, const char *destination) {
+void tunnel_start(agent_world_t *w, tunnel_t *t, const char *destination) {
     memset(t, 0, sizeof(*t));
     t->w = w;
     assert_int_equal(wst_server_dial(&t->dial, w->server, NULL, destination, 0, on_dialled, t), 0);
 }
 
-void tunnel_open(world_t *w, tunnel_t *t, const char *destination, int status) {
+void tunnel_open(agent_world_t *w, tunnel_t *t, const char *destination, int status) {
     tunnel_start(w, t, destination);
     test_env_until_count(&w->env, &t->done, 1);
     if (t->status != status)

@@ -23,7 +23,7 @@ typedef enum manner {
 typedef enum sequel { STAY, THEN_END, THEN_RESET } sequel_t;
 
 typedef struct raw {
-    world_t *w;
+    agent_world_t *w;
     wst_listener_t *listener;
     manner_t manner;
     sequel_t sequel;
@@ -46,7 +46,7 @@ typedef struct raw {
 extern const char raw_hello[]; /* of a server that takes streams */
 
 /* Listens at w->address, or at any that w->address becomes; closes everything. */
-void raw_open(world_t *w, raw_t *raw);
+void raw_open(agent_world_t *w, raw_t *raw);
 void raw_free(raw_t *raw);
 void raw_stop_listening(raw_t *raw);
 
@@ -59,7 +59,7 @@ void raw_expect(raw_t *raw, const char *text);
 /* -- A destination -- */
 
 typedef struct place {
-    world_t *w;
+    agent_world_t *w;
     wst_listener_t *listener;
     char address[64];
     sockets_owner_t owners[4]; /* connections in the order of their coming; reading */
@@ -67,13 +67,13 @@ typedef struct place {
     size_t listener_closed;
 } place_t;
 
-void place_open(world_t *w, place_t *place);
+void place_open(agent_world_t *w, place_t *place);
 void place_free(place_t *place);
 
 /* -- A tunnel, from the server's end -- */
 
 typedef struct tunnel {
-    world_t *w;
+    agent_world_t *w;
     wst_server_dial_t *dial;
     sockets_owner_t owner; /* reading; stream NULL: not open */
     int status;
@@ -81,9 +81,9 @@ typedef struct tunnel {
     bool closing;
 } tunnel_t;
 
-void tunnel_start(world_t *w, tunnel_t *t, const char *destination);
+void tunnel_start(agent_world_t *w, tunnel_t *t, const char *destination);
 /* And waits for the outcome, which must be that. */
-void tunnel_open(world_t *w, tunnel_t *t, const char *destination, int status);
+void tunnel_open(agent_world_t *w, tunnel_t *t, const char *destination, int status);
 /* Cancels or resets, whatever there is; does not wait. */
 void tunnel_close(tunnel_t *t);
 void tunnel_free(tunnel_t *t);

@@ -9,17 +9,17 @@
 /* Contexts ----------------------------------------------------------------------------------- */
 
 static void on_log(wst_log_level_t level, const char *line, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)level;
     w->lines++;
     snprintf(w->env.log, sizeof(w->env.log), "%s", line);
-    if (strstr(line, SECRET) != NULL)
+    if (strstr(line, AGENT_SECRET) != NULL)
         fail_msg("the log has the secret: %s", line);
 }
 
 /* "none...": not found; "stuck...": no answer; everything else is this machine. */
 static void on_resolve(wst_lookup_t *lookup, const char *host, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     struct sockaddr_storage address = {0};
     struct sockaddr_in *in = (struct sockaddr_in *)&address;
     in->sin_family = AF_INET;
@@ -34,7 +34,7 @@ static void on_resolve(wst_lookup_t *lookup, const char *host, void *user_data) 
     }
 }
 
-void world_open(world_t *w) {
+void agent_world_open(agent_world_t *w) {
     signal(SIGPIPE, SIG_IGN);
     memset(w, 0, sizeof(*w));
     assert_int_equal(uv_loop_init(&w->env.loop), 0);
@@ -47,21 +47,21 @@ void world_open(world_t *w) {
     const wst_ctx_options_t peers = {.user_data = w};
     assert_int_equal(wst_ctx_new(&w->peers, &w->env.loop, &peers), 0);
     w->path = "";
-    w->fields = "Authorization: Bearer " SECRET "\r\n";
+    w->fields = "Authorization: Bearer " AGENT_SECRET "\r\n";
     w->options.name = "probe";
     w->options.backoff_min_ms = 1;
     w->options.backoff_max_ms = 8;
 }
 
 static void on_peers_closed(void *user_data) {
-    ((world_t *)user_data)->peers_closed++;
+    ((agent_world_t *)user_data)->peers_closed++;
 }
 
-void world_free(world_t *w) {
+void agent_world_free(agent_world_t *w) {
     if (w->agent != NULL && !w->close_called)
-        world_close_agent(w);
+        agent_world_close_agent(w);
     if (w->agent != NULL)
-        world_until_closed(w);
+        agent_world_until_closed(w);
     for (size_t i = 0; i < w->stuck_count; i++)
         wst_lookup_answer(w->stuck[i], UV_EAI_AGAIN, NULL, 0);
     wst_ctx_stats_t stats;
@@ -70,21 +70,21 @@ void world_free(world_t *w) {
     assert_int_equal(stats.chunks, 0);
     assert_int_equal(stats.budget_used, 0);
     if (w->server != NULL)
-        world_stop_serving(w);
+        agent_world_stop_serving(w);
     wst_ctx_close(w->peers, on_peers_closed);
     test_env_until_count(&w->env, &w->peers_closed, 1);
     test_env_close(&w->env);
     assert_int_equal(w->closed, w->agent != NULL);
 }
 
-void world_pass(world_t *w, uint64_t ms) {
+void agent_world_pass(agent_world_t *w, uint64_t ms) {
     wst__deadlines_run(&w->env.ctx->deadlines, wst__now(w->env.ctx) + ms);
 }
 
 /* The server --------------------------------------------------------------------------------- */
 
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)server;
     assert_string_equal(wst_remote_name(agent), w->options.name);
     w->server_ups++;
@@ -92,7 +92,7 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
 
 static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
                           void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)server;
     (void)agent;
     (void)detail;
@@ -100,7 +100,7 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, 
     w->down_error = error;
 }
 
-void world_serve(world_t *w) {
+void agent_world_serve(agent_world_t *w) {
     w->server_options.callbacks.on_agent_up = on_agent_up;
     w->server_options.callbacks.on_agent_down = on_agent_down;
     w->server_options.user_data = w;
@@ -111,10 +111,10 @@ void world_serve(world_t *w) {
 }
 
 static void on_server_closed(void *user_data) {
-    ((world_t *)user_data)->server_closed++;
+    ((agent_world_t *)user_data)->server_closed++;
 }
 
-void world_stop_serving(world_t *w) {
+void agent_world_stop_serving(agent_world_t *w) {
     size_t before = w->server_closed;
     wst_server_close(w->server, on_server_closed);
     w->server = NULL;
@@ -124,7 +124,7 @@ void world_stop_serving(world_t *w) {
 /* The agent ---------------------------------------------------------------------------------- */
 
 static void on_closed(void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     assert_false(w->busy);
     assert_null(w->held);
     w->closed++;
@@ -132,18 +132,18 @@ static void on_closed(void *user_data) {
         w->restart = false;
         w->closed = 0;
         w->close_called = false;
-        world_agent(w);
+        agent_world_start(w);
     }
 }
 
-void world_close_agent(world_t *w) {
+void agent_world_close_agent(agent_world_t *w) {
     bool was_busy = w->busy;
     w->close_called = w->busy = true;
     wst_agent_close(w->agent, on_closed);
     w->busy = was_busy;
 }
 
-void world_drain_agent(world_t *w) {
+void agent_world_drain_agent(agent_world_t *w) {
     bool was_busy = w->busy;
     w->busy = true;
     wst_agent_drain(w->agent);
@@ -151,32 +151,32 @@ void world_drain_agent(world_t *w) {
 }
 
 /* Each callback begins and ends here. */
-static void enter(world_t *w, event_t event) {
+static void enter(agent_world_t *w, agent_event_t event) {
     assert_false(w->busy);
     assert_int_equal(w->closed, 0);
-    assert_true(!w->close_called || event == GONE);
+    assert_true(!w->close_called || event == AGENT_GONE);
     w->seen[event]++;
 }
 
-static void leave(world_t *w, event_t event) {
+static void leave(agent_world_t *w, agent_event_t event) {
     if (w->act != NULL)
         w->act(w, event);
     if (w->drain_in == event && !w->close_called)
-        world_drain_agent(w);
+        agent_world_drain_agent(w);
     if (w->close_in == event && !w->close_called)
-        world_close_agent(w);
+        agent_world_close_agent(w);
 }
 
 static void on_gone(wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
-    enter(w, GONE);
+    agent_world_t *w = user_data;
+    enter(w, AGENT_GONE);
     if (w->held == request)
         w->held = NULL;
-    leave(w, GONE);
+    leave(w, AGENT_GONE);
 }
 
 /* The connection, once. */
-static void hand_over(world_t *w, wst_request_t *request) {
+static void hand_over(agent_world_t *w, wst_request_t *request) {
     wst_stream_t *connection = w->connection;
     w->connection = NULL;
     if (connection != NULL)
@@ -186,102 +186,102 @@ static void hand_over(world_t *w, wst_request_t *request) {
 }
 
 /* All but what allows. */
-static void answer(world_t *w, wst_request_t *request, policy_t policy) {
+static void answer(agent_world_t *w, wst_request_t *request, agent_policy_t policy) {
     snprintf(w->question_peer, sizeof(w->question_peer), "%s", wst_request_peer(request));
     snprintf(w->destination, sizeof(w->destination), "%s", wst_request_destination(request));
-    if (policy == HOLD) {
+    if (policy == AGENT_HOLD) {
         w->held = request;
         wst_request_on_gone(request, on_gone, w);
-    } else if (policy == DENY) {
+    } else if (policy == AGENT_DENY) {
         wst_request_deny(request, 403, w->reason, NULL);
     }
 }
 
 static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     assert_ptr_equal(agent, w->agent);
-    enter(w, CREDENTIALS);
+    enter(w, AGENT_CREDENTIALS);
     answer(w, request, w->credentials);
-    if (w->credentials == ALLOW)
+    if (w->credentials == AGENT_ALLOW)
         wst_request_allow_with(request, w->fields);
-    else if (w->credentials == MISFIT)
+    else if (w->credentials == AGENT_MISFIT)
         hand_over(w, request);
-    leave(w, CREDENTIALS);
+    leave(w, AGENT_CREDENTIALS);
 }
 
 static void on_destination(wst_agent_t *agent, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     assert_ptr_equal(agent, w->agent);
-    enter(w, DESTINATION);
+    enter(w, AGENT_DESTINATION);
     answer(w, request, w->destinations);
-    if (w->destinations == ALLOW)
+    if (w->destinations == AGENT_ALLOW)
         wst_request_allow(request);
-    else if (w->destinations == MISFIT)
+    else if (w->destinations == AGENT_MISFIT)
         hand_over(w, request);
-    leave(w, DESTINATION);
+    leave(w, AGENT_DESTINATION);
 }
 
 static void on_dial(wst_agent_t *agent, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     assert_ptr_equal(agent, w->agent);
-    enter(w, DIAL);
+    enter(w, AGENT_DIAL);
     answer(w, request, w->dials);
-    if (w->dials == ALLOW)
+    if (w->dials == AGENT_ALLOW)
         hand_over(w, request);
-    else if (w->dials == MISFIT)
+    else if (w->dials == AGENT_MISFIT)
         wst_request_allow(request);
-    leave(w, DIAL);
+    leave(w, AGENT_DIAL);
 }
 
 static void on_up(wst_agent_t *agent, void *user_data) {
-    world_t *w = user_data;
-    enter(w, UP);
+    agent_world_t *w = user_data;
+    enter(w, AGENT_UP);
     assert_true(wst_agent_is_up(agent));
-    leave(w, UP);
+    leave(w, AGENT_UP);
 }
 
 static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data) {
-    world_t *w = user_data;
-    enter(w, DOWN);
+    agent_world_t *w = user_data;
+    enter(w, AGENT_DOWN);
     assert_false(wst_agent_is_up(agent));
     assert_true(failure->error < 0);
     assert_true(failure->detail[0] != '\0');
     w->failure = *failure;
     snprintf(w->detail, sizeof(w->detail), "%s", failure->detail);
-    leave(w, DOWN);
+    leave(w, AGENT_DOWN);
 }
 
 static void on_stream_open(wst_agent_t *agent, const char *destination, int status,
                            void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)agent;
-    enter(w, STREAM_OPEN);
+    enter(w, AGENT_STREAM_OPEN);
     w->open_status = status;
     snprintf(w->destination, sizeof(w->destination), "%s", destination);
-    leave(w, STREAM_OPEN);
+    leave(w, AGENT_STREAM_OPEN);
 }
 
 static void on_stream_close(wst_agent_t *agent, const char *destination,
                             uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
                             void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)agent;
-    enter(w, STREAM_CLOSE);
+    enter(w, AGENT_STREAM_CLOSE);
     w->close_status = status;
     w->bytes_to_destination = bytes_to_destination;
     w->bytes_to_server = bytes_to_server;
     snprintf(w->destination, sizeof(w->destination), "%s", destination);
-    leave(w, STREAM_CLOSE);
+    leave(w, AGENT_STREAM_CLOSE);
 }
 
 static void on_drained(wst_agent_t *agent, void *user_data) {
-    world_t *w = user_data;
+    agent_world_t *w = user_data;
     (void)agent;
-    enter(w, DRAINED);
-    leave(w, DRAINED);
+    enter(w, AGENT_DRAINED);
+    leave(w, AGENT_DRAINED);
 }
 
-int world_try_agent(world_t *w) {
+int agent_world_try_start(agent_world_t *w) {
     char url[128];
     wst_agent_t *agent;
     snprintf(url, sizeof(url), "ws://%s%s", w->address, w->path);
@@ -290,9 +290,9 @@ int world_try_agent(world_t *w) {
         options.url = url;
     options.user_data = w;
     options.callbacks = (wst_agent_callbacks_t){
-        .on_credentials = w->credentials != UNASKED ? on_credentials : NULL,
-        .on_destination = w->destinations != UNASKED ? on_destination : NULL,
-        .on_dial = w->dials != UNASKED ? on_dial : NULL,
+        .on_credentials = w->credentials != AGENT_UNASKED ? on_credentials : NULL,
+        .on_destination = w->destinations != AGENT_UNASKED ? on_destination : NULL,
+        .on_dial = w->dials != AGENT_UNASKED ? on_dial : NULL,
         .on_up = on_up,
         .on_down = on_down,
         .on_stream_open = on_stream_open,
@@ -308,21 +308,21 @@ int world_try_agent(world_t *w) {
     return status;
 }
 
-void world_agent(world_t *w) {
-    assert_int_equal(world_try_agent(w), 0);
+void agent_world_start(agent_world_t *w) {
+    assert_int_equal(agent_world_try_start(w), 0);
 }
 
-void world_agent_up(world_t *w) {
+void agent_world_start_up(agent_world_t *w) {
     size_t ups = w->server_ups;
-    world_agent(w);
-    world_until(w, UP, w->seen[UP] + 1);
+    agent_world_start(w);
+    agent_world_until(w, AGENT_UP, w->seen[AGENT_UP] + 1);
     test_env_until_count(&w->env, &w->server_ups, ups + 1);
 }
 
-void world_until(world_t *w, event_t event, size_t count) {
+void agent_world_until(agent_world_t *w, agent_event_t event, size_t count) {
     test_env_until_count(&w->env, &w->seen[event], count);
 }
 
-void world_until_closed(world_t *w) {
+void agent_world_until_closed(agent_world_t *w) {
     test_env_until_count(&w->env, &w->closed, 1);
 }

@@ -15,34 +15,34 @@
 #include <wstunnel/resolver.h>
 #include <wstunnel/server.h>
 
-#define SECRET "s3cret"
+#define AGENT_SECRET "s3cret"
 
-typedef enum event {
-    NOTHING,
-    CREDENTIALS,
-    DESTINATION,
-    DIAL,
-    UP,
-    DOWN,
-    STREAM_OPEN,
-    STREAM_CLOSE,
-    DRAINED,
-    GONE, /* a held question */
-    EVENTS
-} event_t;
+typedef enum agent_event {
+    AGENT_NOTHING,
+    AGENT_CREDENTIALS,
+    AGENT_DESTINATION,
+    AGENT_DIAL,
+    AGENT_UP,
+    AGENT_DOWN,
+    AGENT_STREAM_OPEN,
+    AGENT_STREAM_CLOSE,
+    AGENT_DRAINED,
+    AGENT_GONE, /* a held question */
+    AGENT_EVENTS
+} agent_event_t;
 
 /* How a question is answered. */
-typedef enum policy {
-    UNASKED, /* no callback */
-    ALLOW,   /* with world.fields; on_dial: with world.connection */
-    DENY,    /* with world.reason */
-    HOLD,    /* not yet: world.held */
-    MISFIT   /* by an answer to another question */
-} policy_t;
+typedef enum agent_policy {
+    AGENT_UNASKED, /* no callback */
+    AGENT_ALLOW,   /* with world.fields; on_dial: with world.connection */
+    AGENT_DENY,    /* with world.reason */
+    AGENT_HOLD,    /* not yet: world.held */
+    AGENT_MISFIT   /* by an answer to another question */
+} agent_policy_t;
 
-typedef struct world world_t;
+typedef struct agent_world agent_world_t;
 
-struct world {
+struct agent_world {
     test_env_t env; /* the first member: the context's callbacks get it */
     wst_ctx_t *peers;
     size_t peers_closed;
@@ -56,17 +56,17 @@ struct world {
     wst_agent_t *agent;
     wst_agent_options_t options;
     const char *path; /* in its URL */
-    policy_t credentials, destinations, dials;
+    agent_policy_t credentials, destinations, dials;
     const char *fields, *reason;
     wst_stream_t *connection;
     wst_request_t *held; /* the last one, until it is gone */
-    event_t close_in, drain_in;
-    void (*act)(world_t *w, event_t event);
+    agent_event_t close_in, drain_in;
+    void (*act)(agent_world_t *w, agent_event_t event);
     bool busy, close_called;
     size_t closed;
     bool restart; /* makes another agent in close_cb */
 
-    size_t seen[EVENTS];
+    size_t seen[AGENT_EVENTS];
     wst_agent_failure_t failure; /* the last one; its text: */
     char detail[256];
     char destination[300]; /* of the last question or notice about one */
@@ -80,28 +80,28 @@ struct world {
 };
 
 /* Contexts and options: name "probe", small times, no callback that asks. No agent, no server. */
-void world_open(world_t *w);
+void agent_world_open(agent_world_t *w);
 
 /* Closes the agent and the server if they are there; nothing may be left then. */
-void world_free(world_t *w);
+void agent_world_free(agent_world_t *w);
 
 /* The server, at `address` ("127.0.0.1:0" if it is ""), which is that of the agent then. */
-void world_serve(world_t *w);
+void agent_world_serve(agent_world_t *w);
 /* Closes it and waits for the end. */
-void world_stop_serving(world_t *w);
+void agent_world_stop_serving(agent_world_t *w);
 
 /* Makes the agent. The result of wst_agent_new. */
-int world_try_agent(world_t *w);
-void world_agent(world_t *w);    /* must succeed */
-void world_agent_up(world_t *w); /* must come up at the server, too */
-void world_close_agent(world_t *w);
-void world_drain_agent(world_t *w);
+int agent_world_try_start(agent_world_t *w);
+void agent_world_start(agent_world_t *w);    /* must succeed */
+void agent_world_start_up(agent_world_t *w); /* must come up at the server, too */
+void agent_world_close_agent(agent_world_t *w);
+void agent_world_drain_agent(agent_world_t *w);
 
 /* Runs the loop until the event has been seen so often; or until the agent is closed. */
-void world_until(world_t *w, event_t event, size_t count);
-void world_until_closed(world_t *w);
+void agent_world_until(agent_world_t *w, agent_event_t event, size_t count);
+void agent_world_until_closed(agent_world_t *w);
 
 /* Lets time pass for the agent's deadlines. */
-void world_pass(world_t *w, uint64_t ms);
+void agent_world_pass(agent_world_t *w, uint64_t ms);
 
 #endif

@@ -5,36 +5,36 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w; /* the first member: its hook gets the rig */
+    agent_world_t w; /* the first member: its hook gets the rig */
     raw_t raw;
 } rig_t;
 
 static void rig_open(rig_t *r, manner_t manner) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->raw.manner = manner;
     raw_open(&r->w, &r->raw);
 }
 
 static void rig_free(rig_t *r) {
     if (r->w.agent != NULL && !r->w.close_called)
-        world_close_agent(&r->w);
+        agent_world_close_agent(&r->w);
     raw_free(&r->raw);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* --- making one --- */
 
-static void refuse_options(world_t *w, const wst_agent_options_t *options) {
+static void refuse_options(agent_world_t *w, const wst_agent_options_t *options) {
     w->options = *options;
-    assert_int_equal(world_try_agent(w), WST_EINVAL);
+    assert_int_equal(agent_world_try_start(w), WST_EINVAL);
     assert_null(w->agent);
 }
 
 static void test_options(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
     static const char *const names[] = {
         "", "a b", "caf\xc3\xa9", "a/b",
@@ -50,49 +50,49 @@ static void test_options(void **state) {
     wst_agent_t *agent;
     const wst_agent_options_t no_url = {0};
     assert_int_equal(wst_agent_new(&agent, w.env.ctx, &no_url), WST_EINVAL);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 static void test_default_name(void **state) {
     (void)state;
-    world_t w;
+    agent_world_t w;
     char host[256];
     size_t size = sizeof(host);
-    world_open(&w);
+    agent_world_open(&w);
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
     w.options.name = NULL;
-    world_agent(&w);
+    agent_world_start(&w);
     const char *name = wst_agent_name(w.agent);
     assert_int_equal(uv_os_gethostname(host, &size), 0);
     assert_true(strlen(name) >= 1 && strlen(name) <= 64);
     for (size_t i = 0; name[i] != '\0'; i++)
         assert_true(name[i] == host[i] || name[i] == '-');
     assert_true(strlen(name) == strlen(host) || strlen(name) == 64);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 static void test_up(void **state) {
     (void)state;
     static const wst_encoding_t encodings[] = {WST_ENCODING_BINARY, WST_ENCODING_JSON};
     for (size_t i = 0; i < 2; i++) {
-        world_t w;
-        world_open(&w);
+        agent_world_t w;
+        agent_world_open(&w);
         w.options.encoding = encodings[i];
-        world_serve(&w);
-        world_agent(&w);
+        agent_world_serve(&w);
+        agent_world_start(&w);
         assert_false(wst_agent_is_up(w.agent));
-        world_until(&w, UP, 1);
+        agent_world_until(&w, AGENT_UP, 1);
         test_env_until_count(&w.env, &w.server_ups, 1);
         assert_true(wst_agent_is_up(w.agent));
         assert_string_equal(wst_agent_name(w.agent), "probe");
         assert_int_equal(wst_agent_streams(w.agent), 0);
-        world_close_agent(&w);
+        agent_world_close_agent(&w);
         assert_false(wst_agent_is_up(w.agent));
-        world_close_agent(&w); /* again: nothing */
+        agent_world_close_agent(&w); /* again: nothing */
         test_env_until_count(&w.env, &w.server_downs, 1);
-        assert_int_equal(w.seen[UP], 1);
-        assert_int_equal(w.seen[DOWN], 0);
-        world_free(&w);
+        assert_int_equal(w.seen[AGENT_UP], 1);
+        assert_int_equal(w.seen[AGENT_DOWN], 0);
+        agent_world_free(&w);
     }
 }
 
@@ -103,14 +103,14 @@ static void test_request(void **state) {
     rig_t r;
     char expected[128];
     rig_open(&r, SILENT);
-    r.w.path = "/a/b?token=" SECRET;
-    r.w.credentials = ALLOW;
-    world_agent(&r.w);
+    r.w.path = "/a/b?token=" AGENT_SECRET;
+    r.w.credentials = AGENT_ALLOW;
+    agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
-    snprintf(expected, sizeof(expected), "GET /a/b?token=" SECRET " HTTP/1.1\r\nHost: %s\r\n",
+    snprintf(expected, sizeof(expected), "GET /a/b?token=" AGENT_SECRET " HTTP/1.1\r\nHost: %s\r\n",
              r.w.address);
     assert_memory_equal(r.raw.head, expected, strlen(expected));
-    assert_non_null(strstr(r.raw.head, "\r\nAuthorization: Bearer " SECRET "\r\n"));
+    assert_non_null(strstr(r.raw.head, "\r\nAuthorization: Bearer " AGENT_SECRET "\r\n"));
     assert_non_null(strstr(r.raw.head, "\r\nSec-WebSocket-Protocol: wstunnel.v1.bin\r\n"));
     assert_non_null(strstr(r.raw.head, "\r\nSec-WebSocket-Protocol: wstunnel.v1.json\r\n"));
     assert_string_equal(r.w.question_peer, r.w.address);
@@ -118,7 +118,7 @@ static void test_request(void **state) {
 
     rig_open(&r, SILENT); /* without credentials, JSON alone, the default path */
     r.w.options.encoding = WST_ENCODING_JSON;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
     assert_memory_equal(r.raw.head, "GET /websocket HTTP/1.1\r\n", 25);
     assert_null(strstr(r.raw.head, "Authorization"));
@@ -128,16 +128,16 @@ static void test_request(void **state) {
 }
 
 /* The numbers are those of its options; the epoch is that of the attempt, all else stays. */
-static void check_hello(world_t *w, event_t event) {
+static void check_hello(agent_world_t *w, agent_event_t event) {
     rig_t *r = (rig_t *)w;
     static char first[512];
     char *epoch = strstr(r->raw.hello, ",\"epoch\":");
-    if (event != DOWN)
+    if (event != AGENT_DOWN)
         return;
     assert_non_null(epoch);
-    assert_int_equal(strtoul(epoch + 9, NULL, 10), w->seen[DOWN]);
+    assert_int_equal(strtoul(epoch + 9, NULL, 10), w->seen[AGENT_DOWN]);
     *epoch = '\0';
-    if (w->seen[DOWN] == 1)
+    if (w->seen[AGENT_DOWN] == 1)
         snprintf(first, sizeof(first), "%s", r->raw.hello);
     assert_string_equal(r->raw.hello, first);
 }
@@ -150,12 +150,12 @@ static void test_hello(void **state) {
     r.w.options.stream_window = 4096;
     r.raw.sequel = THEN_RESET;
     r.w.act = check_hello;
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 5);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 5);
     assert_non_null(strstr(r.raw.hello, "\"initial_credit\":4096,\"max_streams\":77,"
                                         "\"name\":\"probe\",\"instance\":\""));
     assert_non_null(strstr(r.raw.hello, ",\"conn\":0"));
-    assert_int_equal(r.w.seen[UP], 0);
+    assert_int_equal(r.w.seen[AGENT_UP], 0);
     r.w.act = NULL;
     rig_free(&r);
 }
@@ -163,16 +163,16 @@ static void test_hello(void **state) {
 /* Two agents of one name are two instances. */
 static void test_instances(void **state) {
     (void)state;
-    world_t w;
+    agent_world_t w;
     wst_agent_t *first;
     char instance[33];
-    world_open(&w);
-    world_serve(&w);
-    world_agent_up(&w);
+    agent_world_open(&w);
+    agent_world_serve(&w);
+    agent_world_start_up(&w);
     first = w.agent;
     snprintf(instance, sizeof(instance), "%s",
              wst_remote_instance(wst_server_next_agent(w.server, NULL)));
-    world_agent_up(&w);
+    agent_world_start_up(&w);
     const wst_remote_t *a = wst_server_next_agent(w.server, NULL);
     const wst_remote_t *b = wst_server_next_agent(w.server, a);
     assert_non_null(b);
@@ -182,7 +182,7 @@ static void test_instances(void **state) {
     assert_int_equal(w.server_downs, 0);
     wst_agent_close(first, NULL);
     test_env_until_count(&w.env, &w.server_downs, 1);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 /* A server that has JSON alone. */
@@ -193,8 +193,8 @@ static void test_json_only_server(void **state) {
     rig_open(&r, UPGRADE);
     r.raw.protocols = json;
     r.raw.says[0] = raw_hello;
-    world_agent(&r.w);
-    world_until(&r.w, UP, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 1);
     raw_say(&r.raw, "{\"method\":1,\"id\":2,\"dest\":\"x\"}");
     raw_expect(&r.raw, "\"code\":-32602");
     assert_int_equal(r.raw.binaries, 0);
@@ -208,17 +208,17 @@ static void test_credentials_anew(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, SILENT);
-    r.w.credentials = ALLOW;
+    r.w.credentials = AGENT_ALLOW;
     r.w.options.connect_timeout_ms = 20;
-    world_agent(&r.w);
-    assert_int_equal(r.w.seen[CREDENTIALS], 0);
+    agent_world_start(&r.w);
+    assert_int_equal(r.w.seen[AGENT_CREDENTIALS], 0);
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
     r.w.fields = "Authorization: other\r\n";
-    world_until(&r.w, CREDENTIALS, 3);
+    agent_world_until(&r.w, AGENT_CREDENTIALS, 3);
     test_env_until_count(&r.w.env, &r.raw.heads, 3);
     assert_non_null(strstr(r.raw.head, "\r\nAuthorization: other\r\n"));
     r.w.fields = NULL; /* none after all, and not the old ones */
-    world_until(&r.w, CREDENTIALS, 5);
+    agent_world_until(&r.w, AGENT_CREDENTIALS, 5);
     test_env_until_count(&r.w.env, &r.raw.heads, 5);
     assert_null(strstr(r.raw.head, "Authorization"));
     rig_free(&r);
@@ -226,20 +226,20 @@ static void test_credentials_anew(void **state) {
 
 static void test_credentials_later(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = HOLD;
-    world_serve(&w);
-    world_agent(&w);
-    world_until(&w, CREDENTIALS, 1);
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_HOLD;
+    agent_world_serve(&w);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_CREDENTIALS, 1);
     test_env_turns(&w.env, 5);
     assert_int_equal(w.server_ups, 0);
     wst_request_t *request = w.held;
     w.held = NULL;
     wst_request_allow_with(request, w.fields);
-    world_until(&w, UP, 1);
-    assert_int_equal(w.seen[GONE], 0);
-    world_free(&w);
+    agent_world_until(&w, AGENT_UP, 1);
+    assert_int_equal(w.seen[AGENT_GONE], 0);
+    agent_world_free(&w);
 }
 
 /* What is left of them in memory is the head that was sent, once. */
@@ -247,11 +247,11 @@ static void test_credentials_wiped(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, SILENT);
-    r.w.credentials = ALLOW;
-    r.w.options.fields = "X-Key: fixed-" SECRET "\r\n";
-    r.w.fields = "Authorization: Bearer current-" SECRET "\r\n";
-    test_alloc_watch(SECRET);
-    world_agent(&r.w);
+    r.w.credentials = AGENT_ALLOW;
+    r.w.options.fields = "X-Key: fixed-" AGENT_SECRET "\r\n";
+    r.w.fields = "Authorization: Bearer current-" AGENT_SECRET "\r\n";
+    test_alloc_watch(AGENT_SECRET);
+    agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
     rig_free(&r);
     assert_int_equal(test_alloc_spilled(), 1);
@@ -262,38 +262,39 @@ static void test_credentials_denied(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, SILENT);
-    r.w.credentials = DENY;
+    r.w.credentials = AGENT_DENY;
     r.w.reason = "no token file";
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_ECANCELLED);
     assert_false(r.w.failure.refused);
     assert_int_equal(r.w.failure.http_status, 0);
     assert_string_equal(r.w.detail, "no token file");
     r.w.reason = NULL;
-    world_until(&r.w, DOWN, r.w.seen[DOWN] + 2); /* the next one may have been asked already */
+    agent_world_until(&r.w, AGENT_DOWN,
+                      r.w.seen[AGENT_DOWN] + 2); /* the next one may have been asked already */
     assert_string_equal(r.w.detail, "no credentials");
     assert_int_equal(r.raw.accepted, 0);
-    r.w.credentials = ALLOW;
+    r.w.credentials = AGENT_ALLOW;
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
     rig_free(&r);
 }
 
 static void test_credentials_never(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = HOLD;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_HOLD;
     w.options.connect_timeout_ms = 20;
-    world_serve(&w);
-    world_agent(&w);
-    world_until(&w, DOWN, 2);
+    agent_world_serve(&w);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_DOWN, 2);
     assert_int_equal(w.failure.error, WST_ETIMEOUT);
     assert_string_equal(w.detail, "no credentials in time");
-    assert_true(w.seen[GONE] >= 2);
-    w.credentials = ALLOW; /* a later attempt succeeds */
-    world_until(&w, UP, 1);
-    world_free(&w);
+    assert_true(w.seen[AGENT_GONE] >= 2);
+    w.credentials = AGENT_ALLOW; /* a later attempt succeeds */
+    agent_world_until(&w, AGENT_UP, 1);
+    agent_world_free(&w);
 }
 
 /* A stream is no credentials: it is closed, and the attempt fails. */
@@ -304,11 +305,11 @@ static void test_credentials_misfit(void **state) {
     rig_open(&r, SILENT);
     sockets_pair(fds, false);
     r.w.connection = sockets_stream(&r.w.env, fds[0], false);
-    r.w.credentials = MISFIT;
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    r.w.credentials = AGENT_MISFIT;
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_ECANCELLED);
-    world_close_agent(&r.w);
+    agent_world_close_agent(&r.w);
     sockets_reset(fds[1]);
     rig_free(&r);
 }
@@ -319,12 +320,13 @@ static void test_credentials_malformed(void **state) {
                                          "\r\n"};
     rig_t r;
     rig_open(&r, SILENT);
-    r.w.credentials = ALLOW;
+    r.w.credentials = AGENT_ALLOW;
     r.w.fields = fields[0];
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         r.w.fields = fields[i];
-        world_until(&r.w, DOWN, r.w.seen[DOWN] + 2); /* the last one had these fields */
+        agent_world_until(&r.w, AGENT_DOWN,
+                          r.w.seen[AGENT_DOWN] + 2); /* the last one had these fields */
         assert_int_equal(r.w.failure.error, WST_EINVAL);
         assert_string_equal(r.w.detail, "the fields given are not complete lines");
     }
@@ -333,7 +335,7 @@ static void test_credentials_malformed(void **state) {
     memcpy(many, "A: ", 3);
     memcpy(many + 19997, "\r\n", 3);
     r.w.fields = many;
-    world_until(&r.w, DOWN, r.w.seen[DOWN] + 2);
+    agent_world_until(&r.w, AGENT_DOWN, r.w.seen[AGENT_DOWN] + 2);
     assert_int_equal(r.w.failure.error, WST_EHEADBIG);
     assert_int_equal(r.raw.heads, 0);
     rig_free(&r);
@@ -343,7 +345,7 @@ static void test_credentials_malformed(void **state) {
 /* --- backoff --- */
 
 /* Nobody listens there any more. */
-static void find_dead_address(world_t *w) {
+static void find_dead_address(agent_world_t *w) {
     raw_t raw = {0};
     raw_open(w, &raw);
     raw_free(&raw);
@@ -356,17 +358,17 @@ static uint64_t least(uint64_t a, uint64_t b) {
 static void test_backoff(void **state) {
     (void)state;
     enum { MIN_MS = 1000, MAX_MS = 100000, ROUNDS = 60 };
-    world_t w;
+    agent_world_t w;
     size_t large = 0, small = 0;
-    world_open(&w);
+    agent_world_open(&w);
     find_dead_address(&w);
-    w.credentials = ALLOW;
+    w.credentials = AGENT_ALLOW;
     w.options.backoff_min_ms = MIN_MS;
     w.options.backoff_max_ms = MAX_MS;
-    world_agent(&w);
+    agent_world_start(&w);
     for (size_t n = 1; n <= ROUNDS; n++) {
-        world_until(&w, DOWN, n);
-        n = w.seen[DOWN]; /* a short wait may be over already */
+        agent_world_until(&w, AGENT_DOWN, n);
+        n = w.seen[AGENT_DOWN]; /* a short wait may be over already */
         assert_int_equal(w.failure.error, UV_ECONNREFUSED);
         assert_int_equal(w.failure.http_status, 0);
         uint64_t bound = least(MAX_MS, MIN_MS * ((uint64_t)1 << least(n, 30)));
@@ -374,15 +376,15 @@ static void test_backoff(void **state) {
         assert_true(retry <= bound);
         large += retry > bound / 2;
         small += retry <= bound / 2;
-        world_pass(&w, retry / 2); /* not earlier than it said */
-        assert_true(w.seen[CREDENTIALS] == n || retry < 100);
-        world_pass(&w, retry);
+        agent_world_pass(&w, retry / 2); /* not earlier than it said */
+        assert_true(w.seen[AGENT_CREDENTIALS] == n || retry < 100);
+        agent_world_pass(&w, retry);
         test_env_turns(&w.env, 2); /* a retry of 0 is put off by a millisecond */
     }
     /* Any time up to the bound: not all early, not all late. */
     assert_true(large > 5);
     assert_true(small > 5);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 /* Bounds at the end of what can be counted neither divide by zero nor spin. */
@@ -391,20 +393,20 @@ static void test_backoff_extremes(void **state) {
     static const uint64_t mins[] = {1, UINT64_MAX / 2, UINT64_MAX, 1000, 1};
     static const uint64_t maxes[] = {UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, 1};
     for (size_t i = 0; i < sizeof(mins) / sizeof(mins[0]); i++) {
-        world_t w;
-        world_open(&w);
+        agent_world_t w;
+        agent_world_open(&w);
         find_dead_address(&w);
         w.options.backoff_min_ms = mins[i];
         w.options.backoff_max_ms = maxes[i];
-        world_agent(&w);
+        agent_world_start(&w);
         for (size_t n = 1; n <= 70; n++) {
-            world_until(&w, DOWN, n);
+            agent_world_until(&w, AGENT_DOWN, n);
             assert_true(w.failure.retry_in_ms <= maxes[i]);
             if (i == 2)
                 assert_true(w.failure.retry_in_ms > 1000000);
             wst__deadlines_run(&w.env.ctx->deadlines, WST__NEVER - 1);
         }
-        world_free(&w);
+        agent_world_free(&w);
     }
 }
 
@@ -419,15 +421,15 @@ static void test_backoff_reset(void **state) {
     r.raw.says[0] = raw_hello;
     r.w.options.backoff_min_ms = 1;
     r.w.options.backoff_max_ms = 64;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     for (size_t n = 1; n <= 2 * ROUNDS; n++) {
-        world_until(&r.w, UP, n);
+        agent_world_until(&r.w, AGENT_UP, n);
         test_env_until_count(&r.w.env, &r.raw.hellos, n);
         uint64_t since = uv_now(&r.w.env.loop);
         while (n > ROUNDS && uv_now(&r.w.env.loop) - since < 64 + 5)
             uv_run(&r.w.env.loop, UV_RUN_NOWAIT);
         wst_websocket_end(r.raw.ws, 1000, NULL);
-        world_until(&r.w, DOWN, n);
+        agent_world_until(&r.w, AGENT_DOWN, n);
         assert_int_equal(r.w.failure.error, WST_EWSCLOSED);
         if (n > ROUNDS)
             assert_true(r.w.failure.retry_in_ms <= 2);
@@ -442,30 +444,30 @@ static void test_backoff_reset(void **state) {
 
 static int first_error; /* since it was up */
 
-static void note_first_error(world_t *w, event_t event) {
-    if (event == UP)
+static void note_first_error(agent_world_t *w, agent_event_t event) {
+    if (event == AGENT_UP)
         first_error = 0;
-    else if (event == DOWN && first_error == 0)
+    else if (event == AGENT_DOWN && first_error == 0)
         first_error = w->failure.error;
 }
 
 static void test_restarted_server(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     w.act = note_first_error;
-    world_serve(&w);
-    world_agent_up(&w);
+    agent_world_serve(&w);
+    agent_world_start_up(&w);
     for (size_t n = 1; n <= 3; n++) {
-        size_t downs = w.seen[DOWN];
-        world_stop_serving(&w);
-        world_until(&w, DOWN, downs + 1);
+        size_t downs = w.seen[AGENT_DOWN];
+        agent_world_stop_serving(&w);
+        agent_world_until(&w, AGENT_DOWN, downs + 1);
         assert_int_equal(first_error, WST_EWSCLOSED);
-        world_serve(&w);
-        world_until(&w, UP, n + 1);
+        agent_world_serve(&w);
+        agent_world_until(&w, AGENT_UP, n + 1);
         test_env_until_count(&w.env, &w.server_ups, n + 1);
     }
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 int main(void) {

@@ -7,7 +7,7 @@
 
 /* What the server and the destination allocate is not counted: they have another allocator. */
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     place_t place;
     tunnel_t t;
     bool answered[4];
@@ -15,16 +15,16 @@ typedef struct rig {
 
 static void rig_open(rig_t *r) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
-    r->w.credentials = r->w.destinations = ALLOW;
-    world_serve(&r->w);
+    agent_world_open(&r->w);
+    r->w.credentials = r->w.destinations = AGENT_ALLOW;
+    agent_world_serve(&r->w);
     place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
     tunnel_free(&r->t);
     place_free(&r->place);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* The destination answers whoever has said three bytes. */
@@ -66,11 +66,11 @@ static void test_each(void **state) {
         rig_t r;
         rig_open(&r);
         test_alloc_fail(++n);
-        int status = world_try_agent(&r.w);
+        int status = agent_world_try_start(&r.w);
         if (status != 0) {
             assert_int_equal(status, WST_ENOMEM);
             assert_true(test_alloc_failed());
-            world_agent(&r.w);
+            agent_world_start(&r.w);
         }
         size_t uses = 1;
         while (!use(&r))
@@ -78,7 +78,7 @@ static void test_each(void **state) {
         met = test_alloc_failed();
         test_alloc_fail(0);
         assert_true(met || uses == 1);
-        if (r.w.seen[DOWN] > 0)
+        if (r.w.seen[AGENT_DOWN] > 0)
             assert_true(met);
         rig_free(&r);
     }
@@ -88,14 +88,14 @@ static void test_each(void **state) {
 /* The same for the start alone: the call says so, and nothing is there. */
 static void test_new(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     size_t before = test_alloc_live(), n = 0;
     int status;
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
     do {
         test_alloc_fail(++n);
-        status = world_try_agent(&w);
+        status = agent_world_try_start(&w);
         test_alloc_fail(0);
         if (status != 0) {
             assert_int_equal(status, WST_ENOMEM);
@@ -103,7 +103,7 @@ static void test_new(void **state) {
         }
     } while (status != 0);
     assert_true(n > 1);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 int main(void) {

@@ -8,14 +8,14 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     place_t place;
     tunnel_t tunnels[4];
 } rig_t;
 
 typedef struct wish {
-    world_t *w;
-    event_t event;
+    agent_world_t *w;
+    agent_event_t event;
     size_t count;
 } wish_t;
 
@@ -25,7 +25,7 @@ static bool seen_or_closed(void *arg) {
 }
 
 /* Whether there is still an agent when the event should have been seen so often. */
-static bool goes_on(rig_t *r, event_t event, size_t count) {
+static bool goes_on(rig_t *r, agent_event_t event, size_t count) {
     wish_t wish = {&r->w, event, count};
     test_env_until(&r->w.env, seen_or_closed, &wish);
     return !r->w.close_called;
@@ -33,44 +33,44 @@ static bool goes_on(rig_t *r, event_t event, size_t count) {
 
 /* --- inside each callback --- */
 
-static void deny_first_credentials(world_t *w, event_t event) {
-    if (event == CREDENTIALS)
-        w->credentials = w->seen[CREDENTIALS] > 1 ? ALLOW : DENY;
+static void deny_first_credentials(agent_world_t *w, agent_event_t event) {
+    if (event == AGENT_CREDENTIALS)
+        w->credentials = w->seen[AGENT_CREDENTIALS] > 1 ? AGENT_ALLOW : AGENT_DENY;
 }
 
 /* A story in which every callback runs, in this order: each return is the end of a story in which
  * the agent was closed (or drained) somewhere. */
 static void live(rig_t *r) {
-    world_t *w = &r->w;
-    world_agent(w);
-    if (!goes_on(r, DOWN, 1) || !goes_on(r, UP, 1))
+    agent_world_t *w = &r->w;
+    agent_world_start(w);
+    if (!goes_on(r, AGENT_DOWN, 1) || !goes_on(r, AGENT_UP, 1))
         return;
     tunnel_start(w, &r->tunnels[0], r->place.address);
-    if (!goes_on(r, STREAM_OPEN, 1))
+    if (!goes_on(r, AGENT_STREAM_OPEN, 1))
         return;
     test_env_until_count(&w->env, &r->place.count, 1);
-    w->destinations = HOLD; /* and is never answered */
+    w->destinations = AGENT_HOLD; /* and is never answered */
     tunnel_start(w, &r->tunnels[1], r->place.address);
-    if (!goes_on(r, DESTINATION, 2))
+    if (!goes_on(r, AGENT_DESTINATION, 2))
         return;
     tunnel_close(&r->tunnels[1]);
-    if (!goes_on(r, GONE, 1) || !goes_on(r, STREAM_OPEN, 2))
+    if (!goes_on(r, AGENT_GONE, 1) || !goes_on(r, AGENT_STREAM_OPEN, 2))
         return;
-    if (w->drain_in == NOTHING)
-        world_drain_agent(w);
+    if (w->drain_in == AGENT_NOTHING)
+        agent_world_drain_agent(w);
     tunnel_close(&r->tunnels[0]);
-    if (!goes_on(r, STREAM_CLOSE, 1) || !goes_on(r, DRAINED, 1))
+    if (!goes_on(r, AGENT_STREAM_CLOSE, 1) || !goes_on(r, AGENT_DRAINED, 1))
         return;
-    world_close_agent(w);
+    agent_world_close_agent(w);
 }
 
 static void rig_open(rig_t *r) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
-    r->w.credentials = DENY;
-    r->w.destinations = ALLOW;
+    agent_world_open(&r->w);
+    r->w.credentials = AGENT_DENY;
+    r->w.destinations = AGENT_ALLOW;
     r->w.act = deny_first_credentials;
-    world_serve(&r->w);
+    agent_world_serve(&r->w);
     place_open(&r->w, &r->place);
 }
 
@@ -79,30 +79,30 @@ static void rig_free(rig_t *r) {
         if (r->tunnels[i].w != NULL)
             tunnel_free(&r->tunnels[i]);
     place_free(&r->place);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 static void test_inside_callbacks(void **state) {
     (void)state;
-    for (int event = NOTHING; event < EVENTS; event++) {
-        if (event == DIAL)
+    for (int event = AGENT_NOTHING; event < AGENT_EVENTS; event++) {
+        if (event == AGENT_DIAL)
             continue; /* below */
         rig_t r;
         rig_open(&r);
-        r.w.close_in = (event_t)event;
+        r.w.close_in = (agent_event_t)event;
         live(&r);
-        world_until_closed(&r.w);
-        if (event != NOTHING && r.w.seen[event] == 0)
+        agent_world_until_closed(&r.w);
+        if (event != AGENT_NOTHING && r.w.seen[event] == 0)
             fail_msg("event %d has not been seen", event);
         rig_free(&r);
     }
 }
 
 /* The second time that the callback runs, with more going on. */
-static void close_at_second(world_t *w, event_t event) {
+static void close_at_second(agent_world_t *w, agent_event_t event) {
     deny_first_credentials(w, event);
-    if (event == STREAM_OPEN && w->seen[event] == 2)
-        world_close_agent(w);
+    if (event == AGENT_STREAM_OPEN && w->seen[event] == 2)
+        agent_world_close_agent(w);
 }
 
 static void test_inside_a_later_callback(void **state) {
@@ -111,37 +111,39 @@ static void test_inside_a_later_callback(void **state) {
     rig_open(&r);
     r.w.act = close_at_second;
     live(&r);
-    world_until_closed(&r.w);
-    assert_int_equal(r.w.seen[STREAM_OPEN], 2);
+    agent_world_until_closed(&r.w);
+    assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 2);
     rig_free(&r);
 }
 
 /* Whatever draining leads to, the agent can be closed afterwards, and is drained once. */
 static void test_drained_inside_callbacks(void **state) {
     (void)state;
-    static const event_t events[] = {CREDENTIALS, DOWN,         UP,  DESTINATION,
-                                     STREAM_OPEN, STREAM_CLOSE, GONE};
+    static const agent_event_t events[] = {AGENT_CREDENTIALS, AGENT_DOWN,        AGENT_UP,
+                                           AGENT_DESTINATION, AGENT_STREAM_OPEN, AGENT_STREAM_CLOSE,
+                                           AGENT_GONE};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
         rig_t r;
         rig_open(&r);
         r.w.drain_in = events[i];
-        r.w.close_in = DRAINED;
+        r.w.close_in = AGENT_DRAINED;
         r.w.options.drain_timeout_ms = 50;
-        world_agent(&r.w);
-        bool with_stream = events[i] != CREDENTIALS && events[i] != DOWN && events[i] != UP;
-        if (with_stream && goes_on(&r, UP, 1)) {
+        agent_world_start(&r.w);
+        bool with_stream =
+            events[i] != AGENT_CREDENTIALS && events[i] != AGENT_DOWN && events[i] != AGENT_UP;
+        if (with_stream && goes_on(&r, AGENT_UP, 1)) {
             tunnel_start(&r.w, &r.tunnels[0], r.place.address);
-            if (events[i] == GONE) {
-                r.w.destinations = HOLD;
-                if (goes_on(&r, DESTINATION, 1))
+            if (events[i] == AGENT_GONE) {
+                r.w.destinations = AGENT_HOLD;
+                if (goes_on(&r, AGENT_DESTINATION, 1))
                     tunnel_close(&r.tunnels[0]);
-            } else if (goes_on(&r, STREAM_OPEN, 1)) {
+            } else if (goes_on(&r, AGENT_STREAM_OPEN, 1)) {
                 test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
                 tunnel_close(&r.tunnels[0]);
             }
         }
-        world_until_closed(&r.w);
-        assert_int_equal(r.w.seen[DRAINED], 1);
+        agent_world_until_closed(&r.w);
+        assert_int_equal(r.w.seen[AGENT_DRAINED], 1);
         rig_free(&r);
     }
 }
@@ -149,19 +151,19 @@ static void test_drained_inside_callbacks(void **state) {
 /* on_dial answers at once with a stream, which is closed with all the rest. */
 static void test_inside_on_dial(void **state) {
     (void)state;
-    for (int way = ALLOW; way <= HOLD; way++) {
+    for (int way = AGENT_ALLOW; way <= AGENT_HOLD; way++) {
         rig_t r;
         int fds[2];
         rig_open(&r);
         sockets_pair(fds, false);
         r.w.connection = sockets_stream(&r.w.env, fds[0], false);
-        r.w.dials = (policy_t)way;
-        r.w.close_in = DIAL;
-        world_agent(&r.w);
-        assert_true(goes_on(&r, UP, 1));
+        r.w.dials = (agent_policy_t)way;
+        r.w.close_in = AGENT_DIAL;
+        agent_world_start(&r.w);
+        assert_true(goes_on(&r, AGENT_UP, 1));
         tunnel_start(&r.w, &r.tunnels[0], r.place.address);
-        world_until_closed(&r.w);
-        if (way != ALLOW)
+        agent_world_until_closed(&r.w);
+        if (way != AGENT_ALLOW)
             wst_stream_close(r.w.connection, NULL);
         sockets_reset(fds[1]);
         rig_free(&r);
@@ -172,16 +174,16 @@ static void test_inside_on_dial(void **state) {
 
 static void test_at_once(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = ALLOW;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_ALLOW;
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
-    world_agent(&w);
-    world_close_agent(&w);
+    agent_world_start(&w);
+    agent_world_close_agent(&w);
     assert_int_equal(w.closed, 0); /* not from inside */
-    world_until_closed(&w);
-    assert_int_equal(w.seen[CREDENTIALS], 0);
-    world_free(&w);
+    agent_world_until_closed(&w);
+    assert_int_equal(w.seen[AGENT_CREDENTIALS], 0);
+    agent_world_free(&w);
 }
 
 static void test_while_connecting(void **state) {
@@ -191,31 +193,31 @@ static void test_while_connecting(void **state) {
     for (size_t i = 0; i < 3; i++) {
         /* After so many turns of the loop: all steps in between. */
         for (int turns = 0; turns < 12; turns++) {
-            world_t w;
+            agent_world_t w;
             raw_t raw = {.manner = manners[i], .says = {says[i]}};
-            world_open(&w);
-            w.credentials = ALLOW;
+            agent_world_open(&w);
+            w.credentials = AGENT_ALLOW;
             raw_open(&w, &raw);
-            world_agent(&w);
+            agent_world_start(&w);
             test_env_turns(&w.env, turns);
-            world_close_agent(&w);
-            world_until_closed(&w);
+            agent_world_close_agent(&w);
+            agent_world_until_closed(&w);
             raw_free(&raw);
-            world_free(&w);
+            agent_world_free(&w);
         }
     }
 }
 
 static void test_while_looking_up(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     w.options.url = "ws://stuck.test/";
-    world_agent(&w);
+    agent_world_start(&w);
     test_env_until_count(&w.env, &w.stuck_count, 1);
-    world_close_agent(&w);
-    world_until_closed(&w);
-    world_free(&w);
+    agent_world_close_agent(&w);
+    agent_world_until_closed(&w);
+    agent_world_free(&w);
 }
 
 /* One stream in each phase: asked about, being dialled, open, and over but not gone. */
@@ -223,21 +225,21 @@ static void test_with_streams(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    world_agent(&r.w);
-    assert_true(goes_on(&r, UP, 1));
+    agent_world_start(&r.w);
+    assert_true(goes_on(&r, AGENT_UP, 1));
     tunnel_open(&r.w, &r.tunnels[0], r.place.address, 0);
     tunnel_start(&r.w, &r.tunnels[1], "stuck.test:80");
     test_env_until_count(&r.w.env, &r.w.stuck_count, 1);
-    r.w.destinations = HOLD;
+    r.w.destinations = AGENT_HOLD;
     tunnel_start(&r.w, &r.tunnels[2], r.place.address);
-    world_until(&r.w, DESTINATION, 3);
+    agent_world_until(&r.w, AGENT_DESTINATION, 3);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     assert_int_equal(wst_agent_streams(r.w.agent), 3);
-    world_close_agent(&r.w);
-    world_until_closed(&r.w);
-    assert_int_equal(r.w.seen[GONE], 1);
-    assert_int_equal(r.w.seen[STREAM_OPEN], 1);
-    assert_int_equal(r.w.seen[STREAM_CLOSE], 0);
+    agent_world_close_agent(&r.w);
+    agent_world_until_closed(&r.w);
+    assert_int_equal(r.w.seen[AGENT_GONE], 1);
+    assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
+    assert_int_equal(r.w.seen[AGENT_STREAM_CLOSE], 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].errors, 1); /* reset, not ended */
     assert_int_equal(r.place.owners[0].ends, 0);
     test_env_until_count(&r.w.env, &r.tunnels[0].owner.errors, 1);
@@ -252,21 +254,21 @@ static void test_another_one_in_close_cb(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.restart = true;
-    r.w.close_in = UP;
-    world_agent(&r.w);
-    world_until(&r.w, UP, 1);
-    r.w.close_in = NOTHING;
-    world_until(&r.w, UP, 2);
-    world_close_agent(&r.w);
-    world_until_closed(&r.w);
+    r.w.close_in = AGENT_UP;
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 1);
+    r.w.close_in = AGENT_NOTHING;
+    agent_world_until(&r.w, AGENT_UP, 2);
+    agent_world_close_agent(&r.w);
+    agent_world_until_closed(&r.w);
     rig_free(&r);
 }
 
 static void test_without_callbacks(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    world_serve(&w);
+    agent_world_t w;
+    agent_world_open(&w);
+    agent_world_serve(&w);
     char url[96];
     wst_agent_t *agent;
     snprintf(url, sizeof(url), "ws://%s", w.address);
@@ -276,14 +278,14 @@ static void test_without_callbacks(void **state) {
     test_env_until_count(&w.env, &w.server_ups, 1);
     tunnel_t t;
     tunnel_open(&w, &t, "none.test:1", WST_ENAME);
-    world_stop_serving(&w);
-    world_serve(&w);
+    agent_world_stop_serving(&w);
+    agent_world_serve(&w);
     test_env_until_count(&w.env, &w.server_ups, 2);
     wst_agent_drain(agent);
     test_env_until_count(&w.env, &w.server_downs, 1);
     wst_agent_close(agent, NULL);
     test_env_turns(&w.env, 20);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 int main(void) {

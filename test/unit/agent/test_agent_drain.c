@@ -5,146 +5,146 @@
 #include <stdio.h>
 
 /* Nothing is tried any more, however long one waits. */
-static void expect_rest(world_t *w) {
-    size_t attempts = w->seen[CREDENTIALS];
+static void expect_rest(agent_world_t *w) {
+    size_t attempts = w->seen[AGENT_CREDENTIALS];
     for (int i = 0; i < 5; i++) {
-        world_pass(w, 3600000);
+        agent_world_pass(w, 3600000);
         test_env_turns(&w->env, 5);
     }
-    assert_int_equal(w->seen[CREDENTIALS], attempts);
-    assert_int_equal(w->seen[DRAINED], 1);
+    assert_int_equal(w->seen[AGENT_CREDENTIALS], attempts);
+    assert_int_equal(w->seen[AGENT_DRAINED], 1);
     assert_false(wst_agent_is_up(w->agent));
 }
 
-static void drain_and_rest(world_t *w) {
-    size_t downs = w->seen[DOWN];
-    world_drain_agent(w);
-    assert_int_equal(w->seen[DRAINED], 0); /* not from inside */
-    world_drain_agent(w);                  /* again: nothing */
-    world_until(w, DRAINED, 1);
+static void drain_and_rest(agent_world_t *w) {
+    size_t downs = w->seen[AGENT_DOWN];
+    agent_world_drain_agent(w);
+    assert_int_equal(w->seen[AGENT_DRAINED], 0); /* not from inside */
+    agent_world_drain_agent(w);                  /* again: nothing */
+    agent_world_until(w, AGENT_DRAINED, 1);
     expect_rest(w);
-    assert_int_equal(w->seen[DOWN], downs); /* that was no failure */
+    assert_int_equal(w->seen[AGENT_DOWN], downs); /* that was no failure */
 }
 
 /* --- without a session --- */
 
 static void test_before_the_first_attempt(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = ALLOW;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_ALLOW;
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
-    world_agent(&w);
+    agent_world_start(&w);
     drain_and_rest(&w);
-    assert_int_equal(w.seen[CREDENTIALS], 0);
-    world_free(&w);
+    assert_int_equal(w.seen[AGENT_CREDENTIALS], 0);
+    agent_world_free(&w);
 }
 
 static void test_while_asking(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = HOLD;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_HOLD;
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
-    world_agent(&w);
-    world_until(&w, CREDENTIALS, 1);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_CREDENTIALS, 1);
     drain_and_rest(&w);
-    assert_int_equal(w.seen[GONE], 1);
-    world_free(&w);
+    assert_int_equal(w.seen[AGENT_GONE], 1);
+    agent_world_free(&w);
 }
 
 static void test_while_looking_up(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     w.options.url = "ws://stuck.test/";
-    world_agent(&w);
+    agent_world_start(&w);
     test_env_until_count(&w.env, &w.stuck_count, 1);
     drain_and_rest(&w);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 static void test_while_connecting(void **state) {
     (void)state;
     static const manner_t manners[] = {SILENT, UPGRADE}; /* before the upgrade, before the hello */
     for (size_t i = 0; i < 2; i++) {
-        world_t w;
+        agent_world_t w;
         raw_t raw = {.manner = manners[i]};
-        world_open(&w);
+        agent_world_open(&w);
         raw_open(&w, &raw);
-        world_agent(&w);
+        agent_world_start(&w);
         test_env_until_count(&w.env, i == 0 ? &raw.heads : &raw.hellos, 1);
         drain_and_rest(&w);
         raw_free(&raw); /* the agent has let go of it */
-        world_free(&w);
+        agent_world_free(&w);
     }
 }
 
 /* What was to be told is not told any more. */
 static void test_closed_at_once(void **state) {
     (void)state;
-    world_t w;
+    agent_world_t w;
     raw_t raw = {.manner = SILENT};
-    world_open(&w);
+    agent_world_open(&w);
     raw_open(&w, &raw);
-    world_agent(&w);
+    agent_world_start(&w);
     test_env_until_count(&w.env, &raw.heads, 1);
-    world_drain_agent(&w);
-    world_close_agent(&w);
-    world_until_closed(&w);
-    assert_int_equal(w.seen[DRAINED], 0);
+    agent_world_drain_agent(&w);
+    agent_world_close_agent(&w);
+    agent_world_until_closed(&w);
+    assert_int_equal(w.seen[AGENT_DRAINED], 0);
     raw_free(&raw);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 static void test_while_waiting(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = DENY;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_DENY;
     w.options.backoff_min_ms = w.options.backoff_max_ms = 1000000;
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
-    world_agent(&w);
-    world_until(&w, DOWN, 1);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_DOWN, 1);
     drain_and_rest(&w);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 /* --- with a session --- */
 
 static void test_idle(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    world_serve(&w);
-    world_agent_up(&w);
+    agent_world_t w;
+    agent_world_open(&w);
+    agent_world_serve(&w);
+    agent_world_start_up(&w);
     drain_and_rest(&w);
     test_env_until_count(&w.env, &w.server_downs, 1);
     assert_int_equal(w.down_error, 0); /* it left in order */
     assert_int_equal(w.server_ups, 1);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     place_t place;
     tunnel_t t, second;
 } rig_t;
 
-static void rig_open(rig_t *r, policy_t destinations, uint64_t timeout_ms) {
+static void rig_open(rig_t *r, agent_policy_t destinations, uint64_t timeout_ms) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->w.destinations = destinations;
     r->w.options.drain_timeout_ms = timeout_ms;
-    world_serve(&r->w);
-    world_agent_up(&r->w);
+    agent_world_serve(&r->w);
+    agent_world_start_up(&r->w);
     place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
     tunnel_free(&r->t);
     place_free(&r->place);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* Both ways, then both ends. */
@@ -156,28 +156,28 @@ static void finish_stream(rig_t *r, size_t index) {
     assert_int_equal(wst_stream_shutdown(place->stream), 0);
     test_env_until_count(&r->w.env, &client->ends, 1);
     assert_int_equal(client->received, 10000);
-    assert_int_equal(r->w.seen[DRAINED], 0);
+    assert_int_equal(r->w.seen[AGENT_DRAINED], 0);
     assert_int_equal(wst_stream_shutdown(client->stream), 0);
     test_env_until_count(&r->w.env, &place->ends, 1);
     test_env_until_count(&r->w.env, &client->shutdowns, 1);
     assert_int_equal(client->errors + place->errors, 0);
 }
 
-static void drained_after_streams(world_t *w, event_t event) {
-    if (event == DRAINED) {
+static void drained_after_streams(agent_world_t *w, agent_event_t event) {
+    if (event == AGENT_DRAINED) {
         assert_int_equal(wst_agent_streams(w->agent), 0);
-        assert_int_equal(w->seen[STREAM_CLOSE], 1);
+        assert_int_equal(w->seen[AGENT_STREAM_CLOSE], 1);
     }
 }
 
 static void test_open_stream(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, 0);
+    rig_open(&r, AGENT_UNASKED, 0);
     r.w.act = drained_after_streams;
     tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
-    world_drain_agent(&r.w);
+    agent_world_drain_agent(&r.w);
     wst_remote_t *remote = wst_server_next_agent(r.w.server, NULL);
     while (wst_remote_is_ready(remote))
         uv_run(&r.w.env.loop, UV_RUN_ONCE);
@@ -185,9 +185,9 @@ static void test_open_stream(void **state) {
     tunnel_start(&r.w, &r.second, r.place.address); /* no new ones */
     test_env_until_count(&r.w.env, &r.second.done, 1);
     assert_true(r.second.status < 0);
-    assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+    assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
     finish_stream(&r, 0);
-    world_until(&r.w, DRAINED, 1);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
     assert_int_equal(r.w.close_status, 0);
     test_env_until_count(&r.w.env, &r.w.server_downs, 1);
     assert_int_equal(r.w.down_error, 0);
@@ -199,14 +199,14 @@ static void test_open_stream(void **state) {
 static void test_pending_stream(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, HOLD, 0);
+    rig_open(&r, AGENT_HOLD, 0);
     r.w.act = drained_after_streams;
     tunnel_start(&r.w, &r.t, r.place.address);
-    world_until(&r.w, DESTINATION, 1);
-    world_drain_agent(&r.w);
+    agent_world_until(&r.w, AGENT_DESTINATION, 1);
+    agent_world_drain_agent(&r.w);
     test_env_turns(&r.w.env, 20);
-    assert_int_equal(r.w.seen[DRAINED], 0);
-    assert_int_equal(r.w.seen[GONE], 0);
+    assert_int_equal(r.w.seen[AGENT_DRAINED], 0);
+    assert_int_equal(r.w.seen[AGENT_GONE], 0);
     wst_request_t *request = r.w.held;
     r.w.held = NULL;
     wst_request_allow(request);
@@ -214,7 +214,7 @@ static void test_pending_stream(void **state) {
     assert_int_equal(r.t.status, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     finish_stream(&r, 0);
-    world_until(&r.w, DRAINED, 1);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
     expect_rest(&r.w);
     rig_free(&r);
 }
@@ -223,16 +223,16 @@ static void test_pending_stream(void **state) {
 static void test_refused_stream(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, HOLD, 0);
+    rig_open(&r, AGENT_HOLD, 0);
     tunnel_start(&r.w, &r.t, r.place.address);
-    world_until(&r.w, DESTINATION, 1);
-    world_drain_agent(&r.w);
+    agent_world_until(&r.w, AGENT_DESTINATION, 1);
+    agent_world_drain_agent(&r.w);
     wst_request_t *request = r.w.held;
     r.w.held = NULL;
     wst_request_deny(request, 403, "closing time", NULL);
     test_env_until_count(&r.w.env, &r.t.done, 1);
     assert_int_equal(r.t.status, WST_EDENIED);
-    world_until(&r.w, DRAINED, 1);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
     test_env_until_count(&r.w.env, &r.w.server_downs, 1);
     assert_int_equal(r.w.down_error, 0);
     rig_free(&r);
@@ -242,19 +242,19 @@ static void test_refused_stream(void **state) {
 static void test_deadline(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, 20);
+    rig_open(&r, AGENT_UNASKED, 20);
     tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
-    world_drain_agent(&r.w);
-    world_until(&r.w, DRAINED, 1);
+    agent_world_drain_agent(&r.w);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
     assert_int_equal(wst_agent_streams(r.w.agent), 1);
-    r.w.seen[DRAINED] = 0;
+    r.w.seen[AGENT_DRAINED] = 0;
     finish_stream(&r, 0);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     test_env_until_count(&r.w.env, &r.w.server_downs, 1);
     test_env_turns(&r.w.env, 20);
-    assert_int_equal(r.w.seen[DRAINED], 0); /* not again */
-    r.w.seen[DRAINED] = 1;
+    assert_int_equal(r.w.seen[AGENT_DRAINED], 0); /* not again */
+    r.w.seen[AGENT_DRAINED] = 1;
     expect_rest(&r.w);
     rig_free(&r);
 }
@@ -262,12 +262,12 @@ static void test_deadline(void **state) {
 static void test_closed_at_the_deadline(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, 20);
-    r.w.close_in = DRAINED;
+    rig_open(&r, AGENT_UNASKED, 20);
+    r.w.close_in = AGENT_DRAINED;
     tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
-    world_drain_agent(&r.w);
-    world_until_closed(&r.w);
+    agent_world_drain_agent(&r.w);
+    agent_world_until_closed(&r.w);
     test_env_until_count(&r.w.env, &r.t.owner.errors, 1); /* cut off, and both ends know */
     assert_int_equal(r.t.owner.ends, 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].errors, 1);
@@ -279,17 +279,17 @@ static void test_closed_at_the_deadline(void **state) {
 static void test_lost(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, 0);
+    rig_open(&r, AGENT_UNASKED, 0);
     r.w.act = drained_after_streams;
     tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
-    world_drain_agent(&r.w);
+    agent_world_drain_agent(&r.w);
     test_env_turns(&r.w.env, 10);
-    world_stop_serving(&r.w);
-    world_until(&r.w, DRAINED, 1);
+    agent_world_stop_serving(&r.w);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
     assert_int_equal(r.w.close_status, WST_ELOST);
     test_env_until_count(&r.w.env, &r.place.owners[0].errors, 1);
-    assert_int_equal(r.w.seen[DOWN], 0);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     expect_rest(&r.w);
     rig_free(&r);
 }
@@ -297,22 +297,22 @@ static void test_lost(void **state) {
 /* A server that does not answer the closing handshake does not hold it up for ever. */
 static void test_server_does_not_answer(void **state) {
     (void)state;
-    world_t w;
+    agent_world_t w;
     raw_t raw = {.manner = UPGRADE, .says = {raw_hello}};
-    world_open(&w);
+    agent_world_open(&w);
     w.options.drain_timeout_ms = 30;
     raw_open(&w, &raw);
-    world_agent(&w);
-    world_until(&w, UP, 1);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_UP, 1);
     test_env_until_count(&w.env, &raw.hellos, 1);
     wst_websocket_read_stop(raw.ws);
-    world_drain_agent(&w);
-    world_until(&w, DRAINED, 1);
-    assert_int_equal(w.seen[DOWN], 0);
+    agent_world_drain_agent(&w);
+    agent_world_until(&w, AGENT_DRAINED, 1);
+    assert_int_equal(w.seen[AGENT_DOWN], 0);
     wst_websocket_read_start(raw.ws);
-    world_close_agent(&w);
+    agent_world_close_agent(&w);
     raw_free(&raw);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 int main(void) {

@@ -7,15 +7,15 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     raw_t raw;
     place_t place;
     unsigned id; /* of the last stream */
 } rig_t;
 
-static void rig_open(rig_t *r, policy_t destinations, policy_t dials) {
+static void rig_open(rig_t *r, agent_policy_t destinations, agent_policy_t dials) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->w.destinations = destinations;
     r->w.dials = dials;
     r->w.options.encoding = WST_ENCODING_JSON;
@@ -26,16 +26,16 @@ static void rig_open(rig_t *r, policy_t destinations, policy_t dials) {
 }
 
 static void rig_up(rig_t *r) {
-    world_agent(&r->w);
-    world_until(&r->w, UP, 1);
+    agent_world_start(&r->w);
+    agent_world_until(&r->w, AGENT_UP, 1);
 }
 
 static void rig_free(rig_t *r) {
     place_free(&r->place);
     if (!r->w.close_called)
-        world_close_agent(&r->w);
+        agent_world_close_agent(&r->w);
     raw_free(&r->raw);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 static void ask_for(rig_t *r, const char *destination) {
@@ -86,11 +86,11 @@ static void expect_cut(int fd) {
 static void test_allowed(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, ALLOW, UNASKED);
+    rig_open(&r, AGENT_ALLOW, AGENT_UNASKED);
     rig_up(&r);
     ask_for(&r, r.place.address);
     expect_dialled(&r);
-    assert_int_equal(r.w.seen[DESTINATION], 1);
+    assert_int_equal(r.w.seen[AGENT_DESTINATION], 1);
     assert_string_equal(r.w.question_peer, r.w.address);
     assert_int_equal(r.w.open_status, 0);
     rig_free(&r);
@@ -99,7 +99,7 @@ static void test_allowed(void **state) {
 static void test_denied(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, DENY, UNASKED);
+    rig_open(&r, AGENT_DENY, AGENT_UNASKED);
     r.w.reason = "not on \"Sundays\"";
     rig_up(&r);
     ask_for(&r, r.place.address);
@@ -117,10 +117,10 @@ static void test_denied(void **state) {
 static void test_later(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, HOLD, UNASKED);
+    rig_open(&r, AGENT_HOLD, AGENT_UNASKED);
     rig_up(&r);
     ask_for(&r, r.place.address);
-    world_until(&r.w, DESTINATION, 1);
+    agent_world_until(&r.w, AGENT_DESTINATION, 1);
     test_env_turns(&r.w.env, 5);
     assert_int_equal(r.place.count, 0);
     wst_request_t *request = r.w.held;
@@ -129,24 +129,24 @@ static void test_later(void **state) {
     expect_dialled(&r);
 
     ask_for(&r, r.place.address);
-    world_until(&r.w, DESTINATION, 2);
+    agent_world_until(&r.w, AGENT_DESTINATION, 2);
     request = r.w.held;
     r.w.held = NULL;
     wst_request_deny(request, 403, "no", NULL);
     expect_answer(&r, "\"code\":-32006,\"message\":\"no\"");
-    assert_int_equal(r.w.seen[GONE], 0);
+    assert_int_equal(r.w.seen[AGENT_GONE], 0);
     rig_free(&r);
 }
 
 static void test_never(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, HOLD, UNASKED);
+    rig_open(&r, AGENT_HOLD, AGENT_UNASKED);
     r.w.options.connect_timeout_ms = 200;
     rig_up(&r);
     ask_for(&r, r.place.address);
     expect_answer(&r, "\"code\":-32006,\"message\":\"the agent's policy did not answer in time\"");
-    assert_int_equal(r.w.seen[GONE], 1);
+    assert_int_equal(r.w.seen[AGENT_GONE], 1);
     assert_int_equal(r.w.open_status, WST_EDENIED);
     rig_free(&r);
 }
@@ -166,14 +166,14 @@ static void test_rules(void **state) {
     assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
     options.rules = others;
     assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
-    rig_open(&r, ALLOW, UNASKED);
+    rig_open(&r, AGENT_ALLOW, AGENT_UNASKED);
     r.w.options.rules = first;
     rig_up(&r);
     ask_for(&r, "x.secret:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"denied by the agent's rule 1\"");
     ask_for(&r, "192.0.2.1:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"no rule of the agent allows it\"");
-    assert_int_equal(r.w.seen[DESTINATION], 0);
+    assert_int_equal(r.w.seen[AGENT_DESTINATION], 0);
     ask_for(&r, r.place.address);
     expect_dialled(&r);
 
@@ -207,18 +207,18 @@ static void test_rules_with_a_dial_of_their_own(void **state) {
     assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
     options = (wst_rules_options_t){.rules = deny, .count = 2, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
-    rig_open(&r, UNASKED, DENY);
+    rig_open(&r, AGENT_UNASKED, AGENT_DENY);
     r.w.reason = "asked";
     r.w.options.rules = first;
     rig_up(&r);
     ask_for(&r, "name:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"no rule of the agent allows it\"");
-    assert_int_equal(r.w.seen[DIAL], 0);
+    assert_int_equal(r.w.seen[AGENT_DIAL], 0);
     ask_for(&r, "name.site:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"asked\"");
     ask_for(&r, "127.0.0.1:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"asked\"");
-    assert_int_equal(r.w.seen[DIAL], 2);
+    assert_int_equal(r.w.seen[AGENT_DIAL], 2);
     wst_agent_set_rules(r.w.agent, second);
     ask_for(&r, "name:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"denied by the agent's rule 1\"");
@@ -233,7 +233,7 @@ static void test_rules_with_a_dial_of_their_own(void **state) {
 static void test_misfit(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, MISFIT, UNASKED);
+    rig_open(&r, AGENT_MISFIT, AGENT_UNASKED);
     rig_up(&r);
     int fd = own_connection(&r);
     ask_for(&r, r.place.address);
@@ -246,16 +246,17 @@ static void test_misfit(void **state) {
 /* The server loses interest in the middle of the question. */
 static void test_cancelled_while_asked(void **state) {
     (void)state;
-    static const policy_t policies[][2] = {{HOLD, UNASKED}, {ALLOW, HOLD}};
+    static const agent_policy_t policies[][2] = {{AGENT_HOLD, AGENT_UNASKED},
+                                                 {AGENT_ALLOW, AGENT_HOLD}};
     for (size_t i = 0; i < 2; i++) {
         rig_t r;
         rig_open(&r, policies[i][0], policies[i][1]);
         rig_up(&r);
         ask_for(&r, r.place.address);
-        world_until(&r.w, i == 0 ? DESTINATION : DIAL, 1);
+        agent_world_until(&r.w, i == 0 ? AGENT_DESTINATION : AGENT_DIAL, 1);
         raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
-        world_until(&r.w, GONE, 1);
-        assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+        agent_world_until(&r.w, AGENT_GONE, 1);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
         assert_int_equal(r.w.open_status, WST_ECANCELLED);
         assert_int_equal(wst_agent_streams(r.w.agent), 0);
         assert_int_equal(r.raw.heard_len, strlen(r.raw.heard));
@@ -265,32 +266,35 @@ static void test_cancelled_while_asked(void **state) {
 }
 
 /* An answer and the cancellation in the same turn. */
-static void answer_and_cancel(world_t *w, event_t event) {
+static void answer_and_cancel(agent_world_t *w, agent_event_t event) {
     rig_t *r = (rig_t *)w;
-    if (event == DESTINATION || event == DIAL)
+    if (event == AGENT_DESTINATION || event == AGENT_DIAL)
         raw_leave(&r->raw, THEN_RESET);
 }
 
 static void test_answered_and_lost(void **state) {
     (void)state;
-    static const policy_t policies[][2] = {
-        {ALLOW, UNASKED}, {DENY, UNASKED}, {MISFIT, UNASKED}, {UNASKED, ALLOW}, {UNASKED, DENY}};
+    static const agent_policy_t policies[][2] = {{AGENT_ALLOW, AGENT_UNASKED},
+                                                 {AGENT_DENY, AGENT_UNASKED},
+                                                 {AGENT_MISFIT, AGENT_UNASKED},
+                                                 {AGENT_UNASKED, AGENT_ALLOW},
+                                                 {AGENT_UNASKED, AGENT_DENY}};
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
         rig_t r;
         rig_open(&r, policies[i][0], policies[i][1]);
         rig_up(&r);
         int fd = own_connection(&r);
-        bool used = policies[i][0] == MISFIT || policies[i][1] == ALLOW;
+        bool used = policies[i][0] == AGENT_MISFIT || policies[i][1] == AGENT_ALLOW;
         r.w.act = answer_and_cancel;
         ask_for(&r, r.place.address);
-        world_until(&r.w, DOWN, 1);
+        agent_world_until(&r.w, AGENT_DOWN, 1);
         r.w.act = NULL;
-        assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
         if (!used)
             wst_stream_close(r.w.connection, NULL);
         test_env_turns(&r.w.env, 5);
         expect_cut(fd);
-        world_until(&r.w, UP, 2);
+        agent_world_until(&r.w, AGENT_UP, 2);
         rig_free(&r);
     }
 }
@@ -300,13 +304,13 @@ static void test_answered_and_lost(void **state) {
 static void test_dial_hook(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, ALLOW, ALLOW);
+    rig_open(&r, AGENT_ALLOW, AGENT_ALLOW);
     rig_up(&r);
     int fd = own_connection(&r);
     ask_for(&r, "a.name.of.its.own:7");
     expect_answer(&r, NULL);
-    assert_int_equal(r.w.seen[DESTINATION], 1);
-    assert_int_equal(r.w.seen[DIAL], 1);
+    assert_int_equal(r.w.seen[AGENT_DESTINATION], 1);
+    assert_int_equal(r.w.seen[AGENT_DIAL], 1);
     assert_string_equal(r.w.destination, "a.name.of.its.own:7");
     raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"aGVsbG8=\"}");
     raw_say(&r.raw, "{\"method\":6,\"id\":2,\"offset\":5}");
@@ -317,7 +321,7 @@ static void test_dial_hook(void **state) {
     assert_int_equal(len, 5);
     assert_memory_equal(got, "hello", 5);
     sockets_reset(fd);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.bytes_to_destination, 5);
     assert_int_equal(r.w.close_status, UV_ECONNRESET);
     raw_expect(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32009");
@@ -327,12 +331,12 @@ static void test_dial_hook(void **state) {
 static void test_dial_hook_denies(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, DENY);
+    rig_open(&r, AGENT_UNASKED, AGENT_DENY);
     r.w.reason = "no route there";
     rig_up(&r);
     ask_for(&r, "host:1");
     expect_answer(&r, "\"code\":-32006,\"message\":\"no route there\"");
-    r.w.dials = MISFIT; /* allowing opens nothing */
+    r.w.dials = AGENT_MISFIT; /* allowing opens nothing */
     ask_for(&r, "host:1");
     expect_answer(&r, "\"code\":-32006,\"message\":\"\"");
     rig_free(&r);
@@ -349,11 +353,11 @@ static void test_dial_hook_fails(void **state) {
         {UV_EISDIR, "\"code\":-32000,\"message\":\"illegal operation on a directory\""},
     };
     rig_t r;
-    rig_open(&r, UNASKED, HOLD);
+    rig_open(&r, AGENT_UNASKED, AGENT_HOLD);
     rig_up(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         ask_for(&r, "host:1");
-        world_until(&r.w, DIAL, i + 1);
+        agent_world_until(&r.w, AGENT_DIAL, i + 1);
         wst_request_t *request = r.w.held;
         r.w.held = NULL;
         wst_request_connected(request, cases[i].status, NULL);
@@ -366,13 +370,13 @@ static void test_dial_hook_fails(void **state) {
 static void test_dial_hook_never_answers(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UNASKED, HOLD);
+    rig_open(&r, AGENT_UNASKED, AGENT_HOLD);
     r.w.options.dial_timeout_ms = 20;
     rig_up(&r);
     ask_for(&r, "host:1");
     expect_answer(&r, "\"code\":-32005,\"message\":\"\"");
     assert_int_equal(r.w.open_status, WST_EDIALTIMEOUT);
-    assert_int_equal(r.w.seen[GONE], 1);
+    assert_int_equal(r.w.seen[AGENT_GONE], 1);
     rig_free(&r);
 }
 

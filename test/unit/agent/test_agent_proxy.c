@@ -17,7 +17,7 @@
     { 0, OK, sizeof(OK) - 1, PROXY_JOINS }
 
 typedef struct rig {
-    world_t w; /* the first member: the context's callbacks get it */
+    agent_world_t w; /* the first member: the context's callbacks get it */
     fake_proxy_t proxy;
     wst_proxy_options_t options;
     char url[128];
@@ -25,7 +25,7 @@ typedef struct rig {
 
 static void rig_open(rig_t *r, const char *scheme) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     fake_proxy_open(&r->proxy, &r->w.env);
     snprintf(r->url, sizeof(r->url), "%s%s", scheme, r->proxy.address);
     r->options.url = r->url;
@@ -35,20 +35,20 @@ static void rig_open(rig_t *r, const char *scheme) {
 
 static void rig_serve(rig_t *r) {
     r->w.address[0] = '\0';
-    world_serve(&r->w);
+    agent_world_serve(&r->w);
     r->proxy.relay = r->w.address;
 }
 
 static void rig_free(rig_t *r) {
-    world_close_agent(&r->w);
-    world_until_closed(&r->w);
+    agent_world_close_agent(&r->w);
+    agent_world_until_closed(&r->w);
     fake_proxy_close(&r->proxy, &r->w.env);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* The options are copied: what they point to may go at once. */
 static void start(rig_t *r) {
-    world_agent(&r->w);
+    agent_world_start(&r->w);
     memset(r->url, 'x', sizeof(r->url) - 1);
     memset(&r->options, 0x55, sizeof(r->options));
 }
@@ -57,10 +57,10 @@ static void use(rig_t *r) {
     place_t place;
     tunnel_t tunnel;
     place_open(&r->w, &place);
-    world_until(&r->w, UP, 1);
+    agent_world_until(&r->w, AGENT_UP, 1);
     test_env_until_count(&r->w.env, &r->w.server_ups, 1);
     tunnel_open(&r->w, &tunnel, place.address, 0);
-    assert_int_equal(r->w.seen[DOWN], 0);
+    assert_int_equal(r->w.seen[AGENT_DOWN], 0);
     tunnel_free(&tunnel);
     place_free(&place);
 }
@@ -68,7 +68,7 @@ static void use(rig_t *r) {
 static void test_up(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, "http://ann:" SECRET "@");
+    rig_open(&r, "http://ann:" AGENT_SECRET "@");
     rig_serve(&r);
     r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
     r.proxy.turns[1] = (fake_proxy_turn_t)OPENS;
@@ -91,7 +91,7 @@ static void test_talk(void **state) {
     r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS(3, "\5\0");
     r.proxy.turns[1] = (fake_proxy_turn_t){10, "\5\0\0\1\177\0\0\1\0\7", 10, PROXY_JOINS};
     start(&r);
-    world_until(&r.w, UP, 1);
+    agent_world_until(&r.w, AGENT_UP, 1);
     rig_free(&r);
 }
 
@@ -129,11 +129,11 @@ static void assert_detail(const rig_t *r, const char *text) {
 static void test_unauthenticated(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, "http://ann:" SECRET "@");
+    rig_open(&r, "http://ann:" AGENT_SECRET "@");
     r.w.options.backoff_max_ms = 7000;
     r.proxy.turns[0] = r.proxy.turns[1] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
     start(&r);
-    world_until(&r.w, DOWN, 1);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_EPROXYAUTH);
     assert_int_equal(r.w.failure.http_status, 407);
     assert_true(r.w.failure.refused);
@@ -152,7 +152,7 @@ static void test_refused(void **state) {
     r.proxy.turns[0] = r.proxy.turns[1] =
         (fake_proxy_turn_t)PROXY_HEARS_HEAD("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
     start(&r);
-    world_until(&r.w, DOWN, 2);
+    agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.w.failure.error, WST_EPROXY);
     assert_int_equal(r.w.failure.http_status, 403);
     assert_false(r.w.failure.refused);
@@ -193,9 +193,9 @@ static void test_options(void **state) {
         const char *log;
     } cases[] = {
         {{.url = NULL}, "proxy: no URL"},
-        {{.url = "ftp://ann:" SECRET "@p"},
+        {{.url = "ftp://ann:" AGENT_SECRET "@p"},
          "proxy: the scheme must be http, https, socks5 or socks5h"},
-        {{.url = "http://p", .credentials = SECRET},
+        {{.url = "http://p", .credentials = AGENT_SECRET},
          "proxy: the credentials are not user:password"},
         {{.url = "http://p", .fields = "A: b"}, "proxy: the fields are not complete lines"},
     };
@@ -204,11 +204,11 @@ static void test_options(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         r.w.options.proxy = &cases[i].options;
         r.w.options.url = "ws://h";
-        assert_int_equal(world_try_agent(&r.w), WST_EINVAL);
+        assert_int_equal(agent_world_try_start(&r.w), WST_EINVAL);
         assert_string_equal(r.w.env.log, cases[i].log);
     }
     fake_proxy_close(&r.proxy, &r.w.env);
-    world_free(&r.w);
+    agent_world_free(&r.w);
 }
 
 /* Closed or drained after each number of turns of the loop, until it is up before that. */
@@ -218,19 +218,19 @@ static void test_end(void **state) {
         bool up = false;
         for (int turns = 0; !up; turns++) {
             rig_t r;
-            rig_open(&r, "http://ann:" SECRET "@");
+            rig_open(&r, "http://ann:" AGENT_SECRET "@");
             rig_serve(&r);
             r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS_HEAD(WANTED);
             r.proxy.turns[1] = (fake_proxy_turn_t)OPENS;
             start(&r);
-            for (int k = 0; k < turns && r.w.seen[UP] == 0; k++)
+            for (int k = 0; k < turns && r.w.seen[AGENT_UP] == 0; k++)
                 test_env_turns(&r.w.env, 1);
-            up = r.w.seen[UP] > 0;
+            up = r.w.seen[AGENT_UP] > 0;
             if (drain) {
-                world_drain_agent(&r.w);
-                world_until(&r.w, DRAINED, 1);
+                agent_world_drain_agent(&r.w);
+                agent_world_until(&r.w, AGENT_DRAINED, 1);
             }
-            assert_int_equal(r.w.seen[DOWN], 0);
+            assert_int_equal(r.w.seen[AGENT_DOWN], 0);
             rig_free(&r);
             assert_true(turns < 5000);
         }
@@ -243,7 +243,7 @@ static void test_no_memory(void **state) {
     bool failed = true;
     for (size_t n = 1; failed; n++) {
         rig_t r;
-        rig_open(&r, "http://ann:" SECRET "@");
+        rig_open(&r, "http://ann:" AGENT_SECRET "@");
         rig_serve(&r);
         r.options.fields = "A: b\r\n";
         for (size_t i = 0; i + 1 < FAKE_PROXY_TURNS; i += 2) {
@@ -251,9 +251,9 @@ static void test_no_memory(void **state) {
             r.proxy.turns[i + 1] = (fake_proxy_turn_t)OPENS;
         }
         test_alloc_fail(n);
-        int status = world_try_agent(&r.w);
+        int status = agent_world_try_start(&r.w);
         if (status == 0)
-            world_until(&r.w, UP, 1);
+            agent_world_until(&r.w, AGENT_UP, 1);
         failed = test_alloc_failed();
         test_alloc_fail(0);
         assert_true(status == 0 || (status == WST_ENOMEM && failed));
@@ -261,7 +261,7 @@ static void test_no_memory(void **state) {
             rig_free(&r);
         } else {
             fake_proxy_close(&r.proxy, &r.w.env);
-            world_free(&r.w);
+            agent_world_free(&r.w);
         }
     }
 }

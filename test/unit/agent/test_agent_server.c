@@ -6,29 +6,29 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     raw_t raw;
 } rig_t;
 
 static void rig_open(rig_t *r, manner_t manner) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
-    r->w.credentials = ALLOW;
-    r->w.path = "/x?token=" SECRET; /* it is not to be seen in the log either */
+    agent_world_open(&r->w);
+    r->w.credentials = AGENT_ALLOW;
+    r->w.path = "/x?token=" AGENT_SECRET; /* it is not to be seen in the log either */
     r->raw.manner = manner;
     raw_open(&r->w, &r->raw);
 }
 
 static void rig_free(rig_t *r) {
     if (r->w.agent != NULL && !r->w.close_called)
-        world_close_agent(&r->w);
+        agent_world_close_agent(&r->w);
     raw_free(&r->raw);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* It fails twice, for this reason, and then comes up at a good server. */
 static void expect_failure(rig_t *r, int error, const char *detail) {
-    world_until(&r->w, DOWN, 2);
+    agent_world_until(&r->w, AGENT_DOWN, 2);
     if (r->w.failure.error != error)
         fail_msg("%s (%s) instead of %s", wst_err_name(r->w.failure.error), r->w.detail,
                  wst_err_name(error));
@@ -38,9 +38,9 @@ static void expect_failure(rig_t *r, int error, const char *detail) {
     r->raw.sequel = STAY;
     memset(r->raw.says, 0, sizeof(r->raw.says));
     r->raw.says[0] = raw_hello;
-    size_t ups = r->w.seen[UP];
-    world_until(&r->w, UP, ups + 1);
-    assert_true(r->w.seen[CREDENTIALS] > 2);
+    size_t ups = r->w.seen[AGENT_UP];
+    agent_world_until(&r->w, AGENT_UP, ups + 1);
+    assert_true(r->w.seen[AGENT_CREDENTIALS] > 2);
 }
 
 /* --- refusals --- */
@@ -67,14 +67,14 @@ static void test_refused(void **state) {
         rig_open(&r, ANSWER);
         r.raw.answer = answer;
         r.w.options.backoff_max_ms = 33;
-        world_agent(&r.w);
+        agent_world_start(&r.w);
         expect_failure(&r, WST_EREJECTED, detail);
         assert_int_equal(r.w.failure.http_status, cases[i].status);
         assert_int_equal(r.w.failure.refused, cases[i].refused);
         if (cases[i].refused)
             assert_int_equal(r.w.failure.retry_in_ms, 33);
         else
-            assert_true(r.w.failure.retry_in_ms <= (uint64_t)1 << r.w.seen[DOWN]);
+            assert_true(r.w.failure.retry_in_ms <= (uint64_t)1 << r.w.seen[AGENT_DOWN]);
         rig_free(&r);
     }
 }
@@ -86,14 +86,14 @@ static void test_refused_waits(void **state) {
     rig_open(&r, ANSWER);
     r.raw.answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     r.w.options.backoff_max_ms = 1000000;
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.retry_in_ms, 1000000);
-    world_pass(&r.w, 990000);
+    agent_world_pass(&r.w, 990000);
     test_env_turns(&r.w.env, 10);
     assert_int_equal(r.raw.accepted, 1);
-    world_pass(&r.w, 1000000);
-    world_until(&r.w, DOWN, 2);
+    agent_world_pass(&r.w, 1000000);
+    agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.raw.accepted, 2);
     rig_free(&r);
 }
@@ -104,7 +104,7 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
     (void)user_data;
     const wst_http_header_t *field =
         wst_http_header(wst_request_head(request), "Authorization", NULL);
-    if (field != NULL && wst_str_eq(field->value, "Bearer " SECRET))
+    if (field != NULL && wst_str_eq(field->value, "Bearer " AGENT_SECRET))
         wst_request_allow(request);
     else
         wst_request_deny(request, 401, "Who are you?", "WWW-Authenticate: Bearer\r\n");
@@ -112,32 +112,32 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
 
 static void test_refused_by_real_server(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
-    w.credentials = ALLOW;
+    agent_world_t w;
+    agent_world_open(&w);
+    w.credentials = AGENT_ALLOW;
     w.fields = "Authorization: Bearer wrong\r\n";
     w.server_options.callbacks.on_agent_request = on_agent_request;
-    world_serve(&w);
-    world_agent(&w);
-    world_until(&w, DOWN, 2);
+    agent_world_serve(&w);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_DOWN, 2);
     assert_int_equal(w.failure.error, WST_EREJECTED);
     assert_int_equal(w.failure.http_status, 401);
     assert_true(w.failure.refused);
     assert_int_equal(w.failure.retry_in_ms, w.options.backoff_max_ms);
     assert_string_equal(w.detail, "the server answered 401 Who are you?");
-    w.fields = "Authorization: Bearer " SECRET "\r\n";
-    world_until(&w, UP, 1);
-    world_free(&w);
+    w.fields = "Authorization: Bearer " AGENT_SECRET "\r\n";
+    agent_world_until(&w, AGENT_UP, 1);
+    agent_world_free(&w);
 
-    world_open(&w); /* another path is no place for agents */
+    agent_world_open(&w); /* another path is no place for agents */
     w.path = "/elsewhere";
-    world_serve(&w);
-    world_agent(&w);
-    world_until(&w, DOWN, 1);
+    agent_world_serve(&w);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_DOWN, 1);
     assert_int_equal(w.failure.error, WST_EREJECTED);
     assert_false(w.failure.refused);
     assert_true(w.failure.http_status >= 400);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 /* --- nonsense --- */
@@ -161,7 +161,7 @@ static void test_garbage(void **state) {
         rig_t r;
         rig_open(&r, ANSWER);
         r.raw.answer = answers[i];
-        world_agent(&r.w);
+        agent_world_start(&r.w);
         expect_failure(&r, WST_EHANDSHAKE, NULL);
         assert_int_equal(r.w.failure.http_status, 0);
         rig_free(&r);
@@ -187,11 +187,11 @@ static void test_breaches(void **state) {
         rig_open(&r, UPGRADE);
         r.raw.says[0] = cases[i].first;
         r.raw.says[1] = cases[i].second;
-        world_agent(&r.w);
+        agent_world_start(&r.w);
         expect_failure(&r, WST_EPROTO, NULL);
-        assert_true(r.w.seen[UP] >= 2 * cases[i].ups);
+        assert_true(r.w.seen[AGENT_UP] >= 2 * cases[i].ups);
         assert_int_equal(r.raw.over_error, WST_EWSCLOSED); /* 1002: it was told */
-        assert_int_equal(r.w.seen[STREAM_OPEN], 0);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 0);
         rig_free(&r);
     }
 }
@@ -202,13 +202,13 @@ static void test_closed_with_a_code(void **state) {
     rig_t r;
     rig_open(&r, UPGRADE);
     r.raw.says[0] = raw_hello;
-    world_agent(&r.w);
-    world_until(&r.w, UP, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 1);
     wst_websocket_end(r.raw.ws, 1008, "not you");
-    world_until(&r.w, DOWN, 1);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.error, WST_EWSCLOSED);
     assert_string_equal(r.w.detail, "closed by the peer: 1008 not you");
-    world_until(&r.w, UP, 2);
+    agent_world_until(&r.w, AGENT_UP, 2);
     rig_free(&r);
 }
 
@@ -220,8 +220,8 @@ static void test_silent_name(void **state) {
     rig_open(&r, SILENT);
     r.w.options.connect_timeout_ms = 20;
     r.w.options.url = "ws://stuck.test:1/";
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 2);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.w.failure.error, WST_ENAMETIMEOUT);
     rig_free(&r);
 }
@@ -234,7 +234,7 @@ static void test_silent_upgrade(void **state) {
         rig_open(&r, ANSWER);
         r.raw.answer = parts[i];
         r.w.options.connect_timeout_ms = 20;
-        world_agent(&r.w);
+        agent_world_start(&r.w);
         expect_failure(&r, WST_ETIMEOUT, "the upgrade was not answered in time");
         rig_free(&r);
     }
@@ -245,7 +245,7 @@ static void test_silent_hello(void **state) {
     rig_t r;
     rig_open(&r, UPGRADE);
     r.w.options.connect_timeout_ms = 20;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     expect_failure(&r, WST_ETIMEOUT, "no hello in time");
     rig_free(&r);
 }
@@ -258,7 +258,7 @@ static void test_silent_when_up(void **state) {
     r.raw.says[0] = raw_hello;
     r.w.options.ping_interval_ms = 10;
     r.w.options.dead_after_ms = 50;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     raw_expect(&r.raw, "{\"method\":8,\"seq\":");
     expect_failure(&r, WST_ETIMEOUT, "nothing received for too long");
     rig_free(&r);
@@ -279,15 +279,15 @@ static void test_not_silent(void **state) {
     r.raw.says[0] = raw_hello;
     r.w.options.ping_interval_ms = 20;
     r.w.options.dead_after_ms = 500;
-    world_agent(&r.w);
-    world_until(&r.w, UP, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 1);
     uv_timer_init(&r.w.env.loop, &timer);
     timer.data = &r;
     uv_timer_start(&timer, answer_pings, 20, 20);
     uint64_t since = uv_now(&r.w.env.loop);
     while (uv_now(&r.w.env.loop) - since < 700)
         uv_run(&r.w.env.loop, UV_RUN_ONCE);
-    assert_int_equal(r.w.seen[DOWN], 0);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     assert_true(wst_agent_is_up(r.w.agent));
     raw_expect(&r.raw, "{\"method\":8,\"seq\":2}"); /* the next one, at its time */
     uv_close((uv_handle_t *)&timer, NULL);
@@ -321,8 +321,8 @@ static void test_vanishes(void **state) {
         r.raw.sequel = cases[i].sequel;
         r.raw.answer = cases[i].answer;
         r.raw.says[0] = cases[i].says;
-        world_agent(&r.w);
-        world_until(&r.w, DOWN, 2);
+        agent_world_start(&r.w);
+        agent_world_until(&r.w, AGENT_DOWN, 2);
         expect_failure(
             &r, r.w.failure.error == cases[i].other_error ? cases[i].other_error : cases[i].error,
             NULL);
@@ -335,25 +335,25 @@ static void test_nobody_there(void **state) {
     rig_t r;
     rig_open(&r, SILENT);
     raw_stop_listening(&r.raw);
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 2);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.w.failure.error, UV_ECONNREFUSED);
     r.raw.manner = UPGRADE;
     r.raw.says[0] = raw_hello;
     raw_open(&r.w, &r.raw);
-    world_until(&r.w, UP, 1);
+    agent_world_until(&r.w, AGENT_UP, 1);
     rig_free(&r);
 }
 
 static void test_unknown_name(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     w.options.url = "ws://none.test/";
-    world_agent(&w);
-    world_until(&w, DOWN, 2);
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_DOWN, 2);
     assert_int_equal(w.failure.error, UV_EAI_NONAME);
-    world_free(&w);
+    agent_world_free(&w);
 }
 
 int main(void) {

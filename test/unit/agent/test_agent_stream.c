@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     place_t place;
     tunnel_t t;
 } rig_t;
@@ -14,17 +14,17 @@ typedef struct rig {
 /* Everything but a tunnel. */
 static void rig_open(rig_t *r, wst_encoding_t encoding) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->w.options.encoding = encoding;
-    world_serve(&r->w);
-    world_agent_up(&r->w);
+    agent_world_serve(&r->w);
+    agent_world_start_up(&r->w);
     place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
     tunnel_free(&r->t);
     place_free(&r->place);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 static void rig_tunnel(rig_t *r) {
@@ -67,7 +67,7 @@ static void test_bulk(void **state) {
         rig_open(&r, (wst_encoding_t)encoding);
         rig_tunnel(&r);
         sockets_owner_t *client = &r.t.owner, *place = &r.place.owners[0];
-        assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
         assert_int_equal(r.w.open_status, 0);
         assert_string_equal(r.w.destination, r.place.address);
         assert_int_equal(wst_agent_streams(r.w.agent), 1);
@@ -84,7 +84,7 @@ static void test_bulk(void **state) {
         assert_int_equal(client->received, DOWN_SIZE);
         assert_int_equal(client->errors + place->errors, 0);
 
-        world_until(&r.w, STREAM_CLOSE, 1);
+        agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
         assert_int_equal(r.w.close_status, 0);
         assert_int_equal(r.w.bytes_to_destination, UP_SIZE);
         assert_int_equal(r.w.bytes_to_server, DOWN_SIZE);
@@ -109,7 +109,7 @@ static void test_destination_ends_first(void **state) {
     send_all(&r, client, place, 200000);
     assert_int_equal(wst_stream_shutdown(client->stream), 0);
     test_env_until_count(&r.w.env, &place->ends, 1);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.close_status, 0);
     rig_free(&r);
 }
@@ -129,7 +129,7 @@ static void test_destination_resets(void **state) {
         test_env_until_count(&r.w.env, &client->errors, 1);
         assert_int_equal(client->error, WST_ERESET);
         assert_int_equal(client->ends, 0);
-        world_until(&r.w, STREAM_CLOSE, 1);
+        agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
         assert_int_equal(r.w.close_status, UV_ECONNRESET);
         rig_free(&r);
     }
@@ -146,7 +146,7 @@ static void test_server_resets(void **state) {
     test_env_until_count(&r.w.env, &place->errors, 1);
     assert_int_equal(place->error, UV_ECONNRESET);
     assert_int_equal(place->ends, 0);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.close_status, WST_EIDLE);
     assert_true(wst_agent_is_up(r.w.agent));
     rig_free(&r);
@@ -156,14 +156,14 @@ static void test_half_closed_timeout(void **state) {
     (void)state;
     rig_t r;
     memset(&r, 0, sizeof(r));
-    world_open(&r.w);
+    agent_world_open(&r.w);
     r.w.options.half_closed_timeout_ms = 20;
-    world_serve(&r.w);
-    world_agent_up(&r.w);
+    agent_world_serve(&r.w);
+    agent_world_start_up(&r.w);
     place_open(&r.w, &r.place);
     rig_tunnel(&r);
     assert_int_equal(wst_stream_shutdown(r.t.owner.stream), 0);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.close_status, WST_EIDLE);
     test_env_until_count(&r.w.env, &r.t.owner.errors, 1);
     assert_int_equal(r.t.owner.error, WST_EIDLE);
@@ -181,14 +181,14 @@ static void test_not_opened(void **state) {
     snprintf(dead, sizeof(dead), "%s", r.place.address);
     place_free(&r.place);
     tunnel_open(&r.w, &r.t, dead, WST_EREFUSED);
-    assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+    assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
     assert_int_equal(r.w.open_status, UV_ECONNREFUSED);
     assert_string_equal(r.w.destination, dead);
     tunnel_open(&r.w, &r.t, "none.test:80", WST_ENAME);
     assert_int_equal(r.w.open_status, UV_EAI_NONAME);
     assert_string_equal(r.w.destination, "none.test:80");
     assert_int_equal(wst_agent_streams(r.w.agent), 0);
-    assert_int_equal(r.w.seen[STREAM_CLOSE], 0);
+    assert_int_equal(r.w.seen[AGENT_STREAM_CLOSE], 0);
     assert_true(wst_agent_is_up(r.w.agent));
     place_open(&r.w, &r.place);
     rig_tunnel(&r); /* nothing of that is in the way */
@@ -199,10 +199,10 @@ static void test_name_times_out(void **state) {
     (void)state;
     rig_t r;
     memset(&r, 0, sizeof(r));
-    world_open(&r.w);
+    agent_world_open(&r.w);
     r.w.options.dial_timeout_ms = 20;
-    world_serve(&r.w);
-    world_agent_up(&r.w);
+    agent_world_serve(&r.w);
+    agent_world_start_up(&r.w);
     place_open(&r.w, &r.place);
     tunnel_open(&r.w, &r.t, "stuck.test:80", WST_ENAMETIMEOUT);
     assert_int_equal(r.w.open_status, WST_ENAMETIMEOUT);
@@ -224,14 +224,14 @@ static void test_name(void **state) {
 /* --- messages as the server sees them --- */
 
 typedef struct raw_rig {
-    world_t w;
+    agent_world_t w;
     raw_t raw;
     place_t place;
 } raw_rig_t;
 
 static void raw_rig_open(raw_rig_t *r) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->w.options.encoding = WST_ENCODING_JSON;
     r->raw.manner = UPGRADE;
     r->raw.says[0] = raw_hello;
@@ -240,16 +240,16 @@ static void raw_rig_open(raw_rig_t *r) {
 }
 
 static void raw_rig_up(raw_rig_t *r) {
-    world_agent(&r->w);
-    world_until(&r->w, UP, 1);
+    agent_world_start(&r->w);
+    agent_world_until(&r->w, AGENT_UP, 1);
 }
 
 static void raw_rig_free(raw_rig_t *r) {
     place_free(&r->place);
     if (!r->w.close_called)
-        world_close_agent(&r->w);
+        agent_world_close_agent(&r->w);
     raw_free(&r->raw);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 static void raw_open_stream(raw_rig_t *r, unsigned id, const char *destination) {
@@ -273,12 +273,12 @@ static void test_invalid_destinations(void **state) {
     };
     raw_rig_t r;
     raw_rig_open(&r);
-    r.w.destinations = ALLOW;
+    r.w.destinations = AGENT_ALLOW;
     raw_rig_up(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         raw_open_stream(&r, 2 * (unsigned)i + 2, cases[i].destination);
         raw_expect(&r.raw, cases[i].answer);
-        assert_int_equal(r.w.seen[STREAM_OPEN], i + 1);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], i + 1);
         assert_int_equal(r.w.open_status, WST_EDEST);
         assert_string_equal(r.w.destination, cases[i].destination);
     }
@@ -287,7 +287,7 @@ static void test_invalid_destinations(void **state) {
     memset(longest, 'a', 255);
     memcpy(longest + 255, ":65535", 7);
     raw_open_stream(&r, 100, longest);
-    world_until(&r.w, DESTINATION, 1);
+    agent_world_until(&r.w, AGENT_DESTINATION, 1);
     assert_string_equal(r.w.destination, longest);
     raw_rig_free(&r);
 }
@@ -299,28 +299,28 @@ static void test_max_pending(void **state) {
     raw_rig_t r;
     raw_rig_open(&r);
     r.w.options.max_pending = 2;
-    r.w.destinations = HOLD;
+    r.w.destinations = AGENT_HOLD;
     raw_rig_up(&r);
     raw_open_stream(&r, 2, "stuck.a:80");
     raw_open_stream(&r, 4, "stuck.b:80");
     raw_open_stream(&r, 6, "stuck.c:80");
     raw_expect(&r.raw, "{\"method\":2,\"id\":6,\"error\":{\"code\":-32007,"
                        "\"message\":\"too many destinations are being opened\"}}");
-    assert_int_equal(r.w.seen[DESTINATION], 2);
+    assert_int_equal(r.w.seen[AGENT_DESTINATION], 2);
     assert_int_equal(r.w.open_status, WST_ELIMIT);
     assert_int_equal(wst_agent_streams(r.w.agent), 2);
     /* One that is answered makes room, and an open one takes none. */
     wst_request_t *request = r.w.held;
     wst_request_deny(request, 403, NULL, NULL);
     raw_expect(&r.raw, "\"id\":4,\"error\":{\"code\":-32006");
-    r.w.destinations = ALLOW;
+    r.w.destinations = AGENT_ALLOW;
     raw_open_stream(&r, 8, r.place.address);
     raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_open_stream(&r, 10, r.place.address);
     raw_expect(&r.raw, "{\"method\":2,\"id\":10,\"address\":\"127.0.0.1\"}");
     r.w.held = NULL; /* the first one is taken back with the end */
     raw_rig_free(&r);
-    assert_int_equal(r.w.seen[GONE], 1);
+    assert_int_equal(r.w.seen[AGENT_GONE], 1);
 }
 
 static void test_max_streams(void **state) {
@@ -336,7 +336,7 @@ static void test_max_streams(void **state) {
     raw_open_stream(&r, 6, r.place.address);
     raw_expect(&r.raw, "\"id\":6,\"error\":{\"code\":-32007");
     raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     raw_open_stream(&r, 8, r.place.address);
     raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_rig_free(&r);
@@ -348,16 +348,16 @@ static void test_max_streams_at_the_server(void **state) {
     rig_t r;
     tunnel_t second;
     memset(&r, 0, sizeof(r));
-    world_open(&r.w);
+    agent_world_open(&r.w);
     r.w.options.max_streams = 1;
-    world_serve(&r.w);
-    world_agent_up(&r.w);
+    agent_world_serve(&r.w);
+    agent_world_start_up(&r.w);
     place_open(&r.w, &r.place);
     rig_tunnel(&r);
     tunnel_start(&r.w, &second, r.place.address);
     test_env_until_count(&r.w.env, &second.done, 1);
     assert_true(second.status < 0);
-    assert_int_equal(r.w.seen[STREAM_OPEN], 1);
+    assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
     rig_free(&r);
 }
 
@@ -385,14 +385,14 @@ static void test_link_lost(void **state) {
             assert_int_equal(r.place.owners[k].error, UV_ECONNRESET);
             assert_int_equal(r.place.owners[k].ends, 0);
         }
-        world_until(&r.w, DOWN, 1);
-        world_until(&r.w, STREAM_CLOSE, 2);
+        agent_world_until(&r.w, AGENT_DOWN, 1);
+        agent_world_until(&r.w, AGENT_STREAM_CLOSE, 2);
         assert_int_equal(r.w.close_status, WST_ELOST);
-        assert_int_equal(r.w.seen[STREAM_OPEN], 3);
+        assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 3);
         assert_int_equal(r.w.open_status, WST_ELOST); /* of the one being dialled */
         test_env_turns(&r.w.env, 10);
         assert_int_equal(wst_agent_streams(r.w.agent), 0);
-        world_until(&r.w, UP, 2);
+        agent_world_until(&r.w, AGENT_UP, 2);
         raw_rig_free(&r);
     }
 }
@@ -408,12 +408,12 @@ static void test_server_drains(void **state) {
     test_env_until_count(&r.w.env, &r.w.lines, lines + 1); /* the agent has heard of it */
     assert_true(wst_agent_is_up(r.w.agent));
     send_all(&r, &r.t.owner, &r.place.owners[0], 100000);
-    assert_int_equal(r.w.seen[DOWN], 0);
-    world_stop_serving(&r.w);
-    world_until(&r.w, DOWN, 1);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
+    agent_world_stop_serving(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     test_env_until_count(&r.w.env, &r.place.owners[0].errors, 1);
-    world_serve(&r.w);
-    world_until(&r.w, UP, 2);
+    agent_world_serve(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 2);
     rig_free(&r);
 }
 
@@ -430,7 +430,7 @@ static void test_cancelled_while_dialling(void **state) {
         test_env_until_count(&r.w.env, &r.w.stuck_count, n);
         assert_int_equal(wst_agent_streams(r.w.agent), 1);
         tunnel_close(&r.t);
-        world_until(&r.w, STREAM_OPEN, n);
+        agent_world_until(&r.w, AGENT_STREAM_OPEN, n);
         assert_int_equal(r.w.open_status, WST_ECANCELLED);
         assert_string_equal(r.w.destination, destination);
         test_env_turns(&r.w.env, 3);
@@ -438,7 +438,7 @@ static void test_cancelled_while_dialling(void **state) {
     }
     /* A name found after all dials nothing. */
     wst_lookup_answer(r.w.stuck[--r.w.stuck_count], UV_EAI_NONAME, NULL, 0);
-    assert_int_equal(r.w.seen[STREAM_CLOSE], 0);
+    assert_int_equal(r.w.seen[AGENT_STREAM_CLOSE], 0);
     rig_free(&r);
 }
 
@@ -450,18 +450,18 @@ static void test_cancelled_at_random(void **state) {
     uint64_t first, count;
     test_seeds(&first, &count, 5);
     for (uint64_t seed = first; seed < first + count; seed++) {
-        world_t w;
+        agent_world_t w;
         raw_t place; /* takes any number, and says nothing */
         uint64_t random = seed;
         char destination[64];
-        world_open(&w);
+        agent_world_open(&w);
         memset(&place, 0, sizeof(place));
         place.manner = SILENT;
         raw_open(&w, &place);
         snprintf(destination, sizeof(destination), "%s", w.address);
         w.address[0] = '\0';
-        world_serve(&w);
-        world_agent_up(&w);
+        agent_world_serve(&w);
+        agent_world_start_up(&w);
         for (size_t i = 0; i < STREAMS; i++) {
             tunnel_start(&w, &tunnels[i], destination);
             test_env_turns(&w.env, (int)(test_random(&random) % 3));
@@ -474,7 +474,7 @@ static void test_cancelled_at_random(void **state) {
             uv_run(&w.env.loop, UV_RUN_ONCE);
         assert_true(wst_agent_is_up(w.agent));
         raw_free(&place); /* waits until all its connections are gone */
-        world_free(&w);
+        agent_world_free(&w);
     }
 }
 

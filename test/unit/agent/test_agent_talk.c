@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 typedef struct rig {
-    world_t w;
+    agent_world_t w;
     place_t place;
     tunnel_t tunnels[8];
     size_t sessions; /* to wait for */
@@ -19,7 +19,7 @@ typedef struct rig {
 
 static void rig_init(rig_t *r) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     r->w.options.name = "127.0.0.1"; /* as the server has it */
     r->w.options.protocol = r->w.server_options.protocol = WST_PROTOCOL_TALK;
     r->w.options.spare_connections = 3;
@@ -27,7 +27,7 @@ static void rig_init(rig_t *r) {
 
 static void rig_open(rig_t *r) {
     rig_init(r);
-    world_serve(&r->w);
+    agent_world_serve(&r->w);
     place_open(&r->w, &r->place);
 }
 
@@ -36,7 +36,7 @@ static void rig_free(rig_t *r) {
         if (r->tunnels[i].w != NULL)
             tunnel_free(&r->tunnels[i]);
     place_free(&r->place);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 static bool has_sessions(void *arg) {
@@ -96,10 +96,10 @@ static void test_spare_connections(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     assert_false(wst_agent_is_up(r.w.agent));
     settle(&r, 3);
-    assert_int_equal(r.w.seen[UP], 1);
+    assert_int_equal(r.w.seen[AGENT_UP], 1);
     assert_true(wst_agent_is_up(r.w.agent));
     const wst_remote_t *remote = wst_server_next_agent(r.w.server, NULL);
     assert_string_equal(wst_remote_name(remote), "127.0.0.1");
@@ -112,11 +112,11 @@ static void test_spare_connections(void **state) {
     use(&r, &r.tunnels[1], 1);
     settle(&r, 5);
     tunnel_free(&r.tunnels[0]);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.bytes_to_destination, 5000);
     assert_int_equal(r.w.bytes_to_server, 70000);
     settle(&r, 4);
-    assert_int_equal(r.w.seen[DOWN], 0);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     rig_free(&r);
 }
 
@@ -125,7 +125,7 @@ static void test_default(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.options.spare_connections = 0;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 1);
     rig_free(&r);
 }
@@ -154,11 +154,11 @@ static void test_only_one(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.options.spare_connections = 1;
-    r.w.dials = HOLD;
-    world_agent(&r.w);
+    r.w.dials = AGENT_HOLD;
+    agent_world_start(&r.w);
     settle(&r, 1);
     tunnel_start(&r.w, &r.tunnels[0], r.place.address); /* bytes come */
-    world_until(&r.w, DIAL, 1);
+    agent_world_until(&r.w, AGENT_DIAL, 1);
     settle(&r, 1);
     answer_dial(&r, 0);
     expect_unsettled(&r, 1);
@@ -168,15 +168,15 @@ static void test_only_one(void **state) {
     settle(&r, 2);
 
     tunnel_start(&r.w, &r.tunnels[1], r.place.address); /* nothing comes, but time passes */
-    world_until(&r.w, DIAL, 2);
+    agent_world_until(&r.w, AGENT_DIAL, 2);
     answer_dial(&r, 1);
-    world_pass(&r.w, 50);
+    agent_world_pass(&r.w, 50);
     expect_unsettled(&r, 2);
-    world_pass(&r.w, 250);
+    agent_world_pass(&r.w, 250);
     settle(&r, 3);
 
     tunnel_start(&r.w, &r.tunnels[2], r.place.address); /* it is refused */
-    world_until(&r.w, DIAL, 3);
+    agent_world_until(&r.w, AGENT_DIAL, 3);
     settle(&r, 3);
     wst_request_t *held = r.w.held;
     r.w.held = NULL;
@@ -185,22 +185,22 @@ static void test_only_one(void **state) {
     settle(&r, 3);
 
     tunnel_start(&r.w, &r.tunnels[3], r.place.address); /* the server loses interest */
-    world_until(&r.w, DIAL, 4);
+    agent_world_until(&r.w, AGENT_DIAL, 4);
     settle(&r, 3);
     tunnel_free(&r.tunnels[3]);
-    world_until(&r.w, GONE, 1);
+    agent_world_until(&r.w, AGENT_GONE, 1);
     settle(&r, 3);
     rig_free(&r);
 }
 
 static void test_no_such_protocol(void **state) {
     (void)state;
-    world_t w;
-    world_open(&w);
+    agent_world_t w;
+    agent_world_open(&w);
     snprintf(w.address, sizeof(w.address), "127.0.0.1:1");
     w.options.protocol = (wst_protocol_t)2;
-    assert_int_equal(world_try_agent(&w), WST_EINVAL);
-    world_free(&w);
+    assert_int_equal(agent_world_try_start(&w), WST_EINVAL);
+    agent_world_free(&w);
 }
 
 /* More at once than wait: the others wait for those that come. */
@@ -209,7 +209,7 @@ static void test_more_at_once(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.options.spare_connections = 1;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     until_sessions(&r, 1);
     for (size_t i = 0; i < 4; i++)
         tunnel_start(&r.w, &r.tunnels[i], r.place.address);
@@ -226,23 +226,23 @@ static void test_upgrade_request(void **state) {
     rig_t r;
     raw_t raw = {.manner = SILENT};
     rig_init(&r);
-    r.w.credentials = ALLOW;
+    r.w.credentials = AGENT_ALLOW;
     raw_open(&r.w, &raw);
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &raw.heads, 1);
     assert_null(strstr(raw.head, "Sec-WebSocket-Protocol"));
     assert_non_null(strstr(raw.head, "GET /websocket HTTP/1.1\r\n"));
-    assert_non_null(strstr(raw.head, "\r\nAuthorization: Bearer " SECRET "\r\n"));
-    world_close_agent(&r.w);
+    assert_non_null(strstr(raw.head, "\r\nAuthorization: Bearer " AGENT_SECRET "\r\n"));
+    agent_world_close_agent(&r.w);
     raw_free(&raw);
-    world_free(&r.w);
+    agent_world_free(&r.w);
 }
 
 /* --- no --- */
 
 static void refuse(rig_t *r, const char *destination, size_t opens) {
     tunnel_open(&r->w, &r->tunnels[7], destination, WST_EUNREACHABLE);
-    world_until(&r->w, STREAM_OPEN, opens);
+    agent_world_until(&r->w, AGENT_STREAM_OPEN, opens);
     settle(r, 3); /* that connection is gone, and replaced */
 }
 
@@ -251,21 +251,21 @@ static void test_refusals(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.options.max_streams = 1;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 3);
     refuse(&r, "none.test:1", 1);
     assert_int_equal(r.w.open_status, UV_EAI_NONAME);
     wst_agent_close(r.w.agent, NULL); /* another one, which asks */
     r.w.agent = NULL;
     until_sessions(&r, 0);
-    r.w.destinations = DENY;
+    r.w.destinations = AGENT_DENY;
     r.w.reason = "not there";
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 3);
     refuse(&r, r.place.address, 2);
     assert_int_equal(r.w.open_status, WST_EDENIED);
     assert_int_equal(r.place.count, 0);
-    r.w.destinations = ALLOW;
+    r.w.destinations = AGENT_ALLOW;
     use(&r, &r.tunnels[0], 0);
     settle(&r, 4);
     tunnel_open(&r.w, &r.tunnels[1], r.place.address, WST_EUNREACHABLE); /* max_streams */
@@ -277,15 +277,15 @@ static void test_server_loses_interest(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    r.w.destinations = HOLD;
-    world_agent(&r.w);
+    r.w.destinations = AGENT_HOLD;
+    agent_world_start(&r.w);
     settle(&r, 3);
     tunnel_start(&r.w, &r.tunnels[0], r.place.address);
-    world_until(&r.w, DESTINATION, 1);
+    agent_world_until(&r.w, AGENT_DESTINATION, 1);
     assert_string_equal(r.w.question_peer, r.w.address);
     tunnel_free(&r.tunnels[0]);
-    world_until(&r.w, GONE, 1);
-    world_until(&r.w, STREAM_OPEN, 1);
+    agent_world_until(&r.w, AGENT_GONE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_OPEN, 1);
     assert_int_equal(r.w.open_status, WST_ECANCELLED);
     settle(&r, 3);
     rig_free(&r);
@@ -297,18 +297,18 @@ static void test_server_comes_back(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 3);
     use(&r, &r.tunnels[0], 0);
     settle(&r, 4);
-    world_stop_serving(&r.w);
+    agent_world_stop_serving(&r.w);
     assert_int_equal(r.tunnels[0].owner.error, WST_ELOST);
-    world_until(&r.w, STREAM_CLOSE, 1);
+    agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_true(r.w.close_status < 0);
-    world_until(&r.w, DOWN, 3); /* nobody there */
+    agent_world_until(&r.w, AGENT_DOWN, 3); /* nobody there */
     assert_int_equal(r.w.failure.error, UV_ECONNREFUSED);
-    world_serve(&r.w);
-    world_until(&r.w, UP, 2);
+    agent_world_serve(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 2);
     settle(&r, 3);
     rig_free(&r);
 }
@@ -319,12 +319,12 @@ static void test_one_failure(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.options.backoff_min_ms = r.w.options.backoff_max_ms = 600000;
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 3);
-    world_stop_serving(&r.w);
-    world_until(&r.w, DOWN, 1);
+    agent_world_stop_serving(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     test_env_turns(&r.w.env, 50);
-    assert_int_equal(r.w.seen[DOWN], 1);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 1);
     assert_int_equal(r.w.failure.error, WST_EWSCLOSED);
     assert_false(wst_agent_is_up(r.w.agent));
     rig_free(&r);
@@ -336,14 +336,14 @@ static void test_refused_by_the_server(void **state) {
     raw_t raw = {.manner = ANSWER, .answer = "HTTP/1.1 401 Unauthorized\r\n\r\n"};
     rig_init(&r);
     raw_open(&r.w, &raw);
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.http_status, 401);
     assert_true(r.w.failure.refused);
     assert_int_equal(r.w.failure.retry_in_ms, r.w.options.backoff_max_ms);
-    world_close_agent(&r.w);
+    agent_world_close_agent(&r.w);
     raw_free(&raw);
-    world_free(&r.w);
+    agent_world_free(&r.w);
 }
 
 /* --- the end --- */
@@ -352,32 +352,32 @@ static void test_drain(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    world_agent(&r.w);
+    agent_world_start(&r.w);
     settle(&r, 3);
     use(&r, &r.tunnels[0], 0);
     settle(&r, 4);
-    world_drain_agent(&r.w);
+    agent_world_drain_agent(&r.w);
     assert_false(wst_agent_is_up(r.w.agent));
     settle(&r, 1); /* those that wait leave */
-    assert_int_equal(r.w.seen[DRAINED], 0);
+    assert_int_equal(r.w.seen[AGENT_DRAINED], 0);
     assert_true(sockets_write_pattern(r.tunnels[0].owner.stream, 5000, 10) >= 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].received, 5010);
     tunnel_free(&r.tunnels[0]);
-    world_until(&r.w, DRAINED, 1);
-    assert_int_equal(r.w.seen[DOWN], 0);
+    agent_world_until(&r.w, AGENT_DRAINED, 1);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     rig_free(&r);
 }
 
 static void test_drain_early(void **state) {
     (void)state;
-    static const event_t events[] = {CREDENTIALS, UP};
+    static const agent_event_t events[] = {AGENT_CREDENTIALS, AGENT_UP};
     for (size_t i = 0; i < 2; i++) {
         rig_t r;
         rig_open(&r);
-        r.w.credentials = ALLOW;
+        r.w.credentials = AGENT_ALLOW;
         r.w.drain_in = events[i];
-        world_agent(&r.w);
-        world_until(&r.w, DRAINED, 1);
+        agent_world_start(&r.w);
+        agent_world_until(&r.w, AGENT_DRAINED, 1);
         settle(&r, 0);
         rig_free(&r);
     }
@@ -385,49 +385,50 @@ static void test_drain_early(void **state) {
 
 static bool seen_or_closed(void *arg) {
     const rig_t *r = arg;
-    return r->w.closed > 0 || (r->place.count > 0 && r->w.seen[STREAM_OPEN] > 0);
+    return r->w.closed > 0 || (r->place.count > 0 && r->w.seen[AGENT_STREAM_OPEN] > 0);
 }
 
 /* A story in which every callback runs; the agent is closed in one of them, or at the end. */
-static void close_in(event_t event) {
+static void close_in(agent_event_t event) {
     rig_t r;
     rig_open(&r);
-    r.w.credentials = ALLOW;
-    r.w.destinations = event == GONE ? HOLD : ALLOW;
+    r.w.credentials = AGENT_ALLOW;
+    r.w.destinations = event == AGENT_GONE ? AGENT_HOLD : AGENT_ALLOW;
     r.w.close_in = event;
-    world_agent(&r.w);
-    if (event == CREDENTIALS || event == UP) {
-        world_until_closed(&r.w);
+    agent_world_start(&r.w);
+    if (event == AGENT_CREDENTIALS || event == AGENT_UP) {
+        agent_world_until_closed(&r.w);
     } else {
         until_sessions(&r, 3);
         tunnel_start(&r.w, &r.tunnels[0], r.place.address);
-        if (event == GONE)
-            world_until(&r.w, DESTINATION, 1);
+        if (event == AGENT_GONE)
+            agent_world_until(&r.w, AGENT_DESTINATION, 1);
         else
             test_env_until(&r.w.env, seen_or_closed, &r);
-        if (event == DOWN)
-            world_stop_serving(&r.w);
-        else if (event == GONE || event == STREAM_CLOSE)
+        if (event == AGENT_DOWN)
+            agent_world_stop_serving(&r.w);
+        else if (event == AGENT_GONE || event == AGENT_STREAM_CLOSE)
             tunnel_free(&r.tunnels[0]);
-        else if (event == DRAINED)
-            world_drain_agent(&r.w);
-        if (event == DRAINED) {
+        else if (event == AGENT_DRAINED)
+            agent_world_drain_agent(&r.w);
+        if (event == AGENT_DRAINED) {
             test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
             tunnel_free(&r.tunnels[0]);
         }
-        if (event == NOTHING)
-            world_close_agent(&r.w);
-        world_until_closed(&r.w);
+        if (event == AGENT_NOTHING)
+            agent_world_close_agent(&r.w);
+        agent_world_until_closed(&r.w);
     }
-    if (event != NOTHING)
+    if (event != AGENT_NOTHING)
         assert_int_equal(r.w.seen[event], 1);
     rig_free(&r);
 }
 
 static void test_close_in_callbacks(void **state) {
     (void)state;
-    static const event_t events[] = {NOTHING,     CREDENTIALS, DESTINATION,  UP,   DOWN,
-                                     STREAM_OPEN, DRAINED,     STREAM_CLOSE, GONE, NOTHING};
+    static const agent_event_t events[] = {
+        AGENT_NOTHING,     AGENT_CREDENTIALS, AGENT_DESTINATION,  AGENT_UP,   AGENT_DOWN,
+        AGENT_STREAM_OPEN, AGENT_DRAINED,     AGENT_STREAM_CLOSE, AGENT_GONE, AGENT_NOTHING};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         close_in(events[i]);
 }
@@ -447,11 +448,11 @@ static void test_without_memory(void **state) {
     for (bool met = true; met; n++) {
         rig_t r;
         rig_open(&r);
-        r.w.credentials = r.w.destinations = ALLOW;
+        r.w.credentials = r.w.destinations = AGENT_ALLOW;
         r.w.options.spare_connections = 1;
         test_alloc_fail(n + 1);
-        if (world_try_agent(&r.w) != 0)
-            world_agent(&r.w);
+        if (agent_world_try_start(&r.w) != 0)
+            agent_world_start(&r.w);
         until_sessions(&r, 1);
         tunnel_start(&r.w, &r.tunnels[0], r.place.address);
         test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);

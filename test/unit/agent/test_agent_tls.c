@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 
 typedef struct rig {
-    world_t w; /* the first member: the context's callbacks get it */
+    agent_world_t w; /* the first member: the context's callbacks get it */
     tls_setup_t tls;
     char url[96];
     size_t handshakes, resumed; /* that the server has seen */
@@ -30,7 +30,7 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
 
 static void rig_open(rig_t *r) {
     memset(r, 0, sizeof(*r));
-    world_open(&r->w);
+    agent_world_open(&r->w);
     tls_setup_open(&r->tls, r->w.peers, r->w.env.ctx);
     r->w.options.tls = r->tls.client;
 }
@@ -44,13 +44,13 @@ static void set_url(rig_t *r, const char *host) {
 static void rig_serve(rig_t *r) {
     r->w.server_options.tls = r->tls.server;
     r->w.server_options.callbacks.on_agent_request = on_agent_request;
-    world_serve(&r->w);
+    agent_world_serve(&r->w);
     set_url(r, "server.test");
 }
 
 static void rig_free(rig_t *r) {
     tls_setup_close(&r->tls);
-    world_free(&r->w);
+    agent_world_free(&r->w);
 }
 
 /* -- Up ---------------------------------------------------------------------------------------- */
@@ -63,9 +63,9 @@ static void test_up(void **state) {
     rig_open(&r);
     rig_serve(&r);
     place_open(&r.w, &place);
-    world_agent_up(&r.w);
+    agent_world_start_up(&r.w);
     tunnel_open(&r.w, &tunnel, place.address, 0);
-    assert_int_equal(r.w.seen[DOWN], 0);
+    assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     tunnel_free(&tunnel);
     place_free(&place);
     rig_free(&r);
@@ -90,7 +90,7 @@ static void test_unsent_backlog(void **state) {
     rig_open(&r);
     rig_serve(&r);
     assert_int_equal(sockets_with_backlog(), 0);
-    world_agent_up(&r.w);
+    agent_world_start_up(&r.w);
     assert_int_equal(sockets_with_backlog(), 2);
     rig_free(&r);
 }
@@ -102,9 +102,9 @@ static void test_by_address(void **state) {
     rig_t r;
     rig_open(&r);
     r.w.server_options.tls = r.tls.server;
-    world_serve(&r.w);
+    agent_world_serve(&r.w);
     set_url(&r, "127.0.0.1");
-    world_agent_up(&r.w);
+    agent_world_start_up(&r.w);
     rig_free(&r);
 }
 
@@ -114,13 +114,13 @@ static void test_resumes(void **state) {
     rig_t r;
     rig_open(&r);
     rig_serve(&r);
-    world_agent_up(&r.w);
+    agent_world_start_up(&r.w);
     assert_int_equal(r.resumed, 0);
     /* Another server, with the same configuration and so the same tickets. */
-    world_stop_serving(&r.w);
-    world_until(&r.w, DOWN, 1);
-    world_serve(&r.w);
-    world_until(&r.w, UP, 2);
+    agent_world_stop_serving(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
+    agent_world_serve(&r.w);
+    agent_world_until(&r.w, AGENT_UP, 2);
     assert_int_equal(r.handshakes, 2);
     assert_int_equal(r.resumed, 1);
     rig_free(&r);
@@ -138,16 +138,16 @@ static void test_wrong_certificate(void **state) {
         tls_setup_another(&r.tls, &(tls_spec_t){.subject = "CN=wrong", .names = "dns:wrong.test"});
     wst_server_set_tls(r.w.server, wrong);
     wst_tls_config_unref(wrong);
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 2);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.w.failure.error, WST_ETLSCERT);
     assert_int_equal(r.w.failure.http_status, 0);
     assert_false(r.w.failure.refused);
     assert_true(r.w.failure.retry_in_ms <= 8);
     assert_string_equal(r.w.detail, "certificate is for other names: wrong.test");
-    assert_int_equal(r.w.seen[UP], 0);
+    assert_int_equal(r.w.seen[AGENT_UP], 0);
     wst_server_set_tls(r.w.server, r.tls.server);
-    world_until(&r.w, UP, 1);
+    agent_world_until(&r.w, AGENT_UP, 1);
     rig_free(&r);
 }
 
@@ -162,13 +162,13 @@ static void test_another_configuration(void **state) {
         tls_setup_another(&r.tls, &(tls_spec_t){.subject = "CN=wrong", .names = "dns:wrong.test"});
     wst_server_set_tls(r.w.server, wrong);
     wst_tls_config_unref(wrong);
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     const wst_tls_client_options_t options = {.insecure = true};
     assert_int_equal(wst_tls_client_config(&insecure, r.w.env.ctx, &options, NULL), 0);
     assert_int_equal(wst_agent_set_tls(r.w.agent, insecure), 0);
     wst_tls_config_unref(insecure);
-    world_until(&r.w, UP, 1);
+    agent_world_until(&r.w, AGENT_UP, 1);
     assert_int_equal(wst_agent_set_tls(r.w.agent, r.tls.client), 0);
     test_env_turns(&r.w.env, 5);
     assert_true(wst_agent_is_up(r.w.agent));
@@ -189,11 +189,11 @@ static void test_no_handshake(void **state) {
         raw_open(&r.w, &raw);
         set_url(&r, "server.test");
         r.w.options.connect_timeout_ms = 50;
-        world_agent(&r.w);
-        world_until(&r.w, DOWN, 2);
+        agent_world_start(&r.w);
+        agent_world_until(&r.w, AGENT_DOWN, 2);
         if (cases[i].error != 0)
             assert_int_equal(r.w.failure.error, cases[i].error);
-        world_close_agent(&r.w);
+        agent_world_close_agent(&r.w);
         raw_free(&raw);
         rig_free(&r);
     }
@@ -204,7 +204,7 @@ static void test_no_handshake(void **state) {
 static void refuse_options(rig_t *r, const wst_agent_options_t *options) {
     size_t lines = r->w.lines;
     r->w.options = *options;
-    assert_int_equal(world_try_agent(&r->w), WST_EINVAL);
+    assert_int_equal(agent_world_try_start(&r->w), WST_EINVAL);
     assert_int_equal(r->w.lines, lines + 1); /* says why */
 }
 
@@ -239,13 +239,13 @@ static void test_fields(void **state) {
     r.w.options.tls = NULL;
     r.w.options.host = "front.test:81";
     r.w.options.fields = "X-One: 1\r\nX-Two: 2\r\n";
-    r.w.credentials = ALLOW;
-    world_agent(&r.w);
-    world_until(&r.w, DOWN, 1);
+    r.w.credentials = AGENT_ALLOW;
+    agent_world_start(&r.w);
+    agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_non_null(strstr(raw.head, "\r\nHost: front.test:81\r\n"));
     assert_non_null(
-        strstr(raw.head, "\r\nX-One: 1\r\nX-Two: 2\r\nAuthorization: Bearer " SECRET "\r\n"));
-    world_close_agent(&r.w);
+        strstr(raw.head, "\r\nX-One: 1\r\nX-Two: 2\r\nAuthorization: Bearer " AGENT_SECRET "\r\n"));
+    agent_world_close_agent(&r.w);
     raw_free(&raw);
     rig_free(&r);
 }
@@ -261,16 +261,16 @@ static void test_end(void **state) {
         rig_open(&r);
         raw_open(&r.w, &raw);
         set_url(&r, "server.test");
-        world_agent(&r.w);
+        agent_world_start(&r.w);
         test_env_until_count(&r.w.env, &raw.accepted, 1);
         test_env_turns(&r.w.env, 5);
         if (drain) {
-            world_drain_agent(&r.w);
-            world_until(&r.w, DRAINED, 1);
+            agent_world_drain_agent(&r.w);
+            agent_world_until(&r.w, AGENT_DRAINED, 1);
         }
-        world_close_agent(&r.w);
-        world_until_closed(&r.w);
-        assert_int_equal(r.w.seen[DOWN], 0);
+        agent_world_close_agent(&r.w);
+        agent_world_until_closed(&r.w);
+        assert_int_equal(r.w.seen[AGENT_DOWN], 0);
         raw_free(&raw);
         rig_free(&r);
     }
@@ -286,9 +286,9 @@ static void test_no_memory(void **state) {
         rig_open(&r);
         rig_serve(&r);
         test_alloc_fail(++n);
-        int status = world_try_agent(&r.w);
+        int status = agent_world_try_start(&r.w);
         if (status == 0)
-            world_until(&r.w, UP, 1);
+            agent_world_until(&r.w, AGENT_UP, 1);
         else
             assert_int_equal(status, WST_ENOMEM);
         failed = test_alloc_failed();
