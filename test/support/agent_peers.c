@@ -8,13 +8,13 @@
 
 /* A server of raw bytes or messages ------------------------------------------------------------ */
 
-const char raw_hello[] = "{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":16384,"
-                         "\"initial_credit\":32768,\"max_streams\":0}";
+const char agent_raw_hello[] = "{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":16384,"
+                               "\"initial_credit\":32768,\"max_streams\":0}";
 
 typedef struct conn {
-    raw_t *raw;
-    manner_t manner; /* this and the next at its coming */
-    sequel_t sequel;
+    agent_raw_t *raw;
+    agent_raw_manner_t manner; /* this and the next at its coming */
+    agent_raw_sequel_t sequel;
     wst_stream_t *stream;
     wst_hijack_t *hijack;
     wst_websocket_t *ws;
@@ -58,15 +58,15 @@ static void write_text(wst_stream_t *stream, const char *text) {
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     conn_t *c = user_data;
-    raw_t *raw = c->raw;
+    agent_raw_t *raw = c->raw;
     snprintf(raw->head, sizeof(raw->head), "%.*s", (int)data.len, (const char *)data.data);
     raw->heads++;
-    if (c->manner != ANSWER)
+    if (c->manner != AGENT_RAW_ANSWER)
         return;
     write_text(stream, raw->answer);
-    if (c->sequel == THEN_END)
+    if (c->sequel == AGENT_RAW_THEN_END)
         assert_int_equal(wst_stream_shutdown(stream), 0);
-    else if (c->sequel == THEN_RESET)
+    else if (c->sequel == AGENT_RAW_THEN_RESET)
         close_conn(c);
 }
 
@@ -82,7 +82,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 
 static void on_ws_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
     conn_t *c = user_data;
-    raw_t *raw = c->raw;
+    agent_raw_t *raw = c->raw;
     (void)protocol;
     raw->opens++;
     raw->ws = ws;
@@ -98,7 +98,7 @@ static void on_ws_open(wst_websocket_t *ws, const char *protocol, void *user_dat
 }
 
 static void on_text(conn_t *c) {
-    raw_t *raw = c->raw;
+    agent_raw_t *raw = c->raw;
     if (c->messages++ > 0) {
         int n = snprintf(raw->heard + raw->heard_len, sizeof(raw->heard) - raw->heard_len, "%.*s\n",
                          (int)c->message_len, c->message);
@@ -108,9 +108,9 @@ static void on_text(conn_t *c) {
     }
     snprintf(raw->hello, sizeof(raw->hello), "%.*s", (int)c->message_len, c->message);
     raw->hellos++;
-    if (c->sequel == THEN_END)
+    if (c->sequel == AGENT_RAW_THEN_END)
         wst_websocket_end(c->ws, 1001, "enough");
-    else if (c->sequel == THEN_RESET)
+    else if (c->sequel == AGENT_RAW_THEN_RESET)
         close_conn(c);
 }
 
@@ -138,7 +138,7 @@ static void on_over(wst_websocket_t *ws, int error, const char *detail, void *us
 
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     conn_t *c = user_data;
-    raw_t *raw = c->raw;
+    agent_raw_t *raw = c->raw;
     (void)head;
     const wst_websocket_options_t options = {
         .callbacks = {on_ws_open, on_message, NULL, on_over},
@@ -162,7 +162,7 @@ static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = on_read, .on_end = on_end, .on_error = on_error};
-    raw_t *raw = user_data;
+    agent_raw_t *raw = user_data;
     (void)listener;
     conn_t *c = calloc(1, sizeof(*c));
     assert_non_null(c);
@@ -172,22 +172,22 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
     c->stream = stream;
     raw->accepted++;
     raw->live++;
-    if (raw->manner == UPGRADE) {
+    if (raw->manner == AGENT_RAW_UPGRADE) {
         const wst_hijack_options_t options = {
             .on_request = on_request, .on_done = on_hijack_done, .user_data = c};
         assert_int_equal(wst_hijack_new(&c->hijack, raw->w->peers, stream, &options), 0);
         return;
     }
     wst_stream_set_callbacks(stream, &callbacks, c);
-    if (raw->manner == RESET)
+    if (raw->manner == AGENT_RAW_RESET)
         close_conn(c);
     else
         wst_stream_read_start(stream, 0);
-    if (raw->manner == END)
+    if (raw->manner == AGENT_RAW_END)
         assert_int_equal(wst_stream_shutdown(stream), 0);
 }
 
-void raw_open(agent_world_t *w, raw_t *raw) {
+void agent_raw_open(agent_world_t *w, agent_raw_t *raw) {
     raw->w = w;
     const wst_listener_options_t options = {.address =
                                                 w->address[0] != '\0' ? w->address : "127.0.0.1:0",
@@ -198,10 +198,10 @@ void raw_open(agent_world_t *w, raw_t *raw) {
 }
 
 static void on_raw_closed(void *user_data) {
-    ((raw_t *)user_data)->listener_closed++;
+    ((agent_raw_t *)user_data)->listener_closed++;
 }
 
-void raw_stop_listening(raw_t *raw) {
+void agent_raw_stop_listening(agent_raw_t *raw) {
     if (raw->listener == NULL)
         return;
     wst_listener_close(raw->listener, on_raw_closed);
@@ -210,29 +210,29 @@ void raw_stop_listening(raw_t *raw) {
 }
 
 static bool is_alone(void *arg) {
-    return ((raw_t *)arg)->live == 0;
+    return ((agent_raw_t *)arg)->live == 0;
 }
 
-void raw_free(raw_t *raw) {
-    raw_stop_listening(raw);
+void agent_raw_free(agent_raw_t *raw) {
+    agent_raw_stop_listening(raw);
     test_env_until(&raw->w->env, is_alone, raw); /* the agent must have gone */
 }
 
-void raw_say(raw_t *raw, const char *text) {
+void agent_raw_say(agent_raw_t *raw, const char *text) {
     assert_non_null(raw->ws);
     assert_true(wst_websocket_send(raw->ws, true, wst_slice_static(text, strlen(text))) >= 0);
 }
 
-void raw_leave(raw_t *raw, sequel_t how) {
+void agent_raw_leave(agent_raw_t *raw, agent_raw_sequel_t how) {
     assert_non_null(raw->last);
-    if (how == THEN_END)
+    if (how == AGENT_RAW_THEN_END)
         wst_websocket_end(raw->ws, 1001, NULL);
-    else if (how == THEN_RESET)
+    else if (how == AGENT_RAW_THEN_RESET)
         close_conn(raw->last);
 }
 
 typedef struct awaited {
-    const raw_t *raw;
+    const agent_raw_t *raw;
     const char *text;
 } awaited_t;
 
@@ -241,7 +241,7 @@ static bool is_heard(void *arg) {
     return strstr(a->raw->heard, a->text) != NULL;
 }
 
-void raw_expect(raw_t *raw, const char *text) {
+void agent_raw_expect(agent_raw_t *raw, const char *text) {
     awaited_t a = {raw, text};
     test_env_until(&raw->w->env, is_heard, &a);
 }
@@ -249,7 +249,7 @@ void raw_expect(raw_t *raw, const char *text) {
 /* A destination -------------------------------------------------------------------------------- */
 
 static void on_visitor(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
-    place_t *place = user_data;
+    agent_place_t *place = user_data;
     (void)listener;
     assert_true(place->count < sizeof(place->owners) / sizeof(place->owners[0]));
     sockets_owner_t *owner = &place->owners[place->count++];
@@ -258,7 +258,7 @@ static void on_visitor(wst_listener_t *listener, wst_stream_t *stream, void *use
     wst_stream_read_start(stream, 0);
 }
 
-void place_open(agent_world_t *w, place_t *place) {
+void agent_place_open(agent_world_t *w, agent_place_t *place) {
     memset(place, 0, sizeof(*place));
     place->w = w;
     const wst_listener_options_t options = {
@@ -268,10 +268,10 @@ void place_open(agent_world_t *w, place_t *place) {
 }
 
 static void on_place_closed(void *user_data) {
-    ((place_t *)user_data)->listener_closed++;
+    ((agent_place_t *)user_data)->listener_closed++;
 }
 
-void place_free(place_t *place) {
+void agent_place_free(agent_place_t *place) {
     for (size_t i = 0; i < place->count; i++) {
         sockets_close_owned(&place->owners[i]);
         test_env_until_count(&place->w->env, &place->owners[i].closed, 1);
@@ -283,7 +283,7 @@ void place_free(place_t *place) {
 /* A tunnel ------------------------------------------------------------------------------------- */
 
 static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    tunnel_t *t = user_data;
+    agent_tunnel_t *t = user_data;
     t->dial = NULL;
     t->status = status;
     t->done++;
@@ -294,21 +294,21 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     wst_stream_read_start(stream, 0);
 }
 
-void tunnel_start(agent_world_t *w, tunnel_t *t, const char *destination) {
+void agent_tunnel_start(agent_world_t *w, agent_tunnel_t *t, const char *destination) {
     memset(t, 0, sizeof(*t));
     t->w = w;
     assert_int_equal(wst_server_dial(&t->dial, w->server, NULL, destination, 0, on_dialled, t), 0);
 }
 
-void tunnel_open(agent_world_t *w, tunnel_t *t, const char *destination, int status) {
-    tunnel_start(w, t, destination);
+void agent_tunnel_open(agent_world_t *w, agent_tunnel_t *t, const char *destination, int status) {
+    agent_tunnel_start(w, t, destination);
     test_env_until_count(&w->env, &t->done, 1);
     if (t->status != status)
         fail_msg("%s: %s instead of %s", destination, wst_err_name(t->status),
                  wst_err_name(status));
 }
 
-void tunnel_close(tunnel_t *t) {
+void agent_tunnel_close(agent_tunnel_t *t) {
     if (t->dial != NULL)
         wst_server_dial_cancel(t->dial);
     t->dial = NULL;
@@ -317,8 +317,8 @@ void tunnel_close(tunnel_t *t) {
     t->closing = true;
 }
 
-void tunnel_free(tunnel_t *t) {
-    tunnel_close(t);
+void agent_tunnel_free(agent_tunnel_t *t) {
+    agent_tunnel_close(t);
     if (t->owner.stream != NULL)
         test_env_until_count(&t->w->env, &t->owner.closed, 1);
 }

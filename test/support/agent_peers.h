@@ -11,22 +11,26 @@
 
 /* -- A server of raw bytes or messages -- */
 
-typedef enum manner {
-    SILENT,  /* accepts, and that is all */
-    RESET,   /* as soon as the connection is there */
-    END,     /* likewise, in order */
-    ANSWER,  /* raw.answer to the upgrade request; then nothing */
-    UPGRADE, /* a WebSocket; raw.says is sent when it is open */
-} manner_t;
+typedef enum agent_raw_manner {
+    AGENT_RAW_SILENT,  /* accepts, and that is all */
+    AGENT_RAW_RESET,   /* as soon as the connection is there */
+    AGENT_RAW_END,     /* likewise, in order */
+    AGENT_RAW_ANSWER,  /* raw.answer to the upgrade request; then nothing */
+    AGENT_RAW_UPGRADE, /* a WebSocket; raw.says is sent when it is open */
+} agent_raw_manner_t;
 
 /* What follows the answer, or the agent's hello. */
-typedef enum sequel { STAY, THEN_END, THEN_RESET } sequel_t;
+typedef enum agent_raw_sequel {
+    AGENT_RAW_STAY,
+    AGENT_RAW_THEN_END,
+    AGENT_RAW_THEN_RESET
+} agent_raw_sequel_t;
 
-typedef struct raw {
+typedef struct agent_raw {
     agent_world_t *w;
     wst_listener_t *listener;
-    manner_t manner;
-    sequel_t sequel;
+    agent_raw_manner_t manner;
+    agent_raw_sequel_t sequel;
     const char *answer;
     const char *const *protocols; /* NULL: both of ours */
     const char *says[4];          /* text messages; NULL: no more */
@@ -41,51 +45,51 @@ typedef struct raw {
     struct conn *last;   /* its connection */
     int over_error;
     size_t listener_closed;
-} raw_t;
+} agent_raw_t;
 
-extern const char raw_hello[]; /* of a server that takes streams */
+extern const char agent_raw_hello[]; /* of a server that takes streams */
 
 /* Listens at w->address, or at any that w->address becomes; closes everything. */
-void raw_open(agent_world_t *w, raw_t *raw);
-void raw_free(raw_t *raw);
-void raw_stop_listening(raw_t *raw);
+void agent_raw_open(agent_world_t *w, agent_raw_t *raw);
+void agent_raw_free(agent_raw_t *raw);
+void agent_raw_stop_listening(agent_raw_t *raw);
 
-void raw_say(raw_t *raw, const char *text);
+void agent_raw_say(agent_raw_t *raw, const char *text);
 /* Ends the last WebSocket, in order or not. */
-void raw_leave(raw_t *raw, sequel_t how);
+void agent_raw_leave(agent_raw_t *raw, agent_raw_sequel_t how);
 /* Waits until this has been heard. */
-void raw_expect(raw_t *raw, const char *text);
+void agent_raw_expect(agent_raw_t *raw, const char *text);
 
 /* -- A destination -- */
 
-typedef struct place {
+typedef struct agent_place {
     agent_world_t *w;
     wst_listener_t *listener;
     char address[64];
     sockets_owner_t owners[4]; /* connections in the order of their coming; reading */
     size_t count;
     size_t listener_closed;
-} place_t;
+} agent_place_t;
 
-void place_open(agent_world_t *w, place_t *place);
-void place_free(place_t *place);
+void agent_place_open(agent_world_t *w, agent_place_t *place);
+void agent_place_free(agent_place_t *place);
 
 /* -- A tunnel, from the server's end -- */
 
-typedef struct tunnel {
+typedef struct agent_tunnel {
     agent_world_t *w;
     wst_server_dial_t *dial;
     sockets_owner_t owner; /* reading; stream NULL: not open */
     int status;
     size_t done;
     bool closing;
-} tunnel_t;
+} agent_tunnel_t;
 
-void tunnel_start(agent_world_t *w, tunnel_t *t, const char *destination);
+void agent_tunnel_start(agent_world_t *w, agent_tunnel_t *t, const char *destination);
 /* And waits for the outcome, which must be that. */
-void tunnel_open(agent_world_t *w, tunnel_t *t, const char *destination, int status);
+void agent_tunnel_open(agent_world_t *w, agent_tunnel_t *t, const char *destination, int status);
 /* Cancels or resets, whatever there is; does not wait. */
-void tunnel_close(tunnel_t *t);
-void tunnel_free(tunnel_t *t);
+void agent_tunnel_close(agent_tunnel_t *t);
+void agent_tunnel_free(agent_tunnel_t *t);
 
 #endif

@@ -6,20 +6,20 @@
 
 typedef struct rig {
     agent_world_t w; /* the first member: its hook gets the rig */
-    raw_t raw;
+    agent_raw_t raw;
 } rig_t;
 
-static void rig_open(rig_t *r, manner_t manner) {
+static void rig_open(rig_t *r, agent_raw_manner_t manner) {
     memset(r, 0, sizeof(*r));
     agent_world_open(&r->w);
     r->raw.manner = manner;
-    raw_open(&r->w, &r->raw);
+    agent_raw_open(&r->w, &r->raw);
 }
 
 static void rig_free(rig_t *r) {
     if (r->w.agent != NULL && !r->w.close_called)
         agent_world_close_agent(&r->w);
-    raw_free(&r->raw);
+    agent_raw_free(&r->raw);
     agent_world_free(&r->w);
 }
 
@@ -102,7 +102,7 @@ static void test_request(void **state) {
     (void)state;
     rig_t r;
     char expected[128];
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.path = "/a/b?token=" AGENT_SECRET;
     r.w.credentials = AGENT_ALLOW;
     agent_world_start(&r.w);
@@ -116,7 +116,7 @@ static void test_request(void **state) {
     assert_string_equal(r.w.question_peer, r.w.address);
     rig_free(&r);
 
-    rig_open(&r, SILENT); /* without credentials, JSON alone, the default path */
+    rig_open(&r, AGENT_RAW_SILENT); /* without credentials, JSON alone, the default path */
     r.w.options.encoding = WST_ENCODING_JSON;
     agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &r.raw.heads, 1);
@@ -145,10 +145,10 @@ static void check_hello(agent_world_t *w, agent_event_t event) {
 static void test_hello(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UPGRADE);
+    rig_open(&r, AGENT_RAW_UPGRADE);
     r.w.options.max_streams = 77;
     r.w.options.stream_window = 4096;
-    r.raw.sequel = THEN_RESET;
+    r.raw.sequel = AGENT_RAW_THEN_RESET;
     r.w.act = check_hello;
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_DOWN, 5);
@@ -190,13 +190,13 @@ static void test_json_only_server(void **state) {
     (void)state;
     static const char *const json[] = {"wstunnel.v1.json", NULL};
     rig_t r;
-    rig_open(&r, UPGRADE);
+    rig_open(&r, AGENT_RAW_UPGRADE);
     r.raw.protocols = json;
-    r.raw.says[0] = raw_hello;
+    r.raw.says[0] = agent_raw_hello;
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_UP, 1);
-    raw_say(&r.raw, "{\"method\":1,\"id\":2,\"dest\":\"x\"}");
-    raw_expect(&r.raw, "\"code\":-32602");
+    agent_raw_say(&r.raw, "{\"method\":1,\"id\":2,\"dest\":\"x\"}");
+    agent_raw_expect(&r.raw, "\"code\":-32602");
     assert_int_equal(r.raw.binaries, 0);
     rig_free(&r);
 }
@@ -207,7 +207,7 @@ static void test_json_only_server(void **state) {
 static void test_credentials_anew(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.credentials = AGENT_ALLOW;
     r.w.options.connect_timeout_ms = 20;
     agent_world_start(&r.w);
@@ -246,7 +246,7 @@ static void test_credentials_later(void **state) {
 static void test_credentials_wiped(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.credentials = AGENT_ALLOW;
     r.w.options.fields = "X-Key: fixed-" AGENT_SECRET "\r\n";
     r.w.fields = "Authorization: Bearer current-" AGENT_SECRET "\r\n";
@@ -261,7 +261,7 @@ static void test_credentials_wiped(void **state) {
 static void test_credentials_denied(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.credentials = AGENT_DENY;
     r.w.reason = "no token file";
     agent_world_start(&r.w);
@@ -302,7 +302,7 @@ static void test_credentials_misfit(void **state) {
     (void)state;
     rig_t r;
     int fds[2];
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     sockets_pair(fds, false);
     r.w.connection = sockets_stream(&r.w.env, fds[0], false);
     r.w.credentials = AGENT_MISFIT;
@@ -319,7 +319,7 @@ static void test_credentials_malformed(void **state) {
     static const char *const fields[] = {"Authorization: x", "A: b\r\nbad\r\n", "a b: c\r\n",
                                          "\r\n"};
     rig_t r;
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.credentials = AGENT_ALLOW;
     r.w.fields = fields[0];
     agent_world_start(&r.w);
@@ -346,9 +346,9 @@ static void test_credentials_malformed(void **state) {
 
 /* Nobody listens there any more. */
 static void find_dead_address(agent_world_t *w) {
-    raw_t raw = {0};
-    raw_open(w, &raw);
-    raw_free(&raw);
+    agent_raw_t raw = {0};
+    agent_raw_open(w, &raw);
+    agent_raw_free(&raw);
 }
 
 static uint64_t least(uint64_t a, uint64_t b) {
@@ -417,8 +417,8 @@ static void test_backoff_reset(void **state) {
     enum { ROUNDS = 12 };
     rig_t r;
     bool grew = false;
-    rig_open(&r, UPGRADE);
-    r.raw.says[0] = raw_hello;
+    rig_open(&r, AGENT_RAW_UPGRADE);
+    r.raw.says[0] = agent_raw_hello;
     r.w.options.backoff_min_ms = 1;
     r.w.options.backoff_max_ms = 64;
     agent_world_start(&r.w);

@@ -8,8 +8,8 @@
 /* What the server and the destination allocate is not counted: they have another allocator. */
 typedef struct rig {
     agent_world_t w;
-    place_t place;
-    tunnel_t t;
+    agent_place_t place;
+    agent_tunnel_t t;
     bool answered[4];
 } rig_t;
 
@@ -18,12 +18,12 @@ static void rig_open(rig_t *r) {
     agent_world_open(&r->w);
     r->w.credentials = r->w.destinations = AGENT_ALLOW;
     agent_world_serve(&r->w);
-    place_open(&r->w, &r->place);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
-    tunnel_free(&r->t);
-    place_free(&r->place);
+    agent_tunnel_free(&r->t);
+    agent_place_free(&r->place);
     agent_world_free(&r->w);
 }
 
@@ -47,7 +47,7 @@ static bool is_up(void *arg) {
 /* Opens a stream, and sends three bytes there and back. False: that broke somewhere. */
 static bool use(rig_t *r) {
     test_env_until(&r->w.env, is_up, r);
-    tunnel_start(&r->w, &r->t, r->place.address);
+    agent_tunnel_start(&r->w, &r->t, r->place.address);
     test_env_until_count(&r->w.env, &r->t.done, 1);
     if (r->t.status != 0)
         return false;
@@ -55,7 +55,7 @@ static bool use(rig_t *r) {
     if (sockets_write_pattern(client->stream, 0, 3) >= 0)
         test_env_until(&r->w.env, echoed, r);
     bool whole = client->received == 3;
-    tunnel_free(&r->t);
+    agent_tunnel_free(&r->t);
     return whole;
 }
 

@@ -9,8 +9,8 @@
 
 typedef struct rig {
     agent_world_t w;
-    place_t place;
-    tunnel_t tunnels[4];
+    agent_place_t place;
+    agent_tunnel_t tunnels[4];
 } rig_t;
 
 typedef struct wish {
@@ -45,20 +45,20 @@ static void live(rig_t *r) {
     agent_world_start(w);
     if (!goes_on(r, AGENT_DOWN, 1) || !goes_on(r, AGENT_UP, 1))
         return;
-    tunnel_start(w, &r->tunnels[0], r->place.address);
+    agent_tunnel_start(w, &r->tunnels[0], r->place.address);
     if (!goes_on(r, AGENT_STREAM_OPEN, 1))
         return;
     test_env_until_count(&w->env, &r->place.count, 1);
     w->destinations = AGENT_HOLD; /* and is never answered */
-    tunnel_start(w, &r->tunnels[1], r->place.address);
+    agent_tunnel_start(w, &r->tunnels[1], r->place.address);
     if (!goes_on(r, AGENT_DESTINATION, 2))
         return;
-    tunnel_close(&r->tunnels[1]);
+    agent_tunnel_close(&r->tunnels[1]);
     if (!goes_on(r, AGENT_GONE, 1) || !goes_on(r, AGENT_STREAM_OPEN, 2))
         return;
     if (w->drain_in == AGENT_NOTHING)
         agent_world_drain_agent(w);
-    tunnel_close(&r->tunnels[0]);
+    agent_tunnel_close(&r->tunnels[0]);
     if (!goes_on(r, AGENT_STREAM_CLOSE, 1) || !goes_on(r, AGENT_DRAINED, 1))
         return;
     agent_world_close_agent(w);
@@ -71,14 +71,14 @@ static void rig_open(rig_t *r) {
     r->w.destinations = AGENT_ALLOW;
     r->w.act = deny_first_credentials;
     agent_world_serve(&r->w);
-    place_open(&r->w, &r->place);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
     for (size_t i = 0; i < sizeof(r->tunnels) / sizeof(r->tunnels[0]); i++)
         if (r->tunnels[i].w != NULL)
-            tunnel_free(&r->tunnels[i]);
-    place_free(&r->place);
+            agent_tunnel_free(&r->tunnels[i]);
+    agent_place_free(&r->place);
     agent_world_free(&r->w);
 }
 
@@ -132,14 +132,14 @@ static void test_drained_inside_callbacks(void **state) {
         bool with_stream =
             events[i] != AGENT_CREDENTIALS && events[i] != AGENT_DOWN && events[i] != AGENT_UP;
         if (with_stream && goes_on(&r, AGENT_UP, 1)) {
-            tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+            agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address);
             if (events[i] == AGENT_GONE) {
                 r.w.destinations = AGENT_HOLD;
                 if (goes_on(&r, AGENT_DESTINATION, 1))
-                    tunnel_close(&r.tunnels[0]);
+                    agent_tunnel_close(&r.tunnels[0]);
             } else if (goes_on(&r, AGENT_STREAM_OPEN, 1)) {
                 test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
-                tunnel_close(&r.tunnels[0]);
+                agent_tunnel_close(&r.tunnels[0]);
             }
         }
         agent_world_until_closed(&r.w);
@@ -161,7 +161,7 @@ static void test_inside_on_dial(void **state) {
         r.w.close_in = AGENT_DIAL;
         agent_world_start(&r.w);
         assert_true(goes_on(&r, AGENT_UP, 1));
-        tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+        agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address);
         agent_world_until_closed(&r.w);
         if (way != AGENT_ALLOW)
             wst_stream_close(r.w.connection, NULL);
@@ -188,21 +188,22 @@ static void test_at_once(void **state) {
 
 static void test_while_connecting(void **state) {
     (void)state;
-    static const manner_t manners[] = {SILENT, UPGRADE, UPGRADE};
-    static const char *const says[] = {NULL, NULL, raw_hello};
+    static const agent_raw_manner_t manners[] = {AGENT_RAW_SILENT, AGENT_RAW_UPGRADE,
+                                                 AGENT_RAW_UPGRADE};
+    static const char *const says[] = {NULL, NULL, agent_raw_hello};
     for (size_t i = 0; i < 3; i++) {
         /* After so many turns of the loop: all steps in between. */
         for (int turns = 0; turns < 12; turns++) {
             agent_world_t w;
-            raw_t raw = {.manner = manners[i], .says = {says[i]}};
+            agent_raw_t raw = {.manner = manners[i], .says = {says[i]}};
             agent_world_open(&w);
             w.credentials = AGENT_ALLOW;
-            raw_open(&w, &raw);
+            agent_raw_open(&w, &raw);
             agent_world_start(&w);
             test_env_turns(&w.env, turns);
             agent_world_close_agent(&w);
             agent_world_until_closed(&w);
-            raw_free(&raw);
+            agent_raw_free(&raw);
             agent_world_free(&w);
         }
     }
@@ -227,11 +228,11 @@ static void test_with_streams(void **state) {
     rig_open(&r);
     agent_world_start(&r.w);
     assert_true(goes_on(&r, AGENT_UP, 1));
-    tunnel_open(&r.w, &r.tunnels[0], r.place.address, 0);
-    tunnel_start(&r.w, &r.tunnels[1], "stuck.test:80");
+    agent_tunnel_open(&r.w, &r.tunnels[0], r.place.address, 0);
+    agent_tunnel_start(&r.w, &r.tunnels[1], "stuck.test:80");
     test_env_until_count(&r.w.env, &r.w.stuck_count, 1);
     r.w.destinations = AGENT_HOLD;
-    tunnel_start(&r.w, &r.tunnels[2], r.place.address);
+    agent_tunnel_start(&r.w, &r.tunnels[2], r.place.address);
     agent_world_until(&r.w, AGENT_DESTINATION, 3);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     assert_int_equal(wst_agent_streams(r.w.agent), 3);
@@ -276,8 +277,8 @@ static void test_without_callbacks(void **state) {
         .url = url, .name = "probe", .backoff_min_ms = 1, .backoff_max_ms = 2};
     assert_int_equal(wst_agent_new(&agent, w.env.ctx, &options), 0);
     test_env_until_count(&w.env, &w.server_ups, 1);
-    tunnel_t t;
-    tunnel_open(&w, &t, "none.test:1", WST_ENAME);
+    agent_tunnel_t t;
+    agent_tunnel_open(&w, &t, "none.test:1", WST_ENAME);
     agent_world_stop_serving(&w);
     agent_world_serve(&w);
     test_env_until_count(&w.env, &w.server_ups, 2);

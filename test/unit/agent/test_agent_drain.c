@@ -66,16 +66,17 @@ static void test_while_looking_up(void **state) {
 
 static void test_while_connecting(void **state) {
     (void)state;
-    static const manner_t manners[] = {SILENT, UPGRADE}; /* before the upgrade, before the hello */
+    static const agent_raw_manner_t manners[] = {
+        AGENT_RAW_SILENT, AGENT_RAW_UPGRADE}; /* before the upgrade, before the hello */
     for (size_t i = 0; i < 2; i++) {
         agent_world_t w;
-        raw_t raw = {.manner = manners[i]};
+        agent_raw_t raw = {.manner = manners[i]};
         agent_world_open(&w);
-        raw_open(&w, &raw);
+        agent_raw_open(&w, &raw);
         agent_world_start(&w);
         test_env_until_count(&w.env, i == 0 ? &raw.heads : &raw.hellos, 1);
         drain_and_rest(&w);
-        raw_free(&raw); /* the agent has let go of it */
+        agent_raw_free(&raw); /* the agent has let go of it */
         agent_world_free(&w);
     }
 }
@@ -84,16 +85,16 @@ static void test_while_connecting(void **state) {
 static void test_closed_at_once(void **state) {
     (void)state;
     agent_world_t w;
-    raw_t raw = {.manner = SILENT};
+    agent_raw_t raw = {.manner = AGENT_RAW_SILENT};
     agent_world_open(&w);
-    raw_open(&w, &raw);
+    agent_raw_open(&w, &raw);
     agent_world_start(&w);
     test_env_until_count(&w.env, &raw.heads, 1);
     agent_world_drain_agent(&w);
     agent_world_close_agent(&w);
     agent_world_until_closed(&w);
     assert_int_equal(w.seen[AGENT_DRAINED], 0);
-    raw_free(&raw);
+    agent_raw_free(&raw);
     agent_world_free(&w);
 }
 
@@ -127,8 +128,8 @@ static void test_idle(void **state) {
 
 typedef struct rig {
     agent_world_t w;
-    place_t place;
-    tunnel_t t, second;
+    agent_place_t place;
+    agent_tunnel_t t, second;
 } rig_t;
 
 static void rig_open(rig_t *r, agent_policy_t destinations, uint64_t timeout_ms) {
@@ -138,12 +139,12 @@ static void rig_open(rig_t *r, agent_policy_t destinations, uint64_t timeout_ms)
     r->w.options.drain_timeout_ms = timeout_ms;
     agent_world_serve(&r->w);
     agent_world_start_up(&r->w);
-    place_open(&r->w, &r->place);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
-    tunnel_free(&r->t);
-    place_free(&r->place);
+    agent_tunnel_free(&r->t);
+    agent_place_free(&r->place);
     agent_world_free(&r->w);
 }
 
@@ -175,14 +176,14 @@ static void test_open_stream(void **state) {
     rig_t r;
     rig_open(&r, AGENT_UNASKED, 0);
     r.w.act = drained_after_streams;
-    tunnel_open(&r.w, &r.t, r.place.address, 0);
+    agent_tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     agent_world_drain_agent(&r.w);
     wst_remote_t *remote = wst_server_next_agent(r.w.server, NULL);
     while (wst_remote_is_ready(remote))
         uv_run(&r.w.env.loop, UV_RUN_ONCE);
     assert_true(wst_agent_is_up(r.w.agent));
-    tunnel_start(&r.w, &r.second, r.place.address); /* no new ones */
+    agent_tunnel_start(&r.w, &r.second, r.place.address); /* no new ones */
     test_env_until_count(&r.w.env, &r.second.done, 1);
     assert_true(r.second.status < 0);
     assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
@@ -201,7 +202,7 @@ static void test_pending_stream(void **state) {
     rig_t r;
     rig_open(&r, AGENT_HOLD, 0);
     r.w.act = drained_after_streams;
-    tunnel_start(&r.w, &r.t, r.place.address);
+    agent_tunnel_start(&r.w, &r.t, r.place.address);
     agent_world_until(&r.w, AGENT_DESTINATION, 1);
     agent_world_drain_agent(&r.w);
     test_env_turns(&r.w.env, 20);
@@ -224,7 +225,7 @@ static void test_refused_stream(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, AGENT_HOLD, 0);
-    tunnel_start(&r.w, &r.t, r.place.address);
+    agent_tunnel_start(&r.w, &r.t, r.place.address);
     agent_world_until(&r.w, AGENT_DESTINATION, 1);
     agent_world_drain_agent(&r.w);
     wst_request_t *request = r.w.held;
@@ -243,7 +244,7 @@ static void test_deadline(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, AGENT_UNASKED, 20);
-    tunnel_open(&r.w, &r.t, r.place.address, 0);
+    agent_tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     agent_world_drain_agent(&r.w);
     agent_world_until(&r.w, AGENT_DRAINED, 1);
@@ -264,7 +265,7 @@ static void test_closed_at_the_deadline(void **state) {
     rig_t r;
     rig_open(&r, AGENT_UNASKED, 20);
     r.w.close_in = AGENT_DRAINED;
-    tunnel_open(&r.w, &r.t, r.place.address, 0);
+    agent_tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     agent_world_drain_agent(&r.w);
     agent_world_until_closed(&r.w);
@@ -281,7 +282,7 @@ static void test_lost(void **state) {
     rig_t r;
     rig_open(&r, AGENT_UNASKED, 0);
     r.w.act = drained_after_streams;
-    tunnel_open(&r.w, &r.t, r.place.address, 0);
+    agent_tunnel_open(&r.w, &r.t, r.place.address, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     agent_world_drain_agent(&r.w);
     test_env_turns(&r.w.env, 10);
@@ -298,10 +299,10 @@ static void test_lost(void **state) {
 static void test_server_does_not_answer(void **state) {
     (void)state;
     agent_world_t w;
-    raw_t raw = {.manner = UPGRADE, .says = {raw_hello}};
+    agent_raw_t raw = {.manner = AGENT_RAW_UPGRADE, .says = {agent_raw_hello}};
     agent_world_open(&w);
     w.options.drain_timeout_ms = 30;
-    raw_open(&w, &raw);
+    agent_raw_open(&w, &raw);
     agent_world_start(&w);
     agent_world_until(&w, AGENT_UP, 1);
     test_env_until_count(&w.env, &raw.hellos, 1);
@@ -311,7 +312,7 @@ static void test_server_does_not_answer(void **state) {
     assert_int_equal(w.seen[AGENT_DOWN], 0);
     wst_websocket_read_start(raw.ws);
     agent_world_close_agent(&w);
-    raw_free(&raw);
+    agent_raw_free(&raw);
     agent_world_free(&w);
 }
 

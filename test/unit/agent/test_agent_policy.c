@@ -8,8 +8,8 @@
 
 typedef struct rig {
     agent_world_t w;
-    raw_t raw;
-    place_t place;
+    agent_raw_t raw;
+    agent_place_t place;
     unsigned id; /* of the last stream */
 } rig_t;
 
@@ -19,10 +19,10 @@ static void rig_open(rig_t *r, agent_policy_t destinations, agent_policy_t dials
     r->w.destinations = destinations;
     r->w.dials = dials;
     r->w.options.encoding = WST_ENCODING_JSON;
-    r->raw.manner = UPGRADE;
-    r->raw.says[0] = raw_hello;
-    raw_open(&r->w, &r->raw);
-    place_open(&r->w, &r->place);
+    r->raw.manner = AGENT_RAW_UPGRADE;
+    r->raw.says[0] = agent_raw_hello;
+    agent_raw_open(&r->w, &r->raw);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_up(rig_t *r) {
@@ -31,10 +31,10 @@ static void rig_up(rig_t *r) {
 }
 
 static void rig_free(rig_t *r) {
-    place_free(&r->place);
+    agent_place_free(&r->place);
     if (!r->w.close_called)
         agent_world_close_agent(&r->w);
-    raw_free(&r->raw);
+    agent_raw_free(&r->raw);
     agent_world_free(&r->w);
 }
 
@@ -51,7 +51,7 @@ static void ask_for(rig_t *r, const char *destination) {
 static void expect_dialled(rig_t *r) {
     char text[80];
     snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u,\"address\":\"127.0.0.1\"}\n", r->id);
-    raw_expect(&r->raw, text);
+    agent_raw_expect(&r->raw, text);
 }
 
 /* Open in a way of the embedder's, or an error ("code":..., as it is on the wire). */
@@ -61,7 +61,7 @@ static void expect_answer(rig_t *r, const char *error) {
         snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u}\n", r->id);
     else
         snprintf(text, sizeof(text), "{\"method\":2,\"id\":%u,\"error\":{%s}}\n", r->id, error);
-    raw_expect(&r->raw, text);
+    agent_raw_expect(&r->raw, text);
 }
 
 /* A stream of ours, whose other end is a plain descriptor. */
@@ -254,7 +254,7 @@ static void test_cancelled_while_asked(void **state) {
         rig_up(&r);
         ask_for(&r, r.place.address);
         agent_world_until(&r.w, i == 0 ? AGENT_DESTINATION : AGENT_DIAL, 1);
-        raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
+        agent_raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
         agent_world_until(&r.w, AGENT_GONE, 1);
         assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
         assert_int_equal(r.w.open_status, WST_ECANCELLED);
@@ -269,7 +269,7 @@ static void test_cancelled_while_asked(void **state) {
 static void answer_and_cancel(agent_world_t *w, agent_event_t event) {
     rig_t *r = (rig_t *)w;
     if (event == AGENT_DESTINATION || event == AGENT_DIAL)
-        raw_leave(&r->raw, THEN_RESET);
+        agent_raw_leave(&r->raw, AGENT_RAW_THEN_RESET);
 }
 
 static void test_answered_and_lost(void **state) {
@@ -312,8 +312,8 @@ static void test_dial_hook(void **state) {
     assert_int_equal(r.w.seen[AGENT_DESTINATION], 1);
     assert_int_equal(r.w.seen[AGENT_DIAL], 1);
     assert_string_equal(r.w.destination, "a.name.of.its.own:7");
-    raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"aGVsbG8=\"}");
-    raw_say(&r.raw, "{\"method\":6,\"id\":2,\"offset\":5}");
+    agent_raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"aGVsbG8=\"}");
+    agent_raw_say(&r.raw, "{\"method\":6,\"id\":2,\"offset\":5}");
     test_env_turns(&r.w.env, 20);
     uint8_t got[16];
     size_t len;
@@ -324,7 +324,7 @@ static void test_dial_hook(void **state) {
     agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.bytes_to_destination, 5);
     assert_int_equal(r.w.close_status, UV_ECONNRESET);
-    raw_expect(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32009");
+    agent_raw_expect(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32009");
     rig_free(&r);
 }
 

@@ -54,15 +54,15 @@ static void start(rig_t *r) {
 }
 
 static void use(rig_t *r) {
-    place_t place;
-    tunnel_t tunnel;
-    place_open(&r->w, &place);
+    agent_place_t place;
+    agent_tunnel_t tunnel;
+    agent_place_open(&r->w, &place);
     agent_world_until(&r->w, AGENT_UP, 1);
     test_env_until_count(&r->w.env, &r->w.server_ups, 1);
-    tunnel_open(&r->w, &tunnel, place.address, 0);
+    agent_tunnel_open(&r->w, &tunnel, place.address, 0);
     assert_int_equal(r->w.seen[AGENT_DOWN], 0);
-    tunnel_free(&tunnel);
-    place_free(&place);
+    agent_tunnel_free(&tunnel);
+    agent_place_free(&place);
 }
 
 static void test_up(void **state) {

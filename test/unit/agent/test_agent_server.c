@@ -7,22 +7,22 @@
 
 typedef struct rig {
     agent_world_t w;
-    raw_t raw;
+    agent_raw_t raw;
 } rig_t;
 
-static void rig_open(rig_t *r, manner_t manner) {
+static void rig_open(rig_t *r, agent_raw_manner_t manner) {
     memset(r, 0, sizeof(*r));
     agent_world_open(&r->w);
     r->w.credentials = AGENT_ALLOW;
     r->w.path = "/x?token=" AGENT_SECRET; /* it is not to be seen in the log either */
     r->raw.manner = manner;
-    raw_open(&r->w, &r->raw);
+    agent_raw_open(&r->w, &r->raw);
 }
 
 static void rig_free(rig_t *r) {
     if (r->w.agent != NULL && !r->w.close_called)
         agent_world_close_agent(&r->w);
-    raw_free(&r->raw);
+    agent_raw_free(&r->raw);
     agent_world_free(&r->w);
 }
 
@@ -34,10 +34,10 @@ static void expect_failure(rig_t *r, int error, const char *detail) {
                  wst_err_name(error));
     if (detail != NULL)
         assert_string_equal(r->w.detail, detail);
-    r->raw.manner = UPGRADE;
-    r->raw.sequel = STAY;
+    r->raw.manner = AGENT_RAW_UPGRADE;
+    r->raw.sequel = AGENT_RAW_STAY;
     memset(r->raw.says, 0, sizeof(r->raw.says));
-    r->raw.says[0] = raw_hello;
+    r->raw.says[0] = agent_raw_hello;
     size_t ups = r->w.seen[AGENT_UP];
     agent_world_until(&r->w, AGENT_UP, ups + 1);
     assert_true(r->w.seen[AGENT_CREDENTIALS] > 2);
@@ -64,7 +64,7 @@ static void test_refused(void **state) {
                  cases[i].status, cases[i].reason);
         snprintf(detail, sizeof(detail), "the server answered %d %s", cases[i].status,
                  cases[i].reason);
-        rig_open(&r, ANSWER);
+        rig_open(&r, AGENT_RAW_ANSWER);
         r.raw.answer = answer;
         r.w.options.backoff_max_ms = 33;
         agent_world_start(&r.w);
@@ -83,7 +83,7 @@ static void test_refused(void **state) {
 static void test_refused_waits(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, ANSWER);
+    rig_open(&r, AGENT_RAW_ANSWER);
     r.raw.answer = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n";
     r.w.options.backoff_max_ms = 1000000;
     agent_world_start(&r.w);
@@ -159,7 +159,7 @@ static void test_garbage(void **state) {
     };
     for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
         rig_t r;
-        rig_open(&r, ANSWER);
+        rig_open(&r, AGENT_RAW_ANSWER);
         r.raw.answer = answers[i];
         agent_world_start(&r.w);
         expect_failure(&r, WST_EHANDSHAKE, NULL);
@@ -178,13 +178,13 @@ static void test_breaches(void **state) {
         {"hello", NULL, 0},
         {"{\"method\":4}", NULL, 0},
         {"{\"method\":1,\"id\":2,\"dest\":\"host:1\"}", NULL, 0},
-        {raw_hello, "{\"method\":1,\"id\":3,\"dest\":\"host:1\"}", 1},
-        {raw_hello, "{\"method\":2,\"id\":1}", 1},
-        {raw_hello, "}", 1},
+        {agent_raw_hello, "{\"method\":1,\"id\":3,\"dest\":\"host:1\"}", 1},
+        {agent_raw_hello, "{\"method\":2,\"id\":1}", 1},
+        {agent_raw_hello, "}", 1},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         rig_t r;
-        rig_open(&r, UPGRADE);
+        rig_open(&r, AGENT_RAW_UPGRADE);
         r.raw.says[0] = cases[i].first;
         r.raw.says[1] = cases[i].second;
         agent_world_start(&r.w);
@@ -200,8 +200,8 @@ static void test_breaches(void **state) {
 static void test_closed_with_a_code(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UPGRADE);
-    r.raw.says[0] = raw_hello;
+    rig_open(&r, AGENT_RAW_UPGRADE);
+    r.raw.says[0] = agent_raw_hello;
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_UP, 1);
     wst_websocket_end(r.raw.ws, 1008, "not you");
@@ -217,7 +217,7 @@ static void test_closed_with_a_code(void **state) {
 static void test_silent_name(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, SILENT);
+    rig_open(&r, AGENT_RAW_SILENT);
     r.w.options.connect_timeout_ms = 20;
     r.w.options.url = "ws://stuck.test:1/";
     agent_world_start(&r.w);
@@ -231,7 +231,7 @@ static void test_silent_upgrade(void **state) {
     static const char *const parts[] = {"", "H", "HTTP/1.1 101 Switching Protocols\r\nUpgrade:"};
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         rig_t r;
-        rig_open(&r, ANSWER);
+        rig_open(&r, AGENT_RAW_ANSWER);
         r.raw.answer = parts[i];
         r.w.options.connect_timeout_ms = 20;
         agent_world_start(&r.w);
@@ -243,7 +243,7 @@ static void test_silent_upgrade(void **state) {
 static void test_silent_hello(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UPGRADE);
+    rig_open(&r, AGENT_RAW_UPGRADE);
     r.w.options.connect_timeout_ms = 20;
     agent_world_start(&r.w);
     expect_failure(&r, WST_ETIMEOUT, "no hello in time");
@@ -254,12 +254,12 @@ static void test_silent_hello(void **state) {
 static void test_silent_when_up(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, UPGRADE);
-    r.raw.says[0] = raw_hello;
+    rig_open(&r, AGENT_RAW_UPGRADE);
+    r.raw.says[0] = agent_raw_hello;
     r.w.options.ping_interval_ms = 10;
     r.w.options.dead_after_ms = 50;
     agent_world_start(&r.w);
-    raw_expect(&r.raw, "{\"method\":8,\"seq\":");
+    agent_raw_expect(&r.raw, "{\"method\":8,\"seq\":");
     expect_failure(&r, WST_ETIMEOUT, "nothing received for too long");
     rig_free(&r);
 }
@@ -268,15 +268,15 @@ static void test_silent_when_up(void **state) {
 static void answer_pings(uv_timer_t *timer) {
     rig_t *r = timer->data;
     if (r->raw.ws != NULL)
-        raw_say(&r->raw, "{\"method\":9,\"seq\":1}");
+        agent_raw_say(&r->raw, "{\"method\":9,\"seq\":1}");
 }
 
 static void test_not_silent(void **state) {
     (void)state;
     rig_t r;
     uv_timer_t timer;
-    rig_open(&r, UPGRADE);
-    r.raw.says[0] = raw_hello;
+    rig_open(&r, AGENT_RAW_UPGRADE);
+    r.raw.says[0] = agent_raw_hello;
     r.w.options.ping_interval_ms = 20;
     r.w.options.dead_after_ms = 500;
     agent_world_start(&r.w);
@@ -289,7 +289,7 @@ static void test_not_silent(void **state) {
         uv_run(&r.w.env.loop, UV_RUN_ONCE);
     assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     assert_true(wst_agent_is_up(r.w.agent));
-    raw_expect(&r.raw, "{\"method\":8,\"seq\":2}"); /* the next one, at its time */
+    agent_raw_expect(&r.raw, "{\"method\":8,\"seq\":2}"); /* the next one, at its time */
     uv_close((uv_handle_t *)&timer, NULL);
     rig_free(&r);
 }
@@ -299,21 +299,23 @@ static void test_not_silent(void **state) {
 static void test_vanishes(void **state) {
     (void)state;
     static const struct {
-        manner_t manner;
-        sequel_t sequel;
+        agent_raw_manner_t manner;
+        agent_raw_sequel_t sequel;
         const char *answer, *says;
         int error, other_error; /* which of the two is a matter of luck */
     } cases[] = {
-        {RESET, STAY, NULL, NULL, UV_ECONNRESET, UV_EPIPE},
-        {END, STAY, NULL, NULL, UV_EOF, UV_EOF},
-        {ANSWER, THEN_RESET, "", NULL, UV_ECONNRESET, UV_ECONNRESET},
-        {ANSWER, THEN_END, "", NULL, UV_EOF, UV_EOF},
-        {ANSWER, THEN_RESET, "HTTP/1.1 10", NULL, UV_ECONNRESET, UV_ECONNRESET},
-        {ANSWER, THEN_END, "HTTP/1.1 101 X\r\nA: b", NULL, UV_EOF, UV_EOF},
-        {UPGRADE, THEN_RESET, NULL, NULL, UV_ECONNRESET, UV_ECONNRESET},
-        {UPGRADE, THEN_END, NULL, NULL, WST_EWSCLOSED, WST_EWSCLOSED},
-        {UPGRADE, THEN_RESET, NULL, raw_hello, UV_ECONNRESET, UV_ECONNRESET},
-        {UPGRADE, THEN_END, NULL, raw_hello, WST_EWSCLOSED, WST_EWSCLOSED},
+        {AGENT_RAW_RESET, AGENT_RAW_STAY, NULL, NULL, UV_ECONNRESET, UV_EPIPE},
+        {AGENT_RAW_END, AGENT_RAW_STAY, NULL, NULL, UV_EOF, UV_EOF},
+        {AGENT_RAW_ANSWER, AGENT_RAW_THEN_RESET, "", NULL, UV_ECONNRESET, UV_ECONNRESET},
+        {AGENT_RAW_ANSWER, AGENT_RAW_THEN_END, "", NULL, UV_EOF, UV_EOF},
+        {AGENT_RAW_ANSWER, AGENT_RAW_THEN_RESET, "HTTP/1.1 10", NULL, UV_ECONNRESET, UV_ECONNRESET},
+        {AGENT_RAW_ANSWER, AGENT_RAW_THEN_END, "HTTP/1.1 101 X\r\nA: b", NULL, UV_EOF, UV_EOF},
+        {AGENT_RAW_UPGRADE, AGENT_RAW_THEN_RESET, NULL, NULL, UV_ECONNRESET, UV_ECONNRESET},
+        {AGENT_RAW_UPGRADE, AGENT_RAW_THEN_END, NULL, NULL, WST_EWSCLOSED, WST_EWSCLOSED},
+        {AGENT_RAW_UPGRADE, AGENT_RAW_THEN_RESET, NULL, agent_raw_hello, UV_ECONNRESET,
+         UV_ECONNRESET},
+        {AGENT_RAW_UPGRADE, AGENT_RAW_THEN_END, NULL, agent_raw_hello, WST_EWSCLOSED,
+         WST_EWSCLOSED},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         rig_t r;
@@ -333,14 +335,14 @@ static void test_vanishes(void **state) {
 static void test_nobody_there(void **state) {
     (void)state;
     rig_t r;
-    rig_open(&r, SILENT);
-    raw_stop_listening(&r.raw);
+    rig_open(&r, AGENT_RAW_SILENT);
+    agent_raw_stop_listening(&r.raw);
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_DOWN, 2);
     assert_int_equal(r.w.failure.error, UV_ECONNREFUSED);
-    r.raw.manner = UPGRADE;
-    r.raw.says[0] = raw_hello;
-    raw_open(&r.w, &r.raw);
+    r.raw.manner = AGENT_RAW_UPGRADE;
+    r.raw.says[0] = agent_raw_hello;
+    agent_raw_open(&r.w, &r.raw);
     agent_world_until(&r.w, AGENT_UP, 1);
     rig_free(&r);
 }

@@ -7,8 +7,8 @@
 
 typedef struct rig {
     agent_world_t w;
-    place_t place;
-    tunnel_t t;
+    agent_place_t place;
+    agent_tunnel_t t;
 } rig_t;
 
 /* Everything but a tunnel. */
@@ -18,17 +18,17 @@ static void rig_open(rig_t *r, wst_encoding_t encoding) {
     r->w.options.encoding = encoding;
     agent_world_serve(&r->w);
     agent_world_start_up(&r->w);
-    place_open(&r->w, &r->place);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
-    tunnel_free(&r->t);
-    place_free(&r->place);
+    agent_tunnel_free(&r->t);
+    agent_place_free(&r->place);
     agent_world_free(&r->w);
 }
 
 static void rig_tunnel(rig_t *r) {
-    tunnel_open(&r->w, &r->t, r->place.address, 0);
+    agent_tunnel_open(&r->w, &r->t, r->place.address, 0);
     test_env_until_count(&r->w.env, &r->place.count, 1);
 }
 
@@ -160,7 +160,7 @@ static void test_half_closed_timeout(void **state) {
     r.w.options.half_closed_timeout_ms = 20;
     agent_world_serve(&r.w);
     agent_world_start_up(&r.w);
-    place_open(&r.w, &r.place);
+    agent_place_open(&r.w, &r.place);
     rig_tunnel(&r);
     assert_int_equal(wst_stream_shutdown(r.t.owner.stream), 0);
     agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
@@ -179,18 +179,18 @@ static void test_not_opened(void **state) {
     rig_open(&r, WST_ENCODING_BINARY);
     char dead[64];
     snprintf(dead, sizeof(dead), "%s", r.place.address);
-    place_free(&r.place);
-    tunnel_open(&r.w, &r.t, dead, WST_EREFUSED);
+    agent_place_free(&r.place);
+    agent_tunnel_open(&r.w, &r.t, dead, WST_EREFUSED);
     assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
     assert_int_equal(r.w.open_status, UV_ECONNREFUSED);
     assert_string_equal(r.w.destination, dead);
-    tunnel_open(&r.w, &r.t, "none.test:80", WST_ENAME);
+    agent_tunnel_open(&r.w, &r.t, "none.test:80", WST_ENAME);
     assert_int_equal(r.w.open_status, UV_EAI_NONAME);
     assert_string_equal(r.w.destination, "none.test:80");
     assert_int_equal(wst_agent_streams(r.w.agent), 0);
     assert_int_equal(r.w.seen[AGENT_STREAM_CLOSE], 0);
     assert_true(wst_agent_is_up(r.w.agent));
-    place_open(&r.w, &r.place);
+    agent_place_open(&r.w, &r.place);
     rig_tunnel(&r); /* nothing of that is in the way */
     rig_free(&r);
 }
@@ -203,8 +203,8 @@ static void test_name_times_out(void **state) {
     r.w.options.dial_timeout_ms = 20;
     agent_world_serve(&r.w);
     agent_world_start_up(&r.w);
-    place_open(&r.w, &r.place);
-    tunnel_open(&r.w, &r.t, "stuck.test:80", WST_ENAMETIMEOUT);
+    agent_place_open(&r.w, &r.place);
+    agent_tunnel_open(&r.w, &r.t, "stuck.test:80", WST_ENAMETIMEOUT);
     assert_int_equal(r.w.open_status, WST_ENAMETIMEOUT);
     rig_free(&r);
 }
@@ -216,7 +216,7 @@ static void test_name(void **state) {
     char destination[64];
     rig_open(&r, WST_ENCODING_BINARY);
     snprintf(destination, sizeof(destination), "here.test%s", strchr(r.place.address, ':'));
-    tunnel_open(&r.w, &r.t, destination, 0);
+    agent_tunnel_open(&r.w, &r.t, destination, 0);
     test_env_until_count(&r.w.env, &r.place.count, 1);
     rig_free(&r);
 }
@@ -225,18 +225,18 @@ static void test_name(void **state) {
 
 typedef struct raw_rig {
     agent_world_t w;
-    raw_t raw;
-    place_t place;
+    agent_raw_t raw;
+    agent_place_t place;
 } raw_rig_t;
 
 static void raw_rig_open(raw_rig_t *r) {
     memset(r, 0, sizeof(*r));
     agent_world_open(&r->w);
     r->w.options.encoding = WST_ENCODING_JSON;
-    r->raw.manner = UPGRADE;
-    r->raw.says[0] = raw_hello;
-    raw_open(&r->w, &r->raw);
-    place_open(&r->w, &r->place);
+    r->raw.manner = AGENT_RAW_UPGRADE;
+    r->raw.says[0] = agent_raw_hello;
+    agent_raw_open(&r->w, &r->raw);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void raw_rig_up(raw_rig_t *r) {
@@ -245,10 +245,10 @@ static void raw_rig_up(raw_rig_t *r) {
 }
 
 static void raw_rig_free(raw_rig_t *r) {
-    place_free(&r->place);
+    agent_place_free(&r->place);
     if (!r->w.close_called)
         agent_world_close_agent(&r->w);
-    raw_free(&r->raw);
+    agent_raw_free(&r->raw);
     agent_world_free(&r->w);
 }
 
@@ -277,7 +277,7 @@ static void test_invalid_destinations(void **state) {
     raw_rig_up(&r);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         raw_open_stream(&r, 2 * (unsigned)i + 2, cases[i].destination);
-        raw_expect(&r.raw, cases[i].answer);
+        agent_raw_expect(&r.raw, cases[i].answer);
         assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], i + 1);
         assert_int_equal(r.w.open_status, WST_EDEST);
         assert_string_equal(r.w.destination, cases[i].destination);
@@ -304,20 +304,20 @@ static void test_max_pending(void **state) {
     raw_open_stream(&r, 2, "stuck.a:80");
     raw_open_stream(&r, 4, "stuck.b:80");
     raw_open_stream(&r, 6, "stuck.c:80");
-    raw_expect(&r.raw, "{\"method\":2,\"id\":6,\"error\":{\"code\":-32007,"
-                       "\"message\":\"too many destinations are being opened\"}}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":6,\"error\":{\"code\":-32007,"
+                             "\"message\":\"too many destinations are being opened\"}}");
     assert_int_equal(r.w.seen[AGENT_DESTINATION], 2);
     assert_int_equal(r.w.open_status, WST_ELIMIT);
     assert_int_equal(wst_agent_streams(r.w.agent), 2);
     /* One that is answered makes room, and an open one takes none. */
     wst_request_t *request = r.w.held;
     wst_request_deny(request, 403, NULL, NULL);
-    raw_expect(&r.raw, "\"id\":4,\"error\":{\"code\":-32006");
+    agent_raw_expect(&r.raw, "\"id\":4,\"error\":{\"code\":-32006");
     r.w.destinations = AGENT_ALLOW;
     raw_open_stream(&r, 8, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_open_stream(&r, 10, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":10,\"address\":\"127.0.0.1\"}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":10,\"address\":\"127.0.0.1\"}");
     r.w.held = NULL; /* the first one is taken back with the end */
     raw_rig_free(&r);
     assert_int_equal(r.w.seen[AGENT_GONE], 1);
@@ -331,14 +331,14 @@ static void test_max_streams(void **state) {
     raw_rig_up(&r);
     raw_open_stream(&r, 2, r.place.address);
     raw_open_stream(&r, 4, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
-    raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
     raw_open_stream(&r, 6, r.place.address);
-    raw_expect(&r.raw, "\"id\":6,\"error\":{\"code\":-32007");
-    raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
+    agent_raw_expect(&r.raw, "\"id\":6,\"error\":{\"code\":-32007");
+    agent_raw_say(&r.raw, "{\"method\":7,\"id\":2,\"error\":{\"code\":-32010}}");
     agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     raw_open_stream(&r, 8, r.place.address);
-    raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
+    agent_raw_expect(&r.raw, "{\"method\":2,\"id\":8,\"address\":\"127.0.0.1\"}");
     raw_rig_free(&r);
 }
 
@@ -346,15 +346,15 @@ static void test_max_streams(void **state) {
 static void test_max_streams_at_the_server(void **state) {
     (void)state;
     rig_t r;
-    tunnel_t second;
+    agent_tunnel_t second;
     memset(&r, 0, sizeof(r));
     agent_world_open(&r.w);
     r.w.options.max_streams = 1;
     agent_world_serve(&r.w);
     agent_world_start_up(&r.w);
-    place_open(&r.w, &r.place);
+    agent_place_open(&r.w, &r.place);
     rig_tunnel(&r);
-    tunnel_start(&r.w, &second, r.place.address);
+    agent_tunnel_start(&r.w, &second, r.place.address);
     test_env_until_count(&r.w.env, &second.done, 1);
     assert_true(second.status < 0);
     assert_int_equal(r.w.seen[AGENT_STREAM_OPEN], 1);
@@ -366,7 +366,7 @@ static void test_max_streams_at_the_server(void **state) {
 /* What was cut off must not look complete to the destination. */
 static void test_link_lost(void **state) {
     (void)state;
-    static const sequel_t ways[] = {THEN_END, THEN_RESET};
+    static const agent_raw_sequel_t ways[] = {AGENT_RAW_THEN_END, AGENT_RAW_THEN_RESET};
     for (size_t i = 0; i < 2; i++) {
         raw_rig_t r;
         raw_rig_open(&r);
@@ -374,12 +374,12 @@ static void test_link_lost(void **state) {
         raw_open_stream(&r, 2, r.place.address);
         raw_open_stream(&r, 4, r.place.address);
         raw_open_stream(&r, 6, "stuck.test:80");
-        raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
-        raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
-        raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"AAEC\"}");
+        agent_raw_expect(&r.raw, "{\"method\":2,\"id\":2,\"address\":\"127.0.0.1\"}");
+        agent_raw_expect(&r.raw, "{\"method\":2,\"id\":4,\"address\":\"127.0.0.1\"}");
+        agent_raw_say(&r.raw, "{\"method\":3,\"id\":2,\"data\":\"AAEC\"}");
         test_env_until_count(&r.w.env, &r.place.count, 2);
         test_env_until_count(&r.w.env, &r.place.owners[0].received, 3);
-        raw_leave(&r.raw, ways[i]);
+        agent_raw_leave(&r.raw, ways[i]);
         for (size_t k = 0; k < 2; k++) {
             test_env_until_count(&r.w.env, &r.place.owners[k].errors, 1);
             assert_int_equal(r.place.owners[k].error, UV_ECONNRESET);
@@ -426,10 +426,10 @@ static void test_cancelled_while_dialling(void **state) {
     for (size_t n = 1; n <= 3; n++) {
         char destination[64];
         snprintf(destination, sizeof(destination), "stuck%u.test:80", (unsigned)n);
-        tunnel_start(&r.w, &r.t, destination);
+        agent_tunnel_start(&r.w, &r.t, destination);
         test_env_until_count(&r.w.env, &r.w.stuck_count, n);
         assert_int_equal(wst_agent_streams(r.w.agent), 1);
-        tunnel_close(&r.t);
+        agent_tunnel_close(&r.t);
         agent_world_until(&r.w, AGENT_STREAM_OPEN, n);
         assert_int_equal(r.w.open_status, WST_ECANCELLED);
         assert_string_equal(r.w.destination, destination);
@@ -446,34 +446,34 @@ static void test_cancelled_while_dialling(void **state) {
 static void test_cancelled_at_random(void **state) {
     (void)state;
     enum { STREAMS = 40 };
-    static tunnel_t tunnels[STREAMS];
+    static agent_tunnel_t tunnels[STREAMS];
     uint64_t first, count;
     test_seeds(&first, &count, 5);
     for (uint64_t seed = first; seed < first + count; seed++) {
         agent_world_t w;
-        raw_t place; /* takes any number, and says nothing */
+        agent_raw_t place; /* takes any number, and says nothing */
         uint64_t random = seed;
         char destination[64];
         agent_world_open(&w);
         memset(&place, 0, sizeof(place));
-        place.manner = SILENT;
-        raw_open(&w, &place);
+        place.manner = AGENT_RAW_SILENT;
+        agent_raw_open(&w, &place);
         snprintf(destination, sizeof(destination), "%s", w.address);
         w.address[0] = '\0';
         agent_world_serve(&w);
         agent_world_start_up(&w);
         for (size_t i = 0; i < STREAMS; i++) {
-            tunnel_start(&w, &tunnels[i], destination);
+            agent_tunnel_start(&w, &tunnels[i], destination);
             test_env_turns(&w.env, (int)(test_random(&random) % 3));
-            tunnel_close(&tunnels[test_random(&random) % (i + 1)]);
+            agent_tunnel_close(&tunnels[test_random(&random) % (i + 1)]);
         }
         test_env_turns(&w.env, 5);
         for (size_t i = 0; i < STREAMS; i++)
-            tunnel_free(&tunnels[i]);
+            agent_tunnel_free(&tunnels[i]);
         while (wst_agent_streams(w.agent) > 0)
             uv_run(&w.env.loop, UV_RUN_ONCE);
         assert_true(wst_agent_is_up(w.agent));
-        raw_free(&place); /* waits until all its connections are gone */
+        agent_raw_free(&place); /* waits until all its connections are gone */
         agent_world_free(&w);
     }
 }

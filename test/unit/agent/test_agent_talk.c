@@ -11,8 +11,8 @@
 
 typedef struct rig {
     agent_world_t w;
-    place_t place;
-    tunnel_t tunnels[8];
+    agent_place_t place;
+    agent_tunnel_t tunnels[8];
     size_t sessions; /* to wait for */
     uint64_t answered_ms;
 } rig_t;
@@ -28,14 +28,14 @@ static void rig_init(rig_t *r) {
 static void rig_open(rig_t *r) {
     rig_init(r);
     agent_world_serve(&r->w);
-    place_open(&r->w, &r->place);
+    agent_place_open(&r->w, &r->place);
 }
 
 static void rig_free(rig_t *r) {
     for (size_t i = 0; i < sizeof(r->tunnels) / sizeof(r->tunnels[0]); i++)
         if (r->tunnels[i].w != NULL)
-            tunnel_free(&r->tunnels[i]);
-    place_free(&r->place);
+            agent_tunnel_free(&r->tunnels[i]);
+    agent_place_free(&r->place);
     agent_world_free(&r->w);
 }
 
@@ -59,8 +59,8 @@ static void settle(rig_t *r, size_t n) {
     assert_true(has_sessions(r));
 }
 
-static void use(rig_t *r, tunnel_t *t, size_t place) {
-    tunnel_open(&r->w, t, r->place.address, 0);
+static void use(rig_t *r, agent_tunnel_t *t, size_t place) {
+    agent_tunnel_open(&r->w, t, r->place.address, 0);
     test_env_until_count(&r->w.env, &r->place.count, place + 1);
     assert_true(sockets_write_pattern(t->owner.stream, 0, 5000) >= 0);
     test_env_until_count(&r->w.env, &r->place.owners[place].received, 5000);
@@ -111,7 +111,7 @@ static void test_spare_connections(void **state) {
     assert_int_equal(wst_agent_streams(r.w.agent), 1);
     use(&r, &r.tunnels[1], 1);
     settle(&r, 5);
-    tunnel_free(&r.tunnels[0]);
+    agent_tunnel_free(&r.tunnels[0]);
     agent_world_until(&r.w, AGENT_STREAM_CLOSE, 1);
     assert_int_equal(r.w.bytes_to_destination, 5000);
     assert_int_equal(r.w.bytes_to_server, 70000);
@@ -157,7 +157,7 @@ static void test_only_one(void **state) {
     r.w.dials = AGENT_HOLD;
     agent_world_start(&r.w);
     settle(&r, 1);
-    tunnel_start(&r.w, &r.tunnels[0], r.place.address); /* bytes come */
+    agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address); /* bytes come */
     agent_world_until(&r.w, AGENT_DIAL, 1);
     settle(&r, 1);
     answer_dial(&r, 0);
@@ -167,7 +167,7 @@ static void test_only_one(void **state) {
     assert_int_equal(r.w.agent->settling_count, 0);
     settle(&r, 2);
 
-    tunnel_start(&r.w, &r.tunnels[1], r.place.address); /* nothing comes, but time passes */
+    agent_tunnel_start(&r.w, &r.tunnels[1], r.place.address); /* nothing comes, but time passes */
     agent_world_until(&r.w, AGENT_DIAL, 2);
     answer_dial(&r, 1);
     agent_world_pass(&r.w, 50);
@@ -175,7 +175,7 @@ static void test_only_one(void **state) {
     agent_world_pass(&r.w, 250);
     settle(&r, 3);
 
-    tunnel_start(&r.w, &r.tunnels[2], r.place.address); /* it is refused */
+    agent_tunnel_start(&r.w, &r.tunnels[2], r.place.address); /* it is refused */
     agent_world_until(&r.w, AGENT_DIAL, 3);
     settle(&r, 3);
     wst_request_t *held = r.w.held;
@@ -184,10 +184,10 @@ static void test_only_one(void **state) {
     test_env_until_count(&r.w.env, &r.tunnels[2].done, 1);
     settle(&r, 3);
 
-    tunnel_start(&r.w, &r.tunnels[3], r.place.address); /* the server loses interest */
+    agent_tunnel_start(&r.w, &r.tunnels[3], r.place.address); /* the server loses interest */
     agent_world_until(&r.w, AGENT_DIAL, 4);
     settle(&r, 3);
-    tunnel_free(&r.tunnels[3]);
+    agent_tunnel_free(&r.tunnels[3]);
     agent_world_until(&r.w, AGENT_GONE, 1);
     settle(&r, 3);
     rig_free(&r);
@@ -212,7 +212,7 @@ static void test_more_at_once(void **state) {
     agent_world_start(&r.w);
     until_sessions(&r, 1);
     for (size_t i = 0; i < 4; i++)
-        tunnel_start(&r.w, &r.tunnels[i], r.place.address);
+        agent_tunnel_start(&r.w, &r.tunnels[i], r.place.address);
     for (size_t i = 0; i < 4; i++) {
         test_env_until_count(&r.w.env, &r.tunnels[i].done, 1);
         assert_int_equal(r.tunnels[i].status, 0);
@@ -224,24 +224,24 @@ static void test_more_at_once(void **state) {
 static void test_upgrade_request(void **state) {
     (void)state;
     rig_t r;
-    raw_t raw = {.manner = SILENT};
+    agent_raw_t raw = {.manner = AGENT_RAW_SILENT};
     rig_init(&r);
     r.w.credentials = AGENT_ALLOW;
-    raw_open(&r.w, &raw);
+    agent_raw_open(&r.w, &raw);
     agent_world_start(&r.w);
     test_env_until_count(&r.w.env, &raw.heads, 1);
     assert_null(strstr(raw.head, "Sec-WebSocket-Protocol"));
     assert_non_null(strstr(raw.head, "GET /websocket HTTP/1.1\r\n"));
     assert_non_null(strstr(raw.head, "\r\nAuthorization: Bearer " AGENT_SECRET "\r\n"));
     agent_world_close_agent(&r.w);
-    raw_free(&raw);
+    agent_raw_free(&raw);
     agent_world_free(&r.w);
 }
 
 /* --- no --- */
 
 static void refuse(rig_t *r, const char *destination, size_t opens) {
-    tunnel_open(&r->w, &r->tunnels[7], destination, WST_EUNREACHABLE);
+    agent_tunnel_open(&r->w, &r->tunnels[7], destination, WST_EUNREACHABLE);
     agent_world_until(&r->w, AGENT_STREAM_OPEN, opens);
     settle(r, 3); /* that connection is gone, and replaced */
 }
@@ -268,7 +268,7 @@ static void test_refusals(void **state) {
     r.w.destinations = AGENT_ALLOW;
     use(&r, &r.tunnels[0], 0);
     settle(&r, 4);
-    tunnel_open(&r.w, &r.tunnels[1], r.place.address, WST_EUNREACHABLE); /* max_streams */
+    agent_tunnel_open(&r.w, &r.tunnels[1], r.place.address, WST_EUNREACHABLE); /* max_streams */
     settle(&r, 4);
     rig_free(&r);
 }
@@ -280,10 +280,10 @@ static void test_server_loses_interest(void **state) {
     r.w.destinations = AGENT_HOLD;
     agent_world_start(&r.w);
     settle(&r, 3);
-    tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+    agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address);
     agent_world_until(&r.w, AGENT_DESTINATION, 1);
     assert_string_equal(r.w.question_peer, r.w.address);
-    tunnel_free(&r.tunnels[0]);
+    agent_tunnel_free(&r.tunnels[0]);
     agent_world_until(&r.w, AGENT_GONE, 1);
     agent_world_until(&r.w, AGENT_STREAM_OPEN, 1);
     assert_int_equal(r.w.open_status, WST_ECANCELLED);
@@ -333,16 +333,16 @@ static void test_one_failure(void **state) {
 static void test_refused_by_the_server(void **state) {
     (void)state;
     rig_t r;
-    raw_t raw = {.manner = ANSWER, .answer = "HTTP/1.1 401 Unauthorized\r\n\r\n"};
+    agent_raw_t raw = {.manner = AGENT_RAW_ANSWER, .answer = "HTTP/1.1 401 Unauthorized\r\n\r\n"};
     rig_init(&r);
-    raw_open(&r.w, &raw);
+    agent_raw_open(&r.w, &raw);
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_DOWN, 1);
     assert_int_equal(r.w.failure.http_status, 401);
     assert_true(r.w.failure.refused);
     assert_int_equal(r.w.failure.retry_in_ms, r.w.options.backoff_max_ms);
     agent_world_close_agent(&r.w);
-    raw_free(&raw);
+    agent_raw_free(&raw);
     agent_world_free(&r.w);
 }
 
@@ -362,7 +362,7 @@ static void test_drain(void **state) {
     assert_int_equal(r.w.seen[AGENT_DRAINED], 0);
     assert_true(sockets_write_pattern(r.tunnels[0].owner.stream, 5000, 10) >= 0);
     test_env_until_count(&r.w.env, &r.place.owners[0].received, 5010);
-    tunnel_free(&r.tunnels[0]);
+    agent_tunnel_free(&r.tunnels[0]);
     agent_world_until(&r.w, AGENT_DRAINED, 1);
     assert_int_equal(r.w.seen[AGENT_DOWN], 0);
     rig_free(&r);
@@ -400,7 +400,7 @@ static void close_in(agent_event_t event) {
         agent_world_until_closed(&r.w);
     } else {
         until_sessions(&r, 3);
-        tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+        agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address);
         if (event == AGENT_GONE)
             agent_world_until(&r.w, AGENT_DESTINATION, 1);
         else
@@ -408,12 +408,12 @@ static void close_in(agent_event_t event) {
         if (event == AGENT_DOWN)
             agent_world_stop_serving(&r.w);
         else if (event == AGENT_GONE || event == AGENT_STREAM_CLOSE)
-            tunnel_free(&r.tunnels[0]);
+            agent_tunnel_free(&r.tunnels[0]);
         else if (event == AGENT_DRAINED)
             agent_world_drain_agent(&r.w);
         if (event == AGENT_DRAINED) {
             test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
-            tunnel_free(&r.tunnels[0]);
+            agent_tunnel_free(&r.tunnels[0]);
         }
         if (event == AGENT_NOTHING)
             agent_world_close_agent(&r.w);
@@ -454,7 +454,7 @@ static void test_without_memory(void **state) {
         if (agent_world_try_start(&r.w) != 0)
             agent_world_start(&r.w);
         until_sessions(&r, 1);
-        tunnel_start(&r.w, &r.tunnels[0], r.place.address);
+        agent_tunnel_start(&r.w, &r.tunnels[0], r.place.address);
         test_env_until_count(&r.w.env, &r.tunnels[0].done, 1);
         if (r.tunnels[0].status == 0 &&
             sockets_write_pattern(r.tunnels[0].owner.stream, 0, 100) >= 0)
@@ -466,9 +466,9 @@ static void test_without_memory(void **state) {
             test_env_until_count(&r.w.env, &r.place.count, 1);
             test_env_until_count(&r.w.env, &r.place.owners[0].received, 100);
         }
-        tunnel_free(&r.tunnels[0]);
+        agent_tunnel_free(&r.tunnels[0]);
         test_env_until(&r.w.env, is_ready, &r);
-        tunnel_start(&r.w, &r.tunnels[1], r.place.address);
+        agent_tunnel_start(&r.w, &r.tunnels[1], r.place.address);
         test_env_until_count(&r.w.env, &r.tunnels[1].done, 1);
         assert_int_equal(r.tunnels[1].status, 0);
         rig_free(&r);

@@ -58,16 +58,16 @@ static void rig_free(rig_t *r) {
 static void test_up(void **state) {
     (void)state;
     rig_t r;
-    place_t place;
-    tunnel_t tunnel;
+    agent_place_t place;
+    agent_tunnel_t tunnel;
     rig_open(&r);
     rig_serve(&r);
-    place_open(&r.w, &place);
+    agent_place_open(&r.w, &place);
     agent_world_start_up(&r.w);
-    tunnel_open(&r.w, &tunnel, place.address, 0);
+    agent_tunnel_open(&r.w, &tunnel, place.address, 0);
     assert_int_equal(r.w.seen[AGENT_DOWN], 0);
-    tunnel_free(&tunnel);
-    place_free(&place);
+    agent_tunnel_free(&tunnel);
+    agent_place_free(&place);
     rig_free(&r);
 }
 
@@ -179,14 +179,15 @@ static void test_another_configuration(void **state) {
 static void test_no_handshake(void **state) {
     (void)state;
     static const struct {
-        manner_t manner;
+        agent_raw_manner_t manner;
         int error;
-    } cases[] = {{SILENT, WST_ETIMEOUT}, {END, 0}, {RESET, UV_ECONNRESET}};
+    } cases[] = {
+        {AGENT_RAW_SILENT, WST_ETIMEOUT}, {AGENT_RAW_END, 0}, {AGENT_RAW_RESET, UV_ECONNRESET}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         rig_t r;
-        raw_t raw = {.manner = cases[i].manner};
+        agent_raw_t raw = {.manner = cases[i].manner};
         rig_open(&r);
-        raw_open(&r.w, &raw);
+        agent_raw_open(&r.w, &raw);
         set_url(&r, "server.test");
         r.w.options.connect_timeout_ms = 50;
         agent_world_start(&r.w);
@@ -194,7 +195,7 @@ static void test_no_handshake(void **state) {
         if (cases[i].error != 0)
             assert_int_equal(r.w.failure.error, cases[i].error);
         agent_world_close_agent(&r.w);
-        raw_free(&raw);
+        agent_raw_free(&raw);
         rig_free(&r);
     }
 }
@@ -233,9 +234,9 @@ static void test_options(void **state) {
 static void test_fields(void **state) {
     (void)state;
     rig_t r;
-    raw_t raw = {.manner = ANSWER, .answer = "HTTP/1.1 404 Not here\r\n\r\n"};
+    agent_raw_t raw = {.manner = AGENT_RAW_ANSWER, .answer = "HTTP/1.1 404 Not here\r\n\r\n"};
     rig_open(&r);
-    raw_open(&r.w, &raw);
+    agent_raw_open(&r.w, &raw);
     r.w.options.tls = NULL;
     r.w.options.host = "front.test:81";
     r.w.options.fields = "X-One: 1\r\nX-Two: 2\r\n";
@@ -246,7 +247,7 @@ static void test_fields(void **state) {
     assert_non_null(
         strstr(raw.head, "\r\nX-One: 1\r\nX-Two: 2\r\nAuthorization: Bearer " AGENT_SECRET "\r\n"));
     agent_world_close_agent(&r.w);
-    raw_free(&raw);
+    agent_raw_free(&raw);
     rig_free(&r);
 }
 
@@ -257,9 +258,9 @@ static void test_end(void **state) {
     (void)state;
     for (int drain = 0; drain < 2; drain++) {
         rig_t r;
-        raw_t raw = {.manner = SILENT};
+        agent_raw_t raw = {.manner = AGENT_RAW_SILENT};
         rig_open(&r);
-        raw_open(&r.w, &raw);
+        agent_raw_open(&r.w, &raw);
         set_url(&r, "server.test");
         agent_world_start(&r.w);
         test_env_until_count(&r.w.env, &raw.accepted, 1);
@@ -271,7 +272,7 @@ static void test_end(void **state) {
         agent_world_close_agent(&r.w);
         agent_world_until_closed(&r.w);
         assert_int_equal(r.w.seen[AGENT_DOWN], 0);
-        raw_free(&raw);
+        agent_raw_free(&raw);
         rig_free(&r);
     }
 }
