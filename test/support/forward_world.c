@@ -13,8 +13,8 @@ void forward_init(forward_t *f) {
 
 void forward_start(forward_t *f) {
     server_world_start(&f->w);
-    agent_open(&f->w, &f->a, "one", 1);
-    client_open(&f->w, &f->c);
+    server_agent_open(&f->w, &f->a, "one", 1);
+    server_client_open(&f->w, &f->c);
 }
 
 void forward_open(forward_t *f) {
@@ -24,8 +24,8 @@ void forward_open(forward_t *f) {
 
 void forward_close(forward_t *f) {
     if (!f->c.closed)
-        client_close(&f->c);
-    agent_close(&f->a);
+        server_client_close(&f->c);
+    server_agent_close(&f->a);
     server_world_free(&f->w);
 }
 
@@ -42,23 +42,23 @@ static void fill_in(const forward_t *f, char *out, size_t size, const char *text
 void forward_expect(forward_t *f, const char *text) {
     char filled[4096];
     fill_in(f, filled, sizeof(filled), text);
-    client_expect(&f->c, filled);
+    server_client_expect(&f->c, filled);
 }
 
 void forward_expect_end(forward_t *f) {
-    client_expect_end(&f->c);
-    client_close(&f->c);
+    server_client_expect_end(&f->c);
+    server_client_close(&f->c);
 }
 
 void forward_expect_reset(forward_t *f) {
-    client_expect_reset(&f->c);
-    client_close(&f->c);
+    server_client_expect_reset(&f->c);
+    server_client_close(&f->c);
 }
 
 void forward_asked(forward_t *f, const char *text) {
     char filled[4096];
     fill_in(f, filled, sizeof(filled), text);
-    agent_expect(&f->a, filled);
+    server_agent_expect(&f->a, filled);
 }
 
 void forward_reply(forward_t *f, const char *text) {
@@ -77,7 +77,7 @@ void forward_reset(forward_t *f) {
 }
 
 void forward_get(forward_t *f) {
-    client_say(&f->c, FORWARD_GET);
+    server_client_say(&f->c, FORWARD_GET);
     forward_asked(f, FORWARD_GOT);
     forward_reply(f, FORWARD_OK);
     forward_expect(f, FORWARD_OK_SENT);
@@ -94,6 +94,6 @@ void forward_expect_refusal(forward_t *f, int status, const char *reason, const 
              "Connection: close\r\n\r\n%s",
              status, reason, error, more ? detail : reason,
              status == 503 ? "Retry-After: 5\r\n" : "", strlen(body), body);
-    client_expect(&f->c, text);
+    server_client_expect(&f->c, text);
     forward_expect_end(f);
 }

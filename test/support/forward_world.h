@@ -15,9 +15,9 @@
     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 @\r\nConnection: keep-alive\r\n\r\nok"
 
 typedef struct forward {
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
 } forward_t;
 
 /* A server with an agent "one" and a client. */

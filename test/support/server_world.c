@@ -13,11 +13,11 @@
 /* The server --------------------------------------------------------------------------------- */
 
 static void on_closed(void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     w->closed++;
 }
 
-void server_world_close(world_t *w) {
+void server_world_close(server_world_t *w) {
     if (w->close_called)
         return;
     w->close_called = true;
@@ -25,17 +25,17 @@ void server_world_close(world_t *w) {
 }
 
 /* Every callback comes by here: none may run after the server was closed. */
-static void enter(world_t *w) {
+static void enter(server_world_t *w) {
     assert_false(w->close_called);
     assert_int_equal(w->closed, 0);
 }
 
-static void leave(world_t *w, char callback) {
+static void leave(server_world_t *w, char callback) {
     if (w->close_at == callback)
         server_world_close(w);
 }
 
-static void note(world_t *w, const char *fmt, ...) {
+static void note(server_world_t *w, const char *fmt, ...) {
     size_t len = strlen(w->notices);
     va_list args;
     va_start(args, fmt);
@@ -48,7 +48,7 @@ static const char *error_name(int error) {
 }
 
 static void on_gone(wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)request;
     w->gone++;
     if (w->held == request)
@@ -57,79 +57,79 @@ static void on_gone(wst_request_t *request, void *user_data) {
         server_world_close(w);
 }
 
-static void answer(world_t *w, wst_request_t *request, policy_t policy) {
+static void answer(server_world_t *w, wst_request_t *request, server_policy_t policy) {
     snprintf(w->question, sizeof(w->question), "%s %s", wst_request_destination(request),
              wst_request_user(request));
-    if (policy == HOLD) {
+    if (policy == SERVER_HOLD) {
         w->held = request;
         wst_request_on_gone(request, on_gone, w);
-    } else if (policy == DENY) {
+    } else if (policy == SERVER_DENY) {
         wst_request_deny(request, w->deny_status, w->deny_reason, w->deny_fields);
     }
 }
 
 static void on_agent_request(wst_server_t *server, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     enter(w);
     w->agent_questions++;
     answer(w, request, w->agents);
-    if (w->agents == ALLOW) {
+    if (w->agents == SERVER_ALLOW) {
         wst_request_set_user(request, w->agent_name);
         wst_request_set_tenant(request, w->agent_tenant);
         wst_request_allow(request);
     }
-    if (w->agents == ACCESS)
+    if (w->agents == SERVER_ACCESS)
         wst_access_agent_request(w->access, server, request);
     leave(w, 'a');
 }
 
 static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     enter(w);
     w->client_questions++;
     answer(w, request, w->clients);
-    if (w->clients == ALLOW) {
+    if (w->clients == SERVER_ALLOW) {
         wst_request_set_user(request, "alice");
         wst_request_set_tenant(request, w->client_tenant);
         wst_request_allow(request);
     }
-    if (w->clients == ACCESS)
+    if (w->clients == SERVER_ACCESS)
         wst_access_client_request(w->access, server, request);
     leave(w, 'c');
 }
 
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     enter(w);
     assert_non_null(wst_request_head(request));
     w->choice_questions++;
     answer(w, request, w->choice);
     if (w->in_choice != NULL)
         w->in_choice(w);
-    if (w->choice == ALLOW)
+    if (w->choice == SERVER_ALLOW)
         wst_request_choose(request, wst_server_next_agent(server, NULL));
-    if (w->choice == ACCESS)
+    if (w->choice == SERVER_ACCESS)
         wst_access_choose(w->access, server, request);
     leave(w, 'h');
 }
 
 static void on_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     enter(w);
     assert_non_null(wst_request_head(request));
     w->reached_questions++;
     snprintf(w->reached_what, sizeof(w->reached_what), "%s %s", wst_request_address(request),
              wst_remote_name(wst_request_remote(request)));
     answer(w, request, w->reached);
-    if (w->reached == ALLOW)
+    if (w->reached == SERVER_ALLOW)
         wst_request_allow(request);
-    if (w->reached == ACCESS)
+    if (w->reached == SERVER_ACCESS)
         wst_access_reached(w->access, server, request);
     leave(w, 'r');
 }
 
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     w->ups++;
@@ -140,7 +140,7 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
 
 static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
                           void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     enter(w);
     assert_non_null(detail);
     assert_null(wst_server_next_agent(server, agent)); /* it is no longer one of them */
@@ -155,7 +155,7 @@ static void assert_client(const char *client) {
 }
 
 static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     assert_client(info->client);
@@ -165,7 +165,7 @@ static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, 
 }
 
 static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     w->closes++;
@@ -177,7 +177,7 @@ static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
 }
 
 static void on_refused(wst_server_t *server, const wst_refusal_info_t *info, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     assert_client(info->client);
@@ -190,7 +190,7 @@ static void on_refused(wst_server_t *server, const wst_refusal_info_t *info, voi
 
 static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *info,
                              void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     assert_client(info->client);
@@ -201,27 +201,27 @@ static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *inf
 }
 
 static void on_drained(wst_server_t *server, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     (void)server;
     enter(w);
     w->drained++;
     leave(w, 'n');
 }
 
-void server_world_init(world_t *w) {
+void server_world_init(server_world_t *w) {
     memset(w, 0, sizeof(*w));
-    w->clients = w->agents = w->choice = w->reached = UNASKED;
+    w->clients = w->agents = w->choice = w->reached = SERVER_UNASKED;
     w->agent_name = w->agent_tenant = w->client_tenant = "";
     w->deny_status = 403;
     test_env_open(&w->env);
 }
 
-bool server_world_try_start(world_t *w) {
+bool server_world_try_start(server_world_t *w) {
     w->options.callbacks = (wst_server_callbacks_t){
-        .on_agent_request = w->agents != UNASKED ? on_agent_request : NULL,
-        .on_client_request = w->clients != UNASKED ? on_client_request : NULL,
-        .on_choose = w->choice != UNASKED ? on_choose : NULL,
-        .on_reached = w->reached != UNASKED ? on_reached : NULL,
+        .on_agent_request = w->agents != SERVER_UNASKED ? on_agent_request : NULL,
+        .on_client_request = w->clients != SERVER_UNASKED ? on_client_request : NULL,
+        .on_choose = w->choice != SERVER_UNASKED ? on_choose : NULL,
+        .on_reached = w->reached != SERVER_UNASKED ? on_reached : NULL,
         .on_agent_up = on_agent_up,
         .on_agent_down = on_agent_down,
         .on_stream_open = on_stream_open,
@@ -240,16 +240,16 @@ bool server_world_try_start(world_t *w) {
     return status == 0;
 }
 
-void server_world_start(world_t *w) {
+void server_world_start(server_world_t *w) {
     assert_true(server_world_try_start(w));
 }
 
-void server_world_open(world_t *w) {
+void server_world_open(server_world_t *w) {
     server_world_init(w);
     server_world_start(w);
 }
 
-void server_world_free(world_t *w) {
+void server_world_free(server_world_t *w) {
     server_world_close(w);
     test_env_until_count(&w->env, &w->closed, 1);
     wst_access_free(w->access);
@@ -258,7 +258,7 @@ void server_world_free(world_t *w) {
 }
 
 typedef struct awaited {
-    const world_t *w;
+    const server_world_t *w;
     const char *text;
 } awaited_t;
 
@@ -267,13 +267,13 @@ static bool is_noted(void *arg) {
     return strstr(a->w->notices, a->text) != NULL;
 }
 
-void server_world_until_notice(world_t *w, const char *text) {
+void server_world_until_notice(server_world_t *w, const char *text) {
     awaited_t a = {w, text};
     test_env_until(&w->env, is_noted, &a);
 }
 
 typedef struct connections {
-    const world_t *w;
+    const server_world_t *w;
     size_t n;
 } connections_t;
 
@@ -284,12 +284,12 @@ static bool has_connections(void *arg) {
     return stats.connections == c->n;
 }
 
-void server_world_until_connections(world_t *w, size_t n) {
+void server_world_until_connections(server_world_t *w, size_t n) {
     connections_t c = {w, n};
     test_env_until(&w->env, has_connections, &c);
 }
 
-void server_world_assert_notice(const world_t *w, const char *text) {
+void server_world_assert_notice(const server_world_t *w, const char *text) {
     if (strstr(w->notices, text) == NULL)
         fail_msg("no notice \"%s\" in:\n%s", text, w->notices);
 }
@@ -297,7 +297,7 @@ void server_world_assert_notice(const world_t *w, const char *text) {
 /* Clients ------------------------------------------------------------------------------------ */
 
 static void client_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    client_t *c = user_data;
+    server_client_t *c = user_data;
     (void)stream;
     assert_true(data.len <= sizeof(c->got) - 1 - c->got_len);
     memcpy(c->got + c->got_len, data.data, data.len);
@@ -307,16 +307,16 @@ static void client_on_read(wst_stream_t *stream, wst_slice_t data, void *user_da
 
 static void client_on_end(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    ((client_t *)user_data)->ended++;
+    ((server_client_t *)user_data)->ended++;
 }
 
 static void client_on_error(wst_stream_t *stream, int error, void *user_data) {
     (void)stream;
     (void)error;
-    ((client_t *)user_data)->broken++;
+    ((server_client_t *)user_data)->broken++;
 }
 
-void client_use(world_t *w, client_t *c, wst_stream_t *stream) {
+void server_client_use(server_world_t *w, server_client_t *c, wst_stream_t *stream) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = client_on_read, .on_end = client_on_end, .on_error = client_on_error};
     memset(c, 0, sizeof(*c));
@@ -328,12 +328,12 @@ void client_use(world_t *w, client_t *c, wst_stream_t *stream) {
 }
 
 static void client_on_connected(int status, wst_stream_t *stream, void *user_data) {
-    client_t *c = user_data;
+    server_client_t *c = user_data;
     assert_int_equal(status, 0);
-    client_use(c->w, c, stream);
+    server_client_use(c->w, c, stream);
 }
 
-static void dial(world_t *w, const char *address, wst_dial_cb callback, void *user_data) {
+static void dial(server_world_t *w, const char *address, wst_dial_cb callback, void *user_data) {
     char host[64];
     const char *colon = strrchr(address, ':');
     wst_dial_t *pending;
@@ -343,32 +343,32 @@ static void dial(world_t *w, const char *address, wst_dial_cb callback, void *us
     assert_int_equal(wst_dial(&pending, w->env.ctx, &options, callback, user_data), 0);
 }
 
-void client_open_at(world_t *w, client_t *c, const char *address) {
+void server_client_open_at(server_world_t *w, server_client_t *c, const char *address) {
     memset(c, 0, sizeof(*c));
     c->w = w;
     dial(w, address, client_on_connected, c);
     test_env_until_count(&w->env, &c->connected, 1);
 }
 
-void client_open(world_t *w, client_t *c) {
-    client_open_at(w, c, w->address);
+void server_client_open(server_world_t *w, server_client_t *c) {
+    server_client_open_at(w, c, w->address);
 }
 
-void client_send(client_t *c, const void *data, size_t len) {
+void server_client_send(server_client_t *c, const void *data, size_t len) {
     wst_slice_t slice;
     assert_int_equal(wst_slice_copy(&slice, c->w->env.ctx, data, len), 0);
     assert_true(wst_stream_write(c->stream, &slice, 1) >= 0);
 }
 
-void client_say(client_t *c, const char *text) {
-    client_send(c, text, strlen(text));
+void server_client_say(server_client_t *c, const char *text) {
+    server_client_send(c, text, strlen(text));
 }
 
-void client_end(client_t *c) {
+void server_client_end(server_client_t *c) {
     assert_int_equal(wst_stream_shutdown(c->stream), 0);
 }
 
-static void expect_text(world_t *w, char *got, size_t *got_len, const char *text) {
+static void expect_text(server_world_t *w, char *got, size_t *got_len, const char *text) {
     size_t len = strlen(text);
     test_env_until_count(&w->env, got_len, len);
     if (memcmp(got, text, len) != 0)
@@ -377,50 +377,50 @@ static void expect_text(world_t *w, char *got, size_t *got_len, const char *text
     *got_len -= len;
 }
 
-void client_expect(client_t *c, const char *text) {
+void server_client_expect(server_client_t *c, const char *text) {
     expect_text(c->w, c->got, &c->got_len, text);
 }
 
-void client_expect_end(client_t *c) {
+void server_client_expect_end(server_client_t *c) {
     test_env_until_count(&c->w->env, &c->ended, 1);
     if (c->got_len != 0)
         fail_msg("more than was expected: %s", c->got);
     assert_int_equal(c->broken, 0);
 }
 
-void client_expect_reset(client_t *c) {
+void server_client_expect_reset(server_client_t *c) {
     test_env_until_count(&c->w->env, &c->broken, 1);
     assert_int_equal(c->ended, 0);
 }
 
 static void client_on_closed(void *user_data) {
-    ((client_t *)user_data)->closed++;
+    ((server_client_t *)user_data)->closed++;
 }
 
-void client_close(client_t *c) {
+void server_client_close(server_client_t *c) {
     wst_stream_close(c->stream, client_on_closed);
     test_env_until_count(&c->w->env, &c->closed, 1);
 }
 
-void client_ask(world_t *w, const char *request, const char *answer) {
-    client_t c;
-    client_open(w, &c);
-    client_say(&c, request);
-    client_expect(&c, answer);
-    client_expect_end(&c);
-    client_close(&c);
+void server_client_ask(server_world_t *w, const char *request, const char *answer) {
+    server_client_t c;
+    server_client_open(w, &c);
+    server_client_say(&c, request);
+    server_client_expect(&c, answer);
+    server_client_expect_end(&c);
+    server_client_close(&c);
 }
 
-void client_connect(world_t *w, client_t *c) {
-    client_open(w, c);
-    client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
-    client_expect(c, "HTTP/1.1 200 Connection established\r\n\r\n");
+void server_client_connect(server_world_t *w, server_client_t *c) {
+    server_client_open(w, c);
+    server_client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(c, "HTTP/1.1 200 Connection established\r\n\r\n");
 }
 
 /* Agents ------------------------------------------------------------------------------------- */
 
 static void stream_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)stream;
     assert_true(data.len <= sizeof(a->got) - 1 - a->got_len);
     memcpy(a->got + a->got_len, data.data, data.len);
@@ -429,16 +429,16 @@ static void stream_on_read(wst_stream_t *stream, wst_slice_t data, void *user_da
 }
 
 static void stream_on_closed(void *user_data) {
-    ((agent_t *)user_data)->streams_closed++;
+    ((server_agent_t *)user_data)->streams_closed++;
 }
 
 static void stream_on_end(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    ((agent_t *)user_data)->stream_ended++;
+    ((server_agent_t *)user_data)->stream_ended++;
 }
 
 static void stream_on_error(wst_stream_t *stream, int error, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)error;
     a->stream_broken++;
     if (a->stream == stream)
@@ -447,7 +447,7 @@ static void stream_on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)incoming;
     (void)reason;
     a->incoming = NULL;
@@ -458,14 +458,14 @@ static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_
                               void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = stream_on_read, .on_end = stream_on_end, .on_error = stream_on_error};
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)link;
     snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
     a->asked++;
-    if (a->treatment == KEEP) {
+    if (a->treatment == SERVER_AGENT_KEEP) {
         a->incoming = incoming;
         wst__incoming_on_gone(incoming, agent_on_gone, a);
-    } else if (a->treatment == REFUSE) {
+    } else if (a->treatment == SERVER_AGENT_REFUSE) {
         wst__incoming_refuse(incoming, a->reason, a->text);
     } else {
         if (a->stream != NULL)
@@ -478,7 +478,7 @@ static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_
 }
 
 static int agent_on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)link;
     assert_int_equal(hello->name.len, 0);
     a->up++;
@@ -488,15 +488,15 @@ static int agent_on_up(wst__link_t *link, const wst_hello_t *hello, void *user_d
 static void agent_on_goaway(wst__link_t *link, int reason, void *user_data) {
     (void)link;
     assert_int_equal(reason, WST_EGOAWAY);
-    ((agent_t *)user_data)->goaways++;
+    ((server_agent_t *)user_data)->goaways++;
 }
 
 static void agent_on_closed(void *user_data) {
-    ((agent_t *)user_data)->closed++;
+    ((server_agent_t *)user_data)->closed++;
 }
 
 static void agent_on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     (void)link;
     a->down++;
     a->down_error = error;
@@ -504,7 +504,7 @@ static void agent_on_down(wst__link_t *link, int error, const char *detail, void
 }
 
 static void agent_on_connected(int status, wst_stream_t *stream, void *user_data) {
-    agent_t *a = user_data;
+    server_agent_t *a = user_data;
     assert_int_equal(status, 0);
     wst_websocket_options_t options = {.host = "server",
                                        .path = "/websocket",
@@ -517,14 +517,14 @@ static void agent_on_connected(int status, wst_stream_t *stream, void *user_data
     a->connected++;
 }
 
-void agent_init(world_t *w, agent_t *a, const char *name, uint8_t instance) {
+void server_agent_init(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
     memset(a, 0, sizeof(*a));
     a->w = w;
     a->hello = (wst_hello_t){.name = {name, strlen(name)}, .has_instance = true, .epoch = 1};
     memset(a->hello.instance, instance, sizeof(a->hello.instance));
 }
 
-static void agent_make_link(agent_t *a) {
+static void agent_make_link(server_agent_t *a) {
     const wst__link_options_t options = {.client = true,
                                          .hello = a->hello,
                                          .on_up = agent_on_up,
@@ -535,12 +535,12 @@ static void agent_make_link(agent_t *a) {
     assert_int_equal(wst__link_new(&a->link, a->w->env.ctx, &options), 0);
 }
 
-void agent_start(agent_t *a) {
+void server_agent_start(server_agent_t *a) {
     agent_make_link(a);
     dial(a->w, a->w->address, agent_on_connected, a);
 }
 
-void agent_start_from(agent_t *a, const char *address) {
+void server_agent_start_from(server_agent_t *a, const char *address) {
     struct sockaddr_in here, there;
     wst_stream_t *stream;
     const char *port = strrchr(a->w->address, ':') + 1;
@@ -554,16 +554,16 @@ void agent_start_from(agent_t *a, const char *address) {
     agent_on_connected(0, stream, a);
 }
 
-void agent_open(world_t *w, agent_t *a, const char *name, uint8_t instance) {
+void server_agent_open(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
     char up[64];
-    agent_init(w, a, name, instance);
-    agent_start(a);
+    server_agent_init(w, a, name, instance);
+    server_agent_start(a);
     snprintf(up, sizeof(up), "up %s %02x", name, instance);
     server_world_until_notice(w, up);
     test_env_until_count(&w->env, &a->up, 1);
 }
 
-void agent_close(agent_t *a) {
+void server_agent_close(server_agent_t *a) {
     test_env_until_count(&a->w->env, &a->connected, 1);
     if (a->stream != NULL)
         wst_stream_close(a->stream, NULL);
@@ -572,6 +572,6 @@ void agent_close(agent_t *a) {
     test_env_until_count(&a->w->env, &a->closed, 1);
 }
 
-void agent_expect(agent_t *a, const char *text) {
+void server_agent_expect(server_agent_t *a, const char *text) {
     expect_text(a->w, a->got, &a->got_len, text);
 }

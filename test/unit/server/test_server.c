@@ -24,7 +24,7 @@ static void test_options(void **state) {
         {.stream_window = 1023},
         {.stream_window = ((size_t)1 << 30) + 1},
     };
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(wst_server_new(&w.server, w.env.ctx, &bad[i]), WST_EINVAL);
@@ -43,23 +43,23 @@ static void test_options(void **state) {
 static void test_insecure(void **state) {
     (void)state;
     static const struct {
-        policy_t clients, agents;
+        server_policy_t clients, agents;
         bool allow_open;
         unsigned roles;
         int status;
     } cases[] = {
-        {UNASKED, UNASKED, false, 0, WST_EINSECURE},
-        {UNASKED, UNASKED, true, 0, 0},
-        {UNASKED, UNASKED, false, WST_ROLE_HEALTH, 0},
-        {ALLOW, UNASKED, false, 0, WST_EINSECURE},
-        {ALLOW, UNASKED, false, WST_ROLE_AGENTS, WST_EINSECURE},
-        {ALLOW, UNASKED, false, WST_ROLE_CONNECT | WST_ROLE_HEALTH, 0},
-        {UNASKED, ALLOW, false, WST_ROLE_CONNECT, WST_EINSECURE},
-        {UNASKED, ALLOW, false, WST_ROLE_AGENTS, 0},
-        {ALLOW, ALLOW, false, 0, 0},
+        {SERVER_UNASKED, SERVER_UNASKED, false, 0, WST_EINSECURE},
+        {SERVER_UNASKED, SERVER_UNASKED, true, 0, 0},
+        {SERVER_UNASKED, SERVER_UNASKED, false, WST_ROLE_HEALTH, 0},
+        {SERVER_ALLOW, SERVER_UNASKED, false, 0, WST_EINSECURE},
+        {SERVER_ALLOW, SERVER_UNASKED, false, WST_ROLE_AGENTS, WST_EINSECURE},
+        {SERVER_ALLOW, SERVER_UNASKED, false, WST_ROLE_CONNECT | WST_ROLE_HEALTH, 0},
+        {SERVER_UNASKED, SERVER_ALLOW, false, WST_ROLE_CONNECT, WST_EINSECURE},
+        {SERVER_UNASKED, SERVER_ALLOW, false, WST_ROLE_AGENTS, 0},
+        {SERVER_ALLOW, SERVER_ALLOW, false, 0, 0},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        world_t w;
+        server_world_t w;
         server_world_init(&w);
         w.clients = cases[i].clients;
         w.agents = cases[i].agents;
@@ -75,28 +75,28 @@ static void test_insecure(void **state) {
 
 static void test_health(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    client_open(&w, &c);
-    client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n"); /* one connection for all */
-    client_expect(&c, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
-    client_say(&c, "GET /readyz HTTP/1.1\r\n\r\n");
-    client_expect(&c,
-                  HEALTH("503 Service Unavailable", "19", "keep-alive", "no agent available\n"));
-    agent_open(&w, &a, "one", 1);
-    client_say(&c, "GET /readyz?verbose HTTP/1.1\r\n\r\n");
-    client_expect(&c, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
-    client_say(&c, "HEAD /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
-    client_expect(&c, HEALTH("200 OK", "6", "close", ""));
-    client_expect_end(&c);
-    client_close(&c);
-    agent_close(&a);
+    server_client_open(&w, &c);
+    server_client_say(&c, "GET /healthz HTTP/1.1\r\n\r\n"); /* one connection for all */
+    server_client_expect(&c, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    server_client_say(&c, "GET /readyz HTTP/1.1\r\n\r\n");
+    server_client_expect(
+        &c, HEALTH("503 Service Unavailable", "19", "keep-alive", "no agent available\n"));
+    server_agent_open(&w, &a, "one", 1);
+    server_client_say(&c, "GET /readyz?verbose HTTP/1.1\r\n\r\n");
+    server_client_expect(&c, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
+    server_client_say(&c, "HEAD /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    server_client_expect(&c, HEALTH("200 OK", "6", "close", ""));
+    server_client_expect_end(&c);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_until_notice(&w, "down one");
-    client_ask(&w, "GET /readyz HTTP/1.0\r\n\r\n",
-               "HTTP/1.0 503 Service Unavailable\r\nCache-Control: no-store\r\n" PLAIN_HEAD(
-                   "19", "close") "no agent available\n");
+    server_client_ask(&w, "GET /readyz HTTP/1.0\r\n\r\n",
+                      "HTTP/1.0 503 Service Unavailable\r\nCache-Control: no-store\r\n" PLAIN_HEAD(
+                          "19", "close") "no agent available\n");
     server_world_free(&w);
 }
 
@@ -118,19 +118,19 @@ static void test_not_served(void **state) {
          "HTTP/1.1 405 Method Not Allowed\r\nAllow: CONNECT, GET\r\nContent-Length: 0\r\n"
          "Connection: close\r\n\r\n"},
     };
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        client_ask(&w, cases[i].request, cases[i].answer);
+        server_client_ask(&w, cases[i].request, cases[i].answer);
     assert_int_equal(w.refusals, 0);
     server_world_free(&w);
 }
 
-static void ask_at(world_t *w, size_t n, const char *request, const char *answer) {
+static void ask_at(server_world_t *w, size_t n, const char *request, const char *answer) {
     char saved[sizeof(w->address)];
     memcpy(saved, w->address, sizeof(saved));
     snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, n));
-    client_ask(w, request, answer);
+    server_client_ask(w, request, answer);
     memcpy(w->address, saved, sizeof(saved));
 }
 
@@ -142,9 +142,9 @@ static void test_roles(void **state) {
         "Proxy-Status: libwstunnel; error=http_request_denied; "
         "details=\"Clients are not served at this address\"\r\n" PLAIN_HEAD(
             "39", "close") "Clients are not served at this address\n";
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
-    w.clients = DENY;
+    w.clients = SERVER_DENY;
     server_world_start(&w);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_CONNECT), 0);
@@ -166,21 +166,21 @@ static void test_roles(void **state) {
 static void test_head_options(void **state) {
     (void)state;
     char request[300];
-    client_t c;
-    world_t w;
+    server_client_t c;
+    server_world_t w;
     server_world_init(&w);
     w.options.http.head_max = 200;
     w.options.head_timeout_ms = 30;
     server_world_start(&w);
     snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nX: %0250d", 1);
-    client_open(&w, &c);
-    client_say(&c, request);
-    client_expect(&c, "HTTP/1.1 431 ");
-    client_close(&c);
-    client_open(&w, &c);
-    client_say(&c, "GET /");
-    client_expect(&c, "HTTP/1.1 408 ");
-    client_close(&c);
+    server_client_open(&w, &c);
+    server_client_say(&c, request);
+    server_client_expect(&c, "HTTP/1.1 431 ");
+    server_client_close(&c);
+    server_client_open(&w, &c);
+    server_client_say(&c, "GET /");
+    server_client_expect(&c, "HTTP/1.1 408 ");
+    server_client_close(&c);
     server_world_free(&w);
 }
 
@@ -188,7 +188,7 @@ static void test_head_options(void **state) {
 
 static void test_adopt(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     int fds[2];
     assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
@@ -196,12 +196,12 @@ static void test_adopt(void **state) {
     assert_int_equal(wst_socket_open(&ours, w.env.ctx, fds[0], true), 0);
     assert_int_equal(wst_socket_open(&theirs, w.env.ctx, fds[1], true), 0);
     assert_int_equal(wst_server_adopt(w.server, theirs, WST_ROLE_HEALTH), 0);
-    client_t c;
-    client_use(&w, &c, ours);
-    client_say(&c, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
-    client_expect(&c, HEALTH("200 OK", "3", "close", "ok\n"));
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_t c;
+    server_client_use(&w, &c, ours);
+    server_client_say(&c, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    server_client_expect(&c, HEALTH("200 OK", "3", "close", "ok\n"));
+    server_client_expect_end(&c);
+    server_client_close(&c);
     server_world_free(&w);
 }
 
@@ -210,27 +210,27 @@ static void test_adopt(void **state) {
 /* Further clients wait in the kernel until there is a place; whatever the places were used for. */
 static void test_max_connections(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t tunnel, idle, waiting;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t tunnel, idle, waiting;
     server_world_init(&w);
     w.options.max_connections = 3;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &tunnel);
-    client_open(&w, &idle);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &tunnel);
+    server_client_open(&w, &idle);
     server_world_until_connections(&w, 3);
-    client_open(&w, &waiting);
-    client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
+    server_client_open(&w, &waiting);
+    server_client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
     assert_int_equal(waiting.got_len, 0);
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.connections, 3);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), 0); /* it waits as well */
-    client_t second;
-    client_open_at(&w, &second, wst_server_address(w.server, 1));
-    client_say(&second, "GET /healthz HTTP/1.1\r\n\r\n");
+    server_client_t second;
+    server_client_open_at(&w, &second, wst_server_address(w.server, 1));
+    server_client_say(&second, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
     assert_int_equal(second.got_len, 0);
 
@@ -243,13 +243,13 @@ static void test_max_connections(void **state) {
     wst_stream_close(ours, NULL);
     wst_stream_close(theirs, NULL);
 
-    client_close(&tunnel);
-    client_close(&idle);
-    client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
-    client_expect(&second, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
-    client_close(&waiting);
-    client_close(&second);
-    agent_close(&a);
+    server_client_close(&tunnel);
+    server_client_close(&idle);
+    server_client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    server_client_expect(&second, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    server_client_close(&waiting);
+    server_client_close(&second);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -257,18 +257,18 @@ static void test_max_connections(void **state) {
 /* Bounds can be moved while the server is at them. */
 static void test_set_limits(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t tunnel, waiting, refused, second;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t tunnel, waiting, refused, second;
     server_world_init(&w);
     w.options.max_connections = 2;
     w.options.max_agent_streams = 1;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &tunnel);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &tunnel);
     assert_false(wst_remote_is_ready(w.last_up));
-    client_open(&w, &waiting);
-    client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
+    server_client_open(&w, &waiting);
+    server_client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
     assert_int_equal(waiting.got_len, 0);
 
@@ -278,23 +278,23 @@ static void test_set_limits(void **state) {
     assert_int_equal(waiting.got_len, 0);
     limits = (wst_server_options_t){.max_connections = 4, .max_agent_streams = 2, .path = "/x"};
     assert_int_equal(wst_server_set_limits(w.server, &limits), 0);
-    client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
+    server_client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
     assert_true(wst_remote_is_ready(w.last_up));
-    client_connect(&w, &second);
-    client_close(&waiting);
+    server_client_connect(&w, &second);
+    server_client_close(&waiting);
 
     limits.max_agent_streams = 1; /* below what is open, which goes on */
     limits.max_connections = 0;   /* the default */
     assert_int_equal(wst_server_set_limits(w.server, &limits), 0);
-    client_open(&w, &refused);
-    client_say(&refused, "CONNECT host:22 HTTP/1.1\r\n\r\n");
-    client_expect(&refused, "HTTP/1.1 503 Agent has too many streams\r\n");
-    client_close(&refused);
-    client_say(&second, "still there");
-    agent_expect(&a, "still there");
-    client_close(&tunnel);
-    client_close(&second);
-    agent_close(&a);
+    server_client_open(&w, &refused);
+    server_client_say(&refused, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(&refused, "HTTP/1.1 503 Agent has too many streams\r\n");
+    server_client_close(&refused);
+    server_client_say(&second, "still there");
+    server_agent_expect(&a, "still there");
+    server_client_close(&tunnel);
+    server_client_close(&second);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -302,8 +302,8 @@ static void test_default_connections(void **state) {
     (void)state;
     enum { CLIENTS = 77 };
     struct rlimit old, few;
-    world_t w;
-    client_t *c = calloc(CLIENTS, sizeof(*c));
+    server_world_t w;
+    server_client_t *c = calloc(CLIENTS, sizeof(*c));
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     few = old;
     few.rlim_cur = 100;
@@ -311,42 +311,42 @@ static void test_default_connections(void **state) {
     server_world_open(&w);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     for (size_t i = 0; i < CLIENTS; i++)
-        client_open(&w, &c[i]);
+        server_client_open(&w, &c[i]);
     test_env_turns(&w.env, 50);
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.connections, 75); /* a quarter is spare */
     for (size_t i = 0; i < CLIENTS; i++)
-        client_close(&c[i]);
+        server_client_close(&c[i]);
     server_world_free(&w);
     free(c);
 }
 
 static void test_max_pending(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
     w.options.max_pending = 1;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
-    client_ask(
+    server_client_ask(
         &w, CONNECT,
         "HTTP/1.1 503 Too many connections being opened\r\n"
         "Proxy-Status: libwstunnel; error=connection_limit_reached; "
         "details=\"Too many connections being opened\"\r\n"
         "Retry-After: 5\r\n" PLAIN_HEAD("34", "close") "Too many connections being opened\n");
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&w.env, &a.cancelled, 1);
-    a.treatment = ACCEPT;
-    client_connect(&w, &c);
-    client_close(&c);
-    agent_close(&a);
+    a.treatment = SERVER_AGENT_ACCEPT;
+    server_client_connect(&w, &c);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -360,47 +360,47 @@ static void test_max_pending(void **state) {
 
 static void test_drain(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t tunnel, monitor, late;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t tunnel, monitor, late;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &tunnel);
-    client_open(&w, &monitor);
-    client_open(&w, &late);
-    client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
-    client_expect(&monitor, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
-    client_say(&late, "CONN");
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &tunnel);
+    server_client_open(&w, &monitor);
+    server_client_open(&w, &late);
+    server_client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
+    server_client_expect(&monitor, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
+    server_client_say(&late, "CONN");
     test_env_turns(&w.env, 10);
     wst_server_drain(w.server);
     wst_server_drain(w.server);
     assert_null(wst_server_address(w.server, 0));
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), WST_ESTATE);
     test_env_until_count(&w.env, &a.goaways, 1);
-    client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
-    client_expect(&monitor,
-                  HEALTH("503 Service Unavailable", "14", "keep-alive", "shutting down\n"));
-    client_say(&late, "ECT host:22 HTTP/1.1\r\n\r\n");
-    client_expect(&late, SHUTTING_DOWN);
-    client_expect_end(&late);
-    client_say(&tunnel, "still open");
-    agent_expect(&a, "still open");
+    server_client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
+    server_client_expect(&monitor,
+                         HEALTH("503 Service Unavailable", "14", "keep-alive", "shutting down\n"));
+    server_client_say(&late, "ECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(&late, SHUTTING_DOWN);
+    server_client_expect_end(&late);
+    server_client_say(&tunnel, "still open");
+    server_agent_expect(&a, "still open");
     test_env_turns(&w.env, 10);
     assert_int_equal(w.drained, 0);
-    client_close(&tunnel);
+    server_client_close(&tunnel);
     test_env_until_count(&w.env, &w.drained, 1);
     test_env_turns(&w.env, 10);
     assert_int_equal(w.drained, 1);
-    client_close(&monitor);
-    client_close(&late);
-    agent_close(&a);
+    server_client_close(&monitor);
+    server_client_close(&late);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* Nothing is open: it is done at once, but not from inside the call. */
 static void test_drain_idle(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     wst_server_drain(w.server);
     assert_int_equal(w.drained, 0);
@@ -409,23 +409,23 @@ static void test_drain_idle(void **state) {
 }
 
 static bool is_told_or_down(void *arg) {
-    const agent_t *a = arg;
+    const server_agent_t *a = arg;
     return a->goaways + a->down > 0;
 }
 
 /* A dial under way is waited for, and for its tunnel; the deadline ends the wait. */
 static void test_drain_deadline(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
     w.options.drain_timeout_ms = 50;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
     wst_server_drain(w.server);
     test_env_until_count(&w.env, &a.goaways, 1);
@@ -433,12 +433,12 @@ static void test_drain_deadline(void **state) {
     wst_stream_t *stream;
     wst__incoming_t *incoming = a.incoming;
     assert_int_equal(wst__incoming_accept(incoming, "", &stream), 0);
-    client_expect(&c, "HTTP/1.1 200 Connection established\r\n\r\n");
+    server_client_expect(&c, "HTTP/1.1 200 Connection established\r\n\r\n");
     test_env_until_count(&w.env, &w.drained, 1);
     assert_int_equal(w.closes, 0);
     wst_stream_close(stream, NULL);
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     test_env_turns(&w.env, 20);
     assert_int_equal(w.drained, 1);
     server_world_free(&w);
@@ -449,17 +449,17 @@ static void test_drain_during_hello(void **state) {
     (void)state;
     bool early = true;
     for (int turns = 0; early; turns++) {
-        world_t w;
-        agent_t a;
+        server_world_t w;
+        server_agent_t a;
         server_world_open(&w);
-        agent_init(&w, &a, "one", 1);
-        agent_start(&a);
+        server_agent_init(&w, &a, "one", 1);
+        server_agent_start(&a);
         test_env_until_count(&w.env, &a.connected, 1);
         test_env_turns(&w.env, turns);
         early = w.ups == 0;
         wst_server_drain(w.server);
         test_env_until(&w.env, is_told_or_down, &a);
-        agent_close(&a);
+        server_agent_close(&a);
         server_world_free(&w);
     }
 }
@@ -467,13 +467,13 @@ static void test_drain_during_hello(void **state) {
 /* One that was still being decided on is not let in. */
 static void test_drain_during_upgrade(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_init(&w);
-    w.agents = HOLD;
+    w.agents = SERVER_HOLD;
     server_world_start(&w);
-    agent_init(&w, &a, "one", 1);
-    agent_start(&a);
+    server_agent_init(&w, &a, "one", 1);
+    server_agent_start(&a);
     test_env_until_count(&w.env, &w.agent_questions, 1);
     wst_server_drain(w.server);
     wst_request_allow(w.held);
@@ -481,25 +481,25 @@ static void test_drain_during_upgrade(void **state) {
     assert_int_equal(a.down_error, WST_EREJECTED);
     assert_non_null(strstr(a.detail, "503 Server is shutting down"));
     assert_int_equal(w.ups, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* A question that is answered after the drain began. */
 static void test_drain_during_question(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = HOLD;
+    w.clients = SERVER_HOLD;
     server_world_start(&w);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 1);
     wst_server_drain(w.server);
     wst_request_allow(w.held);
-    client_expect(&c, SHUTTING_DOWN);
-    client_close(&c);
+    server_client_expect(&c, SHUTTING_DOWN);
+    server_client_close(&c);
     server_world_free(&w);
 }
 

@@ -45,8 +45,8 @@ static const wst_access_agent_t labelled[] = {
 };
 
 typedef struct setting {
-    world_t w;
-    agent_t berlin, paris, acme; /* acme's is a "berlin" too, and the instance is the same */
+    server_world_t w;
+    server_agent_t berlin, paris, acme; /* acme's is a "berlin" too, and the instance is the same */
     const wst_rule_t *rules;
     size_t rule_count;
     bool deny_by_default;
@@ -64,12 +64,12 @@ static wst_access_t *new_access(setting_t *s) {
     return access;
 }
 
-static void start_agent(setting_t *s, agent_t *a, const char *name, const char *fields) {
+static void start_agent(setting_t *s, server_agent_t *a, const char *name, const char *fields) {
     size_t ups = s->w.ups;
-    agent_init(&s->w, a, name, 1);
+    server_agent_init(&s->w, a, name, 1);
     a->fields = fields;
     a->address = "192.0.2.7";
-    agent_start(a);
+    server_agent_start(a);
     test_env_until_count(&s->w.env, &s->w.ups, ups + 1);
     test_env_until_count(&s->w.env, &a->up, 1);
 }
@@ -77,7 +77,7 @@ static void start_agent(setting_t *s, agent_t *a, const char *name, const char *
 static setting_t *setting_new(void) {
     setting_t *s = calloc(1, sizeof(*s));
     server_world_init(&s->w);
-    s->w.clients = s->w.agents = s->w.choice = s->w.reached = ACCESS;
+    s->w.clients = s->w.agents = s->w.choice = s->w.reached = SERVER_ACCESS;
     s->options = (wst_access_options_t){.users = users,
                                         .user_count = 2,
                                         .agents = all_agents,
@@ -95,18 +95,18 @@ static void setting_open(setting_t *s) {
 }
 
 static void setting_free(setting_t *s) {
-    agent_close(&s->berlin);
-    agent_close(&s->paris);
-    agent_close(&s->acme);
+    server_agent_close(&s->berlin);
+    server_agent_close(&s->paris);
+    server_agent_close(&s->acme);
     server_world_free(&s->w);
     free(s);
 }
 
-static void request(client_t *c, const char *basic, const char *destination) {
+static void request(server_client_t *c, const char *basic, const char *destination) {
     char text[256];
     snprintf(text, sizeof(text), "CONNECT %s HTTP/1.1\r\nProxy-Authorization: Basic %s\r\n\r\n",
              destination, basic);
-    client_say(c, text);
+    server_client_say(c, text);
 }
 
 typedef struct awaited {
@@ -125,21 +125,21 @@ static void until_got(setting_t *s, const char *got, const char *text) {
 }
 
 /* It is served, by that agent, while the connection stays. */
-static void expect_served(setting_t *s, client_t *c, const char *basic, const char *destination,
-                          const agent_t *agent) {
+static void expect_served(setting_t *s, server_client_t *c, const char *basic,
+                          const char *destination, const server_agent_t *agent) {
     size_t asked = agent->asked;
-    client_open(&s->w, c);
+    server_client_open(&s->w, c);
     request(c, basic, destination);
-    client_expect(c, OK11);
+    server_client_expect(c, OK11);
     assert_int_equal(agent->asked, asked + 1);
 }
 
 static void expect_served_once(setting_t *s, const char *basic, const char *destination,
-                               const agent_t *agent) {
-    client_t c;
+                               const server_agent_t *agent) {
+    server_client_t c;
     size_t closes = s->w.closes;
     expect_served(s, &c, basic, destination, agent);
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&s->w.env, &s->w.closes, closes + 1);
 }
 
@@ -159,12 +159,12 @@ static const char *refusal(int status, const char *reason, const char *error) {
 static void expect_refused_after(setting_t *s, size_t agents, const char *basic,
                                  const char *destination, const char *answer) {
     size_t asked = s->berlin.asked + s->paris.asked + s->acme.asked;
-    client_t c;
-    client_open(&s->w, &c);
+    server_client_t c;
+    server_client_open(&s->w, &c);
     request(&c, basic, destination);
-    client_expect(&c, answer);
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect(&c, answer);
+    server_client_expect_end(&c);
+    server_client_close(&c);
     assert_int_equal(s->berlin.asked + s->paris.asked + s->acme.asked, asked + agents);
 }
 
@@ -196,7 +196,7 @@ static void test_tenants(void **state) {
     s->rules = rules;
     s->rule_count = 1;
     setting_open(s);
-    client_t busy[3];
+    server_client_t busy[3];
     for (int i = 0; i < 3; i++) /* so bob's is the busiest of all */
         expect_served(s, &busy[i], BOB, "host:22", &s->acme);
     expect_served_once(s, BOB_BERLIN, "host:22", &s->acme);
@@ -209,13 +209,13 @@ static void test_tenants(void **state) {
     expect_no_agent(s, BOB); /* routed to paris, which is not his */
     expect_no_agent(s, BOB_PARIS);
     expect_no_agent(s, BOB_BERLIN);
-    agent_close(&s->berlin);
-    agent_close(&s->paris);
+    server_agent_close(&s->berlin);
+    server_agent_close(&s->paris);
     test_env_until_count(&s->w.env, &s->w.downs, 2);
     expect_no_agent(s, ALICE); /* though all are named, and there is one of acme's */
     expect_no_agent(s, ALICE_BERLIN);
     for (int i = 0; i < 3; i++)
-        client_close(&busy[i]);
+        server_client_close(&busy[i]);
     start_agent(s, &s->berlin, "berlin", BEARER("t-berlin"));
     start_agent(s, &s->paris, "paris", BEARER("t-paris"));
     setting_free(s);
@@ -226,25 +226,25 @@ static void test_agents(void **state) {
     (void)state;
     setting_t *s = setting_new();
     setting_open(s);
-    agent_t posing;
-    agent_init(&s->w, &posing, "paris", 9);
+    server_agent_t posing;
+    server_agent_init(&s->w, &posing, "paris", 9);
     posing.fields = BEARER("t-berlin");
-    agent_start(&posing);
+    server_agent_start(&posing);
     test_env_until_count(&s->w.env, &posing.down, 1);
     assert_non_null(strstr(posing.detail, "credentials are those of an agent of another name"));
-    agent_close(&posing);
+    server_agent_close(&posing);
     /* One that may have any name takes none of another tenant's clients. */
     start_agent(s, &posing, "paris", BEARER("t-acme"));
     assert_string_equal(wst_remote_tenant(s->w.last_up), "acme");
     expect_served_once(s, ALICE_PARIS, "host:22", &s->paris);
     expect_served_once(s, BOB_PARIS, "host:22", &posing);
-    agent_close(&posing);
+    server_agent_close(&posing);
     setting_free(s);
 }
 
 static void test_selection(void **state) {
     (void)state;
-    client_t busy[2];
+    server_client_t busy[2];
     setting_t *s = setting_new();
     setting_open(s);
     expect_served(s, &busy[0], ALICE_BERLIN, "host:22", &s->berlin);
@@ -252,12 +252,12 @@ static void test_selection(void **state) {
     server_world_assert_notice(&s->w, "open 2 alice host:22 berlin\n");
     expect_served_once(s, ALICE, "host:22", &s->paris); /* the one with fewer streams */
     expect_served_once(s, ALICE_PARIS, "host:22", &s->paris);
-    agent_close(&s->paris);
+    server_agent_close(&s->paris);
     test_env_until_count(&s->w.env, &s->w.downs, 1);
     expect_no_agent(s, ALICE_PARIS);
     expect_served_once(s, ALICE, "host:22", &s->berlin);
-    client_close(&busy[0]);
-    client_close(&busy[1]);
+    server_client_close(&busy[0]);
+    server_client_close(&busy[1]);
     start_agent(s, &s->paris, "paris", BEARER("t-paris"));
     setting_free(s);
 }
@@ -278,12 +278,12 @@ static void test_routes(void **state) {
     s->options.route_count = 3;
     setting_open(s);
     for (int i = 0; i < 2; i++) {
-        client_t busy;
+        server_client_t busy;
         expect_served(s, &busy, ALICE, "a.intranet:22", &s->berlin);
         expect_served_once(s, ALICE, "10.1.2.3:22", &s->berlin);
         expect_served_once(s, ALICE, "host:22", &s->paris);
         expect_served_once(s, BOB, "host:22", &s->acme); /* no route: any of the tenant's */
-        client_close(&busy);
+        server_client_close(&busy);
     }
     expect_refused(s, ALICE_PARIS, "a.intranet:22", 503, "No agent available",
                    "destination_unavailable");
@@ -352,9 +352,9 @@ static void test_reload(void **state) {
     static const wst_rule_t rules[] = {{.destinations = host}};
     setting_t *s = setting_new();
     setting_open(s);
-    client_t c;
-    s->acme.treatment = KEEP;
-    client_open(&s->w, &c);
+    server_client_t c;
+    s->acme.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&s->w, &c);
     request(&c, BOB, "host:22");
     test_env_until_count(&s->w.env, &s->acme.asked, 1);
     wst_access_free(s->w.access);
@@ -365,9 +365,10 @@ static void test_reload(void **state) {
     wst__incoming_t *kept = s->acme.incoming;
     s->acme.incoming = NULL;
     assert_int_equal(wst__incoming_accept(kept, "192.0.2.7", &s->acme.stream), 0);
-    client_expect(&c, refusal(403, "Denied by rule 1 of the server", "destination_ip_prohibited"));
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect(
+        &c, refusal(403, "Denied by rule 1 of the server", "destination_ip_prohibited"));
+    server_client_expect_end(&c);
+    server_client_close(&c);
     expect_refused(s, BOB, "other:22", 503, "No agent available", "destination_unavailable");
     setting_free(s);
 }
@@ -388,7 +389,7 @@ static void test_review(void **state) {
     };
     setting_t *s = setting_new();
     setting_open(s);
-    client_t alice, bob;
+    server_client_t alice, bob;
     expect_served(s, &alice, ALICE_PARIS, "host:22", &s->paris);
     expect_served(s, &bob, BOB, "host:22", &s->acme);
     wst_access_review_agents(s->w.access, s->w.server); /* nothing has changed */
@@ -400,7 +401,7 @@ static void test_review(void **state) {
     wst_access_review_agents(s->w.access, s->w.server);
     assert_int_equal(s->w.closes, 0); /* all that comes of it comes later */
     expect_no_agent(s, ALICE);
-    client_expect_reset(&alice);
+    server_client_expect_reset(&alice);
     test_env_until_count(&s->w.env, &s->paris.down, 1);
     assert_int_equal(s->w.downs, 1);
     expect_no_agent(s, ALICE_BERLIN);
@@ -409,15 +410,15 @@ static void test_review(void **state) {
     assert_non_null(strstr(s->paris.detail, "1008 its credentials are not valid any more"));
     test_env_until_count(&s->w.env, &s->w.downs, 2);
     expect_no_agent(s, ALICE);
-    client_say(&bob, "still there");
-    agent_expect(&s->acme, "still there");
+    server_client_say(&bob, "still there");
+    server_agent_expect(&s->acme, "still there");
     s->options.agents = moved;
     wst_access_free(s->w.access);
     s->w.access = new_access(s);
     wst_access_review_agents(s->w.access, s->w.server);
-    client_expect_reset(&bob);
-    client_close(&alice);
-    client_close(&bob);
+    server_client_expect_reset(&bob);
+    server_client_close(&alice);
+    server_client_close(&bob);
     setting_free(s);
 }
 
@@ -427,15 +428,15 @@ static void test_full(void **state) {
     setting_t *s = setting_new();
     s->w.options.max_agent_streams = 1;
     setting_open(s);
-    client_t a, b;
+    server_client_t a, b;
     expect_served(s, &a, ALICE_BERLIN, "host:22", &s->berlin);
     expect_refused(s, ALICE_BERLIN, "host:22", 503, "Agent has too many streams",
                    "connection_limit_reached");
     expect_served(s, &b, ALICE, "host:22", &s->paris);
     expect_refused(s, ALICE, "host:22", 503, "Agent has too many streams",
                    "connection_limit_reached");
-    client_close(&a);
-    client_close(&b);
+    server_client_close(&a);
+    server_client_close(&b);
     setting_free(s);
 }
 
@@ -444,13 +445,13 @@ static void test_another_one(void **state) {
     (void)state;
     setting_t *s = setting_new();
     setting_open(s);
-    s->berlin.treatment = REFUSE;
+    s->berlin.treatment = SERVER_AGENT_REFUSE;
     s->berlin.reason = WST_ELIMIT;
     s->berlin.text = "full";
     for (size_t i = 1; i <= 3; i++)
         expect_served_once(s, ALICE, "host:22", &s->paris);
     assert_int_equal(s->berlin.asked, 3);
-    s->paris.treatment = REFUSE;
+    s->paris.treatment = SERVER_AGENT_REFUSE;
     s->paris.reason = WST_ELIMIT;
     s->paris.text = "full";
     expect_refused_after(s, 2, ALICE, "host:22",
@@ -471,16 +472,16 @@ static void test_kept_origin(void **state) {
     const wst_slice_t slice = wst_slice_static(reply, strlen(reply));
     setting_t *s = setting_new();
     setting_open(s);
-    client_t c;
-    client_open(&s->w, &c);
+    server_client_t c;
+    server_client_open(&s->w, &c);
     for (int i = 0; i < 3; i++) {
-        client_say(&c, get);
+        server_client_say(&c, get);
         until_got(s, s->berlin.got, "\r\n\r\n");
-        agent_expect(&s->berlin, "GET / HTTP/1.1\r\nHost: host\r\n");
+        server_agent_expect(&s->berlin, "GET / HTTP/1.1\r\nHost: host\r\n");
         s->berlin.got[s->berlin.got_len = 0] = '\0';
         assert_true(wst_stream_write(s->berlin.stream, &slice, 1) >= 0);
         until_got(s, c.got, "\r\n\r\nx");
-        client_expect(&c, "HTTP/1.1 200 OK\r\n");
+        server_client_expect(&c, "HTTP/1.1 200 OK\r\n");
         c.got[c.got_len = 0] = '\0';
     }
     assert_int_equal(s->berlin.asked, 1);
@@ -489,9 +490,9 @@ static void test_kept_origin(void **state) {
     s->rules = rules;
     s->rule_count = 1;
     s->w.access = new_access(s);
-    client_say(&c, get);
-    client_expect(&c, "HTTP/1.1 403 Denied by rule 1 of the server\r\n");
-    client_close(&c);
+    server_client_say(&c, get);
+    server_client_expect(&c, "HTTP/1.1 403 Denied by rule 1 of the server\r\n");
+    server_client_close(&c);
     setting_free(s);
 }
 
@@ -500,19 +501,19 @@ static void test_same_connection(void **state) {
     (void)state;
     setting_t *s = setting_new();
     setting_open(s);
-    client_t c;
-    client_open(&s->w, &c);
+    server_client_t c;
+    server_client_open(&s->w, &c);
     for (int i = 0; i < 3; i++) {
-        client_say(&c, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n");
-        client_expect(&c, "HTTP/1.1 407 Proxy Authentication Required\r\n");
+        server_client_say(&c, "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n");
+        server_client_expect(&c, "HTTP/1.1 407 Proxy Authentication Required\r\n");
         until_got(s, c.got, "\r\n\r\nProxy Authentication Required\n");
         assert_non_null(strstr(c.got, "Proxy-Authenticate: Digest realm=\"wstunnel\", "));
         assert_non_null(strstr(c.got, "\r\nConnection: keep-alive\r\n"));
         c.got_len = 0;
     }
     request(&c, ALICE_PARIS, "host:22");
-    client_expect(&c, OK11);
-    client_close(&c);
+    server_client_expect(&c, OK11);
+    server_client_close(&c);
     setting_free(s);
 }
 

@@ -33,10 +33,10 @@ static void test_upgrade_refused(void **state) {
          "HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\n" PLAIN_HEAD(
              "35") "Agents connect here, by WebSocket.\n"},
     };
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        client_ask(&w, cases[i].request, cases[i].answer);
+        server_client_ask(&w, cases[i].request, cases[i].answer);
     assert_string_equal(w.notices, "agent refused 403 Origin not allowed\n"
                                    "agent refused 400 No subprotocol of ours\n"
                                    "agent refused 400 No subprotocol of ours\n"
@@ -47,15 +47,15 @@ static void test_upgrade_refused(void **state) {
 /* A WebSocket, but not a valid one: the WebSocket says so itself. */
 static void test_upgrade_invalid(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_open(&w);
-    client_open(&w, &c);
-    client_say(&c, "GET /websocket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-                   "Sec-WebSocket-Protocol: wstunnel.v1.bin\r\n\r\n");
-    client_expect(&c, "HTTP/1.1 400 ");
+    server_client_open(&w, &c);
+    server_client_say(&c, "GET /websocket HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+                          "Sec-WebSocket-Protocol: wstunnel.v1.bin\r\n\r\n");
+    server_client_expect(&c, "HTTP/1.1 400 ");
     test_env_until_count(&w.env, &c.ended, 1);
-    client_close(&c);
+    server_client_close(&c);
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.sessions, 0);
@@ -64,41 +64,41 @@ static void test_upgrade_invalid(void **state) {
 
 static void test_upgrade_accepted(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_init(&w);
     w.options.path = "/agents";
     w.options.allow_origin = true;
     server_world_start(&w);
-    client_open(&w, &c);
-    client_say(&c, "GET /agents?x HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
-                   "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" JSON
-                   "Origin: https://example.com\r\n\r\n");
-    client_expect(&c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                      "Connection: Upgrade\r\n"
-                      "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
-                      "Sec-WebSocket-Protocol: wstunnel.v1.json\r\n\r\n");
-    client_close(&c);
+    server_client_open(&w, &c);
+    server_client_say(&c, "GET /agents?x HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n"
+                          "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" JSON
+                          "Origin: https://example.com\r\n\r\n");
+    server_client_expect(&c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                             "Connection: Upgrade\r\n"
+                             "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                             "Sec-WebSocket-Protocol: wstunnel.v1.json\r\n\r\n");
+    server_client_close(&c);
     server_world_free(&w);
 }
 
 static void test_upgrade_denied(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_init(&w);
-    w.agents = DENY;
+    w.agents = SERVER_DENY;
     w.deny_status = 401;
     w.deny_fields = "WWW-Authenticate: Bearer\r\n";
     server_world_start(&w);
-    client_open(&w, &c);
-    client_say(&c, UPGRADE(JSON));
-    client_expect(&c, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n"
-                      "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n"
-                      "Connection: close\r\n\r\nUnauthorized\n");
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_open(&w, &c);
+    server_client_say(&c, UPGRADE(JSON));
+    server_client_expect(&c, "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n"
+                             "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n"
+                             "Connection: close\r\n\r\nUnauthorized\n");
+    server_client_expect_end(&c);
+    server_client_close(&c);
     assert_int_equal(w.refusals, 0); /* these are clients' */
     server_world_free(&w);
 }
@@ -106,36 +106,36 @@ static void test_upgrade_denied(void **state) {
 /* The decision takes its time; or the agent does not wait for it. */
 static void test_upgrade_later(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
-    w.agents = HOLD;
+    w.agents = SERVER_HOLD;
     server_world_start(&w);
-    agent_init(&w, &a, "one", 1);
-    agent_start(&a);
+    server_agent_init(&w, &a, "one", 1);
+    server_agent_start(&a);
     test_env_until_count(&w.env, &w.agent_questions, 1);
     assert_string_equal(w.question, " ");
     wst_request_allow(w.held);
     server_world_until_notice(&w, "up one 01010101010101010101010101010101\n");
-    agent_close(&a);
+    server_agent_close(&a);
 
-    client_open(&w, &c);
-    client_say(&c, UPGRADE(JSON));
+    server_client_open(&w, &c);
+    server_client_say(&c, UPGRADE(JSON));
     test_env_until_count(&w.env, &w.agent_questions, 2);
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&w.env, &w.gone, 1);
     server_world_free(&w);
 }
 
 static void test_upgrade_no_decision(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
-    w.agents = HOLD;
+    w.agents = SERVER_HOLD;
     w.options.decision_timeout_ms = 30;
     server_world_start(&w);
-    client_ask(
+    server_client_ask(
         &w, UPGRADE(JSON),
         "HTTP/1.1 504 No decision in time\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     assert_int_equal(w.gone, 1);
@@ -144,27 +144,27 @@ static void test_upgrade_no_decision(void **state) {
 
 static void test_max_sessions(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_init(&w);
     w.options.max_agent_sessions = 1;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_ask(&w, UPGRADE(JSON),
-               "HTTP/1.1 503 Too many agents\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
-               "Connection: close\r\n\r\n");
-    agent_close(&a);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_ask(&w, UPGRADE(JSON),
+                      "HTTP/1.1 503 Too many agents\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+                      "Connection: close\r\n\r\n");
+    server_agent_close(&a);
     server_world_until_notice(&w, "down one");
     test_env_turns(&w.env, 10);
-    agent_open(&w, &a, "two", 1); /* there is a place again */
+    server_agent_open(&w, &a, "two", 1); /* there is a place again */
     wst_server_drain(w.server);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* --- hello --- */
 
-static void expect_down(agent_t *a, int error, const char *detail) {
+static void expect_down(server_agent_t *a, int error, const char *detail) {
     test_env_until_count(&a->w->env, &a->down, 1);
     if (a->down_error != error || strstr(a->detail, detail) == NULL)
         fail_msg("down by %s: %s", wst_err_name(a->down_error), a->detail);
@@ -172,16 +172,16 @@ static void expect_down(agent_t *a, int error, const char *detail) {
 
 static void test_no_hello(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_init(&w);
     w.options.hello_timeout_ms = 30;
     server_world_start(&w);
-    client_open(&w, &c);
-    client_say(&c, UPGRADE(JSON));
-    client_expect(&c, "HTTP/1.1 101 ");
+    server_client_open(&w, &c);
+    server_client_say(&c, UPGRADE(JSON));
+    server_client_expect(&c, "HTTP/1.1 101 ");
     test_env_until_count(&w.env, &c.broken, 1);
-    client_close(&c);
+    server_client_close(&c);
     assert_int_equal(w.ups, 0);
     assert_int_equal(w.downs, 0); /* it was never there */
     server_world_free(&w);
@@ -189,14 +189,14 @@ static void test_no_hello(void **state) {
 
 static void test_hello_without_name(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_open(&w);
-    agent_init(&w, &a, "", 1);
-    agent_start(&a);
+    server_agent_init(&w, &a, "", 1);
+    server_agent_start(&a);
     expect_down(&a, WST_EWSCLOSED, "1008 an agent needs a name");
     assert_int_equal(w.ups, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     test_env_turns(&w.env, 20);
     assert_int_equal(w.downs, 0);
     server_world_free(&w);
@@ -205,22 +205,22 @@ static void test_hello_without_name(void **state) {
 /* The server's limits and those that the agent states hold for the streams opened through it. */
 static void test_hello_numbers(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c, d;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c, d;
     server_world_init(&w);
     w.options.max_agent_streams = 1;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
     assert_true(wst_remote_is_ready(w.last_up));
-    client_connect(&w, &c);
+    server_client_connect(&w, &c);
     assert_false(wst_remote_is_ready(w.last_up));
-    client_open(&w, &d);
-    client_say(&d, "CONNECT host:22 HTTP/1.1\r\n\r\n");
-    client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
-    client_close(&d);
-    client_close(&c);
-    agent_close(&a);
+    server_client_open(&w, &d);
+    server_client_say(&d, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
+    server_client_close(&d);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -229,27 +229,27 @@ static void test_hello_numbers(void **state) {
 /* A higher epoch takes over at once, dials under way included; nobody is told of up or down. */
 static void test_replaced(void **state) {
     (void)state;
-    world_t w;
-    agent_t old, new;
-    client_t c, d;
+    server_world_t w;
+    server_agent_t old, new;
+    server_client_t c, d;
     server_world_open(&w);
-    agent_open(&w, &old, "one", 1);
+    server_agent_open(&w, &old, "one", 1);
     wst_remote_t *remote = w.last_up;
     wst_remote_set_data(remote, &w);
-    client_connect(&w, &c);
-    old.treatment = KEEP;
-    client_open(&w, &d);
-    client_say(&d, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_connect(&w, &c);
+    old.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &d);
+    server_client_say(&d, "CONNECT host:22 HTTP/1.1\r\n\r\n");
     test_env_until_count(&w.env, &old.asked, 2);
 
-    agent_init(&w, &new, "one", 1);
+    server_agent_init(&w, &new, "one", 1);
     new.hello.epoch = 2;
-    agent_start(&new);
+    server_agent_start(&new);
     expect_down(&old, 0, "1000 replaced");
-    client_expect_reset(&c);
+    server_client_expect_reset(&c);
     server_world_until_notice(&w,
                               "close 1  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
-    client_expect(&d, "HTTP/1.1 200 Connection established\r\n\r\n");
+    server_client_expect(&d, "HTTP/1.1 200 Connection established\r\n\r\n");
     assert_int_equal(new.asked, 1);
     assert_int_equal(w.ups, 1);
     assert_int_equal(w.downs, 0);
@@ -258,10 +258,10 @@ static void test_replaced(void **state) {
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.agents, 1);
-    client_close(&c);
-    client_close(&d);
-    agent_close(&old);
-    agent_close(&new);
+    server_client_close(&c);
+    server_client_close(&d);
+    server_agent_close(&old);
+    server_agent_close(&new);
     server_world_until_notice(&w, "down one ");
     server_world_free(&w);
 }
@@ -269,52 +269,52 @@ static void test_replaced(void **state) {
 /* The predecessor's peer is gone without a word: what it carried is lost at once all the same. */
 static void test_replaced_silent(void **state) {
     (void)state;
-    world_t w;
-    agent_t old, new;
-    client_t c;
+    server_world_t w;
+    server_agent_t old, new;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &old, "one", 1);
-    client_connect(&w, &c);
+    server_agent_open(&w, &old, "one", 1);
+    server_client_connect(&w, &c);
     wst_websocket_read_stop(wst__link_websocket(old.link));
-    agent_init(&w, &new, "one", 1);
+    server_agent_init(&w, &new, "one", 1);
     new.hello.epoch = 2;
-    agent_start(&new);
+    server_agent_start(&new);
     test_env_until_count(&w.env, &new.up, 1);
     uint64_t start = uv_now(&w.env.loop);
-    client_expect_reset(&c);
+    server_client_expect_reset(&c);
     assert_true(uv_now(&w.env.loop) - start < 2000); /* a closing handshake has 5 s */
-    client_close(&c);
-    agent_close(&old);
-    agent_close(&new);
+    server_client_close(&c);
+    server_agent_close(&old);
+    server_agent_close(&new);
     server_world_free(&w);
 }
 
 static void test_not_replaced(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, late;
-    client_t c;
+    server_world_t w;
+    server_agent_t a, late;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
     for (uint64_t epoch = 0; epoch <= 1; epoch++) {
-        agent_init(&w, &late, "one", 1);
+        server_agent_init(&w, &late, "one", 1);
         late.hello.epoch = epoch;
-        agent_start(&late);
+        server_agent_start(&late);
         expect_down(&late, WST_EWSCLOSED, "1008 ");
-        agent_close(&late);
+        server_agent_close(&late);
         server_world_assert_notice(&w, "agent refused 0 this agent has a connection with that "
                                        "epoch or a higher one\n");
         assert_string_equal(w.last_refusal, "||one||http_request_denied|");
     }
-    client_connect(&w, &c); /* the first one serves on */
+    server_client_connect(&w, &c); /* the first one serves on */
     assert_int_equal(a.asked, 1);
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* The last warning: that an agent at the first address has to do with one at the second. */
-static void expect_warning(world_t *w, const char *at, const char *what, const char *other) {
+static void expect_warning(server_world_t *w, const char *at, const char *what, const char *other) {
     char text[256];
     unsigned port, other_port;
     snprintf(text, sizeof(text), "agent one at %s:%%u %s %s:%%u", at, what, other);
@@ -328,83 +328,83 @@ static void expect_warning(world_t *w, const char *at, const char *what, const c
 static void test_elsewhere(void **state) {
     (void)state;
     static const char other[] = "127.0.0.2";
-    world_t w;
-    agent_t first, twin, taker, adder, near;
+    server_world_t w;
+    server_agent_t first, twin, taker, adder, near;
     server_world_open(&w);
-    agent_open(&w, &first, "one", 1);
-    agent_open(&w, &near, "one", 2);
-    agent_close(&near);
-    agent_open(&w, &near, "two", 1);
+    server_agent_open(&w, &first, "one", 1);
+    server_agent_open(&w, &near, "one", 2);
+    server_agent_close(&near);
+    server_agent_open(&w, &near, "two", 1);
     assert_int_equal(w.env.log_lines, 0);
 
-    agent_init(&w, &twin, "one", 3);
-    agent_start_from(&twin, other);
+    server_agent_init(&w, &twin, "one", 3);
+    server_agent_start_from(&twin, other);
     test_env_until_count(&w.env, &twin.up, 1);
     expect_warning(&w, other, "has the name and the credentials of the one at", "127.0.0.1");
-    agent_close(&twin);
+    server_agent_close(&twin);
 
-    agent_init(&w, &adder, "one", 1);
+    server_agent_init(&w, &adder, "one", 1);
     adder.hello.conn = 7;
-    agent_start_from(&adder, other);
+    server_agent_start_from(&adder, other);
     test_env_until_count(&w.env, &adder.up, 1);
     expect_warning(&w, other, "adds to the sessions of the one at", "127.0.0.1");
-    agent_close(&adder);
+    server_agent_close(&adder);
 
-    agent_init(&w, &taker, "one", 1);
+    server_agent_init(&w, &taker, "one", 1);
     taker.hello.epoch = 2;
-    agent_start_from(&taker, other);
+    server_agent_start_from(&taker, other);
     expect_down(&first, 0, "1000 replaced");
     expect_warning(&w, other, "takes over from the one at", "127.0.0.1");
-    agent_close(&first);
+    server_agent_close(&first);
 
     /* One that is refused has been warned of as such. */
-    agent_open(&w, &twin, "three", 1);
-    agent_init(&w, &adder, "one", 1);
-    agent_start(&adder);
+    server_agent_open(&w, &twin, "three", 1);
+    server_agent_init(&w, &adder, "one", 1);
+    server_agent_start(&adder);
     expect_down(&adder, WST_EWSCLOSED, "1008 ");
     assert_non_null(strstr(w.env.log, "refused: this agent has a connection with that epoch"));
-    agent_close(&adder);
-    agent_close(&twin);
-    agent_close(&taker);
-    agent_close(&near);
+    server_agent_close(&adder);
+    server_agent_close(&twin);
+    server_agent_close(&taker);
+    server_agent_close(&near);
     server_world_free(&w);
 }
 
 /* Another instance is another agent, another conn one more session. */
 static void test_twins(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, twin, second;
-    client_t c[3];
+    server_world_t w;
+    server_agent_t a, twin, second;
+    server_client_t c[3];
     wst_server_stats_t stats;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    agent_open(&w, &twin, "one", 2);
-    agent_init(&w, &second, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &twin, "one", 2);
+    server_agent_init(&w, &second, "one", 1);
     second.hello.conn = 1;
-    agent_start(&second);
+    server_agent_start(&second);
     test_env_until_count(&w.env, &second.up, 1);
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.agents, 2);
     assert_int_equal(stats.sessions, 3);
     assert_int_equal(w.ups, 2);
     for (size_t i = 0; i < 3; i++)
-        client_connect(&w, &c[i]);
+        server_client_connect(&w, &c[i]);
     assert_int_equal(a.asked, 1);
     assert_int_equal(twin.asked, 1);
     assert_int_equal(second.asked + a.asked + twin.asked, 3);
 
-    agent_close(&a); /* not its last session */
-    client_expect_reset(&c[0]);
+    server_agent_close(&a); /* not its last session */
+    server_client_expect_reset(&c[0]);
     assert_int_equal(w.downs, 0);
-    agent_close(&second);
+    server_agent_close(&second);
     server_world_until_notice(&w, "down one ");
     assert_int_equal(w.downs, 1);
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.agents, 1);
-    agent_close(&twin);
+    server_agent_close(&twin);
     for (size_t i = 0; i < 3; i++)
-        client_close(&c[i]);
+        server_client_close(&c[i]);
     server_world_free(&w);
 }
 
@@ -412,25 +412,25 @@ static void test_twins(void **state) {
 
 static void test_down(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_init(&w);
     w.options.ping_interval_ms = 10;
     w.options.dead_after_ms = 40;
     server_world_start(&w);
-    agent_open(&w, &a, "orderly", 1);
+    server_agent_open(&w, &a, "orderly", 1);
     wst__link_end(a.link, 1000, "bye");
     server_world_until_notice(&w, "down orderly 0\n");
-    agent_close(&a);
+    server_agent_close(&a);
 
-    agent_open(&w, &a, "rude", 1);
-    agent_close(&a);
+    server_agent_open(&w, &a, "rude", 1);
+    server_agent_close(&a);
     server_world_until_notice(&w, "down rude ECONNRESET\n");
 
-    agent_open(&w, &a, "dead", 1);
+    server_agent_open(&w, &a, "dead", 1);
     wst_websocket_read_stop(wst__link_websocket(a.link)); /* it does not answer */
     server_world_until_notice(&w, "down dead WST_ETIMEOUT\n");
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -441,23 +441,23 @@ static bool is_not_ready(void *arg) {
 /* One that takes no more streams stays until its own are over. */
 static void test_goaway(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &c);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &c);
     wst__session_goaway(wst__link_session(a.link), WST_EGOAWAY);
     test_env_until(&w.env, is_not_ready, w.last_up);
-    client_ask(&w, "CONNECT host:22 HTTP/1.1\r\n\r\n",
-               "HTTP/1.1 503 Agent is shutting down\r\n"
-               "Proxy-Status: libwstunnel; error=destination_unavailable; "
-               "details=\"Agent is shutting down\"\r\nRetry-After: 5\r\n" PLAIN_HEAD(
-                   "23") "Agent is shutting down\n");
-    client_say(&c, "still here");
-    agent_expect(&a, "still here");
-    client_close(&c);
-    agent_close(&a);
+    server_client_ask(&w, "CONNECT host:22 HTTP/1.1\r\n\r\n",
+                      "HTTP/1.1 503 Agent is shutting down\r\n"
+                      "Proxy-Status: libwstunnel; error=destination_unavailable; "
+                      "details=\"Agent is shutting down\"\r\nRetry-After: 5\r\n" PLAIN_HEAD(
+                          "23") "Agent is shutting down\n");
+    server_client_say(&c, "still here");
+    server_agent_expect(&a, "still here");
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -474,16 +474,16 @@ static bool is_set(void *arg) {
 
 static void test_stream_to_the_server(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     int status = 0;
     wst__tunnel_open_t *open;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
     assert_int_equal(wst__tunnel_open(&open, a.link, "host:1", on_opened, &status), 0);
     test_env_until(&w.env, is_set, &status);
     assert_int_equal(status, WST_EDENIED);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 

@@ -14,38 +14,38 @@
 
 /* Whatever happened to it, the connection of a client is over. */
 static bool is_over(void *arg) {
-    const client_t *c = arg;
+    const server_client_t *c = arg;
     return c->ended + c->broken > 0;
 }
 
 static void close_in(char callback) {
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = w.agents = w.choice = ALLOW;
+    w.clients = w.agents = w.choice = SERVER_ALLOW;
     server_world_start(&w);
     w.close_at = callback;
-    agent_init(&w, &a, "one", 1);
-    agent_start(&a);
+    server_agent_init(&w, &a, "one", 1);
+    server_agent_start(&a);
     if (callback == 'a' || callback == 'u') {
         test_env_until_count(&w.env, &w.closed, 1);
-        agent_close(&a);
+        server_agent_close(&a);
         server_world_free(&w);
         return;
     }
     server_world_until_notice(&w, "up one");
     if (callback == 'r')
-        a.treatment = REFUSE;
+        a.treatment = SERVER_AGENT_REFUSE;
     a.reason = WST_EREFUSED;
     if (callback == 'g')
-        w.choice = HOLD;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+        w.choice = SERVER_HOLD;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     if (callback == 'e' || callback == 'd')
-        client_expect(&c, "HTTP/1.1 200 ");
+        server_client_expect(&c, "HTTP/1.1 200 ");
     if (callback == 'd')
-        agent_close(&a);
+        server_agent_close(&a);
     if (callback == 'e')
         wst_stream_reset(a.stream, WST_ERESET, NULL);
     if (callback == 'e')
@@ -54,15 +54,15 @@ static void close_in(char callback) {
         wst_server_drain(w.server);
     if (callback == 'g') {
         test_env_until_count(&w.env, &w.choice_questions, 1);
-        client_close(&c);
+        server_client_close(&c);
     }
     test_env_until_count(&w.env, &w.closed, 1);
     if (callback != 'g') {
         test_env_until(&w.env, is_over, &c);
-        client_close(&c);
+        server_client_close(&c);
     }
     if (callback != 'd')
-        agent_close(&a);
+        server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -75,46 +75,46 @@ static void test_close_in_callbacks(void **state) {
 /* The client reads the refusal although the server is closed right behind it. */
 static void test_close_in_refused(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_open(&w);
     w.close_at = 'r';
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.closed, 1);
     test_env_until(&w.env, is_over, &c);
-    client_close(&c);
+    server_client_close(&c);
     server_world_free(&w);
 }
 
 /* The same for an agent: by its request, and by its hello. */
 static void test_close_in_agent_refused(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
-    agent_t a;
+    server_world_t w;
+    server_client_t c;
+    server_agent_t a;
     server_world_open(&w);
     w.close_at = 'f';
-    client_open(&w, &c);
-    client_say(&c, "GET /websocket HTTP/1.1\r\n\r\n");
+    server_client_open(&w, &c);
+    server_client_say(&c, "GET /websocket HTTP/1.1\r\n\r\n");
     test_env_until_count(&w.env, &w.closed, 1);
     test_env_until(&w.env, is_over, &c);
-    client_close(&c);
+    server_client_close(&c);
     server_world_free(&w);
 
     server_world_open(&w);
     w.close_at = 'f';
-    agent_init(&w, &a, "", 1);
-    agent_start(&a);
+    server_agent_init(&w, &a, "", 1);
+    server_agent_start(&a);
     test_env_until_count(&w.env, &w.closed, 1);
     test_env_until_count(&w.env, &a.down, 1);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 static void test_close_unused(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     server_world_close(&w);
     assert_int_equal(w.closed, 0);    /* from the loop only */
@@ -127,71 +127,71 @@ static void test_close_unused(void **state) {
 /* What was about to be told is not told any more. */
 static void test_close_when_drained(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1); /* takes time to close */
+    server_agent_open(&w, &a, "one", 1); /* takes time to close */
     wst_server_drain(w.server);
     server_world_close(&w);
     test_env_until_count(&w.env, &w.closed, 1);
     assert_int_equal(w.drained, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* Agents are told: 1001. Tunnels are reset, whoever waits for an answer too. */
 static void test_close_with_all(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, silent;
-    client_t tunnel, dialling, idle, half;
+    server_world_t w;
+    server_agent_t a, silent;
+    server_client_t tunnel, dialling, idle, half;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &tunnel);
-    a.treatment = KEEP;
-    client_open(&w, &dialling);
-    client_say(&dialling, CONNECT);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &tunnel);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &dialling);
+    server_client_say(&dialling, CONNECT);
     test_env_until_count(&w.env, &a.asked, 2);
-    client_open(&w, &idle);
-    client_open(&w, &half);
-    client_say(&half, "GET /");
-    agent_init(&w, &silent, "two", 1);
-    agent_start(&silent); /* somewhere on its way */
+    server_client_open(&w, &idle);
+    server_client_open(&w, &half);
+    server_client_say(&half, "GET /");
+    server_agent_init(&w, &silent, "two", 1);
+    server_agent_start(&silent); /* somewhere on its way */
     test_env_turns(&w.env, 4);
     server_world_close(&w);
     test_env_until_count(&w.env, &a.down, 1);
     assert_int_equal(a.down_error, 0);
     assert_non_null(strstr(a.detail, "1001"));
-    client_expect_reset(&tunnel);
-    client_expect_reset(&dialling);
+    server_client_expect_reset(&tunnel);
+    server_client_expect_reset(&dialling);
     test_env_until(&w.env, is_over, &idle);
     test_env_until(&w.env, is_over, &half);
     test_env_until_count(&w.env, &silent.connected, 1);
-    agent_close(&a);
-    agent_close(&silent);
-    client_close(&tunnel);
-    client_close(&dialling);
-    client_close(&idle);
-    client_close(&half);
+    server_agent_close(&a);
+    server_agent_close(&silent);
+    server_client_close(&tunnel);
+    server_client_close(&dialling);
+    server_client_close(&idle);
+    server_client_close(&half);
     server_world_free(&w);
 }
 
 /* Closes after so many turns of an agent's coming, or of a client's then. Whether it had got
  * through by then. */
 static bool close_after(int turns, bool with_client) {
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = w.agents = w.choice = ALLOW;
+    w.clients = w.agents = w.choice = SERVER_ALLOW;
     server_world_start(&w);
     if (with_client) {
-        agent_open(&w, &a, "one", 1);
-        client_open(&w, &c);
-        client_say(&c, CONNECT);
+        server_agent_open(&w, &a, "one", 1);
+        server_client_open(&w, &c);
+        server_client_say(&c, CONNECT);
     } else {
-        agent_init(&w, &a, "one", 1);
-        agent_start(&a);
+        server_agent_init(&w, &a, "one", 1);
+        server_agent_start(&a);
         test_env_until_count(&w.env, &a.connected, 1);
     }
     test_env_turns(&w.env, turns);
@@ -200,9 +200,9 @@ static bool close_after(int turns, bool with_client) {
     test_env_until_count(&w.env, &w.closed, 1);
     if (with_client) {
         test_env_until(&w.env, is_over, &c);
-        client_close(&c);
+        server_client_close(&c);
     }
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
     return through;
 }
@@ -245,7 +245,7 @@ static bool has_answer(void *arg) {
 
 /* The agent opens what it is asked for in no time: by one end of a pair. */
 static void on_agent_dial(wst_agent_t *agent, wst_request_t *request, void *user_data) {
-    world_t *w = user_data;
+    server_world_t *w = user_data;
     int fds[2];
     wst_stream_t *stream;
     (void)agent;
@@ -258,7 +258,7 @@ static void on_agent_dial(wst_agent_t *agent, wst_request_t *request, void *user
 }
 
 static bool is_up_or_failed(void *arg) {
-    const world_t *w = arg;
+    const server_world_t *w = arg;
     return w->ups > 0 || test_alloc_failed();
 }
 
@@ -266,7 +266,7 @@ static bool is_up_or_failed(void *arg) {
  * answer or the end of its connection all the same, and nothing is left behind. */
 static void scenario(void *arg) {
     bool *served = arg;
-    world_t w;
+    server_world_t w;
     wst_agent_t *agent = NULL;
     server_world_init(&w);
     if (w.env.ctx != NULL && server_world_try_start(&w)) {

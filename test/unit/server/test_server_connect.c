@@ -15,17 +15,17 @@
 
 static void test_tunnel(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     wst_server_stats_t stats;
     server_world_init(&w);
-    w.clients = ALLOW;
+    w.clients = SERVER_ALLOW;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_expect(&c, OK11);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_expect(&c, OK11);
     assert_string_equal(w.question, "host:22 ");
     assert_string_equal(a.destination, "host:22");
     server_world_assert_notice(&w, "open 1 alice host:22 one\n");
@@ -35,26 +35,26 @@ static void test_tunnel(void **state) {
     assert_int_equal(stats.pending, 0);
     assert_int_equal(wst_remote_streams(w.last_up), 1);
 
-    client_say(&c, "question");
-    agent_expect(&a, "question");
+    server_client_say(&c, "question");
+    server_agent_expect(&a, "question");
     wst_slice_t reply = wst_slice_static("answer", 6);
     assert_int_equal(wst_stream_write(a.stream, &reply, 1), 0);
-    client_expect(&c, "answer");
+    server_client_expect(&c, "answer");
 
-    client_end(&c);
+    server_client_end(&c);
     test_env_until_count(&w.env, &a.stream_ended, 1);
     reply = wst_slice_static("late", 4); /* the other direction goes on */
     assert_int_equal(wst_stream_write(a.stream, &reply, 1), 0);
     assert_int_equal(wst_stream_shutdown(a.stream), 0);
-    client_expect(&c, "late");
-    client_expect_end(&c);
+    server_client_expect(&c, "late");
+    server_client_expect_end(&c);
     server_world_until_notice(&w,
                               "close 1 alice host:22 one to_agent=8 to_client=10 0 by client\n");
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.streams, 0);
-    client_close(&c);
+    server_client_close(&c);
     server_world_until_connections(&w, 1); /* the agent's */
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_until_connections(&w, 0);
     server_world_free(&w);
 }
@@ -65,12 +65,12 @@ static void test_answer_is_written_alone(void **state) {
     (void)state;
     static const char head[] = CONNECT, all[] = OK11 "220 hello";
     const wst_slice_t hello = wst_slice_static("220 hello", 9);
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     fake_stream_t client;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
     assert_int_equal(fake_stream_open(&client, w.env.ctx), 0);
     fake_stream_data(&client, head, sizeof(head) - 1);
     assert_int_equal(wst_server_adopt(w.server, client.stream, 0), 0);
@@ -83,24 +83,24 @@ static void test_answer_is_written_alone(void **state) {
     fake_stream_break(&client, UV_ECONNRESET);
     server_world_until_connections(&w, 1);
     fake_stream_free(&client);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* Nothing but the line and the empty line; to HTTP/1.0 in its version. */
 static void test_http10(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n");
-    client_expect(&c, "HTTP/1.0 200 Connection established\r\n\r\n");
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, "CONNECT [2001:db8::1]:443 HTTP/1.0\r\n\r\n");
+    server_client_expect(&c, "HTTP/1.0 200 Connection established\r\n\r\n");
     assert_string_equal(a.destination, "[2001:db8::1]:443");
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -109,22 +109,22 @@ static void test_destinations(void **state) {
     (void)state;
     static const char *const forms[] = {"[2001:db8::1]:443", "2001:db8::1:443",
                                         "[2001:db8::1]:443]"};
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
-        client_t c;
+        server_client_t c;
         char request[128];
         snprintf(request, sizeof(request), "CONNECT %s HTTP/1.1\r\nHost: other:1\r\n\r\n",
                  forms[i]);
-        client_open(&w, &c);
-        client_say(&c, request);
-        client_expect(&c, OK11);
+        server_client_open(&w, &c);
+        server_client_say(&c, request);
+        server_client_expect(&c, OK11);
         assert_string_equal(a.destination, "[2001:db8::1]:443");
-        client_close(&c);
+        server_client_close(&c);
     }
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -133,18 +133,18 @@ static void test_destinations(void **state) {
 /* In the packet of the request, and behind it, before the agent has answered. */
 static void test_early_bytes(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT "first ");
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT "first ");
     test_env_until_count(&w.env, &a.asked, 1);
-    client_say(&c, "second ");
-    client_say(&c, "third");
-    client_end(&c); /* behind bytes: the end of a direction, not of the wish */
+    server_client_say(&c, "second ");
+    server_client_say(&c, "third");
+    server_client_end(&c); /* behind bytes: the end of a direction, not of the wish */
     test_env_turns(&w.env, 20);
     assert_int_equal(a.cancelled, 0);
     assert_int_equal(c.got_len, 0);
@@ -152,63 +152,63 @@ static void test_early_bytes(void **state) {
     wst_stream_t *stream;
     wst__incoming_t *incoming = a.incoming;
     assert_int_equal(wst__incoming_accept(incoming, "", &stream), 0);
-    client_expect(&c, OK11);
+    server_client_expect(&c, OK11);
     assert_int_equal(wst_stream_shutdown(stream), 0);
-    client_expect_end(&c);
+    server_client_expect_end(&c);
     wst_stream_reset(stream, WST_ERESET, NULL);
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 static void test_early_bytes_arrive(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = HOLD;
+    w.clients = SERVER_HOLD;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT "first ");
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT "first ");
     test_env_until_count(&w.env, &w.client_questions, 1);
-    client_say(&c, "second");
-    client_end(&c);
+    server_client_say(&c, "second");
+    server_client_end(&c);
     test_env_turns(&w.env, 20);
     wst_request_allow(w.held);
-    client_expect(&c, OK11);
-    agent_expect(&a, "first second");
+    server_client_expect(&c, OK11);
+    server_agent_expect(&a, "first second");
     test_env_until_count(&w.env, &a.stream_ended, 1);
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* More than is kept: the rest waits in the kernel, nothing is lost. */
 static void test_much_ahead(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     static uint8_t data[60000];
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (uint8_t)(i % 251);
     server_world_init(&w);
-    w.clients = HOLD;
+    w.clients = SERVER_HOLD;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_send(&c, data, sizeof(data));
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_send(&c, data, sizeof(data));
     test_env_until_count(&w.env, &w.client_questions, 1);
     test_env_turns(&w.env, 50);
     wst_request_allow(w.held);
-    client_expect(&c, OK11);
+    server_client_expect(&c, OK11);
     test_env_until_count(&w.env, &a.got_len, sizeof(data));
     assert_memory_equal(a.got, data, sizeof(data));
-    client_close(&c);
-    agent_close(&a);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -217,28 +217,28 @@ static void test_much_ahead(void **state) {
 typedef enum leaving { BY_RESET, BY_END } leaving_t;
 
 static void leave_while_dialling(leaving_t how, const char *early) {
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_say(&c, early);
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_say(&c, early);
     test_env_until_count(&w.env, &a.asked, 1);
     if (how == BY_END)
-        client_end(&c);
+        server_client_end(&c);
     else
-        client_close(&c);
+        server_client_close(&c);
     test_env_until_count(&w.env, &a.cancelled, 1); /* the agent stops dialling */
     wst_server_stats_t stats;
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.pending, 0);
     if (how == BY_END)
-        client_close(&c);
+        server_client_close(&c);
     assert_int_equal(w.opens + w.refusals, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -249,43 +249,44 @@ static void test_gone_while_dialling(void **state) {
     leave_while_dialling(BY_RESET, "early"); /* noticed behind early bytes too */
 }
 
-static void leave_while_asked(policy_t clients, policy_t choice) {
-    world_t w;
-    agent_t a;
-    client_t c;
+static void leave_while_asked(server_policy_t clients, server_policy_t choice) {
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
     w.clients = clients;
     w.choice = choice;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    test_env_until_count(&w.env, clients == HOLD ? &w.client_questions : &w.choice_questions, 1);
-    client_close(&c);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    test_env_until_count(&w.env, clients == SERVER_HOLD ? &w.client_questions : &w.choice_questions,
+                         1);
+    server_client_close(&c);
     test_env_until_count(&w.env, &w.gone, 1);
     assert_int_equal(a.asked, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 static void test_gone_while_asked(void **state) {
     (void)state;
-    leave_while_asked(HOLD, UNASKED);
-    leave_while_asked(ALLOW, HOLD);
+    leave_while_asked(SERVER_HOLD, SERVER_UNASKED);
+    leave_while_asked(SERVER_ALLOW, SERVER_HOLD);
 }
 
 /* So many turns after the decision, or after the agent has opened the stream. Whether what follows
  * from it came first. */
 static bool leave_after(bool allowed, bool opened, int turns) {
     static const char head[] = CONNECT;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     fake_stream_t client;
     server_world_init(&w);
-    w.clients = HOLD;
-    w.choice = ALLOW;
+    w.clients = SERVER_HOLD;
+    w.choice = SERVER_ALLOW;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
     assert_int_equal(fake_stream_open(&client, w.env.ctx), 0);
     fake_stream_data(&client, head, sizeof(head) - 1);
     assert_int_equal(wst_server_adopt(w.server, client.stream, 0), 0);
@@ -295,7 +296,7 @@ static bool leave_after(bool allowed, bool opened, int turns) {
     else
         wst_request_deny(w.held, 403, NULL, NULL);
     if (opened) {
-        a.treatment = KEEP;
+        a.treatment = SERVER_AGENT_KEEP;
         test_env_until_count(&w.env, &a.asked, 1);
         assert_int_equal(wst__incoming_accept(a.incoming, "", &a.stream), 0);
         a.asked = 0;
@@ -308,7 +309,7 @@ static bool leave_after(bool allowed, bool opened, int turns) {
     assert_int_equal(w.refusals, refusals);
     assert_int_equal(w.opens, opens);
     fake_stream_free(&client);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
     return through;
 }
@@ -358,18 +359,18 @@ static void test_agent_refuses(void **state) {
         {WST_EDEST, "", 400, "Invalid destination", "http_request_error"},
         {WST_EINTERNAL, "", 502, "Agent failed to connect", "proxy_internal_error"},
     };
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = REFUSE;
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_REFUSE;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char expected[1024], notice[128];
         a.reason = cases[i].reason;
         a.text = cases[i].text;
         answer_text(expected, sizeof(expected), cases[i].status, cases[i].phrase, cases[i].error,
                     cases[i].text, false);
-        client_ask(&w, CONNECT, expected);
+        server_client_ask(&w, CONNECT, expected);
         snprintf(notice, sizeof(notice), "refused host:22 %d %s\n", cases[i].status,
                  cases[i].phrase);
         server_world_assert_notice(&w, notice);
@@ -377,19 +378,19 @@ static void test_agent_refuses(void **state) {
         snprintf(notice, sizeof(notice), "||one||%s|%s", cases[i].error, cases[i].text);
         assert_string_equal(w.last_refusal, notice);
     }
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 static void test_no_agent(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     answer_text(expected, sizeof(expected), 503, "No agent available", "destination_unavailable",
                 "", true);
-    client_ask(&w, CONNECT, expected);
-    client_ask(&w, CONNECT "more", expected); /* what came behind it is not a request */
+    server_client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT "more", expected); /* what came behind it is not a request */
     server_world_free(&w);
 }
 
@@ -407,12 +408,12 @@ static void test_malformed(void **state) {
         {"GET #x HTTP/1.1\r\n\r\n", "Bad Request: fragment in the target", ""},
     };
     char expected[1024];
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         answer_text(expected, sizeof(expected), 400, cases[i].phrase, "http_request_error", "",
                     false);
-        client_ask(&w, cases[i].request, expected);
+        server_client_ask(&w, cases[i].request, expected);
         server_world_assert_notice(&w, cases[i].notice);
     }
     assert_int_equal(w.refusals, 4);
@@ -423,20 +424,21 @@ static void test_malformed(void **state) {
 
 static void test_denied(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
-    w.clients = DENY;
+    w.clients = SERVER_DENY;
     w.deny_status = 429;
     w.deny_reason = "Zu viel f\xc3\xbcr \"heute\"";
     w.deny_fields = "Retry-After: 60\r\nX-Why: quota\r\n";
     server_world_start(&w);
-    client_ask(&w, CONNECT,
-               "HTTP/1.1 429 Zu viel f?r \"heute\"\r\n"
-               "Proxy-Status: libwstunnel; error=http_request_denied; "
-               "details=\"Zu viel f?r \\\"heute\\\"\"\r\n"
-               "Retry-After: 60\r\nX-Why: quota\r\n"
-               "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\n"
-               "Connection: close\r\n\r\nZu viel f?r \"heute\"\nZu viel f\xc3\xbcr \"heute\"\n");
+    server_client_ask(
+        &w, CONNECT,
+        "HTTP/1.1 429 Zu viel f?r \"heute\"\r\n"
+        "Proxy-Status: libwstunnel; error=http_request_denied; "
+        "details=\"Zu viel f?r \\\"heute\\\"\"\r\n"
+        "Retry-After: 60\r\nX-Why: quota\r\n"
+        "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 41\r\n"
+        "Connection: close\r\n\r\nZu viel f?r \"heute\"\nZu viel f\xc3\xbcr \"heute\"\n");
     server_world_assert_notice(&w, "refused host:22 429 Zu viel f?r \"heute\"\n");
     assert_string_equal(w.last_refusal, "||||http_request_denied|");
     server_world_free(&w);
@@ -445,13 +447,14 @@ static void test_denied(void **state) {
 /* Fields that are none cannot be sent; what is sent is not what was meant either. */
 static void test_denied_with_bad_fields(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
-    w.clients = DENY;
+    w.clients = SERVER_DENY;
     w.deny_fields = "not a field\r\n";
     server_world_start(&w);
-    client_ask(&w, CONNECT,
-               "HTTP/1.1 500 Malformed answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    server_client_ask(
+        &w, CONNECT,
+        "HTTP/1.1 500 Malformed answer\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     server_world_free(&w);
 }
 
@@ -463,9 +466,9 @@ static void test_denied_with_bad_fields(void **state) {
     "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 30\r\n"                            \
     "Connection: " connection "\r\n\r\nProxy Authentication Required\n"
 
-static void open_with_password(world_t *w) {
+static void open_with_password(server_world_t *w) {
     server_world_init(w);
-    w->clients = DENY;
+    w->clients = SERVER_DENY;
     w->deny_status = 407;
     w->deny_fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
     server_world_start(w);
@@ -474,96 +477,96 @@ static void open_with_password(world_t *w) {
 /* 407 keeps the connection for another try, unless something came behind the head. */
 static void test_password(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     open_with_password(&w);
-    agent_open(&w, &a, "one", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_expect(&c, NEEDS_PASSWORD("keep-alive"));
-    w.clients = ALLOW;
-    client_say(&c, CONNECT "early");
-    client_expect(&c, OK11);
-    agent_expect(&a, "early");
-    client_close(&c);
-    w.clients = DENY;
-    client_ask(&w, CONNECT "early", NEEDS_PASSWORD("close"));
-    agent_close(&a);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_expect(&c, NEEDS_PASSWORD("keep-alive"));
+    w.clients = SERVER_ALLOW;
+    server_client_say(&c, CONNECT "early");
+    server_client_expect(&c, OK11);
+    server_agent_expect(&a, "early");
+    server_client_close(&c);
+    w.clients = SERVER_DENY;
+    server_client_ask(&w, CONNECT "early", NEEDS_PASSWORD("close"));
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* The same for bytes that came while the question was open, and for an end. */
 static void test_password_later(void **state) {
     (void)state;
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     open_with_password(&w);
-    w.clients = HOLD;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    w.clients = SERVER_HOLD;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 1);
-    client_say(&c, CONNECT); /* is a request, but may just as well be data */
+    server_client_say(&c, CONNECT); /* is a request, but may just as well be data */
     test_env_turns(&w.env, 20);
     wst_request_deny(w.held, 407, NULL, w.deny_fields);
-    client_expect(&c, NEEDS_PASSWORD("close"));
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect(&c, NEEDS_PASSWORD("close"));
+    server_client_expect_end(&c);
+    server_client_close(&c);
 
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 2);
     wst_request_deny(w.held, 407, NULL, w.deny_fields);
-    client_expect(&c, NEEDS_PASSWORD("keep-alive"));
-    client_say(&c, CONNECT);
+    server_client_expect(&c, NEEDS_PASSWORD("keep-alive"));
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 3);
     wst_request_deny(w.held, 407, NULL, w.deny_fields);
-    client_expect(&c, NEEDS_PASSWORD("keep-alive"));
-    client_end(&c);
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect(&c, NEEDS_PASSWORD("keep-alive"));
+    server_client_end(&c);
+    server_client_expect_end(&c);
+    server_client_close(&c);
     server_world_free(&w);
 }
 
 static void test_wrong_answer(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    client_t c;
+    server_world_t w;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = HOLD;
+    w.clients = SERVER_HOLD;
     server_world_start(&w);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 1);
     wst_request_choose(w.held, NULL);
     answer_text(expected, sizeof(expected), 500, "Unfit decision", "proxy_internal_error", "",
                 false);
-    client_expect(&c, expected);
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect(&c, expected);
+    server_client_expect_end(&c);
+    server_client_close(&c);
 
     /* What was handed over with it is not left open. */
     int fds[2];
     wst_stream_t *given;
     assert_int_equal(uv_socketpair(SOCK_STREAM, 0, fds, 0, 0), 0);
     assert_int_equal(wst_socket_open(&given, w.env.ctx, fds[0], true), 0);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.client_questions, 2);
     wst_request_connected(w.held, 0, given);
-    client_expect(&c, expected);
+    server_client_expect(&c, expected);
     close(fds[1]);
-    client_expect_end(&c);
-    client_close(&c);
+    server_client_expect_end(&c);
+    server_client_close(&c);
     server_world_free(&w);
 }
 
 /* --- deadlines --- */
 
-static void no_decision(policy_t clients, policy_t choice) {
+static void no_decision(server_policy_t clients, server_policy_t choice) {
     char expected[1024];
-    world_t w;
+    server_world_t w;
     server_world_init(&w);
     w.clients = clients;
     w.choice = choice;
@@ -571,32 +574,32 @@ static void no_decision(policy_t clients, policy_t choice) {
     server_world_start(&w);
     answer_text(expected, sizeof(expected), 504, "No decision in time", "proxy_internal_response",
                 "", false);
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     assert_int_equal(w.gone, 1);
     server_world_free(&w);
 }
 
 static void test_no_decision(void **state) {
     (void)state;
-    no_decision(HOLD, UNASKED);
-    no_decision(ALLOW, HOLD);
+    no_decision(SERVER_HOLD, SERVER_UNASKED);
+    no_decision(SERVER_ALLOW, SERVER_HOLD);
 }
 
 static void test_dial_timeout(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_init(&w);
     w.options.dial_timeout_ms = 30;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    a.treatment = KEEP;
+    server_agent_open(&w, &a, "one", 1);
+    a.treatment = SERVER_AGENT_KEEP;
     answer_text(expected, sizeof(expected), 504, "Agent did not answer in time",
                 "connection_timeout", "", false);
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     assert_int_equal(a.cancelled, 1);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -604,53 +607,53 @@ static void test_dial_timeout(void **state) {
 
 static void test_broken_ends(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "one", 1);
+    server_agent_open(&w, &a, "one", 1);
 
-    client_connect(&w, &c);
-    client_say(&c, "abc");
-    agent_expect(&a, "abc");
-    client_close(&c); /* RST */
+    server_client_connect(&w, &c);
+    server_client_say(&c, "abc");
+    server_agent_expect(&a, "abc");
+    server_client_close(&c); /* RST */
     server_world_until_notice(&w,
                               "close 1  host:22 one to_agent=3 to_client=0 ECONNRESET by client\n");
     test_env_until_count(&w.env, &a.stream_broken, 1);
 
-    client_connect(&w, &c);
+    server_client_connect(&w, &c);
     wst_stream_reset(a.stream, WST_ERESET, NULL);
     a.stream = NULL;
     server_world_until_notice(&w,
                               "close 2  host:22 one to_agent=0 to_client=0 WST_ERESET by agent\n");
-    client_expect_reset(&c);
-    client_close(&c);
+    server_client_expect_reset(&c);
+    server_client_close(&c);
 
-    client_connect(&w, &c);
-    agent_close(&a);
+    server_client_connect(&w, &c);
+    server_agent_close(&a);
     server_world_until_notice(&w,
                               "close 3  host:22 one to_agent=0 to_client=0 WST_ELOST by agent\n");
-    client_expect_reset(&c);
-    client_close(&c);
+    server_client_expect_reset(&c);
+    server_client_close(&c);
     server_world_free(&w);
 }
 
 static void test_half_closed_timeout(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
-    client_t c;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
     server_world_init(&w);
     w.options.half_closed_timeout_ms = 30;
     server_world_start(&w);
-    agent_open(&w, &a, "one", 1);
-    client_connect(&w, &c);
-    client_end(&c);
+    server_agent_open(&w, &a, "one", 1);
+    server_client_connect(&w, &c);
+    server_client_end(&c);
     server_world_until_notice(&w,
                               "close 1  host:22 one to_agent=0 to_client=0 WST_EIDLE by server\n");
-    client_expect_reset(&c);
-    client_close(&c);
-    agent_close(&a);
+    server_client_expect_reset(&c);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 

@@ -23,45 +23,45 @@ static void test_fail_over(void **state) {
     (void)state;
     static const int reasons[] = {WST_ELIMIT, WST_EGOAWAY, WST_EMEMORY, WST_ELOST};
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        world_t w;
-        agent_t a, b;
-        client_t c;
+        server_world_t w;
+        server_agent_t a, b;
+        server_client_t c;
         server_world_open(&w);
-        agent_open(&w, &a, "a", 1);
-        agent_open(&w, &b, "b", 1);
-        a.treatment = REFUSE;
+        server_agent_open(&w, &a, "a", 1);
+        server_agent_open(&w, &b, "b", 1);
+        a.treatment = SERVER_AGENT_REFUSE;
         a.reason = reasons[i];
-        client_open(&w, &c);
-        client_say(&c, CONNECT "early");
-        client_expect(&c, OK11);
+        server_client_open(&w, &c);
+        server_client_say(&c, CONNECT "early");
+        server_client_expect(&c, OK11);
         assert_int_equal(a.asked, 1);
         assert_int_equal(b.asked, 1);
-        agent_expect(&b, "early"); /* nothing was lost or said twice */
+        server_agent_expect(&b, "early"); /* nothing was lost or said twice */
         server_world_assert_notice(&w, "open 1  host:22 b\n");
-        client_close(&c);
-        agent_close(&a);
-        agent_close(&b);
+        server_client_close(&c);
+        server_agent_close(&a);
+        server_agent_close(&b);
         server_world_free(&w);
     }
 }
 
 static void test_fail_over_lost(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, b;
-    client_t c;
+    server_world_t w;
+    server_agent_t a, b;
+    server_client_t c;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
-    agent_close(&a);
-    client_expect(&c, OK11);
+    server_agent_close(&a);
+    server_client_expect(&c, OK11);
     assert_int_equal(b.asked, 1);
-    client_close(&c);
-    agent_close(&b);
+    server_client_close(&c);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
@@ -69,29 +69,29 @@ static void test_fail_over_lost(void **state) {
 static void test_nobody_left(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a, b;
+    server_world_t w;
+    server_agent_t a, b;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = b.treatment = REFUSE;
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = b.treatment = SERVER_AGENT_REFUSE;
     a.reason = WST_ELIMIT;
     b.reason = WST_EGOAWAY;
     refused(expected, sizeof(expected), 503, "Agent is shutting down", "destination_unavailable");
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     assert_int_equal(a.asked, 1);
     assert_int_equal(b.asked, 1);
-    b.treatment = KEEP;
+    b.treatment = SERVER_AGENT_KEEP;
     b.asked = 0;
-    client_t c;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_client_t c;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &b.asked, 1);
-    agent_close(&b);
+    server_agent_close(&b);
     refused(expected, sizeof(expected), 503, "Agent lost", "destination_unavailable");
-    client_expect(&c, expected);
-    client_close(&c);
-    agent_close(&a);
+    server_client_expect(&c, expected);
+    server_client_close(&c);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
@@ -100,24 +100,24 @@ static void test_real_answer(void **state) {
     (void)state;
     static const int reasons[] = {WST_EREFUSED, WST_EDENIED, WST_ENAME, WST_EDIALTIMEOUT,
                                   WST_EINTERNAL};
-    world_t w;
-    agent_t a, b;
+    server_world_t w;
+    server_agent_t a, b;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = REFUSE;
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = SERVER_AGENT_REFUSE;
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
-        client_t c;
+        server_client_t c;
         a.reason = reasons[i];
-        client_open(&w, &c);
-        client_say(&c, CONNECT);
-        client_expect(&c, "HTTP/1.1 ");
-        client_close(&c);
+        server_client_open(&w, &c);
+        server_client_say(&c, CONNECT);
+        server_client_expect(&c, "HTTP/1.1 ");
+        server_client_close(&c);
     }
     assert_int_equal(a.asked, 5);
     assert_int_equal(b.asked, 0);
-    agent_close(&a);
-    agent_close(&b);
+    server_agent_close(&a);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
@@ -126,23 +126,23 @@ static void test_tries_are_bounded(void **state) {
     (void)state;
     enum { AGENTS = 10 };
     char expected[1024];
-    world_t w;
-    agent_t *a = calloc(AGENTS, sizeof(*a));
+    server_world_t w;
+    server_agent_t *a = calloc(AGENTS, sizeof(*a));
     size_t asked = 0;
     server_world_open(&w);
     for (uint8_t i = 0; i < AGENTS; i++) {
-        agent_open(&w, &a[i], "a", i);
-        a[i].treatment = REFUSE;
+        server_agent_open(&w, &a[i], "a", i);
+        a[i].treatment = SERVER_AGENT_REFUSE;
         a[i].reason = WST_ELIMIT;
     }
     refused(expected, sizeof(expected), 503, "Agent has too many streams",
             "connection_limit_reached");
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     for (size_t i = 0; i < AGENTS; i++)
         asked += a[i].asked;
     assert_int_equal(asked, 8);
     for (size_t i = 0; i < AGENTS; i++)
-        agent_close(&a[i]);
+        server_agent_close(&a[i]);
     server_world_free(&w);
     free(a);
 }
@@ -151,35 +151,35 @@ static void test_tries_are_bounded(void **state) {
 static void test_one_deadline(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a, b;
-    client_t c;
+    server_world_t w;
+    server_agent_t a, b;
+    server_client_t c;
     server_world_init(&w);
     w.options.dial_timeout_ms = 200;
     server_world_start(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = b.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = b.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
     uint64_t start = uv_now(&w.env.loop);
     while (uv_now(&w.env.loop) < start + 120)
         uv_run(&w.env.loop, UV_RUN_NOWAIT);
     wst__incoming_refuse(a.incoming, WST_ELIMIT, NULL);
     refused(expected, sizeof(expected), 504, "Agent did not answer in time", "connection_timeout");
-    client_expect(&c, expected);
+    server_client_expect(&c, expected);
     assert_int_equal(b.asked, 1);
     assert_true(uv_now(&w.env.loop) - start < 310);
-    client_close(&c);
-    agent_close(&a);
-    agent_close(&b);
+    server_client_close(&c);
+    server_agent_close(&a);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
 /* --- on_choose --- */
 
-static void choose_in_turn(world_t *w) {
+static void choose_in_turn(server_world_t *w) {
     /* The n-th question is answered with the n-th agent. */
     wst_remote_t *remote = wst_server_next_agent(w->server, NULL);
     for (size_t i = 1; i < w->choice_questions; i++)
@@ -190,29 +190,29 @@ static void choose_in_turn(world_t *w) {
 static void test_choose(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a, b;
-    client_t c;
+    server_world_t w;
+    server_agent_t a, b;
+    server_client_t c;
     server_world_init(&w);
-    w.clients = ALLOW;
-    w.choice = HOLD;
+    w.clients = SERVER_ALLOW;
+    w.choice = SERVER_HOLD;
     w.in_choice = choose_in_turn;
     server_world_start(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = REFUSE;
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = SERVER_AGENT_REFUSE;
     a.reason = WST_EGOAWAY;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_expect(&c, OK11); /* asked again when the first one did not serve */
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_expect(&c, OK11); /* asked again when the first one did not serve */
     assert_int_equal(w.choice_questions, 2);
     assert_string_equal(w.question, "host:22 alice"); /* the user is known by then */
     assert_int_equal(b.asked, 1);
-    client_close(&c);
+    server_client_close(&c);
     refused(expected, sizeof(expected), 503, "No agent available", "destination_unavailable");
-    client_ask(&w, CONNECT, expected); /* the third is none */
-    agent_close(&a);
-    agent_close(&b);
+    server_client_ask(&w, CONNECT, expected); /* the third is none */
+    server_agent_close(&a);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
@@ -220,74 +220,74 @@ static void test_choose(void **state) {
 static void test_choose_again(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a, b;
+    server_world_t w;
+    server_agent_t a, b;
     server_world_init(&w);
-    w.choice = ALLOW; /* always the first one */
+    w.choice = SERVER_ALLOW; /* always the first one */
     server_world_start(&w);
-    agent_open(&w, &a, "a", 1);
-    agent_open(&w, &b, "b", 1);
-    a.treatment = REFUSE;
+    server_agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &b, "b", 1);
+    a.treatment = SERVER_AGENT_REFUSE;
     a.reason = WST_ELIMIT;
     refused(expected, sizeof(expected), 503, "Agent has too many streams",
             "connection_limit_reached");
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     assert_int_equal(w.choice_questions, 2);
     assert_int_equal(a.asked, 1);
     assert_int_equal(b.asked, 0);
-    agent_close(&a);
-    agent_close(&b);
+    server_agent_close(&a);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
 /* The agent goes between the answer and what follows from it: the question is put again. */
 static void test_chosen_is_gone(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, b;
-    client_t c;
+    server_world_t w;
+    server_agent_t a, b;
+    server_client_t c;
     server_world_init(&w);
-    w.choice = HOLD;
+    w.choice = SERVER_HOLD;
     server_world_start(&w);
-    agent_open(&w, &a, "a", 1);
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    server_agent_open(&w, &a, "a", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &w.choice_questions, 1);
     wst_remote_t *remote = w.last_up;
     wst_request_t *held = w.held;
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_until_notice(&w, "down a ");
-    w.choice = ALLOW;
+    w.choice = SERVER_ALLOW;
     wst_request_choose(held, remote); /* its answer is not looked at any more, only compared */
-    agent_open(&w, &b, "b", 1);
+    server_agent_open(&w, &b, "b", 1);
     test_env_turns(&w.env, 10);
     assert_true(w.choice_questions >= 2);
-    client_close(&c);
-    agent_close(&b);
+    server_client_close(&c);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
 static void test_choose_denied(void **state) {
     (void)state;
     char expected[1024];
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     server_world_init(&w);
-    w.choice = DENY;
+    w.choice = SERVER_DENY;
     w.deny_reason = "No agent for alice";
     server_world_start(&w);
-    agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &a, "a", 1);
     refused(expected, sizeof(expected), 403, "No agent for alice", "http_request_denied");
-    client_ask(&w, CONNECT, expected);
+    server_client_ask(&w, CONNECT, expected);
     assert_int_equal(a.asked, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* --- wst_server_dial --- */
 
 typedef struct dialled {
-    world_t *w;
+    server_world_t *w;
     wst_server_dial_t *dial;
     wst_stream_t *stream;
     int status;
@@ -305,14 +305,14 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
         server_world_close(d->w);
 }
 
-static void start_dial(world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
+static void start_dial(server_world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
     *d = (dialled_t){.w = w};
     assert_int_equal(
         wst_server_dial(&d->dial, w->server, agent, "host:22", timeout_ms, on_dialled, d), 0);
     assert_int_equal(d->called, 0);
 }
 
-static void expect_dialled(world_t *w, dialled_t *d, int status) {
+static void expect_dialled(server_world_t *w, dialled_t *d, int status) {
     test_env_until_count(&w->env, &d->called, 1);
     assert_int_equal(d->status, status);
     wst_server_stats_t stats;
@@ -322,30 +322,30 @@ static void expect_dialled(world_t *w, dialled_t *d, int status) {
 
 static void test_dial(void **state) {
     (void)state;
-    world_t w;
-    agent_t a, b;
+    server_world_t w;
+    server_agent_t a, b;
     dialled_t d;
     server_world_init(&w);
-    w.clients = w.choice = DENY; /* nobody is asked */
+    w.clients = w.choice = SERVER_DENY; /* nobody is asked */
     server_world_start(&w);
     assert_int_equal(wst_server_dial(&d.dial, w.server, NULL, "host", 0, on_dialled, &d),
                      WST_EDEST);
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, WST_ENOAGENT);
-    agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &a, "a", 1);
     wst_remote_t *first = w.last_up;
-    agent_open(&w, &b, "b", 1);
+    server_agent_open(&w, &b, "b", 1);
 
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, 0);
     assert_int_equal(a.asked, 1);
     wst_slice_t slice = wst_slice_static("hello", 5);
     assert_int_equal(wst_stream_write(d.stream, &slice, 1), 0);
-    agent_expect(&a, "hello");
+    server_agent_expect(&a, "hello");
     wst_stream_close(d.stream, NULL);
     test_env_until_count(&w.env, &a.streams_closed, 1);
 
-    a.treatment = REFUSE;
+    a.treatment = SERVER_AGENT_REFUSE;
     a.reason = WST_ELIMIT;
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, 0); /* another one */
@@ -355,24 +355,24 @@ static void test_dial(void **state) {
     a.reason = WST_EREFUSED;
     start_dial(&w, &d, first, 0);
     expect_dialled(&w, &d, WST_EREFUSED);
-    a.treatment = KEEP;
+    a.treatment = SERVER_AGENT_KEEP;
     start_dial(&w, &d, first, 30);
     expect_dialled(&w, &d, WST_EDIALTIMEOUT);
     test_env_until_count(&w.env, &a.cancelled, 1);
     assert_int_equal(w.client_questions + w.choice_questions, 0);
-    agent_close(&a);
-    agent_close(&b);
+    server_agent_close(&a);
+    server_agent_close(&b);
     server_world_free(&w);
 }
 
 static void test_dial_cancel(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     dialled_t d;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
-    a.treatment = KEEP;
+    server_agent_open(&w, &a, "a", 1);
+    a.treatment = SERVER_AGENT_KEEP;
     start_dial(&w, &d, NULL, 0);
     wst_server_dial_cancel(d.dial); /* at once */
     start_dial(&w, &d, NULL, 0);
@@ -380,22 +380,22 @@ static void test_dial_cancel(void **state) {
     wst_server_dial_cancel(d.dial); /* while the agent tries */
     test_env_until_count(&w.env, &a.cancelled, 1);
     assert_int_equal(d.called, 0);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 /* A dial's agent goes before the dial has begun. */
 static void test_dial_agent_gone(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     dialled_t d;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
-    a.treatment = KEEP;
+    server_agent_open(&w, &a, "a", 1);
+    a.treatment = SERVER_AGENT_KEEP;
     start_dial(&w, &d, w.last_up, 0);
     test_env_until_count(&w.env, &a.asked, 1);
-    agent_close(&a);
+    server_agent_close(&a);
     expect_dialled(&w, &d, WST_ELOST);
     server_world_free(&w);
 }
@@ -403,15 +403,15 @@ static void test_dial_agent_gone(void **state) {
 /* The server's end is the end of its dials, and they are told. */
 static void test_dial_and_close(void **state) {
     (void)state;
-    world_t w;
-    agent_t a;
+    server_world_t w;
+    server_agent_t a;
     dialled_t first, second, open;
     server_world_open(&w);
-    agent_open(&w, &a, "a", 1);
+    server_agent_open(&w, &a, "a", 1);
     start_dial(&w, &open, NULL, 0);
     expect_dialled(&w, &open, 0); /* is the embedder's, also after the server */
     a.stream = NULL;
-    a.treatment = KEEP;
+    a.treatment = SERVER_AGENT_KEEP;
     start_dial(&w, &first, NULL, 0);
     test_env_until_count(&w.env, &a.asked, 2);
     start_dial(&w, &second, NULL, 0);
@@ -424,26 +424,26 @@ static void test_dial_and_close(void **state) {
     assert_int_equal(first.status, WST_ECANCELLED);
     assert_int_equal(second.status, WST_ECANCELLED);
     wst_stream_close(open.stream, NULL);
-    agent_close(&a);
+    server_agent_close(&a);
     server_world_free(&w);
 }
 
 static void test_close_in_dial(void **state) {
     (void)state;
     for (int success = 0; success < 2; success++) {
-        world_t w;
-        agent_t a;
+        server_world_t w;
+        server_agent_t a;
         dialled_t d;
         server_world_open(&w);
-        agent_open(&w, &a, "a", 1);
-        a.treatment = success ? ACCEPT : REFUSE;
+        server_agent_open(&w, &a, "a", 1);
+        a.treatment = success ? SERVER_AGENT_ACCEPT : SERVER_AGENT_REFUSE;
         a.reason = WST_EREFUSED;
         start_dial(&w, &d, NULL, 0);
         d.close_server = true;
         test_env_until_count(&w.env, &d.called, 1);
         if (success)
             wst_stream_close(d.stream, NULL);
-        agent_close(&a);
+        server_agent_close(&a);
         server_world_free(&w);
     }
 }

@@ -17,10 +17,11 @@ static void test_get(void **state) {
     forward_t f;
     wst_server_stats_t stats;
     forward_init(&f);
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     forward_start(&f);
-    client_say(&f.c, "GET http://[::1]:8080/x?y HTTP/1.1\r\nHost: else\r\nA: b\r\n"
-                     "Proxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\n\r\n");
+    server_client_say(&f.c,
+                      "GET http://[::1]:8080/x?y HTTP/1.1\r\nHost: else\r\nA: b\r\n"
+                      "Proxy-Authorization: Basic YTpi\r\nProxy-Connection: keep-alive\r\n\r\n");
     forward_asked(&f, "GET /x?y HTTP/1.1\r\nHost: [::1]:8080\r\nA: b\r\n" HEAD("keep-alive"));
     assert_string_equal(f.a.destination, "[::1]:8080");
     assert_string_equal(f.w.question, "[::1]:8080 ");
@@ -55,7 +56,7 @@ static void test_byte_by_byte(void **state) {
     forward_open(&f);
     for (size_t i = 0; post[i] != '\0'; i++) {
         piece[0] = post[i];
-        client_say(&f.c, piece);
+        server_client_say(&f.c, piece);
         test_env_turns(&f.w.env, 3);
     }
     forward_asked(&f, "POST / HTTP/1.1\r\nHost: site\r\nTransfer-Encoding: chunked\r\n" HEAD(
@@ -77,14 +78,15 @@ static void test_expect_continue(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, "PUT http://site/ HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
-                     "\r\n");
+    server_client_say(&f.c,
+                      "PUT http://site/ HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n"
+                      "\r\n");
     forward_asked(&f, "PUT / HTTP/1.1\r\nHost: site\r\nExpect: 100-continue\r\n"
                       "Content-Length: 3\r\n" HEAD("keep-alive"));
     forward_reply(&f, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\nVia: 1.1 @\r\n\r\n"
                        "HTTP/1.1 100 Continue\r\nVia: 1.1 @\r\n\r\n");
-    client_say(&f.c, "abc");
+    server_client_say(&f.c, "abc");
     forward_asked(&f, "abc");
     forward_reply(&f, FORWARD_OK);
     forward_expect(&f, FORWARD_OK_SENT);
@@ -96,15 +98,15 @@ static void test_no_body(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, "HEAD http://site/ HTTP/1.1\r\n\r\n");
+    server_client_say(&f.c, "HEAD http://site/ HTTP/1.1\r\n\r\n");
     forward_asked(&f, "HEAD / HTTP/1.1\r\nHost: site\r\n" HEAD("keep-alive"));
     forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n" HEAD("keep-alive"));
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n" HEAD("keep-alive"));
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 204 No Content\r\n\r\n");
     forward_expect(&f, "HTTP/1.1 204 No Content\r\n" HEAD("keep-alive"));
@@ -117,7 +119,7 @@ static void test_until_close(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.0 200 OK\r\n\r\nall of");
     forward_expect(&f, "HTTP/1.1 200 OK\r\nVia: 1.0 @\r\nConnection: close\r\n\r\nall of");
@@ -136,7 +138,7 @@ static void test_http10(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, "GET http://site/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    server_client_say(&f.c, "GET http://site/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
     forward_asked(&f,
                   "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.0 @\r\nConnection: keep-alive\r\n\r\n");
     forward_reply(&f, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nTrailer: V\r\n"
@@ -154,12 +156,12 @@ static void test_early_answer(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
+    server_client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc");
     forward_asked(
         &f, "POST / HTTP/1.1\r\nHost: site\r\nContent-Length: 100\r\n" HEAD("keep-alive") "abc");
     forward_reply(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
     forward_expect(&f, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n" HEAD("close") "no");
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.a.stream_broken, 1); /* half a request never looks whole */
     forward_expect_end(&f);
     assert_int_equal(f.a.stream_ended, 0);
@@ -172,8 +174,8 @@ static void test_half_closed(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
-    client_end(&f.c);
+    server_client_say(&f.c, FORWARD_GET);
+    server_client_end(&f.c);
     forward_asked(&f, FORWARD_GOT);
     test_env_turns(&f.w.env, 20);
     forward_reply(&f, FORWARD_OK);
@@ -195,7 +197,7 @@ static void test_long_head(void **state) {
     memcpy(answer + 16384 - 4, "\r\n\r\n", 5);
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, request);
+    server_client_say(&f.c, request);
     forward_asked(&f, "GET /x HTTP/1.1\r\nHost: site\r\nA: aaa");
     forward_reply(&f, answer);
     forward_expect(&f, "HTTP/1.1 204 OK\r\nA: aaa");
@@ -209,10 +211,10 @@ static void test_pipelining(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c,
-               FORWARD_GET "HEAD http://site/2 HTTP/1.1\r\n\r\nPOST http://site/3 HTTP/1.1\r\n"
-                           "Content-Length: 4\r\n\r\nbody" FORWARD_GET);
-    client_end(&f.c);
+    server_client_say(&f.c, FORWARD_GET
+                      "HEAD http://site/2 HTTP/1.1\r\n\r\nPOST http://site/3 HTTP/1.1\r\n"
+                      "Content-Length: 4\r\n\r\nbody" FORWARD_GET);
+    server_client_end(&f.c);
     forward_asked(&f, FORWARD_GOT);
     test_env_turns(&f.w.env, 20);
     assert_int_equal(f.a.got_len, 0);
@@ -240,7 +242,7 @@ static void test_hosts(void **state) {
     forward_get(&f);
     forward_get(&f);
     assert_int_equal(f.a.asked, 1);
-    client_say(&f.c, "GET http://other/x HTTP/1.1\r\n\r\n");
+    server_client_say(&f.c, "GET http://other/x HTTP/1.1\r\n\r\n");
     test_env_until_count(&f.w.env, &f.a.asked, 2);
     assert_int_equal(f.a.stream_ended, 1);
     assert_int_equal(f.a.stream_broken, 0);
@@ -265,7 +267,7 @@ static void test_unrepeatable(void **state) {
     forward_open(&f);
     forward_get(&f);
     for (size_t i = 0; i < 4; i++) {
-        client_say(&f.c, requests[i]);
+        server_client_say(&f.c, requests[i]);
         test_env_until_count(&f.w.env, &f.a.asked, i + 2);
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
         test_env_turns(&f.w.env, 20);
@@ -293,7 +295,7 @@ static void stale(staleness_t how) {
         forward_reply(&f, FORWARD_OK);
     if (how <= TALKS)
         test_env_turns(&f.w.env, 50);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     if (how > TALKS)
         forward_asked(&f, FORWARD_GOT);
     if (how == ENDED_LATE)
@@ -321,11 +323,11 @@ static void test_choice(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.choice = f.w.clients = f.w.reached = ALLOW;
+    f.w.choice = f.w.clients = f.w.reached = SERVER_ALLOW;
     forward_start(&f);
     f.a.address = "192.0.2.7";
     for (size_t i = 1; i <= 3; i++) {
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         forward_reply(&f, FORWARD_OK);
         forward_expect(&f, FORWARD_OK_SENT);
@@ -335,8 +337,8 @@ static void test_choice(void **state) {
         assert_string_equal(f.w.reached_what, "192.0.2.7 one");
         assert_int_equal(f.a.asked, 1);
     }
-    f.w.reached = DENY;
-    client_say(&f.c, FORWARD_GET);
+    f.w.reached = SERVER_DENY;
+    server_client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 403, "Forbidden", "http_request_denied", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -346,25 +348,25 @@ static void test_choice(void **state) {
 static void test_another_choice(void **state) {
     (void)state;
     forward_t f;
-    agent_t b;
+    server_agent_t b;
     forward_init(&f);
-    f.w.choice = HOLD;
+    f.w.choice = SERVER_HOLD;
     forward_start(&f);
-    agent_open(&f.w, &b, "another", 2);
+    server_agent_open(&f.w, &b, "another", 2);
     wst_remote_t *one = wst_server_next_agent(f.w.server, NULL);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.choice_questions, 1);
     wst_request_choose(f.w.held, one);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, FORWARD_OK);
     forward_expect(&f, FORWARD_OK_SENT);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.choice_questions, 2);
     wst_request_choose(f.w.held, wst_server_next_agent(f.w.server, one));
-    agent_expect(&b, "GET /x HTTP/1.1\r\n");
+    server_agent_expect(&b, "GET /x HTTP/1.1\r\n");
     test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
     assert_int_equal(f.a.asked, 1);
-    agent_close(&b);
+    server_agent_close(&b);
     forward_close(&f);
 }
 
@@ -373,10 +375,10 @@ static void test_stale_while_asked(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.reached = HOLD;
+    f.w.reached = SERVER_HOLD;
     forward_start(&f);
     for (size_t i = 1; i <= 2; i++) {
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         test_env_until_count(&f.w.env, &f.w.reached_questions, i);
         if (i == 2) {
             forward_reset(&f);
@@ -397,24 +399,24 @@ static void test_refused_between(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     f.w.deny_status = 407;
     forward_start(&f);
     forward_get(&f);
-    f.w.clients = DENY;
-    client_say(&f.c, FORWARD_GET);
-    client_expect(&f.c, "HTTP/1.1 407 ");
+    f.w.clients = SERVER_DENY;
+    server_client_say(&f.c, FORWARD_GET);
+    server_client_expect(&f.c, "HTTP/1.1 407 ");
     test_env_until_count(&f.w.env, &f.w.refusals, 1);
     test_env_turns(&f.w.env, 5);
     f.c.got_len = 0;
-    f.w.clients = ALLOW;
-    client_say(&f.c, FORWARD_GET);
+    f.w.clients = SERVER_ALLOW;
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     assert_int_equal(f.a.asked, 1);
     forward_reply(&f, FORWARD_OK);
     forward_expect(&f, FORWARD_OK_SENT);
     f.w.client_tenant = "other";
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 503, "No agent available", "destination_unavailable", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -425,11 +427,11 @@ static void test_each_request_is_asked(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     forward_start(&f);
     forward_get(&f);
-    f.w.clients = DENY;
-    client_say(&f.c, FORWARD_GET);
+    f.w.clients = SERVER_DENY;
+    server_client_say(&f.c, FORWARD_GET);
     forward_expect_refusal(&f, 403, "Forbidden", "http_request_denied", "");
     assert_int_equal(f.a.got_len, 0);
     forward_close(&f);
@@ -440,16 +442,16 @@ static void test_password(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.clients = DENY;
+    f.w.clients = SERVER_DENY;
     f.w.deny_status = 407;
     f.w.deny_fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n";
     forward_start(&f);
-    client_say(&f.c, FORWARD_GET);
-    client_expect(&f.c, "HTTP/1.1 407 ");
+    server_client_say(&f.c, FORWARD_GET);
+    server_client_expect(&f.c, "HTTP/1.1 407 ");
     test_env_until_count(&f.w.env, &f.w.refusals, 1);
     assert_non_null(strstr(f.c.got, "Connection: keep-alive\r\n"));
     f.c.got_len = 0;
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     forward_get(&f);
     forward_close(&f);
 }
@@ -460,7 +462,7 @@ static void test_connect_behind(void **state) {
     forward_t f;
     forward_open(&f);
     forward_get(&f);
-    client_say(&f.c, "CONNECT site:80 HTTP/1.1\r\n\r\nearly");
+    server_client_say(&f.c, "CONNECT site:80 HTTP/1.1\r\n\r\nearly");
     forward_expect(&f, "HTTP/1.1 200 Connection established\r\n\r\n");
     forward_asked(&f, "early");
     assert_int_equal(f.a.asked, 2);
@@ -478,15 +480,15 @@ static void test_upgrade(void **state) {
     forward_t f;
     wst_server_stats_t stats;
     forward_open(&f);
-    client_say(&f.c, UPGRADE "first ");
+    server_client_say(&f.c, UPGRADE "first ");
     forward_asked(&f, "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.1 @\r\nUpgrade: websocket\r\n"
                       "Connection: Upgrade\r\n\r\n");
     assert_int_equal(f.a.got_len, 0);
     forward_reply(&f, SWITCH "hello ");
     forward_expect(&f, "HTTP/1.1 101 Go\r\nVia: 1.1 @\r\nUpgrade: websocket\r\n"
                        "Connection: Upgrade\r\n\r\nhello ");
-    client_say(&f.c, "second");
-    client_end(&f.c);
+    server_client_say(&f.c, "second");
+    server_client_end(&f.c);
     forward_asked(&f, "first second");
     test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
     wst_server_get_stats(f.w.server, &stats);
@@ -506,7 +508,7 @@ static void test_no_upgrade(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, UPGRADE);
+    server_client_say(&f.c, UPGRADE);
     forward_asked(&f, "GET / HTTP/1.1\r\n");
     test_env_turns(&f.w.env, 20);
     f.a.got_len = 0;

@@ -18,7 +18,7 @@
 #define POST    "POST http://site/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
 
 static bool is_over(void *arg) {
-    const client_t *c = arg;
+    const server_client_t *c = arg;
     return c->ended + c->broken > 0;
 }
 
@@ -28,10 +28,10 @@ typedef enum story { PLAIN, REFUSED, CLOSED_EARLY, MALFORMED, CUT, STALE, SWITCH
 
 /* Tells the story up to where the callback comes. */
 static void tell(forward_t *f, story_t story) {
-    f->a.treatment = story == REFUSED ? REFUSE : ACCEPT;
+    f->a.treatment = story == REFUSED ? SERVER_AGENT_REFUSE : SERVER_AGENT_ACCEPT;
     f->a.reason = WST_EREFUSED;
     f->a.text = "";
-    client_say(&f->c, story == SWITCHED ? UPGRADE "more" : FORWARD_GET "more");
+    server_client_say(&f->c, story == SWITCHED ? UPGRADE "more" : FORWARD_GET "more");
     if (f->w.close_at == 'c' || f->w.close_at == 'h' || f->w.close_at == 'o' || story == REFUSED)
         return;
     test_env_until_count(&f->w.env, &f->a.got_len, 1);
@@ -50,8 +50,8 @@ static void tell(forward_t *f, story_t story) {
 static void close_in(char callback, story_t story) {
     forward_t f;
     forward_init(&f);
-    f.w.clients = ALLOW;
-    f.w.choice = callback == 'h' ? ALLOW : UNASKED;
+    f.w.clients = SERVER_ALLOW;
+    f.w.choice = callback == 'h' ? SERVER_ALLOW : SERVER_UNASKED;
     forward_start(&f);
     if (story == STALE)
         forward_get(&f);
@@ -82,7 +82,7 @@ static void test_close_when_joined(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, UPGRADE "more");
+    server_client_say(&f.c, UPGRADE "more");
     test_env_until_count(&f.w.env, &f.a.got_len, 1);
     f.w.close_at = 'o';
     forward_reply(&f, SWITCH "data");
@@ -95,7 +95,7 @@ static void test_close_when_joined(void **state) {
 
 /* The origin answers when a request is there. */
 static void play_origin(forward_t *f) {
-    agent_t *a = &f->a;
+    server_agent_t *a = &f->a;
     const char *post = strstr(a->got, "POST ");
     bool whole = strstr(a->got, "\r\n\r\n") != NULL;
     if (!whole || (post != NULL && strstr(post, "0\r\n\r\n") == NULL))
@@ -111,9 +111,9 @@ static void play_origin(forward_t *f) {
 static bool close_after(int turns) {
     forward_t f;
     forward_init(&f);
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     forward_start(&f);
-    client_say(&f.c, FORWARD_GET FORWARD_GET POST UPGRADE);
+    server_client_say(&f.c, FORWARD_GET FORWARD_GET POST UPGRADE);
     for (int i = 0; i < turns; i++) {
         test_env_turns(&f.w.env, 1);
         play_origin(&f);
@@ -141,28 +141,28 @@ static void test_drain_within(void **state) {
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, FORWARD_GET FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         if (begun)
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
         if (begun)
-            client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
+            server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
         wst_server_drain(f.w.server);
         test_env_turns(&f.w.env, 20);
         assert_int_equal(f.w.drained, 0);
         if (begun) {
             f.c.got_len = 0;
             forward_reply(&f, "ok");
-            client_expect(&f.c, "ok");
+            server_client_expect(&f.c, "ok");
         } else {
             forward_reply(&f, FORWARD_OK);
             forward_expect(&f, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nVia: 1.1 @\r\n"
                                "Connection: close\r\n\r\nok");
         }
-        client_expect_end(&f.c);
+        server_client_expect_end(&f.c);
         test_env_turns(&f.w.env, 20);
         assert_int_equal(f.w.drained, 0); /* who knows whether it has arrived */
-        client_close(&f.c);
+        server_client_close(&f.c);
         test_env_until_count(&f.w.env, &f.w.drained, 1);
         test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
         assert_int_equal(f.a.asked, 1);
@@ -188,11 +188,11 @@ static void test_drain_before_decision(void **state) {
     (void)state;
     forward_t f;
     forward_init(&f);
-    f.w.clients = ALLOW;
+    f.w.clients = SERVER_ALLOW;
     forward_start(&f);
     forward_get(&f);
-    f.w.clients = HOLD;
-    client_say(&f.c, FORWARD_GET);
+    f.w.clients = SERVER_HOLD;
+    server_client_say(&f.c, FORWARD_GET);
     test_env_until_count(&f.w.env, &f.w.client_questions, 2);
     wst_server_drain(f.w.server);
     wst_request_allow(f.w.held);
@@ -207,14 +207,14 @@ static void test_drain_and_upgrade(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, UPGRADE);
+    server_client_say(&f.c, UPGRADE);
     test_env_until_count(&f.w.env, &f.a.got_len, 1);
     wst_server_drain(f.w.server);
     forward_reply(&f, SWITCH);
-    client_expect(&f.c, "HTTP/1.1 101 ");
+    server_client_expect(&f.c, "HTTP/1.1 101 ");
     test_env_turns(&f.w.env, 20);
     assert_int_equal(f.w.drained, 0);
-    client_close(&f.c);
+    server_client_close(&f.c);
     test_env_until_count(&f.w.env, &f.w.drained, 1);
     forward_close(&f);
 }
@@ -231,17 +231,17 @@ static void test_drain_in_callback(void **state) {
     for (int switched = 0; switched < 2; switched++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, switched ? UPGRADE : FORWARD_GET);
+        server_client_say(&f.c, switched ? UPGRADE : FORWARD_GET);
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
         f.w.server->options.callbacks.on_stream_close = drain_now;
         f.w.close_at = 'n';
         forward_reply(&f, switched ? SWITCH : FORWARD_OK);
-        client_expect(&f.c, switched ? "HTTP/1.1 101 " : "HTTP/1.1 200 ");
+        server_client_expect(&f.c, switched ? "HTTP/1.1 101 " : "HTTP/1.1 200 ");
         test_env_turns(&f.w.env, 20);
         assert_int_equal(f.w.drained, 0);
         if (!switched)
             test_env_until_count(&f.w.env, &f.c.ended, 1); /* not by a reset */
-        client_close(&f.c);
+        server_client_close(&f.c);
         test_env_until_count(&f.w.env, &f.w.closed, 1);
         forward_close(&f);
     }
@@ -251,7 +251,7 @@ static void test_drain_in_callback(void **state) {
 static bool drain_after(int turns) {
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     for (int i = 0; i < turns; i++) {
         test_env_turns(&f.w.env, 1);
         play_origin(&f);
@@ -269,7 +269,7 @@ static bool drain_after(int turns) {
         assert_int_equal(f.c.broken, 0);
         assert_string_equal(f.c.got + f.c.got_len - 6, "\r\n\r\nok");
     }
-    client_close(&f.c);
+    server_client_close(&f.c);
     test_env_until_count(&f.w.env, &f.w.closed, 1);
     forward_close(&f);
     return through;
@@ -289,7 +289,7 @@ enum { ORIGINS = 16 };
 
 /* A client and origins outside of the context, so that its memory plays no role in them. */
 typedef struct outside {
-    world_t w;
+    server_world_t w;
     int client;
     char answer[4096];
     size_t answer_len;
@@ -392,7 +392,7 @@ static void scenario(void *arg) {
     wst_agent_t *agent = NULL;
     memset(&o, 0, sizeof(o));
     server_world_init(&o.w);
-    o.w.clients = ALLOW;
+    o.w.clients = SERVER_ALLOW;
     if (o.w.env.ctx != NULL && server_world_try_start(&o.w)) {
         char url[96];
         snprintf(url, sizeof(url), "ws://%s", o.w.address);

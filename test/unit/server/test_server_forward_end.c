@@ -43,8 +43,8 @@ static void test_refused(void **state) {
     forward_init(&f);
     server_world_start(&f.w);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        client_open(&f.w, &f.c);
-        client_say(&f.c, cases[i].request);
+        server_client_open(&f.w, &f.c);
+        server_client_say(&f.c, cases[i].request);
         forward_expect_refusal(&f, cases[i].status, cases[i].reason, cases[i].error,
                                cases[i].detail);
     }
@@ -60,7 +60,7 @@ static void test_loop(void **state) {
     forward_open(&f);
     snprintf(request, sizeof(request), "GET http://site/ HTTP/1.1\r\nVia: 1.1 a, 1.1 %s\r\n\r\n",
              f.w.server->pseudonym);
-    client_say(&f.c, request);
+    server_client_say(&f.c, request);
     forward_expect_refusal(&f, 502, "Proxy loop detected", "proxy_loop_detected",
                            "the request has come back to this proxy");
     forward_close(&f);
@@ -70,10 +70,11 @@ static void test_agent_refuses(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    f.a.treatment = REFUSE;
+    f.a.treatment = SERVER_AGENT_REFUSE;
     f.a.reason = WST_EREFUSED;
     f.a.text = "";
-    client_say(&f.c, "POST http://site/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" FORWARD_GET);
+    server_client_say(&f.c,
+                      "POST http://site/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc" FORWARD_GET);
     forward_expect_refusal(&f, 502, "Connection refused by destination", "connection_refused", "");
     assert_int_equal(f.a.asked, 1);
     forward_close(&f);
@@ -93,7 +94,7 @@ static void gone_early(const char *part) {
     forward_t f;
     for (int how = 0; how < 3; how++) {
         forward_open(&f);
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         if (part[0] != '\0')
             forward_reply(&f, part);
@@ -127,7 +128,7 @@ static void test_stale_twice(void **state) {
     forward_t f;
     forward_open(&f);
     forward_get(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_end(&f);
     test_env_until_count(&f.w.env, &f.a.asked, 2);
@@ -156,7 +157,7 @@ static void test_malformed(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         forward_reply(&f, cases[i].answer);
         expect_502(&f, "Malformed answer of destination", "http_protocol_error", cases[i].detail);
@@ -173,7 +174,7 @@ static void test_endless_head(void **state) {
     memset(head, 'a', sizeof(head) - 1);
     memcpy(head, "HTTP/1.1 200 OK\r\nA:", 19);
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, head);
     expect_502(&f, "Malformed answer of destination", "http_protocol_error", "HTTP head too large");
@@ -185,7 +186,7 @@ static void test_endless_interim(void **state) {
     (void)state;
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     for (int i = 0; i < WST__INTERIM_MAX; i++) {
         forward_reply(&f, "HTTP/1.1 102 Processing\r\n\r\n");
@@ -202,10 +203,10 @@ static void cut_short(const char *request, const char *answer, const char *more)
     for (int how = more != NULL ? 2 : 0; how < (more != NULL ? 3 : 2); how++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, request);
+        server_client_say(&f.c, request);
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
         forward_reply(&f, answer);
-        client_expect(&f.c, "HTTP/1.");
+        server_client_expect(&f.c, "HTTP/1.");
         if (how == 0)
             forward_end(&f);
         else if (how == 1)
@@ -233,10 +234,10 @@ static void test_cut_short(void **state) {
     /* Only its end would tell that this is all; a reset does not. */
     forward_t f;
     forward_open(&f);
-    client_say(&f.c, FORWARD_GET);
+    server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nabc");
-    client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
+    server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
     forward_reset(&f);
     forward_expect_reset(&f);
     forward_close(&f);
@@ -260,13 +261,13 @@ static void test_malformed_body(void **state) {
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, POST "1\r\na\r\n");
+        server_client_say(&f.c, POST "1\r\na\r\n");
         forward_asked(&f, "POST / HTTP/1.1\r\nHost: site\r\nTransfer-Encoding: chunked\r\n" HEAD(
                               "keep-alive") "1\r\na\r\n");
         if (cases[i].body != NULL)
-            client_say(&f.c, cases[i].body);
+            server_client_say(&f.c, cases[i].body);
         else
-            client_end(&f.c);
+            server_client_end(&f.c);
         forward_expect_refusal(&f, 400, "Malformed body of the request", "http_request_error",
                                cases[i].detail);
         test_env_until_count(&f.w.env, &f.a.stream_broken, 1);
@@ -283,13 +284,13 @@ static void test_client_gone(void **state) {
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_open(&f);
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         if (begun) {
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
-            client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
+            server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
         }
-        client_close(&f.c);
+        server_client_close(&f.c);
         test_env_until_count(&f.w.env, &f.a.stream_broken, 1);
         server_world_assert_notice(&f.w, "ECONNRESET by client\n");
         server_world_until_connections(&f.w, 1);
@@ -307,11 +308,11 @@ static void test_silence(void **state) {
         forward_init(&f);
         f.w.options.half_closed_timeout_ms = 30;
         forward_start(&f);
-        client_say(&f.c, FORWARD_GET);
+        server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         if (begun) {
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
-            client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
+            server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
             forward_expect_reset(&f);
         } else {
             forward_expect_refusal(&f, 504, "Connection to destination timed out",
@@ -326,7 +327,7 @@ static void test_silence(void **state) {
 
 static void open_with_fake(forward_t *f, fake_stream_t *client) {
     forward_open(f);
-    client_close(&f->c);
+    server_client_close(&f->c);
     assert_int_equal(fake_stream_open(client, f->w.env.ctx), 0);
     assert_int_equal(wst_server_adopt(f->w.server, client->stream, 0), 0);
 }

@@ -14,8 +14,8 @@
 /* -- Agents: each is one connection -- */
 
 typedef struct talk {
-    world_t *w;
-    treatment_t treatment;
+    server_world_t *w;
+    server_treatment_t treatment;
     wst__talk_t *talk;    /* NULL: gone */
     wst_stream_t *stream; /* accepted */
     char destination[WST_DEST_MAX + 1];
@@ -67,9 +67,9 @@ static void on_handshake(wst__talk_t *talk, wst_str_t dest, void *user_data) {
     t->asked++;
     snprintf(t->destination, sizeof(t->destination), "%.*s", (int)dest.len, dest.ptr);
     wst__talk_on_gone(talk, on_gone, t);
-    if (t->treatment == ACCEPT)
+    if (t->treatment == SERVER_AGENT_ACCEPT)
         take(t);
-    else if (t->treatment == REFUSE)
+    else if (t->treatment == SERVER_AGENT_REFUSE)
         wst__talk_end(talk, 1011, "no route");
 }
 
@@ -106,7 +106,7 @@ static void on_connected(int status, wst_stream_t *stream, void *user_data) {
 }
 
 /* Comes in; the server knows it when the stream of notices or its figures say so. */
-static void talk_start(world_t *w, talk_t *t) {
+static void talk_start(server_world_t *w, talk_t *t) {
     memset(t, 0, sizeof(*t));
     t->w = w;
     wst_dial_t *pending;
@@ -115,7 +115,7 @@ static void talk_start(world_t *w, talk_t *t) {
     assert_int_equal(wst_dial(&pending, w->env.ctx, &options, on_connected, t), 0);
 }
 
-static void talk_open(world_t *w, talk_t *t) {
+static void talk_open(server_world_t *w, talk_t *t) {
     talk_start(w, t);
     test_env_until_count(&w->env, &t->opens, 1);
     server_world_until_notice(w, "up 127.0.0.1 00000000000000000000000000000000\n");
@@ -129,24 +129,24 @@ static void talk_close(talk_t *t) {
     test_env_until_count(&t->w->env, &t->closed, 1);
 }
 
-static void init(world_t *w) {
+static void init(server_world_t *w) {
     server_world_init(w);
     w->options.protocol = WST_PROTOCOL_TALK;
 }
 
-static void open_world(world_t *w) {
+static void open_world(server_world_t *w) {
     init(w);
     server_world_start(w);
 }
 
-static wst_server_stats_t stats_of(const world_t *w) {
+static wst_server_stats_t stats_of(const server_world_t *w) {
     wst_server_stats_t stats;
     wst_server_get_stats(w->server, &stats);
     return stats;
 }
 
 /* Lets time pass for deadlines. */
-static void pass(world_t *w, uint64_t ms) {
+static void pass(server_world_t *w, uint64_t ms) {
     wst__deadlines_run(&w->env.ctx->deadlines, wst__now(w->env.ctx) + ms);
 }
 
@@ -154,9 +154,9 @@ static void pass(world_t *w, uint64_t ms) {
 
 static void test_agent(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a, b;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &a);
     talk_open(&w, &b); /* the same agent */
@@ -167,9 +167,9 @@ static void test_agent(void **state) {
     assert_true(strncmp(wst_remote_peer(remote), "127.0.0.1:", 10) == 0);
     assert_int_equal(wst_remote_rtt_ms(remote), 0);
 
-    client_open(&w, &c);
-    client_say(&c, CONNECT "early");
-    client_expect(&c, OK11);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT "early");
+    server_client_expect(&c, OK11);
     assert_string_equal(a.destination, "host:22"); /* the one that has waited longest */
     assert_int_equal(b.asked, 0);
     test_env_until_count(&w.env, &a.got_len, 5);
@@ -181,7 +181,7 @@ static void test_agent(void **state) {
     assert_int_equal(w.downs, 0); /* it has the one in use */
     test_env_turns(&w.env, 20);
     assert_false(wst_remote_is_ready(remote));
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&w.env, &a.broken, 1); /* a reset */
     server_world_until_notice(&w, "down 127.0.0.1 0\n");
     talk_close(&a);
@@ -190,7 +190,7 @@ static void test_agent(void **state) {
 
 static void test_last_one_leaves(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a;
     open_world(&w);
     talk_open(&w, &a);
@@ -199,30 +199,30 @@ static void test_last_one_leaves(void **state) {
     test_env_until_count(&w.env, &a.closed, 1);
     server_world_until_connections(&w, 0);
     assert_int_equal(stats_of(&w).sessions, 0);
-    client_t c;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_expect(&c, "HTTP/1.1 503 No agent available\r\n");
-    client_close(&c);
+    server_client_t c;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_expect(&c, "HTTP/1.1 503 No agent available\r\n");
+    server_client_close(&c);
     server_world_free(&w);
 }
 
-static void expect_refused(world_t *w, const char *more, const char *status) {
+static void expect_refused(server_world_t *w, const char *more, const char *status) {
     char request[400];
-    client_t c;
+    server_client_t c;
     snprintf(request, sizeof(request),
              "GET /websocket HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n",
              more);
-    client_open(w, &c);
-    client_say(&c, request);
-    client_expect(&c, status);
-    client_close(&c);
+    server_client_open(w, &c);
+    server_client_say(&c, request);
+    server_client_expect(&c, status);
+    server_client_close(&c);
 }
 
 static void test_upgrades(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     init(&w);
     w.options.max_agent_sessions = 1;
     server_world_start(&w);
@@ -238,7 +238,7 @@ static void test_upgrades(void **state) {
     server_world_free(&w);
 
     init(&w);
-    w.agents = DENY;
+    w.agents = SERVER_DENY;
     w.deny_status = 401;
     server_world_start(&w);
     expect_refused(&w, "", "HTTP/1.1 401 Unauthorized\r\n");
@@ -247,7 +247,7 @@ static void test_upgrades(void **state) {
 
 static void test_no_such_protocol(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     wst_server_t *server;
     const wst_server_options_t options = {.protocol = (wst_protocol_t)2};
@@ -260,58 +260,59 @@ static void test_no_such_protocol(void **state) {
 /* An agent that does not connect is not replaced by another one: perhaps it has tried. */
 static void test_refusal(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a, b;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &a);
     talk_open(&w, &b);
     server_world_until_connections(&w, 2);
-    a.treatment = REFUSE;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
-    client_expect(&c, "HTTP/1.1 502 Destination unreachable\r\n"
-                      "Proxy-Status: libwstunnel; error=destination_ip_unroutable; "
-                      "details=\"the agent left instead of connecting: closed by the peer: 1011 "
-                      "no route\"\r\n");
+    a.treatment = SERVER_AGENT_REFUSE;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    server_client_expect(&c,
+                         "HTTP/1.1 502 Destination unreachable\r\n"
+                         "Proxy-Status: libwstunnel; error=destination_ip_unroutable; "
+                         "details=\"the agent left instead of connecting: closed by the peer: 1011 "
+                         "no route\"\r\n");
     assert_int_equal(b.asked, 0);
     test_env_until_count(&w.env, &a.closed, 1);
-    client_close(&c);
+    server_client_close(&c);
     talk_close(&b);
     server_world_free(&w);
 }
 
 static void test_no_answer(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &a);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
     pass(&w, 15000);
-    client_expect(&c, "HTTP/1.1 504 Agent did not answer in time\r\n");
+    server_client_expect(&c, "HTTP/1.1 504 Agent did not answer in time\r\n");
     test_env_until_count(&w.env, &a.gone, 1); /* and it is told */
-    client_close(&c);
+    server_client_close(&c);
     talk_close(&a);
     server_world_free(&w);
 }
 
 static void test_client_leaves(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &a);
-    a.treatment = KEEP;
-    client_open(&w, &c);
-    client_say(&c, CONNECT);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
     test_env_until_count(&w.env, &a.asked, 1);
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&w.env, &a.gone, 1);
     talk_close(&a);
     server_world_until_connections(&w, 0);
@@ -322,31 +323,31 @@ static void test_client_leaves(void **state) {
 
 static void test_clients_wait(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t t[4];
-    client_t c[3];
+    server_client_t c[3];
     open_world(&w);
     talk_open(&w, &t[0]);
     for (int i = 0; i < 3; i++) {
-        client_open(&w, &c[i]);
-        client_say(&c[i], CONNECT);
+        server_client_open(&w, &c[i]);
+        server_client_say(&c[i], CONNECT);
         if (i == 0)
-            client_expect(&c[0], OK11);
+            server_client_expect(&c[0], OK11);
     }
     test_env_turns(&w.env, 20);
     assert_int_equal(stats_of(&w).pending, 2);
     assert_int_equal(c[1].got_len + c[2].got_len, 0);
     talk_start(&w, &t[1]);
-    client_expect(&c[1], OK11); /* who came first */
+    server_client_expect(&c[1], OK11); /* who came first */
     assert_int_equal(c[2].got_len, 0);
     talk_start(&w, &t[2]);
-    client_expect(&c[2], OK11);
+    server_client_expect(&c[2], OK11);
     talk_start(&w, &t[3]);
     test_env_until_count(&w.env, &t[3].opens, 1);
     server_world_until_connections(&w, 7);
     assert_int_equal(t[3].asked, 0);
     for (int i = 0; i < 3; i++)
-        client_close(&c[i]);
+        server_client_close(&c[i]);
     for (int i = 0; i < 4; i++)
         talk_close(&t[i]);
     server_world_free(&w);
@@ -354,25 +355,25 @@ static void test_clients_wait(void **state) {
 
 static void test_waiting_in_vain(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a;
-    client_t c, d, e;
+    server_client_t c, d, e;
     open_world(&w);
     talk_open(&w, &a);
-    client_connect(&w, &c);
-    client_open(&w, &d);
-    client_say(&d, CONNECT);
+    server_client_connect(&w, &c);
+    server_client_open(&w, &d);
+    server_client_say(&d, CONNECT);
     test_env_turns(&w.env, 20);
     pass(&w, 15000);
-    client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
-    client_open(&w, &e); /* one that does not wait so long */
-    client_say(&e, CONNECT);
+    server_client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
+    server_client_open(&w, &e); /* one that does not wait so long */
+    server_client_say(&e, CONNECT);
     test_env_turns(&w.env, 20);
-    client_close(&e);
+    server_client_close(&e);
     test_env_turns(&w.env, 20);
     assert_int_equal(stats_of(&w).pending, 0);
-    client_close(&c);
-    client_close(&d);
+    server_client_close(&c);
+    server_client_close(&d);
     talk_close(&a);
     server_world_free(&w);
 }
@@ -380,22 +381,22 @@ static void test_waiting_in_vain(void **state) {
 /* An agent chosen by the embedder: that one is waited for. */
 static void test_choice(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a, b;
-    client_t c, d;
+    server_client_t c, d;
     init(&w);
-    w.choice = ALLOW;
+    w.choice = SERVER_ALLOW;
     server_world_start(&w);
     talk_open(&w, &a);
-    client_connect(&w, &c);
-    client_open(&w, &d);
-    client_say(&d, CONNECT);
+    server_client_connect(&w, &c);
+    server_client_open(&w, &d);
+    server_client_say(&d, CONNECT);
     test_env_until_count(&w.env, &w.choice_questions, 2);
     talk_start(&w, &b);
-    client_expect(&d, OK11);
+    server_client_expect(&d, OK11);
     assert_int_equal(w.choice_questions, 2); /* it is not put again */
-    client_close(&c);
-    client_close(&d);
+    server_client_close(&c);
+    server_client_close(&d);
     talk_close(&a);
     talk_close(&b);
     server_world_free(&w);
@@ -405,28 +406,28 @@ static void test_choice(void **state) {
  * clients get their turn as they came. */
 static void test_access(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t t[3];
-    client_t c[3];
+    server_client_t c[3];
     init(&w);
-    w.choice = ACCESS;
+    w.choice = SERVER_ACCESS;
     assert_int_equal(wst_access_new(&w.access, w.env.ctx, &(wst_access_options_t){0}, NULL), 0);
     server_world_start(&w);
     talk_open(&w, &t[0]);
-    client_connect(&w, &c[0]);
+    server_client_connect(&w, &c[0]);
     for (int i = 1; i < 3; i++) {
-        client_open(&w, &c[i]);
-        client_say(&c[i], CONNECT);
+        server_client_open(&w, &c[i]);
+        server_client_say(&c[i], CONNECT);
         test_env_until_count(&w.env, &w.choice_questions, (size_t)i + 1);
     }
     talk_start(&w, &t[1]);
-    client_expect(&c[1], OK11);
+    server_client_expect(&c[1], OK11);
     test_env_until_count(&w.env, &w.choice_questions, 5);
     assert_int_equal(c[2].got_len, 0);
     talk_start(&w, &t[2]);
-    client_expect(&c[2], OK11);
+    server_client_expect(&c[2], OK11);
     for (int i = 0; i < 3; i++) {
-        client_close(&c[i]);
+        server_client_close(&c[i]);
         talk_close(&t[i]);
     }
     server_world_free(&w);
@@ -437,10 +438,10 @@ static void test_access(void **state) {
 /* They name the agent; a pattern of names must match its address. */
 static void test_names(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t t;
     init(&w);
-    w.agents = ALLOW;
+    w.agents = SERVER_ALLOW;
     server_world_start(&w);
     w.agent_name = "berlin";
     talk_start(&w, &t);
@@ -466,22 +467,22 @@ static void test_review(void **state) {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", NULL};
     static const wst_access_agent_t agent = {.name = "*", .tokens_sha256 = token};
     const wst_access_options_t options = {.agents = &agent, .agent_count = 1};
-    world_t w;
+    server_world_t w;
     talk_t used, idle;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &used);
-    client_connect(&w, &c);
+    server_client_connect(&w, &c);
     talk_start(&w, &idle);
     test_env_until_count(&w.env, &idle.opens, 1);
     server_world_until_connections(&w, 3);
     assert_int_equal(wst_access_new(&w.access, w.env.ctx, &options, NULL), 0);
     wst_access_review_agents(w.access, w.server);
-    client_expect_reset(&c);
+    server_client_expect_reset(&c);
     test_env_until_count(&w.env, &idle.downs, 1);
     assert_non_null(strstr(idle.detail, "1008 its credentials are not valid any more"));
     test_env_until_count(&w.env, &w.downs, 1);
-    client_close(&c);
+    server_client_close(&c);
     talk_close(&used);
     talk_close(&idle);
     server_world_free(&w);
@@ -491,22 +492,22 @@ static void test_review(void **state) {
 
 static void test_drain(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a, b;
-    client_t c;
+    server_client_t c;
     open_world(&w);
     talk_open(&w, &a);
-    client_connect(&w, &c);
+    server_client_connect(&w, &c);
     talk_open(&w, &b);
     server_world_until_connections(&w, 3);
     wst_server_drain(w.server);
     test_env_until_count(&w.env, &b.downs, 1);
     assert_string_equal(b.detail, "closed by the peer: 1001 server is shutting down");
     assert_int_equal(a.ended + a.broken, 0);
-    client_say(&c, "still here");
+    server_client_say(&c, "still here");
     test_env_until_count(&w.env, &a.got_len, 10);
     assert_int_equal(w.drained, 0);
-    client_close(&c);
+    server_client_close(&c);
     test_env_until_count(&w.env, &w.drained, 1);
     talk_close(&a);
     test_env_until_count(&w.env, &b.closed, 1);
@@ -515,19 +516,19 @@ static void test_drain(void **state) {
 
 static void test_drain_ends_waiting(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a;
-    client_t c, d;
+    server_client_t c, d;
     open_world(&w);
     talk_open(&w, &a);
-    client_connect(&w, &c);
-    client_open(&w, &d);
-    client_say(&d, CONNECT);
+    server_client_connect(&w, &c);
+    server_client_open(&w, &d);
+    server_client_say(&d, CONNECT);
     test_env_turns(&w.env, 20);
     wst_server_drain(w.server);
-    client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
-    client_close(&c);
-    client_close(&d);
+    server_client_expect(&d, "HTTP/1.1 503 Agent has too many streams\r\n");
+    server_client_close(&c);
+    server_client_close(&d);
     talk_close(&a);
     server_world_free(&w);
 }
@@ -560,7 +561,7 @@ static void tunnel_on_dialled(int status, wst_stream_t *stream, void *user_data)
 /* Streams that the embedder has are lost, whether or not it lets go of them. */
 static void test_close_with_streams(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     talk_t a, b, c;
     wst_server_dial_t *dial;
     tunnel_t open = {0}, asked = {0}, waits = {0};
@@ -568,7 +569,7 @@ static void test_close_with_streams(void **state) {
     talk_open(&w, &a);
     talk_open(&w, &b);
     server_world_until_connections(&w, 2);
-    b.treatment = KEEP;
+    b.treatment = SERVER_AGENT_KEEP;
     assert_int_equal(wst_server_dial(&dial, w.server, NULL, "one:1", 0, tunnel_on_dialled, &open),
                      0);
     test_env_until_count(&w.env, &open.done, 1);
@@ -608,7 +609,7 @@ static void test_without_memory(void **state) {
     (void)state;
     size_t n = 0;
     for (bool met = true; met; n++) {
-        world_t w;
+        server_world_t w;
         talk_t a;
         tunnel_t t = {0};
         wst_server_dial_t *dial;

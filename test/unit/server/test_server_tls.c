@@ -13,7 +13,7 @@
 
 /* A world whose server has a certificate. */
 typedef struct tls_world {
-    world_t w; /* the first member: the context's callbacks get it */
+    server_world_t w; /* the first member: the context's callbacks get it */
     tls_setup_t tls;
     char log[4096];
 } tls_world_t;
@@ -43,7 +43,7 @@ static void tls_world_free(tls_world_t *t) {
 /* A client's handshake ----------------------------------------------------------------------- */
 
 typedef struct shaking {
-    client_t *client;
+    server_client_t *client;
     int status;
     size_t done;
     char detail[256];
@@ -55,20 +55,21 @@ static void on_shaken(int status, wst_stream_t *stream, const char *detail, void
     shaking->done++;
     snprintf(shaking->detail, sizeof(shaking->detail), "%s", detail != NULL ? detail : "");
     if (status == 0)
-        client_use(shaking->client->w, shaking->client, stream);
+        server_client_use(shaking->client->w, shaking->client, stream);
 }
 
 /* Connects and begins the handshake. */
-static void start_secure(tls_world_t *t, client_t *c, shaking_t *shaking, const char *address) {
+static void start_secure(tls_world_t *t, server_client_t *c, shaking_t *shaking,
+                         const char *address) {
     *shaking = (shaking_t){.client = c};
-    client_open_at(&t->w, c, address);
+    server_client_open_at(&t->w, c, address);
     const wst_tls_handshake_options_t options = {.config = t->tls.client,
                                                  .server_name = "server.test"};
     wst_tls_handshake_t *handshake;
     assert_int_equal(wst_tls_handshake(&handshake, c->stream, &options, on_shaken, shaking), 0);
 }
 
-static void open_secure(tls_world_t *t, client_t *c, const char *address) {
+static void open_secure(tls_world_t *t, server_client_t *c, const char *address) {
     shaking_t shaking;
     start_secure(t, c, &shaking, address);
     test_env_until_count(&t->w.env, &shaking.done, 1);
@@ -77,11 +78,11 @@ static void open_secure(tls_world_t *t, client_t *c, const char *address) {
 }
 
 static void assert_serves_tls(tls_world_t *t, const char *address) {
-    client_t c;
+    server_client_t c;
     open_secure(t, &c, address);
-    client_say(&c, HEALTH);
-    client_expect(&c, HEALTHY);
-    client_close(&c);
+    server_client_say(&c, HEALTH);
+    server_client_expect(&c, HEALTHY);
+    server_client_close(&c);
 }
 
 /* The bytes of a client's hello. */
@@ -138,7 +139,7 @@ static void until_handshakes(tls_world_t *t, size_t n) {
 static void test_flags(void **state) {
     (void)state;
     tls_world_t t;
-    client_t c;
+    server_client_t c;
     char both[64], plain[64];
     tls_world_init(&t);
     server_world_start(&t.w);
@@ -150,34 +151,34 @@ static void test_flags(void **state) {
 
     assert_serves_tls(&t, t.w.address);
     assert_serves_tls(&t, both);
-    client_open(&t.w, &c);
-    client_say(&c, HEALTH);
-    client_expect(&c, SPEAKS_TLS);
-    client_close(&c);
-    client_open_at(&t.w, &c, both);
-    client_say(&c, HEALTH);
-    client_expect(&c, HEALTHY);
-    client_close(&c);
-    client_open_at(&t.w, &c, plain);
-    client_say(&c, HEALTH);
-    client_expect(&c, HEALTHY);
-    client_close(&c);
+    server_client_open(&t.w, &c);
+    server_client_say(&c, HEALTH);
+    server_client_expect(&c, SPEAKS_TLS);
+    server_client_close(&c);
+    server_client_open_at(&t.w, &c, both);
+    server_client_say(&c, HEALTH);
+    server_client_expect(&c, HEALTHY);
+    server_client_close(&c);
+    server_client_open_at(&t.w, &c, plain);
+    server_client_say(&c, HEALTH);
+    server_client_expect(&c, HEALTHY);
+    server_client_close(&c);
 
     uint8_t hello[2048];
     size_t len;
     make_hello(&t, hello, sizeof(hello), &len);
-    client_open_at(&t.w, &c, plain);
-    client_send(&c, hello, len);
-    client_end(&c);
-    client_expect(&c, "HTTP/1.1 400 ");
-    client_close(&c);
+    server_client_open_at(&t.w, &c, plain);
+    server_client_send(&c, hello, len);
+    server_client_end(&c);
+    server_client_expect(&c, "HTTP/1.1 400 ");
+    server_client_close(&c);
     tls_world_free(&t);
 }
 
 /* There is nothing to speak TLS with. */
 static void test_flags_without_tls(void **state) {
     (void)state;
-    world_t w;
+    server_world_t w;
     server_world_open(&w);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_LISTEN_TLS), WST_EINVAL);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_LISTEN_TLS | WST_LISTEN_PLAIN),
@@ -197,16 +198,16 @@ static void test_plain_to_tls(void **state) {
     (void)state;
     static const char request[] = "CONNECT host:22 HTTP/1.1\r\n\r\n";
     tls_world_t t;
-    client_t c;
+    server_client_t c;
     tls_world_init(&t);
     server_world_start(&t.w);
     for (size_t split = 0; split < strlen(request); split++) {
-        client_open(&t.w, &c);
-        client_send(&c, request, split);
+        server_client_open(&t.w, &c);
+        server_client_send(&c, request, split);
         test_env_turns(&t.w.env, 3);
-        client_say(&c, request + split);
-        client_expect(&c, SPEAKS_TLS);
-        client_close(&c);
+        server_client_say(&c, request + split);
+        server_client_expect(&c, SPEAKS_TLS);
+        server_client_close(&c);
     }
     server_world_assert_notice(
         &t.w, "refused host:22 400 Bad Request: this address speaks TLS (https://, wss://)\n");
@@ -224,14 +225,14 @@ static void test_hello_in_pieces(void **state) {
     make_hello(&t, hello, sizeof(hello), &len);
     const size_t splits[] = {1, 2, 5, 6, len / 2, len - 1};
     for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++) {
-        client_t c;
-        client_open(&t.w, &c);
-        client_send(&c, hello, splits[i]);
+        server_client_t c;
+        server_client_open(&t.w, &c);
+        server_client_send(&c, hello, splits[i]);
         until_handshakes(&t, 1);
-        client_send(&c, hello + splits[i], len - splits[i]);
+        server_client_send(&c, hello + splits[i], len - splits[i]);
         test_env_until_count(&t.w.env, &c.got_len, 1);
         assert_int_equal(c.got[0], 22); /* a handshake record: the server's hello */
-        client_close(&c);
+        server_client_close(&c);
         test_env_until(&t.w.env, no_connections, &t);
     }
     tls_world_free(&t);
@@ -241,21 +242,21 @@ static void test_hello_in_pieces(void **state) {
 static void test_silent(void **state) {
     (void)state;
     tls_world_t t;
-    client_t waits, leaves, resets;
+    server_client_t waits, leaves, resets;
     tls_world_init(&t);
     t.w.options.tls_timeout_ms = 50;
     server_world_start(&t.w);
     size_t lines = t.w.env.log_lines;
-    client_open(&t.w, &waits);
-    client_open(&t.w, &leaves);
-    client_open(&t.w, &resets);
+    server_client_open(&t.w, &waits);
+    server_client_open(&t.w, &leaves);
+    server_client_open(&t.w, &resets);
     server_world_until_connections(&t.w, 3);
-    client_end(&leaves);
-    client_close(&resets);
-    client_expect_end(&leaves);
-    client_expect_end(&waits);
-    client_close(&leaves);
-    client_close(&waits);
+    server_client_end(&leaves);
+    server_client_close(&resets);
+    server_client_expect_end(&leaves);
+    server_client_expect_end(&waits);
+    server_client_close(&leaves);
+    server_client_close(&waits);
     test_env_until(&t.w.env, no_connections, &t);
     assert_int_equal(t.w.env.log_lines, lines);
     assert_int_equal(stats_of(&t).tls_failures, 0);
@@ -266,17 +267,17 @@ static void test_silent(void **state) {
 static void test_garbage(void **state) {
     (void)state;
     tls_world_t t;
-    client_t c;
+    server_client_t c;
     tls_world_init(&t);
     server_world_start(&t.w);
-    client_open(&t.w, &c);
-    client_say(&c, "\x16garbage that is no TLS at all, whatever it looks like");
+    server_client_open(&t.w, &c);
+    server_client_say(&c, "\x16garbage that is no TLS at all, whatever it looks like");
     test_env_until(&t.w.env, has_failed, &t);
     assert_int_equal(stats_of(&t).tls_failures, 1);
     assert_int_equal(stats_of(&t).connections, 0);
     assert_non_null(strstr(t.log, "connection from 127.0.0.1:"));
     assert_non_null(strstr(t.log, ": TLS: "));
-    client_close(&c);
+    server_client_close(&c);
     assert_serves_tls(&t, t.w.address);
     tls_world_free(&t);
 }
@@ -288,14 +289,14 @@ static void test_garbage(void **state) {
 static void test_max_handshakes(void **state) {
     (void)state;
     tls_world_t t;
-    client_t stalled[2], c;
+    server_client_t stalled[2], c;
     shaking_t shaking;
     tls_world_init(&t);
     t.w.options.max_handshakes = 2;
     server_world_start(&t.w);
     for (int i = 0; i < 2; i++) {
-        client_open(&t.w, &stalled[i]);
-        client_say(&stalled[i], "\x16");
+        server_client_open(&t.w, &stalled[i]);
+        server_client_say(&stalled[i], "\x16");
     }
     until_handshakes(&t, 2);
     start_secure(&t, &c, &shaking, t.w.address);
@@ -303,13 +304,13 @@ static void test_max_handshakes(void **state) {
     test_env_turns(&t.w.env, 20);
     assert_int_equal(shaking.done, 0);
     assert_int_equal(stats_of(&t).handshakes, 2);
-    client_close(&stalled[0]);
+    server_client_close(&stalled[0]);
     test_env_until_count(&t.w.env, &shaking.done, 1);
     assert_int_equal(shaking.status, 0);
-    client_say(&c, HEALTH);
-    client_expect(&c, HEALTHY);
-    client_close(&c);
-    client_close(&stalled[1]);
+    server_client_say(&c, HEALTH);
+    server_client_expect(&c, HEALTHY);
+    server_client_close(&c);
+    server_client_close(&stalled[1]);
     tls_world_free(&t);
 }
 
@@ -349,24 +350,24 @@ static void test_burst(void **state) {
 static void test_slow_while_others_wait(void **state) {
     (void)state;
     tls_world_t t;
-    client_t stalled[2], c;
+    server_client_t stalled[2], c;
     tls_world_init(&t);
     t.w.options.max_handshakes = 2;
     t.w.options.tls_timeout_ms = 4000;
     server_world_start(&t.w);
     for (int i = 0; i < 2; i++) {
-        client_open(&t.w, &stalled[i]);
-        client_say(&stalled[i], "\x16");
+        server_client_open(&t.w, &stalled[i]);
+        server_client_say(&stalled[i], "\x16");
         until_handshakes(&t, (size_t)i + 1);
     }
     open_secure(&t, &c, t.w.address);
-    client_expect_reset(&stalled[0]);
+    server_client_expect_reset(&stalled[0]);
     assert_non_null(strstr(t.log, ": TLS: too slow while others wait"));
     assert_int_equal(stalled[1].broken, 0);
     assert_int_equal(stats_of(&t).handshakes, 1);
-    client_close(&c);
-    client_close(&stalled[0]);
-    client_close(&stalled[1]);
+    server_client_close(&c);
+    server_client_close(&stalled[0]);
+    server_client_close(&stalled[1]);
     tls_world_free(&t);
 }
 
@@ -374,13 +375,13 @@ static void test_slow_while_others_wait(void **state) {
 static void test_nobody_waits_any_more(void **state) {
     (void)state;
     tls_world_t t;
-    client_t slow;
+    server_client_t slow;
     fake_stream_t fake;
     tls_world_init(&t);
     t.w.options.max_handshakes = 1;
     server_world_start(&t.w);
-    client_open(&t.w, &slow);
-    client_say(&slow, "\x16");
+    server_client_open(&t.w, &slow);
+    server_client_say(&slow, "\x16");
     until_handshakes(&t, 1);
     assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
     fake_stream_data(&fake, "\x16", 1);
@@ -390,7 +391,7 @@ static void test_nobody_waits_any_more(void **state) {
     server_world_until_connections(&t.w, 1);
     wst__deadlines_run(&t.w.env.ctx->deadlines, wst__now(t.w.env.ctx) + 5000);
     assert_int_equal(stats_of(&t).handshakes, 1);
-    client_close(&slow);
+    server_client_close(&slow);
     fake_stream_free(&fake);
     tls_world_free(&t);
 }
@@ -400,21 +401,21 @@ static void test_turn_too_late(void **state) {
     (void)state;
     enum { COUNT = 8 };
     tls_world_t t;
-    client_t waiting[COUNT];
+    server_client_t waiting[COUNT];
     tls_world_init(&t);
     t.w.options.max_handshakes = 1;
     t.w.options.tls_timeout_ms = 200;
     server_world_start(&t.w);
     for (int i = 0; i < COUNT; i++) {
-        client_open(&t.w, &waiting[i]);
-        client_say(&waiting[i], "\x16");
+        server_client_open(&t.w, &waiting[i]);
+        server_client_say(&waiting[i], "\x16");
     }
     server_world_until_connections(&t.w, COUNT);
     test_env_until(&t.w.env, no_connections, &t);
     assert_int_equal(stats_of(&t).tls_failures, COUNT);
     assert_non_null(strstr(t.log, ": TLS: too many handshakes before it"));
     for (int i = 0; i < COUNT; i++)
-        client_close(&waiting[i]);
+        server_client_close(&waiting[i]);
     assert_serves_tls(&t, t.w.address);
     tls_world_free(&t);
 }
@@ -423,21 +424,21 @@ static void test_turn_too_late(void **state) {
 static void test_counted(void **state) {
     (void)state;
     tls_world_t t;
-    client_t first, second;
+    server_client_t first, second;
     tls_world_init(&t);
     t.w.options.max_connections = 1;
     server_world_start(&t.w);
-    client_open(&t.w, &first);
+    server_client_open(&t.w, &first);
     server_world_until_connections(&t.w, 1);
-    client_open(&t.w, &second);
+    server_client_open(&t.w, &second);
     test_env_turns(&t.w.env, 10);
     assert_int_equal(stats_of(&t).connections, 1);
     fake_stream_t fake;
     assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
     assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), WST_ELIMIT);
     wst_stream_close(fake.stream, NULL);
-    client_close(&first);
-    client_close(&second);
+    server_client_close(&first);
+    server_client_close(&second);
     test_env_until(&t.w.env, no_connections, &t);
     fake_stream_free(&fake);
     tls_world_free(&t);
@@ -450,7 +451,7 @@ static void test_counted(void **state) {
 static void test_set_tls(void **state) {
     (void)state;
     tls_world_t t;
-    client_t old, new;
+    server_client_t old, new;
     tls_world_init(&t);
     server_world_start(&t.w);
     open_secure(&t, &old, t.w.address);
@@ -461,10 +462,10 @@ static void test_set_tls(void **state) {
     open_secure(&t, &new, t.w.address);
     assert_string_equal(wst_stream_tls(old.stream)->peer->common_name, "server");
     assert_string_equal(wst_stream_tls(new.stream)->peer->common_name, "other");
-    client_say(&old, HEALTH);
-    client_expect(&old, HEALTHY);
-    client_close(&old);
-    client_close(&new);
+    server_client_say(&old, HEALTH);
+    server_client_expect(&old, HEALTHY);
+    server_client_close(&old);
+    server_client_close(&new);
     tls_world_free(&t);
 }
 
@@ -482,10 +483,10 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
     wst_request_deny(request, 403, NULL, NULL);
 }
 
-static void assert_asked_by(tls_world_t *t, client_t *c, const char *whom) {
-    client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
-    client_expect(c, "HTTP/1.1 403 ");
-    client_close(c);
+static void assert_asked_by(tls_world_t *t, server_client_t *c, const char *whom) {
+    server_client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(c, "HTTP/1.1 403 ");
+    server_client_close(c);
     assert_string_equal(asked_by, whom);
     test_env_until(&t->w.env, no_connections, t);
 }
@@ -493,7 +494,7 @@ static void assert_asked_by(tls_world_t *t, client_t *c, const char *whom) {
 static void test_client_certificate(void **state) {
     (void)state;
     tls_world_t t;
-    client_t c;
+    server_client_t c;
     tls_made_t made;
     tls_world_init(&t);
     const wst_tls_identity_t identity = tls_identity(&t.tls.made);
@@ -511,7 +512,7 @@ static void test_client_certificate(void **state) {
     snprintf(t.w.address, sizeof(t.w.address), "%s", wst_server_address(t.w.server, 0));
     wst_tls_config_unref(asking);
 
-    client_open(&t.w, &c);
+    server_client_open(&t.w, &c);
     assert_asked_by(&t, &c, "plain 0");
     open_secure(&t, &c, t.w.address);
     assert_asked_by(&t, &c, "TLS 0");
@@ -533,17 +534,17 @@ static void test_client_certificate(void **state) {
 static void test_close(void **state) {
     (void)state;
     tls_world_t t;
-    client_t silent, shaking, waiting, open;
+    server_client_t silent, shaking, waiting, open;
     tls_world_init(&t);
     t.w.options.max_handshakes = 1;
     server_world_start(&t.w);
     open_secure(&t, &open, t.w.address);
-    client_open(&t.w, &silent);
-    client_open(&t.w, &shaking);
-    client_say(&shaking, "\x16");
+    server_client_open(&t.w, &silent);
+    server_client_open(&t.w, &shaking);
+    server_client_say(&shaking, "\x16");
     until_handshakes(&t, 1);
-    client_open(&t.w, &waiting);
-    client_say(&waiting, "\x16");
+    server_client_open(&t.w, &waiting);
+    server_client_say(&waiting, "\x16");
     fake_stream_t fake; /* its shutdown takes for ever */
     assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
     fake.hold_shutdown = true;
@@ -554,14 +555,14 @@ static void test_close(void **state) {
     assert_true(fake.shutdown);
     server_world_close(&t.w);
     test_env_until_count(&t.w.env, &t.w.closed, 1);
-    client_expect_reset(&open);
-    client_expect_reset(&silent);
-    client_expect_reset(&shaking);
-    client_expect_reset(&waiting);
-    client_close(&open);
-    client_close(&silent);
-    client_close(&shaking);
-    client_close(&waiting);
+    server_client_expect_reset(&open);
+    server_client_expect_reset(&silent);
+    server_client_expect_reset(&shaking);
+    server_client_expect_reset(&waiting);
+    server_client_close(&open);
+    server_client_close(&silent);
+    server_client_close(&shaking);
+    server_client_close(&waiting);
     assert_true(fake.gone);
     fake_stream_free(&fake);
     tls_world_free(&t);
