@@ -7,8 +7,8 @@
 
 typedef enum { STEP_DATA, STEP_END, STEP_ERROR } step_kind_t;
 
-struct fake_step {
-    fake_step_t *next;
+struct fake_stream_step {
+    fake_stream_step_t *next;
     step_kind_t kind;
     int error;
     size_t len, done;
@@ -25,7 +25,7 @@ static bool commanded(const fake_stream_t *fake) {
 static void update(fake_stream_t *fake) {
     if (fake->closed)
         return;
-    const fake_step_t *step = fake->first;
+    const fake_stream_step_t *step = fake->first;
     if (commanded(fake) || (step != NULL && (step->kind == STEP_ERROR || fake->reading)))
         uv_idle_start(&fake->idle, on_idle);
     else
@@ -33,12 +33,12 @@ static void update(fake_stream_t *fake) {
 }
 
 static void drop_first(fake_stream_t *fake) {
-    fake_step_t *step = fake->first;
+    fake_stream_step_t *step = fake->first;
     fake->first = step->next;
     free(step);
 }
 
-static void deliver(fake_stream_t *fake, fake_step_t *step) {
+static void deliver(fake_stream_t *fake, fake_stream_step_t *step) {
     size_t n = step->len - step->done;
     if (fake->read_max > 0 && n > fake->read_max)
         n = fake->read_max;
@@ -71,7 +71,7 @@ static void obey(fake_stream_t *fake) {
 }
 
 static void play(fake_stream_t *fake) {
-    fake_step_t *step = fake->first;
+    fake_stream_step_t *step = fake->first;
     if (step->kind == STEP_DATA) {
         deliver(fake, step);
         return;
@@ -198,7 +198,7 @@ int fake_stream_open(fake_stream_t *fake, wst_ctx_t *ctx) {
 }
 
 static void add(fake_stream_t *fake, step_kind_t kind, int error, const void *data, size_t len) {
-    fake_step_t *step = calloc(1, sizeof(*step) + len);
+    fake_stream_step_t *step = calloc(1, sizeof(*step) + len);
     assert_non_null(step);
     step->kind = kind;
     step->error = error;

@@ -19,7 +19,7 @@
 #include <uv.h>
 #include <wstunnel/stream.h>
 
-typedef struct fake_step fake_step_t;
+typedef struct fake_stream_step fake_stream_step_t;
 
 typedef struct fake_stream {
     wst_stream_t *stream;
@@ -46,7 +46,7 @@ typedef struct fake_stream {
     /* Its own business. */
     wst_ctx_t *ctx;
     uv_idle_t idle;
-    fake_step_t *first, *last;
+    fake_stream_step_t *first, *last;
     bool drain_due, shutdown_due;
     int break_due;
     size_t written_size;

@@ -2,34 +2,34 @@
 #include "tls_pki.h"
 #include "ip.h"
 
-tls_pki_t pki;
+tls_pki_t tls_pki;
 
 int tls_pki_make(void **state) {
     (void)state;
-    tls_make(&pki.root, &(tls_spec_t){.subject = "CN=Test Root", .ca = true}, NULL);
-    tls_make(&pki.stranger, &(tls_spec_t){.subject = "CN=Stranger", .ca = true}, NULL);
-    tls_make(&pki.middle, &(tls_spec_t){.subject = "CN=Middle", .ca = true}, &pki.root);
-    tls_make(&pki.leaf,
+    tls_make(&tls_pki.root, &(tls_spec_t){.subject = "CN=Test Root", .ca = true}, NULL);
+    tls_make(&tls_pki.stranger, &(tls_spec_t){.subject = "CN=Stranger", .ca = true}, NULL);
+    tls_make(&tls_pki.middle, &(tls_spec_t){.subject = "CN=Middle", .ca = true}, &tls_pki.root);
+    tls_make(&tls_pki.leaf,
              &(tls_spec_t){.subject = "CN=server,O=Test",
                            .names = "dns:server.example dns:*.wild.example ip:127.0.0.1 "
                                     "ip:2001:db8::1 email:me@server.example uri:urn:x"},
-             &pki.middle);
-    tls_make(&pki.rsa,
+             &tls_pki.middle);
+    tls_make(&tls_pki.rsa,
              &(tls_spec_t){.subject = "CN=rsa", .names = "dns:server.example", .rsa_bits = 2048},
-             &pki.root);
-    tls_make(&pki.other, &(tls_spec_t){.subject = "CN=other", .names = "dns:other.example"},
-             &pki.root);
+             &tls_pki.root);
+    tls_make(&tls_pki.other, &(tls_spec_t){.subject = "CN=other", .names = "dns:other.example"},
+             &tls_pki.root);
     tls_make(
-        &pki.client,
+        &tls_pki.client,
         &(tls_spec_t){.subject = "CN=agent", .names = "dns:agent.example", .only_clients = true},
-        &pki.root);
+        &tls_pki.root);
     return 0;
 }
 
 int tls_pki_free(void **state) {
     (void)state;
-    tls_made_t *all[] = {&pki.root, &pki.stranger, &pki.middle, &pki.leaf,
-                         &pki.rsa,  &pki.other,    &pki.client};
+    tls_made_t *all[] = {&tls_pki.root, &tls_pki.stranger, &tls_pki.middle, &tls_pki.leaf,
+                         &tls_pki.rsa,  &tls_pki.other,    &tls_pki.client};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         tls_made_free(all[i]);
     return 0;
@@ -40,7 +40,7 @@ wst__tls_engine_t *tls_server(const tls_made_t *own, wst_tls_client_cert_t clien
     const wst_tls_server_options_t options = {.identities = &identity,
                                               .identity_count = 1,
                                               .client_cert = client_cert,
-                                              .client_ca_pem = pki.root.own};
+                                              .client_ca_pem = tls_pki.root.own};
     wst_tls_error_t why;
     wst__tls_engine_t *engine;
     if (wst__tls_engine_server(&engine, &test_allocator, &options, &why) != 0)
@@ -58,7 +58,7 @@ wst__tls_engine_t *tls_client_with(const wst_tls_client_options_t *options) {
 
 wst__tls_engine_t *tls_client(const tls_made_t *own) {
     const wst_tls_identity_t identity = own != NULL ? tls_identity(own) : (wst_tls_identity_t){0};
-    const wst_tls_client_options_t options = {.ca_pem = pki.root.own,
+    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own,
                                               .identity = own != NULL ? &identity : NULL};
     return tls_client_with(&options);
 }

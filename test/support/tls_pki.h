@@ -13,7 +13,7 @@ typedef struct tls_pki {
     tls_made_t client; /* by root: CN=agent, for clients only */
 } tls_pki_t;
 
-extern tls_pki_t pki;
+extern tls_pki_t tls_pki;
 
 /* Group fixtures. */
 int tls_pki_make(void **state);

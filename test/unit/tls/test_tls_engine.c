@@ -19,7 +19,7 @@ static const wst_tls_info_t *info(const tls_end_t *end) {
 
 static void test_handshake(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     tls_rig_t rig;
     tls_connect(&rig, client, server, "server.example");
@@ -52,8 +52,8 @@ static void test_handshake(void **state) {
 
 static void test_client_certificate(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_REQUIRED);
-    wst__tls_engine_t *client = tls_client(&pki.client);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_REQUIRED);
+    wst__tls_engine_t *client = tls_client(&tls_pki.client);
     for (int turn = 0; turn < 2; turn++) {
         tls_rig_t rig;
         size_t len = 0;
@@ -75,8 +75,8 @@ static void test_client_certificate(void **state) {
 
 static void test_optional_client_certificate(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_OPTIONAL);
-    wst__tls_engine_t *clients[] = {tls_client(NULL), tls_client(&pki.client)};
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_OPTIONAL);
+    wst__tls_engine_t *clients[] = {tls_client(NULL), tls_client(&tls_pki.client)};
     for (int i = 0; i < 2; i++) {
         tls_rig_t rig;
         tls_connect(&rig, clients[i], server, "server.example");
@@ -93,9 +93,9 @@ static void test_optional_client_certificate(void **state) {
 static void test_split_handshake(void **state) {
     (void)state;
     static const size_t steps[] = {1, 2, 3, 4, 5, 6, 7, 11, 64, 100, 333, 1000};
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_REQUIRED);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_REQUIRED);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        wst__tls_engine_t *client = tls_client(&pki.client);
+        wst__tls_engine_t *client = tls_client(&tls_pki.client);
         tls_rig_t rig;
         assert_int_equal(tls_rig_open(&rig, client, server, "server.example", "server.example"), 0);
         tls_rig_shake(&rig, steps[i]);
@@ -127,8 +127,8 @@ static bool resumes(wst__tls_engine_t *client, wst__tls_engine_t *server, const 
 
 static void test_resume(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
-    wst__tls_engine_t *same = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *same = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     assert_false(resumes(client, server, "server.example"));
     assert_true(resumes(client, server, "server.example"));
@@ -149,7 +149,7 @@ static void test_resume(void **state) {
  * ever if the server cannot cope with it. */
 static void test_session_that_fails(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     assert_false(resumes(client, server, "server.example"));
     assert_true(resumes(client, server, "server.example"));
@@ -176,7 +176,8 @@ static void test_identity_by_name(void **state) {
     } cases[] = {{"server.example", "server"}, {"other.example", "other"},
                  {"OTHER.example", "other"},   {"x.wild.example", "server"},
                  {"127.0.0.1", "server"},      {"2001:db8::1", "server"}};
-    const wst_tls_identity_t identities[] = {tls_identity(&pki.leaf), tls_identity(&pki.other)};
+    const wst_tls_identity_t identities[] = {tls_identity(&tls_pki.leaf),
+                                             tls_identity(&tls_pki.other)};
     const wst_tls_server_options_t options = {.identities = identities, .identity_count = 2};
     wst__tls_engine_t *server;
     assert_int_equal(wst__tls_engine_server(&server, &test_allocator, &options, NULL), 0);
@@ -194,7 +195,7 @@ static void test_identity_by_name(void **state) {
 
 static void test_other_sni(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     tls_rig_t rig;
     assert_int_equal(tls_rig_open(&rig, client, server, "127.0.0.1", "front.example."), 0);
@@ -211,7 +212,7 @@ static void test_other_sni(void **state) {
 /* Records are full but for the last, and none is longer than it may be. */
 static void test_records(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     tls_rig_t rig;
     size_t len = 0, records = 0;
@@ -235,7 +236,7 @@ static void test_records(void **state) {
 /* Byte by byte, in both directions at a time; what is pending is what can be read. */
 static void test_split_data(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     tls_rig_t rig;
     size_t at_client = 0, at_server = 0, pending;
@@ -269,7 +270,7 @@ static void test_split_data(void **state) {
 /* A close_notify ends one direction: the other one goes on, whoever is first. */
 static void test_ends(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     for (int first = 0; first < 2; first++) {
         tls_rig_t rig;
@@ -297,7 +298,7 @@ static void test_ends(void **state) {
 /* No changed byte of a record gets through, nor of a close_notify; the sender is told. */
 static void test_tampered_records(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     size_t failed = 0, at = 0;
     for (size_t last = 1; at < last; at++) {
@@ -358,7 +359,7 @@ static void tamper_handshake(wst__tls_engine_t *client, wst__tls_engine_t *serve
 
 static void test_tampered_handshake(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     size_t succeeded = 0, tries = 0;
     for (int to_server = 0; to_server < 2; to_server++)
         for (size_t at = 0; at < 700; at += 7, tries++) {
@@ -382,7 +383,7 @@ static void only_tls12(mbedtls_ssl_config *conf) {
 
 static void test_server_refuses_renegotiation(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     tls_raw_t raw;
     tls_end_t ours;
     size_t len = 0;
@@ -412,7 +413,7 @@ static void test_client_refuses_renegotiation(void **state) {
     tls_end_t ours;
     size_t len = 0;
     int asked = 0, status = WST__TLS_AGAIN;
-    tls_raw_open(&raw, &ours, true, &pki.leaf, only_tls12);
+    tls_raw_open(&raw, &ours, true, &tls_pki.leaf, only_tls12);
     assert_int_equal(wst__tls_conn_new(&ours.conn, client, &tls_end_io, &ours, "server.example",
                                        "server.example"),
                      0);
@@ -432,7 +433,7 @@ static void test_client_refuses_renegotiation(void **state) {
 /* A few are borne: older peers send one before each record with data. */
 static void test_empty_records(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     tls_raw_t raw;
     tls_end_t ours;
     size_t len = 0;
@@ -465,7 +466,7 @@ static void test_alpn(void **state) {
                  {{"http/1.1", NULL}, "http/1.1"},
                  {{"h2", "http/1.1", NULL}, "http/1.1"},
                  {{"h2", NULL}, NULL}};
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         tls_raw_t raw;
         tls_end_t ours;
@@ -511,7 +512,8 @@ static void test_suites_offered(void **state) {
         "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
     };
-    const wst_tls_identity_t identities[] = {tls_identity(&pki.leaf), tls_identity(&pki.rsa)};
+    const wst_tls_identity_t identities[] = {tls_identity(&tls_pki.leaf),
+                                             tls_identity(&tls_pki.rsa)};
     const wst_tls_server_options_t options = {.identities = identities, .identity_count = 2};
     wst__tls_engine_t *server;
     size_t accepted = 0;
@@ -550,7 +552,7 @@ static void test_suites_offered(void **state) {
 
 static void test_output_refused(void **state) {
     (void)state;
-    wst__tls_engine_t *server = tls_server(&pki.leaf, WST_TLS_CLIENT_NONE);
+    wst__tls_engine_t *server = tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE);
     wst__tls_engine_t *client = tls_client(NULL);
     tls_rig_t rig;
     size_t n;
@@ -574,12 +576,13 @@ static void test_output_refused(void **state) {
 /* Two connections, the second of which may be resumed, with memory of ours failing. */
 static void run_without_memory(void *arg) {
     (void)arg;
-    const wst_tls_identity_t own = tls_identity(&pki.leaf), agent = tls_identity(&pki.client);
+    const wst_tls_identity_t own = tls_identity(&tls_pki.leaf),
+                             agent = tls_identity(&tls_pki.client);
     const wst_tls_server_options_t s = {.identities = &own,
                                         .identity_count = 1,
                                         .client_cert = WST_TLS_CLIENT_OPTIONAL,
-                                        .client_ca_pem = pki.root.own};
-    const wst_tls_client_options_t c = {.ca_pem = pki.root.own, .identity = &agent};
+                                        .client_ca_pem = tls_pki.root.own};
+    const wst_tls_client_options_t c = {.ca_pem = tls_pki.root.own, .identity = &agent};
     wst__tls_engine_t *server = NULL, *client = NULL;
     int status = wst__tls_engine_server(&server, &test_allocator, &s, NULL);
     if (status == 0)

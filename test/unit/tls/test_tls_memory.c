@@ -34,12 +34,13 @@ static bool is_expected(int status) {
 /* A configuration each, a connection with client certificate, some data, the ends. Whether all went
  * well. The certificate is never accepted for lack of memory: `name` may be the wrong one. */
 static bool run(const char *name) {
-    const wst_tls_identity_t own = tls_identity(&pki.leaf), agent = tls_identity(&pki.client);
+    const wst_tls_identity_t own = tls_identity(&tls_pki.leaf),
+                             agent = tls_identity(&tls_pki.client);
     const wst_tls_server_options_t s = {.identities = &own,
                                         .identity_count = 1,
                                         .client_cert = WST_TLS_CLIENT_REQUIRED,
-                                        .client_ca_pem = pki.root.own};
-    const wst_tls_client_options_t c = {.ca_pem = pki.root.own, .identity = &agent};
+                                        .client_ca_pem = tls_pki.root.own};
+    const wst_tls_client_options_t c = {.ca_pem = tls_pki.root.own, .identity = &agent};
     wst__tls_engine_t *server = NULL, *client = NULL;
     tls_rig_t rig;
     wst_tls_error_t why;

@@ -50,7 +50,7 @@ static const char *refusal(const tls_made_t *own, const char *name,
 
 /* Makes such a certificate and asks. */
 static const char *refusal_of(const tls_spec_t *spec, tls_made_t *issuer, const char *name) {
-    const wst_tls_client_options_t options = {.ca_pem = pki.root.own};
+    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
     tls_made_t made;
     tls_make(&made, spec, issuer);
     const char *text = refusal(&made, name, &options);
@@ -67,7 +67,7 @@ static void test_dates(void **state) {
                                                  .names = "dns:a.example",
                                                  .from_days = -10,
                                                  .to_days = -3},
-                                   &pki.root, "a.example"),
+                                   &tls_pki.root, "a.example"),
                         text);
     tls_date(date, 3);
     snprintf(text, sizeof(text), "certificate is not valid before %s", date);
@@ -75,7 +75,7 @@ static void test_dates(void **state) {
                                                  .names = "dns:a.example",
                                                  .from_days = 3,
                                                  .to_days = 9},
-                                   &pki.root, "a.example"),
+                                   &tls_pki.root, "a.example"),
                         text);
 }
 
@@ -85,7 +85,7 @@ static void test_expired_issuer(void **state) {
     tls_made_t middle;
     tls_make(&middle,
              &(tls_spec_t){.subject = "CN=Old", .ca = true, .from_days = -10, .to_days = -3},
-             &pki.root);
+             &tls_pki.root);
     tls_date(date, -3);
     snprintf(text, sizeof(text), "certificate of the issuer CN=Old expired on %s", date);
     assert_string_equal(refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example"},
@@ -115,22 +115,22 @@ static void test_names(void **state) {
         {"server", "certificate is for other names: "
                    "server.example, *.wild.example, 127.0.0.1, 2001:db8::1"},
     };
-    const wst_tls_client_options_t options = {.ca_pem = pki.root.own};
+    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        assert_string_equal(refusal(&pki.leaf, cases[i].name, &options), cases[i].text);
+        assert_string_equal(refusal(&tls_pki.leaf, cases[i].name, &options), cases[i].text);
     assert_string_equal(
-        refusal_of(&(tls_spec_t){.subject = "CN=a.example"}, &pki.root, "a.example"),
+        refusal_of(&(tls_spec_t){.subject = "CN=a.example"}, &tls_pki.root, "a.example"),
         "certificate has no subjectAltName, and so is for no host");
     /* An address written as a name is none. */
     assert_string_equal(refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:192.0.2.1"},
-                                   &pki.root, "192.0.2.1"),
+                                   &tls_pki.root, "192.0.2.1"),
                         "certificate is for other names: 192.0.2.1");
 }
 
 static void test_trust(void **state) {
     (void)state;
     static const tls_spec_t spec = {.subject = "CN=x", .names = "dns:a.example"};
-    assert_string_equal(refusal_of(&spec, &pki.stranger, "a.example"),
+    assert_string_equal(refusal_of(&spec, &tls_pki.stranger, "a.example"),
                         "issuer not trusted: CN=Stranger");
     assert_string_equal(refusal_of(&spec, NULL, "a.example"),
                         "self-signed certificate, not trusted: CN=x");
@@ -139,7 +139,8 @@ static void test_trust(void **state) {
                         "self-signed certificate, not trusted: CN=x; "
                         "certificate is for other names: a.example");
     /* Who is no authority cannot sign, trusted though it is. */
-    assert_string_equal(refusal_of(&spec, &pki.other, "a.example"), "issuer not trusted: CN=other");
+    assert_string_equal(refusal_of(&spec, &tls_pki.other, "a.example"),
+                        "issuer not trusted: CN=other");
     /* One that says it is ours, but is not. */
     tls_made_t false_root;
     tls_make(&false_root, &(tls_spec_t){.subject = "CN=Test Root", .ca = true}, NULL);
@@ -152,23 +153,23 @@ static void test_trust(void **state) {
 static void test_purpose(void **state) {
     (void)state;
     const tls_spec_t spec = {.subject = "CN=x", .names = "dns:a.example", .only_servers = true};
-    assert_string_equal(refusal_of(&spec, &pki.root, "a.example"), "");
+    assert_string_equal(refusal_of(&spec, &tls_pki.root, "a.example"), "");
 }
 
 static void test_weakness(void **state) {
     (void)state;
     assert_string_equal(
         refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example", .rsa_bits = 1024},
-                   &pki.root, "a.example"),
+                   &tls_pki.root, "a.example"),
         "certificate has a weak key, or its issuer has");
     assert_string_equal(
         refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example", .sha1 = true},
-                   &pki.root, "a.example"),
+                   &tls_pki.root, "a.example"),
         "certificate is signed with a weak algorithm");
     /* An issuer's key counts as well. */
     tls_made_t middle;
     tls_make(&middle, &(tls_spec_t){.subject = "CN=Weak", .ca = true, .weak_curve = true},
-             &pki.root);
+             &tls_pki.root);
     assert_string_equal(refusal_of(&(tls_spec_t){.subject = "CN=x", .names = "dns:a.example"},
                                    &middle, "a.example"),
                         "certificate has a weak key, or its issuer has");
@@ -192,10 +193,10 @@ static void pin_of(char out[64], const tls_made_t *made) {
 static void test_pins(void **state) {
     (void)state;
     char leaf[64], middle[64], root[64], other[64], text[128];
-    pin_of(leaf, &pki.leaf);
-    pin_of(middle, &pki.middle);
-    pin_of(root, &pki.root);
-    pin_of(other, &pki.other);
+    pin_of(leaf, &tls_pki.leaf);
+    pin_of(middle, &tls_pki.middle);
+    pin_of(root, &tls_pki.root);
+    pin_of(other, &tls_pki.other);
     snprintf(text, sizeof(text), "public key is not pinned: %s", leaf);
     const struct {
         const char *pins[3];
@@ -219,8 +220,8 @@ static void test_pins(void **state) {
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const wst_tls_client_options_t options = {
-            .ca_pem = pki.root.own, .pins = cases[i].pins, .insecure = cases[i].insecure};
-        assert_string_equal(refusal(&pki.leaf, cases[i].name, &options), cases[i].text);
+            .ca_pem = tls_pki.root.own, .pins = cases[i].pins, .insecure = cases[i].insecure};
+        assert_string_equal(refusal(&tls_pki.leaf, cases[i].name, &options), cases[i].text);
     }
 }
 
@@ -271,10 +272,11 @@ static void test_client_certificates(void **state) {
     char text[64], date[16];
     tls_date(date, -1);
     snprintf(text, sizeof(text), "certificate expired on %s", date);
-    tls_make(&strange, &(tls_spec_t){.subject = "CN=agent"}, &pki.stranger);
-    tls_make(&for_servers, &(tls_spec_t){.subject = "CN=agent", .only_servers = true}, &pki.root);
+    tls_make(&strange, &(tls_spec_t){.subject = "CN=agent"}, &tls_pki.stranger);
+    tls_make(&for_servers, &(tls_spec_t){.subject = "CN=agent", .only_servers = true},
+             &tls_pki.root);
     tls_make(&expired, &(tls_spec_t){.subject = "CN=agent", .from_days = -5, .to_days = -1},
-             &pki.root);
+             &tls_pki.root);
     const struct {
         const tls_made_t *own;
         const char *text;
@@ -286,7 +288,7 @@ static void test_client_certificates(void **state) {
     };
     static const wst_tls_client_cert_t modes[] = {WST_TLS_CLIENT_REQUIRED, WST_TLS_CLIENT_OPTIONAL};
     for (size_t mode = 0; mode < 2; mode++) {
-        wst__tls_engine_t *server = tls_server(&pki.leaf, modes[mode]);
+        wst__tls_engine_t *server = tls_server(&tls_pki.leaf, modes[mode]);
         for (size_t i = mode; i < sizeof(cases) / sizeof(cases[0]); i++) {
             wst__tls_engine_t *client = tls_client(cases[i].own);
             tls_rig_t rig;
@@ -334,7 +336,7 @@ static void assert_refused(wst__tls_engine_t *engine, const void *bytes, size_t 
 }
 
 static void assert_answer(const void *bytes, size_t len, const char *text, unsigned alert) {
-    assert_refused(tls_server(&pki.leaf, WST_TLS_CLIENT_NONE), bytes, len, text, alert);
+    assert_refused(tls_server(&tls_pki.leaf, WST_TLS_CLIENT_NONE), bytes, len, text, alert);
 }
 
 /* A client hello for one suite. */
@@ -399,7 +401,7 @@ static void test_no_tls(void **state) {
 /* More of a server's hello than there is room for, in one record after the other. */
 static void test_too_long_a_message(void **state) {
     (void)state;
-    const wst_tls_client_options_t options = {.ca_pem = pki.root.own};
+    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
     static const uint8_t record[] = {22, 3, 3, 0x20, 0}, message[] = {2, 0xff, 0xff, 0xff};
     static uint8_t bytes[4 * (sizeof(record) + 0x2000)];
     for (size_t at = 0; at < sizeof(bytes); at += sizeof(record) + 0x2000)
@@ -423,9 +425,9 @@ static void assert_no_server(const wst_tls_server_options_t *options, int status
 
 static void test_server_options(void **state) {
     (void)state;
-    char broken[sizeof(pki.leaf.chain)];
+    char broken[sizeof(tls_pki.leaf.chain)];
     size_t live = test_alloc_live();
-    wst_tls_identity_t two[] = {tls_identity(&pki.leaf), tls_identity(&pki.other)};
+    wst_tls_identity_t two[] = {tls_identity(&tls_pki.leaf), tls_identity(&tls_pki.other)};
     wst_tls_server_options_t o = {.identities = two, .identity_count = 2};
 
     assert_no_server(&(wst_tls_server_options_t){0}, WST_EINVAL, "");
@@ -438,19 +440,19 @@ static void test_server_options(void **state) {
     assert_no_server(&o, WST_ETLS, "certificates of issuers: there is no certificate in it");
     o.client_cert = WST_TLS_CLIENT_NONE;
 
-    two[1].key_pem = pki.leaf.key;
+    two[1].key_pem = tls_pki.leaf.key;
     assert_no_server(&o, WST_ETLS, "identity 2: the key does not belong to the certificate");
     two[1].key_pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\n";
     assert_no_server(&o, WST_ETLS, "identity 2: private key: ");
     two[1].key_pem = NULL;
     assert_no_server(&o, WST_EINVAL, "");
-    two[1] = tls_identity(&pki.client);
+    two[1] = tls_identity(&tls_pki.client);
     assert_no_server(&o, WST_ETLS, "identity 2: the certificate is not for servers");
-    two[1] = tls_identity(&pki.other);
+    two[1] = tls_identity(&tls_pki.other);
     two[0].chain_pem = "";
     assert_no_server(&o, WST_ETLS, "identity 1: certificate: there is no certificate in it");
     /* Of a chain, one is broken. */
-    strcpy(broken, pki.leaf.chain);
+    strcpy(broken, tls_pki.leaf.chain);
     char *second = strstr(broken + 10, "-----BEGIN");
     assert_non_null(second);
     memcpy(second + 60, "AAAA", 4);
@@ -469,7 +471,7 @@ static void test_client_options(void **state) {
     wst_tls_client_options_t o = {0};
     size_t live = test_alloc_live();
     assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &o, false, &why), WST_EINVAL);
-    o.ca_pem = pki.root.own;
+    o.ca_pem = tls_pki.root.own;
     for (size_t i = 0; i < sizeof(bad_pins) / sizeof(bad_pins[0]); i++) {
         o.pins = (const char *const[]){bad_pins[i], NULL};
         assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &o, false, &why),
@@ -485,10 +487,10 @@ static void test_client_options(void **state) {
     assert_string_equal(why.text, "pins: more than 16 of them");
     o.pins = NULL;
     /* A trust store may have what mbedTLS cannot read, if there is something else. */
-    char store[3 * sizeof(pki.root.own)];
+    char store[3 * sizeof(tls_pki.root.own)];
     snprintf(store, sizeof(store),
-             "%s-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n%s", pki.stranger.own,
-             pki.root.own);
+             "%s-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n%s",
+             tls_pki.stranger.own, tls_pki.root.own);
     o.ca_pem = store;
     assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &o, false, &why), WST_ETLS);
     assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &o, true, &why), 0);
@@ -501,7 +503,7 @@ static void test_expiry(void **state) {
     const char *subject;
     tls_made_t soon;
     tls_make(&soon, &(tls_spec_t){.subject = "CN=soon", .from_days = -1, .to_days = 2}, NULL);
-    const wst_tls_identity_t two[] = {tls_identity(&pki.leaf), tls_identity(&soon)};
+    const wst_tls_identity_t two[] = {tls_identity(&tls_pki.leaf), tls_identity(&soon)};
     const wst_tls_server_options_t o = {.identities = two, .identity_count = 2};
     wst__tls_engine_t *engine;
     assert_int_equal(wst__tls_engine_server(&engine, &test_allocator, &o, NULL), 0);
