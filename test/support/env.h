@@ -16,10 +16,18 @@ typedef struct test_env {
     char log[512];  /* the last line */
     size_t log_lines;
     size_t close_cbs;
+    struct test_env *joined; /* see test_env_join */
 } test_env_t;
 
 /* SIGPIPE is ignored from here on, as hosts of the library must. */
 void test_env_open(test_env_t *env);
+
+/*
+ * Joins two open environments in one test: whenever one of them runs its loop, the other one does
+ * so too, so that a world can wait for what another one has to do. The one that is closed last
+ * checks that no block is left.
+ */
+void test_env_join(test_env_t *env, test_env_t *other);
 
 /* Runs the loop until `done` answers true; fails the test after 10 seconds. */
 void test_env_until(test_env_t *env, bool (*done)(void *arg), void *arg);
