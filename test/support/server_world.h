@@ -119,6 +119,8 @@ typedef struct server_agent {
     char destination[WST_DEST_MAX + 1];
     char got[65536];
     size_t got_len, stream_ended, stream_broken, streams_closed;
+    bool forgets; /* what it gets is counted, and not kept */
+    size_t forgotten;
     size_t asked, cancelled;
     size_t connected, up, goaways, down, closed;
     int down_error;
