@@ -32,8 +32,8 @@ static void destroy(wst_agent_t *a) {
     wst_ctx_t *ctx = a->ctx;
     wst__deadline_clear(&ctx->deadlines, &a->retry);
     wst__defer_cancel(&a->defer);
-    wst__agent_connect_free(a);
-    wst__free(&ctx->allocator, a->url);
+    wst__endpoint_free(&a->endpoint);
+    wst__upgrade_free(&a->upgrade);
     wst__free_secret(&ctx->allocator, a->fields);
     a->magic = 0;
     wst__free(&ctx->allocator, a);
@@ -139,9 +139,8 @@ void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *det
                                          .retry_in_ms =
                                              refused ? a->o.backoff_max_ms : backoff_ms(a)};
     wst__agent_attempt_in(a, failure.retry_in_ms);
-    wst__log(a->ctx, WST_LOG_WARN, "server %.*s: %s; next attempt in %llu ms",
-             (int)a->target.authority.len, a->target.authority.ptr, failure.detail,
-             (unsigned long long)failure.retry_in_ms);
+    wst__log(a->ctx, WST_LOG_WARN, "server %s: %s; next attempt in %llu ms", a->endpoint.authority,
+             failure.detail, (unsigned long long)failure.retry_in_ms);
     if (a->o.callbacks.on_down != NULL)
         a->o.callbacks.on_down(a, &failure, a->o.user_data);
 }
@@ -154,8 +153,7 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     wst_agent_t *a = self(user_data);
     a->phase = WST__AGENT_UP;
     a->up_since_ms = wst__now(a->ctx);
-    wst__log(a->ctx, WST_LOG_INFO, "connected to %.*s as %s", (int)a->target.authority.len,
-             a->target.authority.ptr, a->name);
+    wst__log(a->ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
     if (a->o.callbacks.on_up != NULL)
         a->o.callbacks.on_up(a, a->o.user_data);
     return 0;
@@ -174,8 +172,8 @@ static void on_down(wst__link_t *link, int error, const char *detail, void *user
     wst__agent_fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
 }
 
-int wst__agent_link_connect(wst_agent_t *a, wst_stream_t *stream,
-                            wst_websocket_options_t *websocket) {
+/* Makes the link and its WebSocket, on a stream which is taken on success. */
+static int connect_link(wst_agent_t *a, wst_stream_t *stream, wst_websocket_options_t *websocket) {
     wst__link_options_t options = {.client = true,
                                    .encoding = a->o.encoding,
                                    .hello_timeout_ms = a->o.connect_timeout_ms,
@@ -208,6 +206,45 @@ int wst__agent_link_connect(wst_agent_t *a, wst_stream_t *stream,
     return status;
 }
 
+/* -- An attempt ------------------------------------------------------------------------------- */
+
+static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
+    char *fields = wst__upgrade_fields(&a->upgrade, a->fields);
+    if (fields == NULL)
+        return WST_ENOMEM;
+    wst_websocket_options_t options = {.open_timeout_ms = a->o.connect_timeout_ms,
+                                       .host = a->upgrade.host,
+                                       .path = a->upgrade.path,
+                                       .fields = fields};
+    int status = a->o.protocol == WST_PROTOCOL_TALK ? wst__agent_talk_connect(a, stream, &options)
+                                                    : connect_link(a, stream, &options);
+    wst__free_secret(&a->ctx->allocator, fields);
+    return status;
+}
+
+static void on_reached(wst_stream_t *stream, const wst__reach_failure_t *failure, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->reach = NULL;
+    if (stream == NULL) {
+        wst__agent_fail(a, failure->error, failure->http_status, failure->detail);
+        return;
+    }
+    a->phase = WST__AGENT_CONNECTING;
+    int status = connect_websocket(a, stream);
+    if (status == 0)
+        return;
+    wst_stream_close(stream, NULL);
+    wst__agent_fail(a, status, 0,
+                    status == WST_EINVAL ? "the fields given are not complete lines" : "");
+}
+
+static void reach(wst_agent_t *a) {
+    a->phase = WST__AGENT_DIALLING;
+    int status = wst__reach(&a->reach, &a->endpoint, a->o.connect_timeout_ms, on_reached, a);
+    if (status != 0)
+        wst__agent_fail(a, status, 0, "");
+}
+
 static void on_credentials(const wst__answer_t *answer, void *user_data) {
     wst_agent_t *a = self(user_data);
     a->question = NULL;
@@ -226,7 +263,7 @@ static void on_credentials(const wst__answer_t *answer, void *user_data) {
     if (answer->fields != NULL && a->fields == NULL)
         wst__agent_fail(a, WST_ENOMEM, 0, "");
     else
-        wst__agent_connect(a);
+        reach(a);
 }
 
 static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
@@ -234,13 +271,11 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_agent_t *a = WST__CONTAINER(deadline, wst_agent_t, retry);
     a->epoch++;
     if (a->o.callbacks.on_credentials == NULL) {
-        wst__agent_connect(a);
+        reach(a);
         return;
     }
     a->phase = WST__AGENT_ASKING;
-    char peer[WST__AUTHORITY_MAX + 1];
-    snprintf(peer, sizeof(peer), "%.*s", (int)a->target.authority.len, a->target.authority.ptr);
-    const wst__ask_t ask = {.peer = peer,
+    const wst__ask_t ask = {.peer = a->endpoint.authority,
                             .timeout_ms = a->o.connect_timeout_ms,
                             .on_answer = on_credentials,
                             .user_data = a};
@@ -297,6 +332,33 @@ static void set_defaults(wst_agent_options_t *o) {
     o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
 }
 
+/* The server, and how it is reached. */
+static int init_target(wst_agent_t *a) {
+    const wst_agent_options_t *o = &a->o;
+    wst__url_t url;
+    const char *why = "";
+    int status = wst__url_parse(&url, o->url, &why);
+    if (status != 0) {
+        wst__log(a->ctx, WST_LOG_ERROR, "server URL: %s", why);
+        return status;
+    }
+    if (!wst__link_windows_valid(o->stream_window, o->stream_window_max))
+        return WST_EINVAL;
+    status = choose_name(a);
+    if (status == 0)
+        status = wst__upgrade_init(&a->upgrade, a->ctx, &url, o->host, o->fields);
+    const wst__endpoint_options_t options = {
+        .url = &url, .tls = o->tls, .sni = o->sni, .proxy = o->proxy};
+    return status == 0 ? wst__endpoint_init(&a->endpoint, a->ctx, &options) : status;
+}
+
+/* What these point to is the caller's, and has been copied where it is needed. */
+static void forget_texts(wst_agent_options_t *o) {
+    o->url = o->name = o->sni = o->host = o->fields = NULL;
+    o->proxy = NULL;
+    o->tls = NULL;
+}
+
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
     if (options->url == NULL || (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
@@ -310,29 +372,22 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     wst__list_init(&a->streams);
     wst__list_init(&a->talks);
     wst__defer_init(&a->defer);
-    a->url = wst__strdup(&ctx->allocator, options->url);
-    const char *why = "";
-    int status = a->url != NULL ? wst__url_parse(&a->target, a->url, &why) : WST_ENOMEM;
-    if (status == WST_EINVAL)
-        wst__log(ctx, WST_LOG_ERROR, "server URL: %s", why);
-    if (status == 0 && !wst__link_windows_valid(a->o.stream_window, a->o.stream_window_max))
-        status = WST_EINVAL;
-    if (status == 0)
-        status = choose_name(a);
-    if (status == 0)
-        status = wst__agent_connect_init(a);
+    int status = init_target(a);
     if (status == 0)
         status = wst__random(ctx, a->instance, sizeof(a->instance));
     if (status != 0) {
         destroy(a);
         return status;
     }
-    a->o.url = a->url;
-    a->o.name = a->name;
+    forget_texts(&a->o);
     wst__ctx_hold(ctx);
     wst__agent_attempt_in(a, 0);
     *out = a;
     return 0;
+}
+
+int wst_agent_set_tls(wst_agent_t *a, wst_tls_config_t *tls) {
+    return wst__endpoint_set_tls(&a->endpoint, tls);
 }
 
 void wst_agent_set_rules(wst_agent_t *a, const wst_rules_t *rules) {
@@ -357,7 +412,9 @@ static void cancel_attempt(wst_agent_t *a) {
     if (a->question != NULL)
         wst__request_cancel(a->question);
     a->question = NULL;
-    wst__agent_connect_cancel(a);
+    if (a->reach != NULL)
+        wst__reach_cancel(a->reach);
+    a->reach = NULL;
 }
 
 static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {

@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_AGENT_H
 #define WST_LIB_AGENT_H
-/* What the files of the agent share: agent.c (keeps the session), agent_connect.c (reaches the
- * server), agent_talk.c (keeps connections in the talk's protocol), agent_stream.c (opens what the
- * server names). */
+/* What the files of the agent share: agent.c (keeps the session), agent_talk.c (keeps connections
+ * in the talk's protocol), agent_stream.c (opens what the server names). */
 #include "ctx.h"
+#include "endpoint.h"
 #include "list.h"
+#include "reach.h"
 #include "request.h"
 #include "talk.h"
 #include "tunnel.h"
-#include "url.h"
+#include "upgrade.h"
 
 #include <wstunnel/agent.h>
 #include <wstunnel/dial.h>
-#include <wstunnel/proxy.h>
-#include <wstunnel/tls.h>
 
 struct wst_agent {
     uint32_t magic;
     wst_ctx_t *ctx;
     wst_agent_options_t o;
-    char *url;
-    wst__url_t target;     /* points into url */
-    wst_tls_config_t *tls; /* NULL: ws:// */
-    char *sni, *host, *static_fields;
-    wst_proxy_options_t proxy; /* url NULL: none; the texts are the agent's own */
+    wst__endpoint_t endpoint; /* the server */
+    wst__upgrade_t upgrade;
     char name[WST_NAME_MAX + 1];
     uint8_t instance[16];
     uint64_t epoch;    /* of the last attempt */
@@ -41,9 +37,7 @@ struct wst_agent {
     bool up_told; /* in the talk's protocol: since the last failure */
     wst_request_t *question;
     char *fields; /* of the current attempt */
-    wst_dial_t *dial;
-    wst_proxy_dial_t *proxy_dial;
-    wst_tls_handshake_t *handshake;
+    wst__reach_t *reach;
     wst__link_t *link;
     uint64_t up_since_ms;
     wst__deadline_t retry; /* or the end of draining */
@@ -74,22 +68,7 @@ void wst__agent_talk_settled(wst__talk_t *talk);
 void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
 void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 
-/* agent_connect.c: begins to reach the server; ends in a WebSocket, or in wst__agent_fail. */
-void wst__agent_connect(wst_agent_t *agent);
-/* Copies and checks what the options say about it. 0, or an error that has been logged. */
-int wst__agent_connect_init(wst_agent_t *agent);
-void wst__agent_connect_free(wst_agent_t *agent);
-void wst__agent_connect_cancel(wst_agent_t *agent); /* harmless if it is not under way */
-void wst__agent_connected(wst_agent_t *agent, wst_stream_t *stream); /* goes on; takes the stream */
-
-/* agent_proxy.c: the proxy's options, copied and checked; and the connection through it. */
-int wst__agent_proxy_init(wst_agent_t *agent);
-void wst__agent_proxy_free(wst_agent_t *agent);
-void wst__agent_proxy_dial(wst_agent_t *agent, const char *host);
-
-/* agent.c: makes the link and its WebSocket, on a stream which is taken on success. */
-int wst__agent_link_connect(wst_agent_t *agent, wst_stream_t *stream,
-                            wst_websocket_options_t *websocket);
+/* agent.c */
 /* A stream, a link or a talk is gone. */
 void wst__agent_stream_gone(wst_agent_t *agent);
 void wst__agent_link_gone(wst_agent_t *agent);

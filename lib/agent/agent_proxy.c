@@ -1,29 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's connection to its server through a proxy. */
-#include "agent.h"
+/* Where a server is, and how it is reached (endpoint.h): options, copied and checked. */
+#include "endpoint.h"
 #include "proxy_http.h"
 #include "proxy_url.h"
 
 #include <string.h>
 
-static void wipe_and_free(wst_agent_t *a, const char *text) {
-    wst__free_secret(&a->ctx->allocator, (char *)(uintptr_t)text); /* ours */
+static int refuse(const wst__endpoint_t *e, int error, const char *why) {
+    wst__log(e->ctx, WST_LOG_ERROR, "%s", why);
+    return error;
 }
 
-void wst__agent_proxy_free(wst_agent_t *a) {
-    wipe_and_free(a, a->proxy.url);
-    wipe_and_free(a, a->proxy.credentials);
-    wipe_and_free(a, a->proxy.fields);
-    wst_tls_config_unref(a->proxy.tls);
+/* -- TLS -------------------------------------------------------------------------------------- */
+
+int wst__endpoint_set_tls(wst__endpoint_t *e, wst_tls_config_t *tls) {
+    wst_tls_error_t why;
+    int status = 0;
+    if (!e->secure)
+        return tls == NULL ? 0 : refuse(e, WST_EINVAL, "TLS options need a wss:// URL");
+    if (tls == NULL)
+        status = wst_tls_client_config(&tls, e->ctx, NULL, &why);
+    else
+        wst_tls_config_ref(tls);
+    if (status != 0)
+        return status == WST_ETLS ? refuse(e, status, why.text) : status;
+    wst_tls_config_unref(e->tls);
+    e->tls = tls;
+    return 0;
 }
 
-/* NULL stays NULL. */
-static int copy_text(const wst_agent_t *a, const char **out, const char *text) {
-    *out = wst__strdup(&a->ctx->allocator, text);
-    return *out != NULL || text == NULL ? 0 : WST_ENOMEM;
-}
+/* -- The proxy -------------------------------------------------------------------------------- */
 
-static int check(const wst_proxy_options_t *o, bool *tls, const char **why) {
+static int check_proxy(const wst_proxy_options_t *o, bool *tls, const char **why) {
     wst__proxy_url_t url = {.kind = WST__PROXY_HTTP};
     *why = "no URL";
     int status =
@@ -35,51 +43,68 @@ static int check(const wst_proxy_options_t *o, bool *tls, const char **why) {
     return status;
 }
 
-int wst__agent_proxy_init(wst_agent_t *a) {
-    const wst_proxy_options_t *o = a->o.proxy;
-    if (o == NULL)
-        return 0;
-    a->o.proxy = NULL; /* the copy is what counts */
+/* NULL stays NULL. */
+static int copy_text(const wst__endpoint_t *e, const char **out, const char *text) {
+    *out = wst__strdup(&e->ctx->allocator, text);
+    return *out != NULL || text == NULL ? 0 : WST_ENOMEM;
+}
+
+static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *o) {
     bool tls;
     const char *why;
     wst_tls_error_t tls_why;
-    int status = check(o, &tls, &why);
+    int status = check_proxy(o, &tls, &why);
     if (status == 0 && tls && o->tls == NULL) {
-        /* Here, for all attempts: reading the trust store takes its time. */
-        status = wst_tls_client_config(&a->proxy.tls, a->ctx, NULL, &tls_why);
+        status = wst_tls_client_config(&e->proxy.tls, e->ctx, NULL, &tls_why);
         why = status == WST_ETLS ? tls_why.text : wst_strerror(status);
     } else if (status == 0) {
-        a->proxy.tls = wst_tls_config_ref(o->tls);
+        e->proxy.tls = wst_tls_config_ref(o->tls);
     }
     if (status != 0) {
-        wst__log(a->ctx, WST_LOG_ERROR, "proxy: %s", why);
+        wst__log(e->ctx, WST_LOG_ERROR, "proxy: %s", why);
         return status;
     }
-    a->proxy.on_challenge = o->on_challenge;
-    a->proxy.user_data = o->user_data;
-    if (copy_text(a, &a->proxy.url, o->url) != 0 ||
-        copy_text(a, &a->proxy.credentials, o->credentials) != 0 ||
-        copy_text(a, &a->proxy.fields, o->fields) != 0)
+    e->proxy.on_challenge = o->on_challenge;
+    e->proxy.user_data = o->user_data;
+    if (copy_text(e, &e->proxy.url, o->url) != 0 ||
+        copy_text(e, &e->proxy.credentials, o->credentials) != 0 ||
+        copy_text(e, &e->proxy.fields, o->fields) != 0)
         return WST_ENOMEM;
     return 0;
 }
 
-static void on_dialled(int status, wst_stream_t *stream, const wst_proxy_failure_t *failure,
-                       void *user_data) {
-    wst_agent_t *a = user_data;
-    a->proxy_dial = NULL;
-    if (status == 0)
-        wst__agent_connected(a, stream);
-    else
-        wst__agent_fail(a, status, failure->http_status, failure->detail);
+/* -- Life ------------------------------------------------------------------------------------- */
+
+int wst__endpoint_init(wst__endpoint_t *e, wst_ctx_t *ctx, const wst__endpoint_options_t *options) {
+    const wst_allocator_t *al = &ctx->allocator;
+    const wst__url_t *url = options->url;
+    *e = (wst__endpoint_t){.ctx = ctx, .port = url->port, .secure = url->tls};
+    e->authority = wst__strndup(al, url->authority.ptr, url->authority.len);
+    e->host = wst__strndup(al, url->host.ptr, url->host.len);
+    e->sni = wst__strdup(al, options->sni);
+    if (e->authority == NULL || e->host == NULL || (e->sni == NULL) != (options->sni == NULL))
+        return WST_ENOMEM;
+    if (!e->secure && e->sni != NULL)
+        return refuse(e, WST_EINVAL, "TLS options need a wss:// URL");
+    int status = wst__endpoint_set_tls(e, options->tls);
+    if (status == 0 && options->proxy != NULL)
+        status = init_proxy(e, options->proxy);
+    return status;
 }
 
-void wst__agent_proxy_dial(wst_agent_t *a, const char *host) {
-    const wst_proxy_dial_options_t options = {.proxy = a->proxy,
-                                              .host = host,
-                                              .port = a->target.port,
-                                              .timeout_ms = a->o.connect_timeout_ms};
-    int status = wst_proxy_dial(&a->proxy_dial, a->ctx, &options, NULL, on_dialled, a);
-    if (status != 0)
-        wst__agent_fail(a, status, 0, "");
+static void wipe_and_free(const wst__endpoint_t *e, const char *text) {
+    wst__free_secret(&e->ctx->allocator, (char *)(uintptr_t)text); /* ours */
+}
+
+void wst__endpoint_free(wst__endpoint_t *e) {
+    if (e->ctx == NULL)
+        return;
+    wipe_and_free(e, e->proxy.url);
+    wipe_and_free(e, e->proxy.credentials);
+    wipe_and_free(e, e->proxy.fields);
+    wst_tls_config_unref(e->proxy.tls);
+    wst_tls_config_unref(e->tls);
+    wst__free(&e->ctx->allocator, e->authority);
+    wst__free(&e->ctx->allocator, e->host);
+    wst__free(&e->ctx->allocator, e->sni);
 }

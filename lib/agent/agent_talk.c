@@ -85,8 +85,7 @@ static void on_open(wst__talk_t *talk, void *user_data) {
     if (a->up_told)
         return;
     a->up_told = true;
-    wst__log(a->ctx, WST_LOG_INFO, "connected to %.*s as %s", (int)a->target.authority.len,
-             a->target.authority.ptr, a->name);
+    wst__log(a->ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
     if (a->o.callbacks.on_up != NULL)
         a->o.callbacks.on_up(a, a->o.user_data);
 }

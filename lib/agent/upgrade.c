@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* What each upgrade request to the server says (upgrade.h). */
+#include "upgrade.h"
+#include "head_writer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { HEAD_MAX = 16384 }; /* of the upgrade request */
+
+static int refuse(const wst__upgrade_t *u, const char *why) {
+    wst__log(u->ctx, WST_LOG_ERROR, "%s", why);
+    return WST_EINVAL;
+}
+
+static int check_host(const wst__upgrade_t *u, const char *host) {
+    wst_authority_t authority;
+    const char *why = "";
+    if (host == NULL ||
+        wst__url_authority(&authority, (wst_str_t){host, strlen(host)}, 80, &why) == 0)
+        return 0;
+    wst__log(u->ctx, WST_LOG_ERROR, "Host field: %s", why);
+    return WST_EINVAL;
+}
+
+/* Whether a line of fields has a name that the upgrade request has anyway. */
+static bool is_reserved(const char *line) {
+    static const char *const names[] = {"Host:", "Connection:", "Upgrade:", "Sec-WebSocket-"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        size_t len = strlen(names[i]);
+        if (strnlen(line, len) == len && wst_str_ieq((wst_str_t){line, len}, names[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Said now, not at each attempt. */
+static int check_fields(const wst__upgrade_t *u) {
+    char *buffer = wst__alloc(&u->ctx->allocator, HEAD_MAX);
+    if (buffer == NULL)
+        return WST_ENOMEM;
+    wst__head_writer_t head;
+    wst__head_init(&head, buffer, HEAD_MAX);
+    wst__head_lines(&head, u->fields);
+    int status = wst__head_end(&head, NULL, 0);
+    wst__wipe(buffer, HEAD_MAX);
+    wst__free(&u->ctx->allocator, buffer);
+    if (status < 0)
+        return refuse(u, "the header fields given are not complete lines");
+    for (const char *line = u->fields; *line != '\0'; line = strstr(line, "\r\n") + 2)
+        if (is_reserved(line))
+            return refuse(u, "the header fields given belong to the upgrade itself");
+    return 0;
+}
+
+int wst__upgrade_init(wst__upgrade_t *u, wst_ctx_t *ctx, const wst__url_t *url, const char *host,
+                      const char *fields) {
+    const wst_allocator_t *al = &ctx->allocator;
+    *u = (wst__upgrade_t){.ctx = ctx};
+    u->host = host != NULL ? wst__strdup(al, host)
+                           : wst__strndup(al, url->authority.ptr, url->authority.len);
+    u->path = wst__strndup(al, url->path.ptr, url->path.len);
+    u->fields = wst__strdup(al, fields != NULL ? fields : "");
+    if (u->host == NULL || u->path == NULL || u->fields == NULL)
+        return WST_ENOMEM;
+    int status = check_host(u, host);
+    return status == 0 ? check_fields(u) : status;
+}
+
+void wst__upgrade_free(wst__upgrade_t *u) {
+    if (u->ctx == NULL)
+        return;
+    wst__free(&u->ctx->allocator, u->host);
+    wst__free(&u->ctx->allocator, u->path);
+    wst__free_secret(&u->ctx->allocator, u->fields);
+}
+
+char *wst__upgrade_fields(const wst__upgrade_t *u, const char *more) {
+    if (more == NULL)
+        more = "";
+    size_t size = strlen(u->fields) + strlen(more) + 1;
+    char *fields = wst__alloc(&u->ctx->allocator, size);
+    if (fields != NULL)
+        snprintf(fields, size, "%s%s", u->fields, more);
+    return fields;
+}
