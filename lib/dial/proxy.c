@@ -11,7 +11,7 @@
 #include "proxy_url.h"
 #include "request.h"
 #include "socks5.h"
-#include "tls_stream.h"
+#include "stream.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -194,7 +194,7 @@ static void over(wst_proxy_dial_t *d, int error) {
         int step = wst__proxy_http_end(&d->http, error);
         if (step == WST_ETLS)
             snprintf(d->http.why, sizeof(d->http.why), "fails at TLS: %s",
-                     wst__tls_why(stream, error));
+                     wst__stream_why(stream, error));
         go_on(d, step);
     } else {
         fail(d, error != 0 ? error : WST_EPROXY,

@@ -85,6 +85,23 @@ bool wst_stream_reading(const wst_stream_t *s) {
     return s->ops_reading;
 }
 
+/* Layers of streams -------------------------------------------------------------------------- */
+
+wst_stream_t *wst__stream_bottom(wst_stream_t *s) {
+    while (s->transport != NULL)
+        s = s->transport;
+    return s;
+}
+
+const char *wst__stream_why(const wst_stream_t *s, int error) {
+    for (; s != NULL; s = s->transport) {
+        const char *why = s->explain != NULL ? s->explain(s->impl, error) : NULL;
+        if (why != NULL)
+            return why;
+    }
+    return wst_strerror(error);
+}
+
 /* Reading ------------------------------------------------------------------------------------ */
 
 static void on_replay(wst__defer_t *defer);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_STREAM_H
 #define WST_LIB_STREAM_H
-/* The inside of the stream base. Kinds of stream use the public interface of stream.h only. */
+/* The inside of the stream base. Kinds of stream use the public interface of stream.h only, but for
+ * `transport` and `explain`. */
 #include "bufq.h"
 #include "ctx.h"
 
@@ -32,6 +33,18 @@ struct wst_stream {
 
     uint64_t bytes_read, bytes_written;
     char peer[96];
+
+    /* Set by kinds that run over another stream. */
+    wst_stream_t *transport; /* NULL: none */
+    /* NULL, or tells why the stream broke, for people; NULL: no more is known than the code. */
+    const char *(*explain)(const void *impl, int error);
 };
+
+/* What is at the bottom of a stream: its transport, or that one's, ...; else itself. */
+wst_stream_t *wst__stream_bottom(wst_stream_t *stream);
+
+/* The text for an error that a stream has told: what its kind, or one below it, knows of it; else
+ * the standard one. */
+const char *wst__stream_why(const wst_stream_t *stream, int error);
 
 #endif

@@ -286,6 +286,13 @@ static const wst_stream_ops_t ops = {
     .close = op_close,
 };
 
+/* TLS may run over TLS, to a proxy: then it may be the other one that has failed. */
+static const char *explain(const void *impl, int error) {
+    const tls_stream_t *t = impl;
+    const char *failure = wst__tls_conn_info(t->wire->conn)->failure;
+    return error == WST_ETLS && failure[0] != '\0' ? failure : NULL;
+}
+
 /* Interface ---------------------------------------------------------------------------------- */
 
 int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
@@ -300,6 +307,8 @@ int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
         return status;
     }
     t->wire = wire;
+    t->stream->transport = wire->transport;
+    t->stream->explain = explain;
     wst__defer_init(&t->catch_up);
     wst_stream_read_stop(wire->transport);
     wst_stream_set_callbacks(wire->transport, &callbacks, t);
@@ -312,21 +321,4 @@ const wst_tls_info_t *wst_stream_tls(const wst_stream_t *stream) {
         return NULL;
     const tls_stream_t *t = stream->impl;
     return wst__tls_conn_info(t->wire->conn);
-}
-
-wst_stream_t *wst__tls_bottom(wst_stream_t *stream) {
-    while (stream->ops == &ops)
-        stream = ((tls_stream_t *)stream->impl)->wire->transport;
-    return stream;
-}
-
-const char *wst__tls_why(const wst_stream_t *stream, int error) {
-    while (error == WST_ETLS && stream->ops == &ops) { /* TLS may run over TLS, to a proxy */
-        const tls_stream_t *t = stream->impl;
-        const char *failure = wst__tls_conn_info(t->wire->conn)->failure;
-        if (failure[0] != '\0')
-            return failure;
-        stream = t->wire->transport;
-    }
-    return wst_strerror(error);
 }

@@ -10,10 +10,4 @@
  */
 int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire);
 
-/* What is at the bottom of a stream: a TLS stream's transport (or that one's, ...), else itself. */
-wst_stream_t *wst__tls_bottom(wst_stream_t *stream);
-
-/* The text for an error that a stream of any kind has told: why TLS failed, if that is it. */
-const char *wst__tls_why(const wst_stream_t *stream, int error);
-
 #endif

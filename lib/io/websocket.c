@@ -14,7 +14,7 @@
 #include "ctx.h"
 #include "head_writer.h"
 #include "socket.h"
-#include "tls_stream.h"
+#include "stream.h"
 #include "ws.h"
 #include "ws_handshake.h"
 
@@ -312,7 +312,7 @@ static void on_shutdown(wst_stream_t *stream, void *user_data) {
 }
 
 static void on_error(wst_stream_t *stream, int error, void *user_data) {
-    fail(self(user_data), error, wst__tls_why(stream, error));
+    fail(self(user_data), error, wst__stream_why(stream, error));
 }
 
 static const wst_stream_callbacks_t stream_callbacks = {on_read, on_end, on_drain, on_shutdown,
@@ -548,7 +548,7 @@ size_t wst__websocket_queued(const wst_websocket_t *w) {
 }
 
 void wst__websocket_set_notsent_lowat(wst_websocket_t *w, size_t bytes) {
-    wst__socket_set_notsent_lowat(wst__tls_bottom(w->stream), bytes);
+    wst__socket_set_notsent_lowat(wst__stream_bottom(w->stream), bytes);
 }
 
 int wst_websocket_send(wst_websocket_t *w, bool text, wst_slice_t payload) {

@@ -3,7 +3,7 @@
  * way, it must be who it says, and whatever it does then, it ends. */
 #include "ctx.h"
 #include "proxy_world.h"
-#include "tls_stream.h"
+#include "stream.h"
 
 #include <stdio.h>
 #include <wstunnel/error.h>
@@ -106,7 +106,7 @@ static void test_broken(void **state) {
     PROXY_SCRIPT(&w, PROXY_HEARS(5000, "never"));
     proxy_world_dial(&w);
     test_env_until_count(&w.env, &w.proxy.heard_len, 1);
-    assert_int_equal(sockets_write(wst__tls_bottom(w.proxy.stream), record, sizeof(record)), 0);
+    assert_int_equal(sockets_write(wst__stream_bottom(w.proxy.stream), record, sizeof(record)), 0);
     proxy_world_finish(&w);
     assert_int_equal(w.status, WST_ETLS);
     assert_detail(&w, " fails at TLS: the first record cannot be decrypted");

@@ -2,6 +2,7 @@
 /* The stream base, with the scripted kind: what the owner is told, and what reaches the kind. */
 #include "env.h"
 #include "fake_stream.h"
+#include "stream.h"
 
 #include <wstunnel/error.h>
 
@@ -588,6 +589,36 @@ static void test_names(void **state) {
     test_env_close(&env);
 }
 
+static const char *explain(const void *impl, int error) {
+    return error == WST_ETLS ? impl : NULL;
+}
+
+/* What runs over another stream leads to it, and tells what went wrong in either. */
+static void test_layers(void **state) {
+    (void)state;
+    static const wst_stream_ops_t ops = {.close = close_nothing};
+    char why[] = "why";
+    test_env_t env;
+    test_env_open(&env);
+    wst_stream_t *streams[3];
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(wst_stream_new(&streams[i], env.ctx, &ops, why, NULL), 0);
+        streams[i]->transport = i > 0 ? streams[i - 1] : NULL;
+    }
+    assert_ptr_equal(wst__stream_bottom(streams[0]), streams[0]);
+    assert_ptr_equal(wst__stream_bottom(streams[2]), streams[0]);
+    assert_string_equal(wst__stream_why(streams[2], WST_ETLS), wst_strerror(WST_ETLS));
+    streams[1]->explain = explain;
+    assert_ptr_equal(wst__stream_why(streams[2], WST_ETLS), why);
+    assert_string_equal(wst__stream_why(streams[2], WST_ERESET), wst_strerror(WST_ERESET));
+    assert_string_equal(wst__stream_why(streams[0], WST_ETLS), wst_strerror(WST_ETLS));
+    for (size_t i = 0; i < 3; i++) {
+        wst_stream_close(streams[i], NULL);
+        wst_stream_closed(streams[i]);
+    }
+    test_env_close(&env);
+}
+
 /* A kind that is quick to go must not leave anything behind that is still to run. */
 static void test_closed_before_the_replay(void **state) {
     (void)state;
@@ -660,6 +691,7 @@ int main(void) {
         cmocka_unit_test(test_close_in_every_callback),
         cmocka_unit_test(test_without_callbacks),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_layers),
         cmocka_unit_test(test_closed_before_the_replay),
         cmocka_unit_test(test_allocations),
     };
