@@ -3,8 +3,8 @@
  * The context: what all handles of one loop share. It owns two libuv handles: a timer that is armed
  * for the earliest deadline, and an idle handle that is active while callbacks are put off.
  *
- * Its end: closing, then every handle and request gone (ctx->handles is 0), then the resolver let
- * go of, then the two libuv handles closed, then close_cb.
+ * Its end: closing, then every handle and request gone (ctx->handles is 0), then the services
+ * closed one after another, then the two libuv handles closed, then close_cb.
  */
 #include "ctx.h"
 #include "utf8.h"
@@ -105,6 +105,7 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *optio
     ctx->random_used = sizeof(ctx->random);
     wst__pool_init(&ctx->pool, &ctx->allocator);
     wst__list_init(&ctx->deferred);
+    wst__list_init(&ctx->services);
     *out = ctx;
     return 0;
 }
@@ -123,12 +124,13 @@ static void on_uv_closed(uv_handle_t *handle) {
 static void finish_if_unused(wst_ctx_t *ctx) {
     if (!ctx->closing || ctx->handles > 0)
         return;
-    wst__resolver_t *resolver = ctx->resolver;
-    ctx->resolver = NULL;
-    if (resolver != NULL) {
+    wst__list_t *node = wst__list_first(&ctx->services);
+    if (node != NULL) {
+        wst__service_t *service = WST__CONTAINER(node, wst__service_t, node);
+        wst__list_remove(node);
         /* It may hold us until its libuv handles are closed; its release comes by here again. */
         wst__ctx_hold(ctx);
-        wst__resolver_close(resolver);
+        service->close(service);
         wst__ctx_release(ctx);
         return;
     }
@@ -155,7 +157,25 @@ void wst__ctx_release(wst_ctx_t *ctx) {
     finish_if_unused(ctx);
 }
 
-/* Services ----------------------------------------------------------------------------------- */
+void wst__ctx_add_service(wst_ctx_t *ctx, wst__service_t *service,
+                          void (*close)(wst__service_t *service)) {
+    service->close = close;
+    wst__list_init(&service->node);
+    wst__list_append(&ctx->services, &service->node);
+}
+
+wst__service_t *wst__ctx_service(const wst_ctx_t *ctx, void (*close)(wst__service_t *service)) {
+    const wst__list_t *list = &ctx->services;
+    for (wst__list_t *node = wst__list_first(list); node != NULL;
+         node = wst__list_next(list, node)) {
+        wst__service_t *service = WST__CONTAINER(node, wst__service_t, node);
+        if (service->close == close)
+            return service;
+    }
+    return NULL;
+}
+
+/* What handles share ------------------------------------------------------------------------- */
 
 uv_loop_t *wst_ctx_loop(const wst_ctx_t *ctx) {
     return ctx->loop;

@@ -12,21 +12,19 @@
 #include <wstunnel/ctx.h>
 #include <wstunnel/error.h>
 
-typedef struct wst__resolver wst__resolver_t;
-
 struct wst_ctx {
     wst_allocator_t allocator;
     wst__pool_t pool;
     wst__budget_t budget;
     wst__deadlines_t deadlines; /* on uv_now() of the loop; use wst__deadline_in() */
     uv_loop_t *loop;
-    uv_timer_t timer;          /* for the earliest deadline */
-    uv_idle_t idle;            /* active while something is deferred */
-    wst__list_t deferred;      /* wst__defer_t */
-    wst__resolver_t *resolver; /* made at the first look-up */
-    size_t handles;            /* handles and requests that are not gone yet */
-    size_t uv_handles;         /* timer and idle */
-    uint8_t random[1024];      /* bytes from the system; those before random_used are spent */
+    uv_timer_t timer;     /* for the earliest deadline */
+    uv_idle_t idle;       /* active while something is deferred */
+    wst__list_t deferred; /* wst__defer_t */
+    wst__list_t services; /* wst__service_t */
+    size_t handles;       /* handles and requests that are not gone yet */
+    size_t uv_handles;    /* timer and idle */
+    uint8_t random[1024]; /* bytes from the system; those before random_used are spent */
     size_t random_used;
     wst_ctx_options_t options;
     wst_close_cb close_cb;
@@ -69,8 +67,22 @@ void wst__ctx_release(wst_ctx_t *ctx);
 /* Makes a log line, cut at 511 bytes; control characters become '?'. */
 void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) WST_PRINTF(3, 4);
 
-/* resolver.c: cancels what waits and lets go of the threads; called when all else of the context is
- * gone. It may hold the context until its own libuv handles are closed. */
-void wst__resolver_close(wst__resolver_t *resolver);
+/*
+ * What a context keeps for another part of the library (the resolver): made at its first use,
+ * embedded in that part's struct, and found again by its function `close`. That runs when all
+ * handles and requests of the context are gone. It may hold the context until libuv handles of the
+ * service's own are closed.
+ */
+typedef struct wst__service wst__service_t;
+struct wst__service {
+    wst__list_t node;
+    void (*close)(wst__service_t *service);
+};
+
+void wst__ctx_add_service(wst_ctx_t *ctx, wst__service_t *service,
+                          void (*close)(wst__service_t *service));
+
+/* The service of a context that has that `close`; NULL: there is none. */
+wst__service_t *wst__ctx_service(const wst_ctx_t *ctx, void (*close)(wst__service_t *service));
 
 #endif

@@ -16,14 +16,15 @@
 
 enum { HOST_MAX = 255, NAMES_MAX = 1024, DEFAULT_TIMEOUT_MS = 10000, THREAD_IDLE_MS = 10000 };
 
-struct wst__resolver {
+typedef struct wst__resolver {
+    wst__service_t service;
     wst_ctx_t *ctx;
     wst__lookup_threads_t *threads; /* NULL before the first name, and always with a hook */
     uv_async_t done;                /* lives with the threads */
     wst__list_t lookups;
     size_t names;   /* how many those are */
     size_t waiting; /* requests that wait for one of them */
-};
+} wst__resolver_t;
 
 /* One name. */
 struct wst_lookup {
@@ -280,6 +281,50 @@ static int start_threads(wst__resolver_t *resolver) {
     return 0;
 }
 
+/* The resolver itself ------------------------------------------------------------------------ */
+
+static void on_async_closed(uv_handle_t *handle) {
+    wst__resolver_t *resolver = handle->data;
+    wst_ctx_t *ctx = resolver->ctx;
+    wst__free(&ctx->allocator, resolver);
+    wst__ctx_release(ctx);
+}
+
+/* Cancels what waits and lets go of the threads. */
+static void close_resolver(wst__service_t *service) {
+    wst__resolver_t *resolver = WST__CONTAINER(service, wst__resolver_t, service);
+    wst__list_t *node;
+    while ((node = wst__list_first(&resolver->lookups)) != NULL) {
+        wst_lookup_t *lookup = WST__CONTAINER(node, wst_lookup_t, node);
+        remove_lookup(lookup);
+        if (lookup->hook_called)
+            lookup->resolver = NULL;
+        else
+            free_lookup(lookup);
+    }
+    if (resolver->threads == NULL) {
+        wst__free(&resolver->ctx->allocator, resolver);
+        return;
+    }
+    wst__lookup_threads_let_go(resolver->threads);
+    wst__ctx_hold(resolver->ctx);
+    uv_close((uv_handle_t *)&resolver->done, on_async_closed);
+}
+
+/* The context's resolver, made at the first look-up; NULL: no memory. */
+static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
+    wst__service_t *service = wst__ctx_service(ctx, close_resolver);
+    if (service != NULL)
+        return WST__CONTAINER(service, wst__resolver_t, service);
+    wst__resolver_t *resolver = wst__zalloc(&ctx->allocator, sizeof(*resolver));
+    if (resolver == NULL)
+        return NULL;
+    resolver->ctx = ctx;
+    wst__list_init(&resolver->lookups);
+    wst__ctx_add_service(ctx, &resolver->service, close_resolver);
+    return resolver;
+}
+
 /* Asking ------------------------------------------------------------------------------------- */
 
 static int make_lookup(wst_lookup_t **out, wst__resolver_t *resolver, const char *host) {
@@ -315,22 +360,18 @@ static int make_lookup(wst_lookup_t **out, wst__resolver_t *resolver, const char
 
 static int join_lookup(wst_resolve_t *resolve, const char *host, uint64_t timeout_ms) {
     wst_ctx_t *ctx = resolve->ctx;
-    if (ctx->resolver == NULL) {
-        ctx->resolver = wst__zalloc(&ctx->allocator, sizeof(*ctx->resolver));
-        if (ctx->resolver == NULL)
-            return WST_ENOMEM;
-        ctx->resolver->ctx = ctx;
-        wst__list_init(&ctx->resolver->lookups);
-    }
-    wst_lookup_t *lookup = find_lookup(ctx->resolver, host);
+    wst__resolver_t *resolver = resolver_of(ctx);
+    if (resolver == NULL)
+        return WST_ENOMEM;
+    wst_lookup_t *lookup = find_lookup(resolver, host);
     if (lookup == NULL) {
-        int status = make_lookup(&lookup, ctx->resolver, host);
+        int status = make_lookup(&lookup, resolver, host);
         if (status != 0)
             return status;
     }
     resolve->lookup = lookup;
     wst__list_append(&lookup->waiters, &resolve->node);
-    count_waiter(ctx->resolver, true);
+    count_waiter(resolver, true);
     wst__deadline_in(ctx, &resolve->deadline, timeout_ms != 0 ? timeout_ms : DEFAULT_TIMEOUT_MS,
                      on_deadline);
     return 0;
@@ -359,32 +400,4 @@ int wst_resolve(wst_resolve_t **out, wst_ctx_t *ctx, const char *host, uint64_t 
     wst__ctx_hold(ctx);
     *out = resolve;
     return 0;
-}
-
-/* End ---------------------------------------------------------------------------------------- */
-
-static void on_async_closed(uv_handle_t *handle) {
-    wst__resolver_t *resolver = handle->data;
-    wst_ctx_t *ctx = resolver->ctx;
-    wst__free(&ctx->allocator, resolver);
-    wst__ctx_release(ctx);
-}
-
-void wst__resolver_close(wst__resolver_t *resolver) {
-    wst__list_t *node;
-    while ((node = wst__list_first(&resolver->lookups)) != NULL) {
-        wst_lookup_t *lookup = WST__CONTAINER(node, wst_lookup_t, node);
-        remove_lookup(lookup);
-        if (lookup->hook_called)
-            lookup->resolver = NULL;
-        else
-            free_lookup(lookup);
-    }
-    if (resolver->threads == NULL) {
-        wst__free(&resolver->ctx->allocator, resolver);
-        return;
-    }
-    wst__lookup_threads_let_go(resolver->threads);
-    wst__ctx_hold(resolver->ctx);
-    uv_close((uv_handle_t *)&resolver->done, on_async_closed);
 }

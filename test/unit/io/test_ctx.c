@@ -70,6 +70,56 @@ static void test_close_waits_for_handles(void **state) {
     assert_int_equal(test_alloc_live(), 0);
 }
 
+/* Two services, the first of which takes a while to close. */
+typedef struct service {
+    wst__service_t base;
+    wst_ctx_t *ctx;
+    wst__defer_t defer;
+    int closed, gone;
+} service_t;
+
+static void service_gone(wst__defer_t *defer) {
+    service_t *s = WST__CONTAINER(defer, service_t, defer);
+    s->gone++;
+    wst__ctx_release(s->ctx);
+}
+
+static void close_slowly(wst__service_t *base) {
+    service_t *s = WST__CONTAINER(base, service_t, base);
+    s->closed++;
+    wst__ctx_hold(s->ctx);
+    wst__defer(s->ctx, &s->defer, service_gone);
+}
+
+static void close_at_once(wst__service_t *base) {
+    WST__CONTAINER(base, service_t, base)->closed++;
+}
+
+static void test_services(void **state) {
+    (void)state;
+    test_env_t env;
+    test_env_open(&env);
+    service_t slow = {.ctx = env.ctx}, quick = {.ctx = env.ctx};
+    wst__defer_init(&slow.defer);
+    assert_null(wst__ctx_service(env.ctx, close_slowly));
+    wst__ctx_add_service(env.ctx, &slow.base, close_slowly);
+    wst__ctx_add_service(env.ctx, &quick.base, close_at_once);
+    assert_ptr_equal(wst__ctx_service(env.ctx, close_slowly), &slow.base);
+    assert_ptr_equal(wst__ctx_service(env.ctx, close_at_once), &quick.base);
+    wst__ctx_hold(env.ctx);
+    wst_ctx_close(env.ctx, count_close);
+    assert_int_equal(slow.closed, 0); /* not before all else is gone */
+    wst__ctx_release(env.ctx);
+    assert_int_equal(slow.closed, 1);
+    assert_int_equal(quick.closed, 0); /* one after another */
+    test_env_turns(&env, 3);
+    assert_int_equal(slow.gone, 1);
+    assert_int_equal(quick.closed, 1);
+    assert_int_equal(env.close_cbs, 1);
+    assert_int_equal(uv_loop_close(&env.loop), 0);
+    assert_int_equal(test_alloc_live(), 0);
+}
+
 static void one_life(void *arg) {
     (void)arg;
     test_env_t env;
@@ -304,6 +354,7 @@ int main(void) {
         cmocka_unit_test(test_default_options),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_close_waits_for_handles),
+        cmocka_unit_test(test_services),
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_defer_runs_later_and_once),
         cmocka_unit_test(test_defer_again_is_for_the_next_turn),
