@@ -75,8 +75,21 @@ WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
 /** Another level of log lines from now on. */
 WST_EXTERN void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level);
 
+/**
+ * Makes a log line, as the library does: cut at 511 bytes; control characters and what is not UTF-8
+ * become '?'. Nothing happens above the log level. Keep payload and secrets out of it.
+ */
+WST_EXTERN void wst_ctx_log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...)
+    WST_PRINTF(3, 4);
+
 /** The loop it was made on. */
 WST_EXTERN struct uv_loop_s *wst_ctx_loop(const wst_ctx_t *ctx);
+
+/** The loop's time in milliseconds (uv_now): the clock of all deadlines. */
+WST_EXTERN uint64_t wst_ctx_now(const wst_ctx_t *ctx);
+
+/** Where its memory comes from; valid as long as the context. Never NULL. */
+WST_EXTERN const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx);
 
 /** Memory figures of a context, in bytes, and what is alive. */
 typedef struct wst_ctx_stats {

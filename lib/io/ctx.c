@@ -181,6 +181,14 @@ uv_loop_t *wst_ctx_loop(const wst_ctx_t *ctx) {
     return ctx->loop;
 }
 
+uint64_t wst_ctx_now(const wst_ctx_t *ctx) {
+    return wst__now(ctx);
+}
+
+const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx) {
+    return &ctx->allocator;
+}
+
 void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
     *stats = (wst_ctx_stats_t){
         .budget_limit = ctx->budget.limit,
@@ -233,7 +241,7 @@ void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level) {
     ctx->options.log_level = level;
 }
 
-void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
+void wst_ctx_log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
     if (ctx->options.log == NULL || level > ctx->options.log_level)
         return;
     char line[LINE_SIZE];

@@ -57,15 +57,14 @@ static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t
                       cb);
 }
 
+#define wst__log wst_ctx_log /* its name in server/ and agent/ */
+
 /* Unpredictable bytes. 0 or libuv's error. */
 int wst__random(wst_ctx_t *ctx, void *buf, size_t len);
 
 /* Counts a handle or request in and out: the context stays until all are gone. */
 void wst__ctx_hold(wst_ctx_t *ctx);
 void wst__ctx_release(wst_ctx_t *ctx);
-
-/* Makes a log line, cut at 511 bytes; control characters become '?'. */
-void wst__log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) WST_PRINTF(3, 4);
 
 /*
  * What a context keeps for another part of the library (the resolver): made at its first use,

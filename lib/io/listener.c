@@ -68,8 +68,8 @@ static void on_retry(wst__deadline_t *deadline, uint64_t now_ms) {
 
 static void starve(wst_listener_t *listener, int status) {
     if (!listener->starved)
-        wst__log(listener->ctx, WST_LOG_WARN, "listener %s: cannot accept: %s; trying again",
-                 listener->address, wst_strerror(status));
+        wst_ctx_log(listener->ctx, WST_LOG_WARN, "listener %s: cannot accept: %s; trying again",
+                    listener->address, wst_strerror(status));
     listener->starved = true;
     wst__deadline_in(listener->ctx, &listener->retry, RETRY_MS, on_retry);
     update_poll(listener);

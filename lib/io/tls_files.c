@@ -146,11 +146,11 @@ static void tell_pair(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
     const char *subject;
     char date[16];
     write_date(date, wst_tls_config_expiry(single, &subject));
-    wst__log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s", f->paths[2 * pair], subject,
-             date);
+    wst_ctx_log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s", f->paths[2 * pair],
+                subject, date);
     if (files[2 * pair + 1].everybody)
-        wst__log(f->ctx, WST_LOG_WARN, "key file %s: every user of this system may read it",
-                 f->paths[2 * pair + 1]);
+        wst_ctx_log(f->ctx, WST_LOG_WARN, "key file %s: every user of this system may read it",
+                    f->paths[2 * pair + 1]);
 }
 
 static int make_config(wst_tls_files_t *f, const wst__file_t *files, wst_tls_config_t **out,
@@ -177,8 +177,8 @@ static void warn_of_expiry(wst_tls_files_t *f) {
     f->warned = now;
     char date[16];
     write_date(date, expiry);
-    wst__log(f->ctx, WST_LOG_WARN, "the certificate of %s %s on %s", subject,
-             expiry < now ? "has expired" : "expires", date);
+    wst_ctx_log(f->ctx, WST_LOG_WARN, "the certificate of %s %s on %s", subject,
+                expiry < now ? "has expired" : "expires", date);
 }
 
 /* Looking after them ------------------------------------------------------------------------- */
@@ -222,7 +222,7 @@ static void check(wst_tls_files_t *f, bool asked) {
         f->complaint.text[0] = '\0';
     if (status != 0 && (asked || strcmp(why.text, f->complaint.text) != 0)) {
         f->complaint = why;
-        wst__log(f->ctx, WST_LOG_ERROR, "the certificates stay as they are: %s", why.text);
+        wst_ctx_log(f->ctx, WST_LOG_ERROR, "the certificates stay as they are: %s", why.text);
     }
     warn_of_expiry(f);
     wst__deadline_in(f->ctx, &f->check, f->o.check_interval_ms, on_check);

@@ -14,6 +14,8 @@ static void test_default_options(void **state) {
     wst_ctx_t *ctx;
     assert_int_equal(wst_ctx_new(&ctx, &loop, NULL), 0);
     assert_ptr_equal(wst_ctx_loop(ctx), &loop);
+    assert_int_equal(wst_ctx_now(ctx), uv_now(&loop));
+    assert_ptr_equal(wst_ctx_allocator(ctx)->malloc, wst__default_allocator.malloc);
     wst_ctx_stats_t stats;
     wst_ctx_get_stats(ctx, &stats);
     assert_int_equal(stats.budget_limit, 256 * 1024 * 1024);
@@ -320,18 +322,18 @@ static void test_log(void **state) {
     (void)state;
     test_env_t env;
     test_env_open(&env);
-    wst__log(env.ctx, WST_LOG_INFO, "above the level");
+    wst_ctx_log(env.ctx, WST_LOG_INFO, "above the level");
     assert_int_equal(env.log_lines, 0);
-    wst__log(env.ctx, WST_LOG_WARN, "%s: %d", "a\nb\x7f\x1b[0m", 7);
+    wst_ctx_log(env.ctx, WST_LOG_WARN, "%s: %d", "a\nb\x7f\x1b[0m", 7);
     assert_string_equal(env.log, "a?b??[0m: 7");
-    wst__log(env.ctx, WST_LOG_ERROR, "%s", "h\xc3\xa9 \xff\xc2\x9b!");
+    wst_ctx_log(env.ctx, WST_LOG_ERROR, "%s", "h\xc3\xa9 \xff\xc2\x9b!");
     assert_string_equal(env.log, "h\xc3\xa9 ???"
                                  "!");
     char text[1024];
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     memcpy(text + 509, "\xe2\x82\xac", 3); /* cut in the middle of its three bytes */
-    wst__log(env.ctx, WST_LOG_ERROR, "%s", text);
+    wst_ctx_log(env.ctx, WST_LOG_ERROR, "%s", text);
     assert_int_equal(strlen(env.log), 511);
     assert_string_equal(env.log + 507, "xx??");
     test_env_close(&env);
@@ -343,7 +345,7 @@ static void test_no_log(void **state) {
     assert_int_equal(uv_loop_init(&loop), 0);
     wst_ctx_t *ctx;
     assert_int_equal(wst_ctx_new(&ctx, &loop, NULL), 0);
-    wst__log(ctx, WST_LOG_ERROR, "to nobody");
+    wst_ctx_log(ctx, WST_LOG_ERROR, "to nobody");
     wst_ctx_close(ctx, NULL);
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&loop), 0);
