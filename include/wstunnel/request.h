@@ -51,6 +51,13 @@ WST_EXTERN const char *wst_request_tenant(const wst_request_t *request);
  */
 WST_EXTERN void wst_request_set_tenant(wst_request_t *request, const char *tenant);
 
+/**
+ * Says by which credential an agent is let in, so that wst_server_review_agents() can end its
+ * sessions when that credential has been withdrawn.
+ * @param hash  a hash of it, 32 bytes; copied; unless set: zeros
+ */
+WST_EXTERN void wst_request_set_credential(wst_request_t *request, const uint8_t hash[32]);
+
 /** The IP address that was reached, without brackets; "" where there is none, or it is not known.
  */
 WST_EXTERN const char *wst_request_address(const wst_request_t *request);
@@ -87,6 +94,20 @@ WST_EXTERN void wst_request_allow_with(wst_request_t *request, const char *field
  */
 WST_EXTERN void wst_request_deny(wst_request_t *request, int status, const char *reason,
                                  const char *fields);
+
+/** How to say no. Members that are left zero mean what NULL means in wst_request_deny. */
+typedef struct wst_request_denial {
+    int status; /**< As of wst_request_deny. */
+    /** Optional (default by status). The kind of refusal for the Proxy-Status field: a type of RFC
+        9209 section 2.3 ("destination_ip_prohibited"). Ignored unless it is a
+        lower-case letter and at most 31 more of those, digits and '_'. Copied. */
+    const char *error;
+    const char *reason; /**< As of wst_request_deny. */
+    const char *fields; /**< As of wst_request_deny. */
+} wst_request_denial_t;
+
+/** No, and of which kind. */
+WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_denial_t *denial);
 
 /** This agent (server.h); NULL: none can serve it (503). If it goes away before it has answered,
    the question is put again. */

@@ -263,6 +263,25 @@ WST_EXTERN wst_remote_t *
 wst_server_best_agent(wst_server_t *server, const wst_request_t *request,
                       bool (*admits)(const wst_remote_t *agent, void *user_data), void *user_data);
 
+/** By what a session of an agent has been let in. Made by the library only; members may be added.
+ */
+typedef struct wst_admission {
+    const char *name;          /**< what the agent calls itself; NULL: it has not said so yet */
+    const char *tenant;        /**< wst_request_set_tenant, or "" */
+    const uint8_t *credential; /**< wst_request_set_credential: 32 bytes; zeros unless set */
+} wst_admission_t;
+
+/** Whether a session of an agent may stay. It may not call the library. */
+typedef bool (*wst_admission_cb)(const wst_admission_t *admission, void *user_data);
+
+/**
+ * Ends the sessions of agents that may not stay, and what runs through them: for when agents'
+ * credentials have changed.
+ * @param is_valid  runs within this call, once for each session
+ */
+WST_EXTERN void wst_server_review_agents(wst_server_t *server, wst_admission_cb is_valid,
+                                         void *user_data);
+
 /** Its name. */
 WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
 /** Whose it is: wst_request_set_tenant, or "". */

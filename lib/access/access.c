@@ -3,10 +3,10 @@
 #include "access.h"
 
 #include "glob.h"
-#include "request.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <uv.h>
 #include <wstunnel/tls.h>
 
 enum { MAX_FAILURES = 20, FAILURE_WINDOW_MS = 60000 };
@@ -17,7 +17,7 @@ struct wst__access_block {
 };
 
 void *wst__access_keep(wst_access_t *access, size_t size) {
-    wst__access_block_t *block = wst__zalloc(&access->ctx->allocator, sizeof(*block) + size);
+    wst__access_block_t *block = wst__zalloc(wst_ctx_allocator(access->ctx), sizeof(*block) + size);
     if (block == NULL)
         return NULL;
     block->next = access->blocks;
@@ -28,14 +28,14 @@ void *wst__access_keep(wst_access_t *access, size_t size) {
 
 /* A limiter and nonces, where there is something to guess. */
 static int prepare(wst_access_t *access, const wst_access_options_t *o) {
-    const wst_allocator_t *a = &access->ctx->allocator;
+    const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     size_t max = o->max_failures != 0 ? o->max_failures : MAX_FAILURES;
     uint64_t window = o->failure_window_ms != 0 ? o->failure_window_ms : FAILURE_WINDOW_MS;
     uint64_t seed;
     uint8_t key[32];
-    int status = wst__random(access->ctx, &seed, sizeof(seed));
+    int status = uv_random(NULL, NULL, &seed, sizeof(seed), 0, NULL);
     if (status == 0)
-        status = wst__random(access->ctx, key, sizeof(key));
+        status = uv_random(NULL, NULL, key, sizeof(key), 0, NULL);
     if (status == 0 && max != SIZE_MAX)
         status = wst__limiter_new(&access->limiter, a, max, window, seed);
     if (status == 0)
@@ -47,7 +47,7 @@ static int prepare(wst_access_t *access, const wst_access_options_t *o) {
 int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_t *options,
                    wst_access_error_t *error) {
     wst_access_error_t ignored;
-    wst_access_t *access = wst__zalloc(&ctx->allocator, sizeof(*access));
+    wst_access_t *access = wst__zalloc(wst_ctx_allocator(ctx), sizeof(*access));
     if (access == NULL)
         return WST_ENOMEM;
     access->ctx = ctx;
@@ -68,7 +68,7 @@ int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_
 void wst_access_free(wst_access_t *access) {
     if (access == NULL)
         return;
-    const wst_allocator_t *a = &access->ctx->allocator;
+    const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     wst_rules_free(access->rules);
     wst_rules_free(access->routes);
     wst__limiter_free(access->limiter);
@@ -91,15 +91,16 @@ bool wst_access_has_agents(const wst_access_t *access) {
 }
 
 void wst__access_failed(wst_access_t *access, const wst__limiter_key_t *key, const char *peer) {
-    uint64_t now = wst__now(access->ctx);
+    uint64_t now = wst_ctx_now(access->ctx);
     wst__limiter_fail(access->limiter, key, now);
     if (wst__limiter_wait_ms(access->limiter, key, now) > 0)
-        wst__log(access->ctx, WST_LOG_WARN, "%s: too many failed attempts to authenticate", peer);
+        wst_ctx_log(access->ctx, WST_LOG_WARN, "%s: too many failed attempts to authenticate",
+                    peer);
 }
 
 bool wst__access_limited(const wst_access_t *access, wst_request_t *request,
                          const wst__limiter_key_t *key) {
-    uint64_t wait = wst__limiter_wait_ms(access->limiter, key, wst__now(access->ctx));
+    uint64_t wait = wst__limiter_wait_ms(access->limiter, key, wst_ctx_now(access->ctx));
     if (wait == 0)
         return false;
     char fields[64];

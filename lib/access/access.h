@@ -5,13 +5,14 @@
  * The inside of an access object (wstunnel/access.h). It does not change once it is made, but for
  * the failures it has counted and the nonces it has seen.
  */
-#include "ctx.h"
 #include "digest.h"
 #include "limiter.h"
+#include "mem.h"
 #include "nonces.h"
 
 #include <wstunnel/access.h>
 #include <wstunnel/auth.h>
+#include <wstunnel/error.h>
 
 typedef struct wst__access_user {
     const char *name, *tenant;

@@ -3,7 +3,6 @@
 #include "access.h"
 #include "glob.h"
 #include "http_auth.h"
-#include "server.h"
 
 #include <string.h>
 
@@ -42,7 +41,7 @@ static void allow(wst_request_t *request, const wst__access_agent_t *agent,
                   const uint8_t credential[32]) {
     wst_request_set_user(request, agent->name);
     wst_request_set_tenant(request, agent->tenant);
-    wst__request_set_credential(request, credential);
+    wst_request_set_credential(request, credential);
     wst_request_allow(request);
 }
 
@@ -81,7 +80,7 @@ void wst_access_agent_request(wst_access_t *access, wst_server_t *server, wst_re
 }
 
 /* Whether what let a session in still would. */
-static bool is_valid(const wst__admission_t *admission, void *user_data) {
+static bool is_valid(const wst_admission_t *admission, void *user_data) {
     const wst_access_t *access = user_data;
     for (size_t i = 0; i < access->agent_count; i++) {
         const wst__access_agent_t *agent = &access->agents[i];
@@ -97,5 +96,5 @@ static bool is_valid(const wst__admission_t *admission, void *user_data) {
 }
 
 void wst_access_review_agents(wst_access_t *access, wst_server_t *server) {
-    wst__agents_review(server, is_valid, access);
+    wst_server_review_agents(server, is_valid, access);
 }

@@ -6,7 +6,6 @@
  */
 #include "access.h"
 #include "glob.h"
-#include "request.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,8 +48,11 @@ static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reach
         reached = true;
         break;
     }
-    wst__request_deny_as(request, 403,
-                         reached ? "destination_ip_prohibited" : "http_request_denied", text, NULL);
+    wst_request_deny_with(request,
+                          &(wst_request_denial_t){.status = 403,
+                                                  .error = reached ? "destination_ip_prohibited"
+                                                                   : "http_request_denied",
+                                                  .reason = text});
 }
 
 /* Choosing ----------------------------------------------------------------------------------- */

@@ -6,7 +6,6 @@
 #include "access.h"
 #include "http_auth.h"
 #include "http_digest.h"
-#include "request.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -172,7 +171,7 @@ static int check_digest(wst_access_t *access, const wst__access_user_t *user, co
         !wst__equal_constant_time(right, len, c->response, len) || !known ||
         !is_target(head, c->uri))
         return WRONG;
-    status = wst__nonces_use(access->nonces, c->nonce, c->nc, wst__now(access->ctx));
+    status = wst__nonces_use(access->nonces, c->nonce, c->nc, wst_ctx_now(access->ctx));
     return status < 0 ? status : status == 1 ? RIGHT : STALE;
 }
 
@@ -183,7 +182,7 @@ static int write_challenges(char *out, size_t size, wst_access_t *access, bool s
     static const wst__hash_t order[] = {WST__SHA256, WST__MD5};
     char nonce[WST__NONCE_TEXT];
     size_t len = 0;
-    int status = wst__nonces_issue(access->nonces, nonce, wst__now(access->ctx));
+    int status = wst__nonces_issue(access->nonces, nonce, wst_ctx_now(access->ctx));
     out[0] = '\0';
     for (size_t i = 0; i < 2 && status == 0; i++) {
         if (access->digest[order[i]])

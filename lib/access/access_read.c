@@ -267,7 +267,7 @@ static int by_token(const void *a, const void *b) {
 
 static int check_tokens(reader_t *r) {
     const wst_access_t *access = r->access;
-    const wst_allocator_t *a = &access->ctx->allocator;
+    const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     size_t count = 0;
     for (size_t i = 0; i < access->agent_count; i++)
         count += access->agents[i].token_count;
@@ -312,7 +312,7 @@ static int read_agents(reader_t *r, const wst_access_options_t *o) {
 /* Rules that deny match before an address is known only what is certain, guarded or not; so they
  * find the first route of a destination. */
 static int read_route_rules(reader_t *r, const wst_access_options_t *o) {
-    const wst_allocator_t *a = &r->access->ctx->allocator;
+    const wst_allocator_t *a = wst_ctx_allocator(r->access->ctx);
     wst_rule_t *rules = wst__zalloc(a, o->route_count * sizeof(*rules));
     if (rules == NULL)
         return WST_ENOMEM;

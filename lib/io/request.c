@@ -12,7 +12,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MAGIC = 0x57535251, REASON_MAX = 200, USER_MAX = 127 };
+enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32, USER_MAX = 127 };
 
 struct wst_request {
     uint32_t magic;
@@ -32,7 +32,7 @@ struct wst_request {
 
     uint8_t credential[WST__CREDENTIAL_LEN];
     wst__answer_t answer;
-    char reason[REASON_MAX + 1];
+    char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
     char *fields;
 };
 
@@ -163,6 +163,10 @@ void wst_request_set_tenant(wst_request_t *r, const char *tenant) {
     copy_cut(r->tenant, sizeof(r->tenant), tenant);
 }
 
+void wst_request_set_credential(wst_request_t *r, const uint8_t hash[WST__CREDENTIAL_LEN]) {
+    memcpy(r->credential, hash, sizeof(r->credential));
+}
+
 const char *wst_request_address(const wst_request_t *r) {
     return r->address;
 }
@@ -214,29 +218,34 @@ void wst_request_allow_with(wst_request_t *r, const char *fields) {
         keep_fields(r, fields);
 }
 
-void wst__request_set_credential(wst_request_t *r, const uint8_t credential[WST__CREDENTIAL_LEN]) {
-    memcpy(r->credential, credential, sizeof(r->credential));
-}
-
 void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {
     return r->on_answer == on_answer ? r->user_data : NULL;
 }
 
 void wst_request_deny(wst_request_t *r, int status, const char *reason, const char *fields) {
-    wst__request_deny_as(r, status, NULL, reason, fields);
+    wst_request_deny_with(
+        r, &(wst_request_denial_t){.status = status, .reason = reason, .fields = fields});
 }
 
-void wst__request_deny_as(wst_request_t *r, int status, const char *error, const char *reason,
-                          const char *fields) {
+/* Whether it has the form of a proxy error type, so that it is safe in a header field. */
+static bool is_error_type(const char *text) {
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return text[0] >= 'a' && len <= ERROR_MAX && text[len] == '\0';
+}
+
+void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *denial) {
     if (!answer(r, WST__DENIED))
         return;
-    r->answer.status = status;
-    r->answer.error = error;
-    if (reason != NULL) {
-        copy_cut(r->reason, sizeof(r->reason), reason);
+    r->answer.status = denial->status;
+    if (denial->error != NULL && is_error_type(denial->error)) {
+        copy_cut(r->error, sizeof(r->error), denial->error);
+        r->answer.error = r->error;
+    }
+    if (denial->reason != NULL) {
+        copy_cut(r->reason, sizeof(r->reason), denial->reason);
         r->answer.reason = r->reason;
     }
-    keep_fields(r, fields);
+    keep_fields(r, denial->fields);
 }
 
 void wst_request_choose(wst_request_t *r, wst_remote_t *remote) {

@@ -10,6 +10,8 @@
 
 #include <wstunnel/request.h>
 
+enum { WST__CREDENTIAL_LEN = 32 };
+
 /* How a request ended. */
 typedef enum wst__answer_kind {
     WST__ALLOWED,
@@ -24,10 +26,10 @@ typedef struct wst__answer {
     int status;                /* denied: HTTP status; connected: error or 0 */
     const char *reason;        /* denied: NULL or text */
     const char *fields;        /* allowed, denied: NULL or header lines */
-    const char *error;         /* denied: NULL or a proxy error type of RFC 9209; static */
+    const char *error;         /* denied: NULL or a proxy error type of RFC 9209 */
     const char *user;          /* wst_request_set_user or "" */
     const char *tenant;        /* likewise */
-    const uint8_t *credential; /* wst__request_set_credential or zeros */
+    const uint8_t *credential; /* wst_request_set_credential or zeros */
     wst_remote_t *remote;      /* chosen */
     wst_stream_t *stream;      /* connected: the asker's now */
 } wst__answer_t;
@@ -53,16 +55,6 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
 
 /* Whose user_data it is, if the asker gave that function; else NULL. */
 void *wst__request_asker(const wst_request_t *request, wst__answer_cb on_answer);
-
-/* Says which credential it was that an agent has been let in for, so that its sessions can be ended
- * when that is not good any more. A hash. */
-enum { WST__CREDENTIAL_LEN = 32 };
-void wst__request_set_credential(wst_request_t *request,
-                                 const uint8_t credential[WST__CREDENTIAL_LEN]);
-
-/* As wst_request_deny, with a proxy error type, static text. */
-void wst__request_deny_as(wst_request_t *request, int status, const char *error, const char *reason,
-                          const char *fields);
 
 /* The asker is gone: the embedder is told (on_gone), on_answer will not run. */
 void wst__request_cancel(wst_request_t *request);

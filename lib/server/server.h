@@ -234,19 +234,6 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
 void wst__agents_goaway(wst_server_t *s);
 void wst__agents_close(wst_server_t *s);
 
-/* By what a session of an agent has been let in. */
-typedef struct wst__admission {
-    const char *name; /* NULL: it has not said hello yet */
-    const char *tenant;
-    const uint8_t *credential;
-} wst__admission_t;
-
-typedef bool (*wst__admission_cb)(const wst__admission_t *admission, void *user_data);
-
-/* Ends, in either protocol, those for which `is_valid` answers false, and what runs through them.
- */
-void wst__agents_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data);
-
 /* The link of a session that has been chosen. */
 struct wst__link *wst__agent_link(wst__member_t *member);
 
@@ -262,6 +249,6 @@ int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_o
 
 void wst__talk_sessions_goaway(wst_server_t *s); /* ends those that wait */
 void wst__talk_sessions_close(wst_server_t *s);
-void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data);
+void wst__talk_sessions_review(wst_server_t *s, wst_admission_cb is_valid, void *user_data);
 
 #endif

@@ -176,13 +176,13 @@ static void revoke(wst__defer_t *defer) {
     wst__talk_end(a->talk, 1008, reason);
 }
 
-void wst__talk_sessions_review(wst_server_t *s, wst__admission_cb is_valid, void *user_data) {
+void wst__talk_sessions_review(wst_server_t *s, wst_admission_cb is_valid, void *user_data) {
     for (wst__list_t *node = wst__list_first(&s->talks); node != NULL;
          node = wst__list_next(&s->talks, node)) {
         talk_session_t *a = session_of(node);
         const wst_remote_t *remote = a->member.remote;
-        const wst__admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
-                                            a->tenant, a->credential};
+        const wst_admission_t admission = {remote != NULL ? wst_remote_name(remote) : NULL,
+                                           a->tenant, a->credential};
         if (!is_valid(&admission, user_data))
             wst__defer(s->ctx, &a->defer, revoke);
     }

@@ -18,7 +18,8 @@ typedef struct world {
 
     int answers, gones;
     wst__answer_t answer;
-    char reason[256], fields[64], user[200];
+    char reason[256], fields[64], user[200], error[64];
+    uint8_t credential[WST__CREDENTIAL_LEN];
     void (*in_gone)(struct world *w, wst_request_t *request);
 } world_t;
 
@@ -32,6 +33,9 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
         snprintf(w->reason, sizeof(w->reason), "%s", answer->reason);
     if (answer->fields != NULL)
         snprintf(w->fields, sizeof(w->fields), "%s", answer->fields);
+    if (answer->error != NULL)
+        snprintf(w->error, sizeof(w->error), "%s", answer->error);
+    memcpy(w->credential, answer->credential, sizeof(w->credential));
     w->request = NULL;
 }
 
@@ -248,6 +252,47 @@ static void test_cuts(void **state) {
     world_free(&w);
 }
 
+/* A kind of refusal is copied if it has the form of one; the credential comes with the answer. */
+static void test_deny_with(void **state) {
+    (void)state;
+    static const struct {
+        const char *error;
+        bool kept;
+    } cases[] = {
+        {"destination_ip_prohibited", true},
+        {"a2345678901234567890123456789012", true},
+        {"a23456789012345678901234567890123", false},
+        {"", false},
+        {"9a", false},
+        {"a; error=b", false},
+        {"A", false},
+        {NULL, false},
+    };
+    static const uint8_t zeros[32], hash[32] = "hash";
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        world_t w;
+        world_start(&w);
+        if (i > 0)
+            wst_request_set_credential(w.request, hash);
+        char error[64] = "", reason[] = "why", fields[] = "A: b\r\n";
+        wst_request_denial_t denial = {.status = 418, .reason = reason, .fields = fields};
+        if (cases[i].error != NULL) {
+            snprintf(error, sizeof(error), "%s", cases[i].error);
+            denial.error = error;
+        }
+        wst_request_deny_with(w.request, &denial);
+        error[0] = reason[0] = fields[0] = '!';
+        turns(&w, 2);
+        assert_int_equal(w.answer.kind, WST__DENIED);
+        assert_int_equal(w.answer.status, 418);
+        assert_string_equal(w.reason, "why");
+        assert_string_equal(w.fields, "A: b\r\n");
+        assert_string_equal(w.error, cases[i].kept ? cases[i].error : "");
+        assert_memory_equal(w.credential, i > 0 ? hash : zeros, sizeof(hash));
+        world_free(&w);
+    }
+}
+
 /* --- the asker goes --- */
 
 static void test_cancel(void **state) {
@@ -388,15 +433,11 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_question),
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_connected_twice),
-        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_and_answer),
-        cmocka_unit_test(test_answer_in_gone),
-        cmocka_unit_test(test_deadline),
-        cmocka_unit_test(test_deadline_and_cancel),
+        cmocka_unit_test(test_question),          cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_connected_twice),   cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_deny_with),         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_and_answer), cmocka_unit_test(test_answer_in_gone),
+        cmocka_unit_test(test_deadline),          cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

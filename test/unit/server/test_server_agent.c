@@ -438,6 +438,57 @@ static bool is_not_ready(void *arg) {
     return !wst_remote_is_ready(arg);
 }
 
+/* What let the sessions in, as the embedder sees it. */
+typedef struct review {
+    size_t sessions;
+    wst_admission_t last;
+    char name[64], tenant[64];
+    bool valid;
+} review_t;
+
+static bool is_valid(const wst_admission_t *admission, void *user_data) {
+    review_t *r = user_data;
+    r->sessions++;
+    r->last = *admission;
+    snprintf(r->name, sizeof(r->name), "%s", admission->name);
+    snprintf(r->tenant, sizeof(r->tenant), "%s", admission->tenant);
+    return r->valid;
+}
+
+/* The embedder decides by the credential that it gave when it let the agent in. */
+static void test_review(void **state) {
+    (void)state;
+    static const uint8_t hash[32] = "0123456789abcdef0123456789abcdef";
+    server_world_t w;
+    server_agent_t a;
+    review_t r = {.valid = true};
+    server_world_init(&w);
+    w.agents = SERVER_HOLD;
+    server_world_start(&w);
+    wst_server_review_agents(w.server, is_valid, &r);
+    assert_int_equal(r.sessions, 0);
+    server_agent_init(&w, &a, "berlin", 1);
+    server_agent_start(&a);
+    test_env_until_count(&w.env, &w.agent_questions, 1);
+    wst_request_set_tenant(w.held, "acme");
+    wst_request_set_credential(w.held, hash);
+    wst_request_allow(w.held);
+    test_env_until_count(&w.env, &a.up, 1);
+    wst_server_review_agents(w.server, is_valid, &r);
+    assert_int_equal(r.sessions, 1);
+    assert_string_equal(r.name, "berlin");
+    assert_string_equal(r.tenant, "acme");
+    assert_memory_equal(r.last.credential, hash, sizeof(hash));
+    test_env_turns(&w.env, 5);
+    assert_int_equal(a.down, 0);
+    r.valid = false;
+    wst_server_review_agents(w.server, is_valid, &r);
+    test_env_until_count(&w.env, &a.down, 1);
+    assert_non_null(strstr(a.detail, "1008 its credentials are not valid any more"));
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
 /* One that takes no more streams stays until its own are over. */
 static void test_goaway(void **state) {
     (void)state;
@@ -505,6 +556,7 @@ int main(void) {
         cmocka_unit_test(test_elsewhere),
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_down),
+        cmocka_unit_test(test_review),
         cmocka_unit_test(test_goaway),
         cmocka_unit_test(test_stream_to_the_server),
     };
