@@ -15,6 +15,7 @@
  * A proxy that refuses is quoted: its status, reason phrase and the first line of a plain text, or
  * the SOCKS reply. Bounds: a head of 16 KiB, 64 KiB of a 407's body, 8 requests, one deadline.
  */
+#include <wstunnel/proxy_choose.h>
 #include <wstunnel/request.h>
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
@@ -87,29 +88,6 @@ WST_EXTERN WST_MUST_CHECK int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *
 
 /** Gives up: the callback will not run. Only before it has run. */
 WST_EXTERN void wst_proxy_dial_cancel(wst_proxy_dial_t *dial);
-
-/** The conventional environment variables; NULL or "": not set. Reading them is the program's
-    business. */
-typedef struct wst_proxy_env {
-    const char *http_proxy;  /**< for ws:// */
-    const char *https_proxy; /**< for wss:// */
-    const char *all_proxy;   /**< where the one above is not set */
-    /** What is reached directly: a list, separated by commas or spaces, of
-        - `*`: everything;
-        - `example.com`, `.example.com` or `*.example.com`: that name and all below it;
-        - `192.0.2.7`, `2001:db8::7` or in brackets: that address;
-        - `192.0.2.0/24`, `2001:db8::/32`: addresses in that network;
-        each but the last with an optional `:port` (IPv6 in brackets then). Names are compared as
-        they are written, never looked up; an element that is none of these matches nothing. */
-    const char *no_proxy;
-} wst_proxy_env_t;
-
-/**
- * Which proxy the environment wants for a server's URL. This machine itself (localhost and what is
- * below it, 127.0.0.0/8, ::1) is always reached directly.
- * @return one of the texts in `env`, for wst_proxy_options.url; NULL: none, or the URL is none.
- */
-WST_EXTERN const char *wst_proxy_choose(const wst_proxy_env_t *env, const char *url);
 
 #ifdef __cplusplus
 }

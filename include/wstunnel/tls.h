@@ -23,6 +23,7 @@
  * the transport wait; what is written is encrypted at once and waits in the transport.
  */
 #include <wstunnel/stream.h>
+#include <wstunnel/tls_types.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -30,49 +31,6 @@ extern "C" {
 
 /** A server's or a client's configuration; counts references. */
 typedef struct wst_tls_config wst_tls_config_t;
-
-/** What is wrong, for people: "identity 2: the key does not belong to the certificate". */
-typedef struct wst_tls_error {
-    char text[256]; /**< terminated */
-} wst_tls_error_t;
-
-/** A certificate and its private key. */
-typedef struct wst_tls_identity {
-    const char *chain_pem; /**< Required. The certificate, then those of its issuers. */
-    const char *key_pem;   /**< Required. Not encrypted. RSA, or EC on P-256, P-384, P-521. */
-} wst_tls_identity_t;
-
-/** What a server asks of its clients. */
-typedef enum wst_tls_client_cert {
-    WST_TLS_CLIENT_NONE,     /**< it does not ask for a certificate */
-    WST_TLS_CLIENT_OPTIONAL, /**< it takes one; a bad one ends the handshake all the same */
-    WST_TLS_CLIENT_REQUIRED  /**< without one there is no handshake */
-} wst_tls_client_cert_t;
-
-/** A server's configuration; copied. */
-typedef struct wst_tls_server_options {
-    /** Required. Chosen by the name that the client asks for (SNI, RFC 6066 section 3) among the
-        DNS names in the certificates, wildcards too; the first one if none matches or it asks for
-        none. */
-    const wst_tls_identity_t *identities;
-    size_t identity_count;             /**< Required. 1..32. */
-    wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
-    const char *client_ca_pem; /**< Required with client_cert: certificates of those who issue
-                                    the clients' ones. */
-} wst_tls_server_options_t;
-
-/** A client's configuration; copied. */
-typedef struct wst_tls_client_options {
-    /** Optional (default: the system's trust store). Certificates of those whose word counts. */
-    const char *ca_pem;
-    /** Optional, NULL-terminated, at most 16: "sha256/BASE64", the SHA-256 of a public key
-        (SubjectPublicKeyInfo, as RFC 7469 section 2.4 has it). A certificate of the verified chain
-        must have one of these keys, in addition to all other checks. */
-    const char *const *pins;
-    const wst_tls_identity_t *identity; /**< Optional. Shown to servers that ask for one. */
-    bool insecure; /**< No verification: anyone can pose as the server. Pins, if given, still hold,
-                        for the server's own certificate. */
-} wst_tls_client_options_t;
 
 /**
  * Makes a server's configuration. It lets clients resume sessions by tickets (RFC 5077, RFC 8446
@@ -112,47 +70,6 @@ WST_EXTERN void wst_tls_config_unref(wst_tls_config_t *config);
  *                 the configuration; "": none
  */
 WST_EXTERN int64_t wst_tls_config_expiry(const wst_tls_config_t *config, const char **subject);
-
-/** A kind of name in a certificate (subjectAltName, RFC 5280 section 4.2.1.6). */
-typedef enum wst_tls_name_kind {
-    WST_TLS_NAME_DNS,
-    WST_TLS_NAME_IP, /**< as text, without brackets */
-    WST_TLS_NAME_EMAIL,
-    WST_TLS_NAME_URI
-} wst_tls_name_kind_t;
-
-/** A name in a certificate: printable ASCII. Others, and other kinds, are left out. */
-typedef struct wst_tls_name {
-    wst_tls_name_kind_t kind;
-    const char *text;
-} wst_tls_name_t;
-
-/** A certificate. Made by the library only; members may be added. */
-typedef struct wst_tls_certificate {
-    const char *subject;         /**< "C=DE, O=Example, CN=agent.example"; UTF-8; control characters
-                                      and what is not UTF-8 are "?", "," "+" and "\\" of a value
-                                      have a "\\" in front; cut at 511 bytes */
-    const char *common_name;     /**< the last CN of the subject; "": none, or over 255 bytes */
-    const char *issuer;          /**< as `subject` */
-    const wst_tls_name_t *names; /**< `name_count` of them */
-    size_t name_count;
-    const char *fingerprint; /**< SHA-256 of the certificate, 64 hexadecimal digits */
-    const char *pin;         /**< "sha256/BASE64" of its public key; see wst_tls_client_options */
-    int64_t not_before;      /**< seconds since 1970 */
-    int64_t not_after;
-} wst_tls_certificate_t;
-
-/** What is known of a TLS session. Made by the library only; members may be added. */
-typedef struct wst_tls_info {
-    const char *version;      /**< "TLSv1.2" or "TLSv1.3" */
-    const char *cipher_suite; /**< its IANA name, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" */
-    const char *alpn;         /**< the protocol agreed on; "": none */
-    const char *server_name;  /**< the name the client asked for (SNI); "": none */
-    bool resumed;             /**< an earlier session goes on, with the peer of then */
-    bool peer_verified;       /**< `peer` has been found to be who it says */
-    const wst_tls_certificate_t *peer; /**< the peer's certificate; NULL: it showed none */
-    const char *failure; /**< after on_error: what went wrong, for people; "": not TLS's fault */
-} wst_tls_info_t;
 
 /** The session of a TLS stream, valid as long as the stream; NULL if it is of another kind. */
 WST_EXTERN const wst_tls_info_t *wst_stream_tls(const wst_stream_t *stream);

@@ -20,6 +20,7 @@
 #include <wstunnel/json.h>
 #include <wstunnel/listener.h>
 #include <wstunnel/proxy.h>
+#include <wstunnel/proxy_choose.h>
 #include <wstunnel/pump.h>
 #include <wstunnel/request.h>
 #include <wstunnel/resolver.h>
@@ -29,6 +30,7 @@
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
 #include <wstunnel/tls_files.h>
+#include <wstunnel/tls_types.h>
 #include <wstunnel/version.h>
 #include <wstunnel/websocket.h>
 

@@ -5,6 +5,8 @@
 #include "ctx.h"
 #include "tls_engine.h"
 
+#include <wstunnel/tls.h>
+
 struct wst_tls_config {
     wst_ctx_t *ctx; /* held */
     size_t refs;

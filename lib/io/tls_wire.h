@@ -9,6 +9,8 @@
 #include "ctx.h"
 #include "tls_engine.h"
 
+#include <wstunnel/tls.h>
+
 typedef struct wst__tls_wire {
     wst_ctx_t *ctx;
     wst_tls_config_t *config;

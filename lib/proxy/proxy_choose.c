@@ -9,7 +9,7 @@
 #include "url.h"
 
 #include <string.h>
-#include <wstunnel/proxy.h>
+#include <wstunnel/proxy_choose.h>
 
 enum { V4_PREFIX = 96 };
 

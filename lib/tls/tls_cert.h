@@ -3,7 +3,7 @@
 #define WST_LIB_TLS_CERT_H
 /* What is read out of certificates, and whether they are good for what is wanted. */
 #include <mbedtls/x509_crt.h>
-#include <wstunnel/tls.h>
+#include <wstunnel/tls_types.h>
 
 /* A certificate as users see it; counts references. */
 typedef struct wst__tls_cert wst__tls_cert_t;

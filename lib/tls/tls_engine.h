@@ -11,7 +11,7 @@
  * where one is due, a connection is only freed.
  */
 #include <wstunnel/error.h>
-#include <wstunnel/tls.h>
+#include <wstunnel/tls_types.h>
 
 /* A configuration, shared by connections. */
 typedef struct wst__tls_engine wst__tls_engine_t;

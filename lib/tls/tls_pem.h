@@ -3,7 +3,7 @@
 #define WST_LIB_TLS_PEM_H
 /* Texts that configurations of TLS are made from, and what is wrong with them. */
 #include <mbedtls/x509_crt.h>
-#include <wstunnel/tls.h>
+#include <wstunnel/tls_types.h>
 
 enum { WST__TLS_PINS_MAX = 16 };
 
