@@ -17,6 +17,7 @@
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
 #include <wstunnel/dial.h>
+#include <wstunnel/remote.h>
 #include <wstunnel/request.h>
 #include <wstunnel/tls.h>
 
@@ -281,24 +282,6 @@ typedef bool (*wst_admission_cb)(const wst_admission_t *admission, void *user_da
  */
 WST_EXTERN void wst_server_review_agents(wst_server_t *server, wst_admission_cb is_valid,
                                          void *user_data);
-
-/** Its name. */
-WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
-/** Whose it is: wst_request_set_tenant, or "". */
-WST_EXTERN const char *wst_remote_tenant(const wst_remote_t *agent);
-/** Its instance, 32 hex digits; another run of the same agent has another one. */
-WST_EXTERN const char *wst_remote_instance(const wst_remote_t *agent);
-/** Where its newest session comes from; see wst_stream_peer. */
-WST_EXTERN const char *wst_remote_peer(const wst_remote_t *agent);
-/** Streams open or opening now. */
-WST_EXTERN size_t wst_remote_streams(const wst_remote_t *agent);
-/** Round-trip time of its newest ping answered, 0: none yet. */
-WST_EXTERN uint64_t wst_remote_rtt_ms(const wst_remote_t *agent);
-/** Whether it takes streams: not draining, not full. */
-WST_EXTERN bool wst_remote_is_ready(const wst_remote_t *agent);
-/** Data of the embedder. */
-WST_EXTERN void wst_remote_set_data(wst_remote_t *agent, void *data);
-WST_EXTERN void *wst_remote_data(const wst_remote_t *agent);
 
 #ifdef __cplusplus
 }

@@ -22,6 +22,7 @@
 #include <wstunnel/proxy.h>
 #include <wstunnel/proxy_choose.h>
 #include <wstunnel/pump.h>
+#include <wstunnel/remote.h>
 #include <wstunnel/request.h>
 #include <wstunnel/resolver.h>
 #include <wstunnel/rules.h>

@@ -268,7 +268,7 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
     return 0;
 }
 
-/* What server.h tells of an agent ------------------------------------------------------------ */
+/* What an embedder is told of an agent ------------------------------------------------------- */
 
 const char *wst_remote_name(const wst_remote_t *r) {
     return r->name;

@@ -8,7 +8,8 @@
 #include "ctx.h"
 #include "session.h"
 
-#include <wstunnel/server.h>
+#include <wstunnel/codec.h>
+#include <wstunnel/remote.h>
 
 enum { WST__TENANT_MAX = 127 };
 

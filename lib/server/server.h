@@ -21,6 +21,7 @@
 #include "talk.h"
 
 #include <wstunnel/hijack.h>
+#include <wstunnel/server.h>
 #include <wstunnel/tls.h>
 
 typedef struct wst__relay wst__relay_t;
