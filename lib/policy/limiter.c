@@ -10,6 +10,7 @@
 
 #include "ip.h"
 #include "mem.h"
+#include "mix.h"
 
 #include <string.h>
 #include <wstunnel/error.h>
@@ -48,14 +49,6 @@ void wst__limiter_free(wst__limiter_t *l) {
 
 /* Keys --------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t value) {
-    value ^= value >> 32;
-    value *= UINT64_C(0xd6e8feb86659fd93);
-    value ^= value >> 32;
-    value *= UINT64_C(0xd6e8feb86659fd93);
-    return value ^ value >> 32;
-}
-
 static uint64_t big_endian(const uint8_t bytes[8]) {
     uint64_t value = 0;
     for (size_t i = 0; i < 8; i++)
@@ -92,17 +85,15 @@ bool wst__limiter_key(const wst__limiter_t *l, wst__limiter_key_t *out, const ch
     }
     if (name == NULL)
         return false;
-    uint64_t hash = l->seed;
-    for (; *name != '\0'; name++)
-        hash = mix(hash ^ (unsigned char)*name);
-    *out = (wst__limiter_key_t){.high = hash, .low = 1}; /* as that of no address */
+    *out = (wst__limiter_key_t){.high = wst__mix_bytes(l->seed, name, strlen(name)),
+                                .low = 1}; /* as that of no address */
     return true;
 }
 
 /* Counting ----------------------------------------------------------------------------------- */
 
 static size_t set_of(const wst__limiter_t *l, const wst__limiter_key_t *key) {
-    return (size_t)(mix(mix(key->high ^ l->seed) ^ key->low) % SETS);
+    return (size_t)(wst__mix(wst__mix(key->high ^ l->seed) ^ key->low) % SETS);
 }
 
 static bool is_key(const entry_t *e, const wst__limiter_key_t *key) {
