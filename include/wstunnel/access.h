@@ -134,7 +134,8 @@ WST_EXTERN void wst_access_free(wst_access_t *access);
 WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
 WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
 
-/** Answers on_agent_request: sets the tenant, and the name the agent must give itself. */
+/** Answers on_agent_request: sets the tenant, the labels, and the name the agent must give itself.
+ */
 WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *server,
                                          wst_request_t *request);
 /** Answers on_client_request: sets user and tenant. */

@@ -58,6 +58,15 @@ WST_EXTERN void wst_request_set_tenant(wst_request_t *request, const char *tenan
  */
 WST_EXTERN void wst_request_set_credential(wst_request_t *request, const uint8_t hash[32]);
 
+/**
+ * Labels an agent that wants to connect: it can be chosen by them (wst_remote_labels). Of an agent
+ * with several sessions, those of the newest one count.
+ * @param labels  NULL-terminated; copied; NULL: none. At most 32 are kept, none of more than 127
+ *                bytes: further ones and longer ones are left out. Without memory for them
+ *                wst_request_allow answers 500 instead.
+ */
+WST_EXTERN void wst_request_set_labels(wst_request_t *request, const char *const *labels);
+
 /** The IP address that was reached, without brackets; "" where there is none, or it is not known.
  */
 WST_EXTERN const char *wst_request_address(const wst_request_t *request);

@@ -41,6 +41,7 @@ static void allow(wst_request_t *request, const wst__access_agent_t *agent,
                   const uint8_t credential[32]) {
     wst_request_set_user(request, agent->name);
     wst_request_set_tenant(request, agent->tenant);
+    wst_request_set_labels(request, agent->labels);
     wst_request_set_credential(request, credential);
     wst_request_allow(request);
 }

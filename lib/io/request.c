@@ -8,6 +8,7 @@
 #include "request.h"
 
 #include "ip.h"
+#include "labels.h"
 
 #include <assert.h>
 #include <string.h>
@@ -34,6 +35,8 @@ struct wst_request {
     wst__answer_t answer;
     char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
     char *fields;
+    const char **labels;
+    bool labels_lost; /* there was no memory for them */
 };
 
 static void destroy(wst_request_t *r) {
@@ -43,6 +46,7 @@ static void destroy(wst_request_t *r) {
     wst__free(&ctx->allocator, r->destination);
     wst__free(&ctx->allocator, r->peer);
     wst__free_secret(&ctx->allocator, r->fields); /* an agent's credentials may be in them */
+    wst__free(&ctx->allocator, r->labels);
     r->magic = 0;
     wst__free(&ctx->allocator, r);
     wst__ctx_release(ctx);
@@ -61,6 +65,7 @@ static void deliver(wst__defer_t *defer) {
         r->answer.user = r->user;
         r->answer.tenant = r->tenant;
         r->answer.credential = r->credential;
+        r->answer.labels = r->labels;
         r->on_answer(&r->answer, r->user_data);
     }
     destroy(r);
@@ -167,6 +172,11 @@ void wst_request_set_credential(wst_request_t *r, const uint8_t hash[WST__CREDEN
     memcpy(r->credential, hash, sizeof(r->credential));
 }
 
+void wst_request_set_labels(wst_request_t *r, const char *const *labels) {
+    wst__free(&r->ctx->allocator, r->labels);
+    r->labels_lost = wst__labels_copy(&r->ctx->allocator, &r->labels, labels) != 0;
+}
+
 const char *wst_request_address(const wst_request_t *r) {
     return r->address;
 }
@@ -197,25 +207,31 @@ static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     return true;
 }
 
-/* Without memory for the fields an answer that needs them is no answer: 500. */
+static void fail(wst_request_t *r) {
+    r->answer.kind = WST__DENIED;
+    r->answer.status = 500;
+}
+
+/* If the fields cannot be stored, the answer is 500 instead. */
 static void keep_fields(wst_request_t *r, const char *fields) {
     if (fields == NULL)
         return;
     r->fields = wst__strdup(&r->ctx->allocator, fields);
     r->answer.fields = r->fields;
-    if (r->fields == NULL) {
-        r->answer.kind = WST__DENIED;
-        r->answer.status = 500;
-    }
+    if (r->fields == NULL)
+        fail(r);
 }
 
 void wst_request_allow(wst_request_t *r) {
-    answer(r, WST__ALLOWED);
+    wst_request_allow_with(r, NULL);
 }
 
 void wst_request_allow_with(wst_request_t *r, const char *fields) {
-    if (answer(r, WST__ALLOWED))
-        keep_fields(r, fields);
+    if (!answer(r, WST__ALLOWED))
+        return;
+    keep_fields(r, fields);
+    if (r->labels_lost)
+        fail(r);
 }
 
 void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {

@@ -30,6 +30,7 @@ typedef struct wst__answer {
     const char *user;          /* wst_request_set_user or "" */
     const char *tenant;        /* likewise */
     const uint8_t *credential; /* wst_request_set_credential or zeros */
+    const char *const *labels; /* wst_request_set_labels or NULL */
     wst_remote_t *remote;      /* chosen */
     wst_stream_t *stream;      /* connected: the asker's now */
 } wst__answer_t;

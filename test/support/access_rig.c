@@ -33,6 +33,9 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     snprintf(r->error, sizeof(r->error), "%s", answer->error != NULL ? answer->error : "");
     snprintf(r->user, sizeof(r->user), "%s", answer->user);
     snprintf(r->tenant, sizeof(r->tenant), "%s", answer->tenant);
+    r->labels[0] = '\0';
+    for (const char *const *l = answer->labels; l != NULL && *l != NULL; l++)
+        snprintf(r->labels + strlen(r->labels), sizeof(r->labels) - strlen(r->labels), "%s ", *l);
 }
 
 static int ask(access_rig_t *r, const char *peer, const char *line, const char *fields,

@@ -22,6 +22,7 @@ typedef struct access_rig {
     wst__answer_kind_t kind;
     int status;
     char reason[256], fields[2048], user[128], tenant[128], error[64];
+    char labels[128]; /* with a space behind each */
 } access_rig_t;
 
 /* With these options, which are right. */

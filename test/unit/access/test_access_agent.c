@@ -15,8 +15,10 @@ static const char *const berlin[] = {
 static const char *const racks[] = {
     "c1ad3bb9035ec0ce3fc661630ae0c8b8f40f0dadab3474e7f8b4d2b3da5c2180", NULL};
 
+static const char *const labels[] = {"rack", "eu", NULL};
+
 static const wst_access_agent_t agents[] = {
-    {.name = "rack-*", .tokens_sha256 = racks, .tenant = "acme"},
+    {.name = "rack-*", .tokens_sha256 = racks, .tenant = "acme", .labels = labels},
     {.name = "berlin", .tokens_sha256 = berlin},
 };
 
@@ -33,11 +35,13 @@ static void test_tokens(void **state) {
     assert_int_equal(access_rig_agent(&r, PEER, BEARER("berlin-1")), 0);
     assert_string_equal(r.user, "berlin");
     assert_string_equal(r.tenant, "");
+    assert_string_equal(r.labels, "");
     assert_int_equal(access_rig_agent(&r, PEER, "authorization: BEARER berlin-2\r\n"), 0);
     assert_string_equal(r.user, "berlin");
     assert_int_equal(access_rig_agent(&r, PEER, BEARER("racks")), 0);
     assert_string_equal(r.user, "rack-*");
     assert_string_equal(r.tenant, "acme");
+    assert_string_equal(r.labels, "rack eu ");
     static const char *const wrong[] = {
         BEARER("berlin-3"),
         BEARER("berlin-1x"),

@@ -18,7 +18,7 @@ typedef struct world {
 
     int answers, gones;
     wst__answer_t answer;
-    char reason[256], fields[64], user[200], error[64];
+    char reason[256], fields[64], user[200], error[64], labels[64];
     uint8_t credential[WST__CREDENTIAL_LEN];
     void (*in_gone)(struct world *w, wst_request_t *request);
 } world_t;
@@ -36,6 +36,9 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     if (answer->error != NULL)
         snprintf(w->error, sizeof(w->error), "%s", answer->error);
     memcpy(w->credential, answer->credential, sizeof(w->credential));
+    w->labels[0] = '\0';
+    for (const char *const *l = answer->labels; l != NULL && *l != NULL; l++)
+        snprintf(w->labels + strlen(w->labels), sizeof(w->labels) - strlen(w->labels), "%s ", *l);
     w->request = NULL;
 }
 
@@ -293,6 +296,46 @@ static void test_deny_with(void **state) {
     }
 }
 
+/* Labels come with the answer; the last ones that are set. */
+static void test_labels(void **state) {
+    (void)state;
+    static const char *const first[] = {"first", NULL}, *const second[] = {"eu", "lab", NULL};
+    world_t w;
+    world_start(&w);
+    wst_request_set_labels(w.request, first);
+    wst_request_set_labels(w.request, second);
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    assert_string_equal(w.labels, "eu lab ");
+    assert_true(world_ask(&w));
+    wst_request_set_labels(w.request, first);
+    wst_request_set_labels(w.request, NULL);
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    assert_string_equal(w.labels, "");
+    world_free(&w);
+}
+
+/* An agent is not let in without the labels that it was given. */
+static void test_labels_lost(void **state) {
+    (void)state;
+    static const char *const labels[] = {"eu", NULL};
+    for (int set_again = 0; set_again < 2; set_again++) {
+        world_t w;
+        world_start(&w);
+        test_alloc_fail(1);
+        wst_request_set_labels(w.request, labels);
+        assert_true(test_alloc_failed());
+        if (set_again)
+            wst_request_set_labels(w.request, labels);
+        wst_request_allow_with(w.request, "A: b\r\n");
+        turns(&w, 2);
+        assert_int_equal(w.answer.kind, set_again ? WST__ALLOWED : WST__DENIED);
+        assert_int_equal(w.answer.status, set_again ? 0 : 500);
+        world_free(&w);
+    }
+}
+
 /* --- the asker goes --- */
 
 static void test_cancel(void **state) {
@@ -433,11 +476,18 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_question),          cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_connected_twice),   cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_deny_with),         cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_cancel_and_answer), cmocka_unit_test(test_answer_in_gone),
-        cmocka_unit_test(test_deadline),          cmocka_unit_test(test_deadline_and_cancel),
+        cmocka_unit_test(test_question),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_connected_twice),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_labels),
+        cmocka_unit_test(test_labels_lost),
+        cmocka_unit_test(test_deny_with),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_and_answer),
+        cmocka_unit_test(test_answer_in_gone),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
