@@ -67,7 +67,8 @@ typedef struct wst_hello {
     uint32_t max_frame;      /**< most payload bytes the sender takes in one communication;
                                   WST_FRAME_MIN_LIMIT..WST_FRAME_MAX_LIMIT */
     uint64_t initial_credit; /**< bytes that may be sent on a new stream at once; 1..2^31 */
-    uint32_t max_streams;    /**< streams the sender lets the other side have open at a time */
+    uint32_t max_streams;    /**< streams the sender lets the other side have open at a time; 0:
+                                  none */
     bool yields;             /**< feature "yield": gives credit back, and takes it back */
     wst_str_t name;          /**< agent: [A-Za-z0-9._-]{1,64}; server: absent */
     uint8_t instance[16];    /**< agent: random per process; 32 hex digits in JSON */

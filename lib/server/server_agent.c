@@ -234,7 +234,7 @@ static void refuse_error(wst__conn_t *c, int error) {
 static int make_link(wst__agent_session_t *a, wst_hijack_t *hijack) {
     const wst_server_options_t *o = &a->server->options;
     const wst__link_options_t link_options = {
-        .hello = {.initial_credit = o->stream_window, .max_streams = 1}, /* we take none */
+        .hello = {.initial_credit = o->stream_window}, /* no streams: we take none */
         .hello_timeout_ms = o->hello_timeout_ms,
         .ping_interval_ms = o->ping_interval_ms,
         .dead_after_ms = o->dead_after_ms,

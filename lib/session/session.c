@@ -25,7 +25,6 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     h->version = WST_PROTOCOL_VERSION;
     h->max_frame = (uint32_t)or_default(h->max_frame, WST__MAX_FRAME);
     h->initial_credit = or_default(h->initial_credit, WST__INITIAL_CREDIT);
-    h->max_streams = (uint32_t)or_default(h->max_streams, WST__MAX_STREAMS);
     h->yields = true;
     s->o.window_max = or_default(s->o.window_max, WST__WINDOW_MAX);
     s->o.hello_timeout_ms = or_default(s->o.hello_timeout_ms, 10000);

@@ -64,7 +64,8 @@ typedef struct wst__session_options {
     wst__deadlines_t *deadlines;
     bool client; /* we open odd ids; else even ones */
     wst_encoding_t encoding;
-    wst_hello_t hello;         /* ours; zero numbers mean the defaults; `name` is copied */
+    wst_hello_t hello;         /* ours; zero max_frame and initial_credit mean the defaults,
+                                  max_streams is said as it is: 0, none; `name` is copied */
     uint64_t hello_timeout_ms; /* 0: 10000 */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
@@ -77,7 +78,7 @@ enum {
     WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
     WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: first window of a stream */
     WST__WINDOW_MAX = 4 << 20,   /* default of window_max */
-    WST__MAX_STREAMS = 1024,     /* default of hello.max_streams */
+    WST__MAX_STREAMS = 1024,     /* hello.max_streams of agents whose options name none */
     WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
                                     least */
     WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */

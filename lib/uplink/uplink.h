@@ -24,7 +24,8 @@ typedef struct wst__opening wst__opening_t;
 /* -- Opening a stream ------------------------------------------------------------------------- */
 
 /* The outcome: 0, the address that was reached (may be empty) and a paused stream, owned by the
- * callee; or a reason, a text for people (may be empty) and NULL. Texts are valid during the call. */
+ * callee; or a reason, a text for people (may be empty) and NULL. Texts are valid during the call.
+ */
 typedef void (*wst__opened_cb)(int status, wst_str_t text, wst_stream_t *stream, void *user_data);
 
 /* An open without its answer yet; embedded in what the kind keeps about it. */
@@ -112,7 +113,7 @@ typedef struct wst__uplink_options {
     const wst__uplink_callbacks_t *callbacks;
     void *user_data;
     wst_encoding_t encoding; /* wanted, by the side that dials */
-    wst_hello_t hello;       /* what we say of ourselves; zero numbers mean the defaults */
+    wst_hello_t hello;       /* what we say of ourselves; zeros as in a session */
     const char *name;        /* who the far side is, if it does not say so itself; or NULL */
     bool single;             /* no other one to the same far side waits to be used */
     uint64_t window_max, hello_timeout_ms, ping_interval_ms, dead_after_ms, half_closed_timeout_ms;

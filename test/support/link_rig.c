@@ -301,6 +301,7 @@ static void init_side(link_rig_t *rig, link_side_t *side) {
     side->probe.rig = rig;
     side->protocols = wst__link_protocols;
     side->options = (wst__link_options_t){.client = side == &rig->client,
+                                          .hello = {.max_streams = WST__MAX_STREAMS},
                                           .window_max = 1, /* windows stay as they are */
                                           .on_up = on_up,
                                           .on_incoming = on_incoming,

@@ -524,7 +524,10 @@ static void agent_on_connected(int status, wst_stream_t *stream, void *user_data
 void server_agent_init(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
     memset(a, 0, sizeof(*a));
     a->w = w;
-    a->hello = (wst_hello_t){.name = {name, strlen(name)}, .has_instance = true, .epoch = 1};
+    a->hello = (wst_hello_t){.max_streams = WST__MAX_STREAMS,
+                             .name = {name, strlen(name)},
+                             .has_instance = true,
+                             .epoch = 1};
     memset(a->hello.instance, instance, sizeof(a->hello.instance));
 }
 

@@ -177,7 +177,10 @@ int session_rig_start_new(session_rig_t *r) {
     h->version = WST_PROTOCOL_VERSION;
     h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
     h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__INITIAL_CREDIT;
-    h->max_streams = h->max_streams != 0 ? h->max_streams : WST__MAX_STREAMS;
+    if (h->max_streams == 0 && !r->peer_takes_none)
+        h->max_streams = WST__MAX_STREAMS;
+    if (r->hello.max_streams == 0 && !r->takes_none)
+        r->hello.max_streams = WST__MAX_STREAMS;
     h->yields = !r->peer_keeps;
     wst__pool_init(&r->pool, &test_allocator);
     r->budget.limit = r->budget_limit != 0 ? r->budget_limit : SIZE_MAX;

@@ -18,9 +18,10 @@ typedef struct session_rig {
     /* Set before session_rig_start; zero means the defaults. */
     bool server; /* the session opens even ids, the peer odd ones */
     wst_encoding_t encoding;
-    wst_hello_t hello;      /* of the session */
-    wst_hello_t peer_hello; /* of the peer; zero: the defaults */
-    size_t budget_limit;    /* 0: plenty */
+    wst_hello_t hello;                /* of the session; zero: the defaults */
+    wst_hello_t peer_hello;           /* of the peer; zero: the defaults */
+    bool takes_none, peer_takes_none; /* max_streams in it is 0 */
+    size_t budget_limit;              /* 0: plenty */
     uint64_t ping_interval_ms, window_max;
     bool peer_keeps; /* its hello lacks the feature "yield" */
     bool no_open;    /* no on_open callback */

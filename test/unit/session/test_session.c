@@ -24,7 +24,7 @@ static void test_hello_states_the_defaults(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     char name[] = "box-7";
-    r->hello = (wst_hello_t){.name = {name, 5}, .conn = 2, .epoch = 3};
+    r->hello = (wst_hello_t){.max_streams = 7, .name = {name, 5}, .conn = 2, .epoch = 3};
     session_rig_start(r);
     name[0] = 'X'; /* it was copied */
     wst_message_t m;
@@ -33,7 +33,7 @@ static void test_hello_states_the_defaults(void **state) {
     assert_int_equal(m.hello.version, WST_PROTOCOL_VERSION);
     assert_int_equal(m.hello.max_frame, 16384);
     assert_int_equal(m.hello.initial_credit, 32768);
-    assert_int_equal(m.hello.max_streams, 1024);
+    assert_int_equal(m.hello.max_streams, 7);
     assert_int_equal(m.hello.conn, 2);
     assert_int_equal(m.hello.epoch, 3);
     assert_int_equal(m.hello.name.len, 5);
@@ -398,6 +398,22 @@ static void test_streams_of_ours_are_limited(void **state) {
     session_rig_stop(r);
 }
 
+/* max_streams 0: none, ever. */
+static void test_who_takes_no_streams(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->takes_none = r->peer_takes_none = true;
+    session_rig_greet(r);
+    int status;
+    assert_int_equal(wst__session_can_open(r->s), WST_ELIMIT);
+    assert_null(session_rig_try_open(r, &status));
+    assert_int_equal(status, WST_ELIMIT);
+    assert_int_equal(session_rig_say_open(r, 2), 0);
+    session_rig_tells(r, "");
+    session_rig_says(r, "refused 2 -32007");
+    session_rig_stop(r);
+}
+
 static void test_budget_is_shared_and_exhausted_gently(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -491,6 +507,7 @@ int main(void) {
         cmocka_unit_test(test_late_messages_are_ignored),
         cmocka_unit_test(test_streams_of_the_peer_are_limited),
         cmocka_unit_test(test_streams_of_ours_are_limited),
+        cmocka_unit_test(test_who_takes_no_streams),
         cmocka_unit_test(test_budget_is_shared_and_exhausted_gently),
         cmocka_unit_test(test_opens_are_refused_without_a_callback),
         cmocka_unit_test(test_refusals_cannot_flood),

@@ -102,6 +102,7 @@ static void make(int i) {
                                       .deadlines = &w.deadlines,
                                       .client = i == 0,
                                       .encoding = w.encoding,
+                                      .hello = {.max_streams = WST__MAX_STREAMS},
                                       .callbacks = {.on_open = on_open,
                                                     .on_opened = on_opened,
                                                     .on_failed = on_gone,

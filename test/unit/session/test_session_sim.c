@@ -28,7 +28,8 @@ static void start(sim_t *sim, uint64_t seed) {
                                           .client = i == 0,
                                           .encoding = encoding,
                                           .hello = {.initial_credit = windows[sim_random(sim, 7)],
-                                                    .max_frame = frames[sim_random(sim, 5)]},
+                                                    .max_frame = frames[sim_random(sim, 5)],
+                                                    .max_streams = WST__MAX_STREAMS},
                                           .window_max = maxima[sim_random(sim, 5)],
                                           .callbacks = sim_callbacks,
                                           .user_data = side};
