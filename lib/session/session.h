@@ -22,8 +22,7 @@
 #include "bufq.h"
 #include "budget.h"
 #include "deadline.h"
-
-#include <wstunnel/codec.h>
+#include "outgoing.h"
 
 typedef struct wst__session wst__session_t;
 typedef struct wst__session_stream wst__session_stream_t;
@@ -114,14 +113,6 @@ void wst__session_drop_streams(wst__session_t *s, int reason);
  * WST_EFLOOD, WST_ENOMEM, what on_hello returned. See wst__session_error_detail.
  */
 int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin);
-
-/* A message to send: `head`, then `payload`, whose reference is the taker's. */
-typedef struct wst__outgoing {
-    bool text;
-    uint8_t head[WST_BINARY_HEAD_MAX];
-    size_t head_len;
-    wst_slice_t payload;
-} wst__outgoing_t;
 
 /* The next message: 1; 0: none now (on_wakeup will tell); WST_ENOMEM: nothing has changed. */
 int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out);

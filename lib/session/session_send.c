@@ -36,30 +36,13 @@ void wst__session_schedule(wst__session_stream_t *st) {
         wst__session_tell(st, WST__TELL_END);
 }
 
-/* Encodes a message that is not a binary communication into a slice. */
-static int encode_whole(wst__session_t *s, const wst_message_t *m, size_t cap,
-                        wst__outgoing_t *out) {
-    wst_chunk_t *chunk = wst__pool_chunk(s->o.pool, cap);
-    if (chunk == NULL)
-        return WST_ENOMEM;
-    int len = wst_message_encode(m, s->o.encoding, wst_chunk_data(chunk), wst_chunk_capacity(chunk),
-                                 &out->text);
-    if (len < 0) {
-        wst_chunk_unref(chunk);
-        return len;
-    }
-    out->head_len = 0;
-    out->payload = (wst_slice_t){chunk, wst_chunk_data(chunk), (size_t)len};
-    return 1;
-}
-
 /* Credit, end and yield are short in binary: they fit into the head. */
 static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoing_t *out) {
     bool small =
         s->o.encoding == WST_ENCODING_BINARY &&
         (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END || m->method == WST_MSG_YIELD);
     if (!small)
-        return encode_whole(s, m, WST_JSON_CONTROL_MAX, out);
+        return wst__outgoing_encode(out, s->o.pool, m, s->o.encoding, WST_JSON_CONTROL_MAX);
     int len = wst_message_encode(m, s->o.encoding, out->head, sizeof(out->head), &out->text);
     if (len < 0)
         return len;
@@ -150,7 +133,8 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
         .method = WST_MSG_COMMUNICATION, .id = st->id, .data = data.data, .len = data.len};
     int status;
     if (s->o.encoding == WST_ENCODING_JSON) {
-        status = encode_whole(s, &m, WST_JSON_DATA_MAX(data.len), out);
+        status =
+            wst__outgoing_encode(out, s->o.pool, &m, s->o.encoding, WST_JSON_DATA_MAX(data.len));
     } else {
         status = wst_message_encode(&m, s->o.encoding, out->head, sizeof(out->head), &out->text);
         out->head_len = status > 0 ? (size_t)status : 0;
