@@ -161,10 +161,7 @@ void wst__agents_close(wst_server_t *s) {
     for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
          node = wst__list_next(&s->sessions, node)) {
         wst__agent_session_t *a = session_of(node);
-        if (wst__link_session(a->link) != NULL)
-            wst__link_end(a->link, 1001, "server is shutting down");
-        else /* not open yet: nothing to take leave of */
-            wst__link_close(a->link, on_link_closed);
+        wst__link_end(a->link, 1001, "server is shutting down");
     }
 }
 
@@ -173,12 +170,9 @@ static void revoke(wst__defer_t *defer) {
     wst__agent_session_t *a = WST__CONTAINER(defer, wst__agent_session_t, defer);
     wst__session_t *session = wst__link_session(a->link);
     wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
-    if (session == NULL) {
-        wst__link_close(a->link, on_link_closed);
-        return;
-    }
     wst__link_end(a->link, 1008, reason);
-    wst__session_drop_streams(session, WST_ELOST);
+    if (session != NULL)
+        wst__session_drop_streams(session, WST_ELOST);
 }
 
 void wst_server_review_agents(wst_server_t *s, wst_admission_cb is_valid, void *user_data) {

@@ -21,13 +21,9 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
         return WST_ENOMEM;
     s->o = *options;
     s->detail = "";
-    wst_hello_t *h = &s->o.hello;
-    h->version = WST_PROTOCOL_VERSION;
-    h->max_frame = (uint32_t)or_default(h->max_frame, WST__MAX_FRAME);
-    h->initial_credit = or_default(h->initial_credit, WST__INITIAL_CREDIT);
-    h->yields = true;
+    int status = wst__hello_complete(&s->o.hello);
+    s->o.hello.name = (wst_str_t){NULL, 0};
     s->o.window_max = or_default(s->o.window_max, WST__WINDOW_MAX);
-    s->o.hello_timeout_ms = or_default(s->o.hello_timeout_ms, 10000);
     s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, 15000);
     s->o.dead_after_ms = or_default(s->o.dead_after_ms, 45000);
     wst__list_init(&s->streams);
@@ -35,15 +31,11 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     wst__list_init(&s->ready);
     s->bucket_count = 16;
     s->buckets = wst__zalloc(s->o.pool->allocator, s->bucket_count * sizeof(s->buckets[0]));
-    const wst_message_t message = {.method = WST_MSG_HELLO, .hello = *h};
-    if (s->buckets == NULL || wst__message_check(&message) != NULL) {
-        int status = s->buckets == NULL ? WST_ENOMEM : WST_EINVAL;
+    if (s->buckets == NULL)
+        status = WST_ENOMEM;
+    if (status != 0) {
         wst__session_free(s);
         return status;
-    }
-    if (h->name.len > 0) {
-        memcpy(s->name, h->name.ptr, h->name.len);
-        h->name.ptr = s->name;
     }
     *out = s;
     return 0;
@@ -89,12 +81,9 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 
 /* The next look at the clock. What is received puts off no deadline: it is seen when one passes. */
 void wst__session_arm(wst__session_t *s) {
-    uint64_t at = s->last_recv_ms + s->o.hello_timeout_ms;
-    if (s->hello_received) {
-        at = s->last_recv_ms + s->o.dead_after_ms;
-        if (s->ping_due_ms < at)
-            at = s->ping_due_ms;
-    }
+    uint64_t at = s->last_recv_ms + s->o.dead_after_ms;
+    if (s->ping_due_ms < at)
+        at = s->ping_due_ms;
     wst__deadline_set(s->o.deadlines, &s->deadline, at, on_deadline);
 }
 
@@ -112,17 +101,15 @@ static void tick_streams(wst__session_t *s) {
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__session_t *s = WST__CONTAINER(deadline, wst__session_t, deadline);
-    uint64_t limit = s->hello_received ? s->o.dead_after_ms : s->o.hello_timeout_ms;
-    if (now_ms - s->last_recv_ms >= limit) {
-        wst__session_fail(s, WST_ETIMEOUT,
-                          s->hello_received ? "nothing received for too long" : "no hello in time");
+    if (now_ms - s->last_recv_ms >= s->o.dead_after_ms) {
+        wst__session_fail(s, WST_ETIMEOUT, "nothing received for too long");
         wst__session_enter(s);
         if (s->o.callbacks.on_dead != NULL)
             s->o.callbacks.on_dead(s, s->error, s->o.user_data);
         wst__session_leave(s);
         return;
     }
-    bool tick = s->hello_received && now_ms >= s->ping_due_ms;
+    bool tick = now_ms >= s->ping_due_ms;
     if (tick)
         s->ping_due_ms = now_ms + s->o.ping_interval_ms;
     wst__session_arm(s);
@@ -154,25 +141,38 @@ static void restate(wst__session_stream_t *st) {
         wst__session_tell(st, WST__TELL_CREDIT);
 }
 
-int wst__session_attach(wst__session_t *s, uint64_t now_ms) {
+/* What streams rest on must be the same on each carrier. */
+static bool has_changed(const wst__session_t *s, const wst_hello_t *peer) {
+    return s->peer_max_frame != 0 &&
+           (peer->max_frame != s->peer_max_frame ||
+            peer->initial_credit != s->peer_initial_credit || peer->yields != s->peer_yields);
+}
+
+int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encoding,
+                        const wst_hello_t *peer) {
     assert(!s->attached && s->depth == 0);
     if (s->error != 0 && s->error != WST_ETIMEOUT)
         return s->error;
-    const wst_decoder_options_t options = {.encoding = s->o.encoding,
-                                           .allocator = s->o.pool->allocator,
-                                           .max_frame = s->o.hello.max_frame};
+    if (has_changed(s, peer))
+        return WST_EPROTO;
+    const wst_decoder_options_t options = {
+        .encoding = encoding, .allocator = s->o.pool->allocator, .max_frame = s->o.hello.max_frame};
     wst_decoder_t *decoder;
     int status = wst_decoder_new(&decoder, &options);
     if (status != 0)
         return status;
     wst_decoder_free(s->decoder);
     s->decoder = decoder;
+    s->encoding = encoding;
     s->error = 0;
     s->detail = "";
     s->attached = true;
-    s->hello_due = true;
-    s->hello_received = false;
+    s->peer_max_frame = peer->max_frame;
+    s->peer_max_streams = peer->max_streams;
+    s->peer_initial_credit = peer->initial_credit;
+    s->peer_yields = peer->yields;
     s->ping_due = true;
+    s->ping_due_ms = now_ms + s->o.ping_interval_ms;
     s->ping_unanswered = false;
     s->rtt_min_ms = UINT64_MAX;
     s->pong_count = 0;

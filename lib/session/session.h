@@ -22,15 +22,12 @@
 #include "bufq.h"
 #include "budget.h"
 #include "deadline.h"
-#include "outgoing.h"
+#include "greeting.h"
 
 typedef struct wst__session wst__session_t;
 typedef struct wst__session_stream wst__session_stream_t;
 
 typedef struct wst__session_callbacks {
-    /* The peer's hello, once an attachment. A negative result ends the session with that error. */
-    int (*on_hello)(wst__session_t *s, const wst_hello_t *hello, void *user_data);
-
     /* The peer opens a stream: accept or refuse it, now or later. NULL: WST_EDENIED for all. */
     void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
 
@@ -49,7 +46,7 @@ typedef struct wst__session_callbacks {
     /* The peer wants no new streams; those it will not serve have failed already. */
     void (*on_goaway)(wst__session_t *s, int reason, void *user_data);
 
-    /* A deadline passed: WST_ETIMEOUT (no hello, or nothing received for too long). */
+    /* A deadline passed: WST_ETIMEOUT (nothing received for too long). */
     void (*on_dead)(wst__session_t *s, int error, void *user_data);
 
     /* There is something to send where there was nothing: pull soon. Runs inside any call, so it
@@ -61,11 +58,8 @@ typedef struct wst__session_options {
     wst__pool_t *pool;
     wst__budget_t *budget; /* each stream reserves wst__session_stream_cost(), and may borrow */
     wst__deadlines_t *deadlines;
-    bool client; /* we open odd ids; else even ones */
-    wst_encoding_t encoding;
-    wst_hello_t hello;         /* ours; zero max_frame and initial_credit mean the defaults,
-                                  max_streams is said as it is: 0, none; `name` is copied */
-    uint64_t hello_timeout_ms; /* 0: 10000 */
+    bool client;               /* we open odd ids; else even ones */
+    wst_hello_t hello;         /* what greetings say: completed here too; the name is not used */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
     uint64_t window_max;       /* 0: 4 MiB: as far as the windows of streams grow, both ways */
@@ -74,10 +68,7 @@ typedef struct wst__session_options {
 } wst__session_options_t;
 
 enum {
-    WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
-    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: first window of a stream */
     WST__WINDOW_MAX = 4 << 20,   /* default of window_max */
-    WST__MAX_STREAMS = 1024,     /* hello.max_streams of agents whose options name none */
     WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
                                     least */
     WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */
@@ -96,10 +87,14 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
 void wst__session_free(wst__session_t *s);
 
 /*
- * A carrier is there, the first or a new one: hello goes out, then what streams need to go on. 0,
- * WST_ENOMEM, or the session's error (but WST_ETIMEOUT, which ended the old carrier only).
+ * A carrier is there, the first or a new one, on which the hellos have been said (greeting.h):
+ * `peer` is the other side's. What streams need to go on goes out. 0; WST_ENOMEM; WST_EPROTO: the
+ * peer's max_frame, initial_credit or yields is not what it was on the first carrier; or the
+ * session's error (but WST_ETIMEOUT, which ended the old carrier only). After an error the session
+ * is as it was, detached.
  */
-int wst__session_attach(wst__session_t *s, uint64_t now_ms);
+int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encoding,
+                        const wst_hello_t *peer);
 
 /* The carrier is gone. Streams stay as they are; no deadline runs. */
 void wst__session_detach(wst__session_t *s);
@@ -110,7 +105,7 @@ void wst__session_drop_streams(wst__session_t *s, int reason);
 /*
  * A piece of a message came in; the slice is lent. 0, or an error after which the session can only
  * be detached or freed (the carrier closes with the fitting code): WST_EPROTO, WST_EMSGBIG,
- * WST_EFLOOD, WST_ENOMEM, what on_hello returned. See wst__session_error_detail.
+ * WST_EFLOOD, WST_ENOMEM. See wst__session_error_detail.
  */
 int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin);
 
@@ -134,7 +129,7 @@ const char *wst__session_error_detail(const wst__session_t *s);
 
 /*
  * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
- * stay here until it is open. 0; WST_ESTATE (no hello yet, dead); WST_EGOAWAY; WST_ELIMIT (the
+ * stay here until it is open. 0; WST_ESTATE (detached, dead); WST_EGOAWAY; WST_ELIMIT (the
  * peer's max_streams); WST_EMEMORY (budget); WST_EDEST; WST_ENOMEM.
  */
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,

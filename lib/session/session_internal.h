@@ -69,7 +69,7 @@ struct wst__session_stream {
 
 struct wst__session {
     wst__session_options_t o;
-    char name[WST_NAME_MAX];
+    wst_encoding_t encoding; /* of the carrier */
     wst_decoder_t *decoder;
     const char *detail;
     int error;
@@ -81,7 +81,7 @@ struct wst__session {
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control, ready;
 
-    bool hello_due, hello_received;
+    /* Of the peer's hello; max_frame 0: there has been none. */
     uint32_t peer_max_frame, peer_max_streams;
     uint64_t peer_initial_credit;
     bool peer_yields;

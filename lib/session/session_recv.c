@@ -15,26 +15,6 @@ static bool is_local_id(const wst__session_t *s, uint64_t id) {
     return (id % 2 == 1) == s->o.client;
 }
 
-static int on_hello(wst__session_t *s, uint64_t now_ms, const wst_hello_t *h) {
-    if (s->hello_received)
-        return breach(s, "second hello");
-    s->hello_received = true;
-    s->peer_max_frame = h->max_frame;
-    s->peer_max_streams = h->max_streams;
-    s->peer_initial_credit = h->initial_credit;
-    s->peer_yields = h->yields;
-    s->last_recv_ms = now_ms;
-    s->ping_due_ms = now_ms + s->o.ping_interval_ms;
-    wst__session_arm(s);
-    int status = 0;
-    if (s->o.callbacks.on_hello != NULL)
-        status = s->o.callbacks.on_hello(s, h, s->o.user_data);
-    if (status < 0)
-        return wst__session_fail(s, status, "hello not accepted");
-    wst__session_wake(s);
-    return 0;
-}
-
 /* A record of its own that says no: control is state here too. */
 static int refuse_open(wst__session_t *s, uint64_t id, int reason) {
     if (s->refusal_count >= WST__REFUSALS_MAX)
@@ -123,7 +103,7 @@ static void abort_stream(wst__session_stream_t *st, int reason, const char *text
 /* The piece as a slice: of the carrier's chunk if the payload lies there, else a copy is made. */
 static int payload_slice(wst__session_t *s, const wst_message_t *m, wst_slice_t piece,
                          wst_slice_t *data) {
-    if (s->o.encoding == WST_ENCODING_BINARY) {
+    if (s->encoding == WST_ENCODING_BINARY) {
         *data = wst_slice_ref((wst_slice_t){piece.chunk, m->data, m->len});
         return 0;
     }
@@ -326,11 +306,9 @@ static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slic
 
 static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m,
                       wst_slice_t piece) {
-    if (m->method == WST_MSG_HELLO)
-        return on_hello(s, now_ms, &m->hello);
-    if (!s->hello_received)
-        return breach(s, "the first message was not hello");
     switch (m->method) {
+    case WST_MSG_HELLO:
+        return breach(s, "second hello");
     case WST_MSG_HANDSHAKE:
         return on_handshake(s, m);
     case WST_MSG_PING:
@@ -354,8 +332,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
     if (s->error != 0)
         return s->error;
     assert(s->attached && s->depth == 0);
-    if (s->hello_received)
-        s->last_recv_ms = now_ms;
+    s->last_recv_ms = now_ms;
     wst_message_t m;
     int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
     if (status <= 0) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages out. The order: hello, pongs, goaway, what must be told about streams, a ping, data.
+ * Messages out. The order: pongs, goaway, what must be told about streams, a ping, data.
  *
  * Data goes out by deficit round robin (Shreedhar and Varghese, 1995) with the largest frame as the
  * quantum: a stream that sends small frames gets as many bytes as one that sends large ones.
@@ -39,11 +39,11 @@ void wst__session_schedule(wst__session_stream_t *st) {
 /* Credit, end and yield are short in binary: they fit into the head. */
 static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoing_t *out) {
     bool small =
-        s->o.encoding == WST_ENCODING_BINARY &&
+        s->encoding == WST_ENCODING_BINARY &&
         (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END || m->method == WST_MSG_YIELD);
     if (!small)
-        return wst__outgoing_encode(out, s->o.pool, m, s->o.encoding, WST_JSON_CONTROL_MAX);
-    int len = wst_message_encode(m, s->o.encoding, out->head, sizeof(out->head), &out->text);
+        return wst__outgoing_encode(out, s->o.pool, m, s->encoding, WST_JSON_CONTROL_MAX);
+    int len = wst_message_encode(m, s->encoding, out->head, sizeof(out->head), &out->text);
     if (len < 0)
         return len;
     out->head_len = (size_t)len;
@@ -132,11 +132,10 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     wst_message_t m = {
         .method = WST_MSG_COMMUNICATION, .id = st->id, .data = data.data, .len = data.len};
     int status;
-    if (s->o.encoding == WST_ENCODING_JSON) {
-        status =
-            wst__outgoing_encode(out, s->o.pool, &m, s->o.encoding, WST_JSON_DATA_MAX(data.len));
+    if (s->encoding == WST_ENCODING_JSON) {
+        status = wst__outgoing_encode(out, s->o.pool, &m, s->encoding, WST_JSON_DATA_MAX(data.len));
     } else {
-        status = wst_message_encode(&m, s->o.encoding, out->head, sizeof(out->head), &out->text);
+        status = wst_message_encode(&m, s->encoding, out->head, sizeof(out->head), &out->text);
         out->head_len = status > 0 ? (size_t)status : 0;
         if (status > 0)
             out->payload = wst_slice_ref(data);
@@ -158,12 +157,6 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
 
 static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
     int status;
-    if (s->hello_due) {
-        const wst_message_t m = {.method = WST_MSG_HELLO, .hello = s->o.hello};
-        status = encode_control(s, &m, out);
-        s->hello_due = status < 0;
-        return status;
-    }
     if (s->pong_count > 0) {
         const wst_message_t m = {.method = WST_MSG_PONG, .seq = s->pongs[0]};
         status = encode_control(s, &m, out);
@@ -171,9 +164,6 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
             memmove(s->pongs, s->pongs + 1, --s->pong_count * sizeof(s->pongs[0]));
         return status;
     }
-    /* Until the peer's hello is here its bounds are not known. */
-    if (!s->hello_received)
-        return 0;
     if (s->goaway_due) {
         const wst_message_t m = {
             .method = WST_MSG_GOAWAY, .last = s->peer_highest, .error = s->goaway_reason};

@@ -12,7 +12,7 @@
 enum { COPY_BELOW = 1024 };
 
 int wst__session_can_open(const wst__session_t *s) {
-    if (!s->attached || !s->hello_received || s->error != 0)
+    if (!s->attached || s->error != 0)
         return WST_ESTATE;
     if (s->peer_goaway || s->goaway_said)
         return WST_EGOAWAY;

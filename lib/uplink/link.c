@@ -36,8 +36,9 @@ struct wst__link {
     bool closing;
     wst_ctx_t *ctx;
     wst__link_options_t o;
-    char name[WST_NAME_MAX];
-    wst__session_t *session; /* made when the WebSocket is open: the encoding is known then */
+    wst__greeting_t greeting;
+    wst__deadline_t late;    /* the peer's hello */
+    wst__session_t *session; /* made when the hellos have been said */
     wst_websocket_t *websocket;
     wst__defer_t defer; /* pull, or the close of a link without WebSocket */
     int error;          /* ending: of the session, or 0 */
@@ -61,6 +62,7 @@ void wst__link_unref(wst__link_t *l) {
     wst_ctx_t *ctx = l->ctx;
     wst__defer_cancel(&l->defer);
     wst__session_free(l->session);
+    wst__greeting_end(&l->greeting);
     l->magic = 0;
     wst__free(&ctx->allocator, l);
     wst__ctx_release(ctx);
@@ -75,11 +77,17 @@ static bool is_running(const wst__link_t *l) {
     return l->state == RUNNING && !l->closing;
 }
 
+/* Nothing is moved any more. */
+static void stop_moving(wst__link_t *l) {
+    wst__defer_cancel(&l->defer);
+    wst__deadline_clear(&l->ctx->deadlines, &l->late);
+}
+
 static void go_down(wst__link_t *l, int error, const char *detail) {
     if (l->state == DOWN)
         return;
     l->state = DOWN;
-    wst__defer_cancel(&l->defer);
+    stop_moving(l);
     drop_streams(l);
     if (!l->closing)
         l->o.on_down(l, error, detail, l->o.user_data);
@@ -105,9 +113,15 @@ static void session_failed(wst__link_t *l, int error, const char *detail) {
     l->state = ENDING;
     l->error = error;
     snprintf(l->detail, sizeof(l->detail), "%s", detail);
-    wst__defer_cancel(&l->defer);
+    stop_moving(l);
     drop_streams(l);
     wst_websocket_end(l->websocket, close_code(error), l->detail);
+}
+
+static int next(wst__link_t *l, wst__outgoing_t *out) {
+    if (!l->greeting.said)
+        return wst__greeting_next(&l->greeting, out);
+    return l->session != NULL ? wst__session_next(l->session, wst__now(l->ctx), out) : 0;
 }
 
 /* Moves messages from the session to the WebSocket's output, up to `limit` bytes there. 1: it has
@@ -115,7 +129,7 @@ static void session_failed(wst__link_t *l, int error, const char *detail) {
 static int fill(wst__link_t *l, size_t limit) {
     while (wst__websocket_queued(l->websocket) < limit) {
         wst__outgoing_t out;
-        int status = wst__session_next(l->session, wst__now(l->ctx), &out);
+        int status = next(l, &out);
         if (status <= 0)
             return status;
         status = wst__websocket_queue(l->websocket, out.text, out.head, out.head_len, out.payload);
@@ -139,20 +153,17 @@ static void pull(wst__defer_t *defer) {
         session_failed(l, status, wst_strerror(status));
 }
 
-static void on_wakeup(wst__session_t *s, void *user_data) {
-    (void)s;
-    wst__link_t *l = self(user_data);
+static void wake(wst__link_t *l) {
     if (is_running(l))
         wst__defer(l->ctx, &l->defer, pull);
 }
 
-/* -- The session's side ----------------------------------------------------------------------- */
-
-static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data) {
+static void on_wakeup(wst__session_t *s, void *user_data) {
     (void)s;
-    wst__link_t *l = self(user_data);
-    return l->o.on_up != NULL ? l->o.on_up(l, hello, l->o.user_data) : 0;
+    wake(self(user_data));
 }
+
+/* -- The session's side ----------------------------------------------------------------------- */
 
 static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
     (void)s;
@@ -178,6 +189,48 @@ static void on_dead(wst__session_t *s, int error, void *user_data) {
     go_down(l, error, wst__session_error_detail(s));
 }
 
+/* -- The beginning ----------------------------------------------------------------------------- */
+
+static int start_session(wst__link_t *l) {
+    wst__session_options_t options = {.pool = &l->ctx->pool,
+                                      .budget = &l->ctx->budget,
+                                      .deadlines = &l->ctx->deadlines,
+                                      .client = l->o.client,
+                                      .hello = l->greeting.ours,
+                                      .ping_interval_ms = l->o.ping_interval_ms,
+                                      .dead_after_ms = l->o.dead_after_ms,
+                                      .window_max = l->o.window_max,
+                                      .user_data = l};
+    options.callbacks.on_open = l->o.on_incoming != NULL ? on_open : NULL;
+    options.callbacks.on_goaway = on_goaway;
+    options.callbacks.on_dead = on_dead;
+    options.callbacks.on_wakeup = on_wakeup;
+    wst__tunnel_session_callbacks(&options.callbacks);
+    int status = wst__session_new(&l->session, &options);
+    return status == 0 ? wst__session_attach(l->session, wst__now(l->ctx), l->greeting.encoding,
+                                             &l->greeting.peer)
+                       : status;
+}
+
+static void greeted(wst__link_t *l) {
+    wst__greeting_end(&l->greeting);
+    wst__deadline_clear(&l->ctx->deadlines, &l->late);
+    int status = start_session(l);
+    if (status != 0) {
+        session_failed(l, status, wst_strerror(status));
+        return;
+    }
+    status = l->o.on_up != NULL ? l->o.on_up(l, &l->greeting.peer, l->o.user_data) : 0;
+    if (status < 0)
+        session_failed(l, status, "hello not accepted");
+}
+
+static void on_late(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    /* A dead peer would not answer a close frame either. */
+    go_down(WST__CONTAINER(deadline, wst__link_t, late), WST_ETIMEOUT, "no hello in time");
+}
+
 /* -- The WebSocket's side --------------------------------------------------------------------- */
 
 static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
@@ -187,29 +240,22 @@ static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *u
         session_failed(l, WST_EHANDSHAKE, "the server speaks none of our subprotocols");
         return;
     }
-    wst__session_options_t options = {.pool = &l->ctx->pool,
-                                      .budget = &l->ctx->budget,
-                                      .deadlines = &l->ctx->deadlines,
-                                      .client = l->o.client,
-                                      .encoding = json ? WST_ENCODING_JSON : WST_ENCODING_BINARY,
-                                      .hello = l->o.hello,
-                                      .hello_timeout_ms = l->o.hello_timeout_ms,
-                                      .ping_interval_ms = l->o.ping_interval_ms,
-                                      .dead_after_ms = l->o.dead_after_ms,
-                                      .window_max = l->o.window_max,
-                                      .user_data = l};
-    options.callbacks.on_hello = on_hello;
-    options.callbacks.on_open = l->o.on_incoming != NULL ? on_open : NULL;
-    options.callbacks.on_goaway = on_goaway;
-    options.callbacks.on_dead = on_dead;
-    options.callbacks.on_wakeup = on_wakeup;
-    wst__tunnel_session_callbacks(&options.callbacks);
     wst__websocket_set_notsent_lowat(ws, UNSENT_MAX);
-    int status = wst__session_new(&l->session, &options);
-    if (status == 0)
-        status = wst__session_attach(l->session, wst__now(l->ctx));
-    if (status != 0)
+    int status = wst__greeting_begin(&l->greeting, json ? WST_ENCODING_JSON : WST_ENCODING_BINARY);
+    if (status != 0) {
         session_failed(l, status, wst_strerror(status));
+        return;
+    }
+    wst__deadline_in(l->ctx, &l->late, l->o.hello_timeout_ms, on_late);
+    wake(l);
+}
+
+static void greet(wst__link_t *l, bool text, wst_slice_t piece, bool fin) {
+    int status = wst__greeting_recv(&l->greeting, text, piece, fin);
+    if (status < 0)
+        session_failed(l, status, l->greeting.detail);
+    else if (status == 1)
+        greeted(l);
 }
 
 static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
@@ -222,6 +268,10 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
         pull(&l->defer);
     if (!is_running(l))
         return;
+    if (l->session == NULL) {
+        greet(l, text, piece, fin);
+        return;
+    }
     int status = wst__session_recv(l->session, wst__now(l->ctx), text, piece, fin);
     if (status < 0)
         session_failed(l, status, wst__session_error_detail(l->session));
@@ -262,19 +312,20 @@ bool wst__link_windows_valid(size_t first, size_t most) {
 }
 
 int wst__link_new(wst__link_t **out, wst_ctx_t *ctx, const wst__link_options_t *options) {
-    if (options->hello.name.len > WST_NAME_MAX)
-        return WST_EINVAL;
     wst__link_t *l = wst__zalloc(&ctx->allocator, sizeof(*l));
     if (l == NULL)
         return WST_ENOMEM;
+    int status = wst__greeting_init(&l->greeting, &ctx->pool, &options->hello);
+    if (status != 0) {
+        wst__free(&ctx->allocator, l);
+        return status;
+    }
     l->magic = MAGIC;
     l->refs = 1;
     l->ctx = ctx;
     l->o = *options;
-    if (l->o.hello.name.len > 0) {
-        memcpy(l->name, l->o.hello.name.ptr, l->o.hello.name.len);
-        l->o.hello.name.ptr = l->name;
-    }
+    if (l->o.hello_timeout_ms == 0)
+        l->o.hello_timeout_ms = 10000;
     wst__defer_init(&l->defer);
     wst__ctx_hold(ctx);
     *out = l;
@@ -301,10 +352,9 @@ void wst__link_end(wst__link_t *l, int code, const char *reason) {
     if (!is_running(l) || l->websocket == NULL)
         return;
     l->state = ENDING;
-    wst__defer_cancel(&l->defer);
+    stop_moving(l);
     /* A goaway and last answers go out before all data; an error shows up in the loop. */
-    if (l->session != NULL)
-        (void)fill(l, wst__websocket_queued(l->websocket) + BATCH);
+    (void)fill(l, wst__websocket_queued(l->websocket) + BATCH);
     wst_websocket_end(l->websocket, code, reason);
 }
 
@@ -326,7 +376,7 @@ void wst__link_close(wst__link_t *l, wst_close_cb close_cb) {
         return;
     l->closing = true;
     l->close_cb = close_cb;
-    wst__defer_cancel(&l->defer);
+    stop_moving(l);
     if (l->websocket != NULL)
         wst_websocket_close(l->websocket, on_websocket_closed);
     else

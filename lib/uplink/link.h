@@ -17,8 +17,9 @@ typedef struct wst__tunnel wst__incoming_t;
 typedef struct wst__link_options {
     bool client; /* we dialled: the agent */
     wst_encoding_t encoding;
-    wst_hello_t hello;
-    uint64_t hello_timeout_ms, ping_interval_ms, dead_after_ms, window_max; /* as a session's */
+    wst_hello_t hello;                                    /* as wst__greeting_init takes it */
+    uint64_t hello_timeout_ms;                            /* 0: 10000 */
+    uint64_t ping_interval_ms, dead_after_ms, window_max; /* as a session's */
 
     /* The session is up. A negative result ends it with that error. */
     int (*on_up)(wst__link_t *link, const wst_hello_t *hello, void *user_data);
@@ -53,7 +54,7 @@ void wst__link_attach(wst__link_t *link, wst_websocket_t *websocket);
 extern const char *const wst__link_protocols[];      /* bin, json */
 extern const char *const wst__link_protocols_json[]; /* json */
 
-wst__session_t *wst__link_session(const wst__link_t *link);
+wst__session_t *wst__link_session(const wst__link_t *link);    /* NULL before on_up */
 wst_websocket_t *wst__link_websocket(const wst__link_t *link); /* NULL before attach */
 wst_ctx_t *wst__link_ctx(const wst__link_t *link);
 

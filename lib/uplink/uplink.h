@@ -113,7 +113,7 @@ typedef struct wst__uplink_options {
     const wst__uplink_callbacks_t *callbacks;
     void *user_data;
     wst_encoding_t encoding; /* wanted, by the side that dials */
-    wst_hello_t hello;       /* what we say of ourselves; zeros as in a session */
+    wst_hello_t hello;       /* what we say of ourselves; see wst__hello_complete about zeros */
     const char *name;        /* who the far side is, if it does not say so itself; or NULL */
     bool single;             /* no other one to the same far side waits to be used */
     uint64_t window_max, hello_timeout_ms, ping_interval_ms, dead_after_ms, half_closed_timeout_ms;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session between a peer and an owner that do anything. Input: a byte of settings, then a
- * schedule: each step is a byte that says what, and what that needs. The peer sends raw pieces,
- * well-formed messages that may make no sense, and ones that do; the owner uses its streams as it
- * may, from inside callbacks too.
+ * A session, and the greeting of each of its carriers, between a peer and an owner that do
+ * anything. Input: a byte of settings, then a schedule: each step is a byte that says what, and
+ * what that needs. The peer sends raw pieces, well-formed messages that may make no sense, and ones
+ * that do; the owner uses its streams as it may, from inside callbacks too.
  *
  * Checked: memory stays within its bounds, what the session sends is well-formed and within the
  * credit it was given, callbacks come in order and never for a closed stream, errors are final.
@@ -29,11 +29,13 @@ typedef struct fuzz {
     wst__pool_t pool;
     wst__budget_t budget;
     wst__deadlines_t deadlines;
+    wst__greeting_t greeting; /* of the carrier */
     wst__session_t *s;
     wst_decoder_t *ear;
     wst_hello_t peer;
     wst_encoding_t encoding;
     uint64_t now;
+    bool carried;     /* there is a carrier */
     int error;        /* what recv has returned */
     uint8_t reaction; /* what the next callback does */
     stream_t streams[STREAMS];
@@ -202,14 +204,25 @@ static void on_shutdown(wst__session_stream_t *st, void *data) {
 
 /* -- The peer --------------------------------------------------------------------------------- */
 
+/* A piece for the greeting, and what follows from it. */
+static int greet(fuzz_t *f, bool text, wst_slice_t piece, bool fin) {
+    int status = wst__greeting_recv(&f->greeting, text, piece, fin);
+    must(status <= 0 || f->greeting.heard, "greeted without a hello");
+    if (status == 1)
+        status = wst__session_attach(f->s, f->now, f->encoding, &f->greeting.peer);
+    return status;
+}
+
 static void say_piece(fuzz_t *f, bool text, const uint8_t *bytes, size_t len, bool fin) {
-    if (!f->s->attached)
+    bool greeting = !f->greeting.heard;
+    if (!f->carried || (!greeting && !f->s->attached))
         return;
     wst__pool_t plain;
     wst_slice_t slice;
     wst__pool_init(&plain, &wst__default_allocator);
     must(wst__pool_copy(&plain, &slice, bytes, len) == 0, "no memory");
-    int status = wst__session_recv(f->s, f->now, text, slice, fin);
+    int status =
+        greeting ? greet(f, text, slice, fin) : wst__session_recv(f->s, f->now, text, slice, fin);
     wst_slice_unref(slice);
     must(plain.live == 0, "a piece was kept");
     wst__pool_free(&plain);
@@ -297,15 +310,22 @@ static void check_message(fuzz_t *f, const wst_message_t *m) {
     const wst__session_stream_t *st = wst__session_find(f->s, m->id);
     must(st != NULL && st->state == WST__OPEN && !st->resync, "data of a stream that is not open");
     must(st->tx_sent <= st->tx_limit, "data beyond the credit");
-    must(m->len <= f->peer.max_frame, "a frame too large");
+    must(m->len <= f->greeting.peer.max_frame, "a frame too large");
     must(!st->tx_end_sent, "data behind the end");
+}
+
+static int next(fuzz_t *f, wst__outgoing_t *out) {
+    if (!f->greeting.said)
+        return wst__greeting_next(&f->greeting, out);
+    int status = wst__session_next(f->s, f->now, out);
+    must(status != 1 || (f->s->attached && f->s->error == 0), "a word of a session that has ended");
+    return status;
 }
 
 static void hear(fuzz_t *f, unsigned most) {
     static uint8_t buf[HEAP * 2];
     wst__outgoing_t out;
-    while (most-- > 0 && wst__session_next(f->s, f->now, &out) == 1) {
-        must(f->s->attached && f->s->error == 0, "a word of a session that has ended");
+    while (most-- > 0 && next(f, &out) == 1) {
         memcpy(buf, out.head, out.head_len);
         if (out.payload.len > 0)
             memcpy(buf + out.head_len, out.payload.data, out.payload.len);
@@ -321,13 +341,15 @@ static void hear(fuzz_t *f, unsigned most) {
 
 static void attach(fuzz_t *f, bool hello) {
     wst__session_detach(f->s);
-    if (wst__session_attach(f->s, f->now) != 0) {
-        must(f->error != 0, "not attached");
-        return;
-    }
-    const wst_decoder_options_t options = {.encoding = f->encoding, .max_frame = f->peer.max_frame};
+    wst__greeting_end(&f->greeting);
+    must(wst__greeting_init(&f->greeting, &f->pool, &f->s->o.hello) == 0 &&
+             wst__greeting_begin(&f->greeting, f->encoding) == 0,
+         "no memory");
+    const wst_decoder_options_t options = {.encoding = f->encoding,
+                                           .max_frame = WST_FRAME_MAX_LIMIT};
     wst_decoder_free(f->ear);
     must(wst_decoder_new(&f->ear, &options) == 0, "no memory");
+    f->carried = true;
     f->error = 0;
     const wst_message_t m = {.method = WST_MSG_HELLO, .hello = f->peer};
     if (hello)
@@ -416,7 +438,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         .budget = &f.budget,
         .deadlines = &f.deadlines,
         .client = (data[0] & 8) != 0,
-        .encoding = f.encoding,
         .hello = {.initial_credit = (data[0] & 16) != 0 ? 10 : 32768, .max_streams = 8},
         .callbacks = {.on_open = on_open,
                       .on_opened = on_opened,
@@ -441,6 +462,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             close_stream(&f.streams[i], 0);
     must(wst__session_stream_count(f.s) == 0, "streams left");
     wst__session_free(f.s);
+    wst__greeting_end(&f.greeting);
     wst_decoder_free(f.ear);
     must(f.budget.used == 0 && f.budget.lent == 0 && f.pool.live == 0 && f.deadlines.root == NULL,
          "something is left");

@@ -58,15 +58,6 @@ static unsigned long long id_of(const wst__session_stream_t *st) {
     return (unsigned long long)wst__session_stream_id(st);
 }
 
-static int on_hello(wst__session_t *s, const wst_hello_t *hello, void *user_data) {
-    (void)s;
-    (void)hello;
-    session_rig_t *r = user_data;
-    note(r->told, "hello");
-    hook(r, "hello", NULL);
-    return r->on_hello;
-}
-
 static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
     (void)s;
     session_rig_t *r = user_data;
@@ -191,15 +182,14 @@ int session_rig_start_new(session_rig_t *r) {
         .budget = &r->budget,
         .deadlines = &r->deadlines,
         .client = !r->server,
-        .encoding = r->encoding,
         .hello = r->hello,
         .ping_interval_ms = r->ping_interval_ms,
         .window_max = r->window_max,
-        .callbacks = {on_hello, r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end,
-                      on_drain, on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
+        .callbacks = {r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end, on_drain,
+                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
         .user_data = r};
     int status = wst__session_new(&r->s, &options);
-    return status == 0 ? wst__session_attach(r->s, r->now) : status;
+    return status == 0 ? wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello) : status;
 }
 
 void session_rig_start(session_rig_t *r) {
@@ -208,17 +198,13 @@ void session_rig_start(session_rig_t *r) {
 
 void session_rig_greet(session_rig_t *r) {
     session_rig_start(r);
-    assert_int_equal(session_rig_say_hello(r), 0);
-    session_rig_says(r, "hello; ping 1");
+    session_rig_says(r, "ping 1");
     assert_int_equal(session_rig_say_pong(r, 1), 0);
-    session_rig_tells(r, "hello");
 }
 
 void session_rig_attach(session_rig_t *r) {
     assert_int_equal(new_ear(r), 0);
-    assert_int_equal(wst__session_attach(r->s, r->now), 0);
-    assert_int_equal(session_rig_say_hello(r), 0);
-    session_rig_tells(r, "hello");
+    assert_int_equal(wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello), 0);
 }
 
 void session_rig_stop(session_rig_t *r) {
@@ -280,10 +266,6 @@ int session_rig_say(session_rig_t *r, wst_message_t m) {
         len += m.len;
     }
     return session_rig_say_raw(r, text, buf, len, true);
-}
-
-int session_rig_say_hello(session_rig_t *r) {
-    return session_rig_say(r, (wst_message_t){.method = WST_MSG_HELLO, .hello = r->peer_hello});
 }
 
 int session_rig_say_open(session_rig_t *r, uint64_t id) {

@@ -31,7 +31,6 @@ typedef struct session_rig {
     bool no_read;  /* streams do not read from the start */
     bool keep;     /* dead streams are not closed at once */
     size_t pieces; /* what the peer says comes in pieces of so many bytes; 0: whole */
-    int on_hello;  /* result of on_hello */
     /* Called in each callback, after it was noted; `event` is its name. */
     void (*hook)(struct session_rig *r, const char *event, wst__session_stream_t *st);
 
@@ -58,14 +57,15 @@ extern wst_encoding_t session_rig_encoding;
 /* The one rig, zeroed. */
 session_rig_t *session_rig_new(void);
 
-/* Makes the session and attaches it; nothing is said yet. session_rig_start_new: 0 or the error. */
+/* Makes the session and attaches it; no message has gone yet. session_rig_start_new: 0 or the
+ * error. */
 int session_rig_start_new(session_rig_t *r);
 void session_rig_start(session_rig_t *r);
 
-/* session_rig_start, and hellos go both ways, and the first ping and pong. */
+/* session_rig_start, and the first ping and pong. */
 void session_rig_greet(session_rig_t *r);
 
-/* A new carrier after wst__session_detach; hellos go both ways, but no ping from the peer. */
+/* A new carrier after wst__session_detach; no ping comes from the peer. */
 void session_rig_attach(session_rig_t *r);
 
 /* Drops and frees everything; nothing may be left. */
@@ -74,7 +74,6 @@ void session_rig_stop(session_rig_t *r);
 /* The peer says something: what wst__session_recv answers. */
 int session_rig_say(session_rig_t *r, wst_message_t m);
 int session_rig_say_raw(session_rig_t *r, bool text, const void *bytes, size_t len, bool fin);
-int session_rig_say_hello(session_rig_t *r);
 int session_rig_say_open(session_rig_t *r, uint64_t id);
 int session_rig_say_completed(session_rig_t *r, uint64_t id, int error);
 int session_rig_say_data(session_rig_t *r, uint64_t id, const char *text);

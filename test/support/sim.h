@@ -60,6 +60,7 @@ typedef struct sim_side {
     wst__pool_t pool;
     wst__budget_t budget;
     wst__deadlines_t deadlines;
+    wst__greeting_t greeting; /* of the link that is attached */
     wst__session_t *s;
     sim_pipe_t out;
     bool attached, goaway;
@@ -69,6 +70,7 @@ typedef struct sim {
     uint64_t seed, random;
     uint64_t now;
     sim_side_t sides[2];
+    wst_encoding_t encoding;
     size_t capacity; /* of a pipe: beyond it the carrier is not writable */
     bool cut;        /* the link is dead; either side has still to find out */
     unsigned cuts;

@@ -52,12 +52,18 @@ void sim_link_free(sim_t *sim) {
         drop_all(&sim->sides[i].out);
 }
 
+static int next(sim_t *sim, sim_side_t *side, wst__outgoing_t *out) {
+    if (!side->greeting.said)
+        return wst__greeting_next(&side->greeting, out);
+    return wst__session_next(side->s, sim->now, out);
+}
+
 bool sim_pull(sim_t *sim, int from) {
     sim_side_t *side = &sim->sides[from];
     if (!side->attached || side->out.bytes >= sim->capacity)
         return false;
     wst__outgoing_t out;
-    int status = wst__session_next(side->s, sim->now, &out);
+    int status = next(sim, side, &out);
     if (status < 0)
         sim_fail(sim, "next: %d", status);
     if (status == 0)
@@ -74,6 +80,22 @@ bool sim_pull(sim_t *sim, int from) {
     side->out.last = &m->next;
     side->out.bytes += len;
     return true;
+}
+
+/* A piece for a side: until the peer's hello is complete for the greeting, then for the session. */
+static void receive(sim_t *sim, sim_side_t *to, bool text, wst_slice_t piece, bool fin) {
+    int status;
+    if (to->greeting.heard) {
+        status = wst__session_recv(to->s, sim->now, text, piece, fin);
+        if (status != 0)
+            sim_fail(sim, "side %d: %d, %s", to->index, status, wst__session_error_detail(to->s));
+        return;
+    }
+    status = wst__greeting_recv(&to->greeting, text, piece, fin);
+    if (status == 1)
+        status = wst__session_attach(to->s, sim->now, sim->encoding, &to->greeting.peer);
+    if (status != 0)
+        sim_fail(sim, "side %d: hello: %d, %s", to->index, status, to->greeting.detail);
 }
 
 bool sim_deliver(sim_t *sim, int from, bool all) {
@@ -100,9 +122,7 @@ bool sim_deliver(sim_t *sim, int from, bool all) {
     bool fin = m->at == m->len, text = m->text;
     if (fin)
         drop_first(pipe);
-    int status = wst__session_recv(to->s, sim->now, text, piece, fin);
-    if (status != 0)
-        sim_fail(sim, "side %d: %d, %s", to->index, status, wst__session_error_detail(to->s));
+    receive(sim, to, text, piece, fin);
     wst_slice_unref(piece);
     assert_int_equal(plain.live, 0);
     wst__pool_free(&plain);
@@ -123,6 +143,7 @@ void sim_cut(sim_t *sim) {
 void sim_detach(sim_t *sim, int side) {
     if (sim->sides[side].attached) {
         wst__session_detach(sim->sides[side].s);
+        wst__greeting_end(&sim->sides[side].greeting);
         sim->sides[side].attached = false;
     }
     if (sim->sides[1 - side].attached)
@@ -133,10 +154,12 @@ void sim_detach(sim_t *sim, int side) {
 }
 
 void sim_attach(sim_t *sim, int side) {
-    if (sim->cut || sim->sides[side].attached)
+    sim_side_t *s = &sim->sides[side];
+    if (sim->cut || s->attached)
         return;
-    assert_int_equal(wst__session_attach(sim->sides[side].s, sim->now), 0);
-    sim->sides[side].attached = true;
+    assert_int_equal(wst__greeting_init(&s->greeting, &s->pool, &s->s->o.hello), 0);
+    assert_int_equal(wst__greeting_begin(&s->greeting, sim->encoding), 0);
+    s->attached = true;
 }
 
 void sim_pass(sim_t *sim, uint64_t ms) {

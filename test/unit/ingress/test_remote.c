@@ -49,27 +49,18 @@ static void receive(world_t *w, peer_t *p, const char *text) {
 /* A session whose peer has said hello, and lets us open `max_streams` streams. */
 static void make_peer(world_t *w, peer_t *p, const char *name, uint8_t instance, uint32_t conn,
                       uint64_t epoch, unsigned max_streams) {
-    char hello[512];
     memset(p, 0, sizeof(*p));
     const wst__session_options_t options = {.pool = &w->env.ctx->pool,
                                             .budget = &w->env.ctx->budget,
                                             .deadlines = &w->env.ctx->deadlines,
-                                            .encoding = WST_ENCODING_JSON,
                                             .callbacks = {.on_failed = on_failed}};
     assert_int_equal(wst__session_new(&p->session, &options), 0);
-    assert_int_equal(wst__session_attach(p->session, now(w)), 0);
+    wst_hello_t peer = {.max_streams = max_streams};
+    assert_int_equal(wst__hello_complete(&peer), 0);
+    assert_int_equal(wst__session_attach(p->session, now(w), WST_ENCODING_JSON, &peer), 0);
     p->hello = (wst_hello_t){
         .name = {name, strlen(name)}, .has_instance = true, .conn = conn, .epoch = epoch};
     memset(p->hello.instance, instance, sizeof(p->hello.instance));
-    const wst_message_t message = {
-        .method = WST_MSG_HELLO,
-        .hello = {
-            .version = 1, .max_frame = 16384, .initial_credit = 32768, .max_streams = max_streams}};
-    bool text;
-    int len = wst_message_encode(&message, WST_ENCODING_JSON, hello, sizeof(hello) - 1, &text);
-    assert_true(len > 0);
-    hello[len] = '\0';
-    receive(w, p, hello);
 }
 
 static int join(world_t *w, peer_t *p, wst__member_t **replaced, bool *is_new) {

@@ -1,43 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* Life of a session: hello, liveness, goaway, ids, and the limits on streams. */
+/* Life of a session: its beginning, liveness, goaway, ids, and the limits on streams. */
 #include "session_rig.h"
 
 #include <wstunnel/error.h>
 
-/* -- Hello ------------------------------------------------------------------------------------ */
+/* -- Beginning -------------------------------------------------------------------------------- */
 
-static void test_hello_goes_first_and_nothing_else_before_the_peers(void **state) {
+static void test_nothing_is_opened_before_a_carrier_is_there(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     session_rig_start(r);
+    wst__session_detach(r->s);
     int status;
     assert_null(session_rig_try_open(r, &status));
     assert_int_equal(status, WST_ESTATE);
-    session_rig_says(r, "hello");
-    assert_int_equal(session_rig_say_hello(r), 0);
-    session_rig_tells(r, "hello");
-    session_rig_says(r, "ping 1");
-    session_rig_stop(r);
-}
-
-static void test_hello_states_the_defaults(void **state) {
-    (void)state;
-    session_rig_t *r = session_rig_new();
-    char name[] = "box-7";
-    r->hello = (wst_hello_t){.max_streams = 7, .name = {name, 5}, .conn = 2, .epoch = 3};
-    session_rig_start(r);
-    name[0] = 'X'; /* it was copied */
-    wst_message_t m;
-    assert_true(session_rig_pull(r, &m));
-    assert_int_equal(m.method, WST_MSG_HELLO);
-    assert_int_equal(m.hello.version, WST_PROTOCOL_VERSION);
-    assert_int_equal(m.hello.max_frame, 16384);
-    assert_int_equal(m.hello.initial_credit, 32768);
-    assert_int_equal(m.hello.max_streams, 7);
-    assert_int_equal(m.hello.conn, 2);
-    assert_int_equal(m.hello.epoch, 3);
-    assert_int_equal(m.hello.name.len, 5);
-    assert_memory_equal(m.hello.name.ptr, "box-7", 5);
+    session_rig_says(r, "");
+    session_rig_attach(r);
+    session_rig_open(r);
+    session_rig_says(r, "open 1 a:1; ping 1");
     session_rig_stop(r);
 }
 
@@ -45,8 +25,7 @@ static void test_options_out_of_range_are_refused(void **state) {
     (void)state;
     const wst_hello_t wrong[] = {{.max_frame = WST_FRAME_MIN_LIMIT - 1},
                                  {.max_frame = WST_FRAME_MAX_LIMIT + 1},
-                                 {.initial_credit = (UINT64_C(1) << 31) + 1},
-                                 {.name = {"a b", 3}}};
+                                 {.initial_credit = (UINT64_C(1) << 31) + 1}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         session_rig_t *r = session_rig_new();
         r->hello = wrong[i];
@@ -56,50 +35,18 @@ static void test_options_out_of_range_are_refused(void **state) {
     }
 }
 
-static void test_hello_must_come_first(void **state) {
-    (void)state;
-    session_rig_t *r = session_rig_new();
-    session_rig_start(r);
-    assert_int_equal(session_rig_say_ping(r, 1), WST_EPROTO);
-    assert_string_equal(wst__session_error_detail(r->s), "the first message was not hello");
-    assert_int_equal(session_rig_say_hello(r), WST_EPROTO); /* for good */
-    session_rig_says(r, "");
-    session_rig_stop(r);
-}
-
+/* The first one was the greeting's. */
 static void test_hello_must_not_come_twice(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     session_rig_greet(r);
-    assert_int_equal(session_rig_say_hello(r), WST_EPROTO);
+    const wst_message_t hello = {.method = WST_MSG_HELLO, .hello = r->peer_hello};
+    assert_int_equal(session_rig_say(r, hello), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s), "second hello");
-    session_rig_stop(r);
-}
-
-static void test_hello_may_be_rejected_by_the_owner(void **state) {
-    (void)state;
-    session_rig_t *r = session_rig_new();
-    r->on_hello = WST_EREPLACED;
-    session_rig_start(r);
-    assert_int_equal(session_rig_say_hello(r), WST_EREPLACED);
+    assert_int_equal(session_rig_say_ping(r, 1), WST_EPROTO); /* for good */
     session_rig_says(r, "");
-    session_rig_tells(r, "hello");
     session_rig_wait(r, 100000); /* an ended session is not declared dead as well */
     session_rig_tells(r, "");
-    session_rig_stop(r);
-}
-
-static void test_hello_has_a_deadline(void **state) {
-    (void)state;
-    session_rig_t *r = session_rig_new();
-    session_rig_start(r);
-    session_rig_wait(r, 9999);
-    /* The beginning of a message is no hello. */
-    assert_int_equal(session_rig_say_raw(r, true, "{\"method\":4", 11, false), 0);
-    session_rig_tells(r, "");
-    session_rig_wait(r, 1);
-    session_rig_tells(r, "dead -10010");
-    assert_int_equal(session_rig_say_hello(r), WST_ETIMEOUT);
     session_rig_stop(r);
 }
 
@@ -128,8 +75,7 @@ static void test_pings_are_answered_and_timed(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     session_rig_start(r);
-    assert_int_equal(session_rig_say_hello(r), 0);
-    session_rig_says(r, "hello; ping 1");
+    session_rig_says(r, "ping 1");
     session_rig_wait(r, 30);
     assert_int_equal(session_rig_say_pong(r, 7), 0); /* not the one that was asked for */
     assert_int_equal(wst__session_rtt_ms(r->s), 0);
@@ -147,7 +93,7 @@ static void test_pings_are_answered_and_timed(void **state) {
     session_rig_stop(r);
 }
 
-static void test_pings_may_be_more_frequent_than_hello_is_patient(void **state) {
+static void test_pings_may_be_frequent(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     r->ping_interval_ms = 100;
@@ -484,17 +430,13 @@ static void test_the_table_grows_and_finds_all(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hello_goes_first_and_nothing_else_before_the_peers),
-        cmocka_unit_test(test_hello_states_the_defaults),
+        cmocka_unit_test(test_nothing_is_opened_before_a_carrier_is_there),
         cmocka_unit_test(test_options_out_of_range_are_refused),
-        cmocka_unit_test(test_hello_must_come_first),
         cmocka_unit_test(test_hello_must_not_come_twice),
-        cmocka_unit_test(test_hello_may_be_rejected_by_the_owner),
-        cmocka_unit_test(test_hello_has_a_deadline),
         cmocka_unit_test(test_malformed_messages_end_the_session),
         cmocka_unit_test(test_unknown_methods_are_ignored),
         cmocka_unit_test(test_pings_are_answered_and_timed),
-        cmocka_unit_test(test_pings_may_be_more_frequent_than_hello_is_patient),
+        cmocka_unit_test(test_pings_may_be_frequent),
         cmocka_unit_test(test_silence_is_suspect_and_then_dead),
         cmocka_unit_test(test_any_byte_is_a_sign_of_life),
         cmocka_unit_test(test_a_detached_session_does_not_die),

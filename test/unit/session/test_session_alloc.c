@@ -101,8 +101,7 @@ static void make(int i) {
                                       .budget = &w.budget,
                                       .deadlines = &w.deadlines,
                                       .client = i == 0,
-                                      .encoding = w.encoding,
-                                      .hello = {.max_streams = WST__MAX_STREAMS},
+                                      .hello = {.max_streams = 1024},
                                       .callbacks = {.on_open = on_open,
                                                     .on_opened = on_opened,
                                                     .on_failed = on_gone,
@@ -121,9 +120,11 @@ static void make(int i) {
 static void attach(int i) {
     if (w.broken)
         return;
-    int status = wst__session_attach(w.sides[i].s, 1000);
+    wst_hello_t peer = {.max_streams = 1024};
+    assert_int_equal(wst__hello_complete(&peer), 0);
+    int status = wst__session_attach(w.sides[i].s, 1000, w.encoding, &peer);
     if (status == WST_ENOMEM)
-        status = wst__session_attach(w.sides[i].s, 1000);
+        status = wst__session_attach(w.sides[i].s, 1000, w.encoding, &peer);
     assert_int_equal(status, 0);
 }
 

@@ -16,7 +16,7 @@ static void start(sim_t *sim, uint64_t seed) {
     sim->reentrant = sim_chance(sim, 50);
     sim->limited = sim_chance(sim, 20);
     sim_link_init(sim);
-    wst_encoding_t encoding = sim_chance(sim, 25) ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
+    sim->encoding = sim_chance(sim, 25) ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
     for (int i = 0; i < 2; i++) {
         sim_side_t *side = &sim->sides[i];
         side->sim = sim;
@@ -26,7 +26,6 @@ static void start(sim_t *sim, uint64_t seed) {
                                           .budget = &side->budget,
                                           .deadlines = &side->deadlines,
                                           .client = i == 0,
-                                          .encoding = encoding,
                                           .hello = {.initial_credit = windows[sim_random(sim, 7)],
                                                     .max_frame = frames[sim_random(sim, 5)],
                                                     .max_streams = WST__MAX_STREAMS},
@@ -122,6 +121,7 @@ static void stop(sim_t *sim) {
     for (int i = 0; i < 2; i++) {
         sim_side_t *side = &sim->sides[i];
         wst__session_free(side->s);
+        wst__greeting_end(&side->greeting);
         assert_int_equal(side->budget.used, 0);
         assert_int_equal(side->budget.lent, 0);
         assert_null(side->deadlines.root);

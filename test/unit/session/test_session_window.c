@@ -12,11 +12,9 @@ enum { RTT = 100, FIRST = WST__INITIAL_CREDIT, PING = 15000 };
 /* As session_rig_greet, with a round trip of RTT. */
 static session_rig_t *greet(session_rig_t *r) {
     session_rig_start(r);
-    assert_int_equal(session_rig_say_hello(r), 0);
-    session_rig_says(r, "hello; ping 1");
+    session_rig_says(r, "ping 1");
     r->now += RTT;
     assert_int_equal(session_rig_say_pong(r, 1), 0);
-    session_rig_tells(r, "hello");
     return r;
 }
 
@@ -103,9 +101,7 @@ static void test_needs_a_round_trip(void **state) {
     for (int answered = 0; answered < 2; answered++) {
         session_rig_t *r = session_rig_new();
         session_rig_start(r);
-        assert_int_equal(session_rig_say_hello(r), 0);
-        session_rig_says(r, "hello; ping 1");
-        session_rig_tells(r, "hello");
+        session_rig_says(r, "ping 1");
         if (answered != 0)
             assert_int_equal(session_rig_say_pong(r, 1), 0);
         wst__session_stream_t *st = session_rig_stream(r, false);
@@ -441,7 +437,7 @@ static void test_a_new_carrier(void **state) {
     session_rig_wait(r, PING); /* the yield waits to be said */
     wst__session_detach(r->s);
     session_rig_attach(r);
-    session_rig_says(r, "hello; credit 1 0/32768; ping 2");
+    session_rig_says(r, "credit 1 0/32768; ping 2");
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     assert_int_equal(st->tx_limit, 200000);
     session_rig_stop(r);

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_GREETING_H
+#define WST_LIB_GREETING_H
+/*
+ * The two hellos that begin a carrier: ours goes out at once, the peer's comes in, and no other
+ * message may come before it. Whose session the carrier serves is decided by the peer's hello, so
+ * the session takes over behind it (wst__session_attach).
+ *
+ * No socket and no clock: the carrier gives up a peer that says no hello in time.
+ */
+#include "outgoing.h"
+
+enum {
+    WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
+    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: first window of a stream */
+    WST__MAX_STREAMS = 1024      /* hello.max_streams of agents whose options name none */
+};
+
+typedef struct wst__greeting {
+    wst__pool_t *pool;
+    wst_encoding_t encoding;
+    wst_hello_t ours, peer; /* the peer's is complete once it has been heard */
+    char our_name[WST_NAME_MAX], peer_name[WST_NAME_MAX];
+    bool said, heard;
+    wst_decoder_t *decoder;
+    int error;
+    const char *detail; /* after an error: what was wrong, for people */
+} wst__greeting_t;
+
+/*
+ * Completes a hello of ours: version, features, and the defaults of max_frame and initial_credit
+ * where they are 0. max_streams is taken as it is: 0 says that the peer may open none. 0, or
+ * WST_EINVAL: a number or the name is out of range.
+ */
+int wst__hello_complete(wst_hello_t *hello);
+
+/* Copies our hello and completes it. 0 or WST_EINVAL. Nothing is to be freed before `begin`. */
+int wst__greeting_init(wst__greeting_t *greeting, wst__pool_t *pool, const wst_hello_t *ours);
+
+/* The carrier is open. 0 or WST_ENOMEM. */
+int wst__greeting_begin(wst__greeting_t *greeting, wst_encoding_t encoding);
+
+/* Our hello: 1, once, then 0; WST_ENOMEM: nothing has changed. */
+int wst__greeting_next(wst__greeting_t *greeting, wst__outgoing_t *out);
+
+/*
+ * A piece of a message came in. 1: the peer's hello is complete, and what follows is not the
+ * greeting's; 0: more is to come; WST_EPROTO, WST_EMSGBIG or WST_ENOMEM, for good (`detail`).
+ */
+int wst__greeting_recv(wst__greeting_t *greeting, bool text, wst_slice_t piece, bool fin);
+
+/* Frees what `begin` made; the hellos stay. Harmless if it has been called or was not begun. */
+void wst__greeting_end(wst__greeting_t *greeting);
+
+#endif
