@@ -7,7 +7,7 @@
 
 #include "glob.h"
 #include "hijack.h"
-#include "link.h"
+#include "carrier.h"
 #include "ws_handshake.h"
 
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef WST_LIB_TUNNEL_H
 #define WST_LIB_TUNNEL_H
 /* Streams of a link's session as wst_stream_t: opening one, accepting one. */
-#include "link.h"
+#include "carrier.h"
 
 #include <wstunnel/stream.h>
 

@@ -2,7 +2,7 @@
 /* The raw server, destinations and tunnels of the agent tests. */
 #include "agent_peers.h"
 
-#include "link.h"
+#include "carrier.h"
 
 #include <stdio.h>
 

@@ -7,7 +7,7 @@
  */
 #include "env.h"
 
-#include "link.h"
+#include "carrier.h"
 #include "tunnel.h"
 
 #include <wstunnel/access.h>

@@ -10,7 +10,7 @@
 #include "fake_stream.h"
 #include "forward_world.h"
 #include "hijack_world.h"
-#include "link_rig.h"
+#include "mux_rig.h"
 #include "proxy_rig.h"
 #include "proxy_world.h"
 #include "server_world.h"

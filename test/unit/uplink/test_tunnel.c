@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Streams through two links: opening, refusing and cancelling them, bytes and ends in both
  * directions, resets; joined to a socket by a pump. */
-#include "link_rig.h"
+#include "mux_rig.h"
 #include "socket_pair.h"
 
 #include <errno.h>

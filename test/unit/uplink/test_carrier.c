@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a link: up, ended, broken, closed; what each side and its streams are told then. */
-#include "link_rig.h"
+#include "mux_rig.h"
 #include "websocket.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Two links in one loop: making and ending them, and recording what they and their streams tell. */
-#include "link_rig.h"
+#include "mux_rig.h"
 #include "socket_pair.h"
 
 #include <stdio.h>

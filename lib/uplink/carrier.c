@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A WebSocket that carries a session (link.h).
+ * A WebSocket that carries a session (carrier.h).
  *
  * What the session wants to send is pulled once a turn of the loop, so that all that was written in
  * that turn goes out together, and only as much as the socket takes, so that the session decides
  * late what goes first.
  */
-#include "link.h"
+#include "carrier.h"
 #include "tunnel.h"
 #include "websocket.h"
 

@@ -9,7 +9,7 @@
 #include "support.h"
 
 #include "ctx.h"
-#include "link.h"
+#include "carrier.h"
 #include "tunnel.h"
 
 typedef enum link_event {
