@@ -62,6 +62,7 @@ int wst__session_fail(wst__session_t *s, int error, const char *detail) {
         s->error = error;
         s->detail = detail;
         wst__deadline_clear(s->o.deadlines, &s->deadline);
+        wst__session_changed(s);
     }
     return s->error;
 }
@@ -75,15 +76,32 @@ void wst__session_wake(wst__session_t *s) {
         s->o.callbacks.on_wakeup(s, s->o.user_data);
 }
 
+void wst__session_changed(wst__session_t *s) {
+    if (s->o.callbacks.on_change != NULL)
+        s->o.callbacks.on_change(s, s->o.user_data);
+}
+
 /* -- Deadlines -------------------------------------------------------------------------------- */
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
+
+/* When the peer becomes suspect, if it says nothing and a ping waits. */
+static uint64_t suspect_at(const wst__session_t *s) {
+    uint64_t since = s->ping_sent_ms > s->last_recv_ms ? s->ping_sent_ms : s->last_recv_ms;
+    return since + WST__SUSPECT_MS;
+}
+
+bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
+    return s->ping_unanswered && now_ms >= suspect_at(s);
+}
 
 /* The next look at the clock. What is received puts off no deadline: it is seen when one passes. */
 void wst__session_arm(wst__session_t *s) {
     uint64_t at = s->last_recv_ms + s->o.dead_after_ms;
     if (s->ping_due_ms < at)
         at = s->ping_due_ms;
+    if (s->ping_unanswered && !s->suspect && suspect_at(s) < at)
+        at = suspect_at(s);
     wst__deadline_set(s->o.deadlines, &s->deadline, at, on_deadline);
 }
 
@@ -108,6 +126,10 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
             s->o.callbacks.on_dead(s, s->error, s->o.user_data);
         wst__session_leave(s);
         return;
+    }
+    if (!s->suspect && wst__session_is_suspect(s, now_ms)) {
+        s->suspect = true;
+        wst__session_changed(s);
     }
     bool tick = now_ms >= s->ping_due_ms;
     if (tick)
@@ -174,6 +196,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encod
     s->ping_due = true;
     s->ping_due_ms = now_ms + s->o.ping_interval_ms;
     s->ping_unanswered = false;
+    s->suspect = false;
     s->rtt_min_ms = UINT64_MAX;
     s->pong_count = 0;
     s->goaway_due = s->goaway_said;
@@ -187,12 +210,15 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encod
     }
     wst__session_arm(s);
     wst__session_wake(s);
+    wst__session_changed(s);
     return 0;
 }
 
 void wst__session_detach(wst__session_t *s) {
     s->attached = false;
+    s->ping_unanswered = false;
     wst__deadline_clear(s->o.deadlines, &s->deadline);
+    wst__session_changed(s);
 }
 
 void wst__session_goaway(wst__session_t *s, int reason) {
@@ -201,6 +227,7 @@ void wst__session_goaway(wst__session_t *s, int reason) {
     s->goaway_said = s->goaway_due = true;
     s->goaway_reason = wst_is_reason(reason) ? reason : WST_EGOAWAY;
     wst__session_wake(s);
+    wst__session_changed(s);
 }
 
 /* -- Streams ---------------------------------------------------------------------------------- */
@@ -211,11 +238,6 @@ size_t wst__session_stream_count(const wst__session_t *s) {
 
 uint64_t wst__session_rtt_ms(const wst__session_t *s) {
     return s->rtt_ms;
-}
-
-bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
-    return s->ping_unanswered && now_ms - s->ping_sent_ms >= 2000 &&
-           now_ms - s->last_recv_ms >= 2000;
 }
 
 static size_t bucket_of(size_t bucket_count, uint64_t id) {
@@ -287,6 +309,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
         s->local_count++;
     else
         s->peer_count++;
+    wst__session_changed(s);
     *out = st;
     return 0;
 }
@@ -318,6 +341,7 @@ void wst__session_remove(wst__session_stream_t *st) {
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
     release_budget(st);
+    wst__session_changed(s);
 }
 
 static void free_stream(wst__session_stream_t *st) {

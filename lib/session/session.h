@@ -16,8 +16,8 @@
  * anew what they have.
  *
  * Callbacks run from wst__session_recv, wst__session_stream_deliver, wst__session_drop_streams and
- * the deadlines only, but for on_wakeup. They may call anything here but wst__session_free,
- * wst__session_recv and wst__session_attach.
+ * the deadlines only, but for on_wakeup and on_change. They may call anything here but
+ * wst__session_free, wst__session_recv and wst__session_attach.
  */
 #include "bufq.h"
 #include "budget.h"
@@ -52,6 +52,10 @@ typedef struct wst__session_callbacks {
     /* There is something to send where there was nothing: pull soon. Runs inside any call, so it
      * may only take note. */
     void (*on_wakeup)(wst__session_t *s, void *user_data);
+
+    /* What can_open, stream_count and is_suspect answer may be another from now on. Runs inside any
+     * call, so it may only take note. May be NULL. */
+    void (*on_change)(wst__session_t *s, void *user_data);
 } wst__session_callbacks_t;
 
 typedef struct wst__session_options {
@@ -72,6 +76,7 @@ enum {
     WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
                                     least */
     WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */
+    WST__SUSPECT_MS = 2000,      /* see wst__session_is_suspect */
     WST__PONGS_MAX = 16,         /* pongs that may wait; beyond: WST_EFLOOD */
     WST__REFUSALS_MAX = 256      /* refused opens that may wait for their answer: WST_EFLOOD */
 };
@@ -121,7 +126,7 @@ int wst__session_can_open(const wst__session_t *s);
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 uint64_t wst__session_rtt_ms(const wst__session_t *s);     /* of the last ping; 0: not known */
 
-/* Whether a ping has waited for 2 s, and nothing has come from the peer for as long. */
+/* Whether a ping has waited for WST__SUSPECT_MS, and nothing has come from the peer for as long. */
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms);
 
 /* After an error: what was wrong, for people. Never NULL. */

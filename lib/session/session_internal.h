@@ -89,6 +89,7 @@ struct wst__session {
     uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq;
     uint64_t rtt_ms, rtt_min_ms; /* of the last ping; the least on this carrier, UINT64_MAX: none */
     bool ping_due, ping_unanswered, resyncing;
+    bool suspect; /* as on_change was last told */
     uint64_t pongs[WST__PONGS_MAX];
     size_t pong_count;
 
@@ -120,6 +121,7 @@ void wst__session_untell(wst__session_stream_t *st, unsigned what);
 void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,
                             const char *text);
 void wst__session_wake(wst__session_t *s);
+void wst__session_changed(wst__session_t *s);
 
 /* session_window.c */
 void wst__window_init(wst__session_stream_t *st);

@@ -221,6 +221,7 @@ static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_messag
 static int on_goaway(wst__session_t *s, const wst_message_t *m) {
     bool first = !s->peer_goaway; /* it is said again on each carrier */
     s->peer_goaway = true;
+    wst__session_changed(s);
     /* What the peer will not serve has failed; another one may. */
     wst__session_stream_t *st = wst__session_first_stream(s);
     while (st != NULL) {
@@ -328,11 +329,20 @@ static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m
     }
 }
 
+/* The peer has been heard, but not its pong, maybe. */
+static void clear_suspicion(wst__session_t *s) {
+    s->suspect = false;
+    wst__session_arm(s);
+    wst__session_changed(s);
+}
+
 int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin) {
     if (s->error != 0)
         return s->error;
     assert(s->attached && s->depth == 0);
     s->last_recv_ms = now_ms;
+    if (s->suspect)
+        clear_suspicion(s);
     wst_message_t m;
     int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
     if (status <= 0) {

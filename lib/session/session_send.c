@@ -183,6 +183,7 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
             s->ping_seq++;
             s->ping_unanswered = true;
             s->ping_sent_ms = now_ms;
+            wst__session_arm(s);
         }
         return status;
     }

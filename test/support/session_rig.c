@@ -143,6 +143,11 @@ static void on_wakeup(wst__session_t *s, void *user_data) {
     ((session_rig_t *)user_data)->wakeups++;
 }
 
+static void on_change(wst__session_t *s, void *user_data) {
+    (void)s;
+    ((session_rig_t *)user_data)->changes++;
+}
+
 /* -- Life ------------------------------------------------------------------------------------- */
 
 wst_encoding_t session_rig_encoding;
@@ -186,7 +191,7 @@ int session_rig_start_new(session_rig_t *r) {
         .ping_interval_ms = r->ping_interval_ms,
         .window_max = r->window_max,
         .callbacks = {r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end, on_drain,
-                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup},
+                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup, on_change},
         .user_data = r};
     int status = wst__session_new(&r->s, &options);
     return status == 0 ? wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello) : status;

@@ -37,7 +37,7 @@ typedef struct session_rig {
     /* For the test to look at. */
     wst__session_t *s;
     uint64_t now;
-    unsigned wakeups;
+    unsigned wakeups, changes; /* calls of on_wakeup, on_change */
     wst__pool_t pool;
     wst__budget_t budget;
     wst__deadlines_t deadlines;

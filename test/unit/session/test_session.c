@@ -141,6 +141,72 @@ static void test_any_byte_is_a_sign_of_life(void **state) {
     session_rig_stop(r);
 }
 
+static void changes(session_rig_t *r, bool expected) {
+    assert_int_equal(r->changes > 0, expected);
+    r->changes = 0;
+}
+
+/* Who keeps sessions in order of what they can do is told when to look again. */
+static void test_changes_are_told(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    changes(r, true); /* it is attached */
+    wst__session_stream_t *ours = session_rig_open(r);
+    changes(r, true);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_completed(r, 1, 0), 0);
+    session_rig_write(r, ours, "abc");
+    session_rig_ignores(r);
+    changes(r, false);
+    assert_int_equal(session_rig_say_open(r, 2), 0);
+    changes(r, true);
+    session_rig_close(r, ours, WST_EIDLE);
+    session_rig_says(r, "completed 2; reset 1 -32011");
+    changes(r, true);
+    assert_int_equal(session_rig_say_goaway(r, 0), 0);
+    changes(r, true);
+    wst__session_goaway(r->s, WST_EGOAWAY);
+    changes(r, true);
+    wst__session_detach(r->s);
+    changes(r, true);
+    session_rig_attach(r);
+    changes(r, true);
+    assert_int_equal(session_rig_say_raw(r, true, "{", 1, true), WST_EPROTO);
+    changes(r, true);
+    session_rig_stop(r);
+}
+
+/* A suspicion comes with time, at its time, and goes with the first byte. */
+static void test_a_suspicion_is_a_change(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 2");
+    r->changes = 0;
+    session_rig_wait(r, 1000);
+    assert_int_equal(session_rig_say_raw(r, true, "{", 1, false), 0);
+    session_rig_wait(r, 1999);
+    changes(r, false);
+    session_rig_wait(r, 1);
+    changes(r, true);
+    assert_true(wst__session_is_suspect(r->s, r->now));
+    session_rig_wait(r, 5000);
+    changes(r, false);
+    assert_int_equal(session_rig_say_raw(r, true, "\"method\":77}", 12, true), 0);
+    changes(r, true);
+    assert_false(wst__session_is_suspect(r->s, r->now));
+    session_rig_wait(r, 2000);
+    changes(r, true); /* it still has not answered */
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    changes(r, true);
+    session_rig_wait(r, 2000);
+    changes(r, false);
+    session_rig_says(r, "");
+    session_rig_stop(r);
+}
+
 static void test_a_detached_session_does_not_die(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -439,6 +505,8 @@ int main(void) {
         cmocka_unit_test(test_pings_may_be_frequent),
         cmocka_unit_test(test_silence_is_suspect_and_then_dead),
         cmocka_unit_test(test_any_byte_is_a_sign_of_life),
+        cmocka_unit_test(test_changes_are_told),
+        cmocka_unit_test(test_a_suspicion_is_a_change),
         cmocka_unit_test(test_a_detached_session_does_not_die),
         cmocka_unit_test(test_pings_cannot_flood),
         cmocka_unit_test(test_goaway_of_the_peer_fails_what_it_will_not_serve),
