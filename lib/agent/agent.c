@@ -49,7 +49,7 @@ static void tell_closed(wst__defer_t *defer) {
 }
 
 static void check_closed(wst_agent_t *a) {
-    if (a->closing && a->stream_count == 0 && a->links == 0)
+    if (a->closing && a->stream_count == 0 && a->uplinks == 0)
         wst__defer(a->ctx, &a->defer, tell_closed);
 }
 
@@ -67,12 +67,12 @@ static void drained(wst_agent_t *a) {
     wst__defer(a->ctx, &a->defer, tell_drained);
 }
 
-/* Draining: with the last stream goes the link, then it is over. */
+/* Draining: with the last stream goes the uplink, then it is over. */
 static void leave_if_drained(wst_agent_t *a) {
     if (!a->draining || a->stream_count > 0)
         return;
     if (a->phase == WST__AGENT_UP)
-        wst__link_end(a->link, 1001, "drained");
+        a->uplink->ops->end(a->uplink, 1001, "drained", false);
     else
         drained(a);
 }
@@ -84,19 +84,19 @@ void wst__agent_stream_gone(wst_agent_t *a) {
         leave_if_drained(a);
 }
 
-void wst__agent_link_gone(wst_agent_t *a) {
-    a->links--;
+void wst__agent_uplink_gone(wst_agent_t *a) {
+    a->uplinks--;
     check_closed(a);
 }
 
-static void on_link_closed(void *user_data) {
-    wst__agent_link_gone(self(user_data));
+static void on_closed(void *user_data) {
+    wst__agent_uplink_gone(self(user_data));
 }
 
-static void close_link(wst_agent_t *a) {
-    if (a->link != NULL)
-        wst__link_close(a->link, on_link_closed);
-    a->link = NULL;
+static void close_uplink(wst_agent_t *a) {
+    if (a->uplink != NULL)
+        a->uplink->ops->close(a->uplink);
+    a->uplink = NULL;
 }
 
 /* -- Failing and trying again ----------------------------------------------------------------- */
@@ -123,7 +123,7 @@ void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *det
         a->failures = 0;
     a->phase = WST__AGENT_WAITING;
     a->up_told = false;
-    close_link(a);
+    close_uplink(a);
     if (a->draining) {
         leave_if_drained(a);
         return;
@@ -145,10 +145,10 @@ void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *det
         a->o.callbacks.on_down(a, &failure, a->o.user_data);
 }
 
-/* -- The link --------------------------------------------------------------------------------- */
+/* -- The uplink ------------------------------------------------------------------------------- */
 
-static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
-    (void)link;
+static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+    (void)uplink;
     (void)hello;
     wst_agent_t *a = self(user_data);
     a->phase = WST__AGENT_UP;
@@ -159,50 +159,44 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
     return 0;
 }
 
-static void on_goaway(wst__link_t *link, int reason, void *user_data) {
-    (void)link;
+static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
+    (void)uplink;
     wst_agent_t *a = self(user_data);
     wst__log(a->ctx, WST_LOG_INFO, "the server takes no more streams: %s", wst_strerror(reason));
 }
 
-static void on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
-    wst_agent_t *a = self(user_data);
-    wst_websocket_t *ws = wst__link_websocket(link);
-    int http_status = error == WST_EREJECTED ? wst_websocket_http_status(ws) : 0;
-    wst__agent_fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
+static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                    void *user_data) {
+    (void)uplink;
+    wst__agent_fail(self(user_data), error != 0 ? error : WST_EWSCLOSED, http_status, detail);
 }
 
-/* Makes the link and its WebSocket, on a stream which is taken on success. */
-static int connect_link(wst_agent_t *a, wst_stream_t *stream, wst_websocket_options_t *websocket) {
-    wst__link_options_t options = {.client = true,
-                                   .encoding = a->o.encoding,
-                                   .hello_timeout_ms = a->o.connect_timeout_ms,
-                                   .ping_interval_ms = a->o.ping_interval_ms,
-                                   .dead_after_ms = a->o.dead_after_ms,
-                                   .on_up = on_up,
-                                   .on_incoming = wst__agent_on_incoming,
-                                   .on_goaway = on_goaway,
-                                   .on_down = on_down,
-                                   .user_data = a};
+static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
+                                                  .on_incoming = wst__agent_on_incoming,
+                                                  .on_goaway = on_goaway,
+                                                  .on_down = on_down,
+                                                  .on_closed = on_closed};
+
+/* Makes the uplink, on a stream which is taken on success. */
+static int connect_uplink(wst_agent_t *a, wst_stream_t *stream,
+                          const wst_websocket_options_t *websocket) {
+    wst__uplink_options_t options = {.callbacks = &callbacks,
+                                     .user_data = a,
+                                     .encoding = a->o.encoding,
+                                     .window_max = a->o.stream_window_max,
+                                     .hello_timeout_ms = a->o.connect_timeout_ms,
+                                     .ping_interval_ms = a->o.ping_interval_ms,
+                                     .dead_after_ms = a->o.dead_after_ms};
     wst_hello_t *hello = &options.hello;
     hello->name = (wst_str_t){a->name, strlen(a->name)};
     memcpy(hello->instance, a->instance, sizeof(hello->instance));
     hello->has_instance = true;
     hello->epoch = a->epoch;
-    options.window_max = a->o.stream_window_max;
     hello->max_streams = a->o.max_streams;
     hello->initial_credit = a->o.stream_window;
-    int status = wst__link_new(&a->link, a->ctx, &options);
-    if (status != 0)
-        return status;
-    a->links++;
-    websocket->protocols =
-        a->o.encoding == WST_ENCODING_JSON ? wst__link_protocols_json : wst__link_protocols;
-    wst__link_websocket_options(a->link, websocket);
-    wst_websocket_t *ws;
-    status = wst_websocket_connect(&ws, a->ctx, stream, websocket);
+    int status = wst__mux_kind.connect(&a->uplink, a->ctx, stream, websocket, &options);
     if (status == 0)
-        wst__link_attach(a->link, ws);
+        a->uplinks++;
     return status;
 }
 
@@ -217,7 +211,7 @@ static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
                                        .path = a->upgrade.path,
                                        .fields = fields};
     int status = a->o.protocol == WST_PROTOCOL_TALK ? wst__agent_talk_connect(a, stream, &options)
-                                                    : connect_link(a, stream, &options);
+                                                    : connect_uplink(a, stream, &options);
     wst__free_secret(&a->ctx->allocator, fields);
     return status;
 }
@@ -342,7 +336,7 @@ static int init_target(wst_agent_t *a) {
         wst__log(a->ctx, WST_LOG_ERROR, "server URL: %s", why);
         return status;
     }
-    if (!wst__link_windows_valid(o->stream_window, o->stream_window_max))
+    if (!wst__uplink_windows_valid(o->stream_window, o->stream_window_max))
         return WST_EINVAL;
     status = choose_name(a);
     if (status == 0)
@@ -406,7 +400,7 @@ size_t wst_agent_streams(const wst_agent_t *a) {
     return a->stream_count;
 }
 
-/* Ends an attempt that has not come as far as a link. */
+/* Ends an attempt that has not come as far as an uplink. */
 static void cancel_attempt(wst_agent_t *a) {
     wst__deadline_clear(&a->ctx->deadlines, &a->retry);
     if (a->question != NULL)
@@ -429,9 +423,9 @@ void wst_agent_drain(wst_agent_t *a) {
     cancel_attempt(a);
     wst__deadline_in(a->ctx, &a->retry, a->o.drain_timeout_ms, on_drain_deadline);
     if (a->phase == WST__AGENT_UP) {
-        wst__session_goaway(wst__link_session(a->link), WST_EGOAWAY);
+        a->uplink->ops->goaway(a->uplink);
     } else {
-        close_link(a);
+        close_uplink(a);
         wst__agent_talks_end(a);
         a->phase = WST__AGENT_WAITING;
     }
@@ -447,7 +441,7 @@ void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {
     cancel_attempt(a);
     wst__agent_close_streams(a);
     wst__agent_talks_close(a);
-    close_link(a);
+    close_uplink(a);
     a->phase = WST__AGENT_WAITING;
     check_closed(a);
 }

@@ -6,10 +6,10 @@
 #include "ctx.h"
 #include "endpoint.h"
 #include "list.h"
+#include "mux.h"
 #include "reach.h"
 #include "request.h"
 #include "talk.h"
-#include "tunnel.h"
 #include "upgrade.h"
 
 #include <wstunnel/agent.h>
@@ -38,7 +38,7 @@ struct wst_agent {
     wst_request_t *question;
     char *fields; /* of the current attempt */
     wst__reach_t *reach;
-    wst__link_t *link;
+    wst__uplink_t *uplink; /* or the one that is being made */
     uint64_t up_since_ms;
     wst__deadline_t retry; /* or the end of draining */
     wst__defer_t defer;    /* on_drained, or the end */
@@ -48,11 +48,11 @@ struct wst_agent {
     size_t stream_count, pending_count;
     wst__list_t talks; /* agent_talk.c */
     size_t spare_count, settling_count;
-    size_t links; /* and talks, not closed yet: at the end all must be */
+    size_t uplinks; /* and talks, not closed yet: at the end all must be */
 };
 
 /* agent_stream.c */
-void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data);
 void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest);
 void wst__agent_close_streams(wst_agent_t *agent);
@@ -69,9 +69,9 @@ void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
 void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 
 /* agent.c */
-/* A stream, a link or a talk is gone. */
+/* A stream, an uplink or a talk is gone. */
 void wst__agent_stream_gone(wst_agent_t *agent);
-void wst__agent_link_gone(wst_agent_t *agent);
+void wst__agent_uplink_gone(wst_agent_t *agent);
 /* An attempt or a connection failed: tells it, and tries again later. */
 void wst__agent_fail(wst_agent_t *agent, int error, int http_status, const char *detail);
 void wst__agent_attempt_in(wst_agent_t *agent, uint64_t delay_ms);

@@ -76,7 +76,7 @@ static void refuse(agent_stream_t *s, int status, const char *text) {
     if (s->talk != NULL)
         wst__agent_talk_refuse(s->talk, text != NULL ? text : wst_strerror(status));
     else
-        wst__incoming_refuse(s->incoming, status, text);
+        s->incoming->ops->refuse(s->incoming, status, text);
     leave_pending(s);
     not_opened(s, status);
 }
@@ -125,7 +125,7 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
                                         .user_data = s};
     wst_stream_t *tunnel;
     int status = s->talk != NULL ? wst__agent_talk_accept(s->talk, &tunnel)
-                                 : wst__incoming_accept(s->incoming, s->address, &tunnel);
+                                 : s->incoming->ops->accept(s->incoming, s->address, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
         refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
@@ -225,10 +225,10 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
 
 /* Puts a question about the destination. 0 or WST_ENOMEM. */
 static int ask(agent_stream_t *s, uint64_t timeout_ms, wst__answer_cb on_answer) {
-    const wst_websocket_t *websocket =
-        s->talk != NULL ? wst__talk_websocket(s->talk) : wst__link_websocket(s->agent->link);
+    const char *peer =
+        s->talk != NULL ? wst_websocket_peer(wst__talk_websocket(s->talk)) : s->incoming->peer;
     const wst__ask_t question = {.destination = s->dest,
-                                 .peer = wst_websocket_peer(websocket),
+                                 .peer = peer,
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
@@ -310,16 +310,17 @@ static void begin(agent_stream_t *s) {
         agent->o.callbacks.on_destination(agent, s->question, agent->o.user_data);
 }
 
-void wst__agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data) {
-    (void)link;
+    (void)uplink;
     agent_stream_t *s = make(user_data, dest);
     if (s == NULL) {
-        wst__incoming_refuse(incoming, WST_EMEMORY, NULL);
+        incoming->ops->refuse(incoming, WST_EMEMORY, NULL);
         return;
     }
     s->incoming = incoming;
-    wst__incoming_on_gone(incoming, on_gone, s);
+    incoming->on_gone = on_gone;
+    incoming->user_data = s;
     begin(s);
 }
 

@@ -130,7 +130,7 @@ static void on_closed(void *user_data) {
     settled(c);
     wst__list_remove(&c->node);
     wst__free(&a->ctx->allocator, c);
-    wst__agent_link_gone(a);
+    wst__agent_uplink_gone(a);
 }
 
 int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
@@ -153,7 +153,7 @@ int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
     }
     wst__list_init(&c->node);
     wst__list_append(&a->talks, &c->node);
-    a->links++;
+    a->uplinks++;
     return 0;
 }
 

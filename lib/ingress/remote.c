@@ -112,7 +112,7 @@ static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *member, c
     snprintf(r->peer, sizeof(r->peer), "%s", peer);
 }
 
-int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
+int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
                       const wst_hello_t *hello, const char *tenant, const char *peer,
                       wst__member_t **replaced, bool *is_new) {
     wst_remote_t *r = find(set, tenant, hello->name, hello->instance);
@@ -131,7 +131,7 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t
         old->remote = NULL;
     }
     *replaced = old;
-    *member = (wst__member_t){.session = session, .conn = hello->conn, .epoch = hello->epoch};
+    *member = (wst__member_t){.uplink = uplink, .conn = hello->conn, .epoch = hello->epoch};
     enter(set, r, member, peer);
     return 0;
 }
@@ -146,7 +146,7 @@ int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const cha
         r = add(set, tenant, text, no_instance);
     if (r == NULL)
         return WST_ENOMEM;
-    *member = (wst__member_t){.session = NULL};
+    *member = (wst__member_t){.uplink = NULL};
     enter(set, r, member, peer);
     return 0;
 }
@@ -203,16 +203,16 @@ uint64_t wst__remote_serial(const wst_remote_t *r) {
 }
 
 static size_t streams_of(const wst__member_t *m) {
-    return m->session != NULL ? wst__session_stream_count(m->session) : m->used;
+    return m->uplink != NULL ? m->uplink->ops->load(m->uplink) : m->used;
 }
 
 /* 0, or why the session takes no stream. */
 static int check(const wst__member_t *m, size_t max_streams) {
-    if (m->session == NULL)
+    if (m->uplink == NULL)
         return m->used ? WST_ELIMIT : 0;
-    if (wst__session_stream_count(m->session) >= max_streams)
+    if (m->uplink->ops->load(m->uplink) >= max_streams)
         return WST_ELIMIT;
-    return wst__session_can_open(m->session);
+    return m->uplink->ops->can_open(m->uplink);
 }
 
 static bool was_tried(const wst__choice_t *choice, const wst__member_t *m) {
@@ -251,8 +251,7 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
             if (was_tried(choice, m))
                 continue;
             int why_not = check(m, set->max_streams);
-            bool suspect =
-                m->session != NULL && wst__session_is_suspect(m->session, wst__now(set->ctx));
+            bool suspect = m->uplink != NULL && m->uplink->ops->is_suspect(m->uplink);
             rank_t rank = {suspect, streams, streams_of(m)};
             if (why_not == 0 && (best == NULL || is_better(rank, best_rank))) {
                 best = m;
@@ -296,7 +295,7 @@ size_t wst_remote_streams(const wst_remote_t *r) {
 uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     uint64_t rtt = 0;
     for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
-        uint64_t newer = m->session != NULL ? wst__session_rtt_ms(m->session) : 0;
+        uint64_t newer = m->uplink != NULL ? m->uplink->ops->rtt_ms(m->uplink) : 0;
         rtt = newer != 0 ? newer : rtt;
     }
     return rtt;

@@ -6,7 +6,7 @@
  * session or several; it is in the set as long as it has one.
  */
 #include "ctx.h"
-#include "session.h"
+#include "uplink.h"
 
 #include <wstunnel/codec.h>
 #include <wstunnel/remote.h>
@@ -18,10 +18,10 @@ enum { WST__TENANT_MAX = 127 };
  * member is then a connection that takes one stream, ever.
  */
 typedef struct wst__member {
-    wst__list_t node;        /* of its agent's, oldest first */
-    wst_remote_t *remote;    /* NULL: it is none's (any more) */
-    wst__session_t *session; /* NULL: the talk's protocol */
-    bool used;               /* likewise: its stream is open or opening */
+    wst__list_t node;      /* of its agent's, oldest first */
+    wst_remote_t *remote;  /* NULL: it is none's (any more) */
+    wst__uplink_t *uplink; /* NULL: the talk's protocol */
+    bool used;             /* likewise: its stream is open or opening */
     uint32_t conn;
     uint64_t epoch;
     uint64_t serial;  /* unique in its set */
@@ -47,7 +47,7 @@ void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams);
  * session of the same conn with a lower epoch leaves, *replaced; NULL if there is none. 0;
  * WST_EREPLACED: there is one with the same epoch or a higher one, which stays; WST_ENOMEM.
  */
-int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__session_t *session,
+int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
                       const wst_hello_t *hello, const char *tenant, const char *peer,
                       wst__member_t **replaced, bool *is_new);
 

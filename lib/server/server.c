@@ -7,6 +7,7 @@
  * close_cb runs.
  */
 #include "server.h"
+#include "session.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +72,7 @@ static void set_defaults(wst_server_options_t *o) {
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
     if (path[0] != '/' ||
-        !wst__link_windows_valid(options->stream_window, options->stream_window_max) ||
+        !wst__uplink_windows_valid(options->stream_window, options->stream_window_max) ||
         (unsigned)options->protocol > WST_PROTOCOL_TALK)
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
@@ -234,7 +235,7 @@ static void update_paused(wst_server_t *s) {
 
 int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
     wst_server_options_t o = *options;
-    if (!wst__link_windows_valid(options->stream_window, options->stream_window_max))
+    if (!wst__uplink_windows_valid(options->stream_window, options->stream_window_max))
         return WST_EINVAL;
     o.callbacks = s->options.callbacks;
     o.user_data = s->options.user_data;

@@ -235,9 +235,6 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
 void wst__agents_goaway(wst_server_t *s);
 void wst__agents_close(wst_server_t *s);
 
-/* The link of a session that has been chosen. */
-struct wst__link *wst__agent_link(wst__member_t *member);
-
 /* -- server_talk.c: agents that speak the talk's protocol ----------------------------------------
  */
 
@@ -245,7 +242,7 @@ struct wst__link *wst__agent_link(wst__member_t *member);
 int wst__talk_session_new(const wst__conn_t *c);
 
 /* Asks one that has been chosen, as wst__talk_ask, and gives what is to be ended by cancelling. */
-int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_open_cb callback,
+int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__opened_cb callback,
                           void *user_data, wst__talk_t **out);
 
 void wst__talk_sessions_goaway(wst_server_t *s); /* ends those that wait */

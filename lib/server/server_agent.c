@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sessions of agents: from the upgrade request to the end of the link. What says hello joins
- * the set of agents (remote.h) and leaves it when its link is down.
+ * The sessions of agents: from the upgrade request to the end of the uplink. What says hello joins
+ * the set of agents (remote.h) and leaves it when its uplink is down.
  */
 #include "server.h"
 
 #include "glob.h"
 #include "hijack.h"
-#include "carrier.h"
+#include "mux.h"
 #include "ws_handshake.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@
 struct wst__agent_session {
     wst__list_t node;
     wst_server_t *server;
-    wst__link_t *link;
+    wst__uplink_t *uplink;
     wst__member_t member;
     char peer[96];
     char name[128]; /* that it must give itself, or a pattern; "": any */
@@ -25,15 +25,11 @@ struct wst__agent_session {
     wst__defer_t defer; /* its end, if that is not valid any more */
 };
 
-wst__link_t *wst__agent_link(wst__member_t *member) {
-    return WST__CONTAINER(member, wst__agent_session_t, member)->link;
-}
-
 static wst__agent_session_t *session_of(wst__list_t *node) {
     return WST__CONTAINER(node, wst__agent_session_t, node);
 }
 
-/* The link ----------------------------------------------------------------------------------- */
+/* The uplink --------------------------------------------------------------------------------- */
 
 /* Whom to refuse before anybody counts on it; the reason is for the agent's log. */
 static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const char *reason) {
@@ -42,7 +38,7 @@ static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const
     snprintf(name, sizeof(name), "%.*s", (int)hello->name.len,
              hello->name.len > 0 ? hello->name.ptr : "");
     wst__log(s->ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
-    wst__link_end(a->link, 1008, reason);
+    a->uplink->ops->end(a->uplink, 1008, reason, false);
     const wst_refusal_info_t info = {.client = a->peer,
                                      .user = a->name,
                                      .tenant = a->tenant,
@@ -55,12 +51,6 @@ static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const
     if (s->options.callbacks.on_agent_refused != NULL)
         s->options.callbacks.on_agent_refused(s, &info, s->options.user_data);
     return 0;
-}
-
-/* What ran through it is lost at once, rather than when its peer, gone most likely, answers. */
-static void replace(wst__member_t *old) {
-    wst__link_end(wst__agent_link(old), 1000, "replaced");
-    wst__session_drop_streams(old->session, WST_ELOST);
 }
 
 /* Who has an agent's credentials can take its place, or stand beside it. That it comes from another
@@ -79,7 +69,7 @@ static void warn_if_elsewhere(const wst__agent_session_t *a, const wst__member_t
                  other->peer);
 }
 
-static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
+static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
     if (hello->name.len == 0)
@@ -88,15 +78,15 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
         return refuse_hello(a, hello, "these credentials are those of an agent of another name");
     wst__member_t *replaced;
     bool is_new;
-    int status = wst__remotes_join(&s->remotes, &a->member, wst__link_session(link), hello,
-                                   a->tenant, a->peer, &replaced, &is_new);
+    int status = wst__remotes_join(&s->remotes, &a->member, uplink, hello, a->tenant, a->peer,
+                                   &replaced, &is_new);
     if (status == WST_EREPLACED)
         return refuse_hello(a, hello,
                             "this agent has a connection with that epoch or a higher one");
     if (status != 0)
         return status;
     if (s->draining)
-        wst__session_goaway(a->member.session, WST_EGOAWAY);
+        uplink->ops->goaway(uplink);
     wst_remote_t *remote = a->member.remote;
     wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) %s from %s", wst_remote_name(remote),
              wst_remote_instance(remote),
@@ -105,22 +95,23 @@ static int on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
                                 : "has one more session",
              a->peer);
     warn_if_elsewhere(a, replaced, is_new);
+    /* What ran through it is lost at once, rather than when its peer, gone most likely, answers. */
     if (replaced != NULL)
-        replace(replaced);
+        replaced->uplink->ops->end(replaced->uplink, 1000, "replaced", true);
     if (is_new && s->options.callbacks.on_agent_up != NULL)
         s->options.callbacks.on_agent_up(s, remote, s->options.user_data);
     return 0;
 }
 
-static void on_goaway(wst__link_t *link, int reason, void *user_data) {
+static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     const wst__agent_session_t *a = user_data;
-    (void)link;
+    (void)uplink;
     if (a->member.remote != NULL)
         wst__log(a->server->ctx, WST_LOG_INFO, "agent %s takes no more streams: %s",
                  wst_remote_name(a->member.remote), wst_strerror(reason));
 }
 
-static void on_link_closed(void *user_data) {
+static void on_closed(void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
     wst__list_remove(&a->node);
@@ -131,12 +122,14 @@ static void on_link_closed(void *user_data) {
     wst__server_release(s);
 }
 
-static void on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
+static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                    void *user_data) {
     wst__agent_session_t *a = user_data;
+    (void)http_status; /* a client's */
     wst_server_t *s = a->server;
     wst_remote_t *gone = wst__remotes_leave(&s->remotes, &a->member);
     wst__defer_cancel(&a->defer); /* there is nothing left to end */
-    wst__link_close(link, on_link_closed);
+    uplink->ops->close(uplink);
     if (gone == NULL)
         return;
     wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) down: %s", wst_remote_name(gone),
@@ -151,28 +144,24 @@ static void on_down(wst__link_t *link, int error, const char *detail, void *user
 void wst__agents_goaway(wst_server_t *s) {
     for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
          node = wst__list_next(&s->sessions, node)) {
-        wst__session_t *session = wst__link_session(session_of(node)->link);
-        if (session != NULL) /* else it is told after its hello */
-            wst__session_goaway(session, WST_EGOAWAY);
+        wst__uplink_t *uplink = session_of(node)->uplink;
+        uplink->ops->goaway(uplink);
     }
 }
 
 void wst__agents_close(wst_server_t *s) {
     for (wst__list_t *node = wst__list_first(&s->sessions); node != NULL;
          node = wst__list_next(&s->sessions, node)) {
-        wst__agent_session_t *a = session_of(node);
-        wst__link_end(a->link, 1001, "server is shutting down");
+        wst__uplink_t *uplink = session_of(node)->uplink;
+        uplink->ops->end(uplink, 1001, "server is shutting down", false);
     }
 }
 
 static void revoke(wst__defer_t *defer) {
     static const char reason[] = "its credentials are not valid any more";
     wst__agent_session_t *a = WST__CONTAINER(defer, wst__agent_session_t, defer);
-    wst__session_t *session = wst__link_session(a->link);
     wst__log(a->server->ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
-    wst__link_end(a->link, 1008, reason);
-    if (session != NULL)
-        wst__session_drop_streams(session, WST_ELOST);
+    a->uplink->ops->end(a->uplink, 1008, reason, true);
 }
 
 void wst_server_review_agents(wst_server_t *s, wst_admission_cb is_valid, void *user_data) {
@@ -224,31 +213,20 @@ static void refuse_error(wst__conn_t *c, int error) {
     refuse(c, &refusal, refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
 }
 
-/* Makes the link and gives it the connection. 0, or an error: the link is gone. */
-static int make_link(wst__agent_session_t *a, wst_hijack_t *hijack) {
+static const wst__uplink_callbacks_t callbacks = {
+    .on_up = on_up, .on_goaway = on_goaway, .on_down = on_down, .on_closed = on_closed};
+
+static int accept_uplink(wst__agent_session_t *a, wst_hijack_t *hijack) {
     const wst_server_options_t *o = &a->server->options;
-    const wst__link_options_t link_options = {
+    const wst__uplink_options_t options = {
+        .callbacks = &callbacks,
+        .user_data = a,
         .hello = {.initial_credit = o->stream_window}, /* no streams: we take none */
+        .window_max = o->stream_window_max,
         .hello_timeout_ms = o->hello_timeout_ms,
         .ping_interval_ms = o->ping_interval_ms,
-        .dead_after_ms = o->dead_after_ms,
-        .window_max = o->stream_window_max,
-        .on_up = on_up,
-        .on_goaway = on_goaway,
-        .on_down = on_down,
-        .user_data = a};
-    int status = wst__link_new(&a->link, a->server->ctx, &link_options);
-    if (status != 0)
-        return status;
-    wst_websocket_options_t options = {.protocols = wst__link_protocols};
-    wst__link_websocket_options(a->link, &options);
-    wst_websocket_t *websocket;
-    status = wst_websocket_accept(&websocket, a->server->ctx, hijack, &options);
-    if (status == 0)
-        wst__link_attach(a->link, websocket);
-    else
-        wst__link_close(a->link, NULL);
-    return status;
+        .dead_after_ms = o->dead_after_ms};
+    return wst__mux_kind.accept(&a->uplink, a->server->ctx, hijack, &options);
 }
 
 static int session_new(wst__conn_t *c) {
@@ -263,7 +241,7 @@ static int session_new(wst__conn_t *c) {
         memcpy(a->credential, c->credential, sizeof(a->credential));
         wst__list_init(&a->node);
         wst__defer_init(&a->defer);
-        status = make_link(a, c->hijack);
+        status = accept_uplink(a, c->hijack);
     }
     if (status != 0)
         wst__free(&s->ctx->allocator, a);
@@ -316,7 +294,7 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
     wst_server_t *s = c->server;
     bool talk = s->options.protocol == WST_PROTOCOL_TALK;
-    bool offers_ours = wst__ws_choose_protocol(head, wst__link_protocols) != NULL;
+    bool offers_ours = wst__ws_choose_protocol(head, wst__mux_kind.subprotocols) != NULL;
     if (!wst__ws_is_upgrade(head)) {
         refuse_request(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
                        "Agents connect here, by WebSocket.\n");

@@ -12,8 +12,6 @@
  */
 #include "server.h"
 
-#include "tunnel.h"
-
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +33,7 @@ struct wst_server_dial {
     wst_stream_t *stream;       /* that has been opened, while on_reached is asked about it */
     bool reused;                /* or kept before: it may have gone stale */
     char address[WST__IP_TEXT]; /* that was reached */
-    wst__tunnel_open_t *open;
+    wst__opening_t *open;
     wst__talk_t *talk; /* that is asked instead, in the talk's protocol */
     bool waits;        /* in the talk's protocol: for a connection to come in, ... */
     uint64_t wanted;   /* ... of this agent; 0: of any */
@@ -60,7 +58,7 @@ static void stop(wst_server_dial_t *d) {
     if (d->request != NULL)
         wst__request_cancel(d->request);
     if (d->open != NULL)
-        wst__tunnel_open_cancel(d->open);
+        wst__opening_cancel(d->open);
     if (d->talk != NULL)
         wst__talk_end(d->talk, 1001, "cancelled");
     if (d->stream != NULL)
@@ -297,7 +295,7 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
     if (s->options.protocol == WST_PROTOCOL_TALK)
         status = wst__talk_session_ask(member, d->destination, on_open, d, &d->talk);
     else
-        status = wst__tunnel_open(&d->open, wst__agent_link(member), d->destination, on_open, d);
+        status = member->uplink->ops->open(member->uplink, &d->open, d->destination, on_open, d);
     if (status == WST_ELOST) { /* its end is on its way: another one */
         on_open(status, (wst_str_t){NULL, 0}, NULL, d);
         return;

@@ -127,7 +127,7 @@ int wst__talk_session_new(const wst__conn_t *c) {
     return 0;
 }
 
-int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__tunnel_open_cb callback,
+int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__opened_cb callback,
                           void *user_data, wst__talk_t **out) {
     talk_session_t *a = WST__CONTAINER(member, talk_session_t, member);
     member->used = true;

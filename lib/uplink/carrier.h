@@ -1,75 +1,97 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WST_LIB_LINK_H
-#define WST_LIB_LINK_H
+#ifndef WST_LIB_CARRIER_H
+#define WST_LIB_CARRIER_H
 /*
- * A WebSocket that carries a session. It moves messages between the two, no more: it pulls from the
- * session as much as the socket takes, and feeds it what comes in. Streams of the session are
- * opened and accepted as wst_stream_t (tunnel.h).
+ * A carrier: a WebSocket and the greeting that begins it. It moves whole messages for its owner and
+ * does not look into them; it knows no session.
+ *
+ *     OPENING --upgrade--> GREETING --hellos--> RUNNING --end, breach--> ENDING --> OVER
+ *
+ * What the owner wants to send is pulled once a turn of the loop, so that all that was written in
+ * that turn goes out together, and only as much as the socket takes, so that the owner decides late
+ * what goes first.
  */
 #include "ctx.h"
-#include "session.h"
+#include "greeting.h"
 
+#include <wstunnel/hijack.h>
 #include <wstunnel/websocket.h>
 
-typedef struct wst__link wst__link_t;
-typedef struct wst__tunnel wst__incoming_t;
+typedef struct wst__carrier wst__carrier_t;
 
-typedef struct wst__link_options {
-    bool client; /* we dialled: the agent */
-    wst_encoding_t encoding;
-    wst_hello_t hello;                                    /* as wst__greeting_init takes it */
-    uint64_t hello_timeout_ms;                            /* 0: 10000 */
-    uint64_t ping_interval_ms, dead_after_ms, window_max; /* as a session's */
+/* What a carrier tells its owner; all are required. */
+typedef struct wst__carrier_callbacks {
+    /* The hellos have been said (wst__carrier_greeting): messages are moved from now on. */
+    void (*on_greeted)(wst__carrier_t *carrier, void *owner);
 
-    /* The session is up. A negative result ends it with that error. */
-    int (*on_up)(wst__link_t *link, const wst_hello_t *hello, void *user_data);
-    /* The peer asks for a stream (tunnel.h: accept, refuse, on_gone). NULL: all are refused. */
-    void (*on_incoming)(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
-                        void *user_data);
-    /* The peer takes no more streams. */
-    void (*on_goaway)(wst__link_t *link, int reason, void *user_data);
-    /* It is over, once, with or without on_up before: error as of a websocket's on_over or a
-     * session's. All its streams have failed with WST_ELOST. Close the link. */
-    void (*on_down)(wst__link_t *link, int error, const char *detail, void *user_data);
-    void *user_data;
-} wst__link_options_t;
+    /* The next message to send: 1; 0: none now, wst__carrier_wake will tell; or an error, which
+     * breaks the carrier. */
+    int (*next)(wst__carrier_t *carrier, wst__outgoing_t *out, void *owner);
 
-/* Whether these may be stream_window and stream_window_max of a server or an agent; 0 stands for
- * the default. */
-bool wst__link_windows_valid(size_t first, size_t most);
+    /* A piece of a message came in; the slice is lent. */
+    void (*on_message)(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
+                       void *owner);
 
-/*
- * Makes a link whose WebSocket is still to be made with the callbacks of
- * wst__link_websocket_options and then given by wst__link_attach. 0, WST_ENOMEM, WST_EINVAL.
- */
-int wst__link_new(wst__link_t **out, wst_ctx_t *ctx, const wst__link_options_t *options);
+    /* It is broken: nothing is moved any more, the peer is being told why. on_over follows. Runs
+     * inside wst__carrier_fail, too. */
+    void (*on_broken)(wst__carrier_t *carrier, void *owner);
 
-/* The callbacks, user_data and max_message that the link's WebSocket is to be made with. */
-void wst__link_websocket_options(wst__link_t *link, wst_websocket_options_t *options);
+    /* It is over, once: by what broke it, or as of a WebSocket's on_over. Close it. */
+    void (*on_over)(wst__carrier_t *carrier, int error, const char *detail, void *owner);
+} wst__carrier_callbacks_t;
 
-/* Gives it its WebSocket, made with those; it starts when that is open. */
-void wst__link_attach(wst__link_t *link, wst_websocket_t *websocket);
+typedef struct wst__carrier_options {
+    const wst__carrier_callbacks_t *callbacks; /* must outlive the carrier */
+    void *owner;
+    wst_hello_t hello;         /* ours, as wst__greeting_init takes it */
+    uint64_t hello_timeout_ms; /* 0: 10000 */
+} wst__carrier_options_t;
 
 /* Our subprotocols, NULL-terminated, best first. Which one is agreed on decides the encoding. */
-extern const char *const wst__link_protocols[];      /* bin, json */
-extern const char *const wst__link_protocols_json[]; /* json */
-
-wst__session_t *wst__link_session(const wst__link_t *link);    /* NULL before on_up */
-wst_websocket_t *wst__link_websocket(const wst__link_t *link); /* NULL before attach */
-wst_ctx_t *wst__link_ctx(const wst__link_t *link);
-
-/* tunnel.c: streams of a link may outlive it; its memory stays until the last one is closed. */
-void wst__link_ref(wst__link_t *link);
-void wst__link_unref(wst__link_t *link);
+extern const char *const wst__carrier_protocols[];      /* bin, json */
+extern const char *const wst__carrier_protocols_json[]; /* json */
 
 /*
- * Ends in an orderly way: what the session has to say comes first (a goaway, last answers, and data
- * as far as a batch holds it), then the closing handshake, then on_down with 0, or WST_ECANCELLED
- * if the WebSocket was not open yet. What the peer says meanwhile is ignored. Streams are lost.
+ * By a connected stream, which is taken on success, or by the upgrade request that a hijack holds.
+ * `websocket` as for wst_websocket_connect and _accept, whose errors these return, but for its
+ * callbacks, user_data and max_message. WST_EINVAL: also a hello that is out of range.
  */
-void wst__link_end(wst__link_t *link, int code, const char *reason);
+int wst__carrier_connect(wst__carrier_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
+                         const wst_websocket_options_t *websocket,
+                         const wst__carrier_options_t *options);
+int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
+                        const wst_websocket_options_t *websocket,
+                        const wst__carrier_options_t *options);
 
-/* Closes; streams fail with WST_ELOST before close_cb runs. */
-void wst__link_close(wst__link_t *link, wst_close_cb close_cb);
+/* Another owner. NULL: none; what comes in is dropped, and nobody is told anything. */
+void wst__carrier_set_owner(wst__carrier_t *carrier, const wst__carrier_callbacks_t *callbacks,
+                            void *owner);
+
+/* There is something to send: `next` is asked soon. */
+void wst__carrier_wake(wst__carrier_t *carrier);
+
+/* Breaks it because of the peer, or for want of memory: the peer is told why, by the close code
+ * that fits the error. Only the first cause counts. */
+void wst__carrier_fail(wst__carrier_t *carrier, int error, const char *detail);
+
+/*
+ * Ends in an orderly way: what the owner has to say comes first (as far as a batch holds it), then
+ * the closing handshake, then on_over with 0, or with WST_ECANCELLED if the WebSocket was not open
+ * yet. What the peer says meanwhile is dropped.
+ */
+void wst__carrier_end(wst__carrier_t *carrier, int code, const char *reason);
+
+/* Closes at once; `close_cb` runs from the loop. */
+void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *user_data);
+
+/* Whether messages are moved: the hellos have been said, and nothing has ended it. */
+bool wst__carrier_is_running(const wst__carrier_t *carrier);
+
+const wst__greeting_t *wst__carrier_greeting(const wst__carrier_t *carrier);
+const char *wst__carrier_peer(const wst__carrier_t *carrier); /* valid until it is closed */
+int wst__carrier_http_status(const wst__carrier_t *carrier);  /* a WebSocket's */
+
+/* For tests, which make a WebSocket do what a carrier would not. */
+wst_websocket_t *wst__carrier_websocket(const wst__carrier_t *carrier);
 
 #endif

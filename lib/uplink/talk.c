@@ -139,7 +139,7 @@ static int send_control(wst__talk_t *t, const wst_message_t *m) {
     return 0;
 }
 
-int wst__talk_ask(wst__talk_t *t, const char *dest, wst__tunnel_open_cb callback, void *user_data) {
+int wst__talk_ask(wst__talk_t *t, const char *dest, wst__opened_cb callback, void *user_data) {
     if (t->phase != WST__TALK_WAITING)
         return WST_ELOST;
     const wst_message_t m = {.method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};

@@ -12,7 +12,7 @@
  * the peer still had to say (WST_EWSCLOSED); everything else that ends it is a reset.
  */
 #include "ctx.h"
-#include "tunnel.h"
+#include "uplink.h"
 
 #include <wstunnel/websocket.h>
 
@@ -52,8 +52,7 @@ int wst__talk_upgrade(wst__talk_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
  * which is the callee's; or WST_EUNREACHABLE if the agent goes away, which is how it says no, and
  * on_down follows; WST_EPROTO, WST_ENOMEM. Or WST_ELOST: it cannot be asked any more; WST_ENOMEM.
  */
-int wst__talk_ask(wst__talk_t *talk, const char *dest, wst__tunnel_open_cb callback,
-                  void *user_data);
+int wst__talk_ask(wst__talk_t *talk, const char *dest, wst__opened_cb callback, void *user_data);
 
 /* Agent: told instead of on_down if the server loses interest before the answer. */
 void wst__talk_on_gone(wst__talk_t *talk,

@@ -2,6 +2,7 @@
 #ifndef WST_LIB_TALK_INTERNAL_H
 #define WST_LIB_TALK_INTERNAL_H
 /* What talk.c (messages, life) and talk_stream.c (the stream) share. */
+#include "bufq.h"
 #include "codec_talk.h"
 #include "talk.h"
 #include "websocket.h"
@@ -31,7 +32,7 @@ struct wst__talk {
     bool waiting; /* a send has answered WST_WAIT */
 
     /* ASKED: who wants to know. */
-    wst__tunnel_open_cb callback;
+    wst__opened_cb callback;
     void (*on_gone)(wst__talk_t *talk, int reason, void *user_data);
     void *asker;
     char dest[64]; /* for people, may be cut */

@@ -11,36 +11,39 @@
 #include <stdio.h>
 #include <string.h>
 
-struct wst__tunnel {
+typedef struct tunnel {
     enum { OPENING, INCOMING, OPEN } phase;
-    wst__link_t *link;
+    wst__mux_t *mux;
     wst__session_stream_t *st;
     wst_stream_t *stream;
-    wst__tunnel_open_cb callback;
-    void (*on_gone)(wst__incoming_t *incoming, int reason, void *user_data);
+    wst__opening_t opening;
+    wst__opened_cb callback; /* of the opening */
     void *user_data;
+    wst__incoming_t incoming;
     wst__defer_t defer; /* delivers what waits, or ends the stream */
     char dest[64];      /* for people, may be cut */
-};
+} tunnel_t;
 
-typedef struct wst__tunnel tunnel_t;
+static wst_ctx_t *ctx_of(const tunnel_t *t) {
+    return wst__mux_ctx(t->mux);
+}
 
-static int make(tunnel_t **out, wst__link_t *link) {
-    tunnel_t *t = wst__zalloc(&wst__link_ctx(link)->allocator, sizeof(*t));
+/* NULL: no memory. */
+static tunnel_t *make(wst__mux_t *mux) {
+    tunnel_t *t = wst__zalloc(&wst__mux_ctx(mux)->allocator, sizeof(*t));
     if (t == NULL)
-        return WST_ENOMEM;
-    t->link = link;
-    wst__link_ref(link);
+        return NULL;
+    t->mux = mux;
+    wst__mux_ref(mux);
     wst__defer_init(&t->defer);
-    *out = t;
-    return 0;
+    return t;
 }
 
 static void destroy(tunnel_t *t) {
-    wst__link_t *link = t->link;
+    wst__mux_t *mux = t->mux;
     wst__defer_cancel(&t->defer);
-    wst__free(&wst__link_ctx(link)->allocator, t);
-    wst__link_unref(link);
+    wst__free(&ctx_of(t)->allocator, t);
+    wst__mux_unref(mux);
 }
 
 /* Lets go of the session's stream and of the object. */
@@ -61,7 +64,7 @@ static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
     (void)max; /* pieces are at most a frame */
     tunnel_t *t = impl;
     wst__session_stream_read(t->st, true);
-    wst__defer(wst__link_ctx(t->link), &t->defer, deliver);
+    wst__defer(ctx_of(t), &t->defer, deliver);
 }
 
 static void op_read_stop(wst_stream_t *stream, void *impl) {
@@ -106,7 +109,7 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
     (void)stream;
     tunnel_t *t = impl;
     wst__session_stream_close(t->st, reset_reason != 0 ? wst_reason_of(reset_reason) : 0);
-    wst__defer(wst__link_ctx(t->link), &t->defer, closed);
+    wst__defer(ctx_of(t), &t->defer, closed);
 }
 
 static const wst_stream_ops_t ops = {op_read_start, op_read_stop, op_write,
@@ -117,7 +120,7 @@ static int become_stream(tunnel_t *t) {
     snprintf(peer, sizeof(peer), "tunnel %llu%s%s",
              (unsigned long long)wst__session_stream_id(t->st), t->dest[0] != '\0' ? " to " : "",
              t->dest);
-    int status = wst_stream_new(&t->stream, wst__link_ctx(t->link), &ops, t, peer);
+    int status = wst_stream_new(&t->stream, ctx_of(t), &ops, t, peer);
     if (status == 0)
         t->phase = OPEN;
     return status;
@@ -128,7 +131,7 @@ static int become_stream(tunnel_t *t) {
 static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
     (void)st;
     tunnel_t *t = data;
-    wst__tunnel_open_cb callback = t->callback;
+    wst__opened_cb callback = t->callback;
     void *user_data = t->user_data;
     if (become_stream(t) == 0) {
         callback(0, address, t->stream, user_data);
@@ -173,68 +176,42 @@ static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void
         wst_stream_emit_error(t->stream, reason);
         return;
     }
-    if (t->on_gone != NULL)
-        t->on_gone(t, reason, t->user_data);
+    if (t->incoming.on_gone != NULL)
+        t->incoming.on_gone(&t->incoming, reason, t->incoming.user_data);
     drop(t, 0);
 }
 
-void wst__tunnel_session_callbacks(wst__session_callbacks_t *callbacks) {
-    callbacks->on_opened = on_opened;
-    callbacks->on_failed = on_failed;
-    callbacks->on_data = on_data;
-    callbacks->on_end = on_end;
-    callbacks->on_drain = on_drain;
-    callbacks->on_shutdown = on_shutdown;
-    callbacks->on_reset = on_reset;
-}
+/* -- Opening ---------------------------------------------------------------------------------- */
 
-/* -- Opening and accepting -------------------------------------------------------------------- */
-
-int wst__tunnel_open(wst__tunnel_open_t **out, wst__link_t *link, const char *dest,
-                     wst__tunnel_open_cb callback, void *user_data) {
-    wst__session_t *session = wst__link_session(link);
-    if (session == NULL)
-        return WST_ESTATE;
-    tunnel_t *t;
-    int status = make(&t, link);
-    if (status != 0)
-        return status;
-    t->phase = OPENING;
-    t->callback = callback;
-    t->user_data = user_data;
-    snprintf(t->dest, sizeof(t->dest), "%s", dest);
-    status = wst__session_open(session, &t->st, dest, t);
-    if (status != 0) {
-        destroy(t);
-        return status;
-    }
-    *out = t;
-    return 0;
-}
-
-void wst__tunnel_open_cancel(wst__tunnel_open_t *t) {
+static void cancel_open(wst__opening_t *opening) {
+    tunnel_t *t = WST__CONTAINER(opening, tunnel_t, opening);
     assert(t->phase == OPENING);
     drop(t, WST_ECANCELLED);
 }
 
-int wst__incoming_new(wst__incoming_t **out, wst__link_t *link, wst__session_stream_t *st) {
-    int status = make(out, link);
-    if (status != 0)
+static int open_tunnel(wst__mux_t *mux, wst__opening_t **out, const char *dest,
+                       wst__opened_cb callback, void *user_data) {
+    tunnel_t *t = make(mux);
+    if (t == NULL)
+        return WST_ENOMEM;
+    t->phase = OPENING;
+    t->opening.cancel = cancel_open;
+    t->callback = callback;
+    t->user_data = user_data;
+    snprintf(t->dest, sizeof(t->dest), "%s", dest);
+    int status = wst__session_open(wst__mux_session(mux), &t->st, dest, t);
+    if (status != 0) {
+        destroy(t);
         return status;
-    (*out)->phase = INCOMING;
-    (*out)->st = st;
-    wst__session_stream_set_data(st, *out);
+    }
+    *out = &t->opening;
     return 0;
 }
 
-void wst__incoming_on_gone(wst__incoming_t *t,
-                           void (*on_gone)(wst__incoming_t *incoming, int reason, void *user_data),
-                           void *user_data) {
-    t->on_gone = on_gone;
-    t->user_data = user_data;
-}
+/* -- Being asked ------------------------------------------------------------------------------ */
 
-int wst__incoming_accept(wst__incoming_t *t, const char *address, wst_stream_t **stream) {
+static int accept_tunnel(wst__incoming_t *incoming, const char *address, wst_stream_t **stream) {
+    tunnel_t *t = WST__CONTAINER(incoming, tunnel_t, incoming);
     assert(t->phase == INCOMING);
     int status = become_stream(t);
     if (status != 0)
@@ -244,8 +221,37 @@ int wst__incoming_accept(wst__incoming_t *t, const char *address, wst_stream_t *
     return 0;
 }
 
-void wst__incoming_refuse(wst__incoming_t *t, int reason, const char *text) {
+static void refuse_tunnel(wst__incoming_t *incoming, int reason, const char *text) {
+    tunnel_t *t = WST__CONTAINER(incoming, tunnel_t, incoming);
     assert(t->phase == INCOMING);
     wst__session_stream_refuse(t->st, wst_reason_of(reason), text);
     drop(t, 0);
 }
+
+static const wst__incoming_ops_t incoming_ops = {accept_tunnel, refuse_tunnel};
+
+static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
+    (void)s;
+    wst__uplink_t *uplink = wst__mux_uplink(user_data);
+    tunnel_t *t = make(user_data);
+    if (t == NULL) {
+        wst__session_stream_close(st, WST_EMEMORY);
+        return;
+    }
+    t->phase = INCOMING;
+    t->st = st;
+    t->incoming.ops = &incoming_ops;
+    t->incoming.peer = uplink->peer;
+    wst__session_stream_set_data(st, t);
+    uplink->callbacks->on_incoming(uplink, &t->incoming, dest, uplink->user_data);
+}
+
+const wst__mux_streams_t wst__tunnels = {.session = {.on_open = on_open,
+                                                     .on_opened = on_opened,
+                                                     .on_failed = on_failed,
+                                                     .on_data = on_data,
+                                                     .on_end = on_end,
+                                                     .on_drain = on_drain,
+                                                     .on_shutdown = on_shutdown,
+                                                     .on_reset = on_reset},
+                                         .open = open_tunnel};

@@ -60,8 +60,8 @@ typedef struct wst__uplink_ops {
     void (*goaway)(wst__uplink_t *uplink);
 
     /* Ends it by the closing handshake, telling code and reason; `lose`: its streams fail with
-     * WST_ELOST at once, rather than when the far side has answered. on_down follows; before the
-     * hello it is closed at once. */
+     * WST_ELOST at once, rather than when the far side has answered. on_down follows, with
+     * WST_ECANCELLED if the upgrade had not been answered yet. */
     void (*end)(wst__uplink_t *uplink, int code, const char *reason, bool lose);
 
     /* Closes it at once: its streams fail with WST_ELOST, then on_closed runs. */
@@ -87,8 +87,9 @@ typedef struct wst__uplink_callbacks {
      * one alone (0). */
     void (*on_goaway)(wst__uplink_t *uplink, int reason, void *user_data);
 
-    /* It is over, once, with or without on_up before: `error` 0 if it was ended in order. All its
-     * streams have failed. Close it. */
+    /* It is over, once, with or without on_up before: `error` 0 if it was ended in order;
+     * `http_status`: of the answer that refused the upgrade, else 0. All its streams have failed.
+     * Close it. */
     void (*on_down)(wst__uplink_t *uplink, int error, int http_status, const char *detail,
                     void *user_data);
 

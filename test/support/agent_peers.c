@@ -2,7 +2,7 @@
 /* The raw server, destinations and tunnels of the agent tests. */
 #include "agent_peers.h"
 
-#include "carrier.h"
+#include "mux.h"
 
 #include <stdio.h>
 
@@ -143,7 +143,7 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     const wst_websocket_options_t options = {
         .callbacks = {on_ws_open, on_message, NULL, on_over},
         .user_data = c,
-        .protocols = raw->protocols != NULL ? raw->protocols : wst__link_protocols};
+        .protocols = raw->protocols != NULL ? raw->protocols : wst__mux_kind.subprotocols};
     raw->heads++;
     int status = wst_websocket_accept(&c->ws, raw->w->peers, hijack, &options);
     if (status != 0) { /* the agent has gone meanwhile */

@@ -458,39 +458,40 @@ static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data
     a->cancelled++;
 }
 
-static void agent_on_incoming(wst__link_t *link, wst__incoming_t *incoming, wst_str_t dest,
+static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                               void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = stream_on_read, .on_end = stream_on_end, .on_error = stream_on_error};
     server_agent_t *a = user_data;
-    (void)link;
+    (void)uplink;
     snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
     a->asked++;
     if (a->treatment == SERVER_AGENT_KEEP) {
         a->incoming = incoming;
-        wst__incoming_on_gone(incoming, agent_on_gone, a);
+        incoming->on_gone = agent_on_gone;
+        incoming->user_data = a;
     } else if (a->treatment == SERVER_AGENT_REFUSE) {
-        wst__incoming_refuse(incoming, a->reason, a->text);
+        incoming->ops->refuse(incoming, a->reason, a->text);
     } else {
         if (a->stream != NULL)
             wst_stream_close(a->stream, NULL);
         assert_int_equal(
-            wst__incoming_accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
+            incoming->ops->accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
         wst_stream_set_callbacks(a->stream, &callbacks, a);
         wst_stream_read_start(a->stream, 0);
     }
 }
 
-static int agent_on_up(wst__link_t *link, const wst_hello_t *hello, void *user_data) {
+static int agent_on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     server_agent_t *a = user_data;
-    (void)link;
+    (void)uplink;
     assert_int_equal(hello->name.len, 0);
     a->up++;
     return 0;
 }
 
-static void agent_on_goaway(wst__link_t *link, int reason, void *user_data) {
-    (void)link;
+static void agent_on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
+    (void)uplink;
     assert_int_equal(reason, WST_EGOAWAY);
     ((server_agent_t *)user_data)->goaways++;
 }
@@ -499,9 +500,11 @@ static void agent_on_closed(void *user_data) {
     ((server_agent_t *)user_data)->closed++;
 }
 
-static void agent_on_down(wst__link_t *link, int error, const char *detail, void *user_data) {
+static void agent_on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                          void *user_data) {
+    (void)http_status;
     server_agent_t *a = user_data;
-    (void)link;
+    (void)uplink;
     a->down++;
     a->down_error = error;
     snprintf(a->detail, sizeof(a->detail), "%s", detail);
@@ -510,14 +513,17 @@ static void agent_on_down(wst__link_t *link, int error, const char *detail, void
 static void agent_on_connected(int status, wst_stream_t *stream, void *user_data) {
     server_agent_t *a = user_data;
     assert_int_equal(status, 0);
-    wst_websocket_options_t options = {.host = "server",
-                                       .path = "/websocket",
-                                       .protocols = wst__link_protocols,
-                                       .fields = a->fields};
-    wst_websocket_t *websocket;
-    wst__link_websocket_options(a->link, &options);
-    assert_int_equal(wst_websocket_connect(&websocket, a->w->env.ctx, stream, &options), 0);
-    wst__link_attach(a->link, websocket);
+    static const wst__uplink_callbacks_t callbacks = {.on_up = agent_on_up,
+                                                      .on_incoming = agent_on_incoming,
+                                                      .on_goaway = agent_on_goaway,
+                                                      .on_down = agent_on_down,
+                                                      .on_closed = agent_on_closed};
+    const wst_websocket_options_t websocket = {
+        .host = "server", .path = "/websocket", .fields = a->fields};
+    const wst__uplink_options_t options = {
+        .callbacks = &callbacks, .user_data = a, .hello = a->hello};
+    assert_int_equal(wst__mux_kind.connect(&a->uplink, a->w->env.ctx, stream, &websocket, &options),
+                     0);
     a->connected++;
 }
 
@@ -531,19 +537,11 @@ void server_agent_init(server_world_t *w, server_agent_t *a, const char *name, u
     memset(a->hello.instance, instance, sizeof(a->hello.instance));
 }
 
-static void agent_make_link(server_agent_t *a) {
-    const wst__link_options_t options = {.client = true,
-                                         .hello = a->hello,
-                                         .on_up = agent_on_up,
-                                         .on_incoming = agent_on_incoming,
-                                         .on_goaway = agent_on_goaway,
-                                         .on_down = agent_on_down,
-                                         .user_data = a};
-    assert_int_equal(wst__link_new(&a->link, a->w->env.ctx, &options), 0);
+wst_websocket_t *server_agent_websocket(const server_agent_t *a) {
+    return wst__carrier_websocket(wst__mux_carrier(wst__mux_of(a->uplink)));
 }
 
 void server_agent_start(server_agent_t *a) {
-    agent_make_link(a);
     dial(a->w, a->w->address, agent_on_connected, a);
 }
 
@@ -557,7 +555,6 @@ void server_agent_start_from(server_agent_t *a, const char *address) {
     assert_int_equal(bind(fd, (const struct sockaddr *)&here, sizeof(here)), 0);
     assert_int_equal(connect(fd, (const struct sockaddr *)&there, sizeof(there)), 0);
     assert_int_equal(wst_socket_open(&stream, a->w->env.ctx, fd, false), 0);
-    agent_make_link(a);
     agent_on_connected(0, stream, a);
 }
 
@@ -575,7 +572,7 @@ void server_agent_close(server_agent_t *a) {
     if (a->stream != NULL)
         wst_stream_close(a->stream, NULL);
     a->stream = NULL;
-    wst__link_close(a->link, agent_on_closed);
+    a->uplink->ops->close(a->uplink);
     test_env_until_count(&a->w->env, &a->closed, 1);
 }
 

@@ -7,7 +7,7 @@
  */
 #include "env.h"
 
-#include "carrier.h"
+#include "mux.h"
 #include "tunnel.h"
 
 #include <wstunnel/access.h>
@@ -97,7 +97,7 @@ void server_client_close(server_client_t *c); /* by RST, and waits until it is g
 /* Opens a tunnel to "host:22"; the agent accepts. */
 void server_client_connect(server_world_t *w, server_client_t *c);
 
-/* -- An agent, on a link -- */
+/* -- An agent, on a mux -- */
 
 typedef enum server_treatment {
     SERVER_AGENT_ACCEPT,
@@ -107,8 +107,8 @@ typedef enum server_treatment {
 
 typedef struct server_agent {
     server_world_t *w;
-    const char *fields; /* of its upgrade request; NULL: none */
-    wst__link_t *link;
+    const char *fields;    /* of its upgrade request; NULL: none */
+    wst__uplink_t *uplink; /* NULL: not connected yet */
     wst_hello_t hello;
     server_treatment_t treatment;
     int reason; /* refused with this */
@@ -133,7 +133,8 @@ void server_agent_start(server_agent_t *a); /* does not wait */
 void server_agent_start_from(server_agent_t *a,
                              const char *address); /* likewise; an IPv4 address of this host */
 void server_agent_open(server_world_t *w, server_agent_t *a, const char *name,
-                       uint8_t instance);   /* waits: up */
+                       uint8_t instance); /* waits: up */
+wst_websocket_t *server_agent_websocket(const server_agent_t *a);
 void server_agent_close(server_agent_t *a); /* at once, and waits until it is gone */
 void server_agent_expect(server_agent_t *a, const char *text);
 

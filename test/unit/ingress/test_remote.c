@@ -1,36 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The set of agents, on real sessions without sockets: who replaces whom, and who is chosen. */
+/* The set of agents: who replaces whom, and who is chosen. */
 #include "env.h"
+#include "fake_uplink.h"
 
 #include "remote.h"
 
 typedef struct peer {
     wst__member_t member;
-    wst__session_t *session;
+    fake_uplink_t up;
     wst_hello_t hello;
-    wst__session_stream_t *streams[8];
-    size_t stream_count;
 } peer_t;
 
 typedef struct world {
     test_env_t env;
     wst__remotes_t set;
-    uint64_t ago; /* sessions are told that it is so much earlier */
 } world_t;
 
-static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
-    (void)st;
-    (void)reason;
-    (void)text;
-    (void)data;
-}
-
-static uint64_t now(const world_t *w) {
-    return wst__now(w->env.ctx) - w->ago;
-}
-
 static void open_world(world_t *w, size_t max_streams) {
-    w->ago = 0;
     test_env_open(&w->env);
     wst__remotes_init(&w->set, w->env.ctx, max_streams);
 }
@@ -41,30 +27,18 @@ static void close_world(world_t *w) {
     test_env_close(&w->env);
 }
 
-static void receive(world_t *w, peer_t *p, const char *text) {
-    wst_slice_t piece = wst_slice_static(text, strlen(text));
-    assert_int_equal(wst__session_recv(p->session, now(w), true, piece, true), 0);
-}
-
-/* A session whose peer has said hello, and lets us open `max_streams` streams. */
-static void make_peer(world_t *w, peer_t *p, const char *name, uint8_t instance, uint32_t conn,
-                      uint64_t epoch, unsigned max_streams) {
+/* An uplink whose far side has said hello. */
+static void make_peer(peer_t *p, const char *name, uint8_t instance, uint32_t conn,
+                      uint64_t epoch) {
     memset(p, 0, sizeof(*p));
-    const wst__session_options_t options = {.pool = &w->env.ctx->pool,
-                                            .budget = &w->env.ctx->budget,
-                                            .deadlines = &w->env.ctx->deadlines,
-                                            .callbacks = {.on_failed = on_failed}};
-    assert_int_equal(wst__session_new(&p->session, &options), 0);
-    wst_hello_t peer = {.max_streams = max_streams};
-    assert_int_equal(wst__hello_complete(&peer), 0);
-    assert_int_equal(wst__session_attach(p->session, now(w), WST_ENCODING_JSON, &peer), 0);
+    fake_uplink_init(&p->up, "peer");
     p->hello = (wst_hello_t){
         .name = {name, strlen(name)}, .has_instance = true, .conn = conn, .epoch = epoch};
     memset(p->hello.instance, instance, sizeof(p->hello.instance));
 }
 
 static int join(world_t *w, peer_t *p, wst__member_t **replaced, bool *is_new) {
-    return wst__remotes_join(&w->set, &p->member, p->session, &p->hello, "", "peer", replaced,
+    return wst__remotes_join(&w->set, &p->member, &p->up.uplink, &p->hello, "", "peer", replaced,
                              is_new);
 }
 
@@ -73,22 +47,14 @@ static void add_peer(world_t *w, peer_t *p, const char *name, uint8_t instance, 
                      bool expect_new) {
     wst__member_t *replaced;
     bool is_new;
-    make_peer(w, p, name, instance, conn, 1, 100);
+    make_peer(p, name, instance, conn, 1);
     assert_int_equal(join(w, p, &replaced, &is_new), 0);
     assert_null(replaced);
     assert_int_equal(is_new, expect_new);
 }
 
 static void open_streams(peer_t *p, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(
-            wst__session_open(p->session, &p->streams[p->stream_count++], "host:1", NULL), 0);
-}
-
-static void free_peer(peer_t *p) {
-    for (size_t i = 0; i < p->stream_count; i++)
-        wst__session_stream_close(p->streams[i], 0);
-    wst__session_free(p->session);
+    p->up.load += n;
 }
 
 /* Leaves; whether that was its agent's last session must be as expected. */
@@ -98,7 +64,6 @@ static void remove_peer(world_t *w, peer_t *p, bool expect_last) {
     assert_ptr_equal(gone, expect_last ? remote : NULL);
     if (gone != NULL)
         wst__remote_free(gone);
-    free_peer(p);
 }
 
 /* -- Coming and going -- */
@@ -171,17 +136,16 @@ static void test_epochs(void **state) {
     wst__member_t *replaced;
     bool is_new;
     open_world(&w, 100);
-    make_peer(&w, &old, "one", 1, 3, 10, 100);
+    make_peer(&old, "one", 1, 3, 10);
     assert_int_equal(join(&w, &old, &replaced, &is_new), 0);
     wst_remote_t *remote = old.member.remote;
     for (uint64_t epoch = 9; epoch <= 10; epoch++) {
-        make_peer(&w, &p, "one", 1, 3, epoch, 100);
+        make_peer(&p, "one", 1, 3, epoch);
         assert_int_equal(join(&w, &p, &replaced, &is_new), WST_EREPLACED);
         assert_null(wst__remotes_leave(&w.set, &p.member)); /* it was never in */
-        free_peer(&p);
     }
     assert_ptr_equal(old.member.remote, remote);
-    make_peer(&w, &p, "one", 1, 3, 11, 100);
+    make_peer(&p, "one", 1, 3, 11);
     assert_int_equal(join(&w, &p, &replaced, &is_new), 0);
     assert_ptr_equal(replaced, &old.member);
     assert_false(is_new);
@@ -256,13 +220,13 @@ static void test_least_loaded(void **state) {
 /* Sessions that take no stream are passed over, and the answer says why there is none. */
 static void test_not_ready(void **state) {
     (void)state;
-    static const char goaway[] = "{\"method\":10,\"last\":0,\"error\":{\"code\":-32008}}";
     world_t w;
     peer_t small, busy, leaving;
     wst__member_t *replaced;
     bool is_new;
     open_world(&w, 3);
-    make_peer(&w, &small, "small", 1, 0, 1, 1); /* what the agent states */
+    make_peer(&small, "small", 1, 0, 1);
+    small.up.status = WST_ELIMIT; /* what the agent states */
     assert_int_equal(join(&w, &small, &replaced, &is_new), 0);
     add_peer(&w, &busy, "busy", 1, 0, true);
     add_peer(&w, &leaving, "leaving", 1, 0, true);
@@ -271,13 +235,13 @@ static void test_not_ready(void **state) {
     assert_false(wst_remote_is_ready(small.member.remote));
     assert_false(wst_remote_is_ready(busy.member.remote));
     assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &leaving.member);
-    receive(&w, &leaving, goaway);
+    leaving.up.status = WST_EGOAWAY;
     assert_false(wst_remote_is_ready(leaving.member.remote));
     chosen(&w, 0, NULL, 0, WST_ELIMIT); /* busy now, but there */
     remove_peer(&w, &small, true);
     remove_peer(&w, &busy, true);
     chosen(&w, 0, NULL, 0, WST_EGOAWAY);
-    wst__session_drop_streams(leaving.session, WST_ELOST);
+    leaving.up.status = WST_ELOST;
     chosen(&w, 0, NULL, 0, WST_ENOAGENT);
     remove_peer(&w, &leaving, true);
     close_world(&w);
@@ -288,13 +252,10 @@ static void test_suspect(void **state) {
     (void)state;
     world_t w;
     peer_t a, b;
-    wst__outgoing_t out;
     open_world(&w, 100);
-    w.ago = 2500;
     add_peer(&w, &a, "a", 1, 0, true);
     add_peer(&w, &b, "b", 1, 0, true);
-    while (wst__session_next(a.session, now(&w), &out) > 0) /* the first ping, too */
-        wst_slice_unref(out.payload);
+    a.up.suspect = true;
     open_streams(&b, 2);
     assert_ptr_equal(chosen(&w, 0, NULL, 0, 0), &b.member);
     remove_peer(&w, &b, true);

@@ -432,7 +432,7 @@ static void test_drain_deadline(void **state) {
     assert_int_equal(w.drained, 0);
     wst_stream_t *stream;
     wst__incoming_t *incoming = a.incoming;
-    assert_int_equal(wst__incoming_accept(incoming, "", &stream), 0);
+    assert_int_equal(incoming->ops->accept(incoming, "", &stream), 0);
     server_client_expect(&c, "HTTP/1.1 200 Connection established\r\n\r\n");
     test_env_until_count(&w.env, &w.drained, 1);
     assert_int_equal(w.closes, 0);

@@ -364,7 +364,7 @@ static void test_reload(void **state) {
     s->w.access = new_access(s);
     wst__incoming_t *kept = s->acme.incoming;
     s->acme.incoming = NULL;
-    assert_int_equal(wst__incoming_accept(kept, "192.0.2.7", &s->acme.stream), 0);
+    assert_int_equal(kept->ops->accept(kept, "192.0.2.7", &s->acme.stream), 0);
     server_client_expect(
         &c, refusal(403, "Denied by rule 1 of the server", "destination_ip_prohibited"));
     server_client_expect_end(&c);
@@ -397,7 +397,7 @@ static void test_review(void **state) {
     s->options.agents = others;
     s->w.access = new_access(s);
     /* Even one that does not answer when it is told. */
-    wst_websocket_read_stop(wst__link_websocket(s->berlin.link));
+    wst_websocket_read_stop(server_agent_websocket(&s->berlin));
     wst_access_review_agents(s->w.access, s->w.server);
     assert_int_equal(s->w.closes, 0); /* all that comes of it comes later */
     expect_no_agent(s, ALICE);
@@ -405,7 +405,7 @@ static void test_review(void **state) {
     test_env_until_count(&s->w.env, &s->paris.down, 1);
     assert_int_equal(s->w.downs, 1);
     expect_no_agent(s, ALICE_BERLIN);
-    wst_websocket_read_start(wst__link_websocket(s->berlin.link));
+    wst_websocket_read_start(server_agent_websocket(&s->berlin));
     test_env_until_count(&s->w.env, &s->berlin.down, 1);
     assert_non_null(strstr(s->paris.detail, "1008 its credentials are not valid any more"));
     test_env_until_count(&s->w.env, &s->w.downs, 2);

@@ -275,7 +275,7 @@ static void test_replaced_silent(void **state) {
     server_world_open(&w);
     server_agent_open(&w, &old, "one", 1);
     server_client_connect(&w, &c);
-    wst_websocket_read_stop(wst__link_websocket(old.link));
+    wst_websocket_read_stop(server_agent_websocket(&old));
     server_agent_init(&w, &new, "one", 1);
     new.hello.epoch = 2;
     server_agent_start(&new);
@@ -419,7 +419,7 @@ static void test_down(void **state) {
     w.options.dead_after_ms = 40;
     server_world_start(&w);
     server_agent_open(&w, &a, "orderly", 1);
-    wst__link_end(a.link, 1000, "bye");
+    a.uplink->ops->end(a.uplink, 1000, "bye", false);
     server_world_until_notice(&w, "down orderly 0\n");
     server_agent_close(&a);
 
@@ -428,7 +428,7 @@ static void test_down(void **state) {
     server_world_until_notice(&w, "down rude ECONNRESET\n");
 
     server_agent_open(&w, &a, "dead", 1);
-    wst_websocket_read_stop(wst__link_websocket(a.link)); /* it does not answer */
+    wst_websocket_read_stop(server_agent_websocket(&a)); /* it does not answer */
     server_world_until_notice(&w, "down dead WST_ETIMEOUT\n");
     server_agent_close(&a);
     server_world_free(&w);
@@ -498,7 +498,7 @@ static void test_goaway(void **state) {
     server_world_open(&w);
     server_agent_open(&w, &a, "one", 1);
     server_client_connect(&w, &c);
-    wst__session_goaway(wst__link_session(a.link), WST_EGOAWAY);
+    a.uplink->ops->goaway(a.uplink);
     test_env_until(&w.env, is_not_ready, w.last_up);
     server_client_ask(&w, "CONNECT host:22 HTTP/1.1\r\n\r\n",
                       "HTTP/1.1 503 Agent is shutting down\r\n"
@@ -518,10 +518,10 @@ static void test_stream_to_the_server(void **state) {
     (void)state;
     server_world_t w;
     server_agent_t a;
-    wst__tunnel_open_t *open;
+    wst__opening_t *open;
     server_world_open(&w);
     server_agent_open(&w, &a, "one", 1);
-    assert_int_equal(wst__tunnel_open(&open, a.link, "host:1", NULL, NULL), WST_ELIMIT);
+    assert_int_equal(a.uplink->ops->open(a.uplink, &open, "host:1", NULL, NULL), WST_ELIMIT);
     server_agent_close(&a);
     server_world_free(&w);
 }

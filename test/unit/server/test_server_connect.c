@@ -75,7 +75,7 @@ static void test_answer_is_written_alone(void **state) {
     fake_stream_data(&client, head, sizeof(head) - 1);
     assert_int_equal(wst_server_adopt(w.server, client.stream, 0), 0);
     test_env_until_count(&w.env, &a.asked, 1);
-    assert_int_equal(wst__incoming_accept(a.incoming, "", &a.stream), 0);
+    assert_int_equal(a.incoming->ops->accept(a.incoming, "", &a.stream), 0);
     assert_int_equal(wst_stream_write(a.stream, &hello, 1), 0);
     test_env_until_count(&w.env, &client.written_len, sizeof(all) - 1);
     assert_memory_equal(client.written, all, sizeof(all) - 1);
@@ -151,7 +151,7 @@ static void test_early_bytes(void **state) {
 
     wst_stream_t *stream;
     wst__incoming_t *incoming = a.incoming;
-    assert_int_equal(wst__incoming_accept(incoming, "", &stream), 0);
+    assert_int_equal(incoming->ops->accept(incoming, "", &stream), 0);
     server_client_expect(&c, OK11);
     assert_int_equal(wst_stream_shutdown(stream), 0);
     server_client_expect_end(&c);
@@ -298,7 +298,7 @@ static bool leave_after(bool allowed, bool opened, int turns) {
     if (opened) {
         a.treatment = SERVER_AGENT_KEEP;
         test_env_until_count(&w.env, &a.asked, 1);
-        assert_int_equal(wst__incoming_accept(a.incoming, "", &a.stream), 0);
+        assert_int_equal(a.incoming->ops->accept(a.incoming, "", &a.stream), 0);
         a.asked = 0;
     }
     test_env_turns(&w.env, turns);

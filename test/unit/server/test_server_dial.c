@@ -166,7 +166,7 @@ static void test_one_deadline(void **state) {
     uint64_t start = uv_now(&w.env.loop);
     while (uv_now(&w.env.loop) < start + 120)
         uv_run(&w.env.loop, UV_RUN_NOWAIT);
-    wst__incoming_refuse(a.incoming, WST_ELIMIT, NULL);
+    a.incoming->ops->refuse(a.incoming, WST_ELIMIT, NULL);
     refused(expected, sizeof(expected), 504, "Agent did not answer in time", "connection_timeout");
     server_client_expect(&c, expected);
     assert_int_equal(b.asked, 1);

@@ -108,7 +108,7 @@ static void gone_early(const char *part) {
             expect_502(&f, "Connection reset by destination", "connection_terminated", "");
             server_world_assert_notice(&f.w, "to_client=0 WST_ERESET by agent\n");
         } else {
-            wst__link_end(f.a.link, 1001, "");
+            f.a.uplink->ops->end(f.a.uplink, 1001, "", false);
             forward_expect_refusal(&f, 503, "Agent lost", "destination_unavailable", "");
             server_world_assert_notice(&f.w, "to_client=0 WST_ELOST by agent\n");
         }
