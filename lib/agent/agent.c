@@ -10,6 +10,7 @@
  * (agent_talk.c): it ends in WAITING, where the agent rests as long as there are enough.
  */
 #include "agent.h"
+#include "session.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -194,7 +195,7 @@ static int connect_uplink(wst_agent_t *a, wst_stream_t *stream,
     hello->epoch = a->epoch;
     hello->max_streams = a->o.max_streams;
     hello->initial_credit = a->o.stream_window;
-    int status = wst__mux_kind.connect(&a->uplink, a->ctx, stream, websocket, &options);
+    int status = a->kind->connect(&a->uplink, a->ctx, stream, websocket, &options);
     if (status == 0)
         a->uplinks++;
     return status;
@@ -354,13 +355,17 @@ static void forget_texts(wst_agent_options_t *o) {
 }
 
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
-    if (options->url == NULL || (unsigned)options->protocol > WST_PROTOCOL_TALK)
+    const wst__uplink_kind_t *kind = wst__uplink_kind(options->protocol);
+    if (kind == NULL)
+        wst__log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
+    if (options->url == NULL || kind == NULL)
         return WST_EINVAL;
     wst_agent_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
     if (a == NULL)
         return WST_ENOMEM;
     a->magic = MAGIC;
     a->ctx = ctx;
+    a->kind = kind;
     a->o = *options;
     set_defaults(&a->o);
     wst__list_init(&a->streams);

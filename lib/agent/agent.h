@@ -6,11 +6,10 @@
 #include "ctx.h"
 #include "endpoint.h"
 #include "list.h"
-#include "mux.h"
 #include "reach.h"
 #include "request.h"
-#include "talk.h"
 #include "upgrade.h"
+#include "uplink.h"
 
 #include <wstunnel/agent.h>
 #include <wstunnel/dial.h>
@@ -38,6 +37,7 @@ struct wst_agent {
     wst_request_t *question;
     char *fields; /* of the current attempt */
     wst__reach_t *reach;
+    const wst__uplink_kind_t *kind;
     wst__uplink_t *uplink; /* or the one that is being made */
     uint64_t up_since_ms;
     wst__deadline_t retry; /* or the end of draining */
@@ -47,29 +47,23 @@ struct wst_agent {
     wst__list_t streams; /* agent_stream.c */
     size_t stream_count, pending_count;
     wst__list_t talks; /* agent_talk.c */
-    size_t spare_count, settling_count;
-    size_t uplinks; /* and talks, not closed yet: at the end all must be */
+    size_t spare_count;
+    size_t uplinks; /* not closed yet: at the end all must be */
 };
 
 /* agent_stream.c */
 void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data);
-void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest);
 void wst__agent_close_streams(wst_agent_t *agent);
 
 /* agent_talk.c: one more connection, on a stream which is taken on success. */
 int wst__agent_talk_connect(wst_agent_t *agent, wst_stream_t *stream,
                             const wst_websocket_options_t *websocket);
-/* Answers the server, as wst__talk_accept and _end. */
-int wst__agent_talk_accept(wst__talk_t *talk, wst_stream_t **stream);
-void wst__agent_talk_refuse(wst__talk_t *talk, const char *why);
-/* The server does not wait for the answer any more. */
-void wst__agent_talk_settled(wst__talk_t *talk);
 void wst__agent_talks_end(wst_agent_t *agent);   /* those that are not used */
 void wst__agent_talks_close(wst_agent_t *agent); /* all, at once */
 
 /* agent.c */
-/* A stream, an uplink or a talk is gone. */
+/* A stream or an uplink is gone. */
 void wst__agent_stream_gone(wst_agent_t *agent);
 void wst__agent_uplink_gone(wst_agent_t *agent);
 /* An attempt or a connection failed: tells it, and tries again later. */

@@ -22,7 +22,6 @@ typedef struct agent_stream {
     wst_agent_t *agent;
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
     wst__incoming_t *incoming; /* until it is open */
-    wst__talk_t *talk;         /* instead, in the talk's protocol */
     wst_request_t *question;   /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
@@ -42,7 +41,6 @@ static void destroy(agent_stream_t *s) {
 static void leave_pending(agent_stream_t *s) {
     s->agent->pending_count--;
     s->incoming = NULL;
-    s->talk = NULL;
 }
 
 /* Stops what is under way before the stream is open. */
@@ -73,28 +71,17 @@ static void not_opened(agent_stream_t *s, int status) {
 
 /* The server is told why it cannot be. */
 static void refuse(agent_stream_t *s, int status, const char *text) {
-    if (s->talk != NULL)
-        wst__agent_talk_refuse(s->talk, text != NULL ? text : wst_strerror(status));
-    else
-        s->incoming->ops->refuse(s->incoming, status, text);
+    s->incoming->ops->refuse(s->incoming, status, text);
     leave_pending(s);
     not_opened(s, status);
 }
 
-static void gone(agent_stream_t *s, int reason) {
+static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
+    agent_stream_t *s = user_data;
+    (void)incoming;
     cancel_pending(s);
     leave_pending(s);
     not_opened(s, reason);
-}
-
-static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
-    (void)incoming;
-    gone(user_data, reason);
-}
-
-static void on_talk_gone(wst__talk_t *talk, int reason, void *user_data) {
-    wst__agent_talk_settled(talk);
-    gone(user_data, reason);
 }
 
 /* -- Pumping ---------------------------------------------------------------------------------- */
@@ -124,8 +111,7 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
                                         .on_done = on_done,
                                         .user_data = s};
     wst_stream_t *tunnel;
-    int status = s->talk != NULL ? wst__agent_talk_accept(s->talk, &tunnel)
-                                 : s->incoming->ops->accept(s->incoming, s->address, &tunnel);
+    int status = s->incoming->ops->accept(s->incoming, s->address, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
         refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
@@ -225,10 +211,8 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
 
 /* Puts a question about the destination. 0 or WST_ENOMEM. */
 static int ask(agent_stream_t *s, uint64_t timeout_ms, wst__answer_cb on_answer) {
-    const char *peer =
-        s->talk != NULL ? wst_websocket_peer(wst__talk_websocket(s->talk)) : s->incoming->peer;
     const wst__ask_t question = {.destination = s->dest,
-                                 .peer = peer,
+                                 .peer = s->incoming->peer,
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
@@ -312,8 +296,8 @@ static void begin(agent_stream_t *s) {
 
 void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                             void *user_data) {
-    (void)uplink;
-    agent_stream_t *s = make(user_data, dest);
+    wst_agent_t *agent = user_data;
+    agent_stream_t *s = make(agent, dest);
     if (s == NULL) {
         incoming->ops->refuse(incoming, WST_EMEMORY, NULL);
         return;
@@ -321,18 +305,8 @@ void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, ws
     s->incoming = incoming;
     incoming->on_gone = on_gone;
     incoming->user_data = s;
-    begin(s);
-}
-
-void wst__agent_on_talk(wst_agent_t *agent, wst__talk_t *talk, wst_str_t dest) {
-    agent_stream_t *s = make(agent, dest);
-    if (s == NULL) {
-        wst__agent_talk_refuse(talk, wst_strerror(WST_EMEMORY));
-        return;
-    }
-    s->talk = talk;
-    wst__talk_on_gone(talk, on_talk_gone, s);
-    if (agent->stream_count > agent->o.max_streams)
+    /* An uplink of many streams keeps to the limit by itself. */
+    if (uplink->renews && agent->stream_count > agent->o.max_streams)
         refuse(s, WST_ELIMIT, NULL);
     else
         begin(s);

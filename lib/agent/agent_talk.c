@@ -1,28 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agent in the talk's protocol (talk.h): it keeps some connections that wait for the server to
- * name a destination. They are made one after the other by the attempts of agent.c.
+ * The agent in the talk's protocol: it keeps some uplinks that wait for the server to name a
+ * destination. They are made one after the other by the attempts of agent.c.
  *
- *     CONNECTING --open--> SPARE --handshake--> USED (agent_stream.c) --> gone
+ *     CONNECTING --up--> SPARE --goaway--> USED (agent_stream.c) --> gone
  *         \--fails           \--fails: backoff, and again
- *
- * The talk's own server knows one connection, the newest, and looks it up at each step of opening
- * a tunnel: a new one in the middle of that would break it. So if one is all that is to wait, it is
- * not replaced until the tunnel is settled: bytes of the client have come, or SETTLE_MS have passed
- * since our answer, or the connection is gone.
  */
 #include "agent.h"
-
-enum { SETTLE_MS = 200 };
 
 typedef struct talk_conn {
     wst__list_t node;
     wst_agent_t *agent;
-    wst__talk_t *talk;
+    wst__uplink_t *uplink;
     enum { CONNECTING, SPARE, USED } phase;
-    uint64_t open_since_ms;
-    bool settling;
-    wst__deadline_t settle;
+    uint64_t up_since_ms;
 } talk_conn_t;
 
 static talk_conn_t *conn_of(wst__list_t *node) {
@@ -33,105 +24,83 @@ static talk_conn_t *conn_of(wst__list_t *node) {
 static void refill(wst_agent_t *a) {
     if (a->closing || a->draining || a->phase != WST__AGENT_WAITING || a->retry.set)
         return;
-    if (a->o.spare_connections == 1 && a->settling_count > 0)
-        return;
     if (a->spare_count < a->o.spare_connections)
         wst__agent_attempt_in(a, 0);
 }
 
-static void settled(talk_conn_t *c) {
-    if (!c->settling)
-        return;
-    c->settling = false;
-    wst__deadline_clear(&c->agent->ctx->deadlines, &c->settle);
-    c->agent->settling_count--;
-    refill(c->agent);
-}
-
-static void on_settled(wst__deadline_t *deadline, uint64_t now_ms) {
-    (void)now_ms;
-    settled(WST__CONTAINER(deadline, talk_conn_t, settle));
-}
-
-void wst__agent_talk_settled(wst__talk_t *talk) {
-    settled(wst__talk_user_data(talk));
-}
-
-static void answered(wst__talk_t *talk) {
-    talk_conn_t *c = wst__talk_user_data(talk);
-    if (c->settling)
-        wst__deadline_in(c->agent->ctx, &c->settle, SETTLE_MS, on_settled);
-}
-
-int wst__agent_talk_accept(wst__talk_t *talk, wst_stream_t **stream) {
-    answered(talk);
-    return wst__talk_accept(talk, stream);
-}
-
-void wst__agent_talk_refuse(wst__talk_t *talk, const char *why) {
-    answered(talk);
-    wst__talk_end(talk, 1011, why);
-}
-
-static void on_open(wst__talk_t *talk, void *user_data) {
-    (void)talk;
+static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+    (void)uplink;
+    (void)hello;
     talk_conn_t *c = user_data;
     wst_agent_t *a = c->agent;
     c->phase = SPARE;
-    c->open_since_ms = wst__now(a->ctx);
+    c->up_since_ms = wst__now(a->ctx);
     a->spare_count++;
     a->phase = WST__AGENT_WAITING;
     refill(a);
     if (a->up_told)
-        return;
+        return 0;
     a->up_told = true;
     wst__log(a->ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
     if (a->o.callbacks.on_up != NULL)
         a->o.callbacks.on_up(a, a->o.user_data);
+    return 0;
 }
 
-static void on_handshake(wst__talk_t *talk, wst_str_t dest, void *user_data) {
-    talk_conn_t *c = user_data;
-    wst_agent_t *a = c->agent;
-    c->phase = USED;
-    a->spare_count--;
+static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
+                        void *user_data) {
+    wst_agent_t *a = ((talk_conn_t *)user_data)->agent;
     a->failures = 0;
-    c->settling = true;
-    a->settling_count++;
-    refill(a);
-    wst__agent_on_talk(a, talk, dest);
+    wst__agent_on_incoming(uplink, incoming, dest, a);
 }
 
-static void on_data(wst__talk_t *talk, void *user_data) {
-    (void)talk;
-    settled(user_data);
-}
-
-static void on_down(wst__talk_t *talk, int error, const char *detail, void *user_data) {
+/* It has been used, and may be replaced. */
+static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
+    (void)uplink;
+    (void)reason;
     talk_conn_t *c = user_data;
+    if (c->phase != SPARE)
+        return;
+    c->phase = USED;
+    c->agent->spare_count--;
+    refill(c->agent);
+}
+
+static void lost(talk_conn_t *c, int error, int http_status, const char *detail) {
     wst_agent_t *a = c->agent;
     bool spare = c->phase == SPARE;
     c->phase = USED;
     if (spare) {
         a->spare_count--;
-        if (wst__now(a->ctx) - c->open_since_ms >= a->o.backoff_max_ms)
+        if (wst__now(a->ctx) - c->up_since_ms >= a->o.backoff_max_ms)
             a->failures = 0;
         if (a->phase != WST__AGENT_WAITING || a->retry.set)
             return; /* the next attempt is on its way */
     }
-    int http_status =
-        error == WST_EREJECTED ? wst_websocket_http_status(wst__talk_websocket(talk)) : 0;
-    wst__agent_fail(a, error, http_status, detail);
+    wst__agent_fail(a, error != 0 ? error : WST_EWSCLOSED, http_status, detail);
+}
+
+static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                    void *user_data) {
+    talk_conn_t *c = user_data;
+    uplink->ops->close(uplink);
+    if (c->phase != USED)
+        lost(c, error, http_status, detail);
 }
 
 static void on_closed(void *user_data) {
     talk_conn_t *c = user_data;
     wst_agent_t *a = c->agent;
-    settled(c);
     wst__list_remove(&c->node);
     wst__free(&a->ctx->allocator, c);
     wst__agent_uplink_gone(a);
 }
+
+static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
+                                                  .on_incoming = on_incoming,
+                                                  .on_goaway = on_goaway,
+                                                  .on_down = on_down,
+                                                  .on_closed = on_closed};
 
 int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
                             const wst_websocket_options_t *websocket) {
@@ -139,14 +108,11 @@ int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
     if (c == NULL)
         return WST_ENOMEM;
     c->agent = a;
-    const wst__talk_options_t options = {.close_timeout_ms = a->o.half_closed_timeout_ms,
-                                         .on_open = on_open,
-                                         .on_handshake = on_handshake,
-                                         .on_data = on_data,
-                                         .on_down = on_down,
-                                         .on_closed = on_closed,
-                                         .user_data = c};
-    int status = wst__talk_connect(&c->talk, a->ctx, stream, websocket, &options);
+    const wst__uplink_options_t options = {.callbacks = &callbacks,
+                                           .user_data = c,
+                                           .single = a->o.spare_connections == 1,
+                                           .half_closed_timeout_ms = a->o.half_closed_timeout_ms};
+    int status = a->kind->connect(&c->uplink, a->ctx, stream, websocket, &options);
     if (status != 0) {
         wst__free(&a->ctx->allocator, c);
         return status;
@@ -162,7 +128,7 @@ void wst__agent_talks_end(wst_agent_t *a) {
          node = wst__list_next(&a->talks, node)) {
         talk_conn_t *c = conn_of(node);
         if (c->phase != USED)
-            wst__talk_end(c->talk, 1001, "drained");
+            c->uplink->ops->goaway(c->uplink);
         c->phase = USED;
     }
     a->spare_count = 0;
@@ -171,8 +137,11 @@ void wst__agent_talks_end(wst_agent_t *a) {
 
 void wst__agent_talks_close(wst_agent_t *a) {
     for (wst__list_t *node = wst__list_first(&a->talks); node != NULL;
-         node = wst__list_next(&a->talks, node))
-        wst__talk_close(conn_of(node)->talk);
+         node = wst__list_next(&a->talks, node)) {
+        talk_conn_t *c = conn_of(node);
+        c->phase = USED;
+        c->uplink->ops->close(c->uplink);
+    }
     a->spare_count = 0;
     a->up_told = false;
 }

@@ -136,21 +136,6 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t 
     return 0;
 }
 
-int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
-                           const char *tenant, const char *peer, bool *is_new) {
-    static const uint8_t no_instance[16];
-    const wst_str_t text = {name, strlen(name)};
-    wst_remote_t *r = find(set, tenant, text, no_instance);
-    *is_new = r == NULL;
-    if (r == NULL)
-        r = add(set, tenant, text, no_instance);
-    if (r == NULL)
-        return WST_ENOMEM;
-    *member = (wst__member_t){.uplink = NULL};
-    enter(set, r, member, peer);
-    return 0;
-}
-
 bool wst__same_host(const char *peer, const char *other) {
     const char *colon = strrchr(peer, ':');
     bool has_port = colon != NULL && strncmp(peer, "unix:", 5) != 0;
@@ -203,13 +188,11 @@ uint64_t wst__remote_serial(const wst_remote_t *r) {
 }
 
 static size_t streams_of(const wst__member_t *m) {
-    return m->uplink != NULL ? m->uplink->ops->load(m->uplink) : m->used;
+    return m->uplink->ops->load(m->uplink);
 }
 
 /* 0, or why the session takes no stream. */
 static int check(const wst__member_t *m, size_t max_streams) {
-    if (m->uplink == NULL)
-        return m->used ? WST_ELIMIT : 0;
     if (m->uplink->ops->load(m->uplink) >= max_streams)
         return WST_ELIMIT;
     return m->uplink->ops->can_open(m->uplink);
@@ -251,7 +234,7 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
             if (was_tried(choice, m))
                 continue;
             int why_not = check(m, set->max_streams);
-            bool suspect = m->uplink != NULL && m->uplink->ops->is_suspect(m->uplink);
+            bool suspect = m->uplink->ops->is_suspect(m->uplink);
             rank_t rank = {suspect, streams, streams_of(m)};
             if (why_not == 0 && (best == NULL || is_better(rank, best_rank))) {
                 best = m;
@@ -295,7 +278,7 @@ size_t wst_remote_streams(const wst_remote_t *r) {
 uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     uint64_t rtt = 0;
     for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
-        uint64_t newer = m->uplink != NULL ? m->uplink->ops->rtt_ms(m->uplink) : 0;
+        uint64_t newer = m->uplink->ops->rtt_ms(m->uplink);
         rtt = newer != 0 ? newer : rtt;
     }
     return rtt;

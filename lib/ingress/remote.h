@@ -13,15 +13,11 @@
 
 enum { WST__TENANT_MAX = 127 };
 
-/*
- * A session of an agent; embedded in what owns the session. In the talk's protocol there is none: a
- * member is then a connection that takes one stream, ever.
- */
+/* An uplink of an agent; embedded in what owns the uplink. */
 typedef struct wst__member {
-    wst__list_t node;      /* of its agent's, oldest first */
-    wst_remote_t *remote;  /* NULL: it is none's (any more) */
-    wst__uplink_t *uplink; /* NULL: the talk's protocol */
-    bool used;             /* likewise: its stream is open or opening */
+    wst__list_t node;     /* of its agent's, oldest first */
+    wst_remote_t *remote; /* NULL: it is none's (any more) */
+    wst__uplink_t *uplink;
     uint32_t conn;
     uint64_t epoch;
     uint64_t serial;  /* unique in its set */
@@ -50,13 +46,6 @@ void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams);
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
                       const wst_hello_t *hello, const char *tenant, const char *peer,
                       wst__member_t **replaced, bool *is_new);
-
-/*
- * A connection in the talk's protocol, without a session, joins the agent of that name and tenant,
- * which is made if it is new (*is_new). 0 or WST_ENOMEM.
- */
-int wst__remotes_join_talk(wst__remotes_t *set, wst__member_t *member, const char *name,
-                           const char *tenant, const char *peer, bool *is_new);
 
 /*
  * A session that comes from another address than this one, of the same agent, or (`twins`) of any

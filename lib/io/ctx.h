@@ -26,6 +26,7 @@ struct wst_ctx {
     size_t uv_handles;    /* timer and idle */
     uint8_t random[1024]; /* bytes from the system; those before random_used are spent */
     size_t random_used;
+    uint64_t serial; /* the last one given */
     wst_ctx_options_t options;
     wst_close_cb close_cb;
     bool closing;
@@ -58,6 +59,11 @@ static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t
 }
 
 #define wst__log wst_ctx_log /* its name in server/ and agent/ */
+
+/* A number that the context has not given before. */
+static inline uint64_t wst__serial(wst_ctx_t *ctx) {
+    return ++ctx->serial;
+}
 
 /* Unpredictable bytes. 0 or libuv's error. */
 int wst__random(wst_ctx_t *ctx, void *buf, size_t len);

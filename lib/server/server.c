@@ -71,9 +71,11 @@ static void set_defaults(wst_server_options_t *o) {
 
 int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
     const char *path = options->path != NULL ? options->path : "/websocket";
-    if (path[0] != '/' ||
-        !wst__uplink_windows_valid(options->stream_window, options->stream_window_max) ||
-        (unsigned)options->protocol > WST_PROTOCOL_TALK)
+    const wst__uplink_kind_t *kind = wst__uplink_kind(options->protocol);
+    if (kind == NULL)
+        wst__log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
+    if (path[0] != '/' || kind == NULL ||
+        !wst__uplink_windows_valid(options->stream_window, options->stream_window_max))
         return WST_EINVAL;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
@@ -87,6 +89,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
         return status != 0 ? status : WST_ENOMEM;
     }
     s->ctx = ctx;
+    s->kind = kind;
     snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", random);
     s->options = *options;
     s->options.path = s->path;
@@ -100,7 +103,6 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst__list_init(&s->conns);
     wst__list_init(&s->relays);
     wst__list_init(&s->sessions);
-    wst__list_init(&s->talks);
     wst__list_init(&s->dials);
     wst__remotes_init(&s->remotes, ctx, s->options.max_agent_streams);
     wst__defer_init(&s->defer);
@@ -314,7 +316,6 @@ void wst_server_drain(wst_server_t *s) {
     wst__deadline_in(s->ctx, &s->drain_deadline, s->options.drain_timeout_ms, on_drain_deadline);
     close_listeners(s);
     wst__agents_goaway(s);
-    wst__talk_sessions_goaway(s);
     for (wst__list_t *node = wst__list_first(&s->conns); node != NULL;
          node = wst__list_next(&s->conns, node))
         wst__conn_drain(WST__CONTAINER(node, wst__conn_t, node));
@@ -337,7 +338,6 @@ void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
     wst__dials_close(s);
     wst__relays_close(s);
     wst__agents_close(s);
-    wst__talk_sessions_close(s);
     wst__server_release(s);
 }
 

@@ -18,7 +18,6 @@
 #include "ip.h"
 #include "remote.h"
 #include "request.h"
-#include "talk.h"
 
 #include <wstunnel/hijack.h>
 #include <wstunnel/server.h>
@@ -32,8 +31,9 @@ struct wst_server {
     wst_ctx_t *ctx;
     wst_server_options_t options; /* complete: no member means its default any more */
     char *path;
-    char pseudonym[32]; /* in Via: this server and no other */
-    wst__list_t listeners, conns, relays, sessions, talks, dials;
+    char pseudonym[32];             /* in Via: this server and no other */
+    const wst__uplink_kind_t *kind; /* of agents */
+    wst__list_t listeners, conns, relays, sessions, dials;
     wst__remotes_t remotes;
     wst__list_t arrivals, handshake_queue, handshaking; /* server_tls.c */
     size_t handshakes;                                  /* under way */
@@ -222,7 +222,7 @@ bool wst__server_is_self(const wst_server_t *s, const char *address, uint16_t po
 /* Ends all with WST_ECANCELLED. */
 void wst__dials_close(wst_server_t *s);
 
-/* A connection in the talk's protocol has come in: those that wait for one try again. */
+/* An uplink has come in: those that wait for one try again. */
 void wst__dials_wake(wst_server_t *s);
 
 /* "host:port", "[v6]:port". */
@@ -234,19 +234,5 @@ void wst__write_destination(char out[WST_DEST_MAX + 1], const wst_authority_t *a
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
 void wst__agents_goaway(wst_server_t *s);
 void wst__agents_close(wst_server_t *s);
-
-/* -- server_talk.c: agents that speak the talk's protocol ----------------------------------------
- */
-
-/* Takes the connection, which holds an upgrade request. As wst__talk_upgrade. */
-int wst__talk_session_new(const wst__conn_t *c);
-
-/* Asks one that has been chosen, as wst__talk_ask, and gives what is to be ended by cancelling. */
-int wst__talk_session_ask(wst__member_t *member, const char *dest, wst__opened_cb callback,
-                          void *user_data, wst__talk_t **out);
-
-void wst__talk_sessions_goaway(wst_server_t *s); /* ends those that wait */
-void wst__talk_sessions_close(wst_server_t *s);
-void wst__talk_sessions_review(wst_server_t *s, wst_admission_cb is_valid, void *user_data);
 
 #endif

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sessions of agents: from the upgrade request to the end of the uplink. What says hello joins
- * the set of agents (remote.h) and leaves it when its uplink is down.
+ * The uplinks of agents, from the upgrade request to their end. One that is up joins the set of
+ * agents (remote.h), and leaves it when it is down.
  */
 #include "server.h"
 
 #include "glob.h"
 #include "hijack.h"
-#include "mux.h"
 #include "ws_handshake.h"
 
 #include <stdio.h>
@@ -19,7 +18,7 @@ struct wst__agent_session {
     wst__uplink_t *uplink;
     wst__member_t member;
     char peer[96];
-    char name[128]; /* that it must give itself, or a pattern; "": any */
+    char name[128]; /* that it must have, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
     uint8_t credential[WST__CREDENTIAL_LEN];
     wst__defer_t defer; /* its end, if that is not valid any more */
@@ -69,6 +68,32 @@ static void warn_if_elsewhere(const wst__agent_session_t *a, const wst__member_t
                  other->peer);
 }
 
+/* "berlin (0f3a9c21)"; without an instance only the name. */
+typedef struct label {
+    char text[WST_NAME_MAX + 16];
+} label_t;
+
+static label_t label_of(const wst_remote_t *remote) {
+    const char *name = wst_remote_name(remote), *instance = wst_remote_instance(remote);
+    bool has_instance = strspn(instance, "0") < strlen(instance);
+    label_t label;
+    snprintf(label.text, sizeof(label.text), has_instance ? "%s (%.8s)" : "%s", name, instance);
+    return label;
+}
+
+/* Uplinks that are used up come all the time: that is nobody's news. */
+static void log_up(const wst__agent_session_t *a, const wst__member_t *replaced, bool is_new) {
+    bool is_news = is_new || !a->uplink->renews;
+    wst__log(a->server->ctx, is_news ? WST_LOG_INFO : WST_LOG_DEBUG, "agent %s %s from %s",
+             label_of(a->member.remote).text,
+             is_new             ? "up"
+             : replaced != NULL ? "reconnected"
+                                : "has one more session",
+             a->peer);
+    if (is_news)
+        warn_if_elsewhere(a, replaced, is_new);
+}
+
 static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     wst__agent_session_t *a = user_data;
     wst_server_t *s = a->server;
@@ -88,13 +113,8 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     if (s->draining)
         uplink->ops->goaway(uplink);
     wst_remote_t *remote = a->member.remote;
-    wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) %s from %s", wst_remote_name(remote),
-             wst_remote_instance(remote),
-             is_new             ? "up"
-             : replaced != NULL ? "reconnected"
-                                : "has one more session",
-             a->peer);
-    warn_if_elsewhere(a, replaced, is_new);
+    log_up(a, replaced, is_new);
+    wst__dials_wake(s);
     /* What ran through it is lost at once, rather than when its peer, gone most likely, answers. */
     if (replaced != NULL)
         replaced->uplink->ops->end(replaced->uplink, 1000, "replaced", true);
@@ -132,8 +152,7 @@ static void on_down(wst__uplink_t *uplink, int error, int http_status, const cha
     uplink->ops->close(uplink);
     if (gone == NULL)
         return;
-    wst__log(s->ctx, WST_LOG_INFO, "agent %s (%.8s) down: %s", wst_remote_name(gone),
-             wst_remote_instance(gone), detail);
+    wst__log(s->ctx, WST_LOG_INFO, "agent %s down: %s", label_of(gone).text, detail);
     if (!s->closing && s->options.callbacks.on_agent_down != NULL)
         s->options.callbacks.on_agent_down(s, gone, error, detail, s->options.user_data);
     wst__remote_free(gone);
@@ -147,6 +166,7 @@ void wst__agents_goaway(wst_server_t *s) {
         wst__uplink_t *uplink = session_of(node)->uplink;
         uplink->ops->goaway(uplink);
     }
+    wst__dials_wake(s); /* there is nothing to wait for any more */
 }
 
 void wst__agents_close(wst_server_t *s) {
@@ -174,7 +194,6 @@ void wst_server_review_agents(wst_server_t *s, wst_admission_cb is_valid, void *
         if (!is_valid(&admission, user_data))
             wst__defer(s->ctx, &a->defer, revoke);
     }
-    wst__talk_sessions_review(s, is_valid, user_data);
 }
 
 /* The upgrade -------------------------------------------------------------------------------- */
@@ -221,12 +240,14 @@ static int accept_uplink(wst__agent_session_t *a, wst_hijack_t *hijack) {
     const wst__uplink_options_t options = {
         .callbacks = &callbacks,
         .user_data = a,
+        .name = a->name,
         .hello = {.initial_credit = o->stream_window}, /* no streams: we take none */
         .window_max = o->stream_window_max,
         .hello_timeout_ms = o->hello_timeout_ms,
         .ping_interval_ms = o->ping_interval_ms,
-        .dead_after_ms = o->dead_after_ms};
-    return wst__mux_kind.accept(&a->uplink, a->server->ctx, hijack, &options);
+        .dead_after_ms = o->dead_after_ms,
+        .half_closed_timeout_ms = o->half_closed_timeout_ms};
+    return a->server->kind->accept(&a->uplink, a->server->ctx, hijack, &options);
 }
 
 static int session_new(wst__conn_t *c) {
@@ -256,8 +277,7 @@ static void accept_agent(wst__conn_t *c) {
         refuse_error(c, s->draining ? WST__DRAINING : WST__TOO_MANY_AGENTS);
         return;
     }
-    int status =
-        s->options.protocol == WST_PROTOCOL_TALK ? wst__talk_session_new(c) : session_new(c);
+    int status = session_new(c);
     if (status != 0) {
         if (wst_hijack_request(c->hijack) != NULL)
             refuse_error(c, status);
@@ -293,8 +313,9 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
 
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
     wst_server_t *s = c->server;
-    bool talk = s->options.protocol == WST_PROTOCOL_TALK;
-    bool offers_ours = wst__ws_choose_protocol(head, wst__mux_kind.subprotocols) != NULL;
+    bool wants_ours = s->kind->subprotocols != NULL;
+    const wst__uplink_kind_t *ours = wst__uplink_kind(WST_PROTOCOL_WSTUNNEL);
+    bool offers_ours = wst__ws_choose_protocol(head, ours->subprotocols) != NULL;
     if (!wst__ws_is_upgrade(head)) {
         refuse_request(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
                        "Agents connect here, by WebSocket.\n");
@@ -302,10 +323,10 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
         /* Any web page may open a WebSocket to this machine and pose as an agent. */
         refuse_request(c, 403, "Origin not allowed", NULL,
                        "Agents do not connect from web pages.\n");
-    } else if (talk && offers_ours) {
+    } else if (!wants_ours && offers_ours) {
         refuse_request(c, 400, "Another protocol is spoken here", NULL,
                        "Agents of this server use the option --protocol talk.\n");
-    } else if (!talk && !offers_ours) {
+    } else if (wants_ours && !offers_ours) {
         refuse_request(c, 400, "No subprotocol of ours", NULL,
                        "Offer one of these by Sec-WebSocket-Protocol: wstunnel.v1.bin, "
                        "wstunnel.v1.json\n");

@@ -34,9 +34,8 @@ struct wst_server_dial {
     bool reused;                /* or kept before: it may have gone stale */
     char address[WST__IP_TEXT]; /* that was reached */
     wst__opening_t *open;
-    wst__talk_t *talk; /* that is asked instead, in the talk's protocol */
-    bool waits;        /* in the talk's protocol: for a connection to come in, ... */
-    uint64_t wanted;   /* ... of this agent; 0: of any */
+    bool waits;      /* in the talk's protocol: for a connection to come in, ... */
+    uint64_t wanted; /* ... of this agent; 0: of any */
     wst__deadline_t deadline;
     wst__defer_t defer;
     wst_dial_cb callback; /* of wst_server_dial() */
@@ -59,14 +58,11 @@ static void stop(wst_server_dial_t *d) {
         wst__request_cancel(d->request);
     if (d->open != NULL)
         wst__opening_cancel(d->open);
-    if (d->talk != NULL)
-        wst__talk_end(d->talk, 1001, "cancelled");
     if (d->stream != NULL)
         wst_stream_close(d->stream, NULL);
     drop_kept(d);
     d->request = NULL;
     d->open = NULL;
-    d->talk = NULL;
     d->stream = NULL;
     wst__deadline_clear(&d->server->ctx->deadlines, &d->deadline);
     wst__defer_cancel(&d->defer);
@@ -214,7 +210,6 @@ static bool may_retry(const wst_server_dial_t *d, int status) {
 static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_server_dial_t *d = user_data;
     d->open = NULL;
-    d->talk = NULL;
     if (status == 0) {
         reached(d, text, stream);
         return;
@@ -292,10 +287,7 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
     d->tried[d->tries++] = member->serial;
     snprintf(d->agent, sizeof(d->agent), "%s", wst_remote_name(member->remote));
     d->agent_serial = wst__remote_serial(member->remote);
-    if (s->options.protocol == WST_PROTOCOL_TALK)
-        status = wst__talk_session_ask(member, d->destination, on_open, d, &d->talk);
-    else
-        status = member->uplink->ops->open(member->uplink, &d->open, d->destination, on_open, d);
+    status = member->uplink->ops->open(member->uplink, &d->open, d->destination, on_open, d);
     if (status == WST_ELOST) { /* its end is on its way: another one */
         on_open(status, (wst_str_t){NULL, 0}, NULL, d);
         return;

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A WebSocket that carries one tunnel (talk.h): its messages, gathered whole, and its life until it
- * is a stream. The stream is in talk_stream.c.
- *
- * It closes itself when its WebSocket is over, except as a stream, which its owner closes.
- */
+/* The uplink of the talk's protocol (talk.h): its life, and the question for its one stream. */
 #include "talk_internal.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { SETTLE_MS = 200, HALF_CLOSED_TIMEOUT_MS = 600000 };
+
+static const char used_up[] = "its connection has been used";
 
 static wst__talk_t *self(void *user_data) {
     wst__talk_t *t = user_data;
@@ -16,29 +15,137 @@ static wst__talk_t *self(void *user_data) {
     return t;
 }
 
-/* -- The end ---------------------------------------------------------------------------------- */
+static wst__talk_t *talk_of(wst__uplink_t *uplink) {
+    return self(WST__CONTAINER(uplink, wst__talk_t, base));
+}
 
-void wst__talk_destroy(wst__talk_t *t) {
+void wst__talk_unref(wst__talk_t *t) {
+    if (--t->refs > 0)
+        return;
     wst_ctx_t *ctx = t->ctx;
+    wst__deadline_clear(&ctx->deadlines, &t->settle);
     wst__defer_cancel(&t->defer);
     wst__bufq_reset(&t->unread);
     wst_chunk_unref(t->message);
     t->magic = 0;
     wst__free(&ctx->allocator, t);
+    wst__ctx_release(ctx);
+}
+
+/* -- What its owner is told ------------------------------------------------------------------- */
+
+static void changed(wst__talk_t *t) {
+    if (!t->closing && t->base.callbacks->on_change != NULL)
+        t->base.callbacks->on_change(&t->base, t->base.user_data);
+}
+
+void wst__talk_spent(wst__talk_t *t) {
+    if (!t->client || t->spent_told)
+        return;
+    t->spent_told = true;
+    wst__deadline_clear(&t->ctx->deadlines, &t->settle);
+    if (!t->closing && t->base.callbacks->on_goaway != NULL)
+        t->base.callbacks->on_goaway(&t->base, 0, t->base.user_data);
+}
+
+static void on_settled(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst__talk_spent(WST__CONTAINER(deadline, wst__talk_t, settle));
+}
+
+static void go_down(wst__talk_t *t, int error, int http_status, const char *detail) {
+    if (t->used)
+        wst__talk_spent(t);
+    t->down = true;
+    changed(t);
+    if (!t->closing && t->base.callbacks->on_down != NULL)
+        t->base.callbacks->on_down(&t->base, error, http_status, detail, t->base.user_data);
+}
+
+static void tell_closed(wst__talk_t *t) {
+    t->base.callbacks->on_closed(t->base.user_data);
+    wst__talk_unref(t);
+}
+
+static void tell_closed_later(wst__defer_t *defer) {
+    tell_closed(WST__CONTAINER(defer, wst__talk_t, later));
+}
+
+/* -- The question ----------------------------------------------------------------------------- */
+
+/* Whoever asked learns that there will be no stream. */
+static void lose_question(wst__talk_t *t, int reason, const char *text) {
+    if (!t->asking)
+        return;
+    t->asking = false;
+    if (!t->client) {
+        t->callback(reason, (wst_str_t){text, strlen(text)}, NULL, t->asker);
+        return;
+    }
+    wst__talk_spent(t);
+    if (t->incoming.on_gone != NULL)
+        t->incoming.on_gone(&t->incoming, reason, t->incoming.user_data);
+}
+
+/* The peer is gone, or must be left. With this protocol an agent refuses by leaving. */
+static void answer_by_end(wst__talk_t *t, int error, const char *detail) {
+    char text[WST_ERROR_TEXT_MAX];
+    bool broken = error == WST_EPROTO || error == WST_EMSGBIG || error == WST_ENOMEM;
+    if (t->client) {
+        lose_question(t, error == WST_EWSCLOSED ? WST_ECANCELLED : WST_ELOST, "");
+        return;
+    }
+    snprintf(text, sizeof(text), "%s%s",
+             broken ? "" : "the agent left instead of connecting: ", detail);
+    lose_question(t, broken ? error : (int)WST_EUNREACHABLE, text);
+}
+
+/* -- The end ---------------------------------------------------------------------------------- */
+
+static void begin_end(wst__talk_t *t, int code, const char *reason) {
+    t->phase = WST__TALK_ENDING;
+    wst_websocket_end(t->ws, code, reason);
+    changed(t);
+}
+
+static int close_code(int error) {
+    switch (error) {
+    case WST_EPROTO:
+        return 1002;
+    case WST_EMSGBIG:
+        return 1009;
+    case WST_ENOMEM:
+        return 1011;
+    default:
+        return 1008;
+    }
+}
+
+void wst__talk_fail(wst__talk_t *t, int error, const char *detail) {
+    if (t->phase == WST__TALK_STREAM) {
+        wst_websocket_end(t->ws, close_code(error), detail);
+        wst__talk_stream_fail(t, error);
+    } else if (t->phase < WST__TALK_STREAM) {
+        t->error = error;
+        snprintf(t->detail, sizeof(t->detail), "%s", detail);
+        begin_end(t, close_code(error), detail);
+        answer_by_end(t, error, detail);
+    }
 }
 
 static void on_websocket_closed(void *user_data) {
     wst__talk_t *t = self(user_data);
-    wst_stream_t *stream = t->stream;
-    void (*on_closed)(void *) = t->o.on_closed;
-    void *owner = t->o.user_data;
+    bool closing = t->closing; /* not from inside what follows */
     t->ws = NULL;
-    if (stream == NULL || t->stream_closed) {
-        wst__talk_destroy(t);
-        if (stream != NULL)
-            wst_stream_closed(stream);
-    }
-    on_closed(owner);
+    lose_question(t, WST_ELOST, "");
+    if (t->stream_closed)
+        wst__talk_stream_gone(t);
+    else
+        wst__talk_stream_lose(t);
+    if (closing)
+        tell_closed(t);
+    else if (!t->down)
+        go_down(t, 0, 0, used_up);
 }
 
 void wst__talk_drop(wst__talk_t *t) {
@@ -46,199 +153,27 @@ void wst__talk_drop(wst__talk_t *t) {
         return;
     t->phase = WST__TALK_CLOSING;
     wst_websocket_close(t->ws, on_websocket_closed);
+    changed(t);
 }
 
-void wst__talk_close(wst__talk_t *t) {
-    if (t->phase == WST__TALK_STREAM)
-        wst__talk_stream_fail_later(t, WST_ELOST);
-    wst__talk_drop(t);
-}
+/* -- What the WebSocket tells ----------------------------------------------------------------- */
 
-void wst__talk_end(wst__talk_t *t, int code, const char *reason) {
-    if (t->phase >= WST__TALK_STREAM)
-        return;
-    t->phase = WST__TALK_ENDING;
-    wst_websocket_end(t->ws, code, reason);
-}
-
-/* The server's question has no answer. With this protocol an agent refuses by leaving. */
-static void tell_asker(wst__talk_t *t, int error, const char *detail) {
-    char text[WST_ERROR_TEXT_MAX];
-    bool broken = error == WST_EPROTO || error == WST_EMSGBIG || error == WST_ENOMEM;
-    int n = snprintf(text, sizeof(text), "%s%s",
-                     broken ? "" : "the agent left instead of connecting: ", detail);
-    size_t len = (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
-    t->callback(broken ? error : (int)WST_EUNREACHABLE, (wst_str_t){text, len}, NULL, t->asker);
-}
-
-/* Whoever counts on it learns that there will be no stream. */
-static void tell_down(wst__talk_t *t, wst__talk_phase_t phase, int error, const char *detail) {
-    if (phase == WST__TALK_ASKED && t->client) {
-        t->on_gone(t, error == WST_EWSCLOSED ? WST_ECANCELLED : WST_ELOST, t->asker);
-        return;
-    }
-    if (phase == WST__TALK_ASKED)
-        tell_asker(t, error, detail);
-    if (t->phase != WST__TALK_CLOSING) /* by whom it was told */
-        t->o.on_down(t, error, detail, t->o.user_data);
-}
-
-/* The peer broke the protocol, or there is no memory: it is told, then it is over. */
-static void fail(wst__talk_t *t, int error, const char *detail) {
-    const int code = error == WST_EPROTO ? 1002 : error == WST_EMSGBIG ? 1009 : 1011;
-    wst__talk_phase_t phase = t->phase;
-    if (phase == WST__TALK_STREAM) {
-        wst_websocket_end(t->ws, code, detail);
-        wst__talk_stream_fail(t, error);
-        return;
-    }
-    wst__talk_end(t, code, detail);
-    tell_down(t, phase, error, detail);
-}
-
-static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
     (void)ws;
+    (void)protocol;
     wst__talk_t *t = self(user_data);
-    wst__talk_phase_t phase = t->phase;
-    if (phase == WST__TALK_STREAM) {
-        wst__talk_stream_over(t, error);
+    const wst__uplink_callbacks_t *cb = t->base.callbacks;
+    if (t->phase != WST__TALK_OPENING)
         return;
-    }
-    t->phase = WST__TALK_ENDING;
-    if (phase != WST__TALK_ENDING)
-        tell_down(t, phase, error != 0 ? error : WST_EWSCLOSED, detail);
-    wst__talk_drop(t);
-}
-
-/* -- Messages out ----------------------------------------------------------------------------- */
-
-int wst__talk_send(wst__talk_t *t, const wst_message_t *m) {
-    bool data = m->method == WST_MSG_COMMUNICATION;
-    size_t cap = data ? WST_JSON_DATA_MAX(m->len) : (size_t)WST__TALK_CONTROL_MAX;
-    wst_chunk_t *chunk = wst__pool_chunk(&t->ctx->pool, cap);
-    if (chunk == NULL)
-        return WST_ENOMEM;
-    int len = wst__talk_write(m, wst_chunk_data(chunk), cap);
-    if (len < 0) {
-        wst_chunk_unref(chunk);
-        return len;
-    }
-    const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)len};
-    /* As the talk does it; a reader need not care. */
-    return wst__websocket_queue(t->ws, !data, NULL, 0, slice);
-}
-
-/* A handshake or completed, which goes out at once. */
-static int send_control(wst__talk_t *t, const wst_message_t *m) {
-    int status = wst__talk_send(t, m);
-    if (status == 0)
-        status = wst__websocket_flush(t->ws);
+    t->phase = WST__TALK_WAITING;
+    changed(t);
+    const wst_hello_t hello = {.version = WST_PROTOCOL_VERSION,
+                               .max_streams = 1,
+                               .name = {t->name, strlen(t->name)},
+                               .conn = (uint32_t)wst__serial(t->ctx)};
+    int status = cb->on_up != NULL ? cb->on_up(&t->base, &hello, t->base.user_data) : 0;
     if (status < 0)
-        return status == WST_ENOMEM || status == WST_EINVAL ? status : (int)WST_ELOST;
-    t->waiting = status == WST_WAIT;
-    return 0;
-}
-
-int wst__talk_ask(wst__talk_t *t, const char *dest, wst__opened_cb callback, void *user_data) {
-    if (t->phase != WST__TALK_WAITING)
-        return WST_ELOST;
-    const wst_message_t m = {.method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
-    int status = send_control(t, &m);
-    if (status != 0)
-        return status;
-    t->phase = WST__TALK_ASKED;
-    t->callback = callback;
-    t->asker = user_data;
-    snprintf(t->dest, sizeof(t->dest), "%s", dest);
-    return 0;
-}
-
-void wst__talk_on_gone(wst__talk_t *t,
-                       void (*on_gone)(wst__talk_t *talk, int reason, void *user_data),
-                       void *user_data) {
-    t->on_gone = on_gone;
-    t->asker = user_data;
-}
-
-int wst__talk_accept(wst__talk_t *t, wst_stream_t **stream) {
-    assert(t->client && t->phase == WST__TALK_ASKED);
-    const wst_message_t m = {.method = WST_MSG_COMPLETED};
-    int status = send_control(t, &m);
-    if (status == 0)
-        status = wst__talk_become_stream(t);
-    if (status == 0)
-        *stream = t->stream;
-    return status;
-}
-
-/* -- Messages in ------------------------------------------------------------------------------ */
-
-/* The agent has connected. */
-static void on_completed(wst__talk_t *t) {
-    int status = wst__talk_become_stream(t);
-    if (status != 0)
-        fail(t, status, wst_strerror(status));
-    else
-        t->callback(0, (wst_str_t){NULL, 0}, t->stream, t->asker);
-}
-
-static void handle(wst__talk_t *t, const wst_message_t *m, wst_chunk_t *chunk) {
-    if (t->phase == WST__TALK_STREAM && m->method == WST_MSG_COMMUNICATION) {
-        if (!t->heard && t->o.on_data != NULL)
-            t->o.on_data(t, t->o.user_data);
-        t->heard = true;
-        int status = wst__talk_stream_data(t, (wst_slice_t){chunk, m->data, m->len});
-        if (status != 0)
-            fail(t, status, wst_strerror(status));
-    } else if (t->phase == WST__TALK_ASKED && !t->client && m->method == WST_MSG_COMPLETED) {
-        on_completed(t);
-    } else if (t->phase == WST__TALK_WAITING && t->client && m->method == WST_MSG_HANDSHAKE) {
-        t->phase = WST__TALK_ASKED;
-        snprintf(t->dest, sizeof(t->dest), "%.*s", (int)m->dest.len, m->dest.ptr);
-        t->o.on_handshake(t, m->dest, t->o.user_data);
-    } else {
-        fail(t, WST_EPROTO, "message out of turn");
-    }
-}
-
-static void end_of_message(wst__talk_t *t) {
-    wst_chunk_t *chunk = t->message;
-    size_t len = t->message_len;
-    t->message = NULL;
-    t->message_len = 0;
-    wst_message_t m;
-    const char *why;
-    if (chunk == NULL)
-        fail(t, WST_EPROTO, "empty message");
-    else if (wst__talk_read(&m, (char *)wst_chunk_data(chunk), len, &why) != 0)
-        fail(t, WST_EPROTO, why);
-    else
-        handle(t, &m, chunk);
-    wst_chunk_unref(chunk);
-}
-
-/* Adds a piece to the message that comes in. */
-static int gather(wst__talk_t *t, wst_slice_t piece) {
-    size_t max = t->phase == WST__TALK_STREAM ? WST__TALK_MESSAGE_MAX : WST__TALK_CONTROL_MAX;
-    if (piece.len > max - t->message_len)
-        return WST_EMSGBIG;
-    size_t len = t->message_len + piece.len;
-    if (len == 0)
-        return 0;
-    if (t->message == NULL || wst_chunk_capacity(t->message) < len) {
-        /* The pool's capacities are powers of two, so this happens a few times a message. */
-        wst_chunk_t *chunk = wst__pool_chunk(&t->ctx->pool, len);
-        if (chunk == NULL)
-            return WST_ENOMEM;
-        if (t->message_len > 0)
-            memcpy(wst_chunk_data(chunk), wst_chunk_data(t->message), t->message_len);
-        wst_chunk_unref(t->message);
-        t->message = chunk;
-    }
-    if (piece.len > 0)
-        memcpy(wst_chunk_data(t->message) + t->message_len, piece.data, piece.len);
-    t->message_len = len;
-    return 0;
+        wst__talk_fail(t, status, "hello not accepted");
 }
 
 static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
@@ -246,25 +181,8 @@ static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool f
     (void)ws;
     (void)text; /* either will do */
     wst__talk_t *t = self(user_data);
-    if (t->phase > WST__TALK_STREAM || t->over)
-        return;
-    int status = gather(t, piece);
-    if (status != 0)
-        fail(t, status, wst_strerror(status));
-    else if (fin)
-        end_of_message(t);
-}
-
-/* -- Life ------------------------------------------------------------------------------------- */
-
-static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
-    (void)ws;
-    (void)protocol;
-    wst__talk_t *t = self(user_data);
-    if (t->phase != WST__TALK_OPENING)
-        return;
-    t->phase = WST__TALK_WAITING;
-    t->o.on_open(t, t->o.user_data);
+    if (t->phase <= WST__TALK_STREAM && !t->over)
+        wst__talk_receive(t, piece, fin);
 }
 
 static void on_drain(wst_websocket_t *ws, void *user_data) {
@@ -275,16 +193,237 @@ static void on_drain(wst_websocket_t *ws, void *user_data) {
         wst_stream_emit_drain(t->stream);
 }
 
-static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__talk_options_t *options) {
+/* That of an end which we began is told as it was meant. */
+static void over_as_meant(wst__talk_t *t, int error, const char *detail) {
+    if (t->error != 0)
+        go_down(t, t->error, 0, t->detail);
+    else
+        go_down(t, error == WST_ECANCELLED ? error : 0, 0, t->used ? used_up : detail);
+}
+
+static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+    wst__talk_t *t = self(user_data);
+    if (t->phase == WST__TALK_STREAM) {
+        wst__talk_stream_over(t, error);
+        return;
+    }
+    if (t->phase == WST__TALK_ENDING) {
+        over_as_meant(t, error, detail);
+        return;
+    }
+    t->phase = WST__TALK_ENDING;
+    if (error == 0)
+        error = WST_EWSCLOSED;
+    answer_by_end(t, error, detail);
+    go_down(t, error, error == WST_EREJECTED ? wst_websocket_http_status(ws) : 0, detail);
+}
+
+/* -- Messages --------------------------------------------------------------------------------- */
+
+/* Server: the agent has connected. */
+static void on_completed(wst__talk_t *t) {
+    int status = wst__talk_become_stream(t);
+    if (status != 0) {
+        wst__talk_fail(t, status, wst_strerror(status));
+        return;
+    }
+    t->asking = false;
+    t->callback(0, (wst_str_t){NULL, 0}, t->stream, t->asker);
+}
+
+static void set_asked(wst__talk_t *t, wst_str_t dest) {
+    t->phase = WST__TALK_ASKED;
+    t->used = t->asking = true;
+    snprintf(t->dest, sizeof(t->dest), "%.*s", (int)dest.len, dest.ptr);
+    changed(t);
+}
+
+static void refuse_incoming(wst__incoming_t *incoming, int reason, const char *text);
+
+/* Agent: the server names a destination. */
+static void on_handshake(wst__talk_t *t, wst_str_t dest) {
+    const wst__uplink_callbacks_t *cb = t->base.callbacks;
+    set_asked(t, dest);
+    if (!t->single)
+        wst__talk_spent(t);
+    if (t->phase != WST__TALK_ASKED)
+        return; /* its owner has just ended it */
+    if (cb->on_incoming != NULL)
+        cb->on_incoming(&t->base, &t->incoming, dest, t->base.user_data);
+    else
+        refuse_incoming(&t->incoming, WST_EDENIED, NULL);
+}
+
+void wst__talk_handle(wst__talk_t *t, const wst_message_t *m) {
+    if (t->phase == WST__TALK_ASKED && !t->client && m->method == WST_MSG_COMPLETED)
+        on_completed(t);
+    else if (t->phase == WST__TALK_WAITING && t->client && m->method == WST_MSG_HANDSHAKE)
+        on_handshake(t, m->dest);
+    else
+        wst__talk_fail(t, WST_EPROTO, "message out of turn");
+}
+
+/* -- The stream that the server asks for ------------------------------------------------------ */
+
+/* There is an answer of ours: with a single uplink, the server has some time to make use of it. */
+static void answered(wst__talk_t *t) {
+    if (!t->spent_told)
+        wst__deadline_in(t->ctx, &t->settle, SETTLE_MS, on_settled);
+}
+
+static int accept_incoming(wst__incoming_t *incoming, const char *address, wst_stream_t **stream) {
+    (void)address; /* the protocol has no place for it */
+    wst__talk_t *t = WST__CONTAINER(incoming, wst__talk_t, incoming);
+    assert(t->asking);
+    answered(t);
+    const wst_message_t m = {.method = WST_MSG_COMPLETED};
+    int status = wst__talk_send_control(t, &m);
+    if (status == 0)
+        status = wst__talk_become_stream(t);
+    if (status != 0)
+        return status;
+    t->asking = false;
+    *stream = t->stream;
+    return 0;
+}
+
+static void refuse_incoming(wst__incoming_t *incoming, int reason, const char *text) {
+    wst__talk_t *t = WST__CONTAINER(incoming, wst__talk_t, incoming);
+    assert(t->asking);
+    answered(t);
+    t->asking = false;
+    if (t->phase == WST__TALK_ASKED)
+        begin_end(t, 1011, text != NULL ? text : wst_strerror(reason));
+}
+
+static const wst__incoming_ops_t incoming_ops = {accept_incoming, refuse_incoming};
+
+/* -- What an uplink can do -------------------------------------------------------------------- */
+
+static int can_open(const wst__uplink_t *uplink) {
+    const wst__talk_t *t = WST__CONTAINER(uplink, const wst__talk_t, base);
+    if (t->phase == WST__TALK_OPENING || t->down || t->closing)
+        return WST_ELOST;
+    return t->phase == WST__TALK_WAITING && !t->client ? 0 : WST_ELIMIT;
+}
+
+static void cancel_opening(wst__opening_t *opening) {
+    wst__talk_t *t = WST__CONTAINER(opening, wst__talk_t, opening);
+    assert(t->asking);
+    t->asking = false;
+    if (t->phase == WST__TALK_ASKED)
+        begin_end(t, 1001, "cancelled");
+}
+
+static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
+                       wst__opened_cb callback, void *user_data) {
+    wst__talk_t *t = talk_of(uplink);
+    int status = can_open(uplink);
+    if (status != 0)
+        return status;
+    const wst_message_t m = {.method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
+    status = wst__talk_send_control(t, &m);
+    if (status == WST_EINVAL)
+        return WST_EDEST;
+    if (status == WST_ENOMEM) /* it may be on its way */
+        begin_end(t, 1011, wst_strerror(status));
+    if (status != 0)
+        return status;
+    t->callback = callback;
+    t->asker = user_data;
+    set_asked(t, m.dest);
+    *out = &t->opening;
+    return 0;
+}
+
+static size_t load(const wst__uplink_t *uplink) {
+    const wst__talk_t *t = WST__CONTAINER(uplink, const wst__talk_t, base);
+    return t->phase == WST__TALK_ASKED || t->phase == WST__TALK_STREAM;
+}
+
+static uint64_t rtt_ms(const wst__uplink_t *uplink) {
+    (void)uplink;
+    return 0;
+}
+
+static bool is_suspect(const wst__uplink_t *uplink) {
+    (void)uplink;
+    return false;
+}
+
+static void goaway(wst__uplink_t *uplink) {
+    wst__talk_t *t = talk_of(uplink);
+    if (t->phase < WST__TALK_ASKED)
+        begin_end(t, 1001, t->client ? "drained" : "server is shutting down");
+}
+
+/* In use it is closed at once: the peer could not tell a closing handshake from the stream's end.
+ */
+static void end(wst__uplink_t *uplink, int code, const char *reason, bool lose) {
+    (void)lose;
+    wst__talk_t *t = talk_of(uplink);
+    if (t->phase == WST__TALK_STREAM)
+        wst__talk_stream_fail_later(t, WST_ELOST);
+    if (t->phase < WST__TALK_ASKED)
+        begin_end(t, code, reason);
+    else if (t->phase < WST__TALK_ENDING)
+        wst__talk_drop(t);
+}
+
+static void close_talk(wst__uplink_t *uplink) {
+    wst__talk_t *t = talk_of(uplink);
+    if (t->closing)
+        return;
+    t->closing = true;
+    if (t->phase == WST__TALK_STREAM)
+        wst__talk_stream_fail_later(t, WST_ELOST);
+    if (t->ws != NULL)
+        wst__talk_drop(t);
+    else
+        wst__defer(t->ctx, &t->later, tell_closed_later);
+}
+
+static const wst__uplink_ops_t ops = {can_open,   open_stream, load, rtt_ms,
+                                      is_suspect, goaway,      end,  close_talk};
+
+/* -- Making one ------------------------------------------------------------------------------- */
+
+/* The name that the options give, or the peer's address without its port; cut if it is longer than
+ * a name can be. */
+static void write_name(wst__talk_t *t, const char *given) {
+    const char *text = given, *colon = NULL;
+    if (text == NULL || text[0] == '\0' || strchr(text, '*') != NULL) {
+        text = t->peer;
+        colon = strncmp(text, "unix:", 5) != 0 ? strrchr(text, ':') : NULL;
+    }
+    size_t len = colon != NULL ? (size_t)(colon - text) : strlen(text);
+    snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
+}
+
+static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_t *options) {
     wst__talk_t *t = wst__zalloc(&ctx->allocator, sizeof(*t));
     if (t == NULL)
         return NULL;
+    t->base = (wst__uplink_t){.ops = &ops,
+                              .callbacks = options->callbacks,
+                              .user_data = options->user_data,
+                              .renews = true,
+                              .peer = t->peer};
     t->magic = WST__TALK_MAGIC;
+    t->refs = 1;
     t->ctx = ctx;
     t->client = client;
-    t->o = *options;
+    t->single = options->single;
+    t->half_closed_timeout_ms = options->half_closed_timeout_ms != 0
+                                    ? options->half_closed_timeout_ms
+                                    : HALF_CLOSED_TIMEOUT_MS;
+    t->opening.cancel = cancel_opening;
+    t->incoming.ops = &incoming_ops;
+    t->incoming.peer = t->peer;
+    wst__defer_init(&t->later);
     wst__defer_init(&t->defer);
     wst__bufq_init(&t->unread, &ctx->pool);
+    wst__ctx_hold(ctx);
     return t;
 }
 
@@ -293,43 +432,40 @@ static wst_websocket_options_t options_of(wst__talk_t *t,
     wst_websocket_options_t options = *websocket;
     options.callbacks = (wst_websocket_callbacks_t){on_open, on_message, on_drain, on_over};
     options.user_data = t;
+    options.protocols = NULL;
     return options;
 }
 
-int wst__talk_connect(wst__talk_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
-                      const wst_websocket_options_t *websocket,
-                      const wst__talk_options_t *options) {
+/* The last step: there is a WebSocket, or there is none. */
+static int made(wst__talk_t *t, int status, const wst__uplink_options_t *options,
+                wst__uplink_t **out) {
+    if (status != 0) {
+        wst__talk_unref(t);
+        return status;
+    }
+    snprintf(t->peer, sizeof(t->peer), "%s", wst_websocket_peer(t->ws));
+    write_name(t, options->name);
+    *out = &t->base;
+    return 0;
+}
+
+static int connect_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
+                        const wst_websocket_options_t *websocket,
+                        const wst__uplink_options_t *options) {
     wst__talk_t *t = make(ctx, true, options);
     if (t == NULL)
         return WST_ENOMEM;
     const wst_websocket_options_t ws_options = options_of(t, websocket);
-    int status = wst_websocket_connect(&t->ws, ctx, stream, &ws_options);
-    if (status != 0)
-        wst__talk_destroy(t);
-    else
-        *out = t;
-    return status;
+    return made(t, wst_websocket_connect(&t->ws, ctx, stream, &ws_options), options, out);
 }
 
-int wst__talk_upgrade(wst__talk_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
-                      const wst_websocket_options_t *websocket,
-                      const wst__talk_options_t *options) {
+static int accept_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
+                       const wst__uplink_options_t *options) {
     wst__talk_t *t = make(ctx, false, options);
     if (t == NULL)
         return WST_ENOMEM;
-    const wst_websocket_options_t ws_options = options_of(t, websocket);
-    int status = wst_websocket_accept(&t->ws, ctx, hijack, &ws_options);
-    if (status != 0)
-        wst__talk_destroy(t);
-    else
-        *out = t;
-    return status;
+    const wst_websocket_options_t websocket = {0}, ws_options = options_of(t, &websocket);
+    return made(t, wst_websocket_accept(&t->ws, ctx, hijack, &ws_options), options, out);
 }
 
-wst_websocket_t *wst__talk_websocket(const wst__talk_t *t) {
-    return t->ws;
-}
-
-void *wst__talk_user_data(const wst__talk_t *t) {
-    return t->o.user_data;
-}
+const wst__uplink_kind_t wst__talk_kind = {NULL, NULL, connect_talk, accept_talk};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_TALK_INTERNAL_H
 #define WST_LIB_TALK_INTERNAL_H
-/* What talk.c (messages, life) and talk_stream.c (the stream) share. */
+/* What talk.c (the uplink), talk_message.c (its messages) and talk_stream.c (its stream) share. */
 #include "bufq.h"
 #include "codec_talk.h"
+#include "ctx.h"
 #include "talk.h"
 #include "websocket.h"
 
@@ -16,28 +17,45 @@ typedef enum {
     WST__TALK_WAITING,
     WST__TALK_ASKED,
     WST__TALK_STREAM,
-    WST__TALK_ENDING, /* the closing handshake runs, and nobody is to be told */
-    WST__TALK_CLOSING
+    WST__TALK_ENDING, /* the closing handshake runs */
+    WST__TALK_CLOSING /* the WebSocket is being closed, or gone */
 } wst__talk_phase_t;
 
-struct wst__talk {
+typedef struct wst__talk {
+    wst__uplink_t base;
     uint32_t magic;
+    size_t refs; /* of its owner, and of its stream's */
     wst_ctx_t *ctx;
-    wst__talk_options_t o;
-    wst_websocket_t *ws;
+    wst_websocket_t *ws; /* NULL: gone */
     wst__talk_phase_t phase;
-    bool client;          /* the agent */
+    bool client; /* the agent */
+    bool single;
+    bool used;       /* it has been asked for its stream */
+    bool spent_told; /* agent: by on_goaway */
+    bool down;       /* on_down has run */
+    bool closing;    /* by its owner */
+    char peer[96];
+    char name[WST_NAME_MAX + 1]; /* of the far side */
+    uint64_t half_closed_timeout_ms;
+    int error; /* ENDING: the breach that ended it, or 0 */
+    char detail[160];
+    wst__deadline_t settle;
+    wst__defer_t later; /* on_closed */
+
+    /* talk_message.c */
     wst_chunk_t *message; /* that comes in, so far */
     size_t message_len;
     bool waiting; /* a send has answered WST_WAIT */
 
-    /* ASKED: who wants to know. */
+    /* ASKED: whoever asked has not been answered. */
+    bool asking;
+    wst__opening_t opening; /* server */
     wst__opened_cb callback;
-    void (*on_gone)(wst__talk_t *talk, int reason, void *user_data);
     void *asker;
-    char dest[64]; /* for people, may be cut */
+    wst__incoming_t incoming; /* agent */
+    char dest[64];            /* for people, may be cut */
 
-    /* STREAM */
+    /* STREAM: talk_stream.c */
     wst_stream_t *stream;
     wst__bufq_t unread;   /* what came while the reader was paused */
     bool heard;           /* there was data */
@@ -45,17 +63,29 @@ struct wst__talk {
     bool shutdown_wanted; /* and not told yet to be done */
     bool over;            /* the WebSocket is of no more use */
     bool ended;           /* the peer ended it, in order */
-    int error;            /* still to be told */
+    int stream_error;     /* still to be told */
     bool stream_closed;   /* by its owner */
     wst__defer_t defer;   /* delivers what waits, or ends the stream */
-};
+} wst__talk_t;
 
-/* talk.c: queues a message. 0; WST_ESTATE: it is closing; WST_ENOMEM. */
-int wst__talk_send(wst__talk_t *talk, const wst_message_t *message);
-/* Closes the WebSocket. Then on_closed runs, and the talk is gone unless somebody has its stream.
- */
+/* talk.c */
+void wst__talk_unref(wst__talk_t *talk);
+/* The peer broke the protocol, or there is no memory: it is told, then it is over. */
+void wst__talk_fail(wst__talk_t *talk, int error, const char *detail);
+/* Closes the WebSocket at once. */
 void wst__talk_drop(wst__talk_t *talk);
-void wst__talk_destroy(wst__talk_t *talk);
+/* A message that is not data has come. */
+void wst__talk_handle(wst__talk_t *talk, const wst_message_t *message);
+/* Agent: nothing is in the way of another one any more. */
+void wst__talk_spent(wst__talk_t *talk);
+
+/* talk_message.c: queues a message. 0; WST_ESTATE: it is closing; WST_ENOMEM; WST_EINVAL. */
+int wst__talk_send(wst__talk_t *talk, const wst_message_t *message);
+/* A handshake or completed, which goes out at once. 0; WST_ELOST: it is closing; WST_ENOMEM;
+ * WST_EINVAL. */
+int wst__talk_send_control(wst__talk_t *talk, const wst_message_t *message);
+/* A piece of a message came in. */
+void wst__talk_receive(wst__talk_t *talk, wst_slice_t piece, bool fin);
 
 /* talk_stream.c */
 int wst__talk_become_stream(wst__talk_t *talk);
@@ -63,8 +93,12 @@ int wst__talk_become_stream(wst__talk_t *talk);
 int wst__talk_stream_data(wst__talk_t *talk, wst_slice_t data);
 /* The WebSocket is over. */
 void wst__talk_stream_over(wst__talk_t *talk, int error);
-/* It is broken: the owner is told now; or from the loop. */
+/* It is broken: its owner is told now; or from the loop. */
 void wst__talk_stream_fail(wst__talk_t *talk, int error);
 void wst__talk_stream_fail_later(wst__talk_t *talk, int error);
+/* What was to be told later is told now. */
+void wst__talk_stream_lose(wst__talk_t *talk);
+/* Its owner has closed it, and the WebSocket is gone. */
+void wst__talk_stream_gone(wst__talk_t *talk);
 
 #endif

@@ -39,8 +39,8 @@ static void tell_shutdown(wst__talk_t *t) {
 /* From the loop: all there is to be told. */
 static void catch_up(wst__defer_t *defer) {
     wst__talk_t *t = WST__CONTAINER(defer, wst__talk_t, defer);
-    if (t->error != 0) {
-        wst_stream_emit_error(t->stream, t->error);
+    if (t->stream_error != 0) {
+        wst_stream_emit_error(t->stream, t->stream_error);
         return;
     }
     if (t->over && t->shutdown_wanted) /* the peer had closed before we wanted to */
@@ -118,7 +118,7 @@ static int op_shutdown(wst_stream_t *stream, void *impl) {
     } else if (wst__websocket_is_open(t->ws)) {
         t->close_begun = true;
         /* The peer's close frame is behind all that it has yet to read. */
-        wst__websocket_end_within(t->ws, 1000, NULL, t->o.close_timeout_ms);
+        wst__websocket_end_within(t->ws, 1000, NULL, t->half_closed_timeout_ms);
     }
     return 0;
 }
@@ -131,8 +131,13 @@ void wst__talk_stream_fail(wst__talk_t *t, int error) {
 
 void wst__talk_stream_fail_later(wst__talk_t *t, int error) {
     t->over = true;
-    t->error = error;
+    t->stream_error = error;
     wst__defer(t->ctx, &t->defer, catch_up);
+}
+
+void wst__talk_stream_lose(wst__talk_t *t) {
+    if (t->stream_error != 0 && !wst__list_empty(&t->defer.node))
+        wst__talk_stream_fail(t, t->stream_error);
 }
 
 void wst__talk_stream_over(wst__talk_t *t, int error) {
@@ -159,11 +164,15 @@ void wst__talk_stream_over(wst__talk_t *t, int error) {
         deliver(t);
 }
 
-static void on_stream_closed(wst__defer_t *defer) {
-    wst__talk_t *t = WST__CONTAINER(defer, wst__talk_t, defer);
+void wst__talk_stream_gone(wst__talk_t *t) {
     wst_stream_t *stream = t->stream;
-    wst__talk_destroy(t);
+    t->stream = NULL;
+    wst__talk_unref(t);
     wst_stream_closed(stream);
+}
+
+static void on_stream_closed(wst__defer_t *defer) {
+    wst__talk_stream_gone(WST__CONTAINER(defer, wst__talk_t, defer));
 }
 
 static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
@@ -187,6 +196,7 @@ int wst__talk_become_stream(wst__talk_t *t) {
     int status = wst_stream_new(&t->stream, t->ctx, &ops, t, peer);
     if (status != 0)
         return status;
+    t->refs++;
     t->phase = WST__TALK_STREAM;
     wst_websocket_read_stop(t->ws); /* a stream starts paused */
     return 0;

@@ -64,7 +64,7 @@ typedef struct wst__uplink_ops {
      * WST_ECANCELLED if the upgrade had not been answered yet. */
     void (*end)(wst__uplink_t *uplink, int code, const char *reason, bool lose);
 
-    /* Closes it at once: its streams fail with WST_ELOST, then on_closed runs. */
+    /* Closes it at once: its streams and opens fail with WST_ELOST, then on_closed runs. */
     void (*close)(wst__uplink_t *uplink);
 } wst__uplink_ops_t;
 
@@ -83,8 +83,9 @@ typedef struct wst__uplink_callbacks {
      * may only take note. */
     void (*on_change)(wst__uplink_t *uplink, void *user_data);
 
-    /* The far side takes no more streams: it is leaving (WST_EGOAWAY, ...), or this kind carries
-     * one alone (0). */
+    /* The far side takes no more streams: it is leaving (WST_EGOAWAY, ...). Or (0), to the side
+     * that dialled one that `renews`: it has been used, and may be replaced; without a word of this
+     * before on_down it has not been used. */
     void (*on_goaway)(wst__uplink_t *uplink, int reason, void *user_data);
 
     /* It is over, once, with or without on_up before: `error` 0 if it was ended in order;
@@ -116,7 +117,7 @@ typedef struct wst__uplink_options {
     wst_encoding_t encoding; /* wanted, by the side that dials */
     wst_hello_t hello;       /* what we say of ourselves; see wst__hello_complete about zeros */
     const char *name;        /* who the far side is, if it does not say so itself; or NULL */
-    bool single;             /* no other one to the same far side waits to be used */
+    bool single;             /* no other one to the same far side waits: may delay on_goaway */
     uint64_t window_max, hello_timeout_ms, ping_interval_ms, dead_after_ms, half_closed_timeout_ms;
 } wst__uplink_options_t;
 

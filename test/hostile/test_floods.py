@@ -59,7 +59,7 @@ def flood_all(peers, makes):
 
 
 def check_peak(process, before, floods):
-    """Of each: a batch that is being sent (link.c), and what it came in."""
+    """Of each: a batch that is being sent (carrier.c), and what it came in."""
     check_memory(process, before, SLACK / 2 + floods * 256 * KIB, "VmHWM")
 
 

@@ -2,9 +2,10 @@
 #ifndef TEST_TALK_RIG_H
 #define TEST_TALK_RIG_H
 /*
- * Tunnels of the talk's protocol at the ends of the rig of websocket_rig.h: with each other, with a
+ * Uplinks of the talk's protocol at the ends of the rig of websocket_rig.h: with each other, with a
  * plain WebSocket that says what the test wants, or over a scripted stream. As there no callback
- * may run from inside a call to the library, and none but on_closed after an end.
+ * may run from inside a call to the library but on_change, and none but on_closed after a close.
+ * One that is down is closed.
  */
 #include "sockets.h"
 #include "websocket_rig.h"
@@ -16,17 +17,22 @@ typedef enum talk_policy { TALK_ACCEPT, TALK_HOLD, TALK_REFUSE } talk_policy_t;
 typedef struct talk_side {
     websocket_rig_t *rig;
     bool client;
+    bool single;
+    const char *given_name; /* in the options */
     wst_hijack_t *hijack;
-    wst__talk_t *talk;     /* NULL: gone */
-    talk_policy_t policy;  /* of the agent */
-    const char *ask_early; /* server: asks for that in on_open */
-    uint64_t patience_ms;  /* close_timeout_ms */
-    int open_status;       /* of connect or upgrade */
+    wst__uplink_t *uplink; /* NULL: gone */
+    wst__opening_t *open;
+    wst__incoming_t *incoming; /* held */
+    talk_policy_t policy;      /* of the agent */
+    const char *ask_early;     /* server: asks for that in on_up */
+    uint64_t patience_ms;      /* half_closed_timeout_ms */
+    int open_status;           /* of connect or accept */
 
-    int opens, handshakes, downs, gones, answers, closed; /* calls */
-    int error, gone_reason, status;
-    char dest[300], detail[300], text[300];
-    bool ended;            /* by the test */
+    int opens, handshakes, spents, downs, gones, answers, changes, closed; /* calls */
+    int error, http_status, gone_reason, status;
+    uint32_t conn;
+    char name[65], dest[300], detail[300], text[300];
+    bool closing;          /* by the test, or as it was down */
     sockets_owner_t owner; /* of the stream; stream NULL: there is none */
 } talk_side_t;
 
@@ -39,6 +45,8 @@ void talk_start_stream(websocket_rig_t *rig, talk_side_t *agent, talk_side_t *se
 
 int talk_ask(talk_side_t *server, const char *dest);
 int talk_accept(talk_side_t *agent);
+void talk_refuse(talk_side_t *agent, const char *text);
+void talk_cancel(talk_side_t *server);
 void talk_end(talk_side_t *side, int code, const char *reason);
 void talk_close(talk_side_t *side);
 

@@ -16,11 +16,12 @@
 typedef struct talk {
     server_world_t *w;
     server_treatment_t treatment;
-    wst__talk_t *talk;    /* NULL: gone */
-    wst_stream_t *stream; /* accepted */
+    wst__uplink_t *uplink; /* NULL: gone */
+    wst_stream_t *stream;  /* accepted */
     char destination[WST_DEST_MAX + 1];
     char got[4096];
     size_t got_len, connected, opens, asked, gone, downs, closed, ended, broken;
+    int gone_reason;
     char detail[200];
 } talk_t;
 
@@ -43,48 +44,56 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     ((talk_t *)user_data)->broken++;
 }
 
-static void take(talk_t *t) {
+static void take(talk_t *t, wst__incoming_t *incoming) {
     static const wst_stream_callbacks_t callbacks = {
         .on_read = on_read, .on_end = on_end, .on_error = on_error};
-    assert_int_equal(wst__talk_accept(t->talk, &t->stream), 0);
+    assert_int_equal(incoming->ops->accept(incoming, "", &t->stream), 0);
     wst_stream_set_callbacks(t->stream, &callbacks, t);
     wst_stream_read_start(t->stream, 0);
 }
 
-static void on_gone(wst__talk_t *talk, int reason, void *user_data) {
-    (void)talk;
-    assert_int_equal(reason, WST_ECANCELLED);
-    ((talk_t *)user_data)->gone++;
-}
-
-static void on_open(wst__talk_t *talk, void *user_data) {
-    (void)talk;
-    ((talk_t *)user_data)->opens++;
-}
-
-static void on_handshake(wst__talk_t *talk, wst_str_t dest, void *user_data) {
+static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
     talk_t *t = user_data;
+    (void)incoming;
+    t->gone++;
+    t->gone_reason = reason;
+}
+
+static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+    (void)uplink;
+    (void)hello;
+    ((talk_t *)user_data)->opens++;
+    return 0;
+}
+
+static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
+                        void *user_data) {
+    talk_t *t = user_data;
+    (void)uplink;
     t->asked++;
     snprintf(t->destination, sizeof(t->destination), "%.*s", (int)dest.len, dest.ptr);
-    wst__talk_on_gone(talk, on_gone, t);
+    incoming->on_gone = on_gone;
+    incoming->user_data = t;
     if (t->treatment == SERVER_AGENT_ACCEPT)
-        take(t);
+        take(t, incoming);
     else if (t->treatment == SERVER_AGENT_REFUSE)
-        wst__talk_end(talk, 1011, "no route");
+        incoming->ops->refuse(incoming, WST_EUNREACHABLE, "no route");
 }
 
-static void on_down(wst__talk_t *talk, int error, const char *detail, void *user_data) {
+static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                    void *user_data) {
     talk_t *t = user_data;
-    (void)talk;
     (void)error;
+    (void)http_status;
     t->downs++;
     snprintf(t->detail, sizeof(t->detail), "%s", detail);
+    uplink->ops->close(uplink);
 }
 
 static void on_closed(void *user_data) {
     talk_t *t = user_data;
     t->closed++;
-    t->talk = NULL;
+    t->uplink = NULL;
 }
 
 static void on_connected(int status, wst_stream_t *stream, void *user_data) {
@@ -95,14 +104,13 @@ static void on_connected(int status, wst_stream_t *stream, void *user_data) {
         t->closed++;
         return;
     }
-    const wst__talk_options_t options = {.close_timeout_ms = 5000,
-                                         .on_open = on_open,
-                                         .on_handshake = on_handshake,
-                                         .on_down = on_down,
-                                         .on_closed = on_closed,
-                                         .user_data = t};
+    static const wst__uplink_callbacks_t callbacks = {
+        .on_up = on_up, .on_incoming = on_incoming, .on_down = on_down, .on_closed = on_closed};
+    const wst__uplink_options_t options = {
+        .callbacks = &callbacks, .user_data = t, .half_closed_timeout_ms = 5000};
     const wst_websocket_options_t websocket = {.host = "server", .path = "/websocket"};
-    assert_int_equal(wst__talk_connect(&t->talk, t->w->env.ctx, stream, &websocket, &options), 0);
+    assert_int_equal(
+        wst__talk_kind.connect(&t->uplink, t->w->env.ctx, stream, &websocket, &options), 0);
 }
 
 /* Comes in; the server knows it when the stream of notices or its figures say so. */
@@ -124,8 +132,8 @@ static void talk_open(server_world_t *w, talk_t *t) {
 static void talk_close(talk_t *t) {
     if (t->stream != NULL)
         wst_stream_close(t->stream, NULL);
-    else if (t->talk != NULL)
-        wst__talk_close(t->talk);
+    else if (t->uplink != NULL)
+        t->uplink->ops->close(t->uplink);
     test_env_until_count(&t->w->env, &t->closed, 1);
 }
 
@@ -194,7 +202,7 @@ static void test_last_one_leaves(void **state) {
     talk_t a;
     open_world(&w);
     talk_open(&w, &a);
-    wst__talk_end(a.talk, 1001, "bye");
+    a.uplink->ops->end(a.uplink, 1001, "bye", false);
     server_world_until_notice(&w, "down 127.0.0.1 ");
     test_env_until_count(&w.env, &a.closed, 1);
     server_world_until_connections(&w, 0);
@@ -296,6 +304,7 @@ static void test_no_answer(void **state) {
     pass(&w, 15000);
     server_client_expect(&c, "HTTP/1.1 504 Agent did not answer in time\r\n");
     test_env_until_count(&w.env, &a.gone, 1); /* and it is told */
+    assert_int_equal(a.gone_reason, WST_ECANCELLED);
     server_client_close(&c);
     talk_close(&a);
     server_world_free(&w);
@@ -454,7 +463,8 @@ static void test_names(void **state) {
     w.agent_name = "10.*";
     talk_start(&w, &t);
     test_env_until_count(&w.env, &t.downs, 1);
-    assert_non_null(strstr(t.detail, "1008 these credentials are for other names"));
+    assert_non_null(
+        strstr(t.detail, "1008 these credentials are those of an agent of another name"));
     assert_int_equal(w.ups, 2);
     talk_close(&t);
     server_world_free(&w);
@@ -485,6 +495,31 @@ static void test_review(void **state) {
     server_client_close(&c);
     talk_close(&used);
     talk_close(&idle);
+    server_world_free(&w);
+}
+
+/* Whoever waits for the answer of one that is revoked does not wait in vain. */
+static void test_review_before_the_answer(void **state) {
+    (void)state;
+    static const char *const token[] = {
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", NULL};
+    static const wst_access_agent_t agent = {.name = "*", .tokens_sha256 = token};
+    const wst_access_options_t options = {.agents = &agent, .agent_count = 1};
+    server_world_t w;
+    talk_t a;
+    server_client_t c;
+    open_world(&w);
+    talk_open(&w, &a);
+    a.treatment = SERVER_AGENT_KEEP;
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &a.asked, 1);
+    assert_int_equal(wst_access_new(&w.access, w.env.ctx, &options, NULL), 0);
+    wst_access_review_agents(w.access, w.server);
+    server_client_expect(&c, "HTTP/1.1 503 Agent lost\r\n");
+    test_env_until_count(&w.env, &a.gone, 1);
+    server_client_close(&c);
+    talk_close(&a);
     server_world_free(&w);
 }
 
@@ -659,6 +694,7 @@ int main(void) {
         cmocka_unit_test(test_access),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_review),
+        cmocka_unit_test(test_review_before_the_answer),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_ends_waiting),
         cmocka_unit_test(test_close_with_streams),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A WebSocket in the talk's protocol until it is a stream: messages in all pieces, in and out of
- * turn, too long; questions, answers and those that do not come; ends in every state.
+ * The uplink of the talk's protocol but for its stream: messages in all pieces, in and out of turn,
+ * too long; questions, answers and those that do not come; when it is spent; ends in every state.
  */
 #include "talk_rig.h"
 
@@ -153,16 +153,15 @@ static void expect_breach(bool agent, phase_t phase, const breach_t *b) {
         assert_int_equal(side.owner.errors, 1);
         assert_int_equal(side.owner.error, b->error);
         assert_int_equal(side.owner.received, 0);
-        assert_int_equal(side.downs, 0);
-    } else if (phase == ASKED && agent) {
-        assert_int_equal(side.gones, 1);
-        assert_int_equal(side.downs, 0);
+        assert_int_equal(side.downs, 0); /* before its stream is closed */
     } else {
-        assert_int_equal(side.downs, 1);
+        websocket_rig_until(&rig, &side.downs, 1);
+        assert_int_equal(side.gones, agent && phase == ASKED);
+        assert_int_equal(side.spents, agent && phase == ASKED);
         assert_int_equal(side.error, b->error);
         assert_string_equal(side.detail, b->detail);
-        assert_int_equal(side.answers, phase == ASKED);
-        assert_true(phase != ASKED || side.status == b->error);
+        assert_int_equal(side.answers, !agent && phase == ASKED);
+        assert_true(side.answers == 0 || side.status == b->error);
     }
     talk_free(&rig, agent ? &side : NULL, agent ? NULL : &side);
 }
@@ -209,7 +208,7 @@ static void test_question_and_answer(void **state) {
     assert_int_equal(talk_ask(&server, "host:1"), 0);
     expect_heard(&rig.client, handshake);
     assert_int_equal(rig.client.texts, 1);
-    assert_int_equal(talk_ask(&server, "other:1"), WST_ELOST); /* one stream, no more */
+    assert_int_equal(talk_ask(&server, "other:1"), WST_ELIMIT); /* one stream, no more */
     say(&rig.client, completed);
     websocket_rig_until(&rig, &server.answers, 1);
     assert_int_equal(server.status, 0);
@@ -231,7 +230,7 @@ static void test_wrong_destination(void **state) {
     websocket_rig_t rig;
     talk_side_t server = {0};
     start_server(&rig, &server);
-    assert_int_equal(talk_ask(&server, "a b:1"), WST_EINVAL);
+    assert_int_equal(talk_ask(&server, "a b:1"), WST_EDEST);
     assert_int_equal(talk_ask(&server, "host:1"), 0); /* it is still good for another */
     talk_free(&rig, NULL, &server);
 }
@@ -249,7 +248,11 @@ static void test_refusal(void **state) {
     websocket_rig_until(&rig, &server.closed, 1);
     websocket_rig_until(&rig, &agent.closed, 1);
     assert_int_equal(server.downs, 1);
+    assert_int_equal(server.error, WST_EWSCLOSED);
     assert_int_equal(server.answers, 1);
+    assert_int_equal(agent.downs, 1);
+    assert_int_equal(agent.error, 0); /* that is how it was meant */
+    assert_int_equal(agent.spents, 1);
     talk_free(&rig, &agent, &server);
 }
 
@@ -277,14 +280,19 @@ static void test_cancel(void **state) {
         assert_int_equal(talk_ask(&server, "host:1"), 0);
         websocket_rig_until(&rig, &agent.handshakes, 1);
         if (orderly)
-            talk_end(&server, 1001, "cancelled");
+            talk_cancel(&server);
         else
             talk_close(&server);
         websocket_rig_until(&rig, &agent.gones, 1);
         assert_int_equal(agent.gone_reason, orderly ? WST_ECANCELLED : WST_ELOST);
         websocket_rig_until(&rig, &agent.closed, 1);
         websocket_rig_until(&rig, &server.closed, 1);
-        assert_int_equal(agent.downs, 0);
+        assert_int_equal(agent.spents, 1);
+        assert_int_equal(agent.downs, 1);
+        assert_int_equal(server.downs, orderly);
+        assert_int_equal(server.error, 0);
+        assert_int_equal(server.answers, !orderly); /* nobody waits for ever */
+        assert_true(orderly || server.status == WST_ELOST);
         talk_free(&rig, &agent, &server);
     }
 }
@@ -341,7 +349,71 @@ static void test_end_is_told_to_the_peer(void **state) {
     websocket_rig_until(&rig, &rig.client.overs, 1);
     assert_string_equal(rig.client.detail, "closed by the peer: 1001 going away");
     websocket_rig_until(&rig, &server.closed, 1);
+    assert_int_equal(server.downs, 1);
+    assert_int_equal(server.error, 0);
     talk_free(&rig, NULL, &server);
+}
+
+/* Whoever ends it while it is in use ends that, too: at once, or the far side would take it for the
+ * stream's end. */
+static void test_end_in_use(void **state) {
+    (void)state;
+    for (int stream = 0; stream < 2; stream++) {
+        websocket_rig_t rig;
+        talk_side_t agent = {.policy = stream ? TALK_ACCEPT : TALK_HOLD}, server = {0};
+        talk_start(&rig, &agent, &server);
+        assert_int_equal(talk_ask(&server, "host:1"), 0);
+        websocket_rig_until(&rig, stream ? &server.answers : &agent.handshakes, 1);
+        talk_end(&server, 1001, "going away");
+        assert_int_equal(server.downs, 0);
+        if (stream) {
+            talk_until(&rig, &server.owner.errors, 1);
+            assert_int_equal(server.owner.error, WST_ELOST);
+            sockets_close_owned(&server.owner);
+            wst_stream_read_start(agent.owner.stream, 0);
+            talk_until(&rig, &agent.owner.errors, 1);
+        } else {
+            websocket_rig_until(&rig, &server.answers, 1);
+            assert_int_equal(server.status, WST_ELOST);
+            websocket_rig_until(&rig, &agent.gones, 1);
+        }
+        websocket_rig_until(&rig, &server.closed, 1);
+        assert_int_equal(server.error, 0);
+        talk_free(&rig, &agent, &server);
+    }
+}
+
+static void goaway(talk_side_t *side) {
+    websocket_rig_call(side->rig);
+    side->uplink->ops->goaway(side->uplink);
+    websocket_rig_called(side->rig);
+}
+
+/* One that waits is of no use any more; one that is used goes on. */
+static void test_goaway(void **state) {
+    (void)state;
+    for (int from_agent = 0; from_agent < 2; from_agent++) {
+        websocket_rig_t rig;
+        talk_side_t agent = {0}, server = {0};
+        talk_start(&rig, &agent, &server);
+        talk_side_t *first = from_agent ? &agent : &server, *second = from_agent ? &server : &agent;
+        goaway(first);
+        websocket_rig_until(&rig, &second->closed, 1);
+        assert_string_equal(second->detail,
+                            from_agent ? "closed by the peer: 1001 drained"
+                                       : "closed by the peer: 1001 server is shutting down");
+        websocket_rig_until(&rig, &first->closed, 1);
+        assert_int_equal(first->error, 0);
+        talk_free(&rig, &agent, &server);
+
+        talk_side_t agent2 = {0}, server2 = {0};
+        talk_start_stream(&rig, &agent2, &server2, true);
+        goaway(from_agent ? &agent2 : &server2);
+        websocket_rig_turns(&rig, 10);
+        assert_int_equal(agent2.downs + server2.downs, 0);
+        assert_int_equal(agent2.owner.errors + server2.owner.errors, 0);
+        talk_free(&rig, &agent2, &server2);
+    }
 }
 
 static void test_end_before_it_is_open(void **state) {
@@ -357,6 +429,8 @@ static void test_end_before_it_is_open(void **state) {
             talk_end(&agent, 1001, "");
         websocket_rig_until(&rig, &agent.closed, 1);
         assert_int_equal(agent.opens, 0);
+        assert_int_equal(agent.downs, !close);
+        assert_true(close || agent.error == WST_ECANCELLED);
         talk_free(&rig, &agent, NULL);
     }
 }
@@ -372,8 +446,143 @@ static void test_no_upgrade(void **state) {
     websocket_rig_until(&rig, &agent.closed, 1);
     assert_int_equal(agent.downs, 1);
     assert_int_equal(agent.error, WST_EREJECTED);
+    assert_int_equal(agent.http_status, 404);
     assert_string_equal(agent.detail, "the server answered 404 Not Found");
     talk_free(&rig, &agent, NULL);
+}
+
+/* What it is to its owner ---------------------------------------------------------------------- */
+
+/* The far side says nothing of itself. */
+static void expect_name(const char *given, const char *name) {
+    websocket_rig_t rig;
+    talk_side_t agent = {0}, server = {.given_name = given};
+    assert_true(websocket_rig_init(&rig) && websocket_rig_join(&rig, true));
+    talk_serve(&rig, &server);
+    talk_connect(&rig, &agent);
+    websocket_rig_until(&rig, &server.opens, 1);
+    assert_string_equal(server.name, name);
+    assert_true(server.uplink->renews);
+    websocket_rig_until(&rig, &agent.opens, 1);
+    assert_true(agent.conn != server.conn);
+    talk_free(&rig, &agent, &server);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    char name[100];
+    memset(name, 'x', sizeof(name));
+    name[99] = '\0';
+    char cut[WST_NAME_MAX + 1];
+    memset(cut, 'x', sizeof(cut));
+    cut[WST_NAME_MAX] = '\0';
+    expect_name(NULL, "127.0.0.1");
+    expect_name("", "127.0.0.1");
+    expect_name("127.*", "127.0.0.1");
+    expect_name("berlin", "berlin");
+    expect_name(name, cut);
+}
+
+static size_t load_of(const talk_side_t *side) {
+    return side->uplink->ops->load(side->uplink);
+}
+
+static int can_open(const talk_side_t *side) {
+    return side->uplink->ops->can_open(side->uplink);
+}
+
+static void test_load(void **state) {
+    (void)state;
+    websocket_rig_t rig;
+    talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
+    assert_true(websocket_rig_init(&rig) && websocket_rig_join(&rig, false));
+    talk_serve(&rig, &server);
+    talk_connect(&rig, &agent);
+    assert_int_equal(can_open(&agent), WST_ELOST);
+    websocket_rig_until(&rig, &agent.opens, 1);
+    websocket_rig_until(&rig, &server.opens, 1);
+    assert_int_equal(can_open(&agent), WST_ELIMIT); /* the server takes none */
+    assert_int_equal(can_open(&server), 0);
+    assert_int_equal(load_of(&server), 0);
+    int changes = server.changes;
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    assert_true(server.changes > changes);
+    assert_int_equal(can_open(&server), WST_ELIMIT);
+    assert_int_equal(load_of(&server), 1);
+    websocket_rig_until(&rig, &agent.handshakes, 1);
+    assert_int_equal(load_of(&agent), 1);
+    assert_int_equal(talk_accept(&agent), 0);
+    websocket_rig_until(&rig, &server.answers, 1);
+    assert_int_equal(load_of(&server), 1);
+    changes = server.changes;
+    sockets_close_owned(&server.owner);
+    assert_true(server.changes > changes);
+    assert_int_equal(load_of(&server), 0);
+    assert_int_equal(can_open(&server), WST_ELIMIT);
+    websocket_rig_until(&rig, &server.closed, 1);
+    assert_int_equal(server.error, 0);
+    assert_string_equal(server.detail, "its connection has been used");
+    talk_free(&rig, &agent, &server);
+}
+
+/* With others that wait it is spent at once. */
+static void test_spent_at_once(void **state) {
+    (void)state;
+    websocket_rig_t rig;
+    talk_side_t agent = {.policy = TALK_HOLD}, server = {0};
+    talk_start(&rig, &agent, &server);
+    assert_int_equal(agent.spents, 0);
+    assert_int_equal(talk_ask(&server, "host:1"), 0);
+    websocket_rig_until(&rig, &agent.handshakes, 1);
+    assert_int_equal(agent.spents, 1);
+    assert_int_equal(server.spents, 0);
+    talk_free(&rig, &agent, &server);
+}
+
+/* The only one is spent when its stream is settled, not before. */
+static void test_spent_when_settled(void **state) {
+    (void)state;
+    enum { BYTES, TIME, REFUSED, CANCELLED, LOST, CASES };
+    for (int i = 0; i < CASES; i++) {
+        websocket_rig_t rig;
+        talk_side_t agent = {.policy = TALK_HOLD, .single = true}, server = {0};
+        talk_start(&rig, &agent, &server);
+        assert_int_equal(talk_ask(&server, "host:1"), 0);
+        websocket_rig_until(&rig, &agent.handshakes, 1);
+        websocket_rig_pass(&rig, 100000); /* our answer is awaited */
+        assert_int_equal(agent.spents, 0);
+        if (i == BYTES || i == TIME) {
+            assert_int_equal(talk_accept(&agent), 0);
+            websocket_rig_until(&rig, &server.answers, 1);
+            websocket_rig_pass(&rig, 150);
+            assert_int_equal(agent.spents, 0);
+        }
+        if (i == BYTES) {
+            wst_stream_read_start(agent.owner.stream, 0);
+            const uint8_t byte = sockets_pattern(0);
+            const wst_slice_t slice = wst_slice_static(&byte, 1);
+            assert_true(wst_stream_write(server.owner.stream, &slice, 1) >= 0);
+            websocket_rig_until(&rig, &agent.spents, 1);
+        } else if (i == TIME) {
+            websocket_rig_pass(&rig, 250);
+            assert_int_equal(agent.spents, 1);
+        } else if (i == REFUSED) {
+            talk_refuse(&agent, NULL);
+            assert_int_equal(agent.spents, 0);
+            websocket_rig_pass(&rig, 250);
+            assert_int_equal(agent.spents, 1);
+        } else if (i == CANCELLED) {
+            talk_cancel(&server);
+            websocket_rig_until(&rig, &agent.gones, 1);
+            assert_int_equal(agent.spents, 1);
+        } else {
+            talk_close(&server);
+            websocket_rig_until(&rig, &agent.downs, 1);
+            assert_int_equal(agent.spents, 1); /* told first */
+        }
+        talk_free(&rig, &agent, &server);
+        assert_int_equal(agent.spents, 1);
+    }
 }
 
 /* Without memory ------------------------------------------------------------------------------- */
@@ -441,8 +650,14 @@ int main(void) {
         cmocka_unit_test(test_late_accept),
         cmocka_unit_test(test_peer_leaves_while_it_waits),
         cmocka_unit_test(test_end_is_told_to_the_peer),
+        cmocka_unit_test(test_end_in_use),
+        cmocka_unit_test(test_goaway),
         cmocka_unit_test(test_end_before_it_is_open),
         cmocka_unit_test(test_no_upgrade),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_spent_at_once),
+        cmocka_unit_test(test_spent_when_settled),
         cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
