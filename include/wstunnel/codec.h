@@ -26,7 +26,8 @@ typedef enum wst_protocol {
     /** That of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a WebSocket
         carries one tunnel. No half-close: whoever ends first breaks off the other direction, and a
         stream that has ended so has the status WST_EWSCLOSED there. No reasons, no names, no
-        liveness (lib/PROTOCOL.md); options about these have no meaning. */
+        liveness (lib/PROTOCOL.md); options about these have no meaning. A library built without
+        it (meson: -Dtalk=false) makes no server or agent for it: WST_EINVAL, and a log line. */
     WST_PROTOCOL_TALK
 } wst_protocol_t;
 
