@@ -30,9 +30,8 @@ static wst_agent_t *self(void *user_data) {
 /* -- The end ---------------------------------------------------------------------------------- */
 
 static void destroy(wst_agent_t *a) {
-    wst_ctx_t *ctx = a->ctx;
+    wst_ctx_t *ctx = a->node.ctx;
     wst__deadline_clear(&ctx->deadlines, &a->retry);
-    wst__defer_cancel(&a->defer);
     wst__endpoint_free(&a->endpoint);
     wst__upgrade_free(&a->upgrade);
     wst__free_secret(&ctx->allocator, a->fields);
@@ -40,54 +39,41 @@ static void destroy(wst_agent_t *a) {
     wst__free(&ctx->allocator, a);
 }
 
-static void tell_closed(wst__defer_t *defer) {
-    wst_agent_t *a = WST__CONTAINER(defer, wst_agent_t, defer);
-    wst_ctx_t *ctx = a->ctx;
+static void on_node_closed(wst__node_t *node) {
+    wst_agent_t *a = WST__CONTAINER(node, wst_agent_t, node);
     if (a->close_cb != NULL)
         a->close_cb(a->o.user_data);
     destroy(a);
-    wst__ctx_release(ctx);
 }
 
-static void check_closed(wst_agent_t *a) {
-    if (a->closing && a->stream_count == 0 && a->uplinks == 0)
-        wst__defer(a->ctx, &a->defer, tell_closed);
-}
-
-static void tell_drained(wst__defer_t *defer) {
-    wst_agent_t *a = WST__CONTAINER(defer, wst_agent_t, defer);
+static void on_drained(wst__node_t *node) {
+    wst_agent_t *a = WST__CONTAINER(node, wst_agent_t, node);
     if (a->o.callbacks.on_drained != NULL)
         a->o.callbacks.on_drained(a, a->o.user_data);
 }
 
-static void drained(wst_agent_t *a) {
-    if (a->drained_told)
-        return;
-    a->drained_told = true;
-    wst__deadline_clear(&a->ctx->deadlines, &a->retry);
-    wst__defer(a->ctx, &a->defer, tell_drained);
+static bool is_draining(const wst_agent_t *a) {
+    return a->node.state == WST__NODE_DRAINING || a->node.state == WST__NODE_DRAINED;
 }
 
-/* Draining: with the last stream goes the uplink, then it is over. */
+/* Draining: with the last stream goes the uplink. */
 static void leave_if_drained(wst_agent_t *a) {
-    if (!a->draining || a->stream_count > 0)
-        return;
-    if (a->phase == WST__AGENT_UP)
+    if (is_draining(a) && a->egress.streams.count == 0 && a->phase == WST__AGENT_UP)
         a->uplink->ops->end(a->uplink, 1001, "drained", false);
-    else
-        drained(a);
 }
 
-void wst__agent_stream_gone(wst_agent_t *a) {
-    if (a->closing)
-        check_closed(a);
-    else
-        leave_if_drained(a);
+static void on_streams(wst__tally_t *streams) {
+    leave_if_drained(WST__CONTAINER(streams, wst_agent_t, egress.streams));
+}
+
+void wst__agent_uplink_made(wst_agent_t *a) {
+    if (a->uplinks++ == 0)
+        wst__ticket_take(&a->hold, &a->node.holds);
 }
 
 void wst__agent_uplink_gone(wst_agent_t *a) {
-    a->uplinks--;
-    check_closed(a);
+    if (--a->uplinks == 0)
+        wst__ticket_give_back(&a->hold);
 }
 
 static void on_closed(void *user_data) {
@@ -95,6 +81,7 @@ static void on_closed(void *user_data) {
 }
 
 static void close_uplink(wst_agent_t *a) {
+    wst__ticket_give_back(&a->busy);
     if (a->uplink != NULL)
         a->uplink->ops->close(a->uplink);
     a->uplink = NULL;
@@ -109,26 +96,24 @@ static uint64_t backoff_ms(wst_agent_t *a) {
         bound = bound <= UINT64_MAX / 2 ? bound * 2 : UINT64_MAX;
     if (bound > a->o.backoff_max_ms)
         bound = a->o.backoff_max_ms;
-    if (wst__random(a->ctx, &random, sizeof(random)) != 0)
+    if (wst__random(a->node.ctx, &random, sizeof(random)) != 0)
         return bound;
     return random % bound;
 }
 
 void wst__agent_attempt_in(wst_agent_t *a, uint64_t delay_ms) {
-    wst__deadline_in(a->ctx, &a->retry, delay_ms, attempt);
+    wst__deadline_in(a->node.ctx, &a->retry, delay_ms, attempt);
 }
 
 void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *detail) {
-    uint64_t now_ms = wst__now(a->ctx);
+    uint64_t now_ms = wst__now(a->node.ctx);
     if (a->phase == WST__AGENT_UP && now_ms - a->up_since_ms >= a->o.backoff_max_ms)
         a->failures = 0;
     a->phase = WST__AGENT_WAITING;
     a->up_told = false;
     close_uplink(a);
-    if (a->draining) {
-        leave_if_drained(a);
+    if (is_draining(a))
         return;
-    }
     if (a->failures < 64) /* by then any bound has been reached */
         a->failures++;
     const bool refused = error == WST_EPROXYAUTH ||
@@ -140,8 +125,8 @@ void wst__agent_fail(wst_agent_t *a, int error, int http_status, const char *det
                                          .retry_in_ms =
                                              refused ? a->o.backoff_max_ms : backoff_ms(a)};
     wst__agent_attempt_in(a, failure.retry_in_ms);
-    wst__log(a->ctx, WST_LOG_WARN, "server %s: %s; next attempt in %llu ms", a->endpoint.authority,
-             failure.detail, (unsigned long long)failure.retry_in_ms);
+    wst__log(a->node.ctx, WST_LOG_WARN, "server %s: %s; next attempt in %llu ms",
+             a->endpoint.authority, failure.detail, (unsigned long long)failure.retry_in_ms);
     if (a->o.callbacks.on_down != NULL)
         a->o.callbacks.on_down(a, &failure, a->o.user_data);
 }
@@ -153,17 +138,25 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     (void)hello;
     wst_agent_t *a = self(user_data);
     a->phase = WST__AGENT_UP;
-    a->up_since_ms = wst__now(a->ctx);
-    wst__log(a->ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
+    a->up_since_ms = wst__now(a->node.ctx);
+    wst__ticket_take(&a->busy, &a->node.busy);
+    wst__log(a->node.ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
     if (a->o.callbacks.on_up != NULL)
         a->o.callbacks.on_up(a, a->o.user_data);
     return 0;
 }
 
+static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
+                        void *user_data) {
+    (void)uplink;
+    wst__egress_take(&self(user_data)->egress, incoming, dest);
+}
+
 static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     (void)uplink;
     wst_agent_t *a = self(user_data);
-    wst__log(a->ctx, WST_LOG_INFO, "the server takes no more streams: %s", wst_strerror(reason));
+    wst__log(a->node.ctx, WST_LOG_INFO, "the server takes no more streams: %s",
+             wst_strerror(reason));
 }
 
 static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
@@ -173,7 +166,7 @@ static void on_down(wst__uplink_t *uplink, int error, int http_status, const cha
 }
 
 static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
-                                                  .on_incoming = wst__agent_on_incoming,
+                                                  .on_incoming = on_incoming,
                                                   .on_goaway = on_goaway,
                                                   .on_down = on_down,
                                                   .on_closed = on_closed};
@@ -195,9 +188,9 @@ static int connect_uplink(wst_agent_t *a, wst_stream_t *stream,
     hello->epoch = a->epoch;
     hello->max_streams = a->o.max_streams;
     hello->initial_credit = a->o.stream_window;
-    int status = a->kind->connect(&a->uplink, a->ctx, stream, websocket, &options);
+    int status = a->kind->connect(&a->uplink, a->node.ctx, stream, websocket, &options);
     if (status == 0)
-        a->uplinks++;
+        wst__agent_uplink_made(a);
     return status;
 }
 
@@ -213,7 +206,7 @@ static int connect_websocket(wst_agent_t *a, wst_stream_t *stream) {
                                        .fields = fields};
     int status = a->o.protocol == WST_PROTOCOL_TALK ? wst__agent_talk_connect(a, stream, &options)
                                                     : connect_uplink(a, stream, &options);
-    wst__free_secret(&a->ctx->allocator, fields);
+    wst__free_secret(&a->node.ctx->allocator, fields);
     return status;
 }
 
@@ -253,8 +246,8 @@ static void on_credentials(const wst__answer_t *answer, void *user_data) {
                                                  : "no credentials");
         return;
     }
-    wst__free_secret(&a->ctx->allocator, a->fields);
-    a->fields = wst__strdup(&a->ctx->allocator, answer->fields);
+    wst__free_secret(&a->node.ctx->allocator, a->fields);
+    a->fields = wst__strdup(&a->node.ctx->allocator, answer->fields);
     if (answer->fields != NULL && a->fields == NULL)
         wst__agent_fail(a, WST_ENOMEM, 0, "");
     else
@@ -274,11 +267,71 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
                             .timeout_ms = a->o.connect_timeout_ms,
                             .on_answer = on_credentials,
                             .user_data = a};
-    int status = wst__request_new(&a->question, a->ctx, &ask);
+    int status = wst__request_new(&a->question, a->node.ctx, &ask);
     if (status != 0)
         wst__agent_fail(a, status, 0, "");
     else
         a->o.callbacks.on_credentials(a, a->question, a->o.user_data);
+}
+
+/* -- The part --------------------------------------------------------------------------------- */
+
+/* Ends an attempt that has not come as far as an uplink. */
+static void cancel_attempt(wst_agent_t *a) {
+    wst__deadline_clear(&a->node.ctx->deadlines, &a->retry);
+    if (a->question != NULL)
+        wst__request_cancel(a->question);
+    a->question = NULL;
+    if (a->reach != NULL)
+        wst__reach_cancel(a->reach);
+    a->reach = NULL;
+}
+
+static void drain_uplinks(wst__part_t *part) {
+    wst_agent_t *a = WST__CONTAINER(part, wst_agent_t, part);
+    cancel_attempt(a);
+    if (a->phase == WST__AGENT_UP) {
+        a->uplink->ops->goaway(a->uplink);
+    } else {
+        close_uplink(a);
+        wst__agent_talks_end(a);
+        a->phase = WST__AGENT_WAITING;
+    }
+    leave_if_drained(a);
+}
+
+static void close_uplinks(wst__part_t *part) {
+    wst_agent_t *a = WST__CONTAINER(part, wst_agent_t, part);
+    cancel_attempt(a);
+    wst__agent_talks_close(a);
+    close_uplink(a);
+    a->phase = WST__AGENT_WAITING;
+}
+
+/* -- What the egress asks and tells ----------------------------------------------------------- */
+
+static void on_destination(wst_request_t *request, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->o.callbacks.on_destination(a, request, a->o.user_data);
+}
+
+static void on_dial(wst_request_t *request, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    a->o.callbacks.on_dial(a, request, a->o.user_data);
+}
+
+static void on_stream_open(const char *destination, int status, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    if (a->o.callbacks.on_stream_open != NULL)
+        a->o.callbacks.on_stream_open(a, destination, status, a->o.user_data);
+}
+
+static void on_stream_close(const char *destination, uint64_t bytes_to_destination,
+                            uint64_t bytes_from_destination, int status, void *user_data) {
+    wst_agent_t *a = self(user_data);
+    if (a->o.callbacks.on_stream_close != NULL)
+        a->o.callbacks.on_stream_close(a, destination, bytes_to_destination, bytes_from_destination,
+                                       status, a->o.user_data);
 }
 
 /* -- Public ----------------------------------------------------------------------------------- */
@@ -334,17 +387,38 @@ static int init_target(wst_agent_t *a) {
     const char *why = "";
     int status = wst__url_parse(&url, o->url, &why);
     if (status != 0) {
-        wst__log(a->ctx, WST_LOG_ERROR, "server URL: %s", why);
+        wst__log(a->node.ctx, WST_LOG_ERROR, "server URL: %s", why);
         return status;
     }
     if (!wst__uplink_windows_valid(o->stream_window, o->stream_window_max))
         return WST_EINVAL;
     status = choose_name(a);
     if (status == 0)
-        status = wst__upgrade_init(&a->upgrade, a->ctx, &url, o->host, o->fields);
+        status = wst__upgrade_init(&a->upgrade, a->node.ctx, &url, o->host, o->fields);
     const wst__endpoint_options_t options = {
         .url = &url, .tls = o->tls, .sni = o->sni, .proxy = o->proxy};
-    return status == 0 ? wst__endpoint_init(&a->endpoint, a->ctx, &options) : status;
+    return status == 0 ? wst__endpoint_init(&a->endpoint, a->node.ctx, &options) : status;
+}
+
+static void init_egress(wst_agent_t *a) {
+    const wst_agent_options_t *o = &a->o;
+    const wst__egress_options_t options = {
+        .role = "agent",
+        .name = a->name,
+        .max_streams = o->max_streams,
+        .max_pending = o->max_pending,
+        .timeout_ms = o->connect_timeout_ms,
+        .dial_timeout_ms = o->dial_timeout_ms,
+        .half_closed_timeout_ms = o->half_closed_timeout_ms,
+        .on_destination = o->callbacks.on_destination != NULL ? on_destination : NULL,
+        .on_dial = o->callbacks.on_dial != NULL ? on_dial : NULL,
+        .on_stream_open = on_stream_open,
+        .on_stream_close = on_stream_close,
+        .user_data = a,
+    };
+    wst__egress_init(&a->egress, &a->node, &options);
+    a->egress.rules = o->rules;
+    a->egress.streams.changed = on_streams;
 }
 
 /* What these point to is the caller's, and has been copied where it is needed. */
@@ -364,22 +438,23 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     if (a == NULL)
         return WST_ENOMEM;
     a->magic = MAGIC;
-    a->ctx = ctx;
     a->kind = kind;
     a->o = *options;
     set_defaults(&a->o);
-    wst__list_init(&a->streams);
+    a->part = (wst__part_t){.drain = drain_uplinks, .close = close_uplinks};
     wst__list_init(&a->talks);
-    wst__defer_init(&a->defer);
+    wst__node_init(&a->node, ctx, on_drained, on_node_closed);
+    init_egress(a);
+    wst__node_add(&a->node, &a->part);
     int status = init_target(a);
     if (status == 0)
         status = wst__random(ctx, a->instance, sizeof(a->instance));
     if (status != 0) {
+        wst__node_undo(&a->node);
         destroy(a);
         return status;
     }
     forget_texts(&a->o);
-    wst__ctx_hold(ctx);
     wst__agent_attempt_in(a, 0);
     *out = a;
     return 0;
@@ -390,7 +465,7 @@ int wst_agent_set_tls(wst_agent_t *a, wst_tls_config_t *tls) {
 }
 
 void wst_agent_set_rules(wst_agent_t *a, const wst_rules_t *rules) {
-    a->o.rules = rules;
+    a->egress.rules = rules;
 }
 
 const char *wst_agent_name(const wst_agent_t *a) {
@@ -402,51 +477,16 @@ bool wst_agent_is_up(const wst_agent_t *a) {
 }
 
 size_t wst_agent_streams(const wst_agent_t *a) {
-    return a->stream_count;
-}
-
-/* Ends an attempt that has not come as far as an uplink. */
-static void cancel_attempt(wst_agent_t *a) {
-    wst__deadline_clear(&a->ctx->deadlines, &a->retry);
-    if (a->question != NULL)
-        wst__request_cancel(a->question);
-    a->question = NULL;
-    if (a->reach != NULL)
-        wst__reach_cancel(a->reach);
-    a->reach = NULL;
-}
-
-static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
-    (void)now_ms;
-    drained(WST__CONTAINER(deadline, wst_agent_t, retry));
+    return a->egress.streams.count;
 }
 
 void wst_agent_drain(wst_agent_t *a) {
-    if (a->draining || a->closing)
-        return;
-    a->draining = true;
-    cancel_attempt(a);
-    wst__deadline_in(a->ctx, &a->retry, a->o.drain_timeout_ms, on_drain_deadline);
-    if (a->phase == WST__AGENT_UP) {
-        a->uplink->ops->goaway(a->uplink);
-    } else {
-        close_uplink(a);
-        wst__agent_talks_end(a);
-        a->phase = WST__AGENT_WAITING;
-    }
-    leave_if_drained(a);
+    wst__node_drain(&a->node, a->o.drain_timeout_ms);
 }
 
 void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {
-    if (a->closing)
+    if (a->node.state == WST__NODE_CLOSING)
         return;
-    a->closing = true;
     a->close_cb = close_cb;
-    wst__defer_cancel(&a->defer);
-    cancel_attempt(a);
-    wst__agent_close_streams(a);
-    wst__agent_talks_close(a);
-    close_uplink(a);
-    a->phase = WST__AGENT_WAITING;
-    check_closed(a);
+    wst__node_close(&a->node);
 }

@@ -1,50 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream that the server asked for: may it be opened, open it, pump.
+ * A stream that a far side asked for: may it be opened, open it, pump.
  *
- *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> gone
- *        \--denied            \--failed: the server is told why--> gone
+ *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> CLOSING --> gone
+ *        \--denied            \--failed: the far side is told why--> gone
  *
- * The server may lose interest at any time before it is open.
+ * The far side may lose interest at any time before the stream is open.
  */
-#include "agent.h"
+#include "egress.h"
 #include "ip.h"
+#include "request.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <wstunnel/dial.h>
+#include <wstunnel/http.h>
 #include <wstunnel/pump.h>
 
 enum { HOST_MAX = 255 };
 
-typedef struct agent_stream {
+typedef struct egress_stream {
     wst__list_t node;
-    wst_agent_t *agent;
+    wst__egress_t *egress;
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
-    wst__incoming_t *incoming; /* until it is open */
-    wst_request_t *question;   /* on_destination, on_dial */
+    wst__ticket_t hold, busy;    /* of the node */
+    wst__ticket_t open, pending; /* of the egress */
+    wst__incoming_t *incoming;   /* until it is answered */
+    wst_request_t *question;     /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
     wst_rules_verdict_t denial;  /* of the last address that may not be tried */
     char address[WST__IP_TEXT];  /* that was reached, if we dialled */
-    char dest[WST_DEST_MAX + 1]; /* as the server named it */
-} agent_stream_t;
+    char dest[WST_DEST_MAX + 1]; /* as the far side named it */
+    wst_authority_t authority;   /* of dest, into which it points */
+} egress_stream_t;
 
-static void destroy(agent_stream_t *s) {
-    wst_agent_t *agent = s->agent;
-    wst__list_remove(&s->node);
-    wst__free(&agent->ctx->allocator, s);
-    agent->stream_count--;
-    wst__agent_stream_gone(agent);
+static wst_ctx_t *ctx_of(const egress_stream_t *s) {
+    return s->egress->node->ctx;
 }
 
-static void leave_pending(agent_stream_t *s) {
-    s->agent->pending_count--;
-    s->incoming = NULL;
+static void destroy(egress_stream_t *s) {
+    wst__ticket_give_back(&s->pending);
+    wst__ticket_give_back(&s->open);
+    wst__ticket_give_back(&s->busy);
+    wst__ticket_give_back(&s->hold);
+    wst__list_remove(&s->node);
+    wst__free(&ctx_of(s)->allocator, s);
+}
+
+/* Neither open nor opening any more. */
+static void set_closing(egress_stream_t *s) {
+    s->phase = CLOSING;
+    wst__ticket_give_back(&s->pending);
+    wst__ticket_give_back(&s->open);
 }
 
 /* Stops what is under way before the stream is open. */
-static void cancel_pending(agent_stream_t *s) {
+static void cancel_pending(egress_stream_t *s) {
     if (s->question != NULL)
         wst__request_cancel(s->question);
     if (s->dial != NULL)
@@ -53,35 +65,33 @@ static void cancel_pending(agent_stream_t *s) {
     s->dial = NULL;
 }
 
-static void told_open(agent_stream_t *s, int status) {
-    wst_agent_t *agent = s->agent;
-    wst__log(agent->ctx, WST_LOG_INFO, "stream to %s: %s", s->dest,
+static void tell_open(egress_stream_t *s, int status) {
+    const wst__egress_t *e = s->egress;
+    if (e->node->state == WST__NODE_CLOSING)
+        return;
+    wst__log(ctx_of(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
              status == 0 ? "open" : wst_strerror(status));
-    if (agent->o.callbacks.on_stream_open != NULL)
-        agent->o.callbacks.on_stream_open(agent, s->dest, status, agent->o.user_data);
+    if (e->o.on_stream_open != NULL)
+        e->o.on_stream_open(s->dest, status, e->o.user_data);
 }
 
 /* It did not come about. */
-static void not_opened(agent_stream_t *s, int status) {
-    s->phase = CLOSING;
-    if (!s->agent->closing)
-        told_open(s, status);
+static void not_opened(egress_stream_t *s, int status) {
+    set_closing(s);
+    tell_open(s, status);
     destroy(s);
 }
 
-/* The server is told why it cannot be. */
-static void refuse(agent_stream_t *s, int status, const char *text) {
+/* The far side is told why it cannot be. */
+static void refuse(egress_stream_t *s, int status, const char *text) {
     s->incoming->ops->refuse(s->incoming, status, text);
-    leave_pending(s);
     not_opened(s, status);
 }
 
 static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
-    agent_stream_t *s = user_data;
     (void)incoming;
-    cancel_pending(s);
-    leave_pending(s);
-    not_opened(s, reason);
+    cancel_pending(user_data);
+    not_opened(user_data, reason);
 }
 
 /* -- Pumping ---------------------------------------------------------------------------------- */
@@ -91,23 +101,23 @@ static void on_pump_closed(void *user_data) {
 }
 
 static void on_done(wst_pump_t *pump, int status, void *user_data) {
-    agent_stream_t *s = user_data;
-    wst_agent_t *agent = s->agent;
+    egress_stream_t *s = user_data;
+    const wst__egress_t *e = s->egress;
     wst_pump_stats_t stats;
     wst_pump_get_stats(pump, &stats);
-    wst__log(agent->ctx, WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
+    wst__log(ctx_of(s), WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
              s->dest, status == 0 ? "ended" : wst_strerror(status),
              (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
-    s->phase = CLOSING;
+    set_closing(s);
     wst_pump_close(pump, on_pump_closed);
-    if (agent->o.callbacks.on_stream_close != NULL)
-        agent->o.callbacks.on_stream_close(agent, s->dest, stats.bytes_a_to_b, stats.bytes_b_to_a,
-                                           status, agent->o.user_data);
+    if (e->o.on_stream_close != NULL)
+        e->o.on_stream_close(s->dest, stats.bytes_a_to_b, stats.bytes_b_to_a, status,
+                             e->o.user_data);
 }
 
-static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
-    wst_agent_t *agent = s->agent;
-    const wst_pump_options_t options = {.half_closed_timeout_ms = agent->o.half_closed_timeout_ms,
+static void start_pump(egress_stream_t *s, wst_stream_t *connection) {
+    const wst_pump_options_t options = {.half_closed_timeout_ms =
+                                            s->egress->o.half_closed_timeout_ms,
                                         .on_done = on_done,
                                         .user_data = s};
     wst_stream_t *tunnel;
@@ -117,51 +127,56 @@ static void start_pump(agent_stream_t *s, wst_stream_t *connection) {
         refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
         return;
     }
-    leave_pending(s);
-    if (wst_pump_new(&s->pump, agent->ctx, tunnel, connection, &options) != 0) {
+    wst__ticket_give_back(&s->pending);
+    if (wst_pump_new(&s->pump, ctx_of(s), tunnel, connection, &options) != 0) {
         wst_stream_reset(tunnel, WST_EMEMORY, NULL);
         wst_stream_close(connection, NULL);
         not_opened(s, WST_EMEMORY);
         return;
     }
     s->phase = PUMPING;
-    told_open(s, 0);
+    tell_open(s, 0);
 }
 
 /* -- Rules ------------------------------------------------------------------------------------ */
 
-/* What our rules say of the destination, at an address, before it is known (NULL), or if it never
- * will be (""). */
-static wst_rules_verdict_t decide(const agent_stream_t *s, const char *address) {
-    wst_authority_t a;
-    char host[HOST_MAX + 1];
-    int status = wst_parse_authority(&a, (wst_str_t){s->dest, strlen(s->dest)}, NULL);
-    assert(status == 0); /* it has been looked at when it came */
-    (void)status;
-    snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
-    const wst_rules_query_t query = {
-        .user = "", .agent = s->agent->name, .host = host, .port = a.port, .address = address};
-    return wst_rules_decide(s->agent->o.rules, &query);
+static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
+    const wst_str_t host = s->authority.host;
+    snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
 }
 
-static void refuse_by_rule(agent_stream_t *s, wst_rules_verdict_t verdict) {
-    char text[64];
+/* What the rules say of the destination, at an address, before that is known (NULL), or if it never
+ * will be (""). */
+static wst_rules_verdict_t decide(const egress_stream_t *s, const char *address) {
+    char host[HOST_MAX + 1];
+    copy_host(s, host);
+    const wst_rules_query_t query = {.user = "",
+                                     .agent = s->egress->o.name,
+                                     .host = host,
+                                     .port = s->authority.port,
+                                     .address = address};
+    return wst_rules_decide(s->egress->rules, &query);
+}
+
+static void refuse_by_rule(egress_stream_t *s, wst_rules_verdict_t verdict) {
+    const char *role = s->egress->o.role;
+    char text[80];
     switch (verdict.reason) {
     case WST_RULES_RULE:
-        snprintf(text, sizeof(text), "denied by the agent's rule %zu", verdict.rule + 1);
+        snprintf(text, sizeof(text), "denied by the %s's rule %zu", role, verdict.rule + 1);
         break;
     case WST_RULES_DEFAULT:
-        snprintf(text, sizeof(text), "no rule of the agent allows it");
+        snprintf(text, sizeof(text), "no rule of the %s allows it", role);
         break;
     default:
-        snprintf(text, sizeof(text), "the agent denies link-local and metadata addresses");
+        snprintf(text, sizeof(text), "the %s denies link-local and metadata addresses", role);
         break;
     }
     refuse(s, WST_EDENIED, text);
 }
 
 static bool may_try(const char *address, void *user_data) {
-    agent_stream_t *s = user_data;
+    egress_stream_t *s = user_data;
     wst_rules_verdict_t verdict = decide(s, address);
     if (!verdict.allow)
         s->denial = verdict;
@@ -170,7 +185,7 @@ static bool may_try(const char *address, void *user_data) {
 
 /* -- Dialling --------------------------------------------------------------------------------- */
 
-static void connected(agent_stream_t *s, int status, wst_stream_t *connection) {
+static void connected(egress_stream_t *s, int status, wst_stream_t *connection) {
     if (status == 0)
         start_pump(s, connection);
     else
@@ -178,7 +193,7 @@ static void connected(agent_stream_t *s, int status, wst_stream_t *connection) {
 }
 
 static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
-    agent_stream_t *s = user_data;
+    egress_stream_t *s = user_data;
     s->dial = NULL;
     if (status == WST_EDENIED) {
         refuse_by_rule(s, s->denial);
@@ -194,7 +209,7 @@ static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
 }
 
 static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
-    agent_stream_t *s = user_data;
+    egress_stream_t *s = user_data;
     s->question = NULL;
     switch (answer->kind) {
     case WST__CONNECTED:
@@ -209,36 +224,35 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
     }
 }
 
-/* Puts a question about the destination. 0 or WST_ENOMEM. */
-static int ask(agent_stream_t *s, uint64_t timeout_ms, wst__answer_cb on_answer) {
+/* Puts a question about the destination. */
+static void ask(egress_stream_t *s, void (*callback)(wst_request_t *request, void *user_data),
+                uint64_t timeout_ms, wst__answer_cb on_answer) {
     const wst__ask_t question = {.destination = s->dest,
                                  .peer = s->incoming->peer,
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
-    return wst__request_new(&s->question, s->agent->ctx, &question);
+    int status = wst__request_new(&s->question, ctx_of(s), &question);
+    if (status != 0)
+        refuse(s, status, wst_strerror(status));
+    else
+        callback(s->question, s->egress->o.user_data);
 }
 
-static void dial(agent_stream_t *s) {
-    wst_agent_t *agent = s->agent;
+static void dial(egress_stream_t *s) {
+    const wst__egress_options_t *o = &s->egress->o;
     s->phase = DIALLING;
-    int status;
-    if (agent->o.callbacks.on_dial != NULL) {
-        status = ask(s, agent->o.dial_timeout_ms, on_dial_answer);
-        if (status == 0) {
-            agent->o.callbacks.on_dial(agent, s->question, agent->o.user_data);
-            return;
-        }
-    } else {
-        wst_authority_t a;
-        char host[HOST_MAX + 1];
-        status = wst_parse_authority(&a, (wst_str_t){s->dest, strlen(s->dest)}, NULL);
-        assert(status == 0); /* it has been looked at when it came */
-        snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
-        const wst_dial_options_t options = {
-            .host = host, .port = a.port, .timeout_ms = agent->o.dial_timeout_ms, .allow = may_try};
-        status = wst_dial(&s->dial, agent->ctx, &options, on_dialled, s);
+    if (o->on_dial != NULL) {
+        ask(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
+        return;
     }
+    char host[HOST_MAX + 1];
+    copy_host(s, host);
+    const wst_dial_options_t options = {.host = host,
+                                        .port = s->authority.port,
+                                        .timeout_ms = o->dial_timeout_ms,
+                                        .allow = may_try};
+    int status = wst_dial(&s->dial, ctx_of(s), &options, on_dialled, s);
     if (status != 0)
         refuse(s, status, wst_strerror(status));
 }
@@ -246,83 +260,88 @@ static void dial(agent_stream_t *s) {
 /* -- Asking ----------------------------------------------------------------------------------- */
 
 static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
-    agent_stream_t *s = user_data;
+    egress_stream_t *s = user_data;
+    char text[80];
     s->question = NULL;
     if (answer->stream != NULL) /* no answer to this question */
         wst_stream_close(answer->stream, NULL);
-    if (answer->kind == WST__ALLOWED)
+    if (answer->kind == WST__ALLOWED) {
         dial(s);
-    else if (answer->kind == WST__UNANSWERED)
-        refuse(s, WST_EDENIED, "the agent's policy did not answer in time");
-    else
+    } else if (answer->kind == WST__UNANSWERED) {
+        snprintf(text, sizeof(text), "the %s's policy did not answer in time", s->egress->o.role);
+        refuse(s, WST_EDENIED, text);
+    } else {
         refuse(s, WST_EDENIED, answer->reason);
+    }
 }
 
-/* NULL: no memory. */
-static agent_stream_t *make(wst_agent_t *agent, wst_str_t dest) {
-    agent_stream_t *s = wst__zalloc(&agent->ctx->allocator, sizeof(*s));
-    if (s == NULL)
-        return NULL;
-    s->agent = agent;
-    snprintf(s->dest, sizeof(s->dest), "%.*s", (int)dest.len, dest.ptr);
-    wst__list_append(&agent->streams, &s->node);
-    agent->stream_count++;
-    agent->pending_count++;
-    return s;
-}
-
-static void begin(agent_stream_t *s) {
-    wst_agent_t *agent = s->agent;
-    wst_authority_t authority;
+static void begin(egress_stream_t *s) {
+    const wst__egress_t *e = s->egress;
     const char *why;
     wst_rules_verdict_t verdict;
     /* An embedder who dials does not say where a name leads. */
-    const char *address = agent->o.callbacks.on_dial != NULL ? "" : NULL;
+    const char *address = e->o.on_dial != NULL ? "" : NULL;
     int status;
-    if (agent->pending_count > agent->o.max_pending)
+    if (e->streams.count > e->o.max_streams)
+        refuse(s, WST_ELIMIT, NULL);
+    else if (e->pending.count > e->o.max_pending)
         refuse(s, WST_ELIMIT, "too many destinations are being opened");
-    else if ((status = wst_parse_authority(&authority, (wst_str_t){s->dest, strlen(s->dest)},
+    else if ((status = wst_parse_authority(&s->authority, (wst_str_t){s->dest, strlen(s->dest)},
                                            &why)) != 0)
         refuse(s, status, why);
     else if (!(verdict = decide(s, address)).allow)
         refuse_by_rule(s, verdict);
-    else if (agent->o.callbacks.on_destination == NULL)
+    else if (e->o.on_destination == NULL)
         dial(s);
-    else if ((status = ask(s, agent->o.connect_timeout_ms, on_policy_answer)) != 0)
-        refuse(s, status, NULL);
     else
-        agent->o.callbacks.on_destination(agent, s->question, agent->o.user_data);
+        ask(s, e->o.on_destination, e->o.timeout_ms, on_policy_answer);
 }
 
-void wst__agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
-                            void *user_data) {
-    wst_agent_t *agent = user_data;
-    agent_stream_t *s = make(agent, dest);
+void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
+    egress_stream_t *s = wst__zalloc(&e->node->ctx->allocator, sizeof(*s));
     if (s == NULL) {
         incoming->ops->refuse(incoming, WST_EMEMORY, NULL);
         return;
     }
+    s->egress = e;
+    snprintf(s->dest, sizeof(s->dest), "%.*s", (int)dest.len, dest.ptr);
+    wst__list_append(&e->list, &s->node);
+    wst__ticket_take(&s->hold, &e->node->holds);
+    wst__ticket_take(&s->busy, &e->node->busy);
+    wst__ticket_take(&s->open, &e->streams);
+    wst__ticket_take(&s->pending, &e->pending);
     s->incoming = incoming;
     incoming->on_gone = on_gone;
     incoming->user_data = s;
-    /* An uplink of many streams keeps to the limit by itself. */
-    if (uplink->renews && agent->stream_count > agent->o.max_streams)
-        refuse(s, WST_ELIMIT, NULL);
-    else
-        begin(s);
+    begin(s);
 }
 
-void wst__agent_close_streams(wst_agent_t *agent) {
-    wst__list_t *node = wst__list_first(&agent->streams);
-    while (node != NULL) {
-        agent_stream_t *s = WST__CONTAINER(node, agent_stream_t, node);
-        node = wst__list_next(&agent->streams, node);
-        if (s->phase == PUMPING) {
-            s->phase = CLOSING;
-            wst_pump_close(s->pump, on_pump_closed);
-        } else if (s->phase != CLOSING) {
-            cancel_pending(s);
-            refuse(s, WST_ECANCELLED, NULL);
-        }
+/* -- The part --------------------------------------------------------------------------------- */
+
+static void close_stream(egress_stream_t *s) {
+    if (s->phase == CLOSING)
+        return;
+    if (s->phase == PUMPING) {
+        set_closing(s);
+        wst_pump_close(s->pump, on_pump_closed);
+        return;
     }
+    cancel_pending(s);
+    refuse(s, WST_ECANCELLED, NULL);
+}
+
+static void close_all(wst__part_t *part) {
+    wst__egress_t *e = WST__CONTAINER(part, wst__egress_t, part);
+    wst__list_t *node = wst__list_first(&e->list);
+    while (node != NULL) {
+        egress_stream_t *s = WST__CONTAINER(node, egress_stream_t, node);
+        node = wst__list_next(&e->list, node);
+        close_stream(s);
+    }
+}
+
+void wst__egress_init(wst__egress_t *e, wst__node_t *node, const wst__egress_options_t *options) {
+    *e = (wst__egress_t){.part.close = close_all, .node = node, .o = *options};
+    wst__list_init(&e->list);
+    wst__node_add(node, &e->part);
 }

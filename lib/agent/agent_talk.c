@@ -3,7 +3,7 @@
  * The agent in the talk's protocol: it keeps some uplinks that wait for the server to name a
  * destination. They are made one after the other by the attempts of agent.c.
  *
- *     CONNECTING --up--> SPARE --goaway--> USED (agent_stream.c) --> gone
+ *     CONNECTING --up--> SPARE --goaway--> USED (the egress has it) --> gone
  *         \--fails           \--fails: backoff, and again
  */
 #include "agent.h"
@@ -22,7 +22,7 @@ static talk_conn_t *conn_of(wst__list_t *node) {
 
 /* Begins the next attempt, if another connection is needed and nothing is under way. */
 static void refill(wst_agent_t *a) {
-    if (a->closing || a->draining || a->phase != WST__AGENT_WAITING || a->retry.set)
+    if (a->node.state != WST__NODE_RUNNING || a->phase != WST__AGENT_WAITING || a->retry.set)
         return;
     if (a->spare_count < a->o.spare_connections)
         wst__agent_attempt_in(a, 0);
@@ -34,14 +34,14 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     talk_conn_t *c = user_data;
     wst_agent_t *a = c->agent;
     c->phase = SPARE;
-    c->up_since_ms = wst__now(a->ctx);
+    c->up_since_ms = wst__now(a->node.ctx);
     a->spare_count++;
     a->phase = WST__AGENT_WAITING;
     refill(a);
     if (a->up_told)
         return 0;
     a->up_told = true;
-    wst__log(a->ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
+    wst__log(a->node.ctx, WST_LOG_INFO, "connected to %s as %s", a->endpoint.authority, a->name);
     if (a->o.callbacks.on_up != NULL)
         a->o.callbacks.on_up(a, a->o.user_data);
     return 0;
@@ -49,9 +49,10 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
 
 static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                         void *user_data) {
+    (void)uplink;
     wst_agent_t *a = ((talk_conn_t *)user_data)->agent;
     a->failures = 0;
-    wst__agent_on_incoming(uplink, incoming, dest, a);
+    wst__egress_take(&a->egress, incoming, dest);
 }
 
 /* It has been used, and may be replaced. */
@@ -72,7 +73,7 @@ static void lost(talk_conn_t *c, int error, int http_status, const char *detail)
     c->phase = USED;
     if (spare) {
         a->spare_count--;
-        if (wst__now(a->ctx) - c->up_since_ms >= a->o.backoff_max_ms)
+        if (wst__now(a->node.ctx) - c->up_since_ms >= a->o.backoff_max_ms)
             a->failures = 0;
         if (a->phase != WST__AGENT_WAITING || a->retry.set)
             return; /* the next attempt is on its way */
@@ -92,7 +93,7 @@ static void on_closed(void *user_data) {
     talk_conn_t *c = user_data;
     wst_agent_t *a = c->agent;
     wst__list_remove(&c->node);
-    wst__free(&a->ctx->allocator, c);
+    wst__free(&a->node.ctx->allocator, c);
     wst__agent_uplink_gone(a);
 }
 
@@ -104,7 +105,7 @@ static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
 
 int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
                             const wst_websocket_options_t *websocket) {
-    talk_conn_t *c = wst__zalloc(&a->ctx->allocator, sizeof(*c));
+    talk_conn_t *c = wst__zalloc(&a->node.ctx->allocator, sizeof(*c));
     if (c == NULL)
         return WST_ENOMEM;
     c->agent = a;
@@ -112,14 +113,14 @@ int wst__agent_talk_connect(wst_agent_t *a, wst_stream_t *stream,
                                            .user_data = c,
                                            .single = a->o.spare_connections == 1,
                                            .half_closed_timeout_ms = a->o.half_closed_timeout_ms};
-    int status = a->kind->connect(&c->uplink, a->ctx, stream, websocket, &options);
+    int status = a->kind->connect(&c->uplink, a->node.ctx, stream, websocket, &options);
     if (status != 0) {
-        wst__free(&a->ctx->allocator, c);
+        wst__free(&a->node.ctx->allocator, c);
         return status;
     }
     wst__list_init(&c->node);
     wst__list_append(&a->talks, &c->node);
-    a->uplinks++;
+    wst__agent_uplink_made(a);
     return 0;
 }
 
