@@ -4,7 +4,6 @@
  * replaced, what the server is told by leaving, reconnecting, draining, closing inside each
  * callback.
  */
-#include "agent.h"
 #include "agent_peers.h"
 
 #include <stdio.h>
