@@ -18,8 +18,13 @@ WST_EXTERN const char *wst_remote_name(const wst_remote_t *agent);
 WST_EXTERN const char *wst_remote_tenant(const wst_remote_t *agent);
 /** Its instance, 32 hex digits; another run of the same agent has another one. */
 WST_EXTERN const char *wst_remote_instance(const wst_remote_t *agent);
+/** Its labels, NULL-terminated: wst_request_set_labels of its newest session. Valid until the next
+    session of the agent comes. */
+WST_EXTERN const char *const *wst_remote_labels(const wst_remote_t *agent);
 /** Where its newest session comes from; see wst_stream_peer. */
 WST_EXTERN const char *wst_remote_peer(const wst_remote_t *agent);
+/** Sessions that it has. */
+WST_EXTERN size_t wst_remote_sessions(const wst_remote_t *agent);
 /** Streams open or opening now. */
 WST_EXTERN size_t wst_remote_streams(const wst_remote_t *agent);
 /** Round-trip time of its newest ping answered, 0: none yet. */

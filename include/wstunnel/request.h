@@ -36,6 +36,10 @@ WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
 /** Who the embedder found the client to be; "" if wst_request_set_user has not been called. */
 WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 
+/** Whether user and tenant are known to be right already, since whoever asks has authenticated the
+    client itself (wst_flow_options.authenticated): no credentials need be asked for. */
+WST_EXTERN bool wst_request_is_authenticated(const wst_request_t *request);
+
 /** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret.
     Of an agent that wants to connect: the name that it must give itself, else it is refused, or a
     pattern of such names in which `*` stands for any characters; "" (unless set): any. */

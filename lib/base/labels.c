@@ -56,8 +56,10 @@ size_t wst__labels_count(const char *const *labels) {
 }
 
 bool wst__labels_have(const char *const *labels, const char *const *wanted) {
+    if (wanted == NULL)
+        return true;
     size_t count = wst__labels_count(labels);
-    while (wanted != NULL && *wanted != NULL && has(labels, count, *wanted))
+    while (*wanted != NULL && has(labels, count, *wanted))
         wanted++;
-    return wanted == NULL || *wanted == NULL;
+    return *wanted == NULL;
 }

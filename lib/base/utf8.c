@@ -3,6 +3,8 @@
  */
 #include "utf8.h"
 
+#include <string.h>
+
 size_t wst__utf8_get(uint32_t *code, const char *at, size_t len) {
     static const uint32_t least[] = {0x80, 0x800, 0x10000};
     const uint8_t *bytes = (const uint8_t *)at;
@@ -33,4 +35,15 @@ size_t wst__utf8_put(char *out, uint32_t code) {
         out[i] = (char)(0x80 | (code & 0x3f));
     out[0] = (char)(n == 1 ? code : lead[n] | code);
     return n;
+}
+
+void wst__utf8_cut(char *out, size_t size, const char *text) {
+    size_t len = strlen(text);
+    if (len >= size) {
+        len = size - 1;
+        while (len > 0 && (text[len] & 0xc0) == 0x80)
+            len--;
+    }
+    memcpy(out, text, len);
+    out[len] = '\0';
 }

@@ -14,4 +14,7 @@ size_t wst__utf8_get(uint32_t *code, const char *at, size_t len);
 /* Writes a character, 1 to 4 bytes. Returns how many. */
 size_t wst__utf8_put(char *out, uint32_t code);
 
+/* Copies terminated text, cut to `size` bytes with its terminator, but not within a character. */
+void wst__utf8_cut(char *out, size_t size, const char *text);
+
 #endif

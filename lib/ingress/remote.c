@@ -1,32 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set of agents (remote.h): who belongs to whom, who replaces whom, who is chosen. A session
- * belongs to the agent of its name and instance; in it, it takes the place `conn`, of which the
- * highest epoch is the only one.
+ * The set of agents (remote.h): who belongs to whom, who replaces whom. An uplink belongs to the
+ * agent of its name and instance; in it, it takes the place `conn`, of which the highest epoch is
+ * the only one.
  */
-#include "remote.h"
+#include "labels.h"
+#include "mix.h"
+#include "remote_internal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-struct wst_remote {
-    wst__list_t node; /* of the set's; unlinked: it has left */
-    wst_ctx_t *ctx;
-    wst__list_t members;
-    size_t max_streams; /* of each */
-    uint64_t serial;
-    char name[WST_NAME_MAX + 1];
-    char tenant[WST__TENANT_MAX + 1];
-    uint8_t id[16];
-    char instance[33]; /* `id` in hex */
-    char peer[96];     /* of the newest session */
-    void *data;
-    wst__defer_t defer;
-};
+_Static_assert((int)WST__STATES <= (int)WST__LOAD_RANKS, "states are ranks of an index");
 
-void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams) {
-    *set = (wst__remotes_t){.ctx = ctx, .max_streams = max_streams};
+void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams, uint64_t seed) {
+    *set = (wst__remotes_t){.ctx = ctx, .max_streams = max_streams, .seed = seed};
     wst__list_init(&set->list);
+    wst__table_init(&set->identities, &ctx->allocator);
+    wst__table_init(&set->serials, &ctx->allocator);
+    wst__table_init(&set->pointers, &ctx->allocator);
+    wst__table_init(&set->groups, &ctx->allocator);
+}
+
+void wst__remotes_free(wst__remotes_t *set) {
+    wst__table_free(&set->identities);
+    wst__table_free(&set->serials);
+    wst__table_free(&set->pointers);
+    wst__table_free(&set->groups);
 }
 
 static wst_remote_t *remote_of(wst__list_t *node) {
@@ -37,10 +37,12 @@ static wst__member_t *member_of(wst__list_t *node) {
     return node != NULL ? WST__CONTAINER(node, wst__member_t, node) : NULL;
 }
 
-static wst__member_t *next_member(const wst_remote_t *remote, const wst__member_t *after) {
-    return member_of(after == NULL ? wst__list_first(&remote->members)
-                                   : wst__list_next(&remote->members, &after->node));
+wst__member_t *wst__remote_next_member(const wst_remote_t *r, const wst__member_t *after) {
+    return member_of(after == NULL ? wst__list_first(&r->members)
+                                   : wst__list_next(&r->members, &after->node));
 }
+
+/* Finding ------------------------------------------------------------------------------------ */
 
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after) {
     if (after != NULL && wst__list_empty(&after->node))
@@ -49,130 +51,246 @@ wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *a
                                    : wst__list_next(&set->list, &after->node));
 }
 
+static uint64_t hash_of_pointer(const wst__remotes_t *set, const wst_remote_t *remote) {
+    return wst__mix(set->seed ^ (uintptr_t)remote);
+}
+
 bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote) {
-    const wst_remote_t *r = wst__remotes_next(set, NULL);
-    while (r != NULL && r != remote)
-        r = wst__remotes_next(set, r);
-    return r != NULL;
+    wst__table_node_t *n = wst__table_first(&set->pointers, hash_of_pointer(set, remote));
+    while (n != NULL && WST__CONTAINER(n, wst_remote_t, by_pointer) != remote)
+        n = wst__table_next(n);
+    return n != NULL;
+}
+
+static uint64_t hash_of_serial(const wst__remotes_t *set, uint64_t serial) {
+    return wst__mix(set->seed ^ serial);
 }
 
 wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial) {
-    wst_remote_t *r = wst__remotes_next(set, NULL);
-    while (r != NULL && r->serial != serial)
-        r = wst__remotes_next(set, r);
-    return r;
+    /* No two have the same hash, which is one to one. */
+    wst__table_node_t *n = wst__table_first(&set->serials, hash_of_serial(set, serial));
+    return n != NULL ? WST__CONTAINER(n, wst_remote_t, by_serial) : NULL;
 }
 
-void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
-    set->max_streams = max_streams;
-    for (wst_remote_t *r = wst__remotes_next(set, NULL); r != NULL; r = wst__remotes_next(set, r))
-        r->max_streams = max_streams;
+wst_remote_t *wst__remotes_find_named(const wst__remotes_t *set, const char *tenant,
+                                      const char *name) {
+    const wst__group_t *g = wst__group_find(set, WST__BY_NAME, tenant, name);
+    return g != NULL ? wst__group_next(g, NULL)->remote : NULL;
 }
 
-/* Coming and going --------------------------------------------------------------------------- */
-
-static wst_remote_t *find(const wst__remotes_t *set, const char *tenant, wst_str_t name,
-                          const uint8_t id[16]) {
-    wst_remote_t *r = wst__remotes_next(set, NULL);
-    while (r != NULL && !(wst_str_eq(name, r->name) && strcmp(tenant, r->tenant) == 0 &&
-                          memcmp(id, r->id, sizeof(r->id)) == 0))
-        r = wst__remotes_next(set, r);
-    return r;
+static uint64_t hash_of_identity(const wst__remotes_t *set, const char *tenant, wst_str_t name,
+                                 const uint8_t id[16]) {
+    uint64_t hash = wst__mix_bytes(set->seed, id, 16);
+    hash = wst__mix_bytes(hash, tenant, strlen(tenant) + 1);
+    return wst__mix_bytes(hash, name.ptr, name.len);
 }
 
-static wst_remote_t *add(wst__remotes_t *set, const char *tenant, wst_str_t name,
-                         const uint8_t id[16]) {
-    wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
-    if (r == NULL)
-        return NULL;
-    r->ctx = set->ctx;
-    r->max_streams = set->max_streams;
-    r->serial = ++set->serial;
-    wst__list_init(&r->members);
-    wst__defer_init(&r->defer);
-    snprintf(r->name, sizeof(r->name), "%.*s", (int)name.len, name.ptr);
-    snprintf(r->tenant, sizeof(r->tenant), "%s", tenant);
-    memcpy(r->id, id, sizeof(r->id));
-    for (size_t i = 0; i < sizeof(r->id); i++)
-        snprintf(r->instance + 2 * i, 3, "%02x", r->id[i]);
-    wst__list_init(&r->node);
-    wst__list_append(&set->list, &r->node);
-    set->count++;
-    wst__ctx_hold(set->ctx);
-    return r;
-}
-
-/* `member` is filled in but for what it is to the set. */
-static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *member, const char *peer) {
-    member->remote = r;
-    member->peer = peer;
-    member->serial = ++set->serial;
-    wst__list_init(&member->node);
-    wst__list_append(&r->members, &member->node);
-    snprintf(r->peer, sizeof(r->peer), "%s", peer);
-}
-
-int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
-                      const wst_hello_t *hello, const char *tenant, const char *peer,
-                      wst__member_t **replaced, bool *is_new) {
-    wst_remote_t *r = find(set, tenant, hello->name, hello->instance);
-    wst__member_t *old = r != NULL ? next_member(r, NULL) : NULL;
-    while (old != NULL && old->conn != hello->conn)
-        old = next_member(r, old);
-    if (old != NULL && old->epoch >= hello->epoch)
-        return WST_EREPLACED;
-    *is_new = r == NULL;
-    if (r == NULL)
-        r = add(set, tenant, hello->name, hello->instance);
-    if (r == NULL)
-        return WST_ENOMEM;
-    if (old != NULL) {
-        wst__list_remove(&old->node);
-        old->remote = NULL;
-    }
-    *replaced = old;
-    *member = (wst__member_t){.uplink = uplink, .conn = hello->conn, .epoch = hello->epoch};
-    enter(set, r, member, peer);
-    return 0;
-}
-
-bool wst__same_host(const char *peer, const char *other) {
-    const char *colon = strrchr(peer, ':');
-    bool has_port = colon != NULL && strncmp(peer, "unix:", 5) != 0;
-    return strncmp(peer, other, has_port ? (size_t)(colon - peer) + 1 : strlen(peer) + 1) == 0;
-}
-
-const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
-                                            bool twins) {
-    const wst_remote_t *own = member->remote, *r = NULL;
-    while ((r = wst__remotes_next(set, r)) != NULL) {
-        if (r != own &&
-            (!twins || strcmp(r->name, own->name) != 0 || strcmp(r->tenant, own->tenant) != 0))
-            continue;
-        for (const wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
-            if (!wst__same_host(m->peer, member->peer))
-                return m;
-        }
+static wst_remote_t *find_identity(const wst__remotes_t *set, const char *tenant, wst_str_t name,
+                                   const uint8_t id[16]) {
+    wst__table_node_t *n =
+        wst__table_first(&set->identities, hash_of_identity(set, tenant, name, id));
+    for (; n != NULL; n = wst__table_next(n)) {
+        wst_remote_t *r = WST__CONTAINER(n, wst_remote_t, by_identity);
+        if (wst_str_eq(name, r->name) && strcmp(tenant, r->tenant) == 0 &&
+            memcmp(id, r->id, sizeof(r->id)) == 0)
+            return r;
     }
     return NULL;
 }
 
-wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member) {
-    wst_remote_t *r = member->remote;
+/* What members can do ------------------------------------------------------------------------- */
+
+static unsigned state_of(const wst__uplink_t *u, size_t load, size_t max_streams) {
+    int status = load >= max_streams ? WST_ELIMIT : u->ops->can_open(u);
+    switch (status) {
+    case 0:
+        return u->ops->is_suspect(u) ? WST__SUSPECT : WST__READY;
+    case WST_ELIMIT:
+        return u->renews ? WST__USED_UP : WST__FULL;
+    case WST_EGOAWAY:
+        return WST__LEAVING;
+    default:
+        return WST__DOWN;
+    }
+}
+
+static void count_in(wst_remote_t *r, const wst__member_t *m) {
+    r->members_in[m->state]++;
+    r->load += m->load;
+}
+
+static void count_out(wst_remote_t *r, const wst__member_t *m) {
+    r->members_in[m->state]--;
+    r->load -= m->load;
+}
+
+/* The agent takes the state of its best member, and its places are those of state and load. */
+static void settle(wst__remotes_t *set, wst_remote_t *r) {
+    unsigned state = WST__READY;
+    while (state < WST__DOWN && r->members_in[state] == 0)
+        state++;
+    set->ready -= wst_remote_is_ready(r);
+    r->state = state;
+    set->ready += wst_remote_is_ready(r);
+    wst__standing_update(&r->standing);
+}
+
+void wst__remotes_changed(wst__remotes_t *set, wst__member_t *m) {
+    wst_remote_t *r = m->remote;
+    if (r == NULL)
+        return;
+    size_t load = m->uplink->ops->load(m->uplink);
+    unsigned state = state_of(m->uplink, load, set->max_streams);
+    if (load == m->load && state == m->state)
+        return;
+    count_out(r, m);
+    m->load = load;
+    m->state = state;
+    count_in(r, m);
+    settle(set, r);
+}
+
+void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
+    set->max_streams = max_streams;
+    for (wst_remote_t *r = wst__remotes_next(set, NULL); r != NULL; r = wst__remotes_next(set, r)) {
+        for (wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
+             m = wst__remote_next_member(r, m))
+            wst__remotes_changed(set, m);
+    }
+}
+
+/* Coming and going --------------------------------------------------------------------------- */
+
+static wst_remote_t *make(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello) {
+    wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
     if (r == NULL)
         return NULL;
-    wst__list_remove(&member->node);
-    member->remote = NULL;
-    if (!wst__list_empty(&r->members))
-        return NULL;
+    r->ctx = set->ctx;
+    r->state = WST__DOWN;
+    wst__list_init(&r->node);
+    wst__list_init(&r->members);
+    wst__defer_init(&r->defer);
+    snprintf(r->name, sizeof(r->name), "%.*s", (int)hello->name.len, hello->name.ptr);
+    snprintf(r->tenant, sizeof(r->tenant), "%s", tenant);
+    memcpy(r->id, hello->instance, sizeof(r->id));
+    for (size_t i = 0; i < sizeof(r->id); i++)
+        snprintf(r->instance + 2 * i, 3, "%02x", r->id[i]);
+    return r;
+}
+
+static void insert(wst__remotes_t *set, wst_remote_t *r) {
+    const wst_str_t name = {r->name, strlen(r->name)};
+    r->serial = ++set->serial;
+    wst__table_insert(&set->identities, &r->by_identity,
+                      hash_of_identity(set, r->tenant, name, r->id));
+    wst__table_insert(&set->serials, &r->by_serial, hash_of_serial(set, r->serial));
+    wst__table_insert(&set->pointers, &r->by_pointer, hash_of_pointer(set, r));
+    wst__list_append(&set->list, &r->node);
+    set->count++;
+    wst__ctx_hold(set->ctx);
+}
+
+static void take_out(wst__remotes_t *set, wst_remote_t *r) {
+    wst__standing_leave(&r->standing, set);
+    wst__table_remove(&set->identities, &r->by_identity);
+    wst__table_remove(&set->serials, &r->by_serial);
+    wst__table_remove(&set->pointers, &r->by_pointer);
     wst__list_remove(&r->node);
     set->count--;
+}
+
+/* A new agent with those labels; NULL: no memory. */
+static wst_remote_t *add(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello,
+                         const char *const *labels) {
+    wst_remote_t *r = make(set, tenant, hello);
+    if (r == NULL)
+        return NULL;
+    if (wst__standing_take(&r->standing, set, r, labels) != 0) {
+        wst__free(&set->ctx->allocator, r);
+        return NULL;
+    }
+    insert(set, r);
+    return r;
+}
+
+static int relabel(wst__remotes_t *set, wst_remote_t *r, const char *const *labels) {
+    wst__standing_t standing;
+    if (wst__labels_have(r->standing.labels, labels) &&
+        wst__labels_have(labels, r->standing.labels))
+        return 0;
+    int status = wst__standing_take(&standing, set, r, labels);
+    if (status != 0)
+        return status;
+    wst__standing_leave(&r->standing, set);
+    wst__standing_free(&r->standing, &set->ctx->allocator);
+    r->standing = standing;
+    return 0;
+}
+
+static wst__member_t *find_conn(const wst_remote_t *r, uint32_t conn) {
+    wst__member_t *m = wst__remote_next_member(r, NULL);
+    while (m != NULL && m->conn != conn)
+        m = wst__remote_next_member(r, m);
+    return m;
+}
+
+/* `member` is filled in but for what it is to the set. */
+static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *m) {
+    m->remote = r;
+    m->serial = ++set->serial;
+    m->load = m->uplink->ops->load(m->uplink);
+    m->state = state_of(m->uplink, m->load, set->max_streams);
+    wst__list_init(&m->node);
+    wst__list_append(&r->members, &m->node);
+    count_in(r, m);
+    snprintf(r->peer, sizeof(r->peer), "%s", m->uplink->peer);
+    settle(set, r);
+}
+
+/* Returns whether it was the last one of its agent. */
+static bool leave(wst__remotes_t *set, wst__member_t *m) {
+    wst_remote_t *r = m->remote;
+    wst__list_remove(&m->node);
+    m->remote = NULL;
+    count_out(r, m);
+    settle(set, r);
+    return wst__list_empty(&r->members);
+}
+
+int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
+                      const wst_hello_t *hello, const char *tenant, const char *const *labels,
+                      wst__member_t **replaced, bool *is_new) {
+    wst_remote_t *r = find_identity(set, tenant, hello->name, hello->instance);
+    wst__member_t *old = r != NULL ? find_conn(r, hello->conn) : NULL;
+    if (old != NULL && old->epoch >= hello->epoch)
+        return WST_EREPLACED;
+    *is_new = r == NULL;
+    if (r == NULL)
+        r = add(set, tenant, hello, labels);
+    else if (relabel(set, r, labels) != 0)
+        r = NULL;
+    if (r == NULL)
+        return WST_ENOMEM;
+    *member = (wst__member_t){.uplink = uplink, .conn = hello->conn, .epoch = hello->epoch};
+    enter(set, r, member);
+    *replaced = old;
+    if (old != NULL)
+        leave(set, old);
+    return 0;
+}
+
+wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member) {
+    wst_remote_t *r = member->remote;
+    if (r == NULL || !leave(set, member))
+        return NULL;
+    take_out(set, r);
     return r;
 }
 
 static void free_now(wst__defer_t *defer) {
     wst_remote_t *r = WST__CONTAINER(defer, wst_remote_t, defer);
     wst_ctx_t *ctx = r->ctx;
+    wst__standing_free(&r->standing, &ctx->allocator);
     wst__free(&ctx->allocator, r);
     wst__ctx_release(ctx);
 }
@@ -181,76 +299,43 @@ void wst__remote_free(wst_remote_t *r) {
     wst__defer(r->ctx, &r->defer, free_now);
 }
 
-/* Choosing ----------------------------------------------------------------------------------- */
+/* Addresses ---------------------------------------------------------------------------------- */
+
+bool wst__same_host(const char *peer, const char *other) {
+    const char *colon = strrchr(peer, ':');
+    bool has_port = colon != NULL && strncmp(peer, "unix:", 5) != 0;
+    return strncmp(peer, other, has_port ? (size_t)(colon - peer) + 1 : strlen(peer) + 1) == 0;
+}
+
+static const wst__member_t *member_elsewhere(const wst_remote_t *r, const char *peer) {
+    const wst__member_t *m = wst__remote_next_member(r, NULL);
+    while (m != NULL && wst__same_host(m->uplink->peer, peer))
+        m = wst__remote_next_member(r, m);
+    return m;
+}
+
+const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
+                                            bool twins) {
+    const wst_remote_t *own = member->remote;
+    const char *peer = member->uplink->peer;
+    const wst__member_t *found = member_elsewhere(own, peer);
+    if (found != NULL || !twins)
+        return found;
+    const wst__group_t *g = wst__group_find(set, WST__BY_NAME, own->tenant, own->name);
+    const wst__place_t *p = NULL;
+    for (int i = 0; i < WST__TWINS_MAX && (p = wst__group_next(g, p)) != NULL; i++) {
+        found = member_elsewhere(p->remote, peer);
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
+}
+
+/* What an embedder is told of an agent ------------------------------------------------------- */
 
 uint64_t wst__remote_serial(const wst_remote_t *r) {
     return r->serial;
 }
-
-static size_t streams_of(const wst__member_t *m) {
-    return m->uplink->ops->load(m->uplink);
-}
-
-/* 0, or why the session takes no stream. */
-static int check(const wst__member_t *m, size_t max_streams) {
-    if (m->uplink->ops->load(m->uplink) >= max_streams)
-        return WST_ELIMIT;
-    return m->uplink->ops->can_open(m->uplink);
-}
-
-static bool was_tried(const wst__choice_t *choice, const wst__member_t *m) {
-    size_t i = 0;
-    while (i < choice->tried_count && choice->tried[i] != m->serial)
-        i++;
-    return i < choice->tried_count;
-}
-
-/* How well a session serves; less is better. */
-typedef struct rank {
-    bool suspect;
-    size_t agent, session; /* streams */
-} rank_t;
-
-static bool is_better(rank_t a, rank_t b) {
-    if (a.suspect != b.suspect)
-        return b.suspect;
-    return a.agent != b.agent ? a.agent < b.agent : a.session < b.session;
-}
-
-int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice,
-                        wst__member_t **out) {
-    wst__member_t *best = NULL;
-    rank_t best_rank = {0};
-    int status = WST_ENOAGENT;
-    wst_remote_t *r = NULL;
-    while ((r = wst__remotes_next(set, r)) != NULL) {
-        if ((choice->only != 0 && choice->only != r->serial) ||
-            (choice->tenant != NULL && strcmp(choice->tenant, r->tenant) != 0) ||
-            (choice->admits != NULL && !choice->admits(r, choice->user_data)))
-            continue;
-        size_t streams = wst_remote_streams(r);
-        wst__member_t *m = NULL;
-        while ((m = next_member(r, m)) != NULL) {
-            if (was_tried(choice, m))
-                continue;
-            int why_not = check(m, set->max_streams);
-            bool suspect = m->uplink->ops->is_suspect(m->uplink);
-            rank_t rank = {suspect, streams, streams_of(m)};
-            if (why_not == 0 && (best == NULL || is_better(rank, best_rank))) {
-                best = m;
-                best_rank = rank;
-            } else if (why_not == WST_ELIMIT || (why_not == WST_EGOAWAY && status != WST_ELIMIT)) {
-                status = why_not;
-            }
-        }
-    }
-    if (best == NULL)
-        return status;
-    *out = best;
-    return 0;
-}
-
-/* What an embedder is told of an agent ------------------------------------------------------- */
 
 const char *wst_remote_name(const wst_remote_t *r) {
     return r->name;
@@ -264,20 +349,30 @@ const char *wst_remote_instance(const wst_remote_t *r) {
     return r->instance;
 }
 
+const char *const *wst_remote_labels(const wst_remote_t *r) {
+    static const char *const none[] = {NULL};
+    return r->standing.labels != NULL ? r->standing.labels : none;
+}
+
 const char *wst_remote_peer(const wst_remote_t *r) {
     return r->peer;
 }
 
+size_t wst_remote_sessions(const wst_remote_t *r) {
+    size_t sessions = 0;
+    for (unsigned i = 0; i < WST__STATES; i++)
+        sessions += r->members_in[i];
+    return sessions;
+}
+
 size_t wst_remote_streams(const wst_remote_t *r) {
-    size_t streams = 0;
-    for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m))
-        streams += streams_of(m);
-    return streams;
+    return r->load;
 }
 
 uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     uint64_t rtt = 0;
-    for (wst__member_t *m = next_member(r, NULL); m != NULL; m = next_member(r, m)) {
+    for (const wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
+         m = wst__remote_next_member(r, m)) {
         uint64_t newer = m->uplink->ops->rtt_ms(m->uplink);
         rtt = newer != 0 ? newer : rtt;
     }
@@ -285,10 +380,7 @@ uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
 }
 
 bool wst_remote_is_ready(const wst_remote_t *r) {
-    const wst__member_t *m = next_member(r, NULL);
-    while (m != NULL && check(m, r->max_streams) != 0)
-        m = next_member(r, m);
-    return m != NULL;
+    return r->state <= WST__SUSPECT;
 }
 
 void wst_remote_set_data(wst_remote_t *r, void *data) {

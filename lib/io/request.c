@@ -9,11 +9,12 @@
 
 #include "ip.h"
 #include "labels.h"
+#include "utf8.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32, USER_MAX = 127 };
+enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32 };
 
 struct wst_request {
     uint32_t magic;
@@ -21,7 +22,8 @@ struct wst_request {
     enum { ASKED, ANSWERED, CANCELLED } state;
     const wst_http_head_t *head;
     char *destination, *peer;
-    char user[USER_MAX + 1], tenant[USER_MAX + 1], address[WST__IP_TEXT];
+    char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1], address[WST__IP_TEXT];
+    bool authenticated;
     wst_remote_t *remote;
     const struct wst_tls_info *tls;
     wst__answer_cb on_answer;
@@ -84,18 +86,6 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
         wst__defer(r->ctx, &r->defer, deliver);
 }
 
-/* Copies text, cut to `size` with its terminator, but not within a character of UTF-8. */
-static void copy_cut(char *out, size_t size, const char *text) {
-    size_t len = strlen(text);
-    if (len >= size) {
-        len = size - 1;
-        while (len > 0 && (text[len] & 0xc0) == 0x80)
-            len--;
-    }
-    memcpy(out, text, len);
-    out[len] = '\0';
-}
-
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask) {
     const wst_allocator_t *a = &ctx->allocator;
     wst_request_t *r = wst__zalloc(a, sizeof(*r));
@@ -114,7 +104,8 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
     }
     wst_request_set_user(r, ask->user != NULL ? ask->user : "");
     wst_request_set_tenant(r, ask->tenant != NULL ? ask->tenant : "");
-    copy_cut(r->address, sizeof(r->address), ask->address != NULL ? ask->address : "");
+    wst__utf8_cut(r->address, sizeof(r->address), ask->address != NULL ? ask->address : "");
+    r->authenticated = ask->authenticated;
     r->remote = ask->remote;
     r->tls = ask->tls;
     r->on_answer = ask->on_answer;
@@ -156,8 +147,12 @@ const char *wst_request_user(const wst_request_t *r) {
     return r->user;
 }
 
+bool wst_request_is_authenticated(const wst_request_t *r) {
+    return r->authenticated;
+}
+
 void wst_request_set_user(wst_request_t *r, const char *user) {
-    copy_cut(r->user, sizeof(r->user), user);
+    wst__utf8_cut(r->user, sizeof(r->user), user);
 }
 
 const char *wst_request_tenant(const wst_request_t *r) {
@@ -165,7 +160,7 @@ const char *wst_request_tenant(const wst_request_t *r) {
 }
 
 void wst_request_set_tenant(wst_request_t *r, const char *tenant) {
-    copy_cut(r->tenant, sizeof(r->tenant), tenant);
+    wst__utf8_cut(r->tenant, sizeof(r->tenant), tenant);
 }
 
 void wst_request_set_credential(wst_request_t *r, const uint8_t hash[WST__CREDENTIAL_LEN]) {
@@ -254,11 +249,11 @@ void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *denial)
         return;
     r->answer.status = denial->status;
     if (denial->error != NULL && is_error_type(denial->error)) {
-        copy_cut(r->error, sizeof(r->error), denial->error);
+        wst__utf8_cut(r->error, sizeof(r->error), denial->error);
         r->answer.error = r->error;
     }
     if (denial->reason != NULL) {
-        copy_cut(r->reason, sizeof(r->reason), denial->reason);
+        wst__utf8_cut(r->reason, sizeof(r->reason), denial->reason);
         r->answer.reason = r->reason;
     }
     keep_fields(r, denial->fields);

@@ -12,6 +12,9 @@
 
 enum { WST__CREDENTIAL_LEN = 32 };
 
+/* Bytes of a user's and of a tenant's name. */
+enum { WST__USER_MAX = 127, WST__TENANT_MAX = 127 };
+
 /* How a request ended. */
 typedef enum wst__answer_kind {
     WST__ALLOWED,
@@ -41,6 +44,7 @@ typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
 typedef struct wst__ask {
     const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
     const char *destination, *peer, *user, *tenant, *address; /* copied; may be NULL */
+    bool authenticated; /* user and tenant are known to be right */
     wst_remote_t *remote;
     const struct wst_tls_info *tls;
     uint64_t timeout_ms; /* 0: 10000 */

@@ -80,7 +80,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
         return WST_ENOMEM;
-    uint32_t random;
+    uint64_t random;
     int status = wst__random(ctx, &random, sizeof(random));
     s->path = wst__strdup(&ctx->allocator, path);
     if (s->path == NULL || status != 0) {
@@ -90,7 +90,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     }
     s->ctx = ctx;
     s->kind = kind;
-    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", random);
+    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random);
     s->options = *options;
     s->options.path = s->path;
     wst_tls_config_ref(s->options.tls);
@@ -104,7 +104,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst__list_init(&s->relays);
     wst__list_init(&s->sessions);
     wst__list_init(&s->dials);
-    wst__remotes_init(&s->remotes, ctx, s->options.max_agent_streams);
+    wst__remotes_init(&s->remotes, ctx, s->options.max_agent_streams, random);
     wst__defer_init(&s->defer);
     wst__ctx_hold(ctx);
     *out = s;
@@ -116,6 +116,7 @@ static void gone(wst__defer_t *defer) {
     wst_ctx_t *ctx = s->ctx;
     if (s->close_cb != NULL)
         s->close_cb(s->options.user_data);
+    wst__remotes_free(&s->remotes);
     wst_tls_config_unref(s->options.tls);
     wst__free(&ctx->allocator, s->path);
     wst__free(&ctx->allocator, s);

@@ -57,7 +57,7 @@ static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const
 static void warn_if_elsewhere(const wst__agent_session_t *a, const wst__member_t *replaced,
                               bool is_new) {
     const char *name = wst_remote_name(a->member.remote);
-    bool moved = replaced != NULL && !wst__same_host(replaced->peer, a->peer);
+    bool moved = replaced != NULL && !wst__same_host(replaced->uplink->peer, a->peer);
     const wst__member_t *other =
         moved ? replaced : wst__remotes_elsewhere(&a->server->remotes, &a->member, is_new);
     if (other != NULL)
@@ -65,7 +65,7 @@ static void warn_if_elsewhere(const wst__agent_session_t *a, const wst__member_t
                  moved    ? "takes over from the one at"
                  : is_new ? "has the name and the credentials of the one at"
                           : "adds to the sessions of the one at",
-                 other->peer);
+                 other->uplink->peer);
 }
 
 /* "berlin (0f3a9c21)"; without an instance only the name. */
@@ -103,7 +103,7 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
         return refuse_hello(a, hello, "these credentials are those of an agent of another name");
     wst__member_t *replaced;
     bool is_new;
-    int status = wst__remotes_join(&s->remotes, &a->member, uplink, hello, a->tenant, a->peer,
+    int status = wst__remotes_join(&s->remotes, &a->member, uplink, hello, a->tenant, NULL,
                                    &replaced, &is_new);
     if (status == WST_EREPLACED)
         return refuse_hello(a, hello,
@@ -232,8 +232,17 @@ static void refuse_error(wst__conn_t *c, int error) {
     refuse(c, &refusal, refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
 }
 
-static const wst__uplink_callbacks_t callbacks = {
-    .on_up = on_up, .on_goaway = on_goaway, .on_down = on_down, .on_closed = on_closed};
+static void on_change(wst__uplink_t *uplink, void *user_data) {
+    wst__agent_session_t *a = user_data;
+    (void)uplink;
+    wst__remotes_changed(&a->server->remotes, &a->member);
+}
+
+static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
+                                                  .on_change = on_change,
+                                                  .on_goaway = on_goaway,
+                                                  .on_down = on_down,
+                                                  .on_closed = on_closed};
 
 static int accept_uplink(wst__agent_session_t *a, wst_hijack_t *hijack) {
     const wst_server_options_t *o = &a->server->options;

@@ -275,7 +275,8 @@ static void open_through(wst_server_dial_t *d, uint64_t only) {
     const wst__choice_t choice = {
         .only = only, .tenant = tenant_of(d), .tried = d->tried, .tried_count = d->tries};
     wst__member_t *member;
-    int status = wst__remotes_choose(&s->remotes, &choice, &member);
+    bool awaited;
+    int status = wst__remotes_choose(&s->remotes, &choice, &member, &awaited);
     if (may_wait(s, status)) {
         wait_for(d, only);
         return;
@@ -361,7 +362,8 @@ wst_remote_t *wst_server_best_agent(wst_server_t *s, const wst_request_t *reques
                                   .admits = admits,
                                   .user_data = user_data};
     wst__member_t *member;
-    d->none = wst__remotes_choose(&s->remotes, &choice, &member);
+    bool awaited;
+    d->none = wst__remotes_choose(&s->remotes, &choice, &member, &awaited);
     return d->none == 0 ? member->remote : NULL;
 }
 

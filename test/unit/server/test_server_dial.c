@@ -30,7 +30,7 @@ static void test_fail_over(void **state) {
         server_agent_open(&w, &a, "a", 1);
         server_agent_open(&w, &b, "b", 1);
         a.treatment = SERVER_AGENT_REFUSE;
-        a.reason = reasons[i];
+        a.reason = b.reason = reasons[i];
         server_client_open(&w, &c);
         server_client_say(&c, CONNECT "early");
         server_client_expect(&c, OK11);
@@ -105,17 +105,16 @@ static void test_real_answer(void **state) {
     server_world_open(&w);
     server_agent_open(&w, &a, "a", 1);
     server_agent_open(&w, &b, "b", 1);
-    a.treatment = SERVER_AGENT_REFUSE;
+    a.treatment = b.treatment = SERVER_AGENT_REFUSE;
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         server_client_t c;
-        a.reason = reasons[i];
+        a.reason = b.reason = reasons[i];
         server_client_open(&w, &c);
         server_client_say(&c, CONNECT);
         server_client_expect(&c, "HTTP/1.1 ");
         server_client_close(&c);
     }
-    assert_int_equal(a.asked, 5);
-    assert_int_equal(b.asked, 0);
+    assert_int_equal(a.asked + b.asked, 5); /* one of them for each request */
     server_agent_close(&a);
     server_agent_close(&b);
     server_world_free(&w);

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* Which agent, and which of its members, a stream is opened through (remote.h). */
+#include "labels.h"
+#include "remote_internal.h"
+
+#include <string.h>
+
+/* How well a member serves; less is better. */
+typedef struct rank {
+    unsigned state;
+    size_t agent_load, load;
+} rank_t;
+
+typedef struct search {
+    const wst__choice_t *choice;
+    wst__member_t *best;
+    rank_t best_rank;
+    bool awaited, full, leaving; /* there is a member that could serve but for this */
+} search_t;
+
+bool wst__remote_fits(const wst_remote_t *r, const wst__choice_t *c) {
+    return (c->tenant == NULL || strcmp(c->tenant, r->tenant) == 0) &&
+           (c->only == 0 || c->only == r->serial) &&
+           (c->name == NULL || strcmp(c->name, r->name) == 0) &&
+           wst__labels_have(r->standing.labels, c->labels) &&
+           (c->admits == NULL || c->admits(r, c->user_data));
+}
+
+static bool was_tried(const wst__choice_t *choice, const wst__member_t *m) {
+    size_t i = 0;
+    while (i < choice->tried_count && choice->tried[i] != m->serial)
+        i++;
+    return i < choice->tried_count;
+}
+
+static int compare(size_t a, size_t b) {
+    return (a > b) - (a < b);
+}
+
+/* By what is the same for all of an agent's members in that state. */
+static int compare_agents(rank_t a, rank_t b) {
+    return a.state != b.state ? compare(a.state, b.state) : compare(a.agent_load, b.agent_load);
+}
+
+static bool is_better(rank_t a, rank_t b) {
+    int order = compare_agents(a, b);
+    return order != 0 ? order < 0 : a.load < b.load;
+}
+
+static void look_at(search_t *s, const wst_remote_t *r) {
+    if (!wst__remote_fits(r, s->choice))
+        return;
+    for (wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
+         m = wst__remote_next_member(r, m)) {
+        const rank_t rank = {m->state, r->load, m->load};
+        if (was_tried(s->choice, m))
+            continue;
+        s->awaited |= m->state == WST__USED_UP;
+        s->full |= m->state == WST__USED_UP || m->state == WST__FULL;
+        s->leaving |= m->state == WST__LEAVING;
+        if (m->state <= WST__SUSPECT && (s->best == NULL || is_better(rank, s->best_rank))) {
+            s->best = m;
+            s->best_rank = rank;
+        }
+    }
+}
+
+/* Whether neither this agent nor those behind it can change the outcome. */
+static bool is_decided(const search_t *s, const wst_remote_t *next) {
+    const rank_t rank = {next->state, next->load, 0};
+    if (s->best != NULL)
+        return compare_agents(s->best_rank, rank) <= 0;
+    if (s->choice->admits != NULL)
+        return false; /* it is to be asked about all */
+    switch (next->state) {
+    case WST__USED_UP:
+        return s->awaited;
+    case WST__FULL:
+        return s->full;
+    case WST__LEAVING:
+        return s->full || s->leaving;
+    case WST__DOWN:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The smallest group that all who fit are in; NULL: nobody does. */
+static const wst__group_t *smallest_group(const wst__remotes_t *set, const wst__choice_t *c) {
+    const wst__group_t *smallest = c->name != NULL
+                                       ? wst__group_find(set, WST__BY_NAME, c->tenant, c->name)
+                                       : wst__group_find(set, WST__BY_TENANT, c->tenant, "");
+    for (const char *const *l = c->labels; l != NULL && *l != NULL && smallest != NULL; l++) {
+        const wst__group_t *g = wst__group_find(set, WST__BY_LABEL, c->tenant, *l);
+        if (g == NULL || g->index.count < smallest->index.count)
+            smallest = g;
+    }
+    return smallest;
+}
+
+int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice, wst__member_t **out,
+                        bool *awaited) {
+    search_t s = {.choice = choice};
+    if (choice->only != 0) {
+        const wst_remote_t *r = wst__remotes_find(set, choice->only);
+        if (r != NULL)
+            look_at(&s, r);
+    } else {
+        const wst__group_t *g = smallest_group(set, choice);
+        const wst__place_t *p = g != NULL ? wst__group_next(g, NULL) : NULL;
+        while (p != NULL && !is_decided(&s, p->remote)) {
+            look_at(&s, p->remote);
+            p = wst__group_next(g, p);
+        }
+    }
+    *out = s.best;
+    *awaited = s.awaited;
+    if (s.best != NULL)
+        return 0;
+    return s.full ? WST_ELIMIT : s.leaving ? WST_EGOAWAY : WST_ENOAGENT;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_REMOTE_INTERNAL_H
+#define WST_LIB_REMOTE_INTERNAL_H
+/* What the files of the set share: remote.c (who is in it), remote_group.c (the groups),
+ * remote_choose.c (who is chosen). */
+#include "load_index.h"
+#include "remote.h"
+
+/* What a member can do, the best first; that of an agent is its best member's. Ranks of an index.
+ */
+enum {
+    WST__READY,
+    WST__SUSPECT, /* it leaves a ping unanswered, but it is better than none */
+    WST__USED_UP, /* full, and to be replaced by a new one */
+    WST__FULL,
+    WST__LEAVING,
+    WST__DOWN,
+    WST__STATES
+};
+
+/* -- remote_group.c -------------------------------------------------------------------------- */
+
+typedef enum wst__group_kind { WST__BY_TENANT, WST__BY_NAME, WST__BY_LABEL } wst__group_kind_t;
+
+/* Agents of a tenant that have something in common; made with the first one, freed with the last.
+ */
+typedef struct wst__group {
+    wst__table_node_t node;
+    wst__load_index_t index; /* wst__place_t */
+    wst__group_kind_t kind;
+    const char *text; /* behind the tenant's */
+    char tenant[];
+} wst__group_t;
+
+/* An agent's place in a group. */
+typedef struct wst__place {
+    wst__load_entry_t entry;
+    wst__group_t *group; /* NULL: none (yet) */
+    wst_remote_t *remote;
+} wst__place_t;
+
+/* An agent's labels and its places in all its groups. */
+typedef struct wst__standing {
+    const char **labels; /* NULL: none */
+    size_t count;
+    wst__place_t *places;
+} wst__standing_t;
+
+/* Puts the agent into the groups of its tenant, its name and these labels. 0 or WST_ENOMEM. */
+int wst__standing_take(wst__standing_t *out, wst__remotes_t *set, wst_remote_t *remote,
+                       const char *const *labels);
+
+/* Moves it where its state and load belong. */
+void wst__standing_update(const wst__standing_t *standing);
+
+/* Takes it out of its groups. Its labels stay, and the memory of its places, since somebody may be
+ * walking through them. */
+void wst__standing_leave(wst__standing_t *standing, wst__remotes_t *set);
+
+/* Of one that has left. */
+void wst__standing_free(wst__standing_t *standing, const wst_allocator_t *allocator);
+
+/* NULL: there is no agent like that. `text` is "" for WST__BY_TENANT. */
+const wst__group_t *wst__group_find(const wst__remotes_t *set, wst__group_kind_t kind,
+                                    const char *tenant, const char *text);
+
+/* The agents of a group, the best first, as wst__load_index_next(). */
+const wst__place_t *wst__group_next(const wst__group_t *group, const wst__place_t *after);
+
+/* -- remote.c -------------------------------------------------------------------------------- */
+
+struct wst_remote {
+    wst__list_t node; /* of the set's; unlinked: it has left */
+    wst__table_node_t by_identity, by_serial, by_pointer;
+    wst_ctx_t *ctx;
+    wst__list_t members;
+    size_t members_in[WST__STATES];
+    unsigned state;
+    size_t load; /* sum of its members' */
+    wst__standing_t standing;
+    uint64_t serial;
+    char name[WST_NAME_MAX + 1];
+    char tenant[WST__TENANT_MAX + 1];
+    uint8_t id[16];
+    char instance[33]; /* `id` in hex */
+    char peer[96];     /* of the newest member */
+    void *data;
+    wst__defer_t defer;
+};
+
+wst__member_t *wst__remote_next_member(const wst_remote_t *remote, const wst__member_t *after);
+
+#endif
