@@ -14,7 +14,7 @@
  * Each holds the server until it is gone, and counts as one of its connections. A dial
  * (wst_server_dial_t) opens a stream through an agent, for a CONNECT or for wst_server_dial().
  */
-#include "answer.h"
+#include "refusal.h"
 #include "ip.h"
 #include "remote.h"
 #include "request.h"

@@ -3,7 +3,7 @@
  * The table of refusals (answer.h), and their text. The types are those that RFC 9209 section 2.3
  * registers.
  */
-#include "answer.h"
+#include "refusal.h"
 
 #include <stdio.h>
 #include <string.h>

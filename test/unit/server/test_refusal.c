@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of refusals and their text. */
-#include "answer.h"
+#include "refusal.h"
 #include "support.h"
 
 #include <wstunnel/error.h>
