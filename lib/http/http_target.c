@@ -4,9 +4,10 @@
  * a destination that will be dialled and that rules are applied to, so a host that a resolver might
  * read as another one than we do is refused.
  */
-#include <wstunnel/http.h>
+#include "http_target.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
 
@@ -227,4 +228,9 @@ int wst_http_parse_target(wst_http_target_t *out, const wst_http_head_t *head, c
         return refuse(why, WST_EHTTP, error);
     *out = found;
     return 0;
+}
+
+void wst__authority_write(char *out, size_t size, const wst_authority_t *a) {
+    snprintf(out, size, a->ipv6 ? "[%.*s]:%u" : "%.*s:%u", (int)a->host.len, a->host.ptr,
+             (unsigned)a->port);
 }

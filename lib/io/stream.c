@@ -220,8 +220,9 @@ int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
 /* Writing ------------------------------------------------------------------------------------ */
 
 /* Nothing goes any more, as the owner has just been told or is about to be. */
-static void set_failed(wst_stream_t *s) {
+static void set_failed(wst_stream_t *s, int error) {
     s->failed = true;
+    s->error = error;
     wst_stream_read_stop(s);
     wst__bufq_reset(&s->unread);
 }
@@ -241,7 +242,7 @@ int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
     }
     int status = s->ops->write(s, slices, count, s->impl);
     if (status < 0) {
-        set_failed(s);
+        set_failed(s, status);
         return status;
     }
     s->bytes_written += len;
@@ -264,7 +265,7 @@ int wst_stream_shutdown(wst_stream_t *s) {
     s->shutdown_called = true;
     int status = s->ops->shutdown(s, s->impl);
     if (status < 0)
-        set_failed(s);
+        set_failed(s, status);
     return status;
 }
 
@@ -295,12 +296,28 @@ void wst_stream_close(wst_stream_t *s, wst_close_cb close_cb) {
 void wst_stream_closed(wst_stream_t *s) {
     check(s);
     assert(s->closing);
+    if (s->watch != NULL)
+        s->watch(s, s->watch_data);
     if (s->close_cb != NULL)
         s->close_cb(s->user_data);
     wst_ctx_t *ctx = s->ctx;
     s->magic = 0;
     wst__free(&ctx->allocator, s);
     wst__ctx_release(ctx);
+}
+
+void wst__stream_watch(wst_stream_t *s, void (*on_closed)(wst_stream_t *stream, void *user_data),
+                       void *user_data) {
+    check(s);
+    s->watch = on_closed;
+    s->watch_data = user_data;
+}
+
+int wst__stream_outcome(const wst_stream_t *s) {
+    check(s);
+    if (s->failed)
+        return s->error;
+    return s->ended && s->shutdown_done ? 0 : WST_ECANCELLED;
 }
 
 /* What the kind reports ---------------------------------------------------------------------- */
@@ -347,7 +364,7 @@ void wst_stream_emit_error(wst_stream_t *s, int error) {
     assert(!s->closing && error < 0);
     if (s->failed)
         return;
-    set_failed(s);
+    set_failed(s, error);
     if (s->callbacks.on_error != NULL)
         s->callbacks.on_error(s, error, s->user_data);
 }

@@ -32,6 +32,9 @@ struct wst_stream {
     bool closing;
 
     uint64_t bytes_read, bytes_written;
+    int error; /* failed: why */
+    void (*watch)(wst_stream_t *stream, void *user_data);
+    void *watch_data;
     char peer[96];
 
     /* Set by kinds that run over another stream. */
@@ -46,5 +49,13 @@ wst_stream_t *wst__stream_bottom(wst_stream_t *stream);
 /* The text for an error that a stream has told: what its kind, or one below it, knows of it; else
  * the standard one. */
 const char *wst__stream_why(const wst_stream_t *stream, int error);
+
+/* Another one than its owner is told when it is gone, before close_cb; NULL: nobody. */
+void wst__stream_watch(wst_stream_t *stream,
+                       void (*on_closed)(wst_stream_t *stream, void *user_data), void *user_data);
+
+/* How it went, of one that is closed: 0, both directions have ended; why it broke; or
+ * WST_ECANCELLED, its owner closed it first. */
+int wst__stream_outcome(const wst_stream_t *stream);
 
 #endif
