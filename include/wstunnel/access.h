@@ -138,7 +138,9 @@ WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
  */
 WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *server,
                                          wst_request_t *request);
-/** Answers on_client_request: sets user and tenant. */
+/** Answers on_client_request: sets user and tenant. A client that has been authenticated already
+    (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it is of
+    that of the user of its name. */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several

@@ -22,9 +22,10 @@ typedef struct presented {
     wst__digest_credentials_t digest;
 } presented_t;
 
-/* False: there are no credentials. */
+/* False: there are no credentials. `head`: NULL if no HTTP request is at hand. */
 static bool read_presented(presented_t *out, const wst_http_head_t *head) {
-    const wst_http_header_t *h = wst_http_header(head, "Proxy-Authorization", NULL);
+    const wst_http_header_t *h =
+        head != NULL ? wst_http_header(head, "Proxy-Authorization", NULL) : NULL;
     wst__auth_t auth;
     *out = (presented_t){.basic = false};
     if (h == NULL)
@@ -249,8 +250,22 @@ static void authenticate(wst_access_t *access, wst_request_t *request, const pre
     }
 }
 
+/* Whoever asks has authenticated the client already: it needs no credentials, and is of the tenant
+ * that the request says or, if it says none, of that of the user of this name. */
+static void allow_authenticated(const wst_access_t *access, wst_request_t *request) {
+    const char *name = wst_request_user(request);
+    const wst__access_user_t *user = find(access, name, strlen(name));
+    if (user != NULL && wst_request_tenant(request)[0] == '\0')
+        wst_request_set_tenant(request, user->tenant);
+    wst_request_allow(request);
+}
+
 void wst_access_client_request(wst_access_t *access, wst_server_t *server, wst_request_t *request) {
     (void)server;
+    if (wst_request_is_authenticated(request)) {
+        allow_authenticated(access, request);
+        return;
+    }
     const wst__access_user_t *user = user_by_certificate(access, request);
     presented_t presented;
     wst__limiter_key_t key;

@@ -38,23 +38,39 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
         snprintf(r->labels + strlen(r->labels), sizeof(r->labels) - strlen(r->labels), "%s ", *l);
 }
 
-static int ask(access_rig_t *r, const char *peer, const char *line, const char *fields,
-               void (*question)(wst_access_t *, wst_server_t *, wst_request_t *)) {
-    static char text[16384];
-    static wst_http_head_t head;
-    size_t scanned = 0, answers = r->answers;
+typedef void (*question_t)(wst_access_t *access, wst_server_t *server, wst_request_t *request);
+
+static int ask_as(access_rig_t *r, const wst__ask_t *options, question_t question) {
+    size_t answers = r->answers;
     wst_request_t *request;
-    int len = snprintf(text, sizeof(text), "%s HTTP/1.1\r\n%s\r\n", line, fields);
-    assert_int_equal(wst_http_parse_request(&head, text, (size_t)len, &scanned, NULL), len);
-    const wst__ask_t options = {
-        .head = &head, .peer = peer, .tls = r->tls, .on_answer = on_answer, .user_data = r};
-    assert_int_equal(wst__request_new(&request, r->env.ctx, &options), 0);
+    assert_int_equal(wst__request_new(&request, r->env.ctx, options), 0);
     r->env.loop.time += r->late_ms; /* until the loop looks at the clock again */
     test_alloc_fail(r->fail ? 1 : 0);
     question(r->access, NULL, request);
     test_env_until_count(&r->env, &r->answers, answers + 1);
     assert_int_equal(r->kind, r->status == 0 ? WST__ALLOWED : WST__DENIED);
     return r->status;
+}
+
+static int ask(access_rig_t *r, const char *peer, const char *line, const char *fields,
+               question_t question) {
+    static char text[16384];
+    static wst_http_head_t head;
+    size_t scanned = 0;
+    int len = snprintf(text, sizeof(text), "%s HTTP/1.1\r\n%s\r\n", line, fields);
+    assert_int_equal(wst_http_parse_request(&head, text, (size_t)len, &scanned, NULL), len);
+    const wst__ask_t options = {
+        .head = &head, .peer = peer, .tls = r->tls, .on_answer = on_answer, .user_data = r};
+    return ask_as(r, &options, question);
+}
+
+int access_rig_flow(access_rig_t *r, const char *user, const char *tenant) {
+    const wst__ask_t options = {.authenticated = user != NULL,
+                                .user = user,
+                                .tenant = tenant,
+                                .on_answer = on_answer,
+                                .user_data = r};
+    return ask_as(r, &options, wst_access_client_request);
 }
 
 int access_rig_client(access_rig_t *r, const char *peer, const char *line, const char *fields) {

@@ -36,6 +36,10 @@ void access_rig_reload(access_rig_t *r, const wst_access_options_t *options);
  * the answer's status: 0 for allow. */
 int access_rig_client(access_rig_t *r, const char *peer, const char *line, const char *fields);
 
+/* Likewise about a flow without an HTTP request, whose client is known to be that user (NULL: it is
+ * not known). */
+int access_rig_flow(access_rig_t *r, const char *user, const char *tenant);
+
 /* Likewise on_agent_request. */
 int access_rig_agent(access_rig_t *r, const char *peer, const char *fields);
 

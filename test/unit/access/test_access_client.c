@@ -494,6 +494,27 @@ static void test_certificate(void **state) {
     access_rig_close(&r);
 }
 
+/* A flow whose front end has authenticated the client is that user's; one whose front end knows
+ * nothing is challenged, though it has no HTTP request. */
+static void test_flows(void **state) {
+    (void)state;
+    const wst_access_user_t one[] = {{.name = "alice", .password = "secret", .tenant = "acme"}};
+    const wst_access_options_t options = {.users = one, .user_count = 1};
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    assert_int_equal(access_rig_flow(&r, "alice", NULL), 0);
+    assert_string_equal(r.user, "alice");
+    assert_string_equal(r.tenant, "acme");
+    assert_int_equal(access_rig_flow(&r, "alice", "other"), 0);
+    assert_string_equal(r.tenant, "other");
+    assert_int_equal(access_rig_flow(&r, "somebody", NULL), 0);
+    assert_string_equal(r.user, "somebody");
+    assert_string_equal(r.tenant, "");
+    for (int i = 0; i < 30; i++) /* never 429: it is no failure */
+        assert_int_equal(access_rig_flow(&r, NULL, NULL), 407);
+    access_rig_close(&r);
+}
+
 /* Without memory for an answer nobody is let in, and nothing is said of who it may be. */
 static void test_no_memory(void **state) {
     (void)state;
@@ -522,6 +543,7 @@ int main(void) {
         cmocka_unit_test(test_secrets_wiped),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_flows),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
