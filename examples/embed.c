@@ -81,8 +81,9 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
     app_t *app = user_data;
     printf("agent %s is there\n", wst_remote_name(agent));
+    const wst_flow_options_t options = {.destination = app->destination, .remote = agent};
     wst_server_dial_t *dial;
-    int status = wst_server_dial(&dial, server, agent, app->destination, 0, on_dialled, app);
+    int status = wst_server_dial(&dial, server, &options, on_dialled, app);
     if (status != 0) {
         fprintf(stderr, "embed: %s: %s\n", app->destination, wst_strerror(status));
         finish(app);

@@ -17,6 +17,7 @@
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
 #include <wstunnel/dial.h>
+#include <wstunnel/flow.h>
 #include <wstunnel/remote.h>
 #include <wstunnel/request.h>
 #include <wstunnel/tls.h>
@@ -43,40 +44,6 @@ enum wst_listen_flag {
     WST_LISTEN_TLS = 256,  /**< https:// proxy, wss:// */
     WST_LISTEN_PLAIN = 512 /**< http:// proxy, ws:// */
 };
-
-/** A client's tunnel, or a request being forwarded, for notices. Strings are valid during the call.
- */
-typedef struct wst_stream_info {
-    uint64_t id;              /**< unique in this server */
-    const char *client;       /**< address of the client */
-    const char *user;         /**< wst_request_set_user, or "" */
-    const char *tenant;       /**< wst_request_set_tenant, or "" */
-    const char *destination;  /**< "host:port" */
-    const char *address;      /**< IP address that the agent reached; "": not known */
-    const char *agent;        /**< name of the agent */
-    uint64_t dial_ms;         /**< from the request to the open connection */
-    uint64_t duration_ms;     /**< since it was opened */
-    uint64_t bytes_to_agent;  /**< from the client */
-    uint64_t bytes_to_client; /**< from the agent */
-    int status;               /**< 0: both directions ended; else why it broke */
-    const char *ended_by;     /**< who ended or broke it first: "client", "agent", "server" */
-} wst_stream_info_t;
-
-/** A request, of a client or an agent, that was not served, for notices. Strings are valid during
-    the call; texts are from whoever refused, an agent also, and need not be UTF-8. */
-typedef struct wst_refusal_info {
-    const char *client;      /**< address of who asked */
-    const char *user;        /**< wst_request_set_user, or "" */
-    const char *tenant;      /**< wst_request_set_tenant, or "" */
-    const char *destination; /**< of a client, as it was asked for if it is malformed; else "" */
-    const char *agent;   /**< name of the agent that was asked last; or that the one refused gave
-                              itself; else "" */
-    const char *address; /**< IP address that the agent had reached; "": none, or not known */
-    int http_status;     /**< it was answered; 0: a WebSocket was closed, after its hello */
-    const char *error;   /**< what kind of refusal: a type of RFC 9209 section 2.3 */
-    const char *reason;  /**< reason phrase */
-    const char *detail;  /**< more about it, or "" */
-} wst_refusal_info_t;
 
 /** What a server asks and tells. Each may be NULL. */
 typedef struct wst_server_callbacks {
@@ -131,8 +98,9 @@ typedef struct wst_server_options {
     size_t max_connections;     /**< Optional (default: 10000, or the descriptor limit less 64 if
                                      that is lower): clients, agents and monitors together; further
                                      ones wait in the kernel. */
-    size_t max_pending;         /**< Optional (default 1024): dials not answered yet; further
-                                     requests get 503. */
+    size_t max_pending;         /**< Optional (default 1024): flows that have not reached their
+                                     destination yet, whatever asked for them; further requests
+                                     get 503. */
     uint32_t max_agent_streams; /**< Optional (default 1024): streams an agent's session carries;
                                      the agent may state less. */
     size_t max_agent_sessions;  /**< Optional (default 1024): sessions of all agents. */
@@ -204,24 +172,26 @@ WST_EXTERN WST_MUST_CHECK int wst_server_set_limits(wst_server_t *server,
 WST_EXTERN WST_MUST_CHECK int wst_server_adopt(wst_server_t *server, wst_stream_t *connection,
                                                unsigned roles);
 
+/** Where flows through this server's agents begin, for front ends of your own (flow.h). Lives as
+    long as the server. */
+WST_EXTERN wst_ingress_t *wst_server_ingress(wst_server_t *server);
+
 /** A request to open a connection through an agent. */
 typedef struct wst_server_dial wst_server_dial_t;
 
 /**
- * Opens a connection through an agent, without HTTP and without asking any callback.
- * @param agent       NULL: chosen as by default among those of tenant "", and another one is tried
- *                    if that vanishes first
- * @param timeout_ms  0: the server's dial_timeout_ms
- * @param callback    status 0 and a stream that the callback owns; or WST_ENOAGENT, or a reason
- *                    (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h); WST_ECANCELLED if
- *                    the server is closed first
- * @return 0 and later the callback, never from inside this call; WST_EDEST, WST_ENOMEM, WST_ESTATE
- *         (closed).
+ * Opens a connection through an agent: a flow (flow.h) that hands out its stream. It is asked
+ * about, bounded, counted, noticed and drained like any other; it lasts until the stream is closed.
+ * @param options   the destination, and what is known of who asks
+ * @param callback  status 0 and a stream that the callback owns; or wst_refusal_info.code:
+ *                  WST_ENOAGENT, WST_EDENIED, WST_ELIMIT, WST_EGOAWAY (draining), or a reason
+ *                  (WST_EREFUSED, WST_ENAME, WST_EDIALTIMEOUT, ...; error.h); WST_ECANCELLED if
+ *                  the server is closed first
+ * @return 0 and later the callback, never from inside this call; as wst_flow_new.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_dial(wst_server_dial_t **out, wst_server_t *server,
-                                              wst_remote_t *agent, const char *destination,
-                                              uint64_t timeout_ms, wst_dial_cb callback,
-                                              void *user_data);
+                                              const wst_flow_options_t *options,
+                                              wst_dial_cb callback, void *user_data);
 
 /** Gives up: the agent is told, the callback will not run. Only before it has run. */
 WST_EXTERN void wst_server_dial_cancel(wst_server_dial_t *dial);
@@ -241,7 +211,7 @@ typedef struct wst_server_stats {
     size_t agents;
     size_t sessions;
     size_t streams;        /**< open tunnels, requests being forwarded */
-    size_t pending;        /**< dials not answered */
+    size_t pending;        /**< flows that have not reached their destination */
     size_t handshakes;     /**< of TLS, under way */
     uint64_t tls_failures; /**< handshakes that failed, since the server was made */
 } wst_server_stats_t;
@@ -252,6 +222,11 @@ WST_EXTERN void wst_server_get_stats(const wst_server_t *server, wst_server_stat
 /** The agents: the first one (`after` NULL), the next one, NULL at the end. */
 WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
                                                const wst_remote_t *after);
+
+/** The agent of that tenant and name that a request for it would be given: of twins the one with
+   the fewest streams. NULL: there is none. */
+WST_EXTERN wst_remote_t *wst_server_find_agent(const wst_server_t *server, const char *tenant,
+                                               const char *name);
 
 /**
  * For on_choose: the agent that would be taken by default, of those of the client's tenant that can

@@ -14,6 +14,7 @@
 #include <wstunnel/ctx.h>
 #include <wstunnel/dial.h>
 #include <wstunnel/error.h>
+#include <wstunnel/flow.h>
 #include <wstunnel/hijack.h>
 #include <wstunnel/http.h>
 #include <wstunnel/http_body.h>

@@ -30,7 +30,8 @@ typedef struct arrival {
     wst_stream_t *stream;           /* until SHAKING */
     wst_tls_handshake_t *handshake; /* SHAKING: has the stream */
     char peer[96];
-    uint64_t started_ms;      /* SHAKING */
+    uint64_t started_ms; /* SHAKING */
+    wst__ticket_t hold, connection;
     wst__deadline_t deadline; /* not in SHAKING, which has its own */
 } arrival_t;
 
@@ -38,18 +39,20 @@ static void give_turns(wst_server_t *s);
 
 /* Life --------------------------------------------------------------------------------------- */
 
-/* It is no more; its stream is somebody else's or closed. Others may have their turn now. */
+/* Frees the arrival, whose stream was handed on or closed, and starts the next in line. */
 static void forget(arrival_t *a) {
     wst_server_t *s = a->server;
+    wst__ticket_t hold = {0};
     if (a->phase == SHAKING)
-        s->handshakes--;
+        s->arrivals.under_way--;
     wst__list_remove(&a->node);
     wst__list_remove(&a->turn);
-    wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
-    wst__free(&s->ctx->allocator, a);
-    wst__server_uncount_connection(s);
+    wst__deadline_clear(&s->node.ctx->deadlines, &a->deadline);
+    wst__ticket_give_back(&a->connection);
+    wst__ticket_hand_on(&a->hold, &hold);
+    wst__free(&s->node.ctx->allocator, a);
     give_turns(s);
-    wst__server_release(s);
+    wst__ticket_give_back(&hold);
 }
 
 static void drop(arrival_t *a) {
@@ -64,21 +67,22 @@ static void drop(arrival_t *a) {
 static void become_connection(arrival_t *a, wst_stream_t *stream) {
     wst_server_t *s = a->server;
     unsigned roles = a->roles;
-    wst__server_hold(s);
+    wst__ticket_t hold = {0};
+    wst__ticket_take(&hold, &s->node.holds);
     a->stream = NULL;
     forget(a);
     wst_stream_set_callbacks(stream, NULL, NULL);
     if (wst__conn_new(s, stream, roles) != 0)
         wst_stream_close(stream, NULL);
-    wst__server_release(s);
+    wst__ticket_give_back(&hold);
 }
 
 /* Handshakes --------------------------------------------------------------------------------- */
 
 static void failed(arrival_t *a, const char *detail) {
     wst_server_t *s = a->server;
-    s->tls_failures++;
-    wst__log(s->ctx, WST_LOG_INFO, "connection from %s: TLS: %s", a->peer, detail);
+    s->arrivals.failures++;
+    wst__log(s->node.ctx, WST_LOG_INFO, "connection from %s: TLS: %s", a->peer, detail);
     drop(a);
 }
 
@@ -87,7 +91,7 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
     a->handshake = NULL;
     if (status == 0) {
         const wst_tls_info_t *info = wst_stream_tls(stream);
-        wst__log(a->server->ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
+        wst__log(a->server->node.ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
                  info->version, info->cipher_suite, info->resumed ? ", resumed" : "");
         become_connection(a, stream);
         return;
@@ -97,7 +101,7 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
 
 static void start(arrival_t *a) {
     wst_server_t *s = a->server;
-    uint64_t now_ms = wst__now(s->ctx);
+    uint64_t now_ms = wst__now(s->node.ctx);
     const wst_tls_handshake_options_t options = {
         .config = s->options.tls,
         .timeout_ms = a->deadline.at_ms > now_ms ? a->deadline.at_ms - now_ms : 1};
@@ -110,9 +114,9 @@ static void start(arrival_t *a) {
     a->stream = NULL;
     a->phase = SHAKING;
     a->started_ms = now_ms;
-    wst__list_append(&s->handshaking, &a->turn);
-    s->handshakes++;
-    wst__deadline_clear(&s->ctx->deadlines, &a->deadline);
+    wst__list_append(&s->arrivals.shaking, &a->turn);
+    s->arrivals.under_way++;
+    wst__deadline_clear(&s->node.ctx->deadlines, &a->deadline);
 }
 
 static arrival_t *first_of(const wst__list_t *turns) {
@@ -122,15 +126,15 @@ static arrival_t *first_of(const wst__list_t *turns) {
 
 static void on_overdue(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
-    wst_server_t *s = WST__CONTAINER(deadline, wst_server_t, overdue);
-    failed(first_of(&s->handshaking), "too slow while others wait");
+    wst_server_t *s = WST__CONTAINER(deadline, wst_server_t, arrivals.overdue);
+    failed(first_of(&s->arrivals.shaking), "too slow while others wait");
 }
 
 static void start_some(wst__defer_t *defer) {
-    wst_server_t *s = WST__CONTAINER(defer, wst_server_t, turns);
+    wst_server_t *s = WST__CONTAINER(defer, wst_server_t, arrivals.turns);
     arrival_t *next;
-    for (int n = 0; n < STARTS_PER_TURN && s->handshakes < s->options.max_handshakes &&
-                    (next = first_of(&s->handshake_queue)) != NULL;
+    for (int n = 0; n < STARTS_PER_TURN && s->arrivals.under_way < s->options.max_handshakes &&
+                    (next = first_of(&s->arrivals.queue)) != NULL;
          n++)
         start(next);
     give_turns(s);
@@ -139,15 +143,15 @@ static void start_some(wst__defer_t *defer) {
 /* To those who wait, from the loop; or if there is none, sees to it that there will be. After
  * every change of who waits and who has one. */
 static void give_turns(wst_server_t *s) {
-    wst__deadline_clear(&s->ctx->deadlines, &s->overdue);
-    if (s->closing || wst__list_empty(&s->handshake_queue))
+    wst__deadline_clear(&s->node.ctx->deadlines, &s->arrivals.overdue);
+    if (s->node.state == WST__NODE_CLOSING || wst__list_empty(&s->arrivals.queue))
         return;
-    if (s->handshakes < s->options.max_handshakes)
-        wst__defer(s->ctx, &s->turns, start_some);
+    if (s->arrivals.under_way < s->options.max_handshakes)
+        wst__defer(s->node.ctx, &s->arrivals.turns, start_some);
     else
-        wst__deadline_set(&s->ctx->deadlines, &s->overdue,
-                          first_of(&s->handshaking)->started_ms + s->options.tls_timeout_ms / 4,
-                          on_overdue);
+        wst__deadline_set(
+            &s->node.ctx->deadlines, &s->arrivals.overdue,
+            first_of(&s->arrivals.shaking)->started_ms + s->options.tls_timeout_ms / 4, on_overdue);
 }
 
 /* The first byte ----------------------------------------------------------------------------- */
@@ -157,7 +161,8 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 /* Nothing was said to us, so we say nothing either; in order, as nothing has gone wrong. */
 static void leave(arrival_t *a) {
     a->phase = LEAVING;
-    wst__deadline_in(a->server->ctx, &a->deadline, a->server->options.tls_timeout_ms, on_deadline);
+    wst__deadline_in(a->server->node.ctx, &a->deadline, a->server->options.tls_timeout_ms,
+                     on_deadline);
     if (wst_stream_shutdown(a->stream) < 0)
         drop(a);
 }
@@ -181,7 +186,7 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
         drop(a);
     } else if (tls) {
         a->phase = WAITING;
-        wst__list_append(&a->server->handshake_queue, &a->turn);
+        wst__list_append(&a->server->arrivals.queue, &a->turn);
         give_turns(a->server);
     } else {
         become_connection(a, stream);
@@ -211,21 +216,11 @@ static const wst_stream_callbacks_t callbacks = {
 
 /* All of them -------------------------------------------------------------------------------- */
 
-int wst__server_roles(const wst_server_t *s, unsigned *roles) {
-    unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
-    if ((spoken & WST_LISTEN_TLS) != 0 && s->options.tls == NULL)
-        return WST_EINVAL;
-    if ((*roles & WST_ROLE_ALL) == 0)
-        *roles |= WST_ROLE_ALL;
-    if (spoken == 0)
-        *roles |= s->options.tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
-    return 0;
-}
-
 int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
     if ((roles & WST_LISTEN_TLS) == 0)
         return wst__conn_new(s, stream, roles);
-    arrival_t *a = wst__zalloc(&s->ctx->allocator, sizeof(*a));
+    wst_ctx_t *ctx = s->node.ctx;
+    arrival_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
     if (a == NULL)
         return WST_ENOMEM;
     a->server = s;
@@ -234,24 +229,28 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
     snprintf(a->peer, sizeof(a->peer), "%s", wst_stream_peer(stream));
     wst__list_init(&a->node);
     wst__list_init(&a->turn);
-    wst__list_append(&s->arrivals, &a->node);
-    wst__server_hold(s);
-    wst__server_count_connection(s);
-    wst__deadline_in(s->ctx, &a->deadline, s->options.tls_timeout_ms, on_deadline);
+    wst__list_append(&s->arrivals.all, &a->node);
+    wst__ticket_take(&a->hold, &s->node.holds);
+    wst__ticket_take(&a->connection, &s->connections);
+    wst__deadline_in(ctx, &a->deadline, s->options.tls_timeout_ms, on_deadline);
     wst_stream_set_callbacks(stream, &callbacks, a);
     wst_stream_read_start(stream, s->options.http.head_max);
     return 0;
 }
 
-void wst__arrivals_close(wst_server_t *s) {
+static void close_all(wst__part_t *part) {
+    wst_server_t *s = WST__CONTAINER(part, wst_server_t, arrivals.part);
     wst__list_t *node;
-    wst__defer_cancel(&s->turns);
-    while ((node = wst__list_first(&s->arrivals)) != NULL)
+    wst__defer_cancel(&s->arrivals.turns);
+    while ((node = wst__list_first(&s->arrivals.all)) != NULL)
         drop(WST__CONTAINER(node, arrival_t, node));
 }
 
-void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
-    wst_tls_config_t *old = s->options.tls;
-    s->options.tls = wst_tls_config_ref(config);
-    wst_tls_config_unref(old);
+void wst__arrivals_init(wst_server_t *s) {
+    s->arrivals.part = (wst__part_t){.close = close_all};
+    wst__list_init(&s->arrivals.all);
+    wst__list_init(&s->arrivals.queue);
+    wst__list_init(&s->arrivals.shaking);
+    wst__defer_init(&s->arrivals.turns);
+    wst__node_add(&s->node, &s->arrivals.part);
 }

@@ -10,14 +10,15 @@
  * request, for an error answer, or to end it, but not before all that was said has left our
  * buffers: so requests in a row cannot fill them, and no deadline for a head runs meanwhile.
  *
- * One connection to an origin is kept for each client's connection (server_origin.c), and used for
+ * One connection to an origin is kept for each client's connection (kept.c), and used for
  * requests that may be repeated: one that has gone stale just then costs nothing but a dial.
  */
-#include "server.h"
+#include "http_client.h"
 
 #include "hijack.h"
 #include "http_body.h"
 #include "http_forward.h"
+#include "http_target.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,11 +34,11 @@ typedef enum blame {
 } blame_t;
 
 struct wst__exchange {
-    wst__conn_t *conn;
-    wst_server_t *server;
+    wst__client_t *owner;
+    wst_ctx_t *ctx;
+    wst_flow_t *flow; /* counts the bytes */
     wst_stream_t *client;
     wst_stream_t *origin; /* NULL: the response is complete, the client is still to drain */
-    bool reused;          /* the origin's connection was kept from an earlier request */
     wst__forward_t forward;
     wst_http_body_t request_body;
 
@@ -48,36 +49,27 @@ struct wst__exchange {
     wst_http_head_t response;
     wst__reply_t reply;
 
-    uint64_t moved_ms, opened_ms;
+    uint64_t moved_ms;
     wst__deadline_t silence;
-    wst_stream_info_t info;
-    char agent[WST_NAME_MAX + 1];
-    uint64_t agent_serial;
 };
 
-static void connect_origin(wst__conn_t *c);
-
 static void note_movement(wst__exchange_t *x) {
-    x->moved_ms = wst__now(x->server->ctx);
+    x->moved_ms = wst__now(x->ctx);
 }
 
 /* -- The end of an exchange ---------------------------------------------------------------------
  */
 
-/* Tells how it went and frees it; its streams are no longer its own. The server may be closed when
- * this returns. wst__server_check_drained is to follow. */
-static void finish(wst__exchange_t *x, int status, const char *ended_by) {
-    wst_server_t *s = x->server;
-    wst__deadline_clear(&s->ctx->deadlines, &x->silence);
+/* Tells how it went and frees it; its streams are no longer its own. The flow, which has relayed,
+ * is the caller's to go on with. */
+static wst_flow_t *finish(wst__exchange_t *x, int status, const char *ended_by) {
+    wst_flow_t *flow = x->flow;
+    wst__deadline_clear(&x->ctx->deadlines, &x->silence);
     wst_chunk_unref(x->gathered);
-    x->conn->exchange = NULL;
-    s->streams--;
-    x->info.duration_ms = wst__now(s->ctx) - x->opened_ms;
-    x->info.status = status;
-    x->info.ended_by = ended_by;
-    if (s->options.callbacks.on_stream_close != NULL && !s->closing)
-        s->options.callbacks.on_stream_close(s, &x->info, s->options.user_data);
-    wst__free(&s->ctx->allocator, x);
+    x->owner->exchange = NULL;
+    wst__free(&x->ctx->allocator, x);
+    wst__flow_over(flow, status, ended_by);
+    return flow;
 }
 
 static void close_origin(wst_stream_t *origin) {
@@ -86,12 +78,10 @@ static void close_origin(wst_stream_t *origin) {
 }
 
 void wst__exchange_close(wst__exchange_t *x) {
-    wst_server_t *s = x->server;
     wst_stream_t *client = x->client, *origin = x->origin;
-    finish(x, WST_ECANCELLED, "server");
+    wst_flow_cancel(finish(x, WST_ECANCELLED, "server"));
     wst_stream_close(client, NULL);
     close_origin(origin);
-    wst__server_check_drained(s);
 }
 
 /* The cause to give the client. */
@@ -101,72 +91,81 @@ static int cause_of(int error, blame_t blame) {
     return blame == ORIGIN && error == WST_EHTTP ? (int)WST__ORIGIN_MALFORMED : error;
 }
 
+/* The request is answered by us, or tried once more (`again`). */
+static void give_back(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client, bool again,
+                      int cause, const char *why) {
+    wst__hijack_return(c->hijack, client, WST__RETURN_UNANSWERED);
+    if (c->closing) {
+        wst_flow_cancel(flow);
+        return;
+    }
+    c->flow = flow;
+    if (again) {
+        wst__flow_dial(flow, wst_hijack_request(c->hijack), c->tls);
+        return;
+    }
+    wst__client_leave(c);
+    wst__flow_refuse(flow, cause, (wst_str_t){why, why != NULL ? strlen(why) : 0});
+}
+
 /* It cannot go on. The client is told (`why`: more about it, or NULL), unless it has begun to get
  * an answer: then it is reset, so that it does not take the part for the whole. */
 static void fail(wst__exchange_t *x, int error, blame_t blame, const char *why) {
     static const char *const names[] = {"client", "client", "agent", "server"};
-    wst__conn_t *c = x->conn;
-    wst_server_t *s = x->server;
-    wst_stream_t *client = x->client;
-    bool answering = x->answering, again = x->reused && x->head_len == 0 && blame == ORIGIN;
-    close_origin(x->origin);
-    finish(x, error, names[blame]);
+    wst__client_t *c = x->owner;
+    wst_stream_t *client = x->client, *origin = x->origin;
+    bool answering = x->answering;
+    bool again = x->flow->reused && x->head_len == 0 && blame == ORIGIN;
+    close_origin(origin);
+    wst_flow_t *flow = finish(x, error, names[blame]);
     if (blame == CLIENT_GONE || answering) {
+        wst_flow_cancel(flow);
         wst_stream_reset(client, wst_reason_of(error), NULL);
-        wst__conn_close(c);
+        wst__client_close(c);
     } else {
-        wst__hijack_return(c->hijack, client, WST__RETURN_UNANSWERED);
-        if (again && !c->closing) {
-            connect_origin(c);
-        } else {
-            wst__conn_leave(c);
-            const wst__refusal_t refusal = wst__refusal_of(cause_of(error, blame));
-            wst__conn_refuse(c, &refusal, (wst_str_t){why, why != NULL ? strlen(why) : 0}, NULL);
-        }
+        give_back(c, flow, client, again, cause_of(error, blame), why);
     }
-    wst__server_check_drained(s);
 }
 
 static void on_silence(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__exchange_t *x = WST__CONTAINER(deadline, wst__exchange_t, silence);
-    wst_server_t *s = x->server;
-    uint64_t limit = s->options.half_closed_timeout_ms;
+    uint64_t limit = x->owner->ingress->limits.half_closed_timeout_ms;
     if (now_ms - x->moved_ms >= limit)
         fail(x, WST_EIDLE, OURS, NULL);
     else
-        wst__deadline_set(&s->ctx->deadlines, deadline, x->moved_ms + limit, on_silence);
+        wst__deadline_set(&x->ctx->deadlines, deadline, x->moved_ms + limit, on_silence);
+}
+
+static bool is_draining(const wst__client_t *c) {
+    return c->ingress->node->state != WST__NODE_RUNNING;
 }
 
 /* The client has been sent everything. */
 static void hand_back(wst__exchange_t *x) {
-    wst__conn_t *c = x->conn;
-    wst_server_t *s = x->server;
+    wst__client_t *c = x->owner;
     wst_stream_t *client = x->client;
     bool keep = x->reply.keep_client;
-    s->leaving++; /* not drained in between */
-    finish(x, 0, "agent");
-    s->leaving--;
-    if (keep && !s->draining) {
-        c->served = true;
-        wst__hijack_return(c->hijack, client, WST__RETURN_NEXT);
-    } else {
-        wst__conn_leave(c);
-        wst__hijack_return(c->hijack, client, WST__RETURN_FINISHED);
-    }
-    wst__server_check_drained(s);
+    wst_flow_t *flow = finish(x, 0, "agent");
+    bool next = keep && !is_draining(c);
+    if (!next)
+        wst__client_leave(c); /* before the flow is gone: not drained in between */
+    c->served = c->served || next;
+    wst__hijack_return(c->hijack, client, next ? WST__RETURN_NEXT : WST__RETURN_FINISHED);
+    wst_flow_cancel(flow);
 }
 
 static void keep_origin(const wst__exchange_t *x, wst_stream_t *stream) {
-    wst__origin_t origin = {.stream = stream, .agent_serial = x->agent_serial};
-    snprintf(origin.agent, sizeof(origin.agent), "%s", x->agent);
-    snprintf(origin.address, sizeof(origin.address), "%s", x->conn->address);
-    wst__origin_keep(x->conn, &origin);
+    const wst_flow_t *flow = x->flow;
+    wst__origin_t origin = {.stream = stream, .agent_serial = flow->agent_serial};
+    snprintf(origin.agent, sizeof(origin.agent), "%s", flow->agent);
+    snprintf(origin.address, sizeof(origin.address), "%s", flow->address);
+    wst__kept_put(x->owner, flow, &origin);
 }
 
 /* The response is whole. `extra`: the origin has sent more than that. */
 static void complete(wst__exchange_t *x, bool extra) {
     wst_stream_t *origin = x->origin;
-    bool next = x->reply.keep_client && !x->server->draining;
+    bool next = x->reply.keep_client && !is_draining(x->owner);
     x->origin = NULL;
     wst_stream_read_stop(x->client);
     if (!x->request_body.complete || extra)
@@ -179,29 +178,25 @@ static void complete(wst__exchange_t *x, bool extra) {
         hand_back(x);
 }
 
-/* 101: the connections speak something else from now on. */
+/* 101: the connections speak something else from now on, in a flow that is left to itself. */
 static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
-    wst__conn_t *c = x->conn;
-    wst_server_t *s = x->server;
+    wst__client_t *c = x->owner;
     wst_stream_t *client = x->client, *origin = x->origin;
-    char agent[WST_NAME_MAX + 1];
-    snprintf(agent, sizeof(agent), "%s", x->agent);
     wst_stream_read_stop(client);
     wst_stream_read_stop(origin);
     if (wst_stream_unread(origin, wst_slice_ref(rest)) != 0) {
         fail(x, WST_ENOMEM, OURS, NULL);
         return;
     }
-    s->leaving++; /* not drained in between */
-    finish(x, 0, "agent");
-    if (!c->closing) {
-        wst__relay_join(c, agent, client, origin);
-    } else {
-        wst_stream_close(client, NULL);
-        wst_stream_close(origin, NULL);
-    }
-    s->leaving--;
-    wst__server_check_drained(s);
+    wst_flow_t *flow = finish(x, 0, "agent");
+    wst__ticket_hand_on(&c->connection, &flow->connection);
+    bool closing = c->closing; /* by that notice */
+    wst__client_close(c);
+    if (!closing && wst__flow_join(flow, client, origin) == 0)
+        return;
+    wst_stream_close(client, NULL); /* a reset: its end was not said */
+    wst_stream_close(origin, NULL);
+    wst_flow_cancel(flow);
 }
 
 /* -- Request: from the client to the origin -----------------------------------------------------
@@ -228,7 +223,7 @@ static void on_client_read(wst_stream_t *client, wst_slice_t data, void *user_da
     int status = 0;
     if (n > 0) {
         const wst_slice_t part = {data.chunk, data.data, (size_t)n};
-        x->info.bytes_to_agent += part.len;
+        x->flow->bytes_to_agent += part.len;
         wst_slice_ref(part);
         status = wst_stream_write(x->origin, &part, 1);
     }
@@ -283,7 +278,7 @@ static const wst_stream_callbacks_t client_callbacks = {.on_read = on_client_rea
 
 /* Writes to the client. False: that failed, the exchange is over. */
 static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
-    x->info.bytes_to_client += slice.len;
+    x->flow->bytes_to_client += slice.len;
     int status = wst_stream_write(x->client, &slice, 1);
     if (status < 0) {
         fail(x, status, CLIENT_GONE, NULL);
@@ -301,7 +296,7 @@ static bool send_copy(wst__exchange_t *x, wst_str_t text) {
     wst_slice_t slice;
     if (text.len == 0)
         return true;
-    if (wst_slice_copy(&slice, x->server->ctx, text.ptr, text.len) != 0) {
+    if (wst_slice_copy(&slice, x->ctx, text.ptr, text.len) != 0) {
         fail(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
@@ -332,13 +327,13 @@ static void read_body(wst__exchange_t *x, wst_slice_t data) {
 /* A response's head has been parsed. False: the exchange is over. */
 static bool forward_head(wst__exchange_t *x) {
     size_t cap = HEAD_MAX + WST__FORWARD_EXTRA;
-    wst_chunk_t *chunk = wst__pool_chunk(&x->server->ctx->pool, cap);
+    wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
     if (chunk == NULL) {
         fail(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
     /* Who is answered before it has sent all has to be read to the end, or closed. */
-    x->forward.keep_client = x->request_body.complete && !x->server->draining;
+    x->forward.keep_client = x->request_body.complete && !is_draining(x->owner);
     int len = wst__forward_response(&x->reply, &x->forward, &x->response,
                                     (char *)wst_chunk_data(chunk), cap);
     if (len <= 0)
@@ -358,7 +353,7 @@ static bool read_heads(wst__exchange_t *x, wst_slice_t *data) {
     const wst_http_limits_t limits = {.head_max = HEAD_MAX};
     while (!x->answering && data->len > 0) {
         if (x->gathered == NULL)
-            x->gathered = wst__pool_chunk(&x->server->ctx->pool, HEAD_MAX);
+            x->gathered = wst__pool_chunk(&x->ctx->pool, HEAD_MAX);
         if (x->gathered == NULL) {
             fail(x, WST_ENOMEM, OURS, NULL);
             return false;
@@ -425,18 +420,17 @@ static const wst_stream_callbacks_t origin_callbacks = {.on_read = on_origin_rea
 /* -- Starting ------------------------------------------------------------------------------------
  */
 
-static wst__forward_t forward_of(const wst__conn_t *c, const wst_http_head_t *head) {
-    const wst_server_t *s = c->server;
+static wst__forward_t forward_of(const wst__client_t *c, const wst_http_head_t *head) {
     return (wst__forward_t){.request = head,
                             .target = &c->target,
-                            .pseudonym = s->pseudonym,
-                            .keep_origin = !s->draining};
+                            .pseudonym = c->options->pseudonym,
+                            .keep_origin = !is_draining(c)};
 }
 
 /* Writes the request's head to the origin, and both streams start to flow. */
 static void send_request(wst__exchange_t *x) {
-    size_t cap = x->server->options.http.head_max + WST__FORWARD_EXTRA;
-    wst_chunk_t *chunk = wst__pool_chunk(&x->server->ctx->pool, cap);
+    size_t cap = x->owner->options->limits.head_max + WST__FORWARD_EXTRA;
+    wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
     if (chunk == NULL) {
         fail(x, WST_ENOMEM, OURS, NULL);
         return;
@@ -447,7 +441,7 @@ static void send_request(wst__exchange_t *x) {
         fail(x, len, OURS, NULL);
         return;
     }
-    x->info.bytes_to_agent += (size_t)len;
+    x->flow->bytes_to_agent += (size_t)len;
     const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)len};
     int status = wst_stream_write(x->origin, &slice, 1);
     if (status < 0) {
@@ -459,60 +453,44 @@ static void send_request(wst__exchange_t *x) {
         read_client(x);
 }
 
-/* The origin is connected: takes the client's connection. */
-static void start(wst__conn_t *c, const wst__dialled_t *outcome) {
-    wst_server_t *s = c->server;
-    wst_stream_t *origin = outcome->stream;
+/* Takes the client's connection. 0 or WST_ENOMEM. */
+static int exchange_new(wst__exchange_t **out, wst__client_t *c) {
     const wst_http_head_t *head = wst_hijack_request(c->hijack);
-    wst__exchange_t *x = wst__zalloc(&s->ctx->allocator, sizeof(*x));
+    wst_ctx_t *ctx = c->ingress->ctx;
+    wst__exchange_t *x = wst__zalloc(&ctx->allocator, sizeof(*x));
     int status = x != NULL ? wst_hijack_take(c->hijack, &x->client) : WST_ENOMEM;
     if (status != 0) {
-        wst__free(&s->ctx->allocator, x);
-        wst_stream_close(origin, NULL);
-        wst__conn_refuse_error(c, status);
-        return;
+        wst__free(&ctx->allocator, x);
+        return status;
     }
-    x->conn = c;
-    x->server = s;
-    x->origin = origin;
-    x->reused = outcome->reused;
-    x->agent_serial = outcome->agent_serial;
-    c->exchange = x;
-    s->streams++;
+    x->owner = c;
+    x->ctx = ctx;
+    x->moved_ms = wst__now(ctx);
     x->forward = forward_of(c, head);
     wst_http_body_request(&x->request_body, head);
-    x->opened_ms = x->moved_ms = wst__now(s->ctx);
-    snprintf(x->agent, sizeof(x->agent), "%s", outcome->agent);
-    x->info = (wst_stream_info_t){.id = ++s->stream_ids,
-                                  .client = c->peer,
-                                  .user = c->user,
-                                  .tenant = c->tenant,
-                                  .address = c->address,
-                                  .destination = c->destination,
-                                  .agent = x->agent,
-                                  .dial_ms = x->opened_ms - c->asked_ms,
-                                  .ended_by = ""};
-    wst_stream_set_callbacks(x->client, &client_callbacks, x);
-    wst_stream_set_callbacks(origin, &origin_callbacks, x);
-    wst__deadline_in(s->ctx, &x->silence, s->options.half_closed_timeout_ms, on_silence);
-    if (s->options.callbacks.on_stream_open != NULL)
-        s->options.callbacks.on_stream_open(s, &x->info, s->options.user_data);
-    if (!c->closing) /* by that callback */
-        send_request(x);
+    *out = x;
+    return 0;
 }
 
-static void on_dialled(const wst__dialled_t *outcome, void *user_data) {
-    wst__conn_t *c = user_data;
-    c->dial = NULL;
-    wst__conn_reached(c, outcome);
-    if (wst_hijack_request(c->hijack) == NULL) { /* the client has just gone: on_done follows */
-        if (outcome->stream != NULL)
-            wst_stream_close(outcome->stream, NULL);
-    } else if (outcome->status == 0) {
-        start(c, outcome);
-    } else {
-        wst__conn_refuse_outcome(c, outcome);
+/* The origin is connected. */
+static void on_established(wst_flow_t *flow, void *user_data) {
+    wst__client_t *c = user_data;
+    wst__exchange_t *x;
+    int status = exchange_new(&x, c);
+    if (status != 0) {
+        wst__flow_refuse(flow, status, (wst_str_t){NULL, 0});
+        return;
     }
+    x->flow = flow;
+    x->origin = wst__flow_release(flow);
+    c->flow = NULL;
+    c->exchange = x;
+    wst_stream_set_callbacks(x->client, &client_callbacks, x);
+    wst_stream_set_callbacks(x->origin, &origin_callbacks, x);
+    wst__deadline_in(x->ctx, &x->silence, c->ingress->limits.half_closed_timeout_ms, on_silence);
+    wst__flow_begin(flow);
+    if (!c->closing) /* by that notice */
+        send_request(x);
 }
 
 /* Whether a request may be sent twice, should a kept connection have gone stale. */
@@ -526,19 +504,18 @@ static bool is_repeatable(const wst_http_head_t *head) {
     return false;
 }
 
-static void connect_origin(wst__conn_t *c) {
-    wst__origin_t kept;
-    bool take = !c->server->draining && is_repeatable(wst_hijack_request(c->hijack)) &&
-                wst__origin_take(c, &kept);
-    wst__origin_drop(c);
-    wst__conn_dial(c, take ? &kept : NULL, on_dialled);
+/* What is kept, if it may be used; else that ends. */
+static bool spare(wst_flow_t *flow, wst__origin_t *out, void *user_data) {
+    wst__client_t *c = user_data;
+    const wst_http_head_t *head = wst_hijack_request(c->hijack);
+    bool taken =
+        !is_draining(c) && head != NULL && is_repeatable(head) && wst__kept_take(c, flow, out);
+    wst__kept_drop(c);
+    return taken;
 }
 
-static void on_answer(const wst__answer_t *answer, void *user_data) {
-    wst__conn_t *c = user_data;
-    if (wst__conn_allowed(c, answer))
-        connect_origin(c);
-}
+static const wst_flow_callbacks_t flow_callbacks = {.on_established = on_established,
+                                                    .on_refused = wst__client_on_refused};
 
 /* Why it is not forwarded at all; NULL: it is. */
 static const char *refusal_text(wst__forward_verdict_t verdict, int *cause) {
@@ -563,20 +540,20 @@ static const char *refusal_text(wst__forward_verdict_t verdict, int *cause) {
     }
 }
 
-void wst__forward_http(wst__conn_t *c, const wst_http_head_t *head,
-                       const wst_http_target_t *target) {
-    wst_server_t *s = c->server;
-    wst__write_destination(c->destination, &target->authority);
+void wst__client_forward(wst__client_t *c, const wst_http_head_t *head,
+                         const wst_http_target_t *target) {
+    char destination[WST_DEST_MAX + 1];
+    wst__authority_write(destination, sizeof(destination), &target->authority);
+    wst_flow_t *flow = wst__client_flow(c, destination, &flow_callbacks);
+    if (flow == NULL)
+        return;
     c->target = *target;
+    flow->spare = spare;
     const wst__forward_t forward = forward_of(c, head);
     int cause = 0;
     const char *text = refusal_text(wst__forward_check(&forward), &cause);
-    if (text != NULL) {
-        const wst__refusal_t refusal = wst__refusal_of(cause);
-        wst__conn_refuse(c, &refusal, (wst_str_t){text, strlen(text)}, NULL);
-    } else if (s->draining || s->options.callbacks.on_client_request == NULL) {
-        connect_origin(c);
-    } else if (!wst__conn_ask(c, s->options.callbacks.on_client_request, on_answer)) {
-        wst__conn_refuse_error(c, WST_ENOMEM);
-    }
+    if (text != NULL)
+        wst__flow_refuse(flow, cause, (wst_str_t){text, strlen(text)});
+    else
+        wst__flow_start(flow);
 }

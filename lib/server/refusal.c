@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of refusals (answer.h), and their text. The types are those that RFC 9209 section 2.3
+ * The table of refusals (refusal.h), and their text. The types are those that RFC 9209 section 2.3
  * registers.
  */
 #include "refusal.h"
@@ -72,6 +72,39 @@ wst__refusal_t wst__refusal_of(int error) {
     if (found == NULL)
         found = find(wst_reason_of(error)); /* every reason has a row */
     return *found;
+}
+
+int wst__refusal_code(int cause) {
+    switch (cause) {
+    case WST__TOO_MANY_PENDING:
+    case WST__TOO_MANY_AGENTS:
+        return WST_ELIMIT;
+    case WST__DRAINING:
+        return WST_EGOAWAY;
+    case WST__NOT_OFFERED:
+    case WST__NO_DECISION: /* nobody has said yes */
+    case WST__SELF:
+    case WST__LOOP:
+        return WST_EDENIED;
+    case WST__ORIGIN_ENDED:
+        return WST_ERESET;
+    case WST__BAD_ANSWER:
+        return WST_EINTERNAL;
+    default:
+        return cause < 0 ? cause : (int)WST_EHTTP;
+    }
+}
+
+int wst__answer_verdict(const wst__answer_t *answer, wst__answer_kind_t expected) {
+    if (answer->kind == expected)
+        return 0;
+    if (answer->kind == WST__DENIED)
+        return WST_EDENIED;
+    if (answer->kind == WST__UNANSWERED)
+        return WST__NO_DECISION;
+    if (answer->stream != NULL) /* it was handed to us all the same */
+        wst_stream_close(answer->stream, NULL);
+    return WST__BAD_ANSWER;
 }
 
 static const char *standard_reason(int status) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef WST_LIB_ANSWER_H
-#define WST_LIB_ANSWER_H
+#ifndef WST_LIB_REFUSAL_H
+#define WST_LIB_REFUSAL_H
 /*
- * What a client is told when its CONNECT cannot be served: one table from errors to a status, a
- * reason phrase (most clients show nothing else), a Proxy-Status (RFC 9209) and a short text.
+ * What a client is told when it cannot be served: one table from errors to an HTTP status, a reason
+ * phrase (most clients show nothing else), a Proxy-Status (RFC 9209) and a short text. Front ends
+ * that speak another protocol map the error code.
  */
-#include <wstunnel/common.h>
+#include "request.h"
 
 /* Causes that are no error code: the server's own. */
 enum wst__cause {
@@ -33,6 +34,15 @@ typedef struct wst__refusal {
 
 /* For an error code of error.h or a cause above. */
 wst__refusal_t wst__refusal_of(int error);
+
+/* The code of error.h that stands for it; a code stands for itself. */
+int wst__refusal_code(int cause);
+
+/*
+ * Whether the embedder said yes: 0 if the answer is of the expected kind, else WST_EDENIED,
+ * WST__NO_DECISION or WST__BAD_ANSWER.
+ */
+int wst__answer_verdict(const wst__answer_t *answer, wst__answer_kind_t expected);
 
 /* For a denial of the embedder: a status that is none becomes 403; `reason` NULL: a standard one.
  */

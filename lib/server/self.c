@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether what an agent has reached is this server: a client must not get through it to addresses
- * where it trusts whoever comes. The agent's loopback addresses are ours only if it runs here.
+ * The self check: a client must not get through this node back to its own addresses, which may
+ * trust connections from this machine. The agent's loopback addresses are ours only if it runs
+ * here.
  */
+#include "self.h"
+
 #include "ip.h"
-#include "server.h"
 
 #include <string.h>
 
@@ -34,8 +36,8 @@ static bool is_any(const wst__ip_t *ip) {
     return memcmp(effective.bytes, ip->bytes, sizeof(ip->bytes)) != 0 && is_loopback(&effective);
 }
 
-/* Whether an interface of this machine has the address, or may have it: without a descriptor to
- * look that up, nobody shall get where he could not get with one. */
+/* Whether an interface of this machine has the address. Fails closed: if the interfaces cannot be
+ * listed, the address is treated as ours. */
 static bool is_here(const wst__ip_t *ip) {
     uv_interface_address_t *all;
     int count;
@@ -61,14 +63,14 @@ static bool runs_here(const char *agent_peer) {
            (read_place(&agent, agent_peer) && is_here(&agent.ip));
 }
 
-bool wst__server_is_self(const wst_server_t *s, const char *address, uint16_t port,
-                         const char *agent_peer) {
+bool wst__ingress_is_self(const wst_ingress_t *ingress, const char *address, uint16_t port,
+                          const char *agent_peer) {
     wst__ip_t reached;
     if (!wst__ip_parse(&reached, address, strlen(address)))
         return false;
     reached = wst__ip_effective(reached);
     const char *listens;
-    for (size_t n = 0; (listens = wst_server_address(s, n)) != NULL; n++) {
+    for (size_t n = 0; (listens = ingress->hooks->address(ingress->owner, n)) != NULL; n++) {
         place_t own;
         if (!read_place(&own, listens) || own.port != port)
             continue;

@@ -1,32 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's handle: its options, addresses, limits, drain and end.
- *
- * Running -> draining (no new clients or agents; open tunnels go on) -> drained; closing, from any
- * of them: everything is told to end, and when the last thing that holds the server is gone,
- * close_cb runs.
+ * The server's handle: it assembles the parts (server.h) and gives them what the options say.
  */
 #include "server.h"
+
 #include "session.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <wstunnel/listener.h>
 
 enum {
     MAX_CONNECTIONS = 10000,
     SPARE_DESCRIPTORS = 64 /* for other things than connections; at most a quarter of all */
 };
 
-typedef struct listener {
-    wst__list_t node;
-    wst_server_t *server;
-    wst_listener_t *handle;
-    unsigned roles;
-} listener_t;
-
-/* Life --------------------------------------------------------------------------------------- */
+/* Options ------------------------------------------------------------------------------------ */
 
 /* As many as there are, or what the descriptors allow. */
 static size_t default_connections(void) {
@@ -69,171 +58,11 @@ static void set_defaults(wst_server_options_t *o) {
     default_ms(&o->drain_timeout_ms, 30000);
 }
 
-int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
-    const char *path = options->path != NULL ? options->path : "/websocket";
-    const wst__uplink_kind_t *kind = wst__uplink_kind(options->protocol);
-    if (kind == NULL)
-        wst__log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
-    if (path[0] != '/' || kind == NULL ||
-        !wst__uplink_windows_valid(options->stream_window, options->stream_window_max))
-        return WST_EINVAL;
-    wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
-    if (s == NULL)
-        return WST_ENOMEM;
-    uint64_t random;
-    int status = wst__random(ctx, &random, sizeof(random));
-    s->path = wst__strdup(&ctx->allocator, path);
-    if (s->path == NULL || status != 0) {
-        wst__free(&ctx->allocator, s->path);
-        wst__free(&ctx->allocator, s);
-        return status != 0 ? status : WST_ENOMEM;
-    }
-    s->ctx = ctx;
-    s->kind = kind;
-    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random);
-    s->options = *options;
-    s->options.path = s->path;
-    wst_tls_config_ref(s->options.tls);
-    set_defaults(&s->options);
-    wst__list_init(&s->listeners);
-    wst__list_init(&s->arrivals);
-    wst__list_init(&s->handshake_queue);
-    wst__list_init(&s->handshaking);
-    wst__defer_init(&s->turns);
-    wst__list_init(&s->conns);
-    wst__list_init(&s->relays);
-    wst__list_init(&s->sessions);
-    wst__list_init(&s->dials);
-    wst__remotes_init(&s->remotes, ctx, s->options.max_agent_streams, random);
-    wst__defer_init(&s->defer);
-    wst__ctx_hold(ctx);
-    *out = s;
-    return 0;
-}
-
-static void gone(wst__defer_t *defer) {
-    wst_server_t *s = WST__CONTAINER(defer, wst_server_t, defer);
-    wst_ctx_t *ctx = s->ctx;
-    if (s->close_cb != NULL)
-        s->close_cb(s->options.user_data);
-    wst__remotes_free(&s->remotes);
-    wst_tls_config_unref(s->options.tls);
-    wst__free(&ctx->allocator, s->path);
-    wst__free(&ctx->allocator, s);
-    wst__ctx_release(ctx);
-}
-
-void wst__server_hold(wst_server_t *s) {
-    s->holds++;
-}
-
-void wst__server_release(wst_server_t *s) {
-    s->holds--;
-    if (s->closing && s->holds == 0)
-        wst__defer(s->ctx, &s->defer, gone);
-}
-
-/* Listeners ---------------------------------------------------------------------------------- */
-
-static listener_t *first_listener(const wst_server_t *s) {
-    wst__list_t *node = wst__list_first(&s->listeners);
-    return node != NULL ? WST__CONTAINER(node, listener_t, node) : NULL;
-}
-
-static listener_t *next_listener(const wst_server_t *s, const listener_t *l) {
-    wst__list_t *node = wst__list_next(&s->listeners, &l->node);
-    return node != NULL ? WST__CONTAINER(node, listener_t, node) : NULL;
-}
-
-static void on_accept(wst_listener_t *handle, wst_stream_t *stream, void *user_data) {
-    const listener_t *l = user_data;
-    (void)handle;
-    if (wst__server_receive(l->server, stream, l->roles) != 0)
-        wst_stream_close(stream, NULL);
-}
-
-static void on_listener_closed(void *user_data) {
-    listener_t *l = user_data;
-    wst_server_t *s = l->server;
-    wst__free(&s->ctx->allocator, l);
-    wst__server_release(s);
-}
-
-static void close_listener(listener_t *l) {
-    wst__list_remove(&l->node);
-    wst_listener_close(l->handle, on_listener_closed);
-}
-
-/* Whether everybody may use a role that is offered there. */
-static bool is_open(const wst_server_t *s, unsigned roles) {
-    const wst_server_callbacks_t *cb = &s->options.callbacks;
-    return ((roles & WST_ROLE_CONNECT) != 0 && cb->on_client_request == NULL) ||
-           ((roles & WST_ROLE_AGENTS) != 0 && cb->on_agent_request == NULL);
-}
-
-int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
-    if (s->closing || s->draining)
-        return WST_ESTATE;
-    int status = wst__server_roles(s, &roles);
-    if (status != 0)
-        return status;
-    listener_t *l = wst__zalloc(&s->ctx->allocator, sizeof(*l));
-    if (l == NULL)
-        return WST_ENOMEM;
-    l->server = s;
-    l->roles = roles;
-    wst__list_init(&l->node);
-    const wst_listener_options_t options = {
-        .address = address, .on_accept = on_accept, .user_data = l};
-    status = wst_listener_new(&l->handle, s->ctx, &options);
-    if (status != 0) {
-        wst__free(&s->ctx->allocator, l);
-        return status;
-    }
-    wst__server_hold(s);
-    wst__list_append(&s->listeners, &l->node);
-    if (!s->options.allow_open && !wst_listener_is_local(l->handle) && is_open(s, roles)) {
-        close_listener(l);
-        return WST_EINSECURE;
-    }
-    if (s->paused)
-        wst_listener_pause(l->handle);
-    return 0;
-}
-
-const char *wst_server_address(const wst_server_t *s, size_t n) {
-    const listener_t *l = first_listener(s);
-    while (l != NULL && n-- > 0)
-        l = next_listener(s, l);
-    return l != NULL ? wst_listener_address(l->handle) : NULL;
-}
-
-int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) {
-    if (s->closing || s->draining)
-        return WST_ESTATE;
-    if (s->connections >= s->options.max_connections)
-        return WST_ELIMIT;
-    int status = wst__server_roles(s, &roles);
-    return status == 0 ? wst__server_receive(s, connection, roles) : status;
-}
-
-/* Further clients wait in the kernel while there are too many. */
-static void update_paused(wst_server_t *s) {
-    bool full = s->connections >= s->options.max_connections;
-    if (full == s->paused)
-        return;
-    s->paused = full;
-    if (full && !s->limit_logged) {
-        s->limit_logged = true;
-        wst__log(s->ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
-                 s->connections);
-    }
-    for (listener_t *l = first_listener(s); l != NULL; l = next_listener(s, l)) {
-        if (full)
-            wst_listener_pause(l->handle);
-        else
-            wst_listener_resume(l->handle);
-    }
+static wst__ingress_limits_t ingress_limits(const wst_server_options_t *o) {
+    return (wst__ingress_limits_t){.max_pending = o->max_pending,
+                                   .decision_timeout_ms = o->decision_timeout_ms,
+                                   .dial_timeout_ms = o->dial_timeout_ms,
+                                   .half_closed_timeout_ms = o->half_closed_timeout_ms};
 }
 
 int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
@@ -250,112 +79,184 @@ int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) 
     o.allow_origin = s->options.allow_origin;
     set_defaults(&o);
     s->options = o;
-    wst__remotes_set_max_streams(&s->remotes, o.max_agent_streams);
-    update_paused(s);
+    s->ingress.limits = ingress_limits(&o);
+    wst__remotes_set_max_streams(&s->ingress.remotes, o.max_agent_streams);
+    wst__conns_update(s);
+    wst__addresses_update(s);
     return 0;
 }
 
-void wst__server_count_connection(wst_server_t *s) {
-    s->connections++;
-    update_paused(s);
+void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
+    wst_tls_config_t *old = s->options.tls;
+    s->options.tls = wst_tls_config_ref(config);
+    wst_tls_config_unref(old);
 }
 
-void wst__server_uncount_connection(wst_server_t *s) {
-    s->connections--;
-    update_paused(s);
+/* What the ingress asks and tells ------------------------------------------------------------- */
+
+typedef void (*question_cb)(wst_server_t *server, wst_request_t *request, void *user_data);
+
+static question_cb callback_of(const wst_server_t *s, wst__question_t question) {
+    const wst_server_callbacks_t *cb = &s->options.callbacks;
+    switch (question) {
+    case WST__ASK_CLIENT:
+        return cb->on_client_request;
+    case WST__ASK_CHOOSE:
+        return cb->on_choose;
+    default:
+        return cb->on_reached;
+    }
 }
 
-/* Questions ---------------------------------------------------------------------------------- */
-
-int wst__server_verdict(const wst__answer_t *answer, wst__answer_kind_t expected) {
-    if (answer->kind == expected)
-        return 0;
-    if (answer->kind == WST__DENIED)
-        return WST_EDENIED;
-    if (answer->kind == WST__UNANSWERED)
-        return WST__NO_DECISION;
-    if (answer->stream != NULL) /* it was handed to us all the same */
-        wst_stream_close(answer->stream, NULL);
-    return WST__BAD_ANSWER;
+static bool wants(void *owner, wst__question_t question) {
+    return callback_of(owner, question) != NULL;
 }
 
-/* Drain and end ------------------------------------------------------------------------------ */
+static void ask(void *owner, wst__question_t question, wst_request_t *request) {
+    wst_server_t *s = owner;
+    callback_of(s, question)(s, request, s->options.user_data);
+}
 
-static void tell_drained(wst__defer_t *defer) {
-    wst_server_t *s = WST__CONTAINER(defer, wst_server_t, defer);
+static void on_open(void *owner, const wst_stream_info_t *info) {
+    wst_server_t *s = owner;
+    if (s->options.callbacks.on_stream_open != NULL)
+        s->options.callbacks.on_stream_open(s, info, s->options.user_data);
+}
+
+static void on_close(void *owner, const wst_stream_info_t *info) {
+    wst_server_t *s = owner;
+    if (s->options.callbacks.on_stream_close != NULL)
+        s->options.callbacks.on_stream_close(s, info, s->options.user_data);
+}
+
+static void on_refused(void *owner, const wst_refusal_info_t *info) {
+    wst_server_t *s = owner;
+    if (s->options.callbacks.on_refused != NULL)
+        s->options.callbacks.on_refused(s, info, s->options.user_data);
+}
+
+static const char *address(void *owner, size_t n) {
+    return wst_server_address(owner, n);
+}
+
+static const wst__ingress_hooks_t hooks = {.wants = wants,
+                                           .ask = ask,
+                                           .on_open = on_open,
+                                           .on_close = on_close,
+                                           .on_refused = on_refused,
+                                           .address = address};
+
+/* Life --------------------------------------------------------------------------------------- */
+
+static void free_server(wst_server_t *s) {
+    wst_ctx_t *ctx = s->node.ctx;
+    wst__ingress_free(&s->ingress);
+    wst_tls_config_unref(s->options.tls);
+    wst__free(&ctx->allocator, s->path);
+    wst__free(&ctx->allocator, s);
+}
+
+static void tell_drained(wst__node_t *node) {
+    wst_server_t *s = WST__CONTAINER(node, wst_server_t, node);
     if (s->options.callbacks.on_drained != NULL)
         s->options.callbacks.on_drained(s, s->options.user_data);
 }
 
-static void set_drained(wst_server_t *s) {
-    s->drained = true;
-    wst__deadline_clear(&s->ctx->deadlines, &s->drain_deadline);
-    wst__defer(s->ctx, &s->defer, tell_drained);
+static void tell_closed(wst__node_t *node) {
+    wst_server_t *s = WST__CONTAINER(node, wst_server_t, node);
+    if (s->close_cb != NULL)
+        s->close_cb(s->options.user_data);
+    free_server(s);
 }
 
-static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
-    (void)now_ms;
-    set_drained(WST__CONTAINER(deadline, wst_server_t, drain_deadline));
+/* In the order in which they are told to drain and to close: first whoever lets in, last the
+ * uplinks that all else runs through. */
+static void assemble(wst_server_t *s, uint64_t seed) {
+    wst__addresses_init(s);
+    wst__arrivals_init(s);
+    wst__conns_init(s);
+    wst__ingress_init(&s->ingress, &s->node, &hooks, s, seed);
+    s->ingress.limits = ingress_limits(&s->options);
+    wst__remotes_set_max_streams(&s->ingress.remotes, s->options.max_agent_streams);
+    wst__agents_init(s);
 }
 
-void wst__server_check_drained(wst_server_t *s) {
-    if (s->draining && !s->drained && !s->closing && s->streams == 0 && s->pending == 0 &&
-        s->leaving == 0)
-        set_drained(s);
+static int check(const wst_server_options_t *o, wst_ctx_t *ctx) {
+    if ((o->path != NULL && o->path[0] != '/') ||
+        !wst__uplink_windows_valid(o->stream_window, o->stream_window_max))
+        return WST_EINVAL;
+    if (wst__uplink_kind(o->protocol) != NULL)
+        return 0;
+    wst__log(ctx, WST_LOG_ERROR, "this protocol has not been built in");
+    return WST_EINVAL;
 }
 
-static void close_listeners(wst_server_t *s) {
-    listener_t *l;
-    while ((l = first_listener(s)) != NULL)
-        close_listener(l);
+int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
+    int status = check(options, ctx);
+    if (status != 0)
+        return status;
+    wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
+    if (s == NULL)
+        return WST_ENOMEM;
+    uint64_t random;
+    status = wst__random(ctx, &random, sizeof(random));
+    s->path = wst__strdup(&ctx->allocator, options->path != NULL ? options->path : "/websocket");
+    if (s->path == NULL || status != 0) {
+        wst__free(&ctx->allocator, s->path);
+        wst__free(&ctx->allocator, s);
+        return status != 0 ? status : WST_ENOMEM;
+    }
+    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random);
+    s->kind = wst__uplink_kind(options->protocol);
+    s->options = *options;
+    s->options.path = s->path;
+    wst_tls_config_ref(s->options.tls);
+    set_defaults(&s->options);
+    wst__node_init(&s->node, ctx, tell_drained, tell_closed);
+    assemble(s, random);
+    *out = s;
+    return 0;
 }
 
 void wst_server_drain(wst_server_t *s) {
-    if (s->draining || s->closing)
-        return;
-    s->draining = true;
-    wst__deadline_in(s->ctx, &s->drain_deadline, s->options.drain_timeout_ms, on_drain_deadline);
-    close_listeners(s);
-    wst__agents_goaway(s);
-    for (wst__list_t *node = wst__list_first(&s->conns); node != NULL;
-         node = wst__list_next(&s->conns, node))
-        wst__conn_drain(WST__CONTAINER(node, wst__conn_t, node));
-    wst__server_check_drained(s);
+    wst__node_drain(&s->node, s->options.drain_timeout_ms);
 }
 
 void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
-    if (s->closing)
+    if (s->node.state == WST__NODE_CLOSING)
         return;
-    s->closing = true;
     s->close_cb = close_cb;
-    wst__server_hold(s);
-    wst__deadline_clear(&s->ctx->deadlines, &s->drain_deadline);
-    wst__defer_cancel(&s->defer);
-    close_listeners(s);
-    wst__arrivals_close(s);
-    for (wst__list_t *node = wst__list_first(&s->conns); node != NULL;
-         node = wst__list_next(&s->conns, node))
-        wst__conn_close(WST__CONTAINER(node, wst__conn_t, node));
-    wst__dials_close(s);
-    wst__relays_close(s);
-    wst__agents_close(s);
-    wst__server_release(s);
+    wst__node_close(&s->node);
 }
 
-/* Figures ------------------------------------------------------------------------------------ */
+/* Figures and agents ------------------------------------------------------------------------- */
 
 void wst_server_get_stats(const wst_server_t *s, wst_server_stats_t *stats) {
     *stats = (wst_server_stats_t){
-        .connections = s->connections,
-        .agents = s->remotes.count,
-        .sessions = s->session_count,
-        .streams = s->streams,
-        .pending = s->pending,
-        .handshakes = s->handshakes,
-        .tls_failures = s->tls_failures,
+        .connections = s->connections.count,
+        .agents = s->ingress.remotes.count,
+        .sessions = s->agents.sessions.count,
+        .streams = s->ingress.relaying.count,
+        .pending = s->ingress.pending.count,
+        .handshakes = s->arrivals.under_way,
+        .tls_failures = s->arrivals.failures,
     };
 }
 
+wst_ingress_t *wst_server_ingress(wst_server_t *s) {
+    return &s->ingress;
+}
+
 wst_remote_t *wst_server_next_agent(const wst_server_t *s, const wst_remote_t *after) {
-    return wst__remotes_next(&s->remotes, after);
+    return wst__remotes_next(&s->ingress.remotes, after);
+}
+
+wst_remote_t *wst_server_find_agent(const wst_server_t *s, const char *tenant, const char *name) {
+    return wst__remotes_find_named(&s->ingress.remotes, tenant, name);
+}
+
+wst_remote_t *wst_server_best_agent(wst_server_t *s, const wst_request_t *request,
+                                    bool (*admits)(const wst_remote_t *agent, void *user_data),
+                                    void *user_data) {
+    return wst__ingress_best(&s->ingress, request, admits, user_data);
 }

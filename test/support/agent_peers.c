@@ -297,7 +297,8 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 void agent_tunnel_start(agent_world_t *w, agent_tunnel_t *t, const char *destination) {
     memset(t, 0, sizeof(*t));
     t->w = w;
-    assert_int_equal(wst_server_dial(&t->dial, w->server, NULL, destination, 0, on_dialled, t), 0);
+    const wst_flow_options_t options = {.destination = destination};
+    assert_int_equal(wst_server_dial(&t->dial, w->server, &options, on_dialled, t), 0);
 }
 
 void agent_tunnel_open(agent_world_t *w, agent_tunnel_t *t, const char *destination, int status) {

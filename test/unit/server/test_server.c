@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The server's handle: what its addresses offer, its limits, its drain. */
+#include "server.h"
 #include "server_world.h"
 
 #include <stdio.h>
@@ -503,13 +504,61 @@ static void test_drain_during_question(void **state) {
     server_world_free(&w);
 }
 
-int main(void) {
+/* A drain waits for the answer about a client, so that the client gets its own answer, too. */
+static void test_drained_during_question(void **state) {
+    (void)state;
+    server_world_t w;
+    server_client_t c;
+    server_world_init(&w);
+    w.clients = SERVER_HOLD;
+    server_world_start(&w);
+    server_client_open(&w, &c);
+    server_client_say(&c, CONNECT);
+    test_env_until_count(&w.env, &w.client_questions, 1);
+    wst_server_drain(w.server);
+    test_env_turns(&w.env, 20);
+    assert_int_equal(w.drained, 0); /* it waits for the answer, so that the client gets its own */
+    wst_request_allow(w.held);
+    server_client_expect(&c, "HTTP/1.1 503 Server is shutting down\r\n");
+    server_client_close(&c);
+    test_env_until_count(&w.env, &w.drained, 1);
+    server_world_free(&w);
+}
+
+static int not_served_code;
+
+static void note_code(wst_server_t *server, const wst_refusal_info_t *info, void *user_data) {
+    (void)server, (void)user_data;
+    not_served_code = info->code;
+}
+
+/* A client where none are served is denied; its request is not malformed. */
+static void test_not_offered_code(void **state) {
+    (void)state;
+    server_world_t w;
+    server_client_t c;
+    server_world_open(&w);
+    w.server->options.callbacks.on_refused = note_code;
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
+    server_client_open_at(&w, &c, wst_server_address(w.server, 1));
+    server_client_say(&c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
+    server_client_expect(&c, "HTTP/1.1 403 ");
+    server_client_close(&c);
+    server_world_free(&w);
+    assert_int_equal(not_served_code, WST_EDENIED);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) /* one test alone */
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_insecure),
         cmocka_unit_test(test_health),
         cmocka_unit_test(test_not_served),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_not_offered_code),
+        cmocka_unit_test(test_drained_during_question),
         cmocka_unit_test(test_head_options),
         cmocka_unit_test(test_adopt),
         cmocka_unit_test(test_max_connections),

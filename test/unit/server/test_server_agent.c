@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Agents at the server: the upgrade, the hello, who replaces whom, how they leave. */
+#include "server.h"
 #include "server_world.h"
 
 #include <stdio.h>
@@ -526,7 +527,84 @@ static void test_stream_to_the_server(void **state) {
     server_world_free(&w);
 }
 
-int main(void) {
+/* -- Notices: codes and fields ------------------------------------------------------------------
+ */
+
+static int refused_code;
+static char refused_fields[128];
+
+static void note_refusal(wst_server_t *server, const wst_refusal_info_t *info, void *user_data) {
+    (void)server, (void)user_data;
+    refused_code = info->code;
+    snprintf(refused_fields, sizeof(refused_fields), "%s", info->fields);
+}
+
+/* "fields: header fields that belong to it, as complete lines (a challenge)" */
+static void test_refused_with_challenge(void **state) {
+    (void)state;
+    server_world_t w;
+    server_client_t c;
+    server_world_init(&w);
+    w.agents = SERVER_DENY;
+    w.deny_status = 401;
+    w.deny_fields = "WWW-Authenticate: Bearer\r\n";
+    server_world_start(&w);
+    w.server->options.callbacks.on_agent_refused = note_refusal;
+    server_client_open(&w, &c);
+    server_client_say(&c, UPGRADE(JSON));
+    server_client_expect(&c, "HTTP/1.1 401 ");
+    server_client_close(&c);
+    server_world_free(&w);
+    assert_string_equal(refused_fields, "WWW-Authenticate: Bearer\r\n");
+}
+
+/* "code: [...] WST_ELIMIT": too many agents are no denial, and it may be different soon. */
+static void test_refused_by_bound(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
+    server_world_init(&w);
+    w.options.max_agent_sessions = 1;
+    server_world_start(&w);
+    w.server->options.callbacks.on_agent_refused = note_refusal;
+    server_agent_open(&w, &a, "one", 1);
+    server_client_open(&w, &c);
+    server_client_say(&c, UPGRADE(JSON));
+    server_client_expect(&c, "HTTP/1.1 503 ");
+    server_client_close(&c);
+    server_agent_close(&a);
+    server_world_free(&w);
+    assert_int_equal(refused_code, WST_ELIMIT);
+}
+
+static review_t down_review;
+
+static void review_in_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
+                           void *user_data) {
+    (void)agent, (void)error, (void)detail, (void)user_data;
+    down_review = (review_t){.valid = false};
+    wst_server_review_agents(server, is_valid, &down_review);
+}
+
+/* on_agent_down looks through the sessions, among them the one that is down. */
+static void test_review_in_down(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    server_world_init(&w);
+    server_world_start(&w);
+    w.server->options.callbacks.on_agent_down = review_in_down;
+    server_agent_open(&w, &a, "one", 1);
+    server_agent_close(&a);
+    server_world_until_connections(&w, 0);
+    test_env_turns(&w.env, 5);
+    server_world_free(&w);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) /* one test alone */
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_upgrade_refused),
         cmocka_unit_test(test_upgrade_invalid),
@@ -547,6 +625,9 @@ int main(void) {
         cmocka_unit_test(test_review),
         cmocka_unit_test(test_goaway),
         cmocka_unit_test(test_stream_to_the_server),
+        cmocka_unit_test(test_refused_with_challenge),
+        cmocka_unit_test(test_refused_by_bound),
+        cmocka_unit_test(test_review_in_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Opening streams through agents: who is chosen, who is tried next, and wst_server_dial(). */
+#include "server.h"
 #include "server_world.h"
 
 #include <stdio.h>
@@ -304,11 +305,16 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
         server_world_close(d->w);
 }
 
-static void start_dial(server_world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
+static void start_dial_as(server_world_t *w, dialled_t *d, const wst_flow_options_t *options) {
     *d = (dialled_t){.w = w};
-    assert_int_equal(
-        wst_server_dial(&d->dial, w->server, agent, "host:22", timeout_ms, on_dialled, d), 0);
+    assert_int_equal(wst_server_dial(&d->dial, w->server, options, on_dialled, d), 0);
     assert_int_equal(d->called, 0);
+}
+
+static void start_dial(server_world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
+    const wst_flow_options_t options = {
+        .destination = "host:22", .remote = agent, .timeout_ms = timeout_ms, .unasked = true};
+    start_dial_as(w, d, &options);
 }
 
 static void expect_dialled(server_world_t *w, dialled_t *d, int status) {
@@ -327,8 +333,8 @@ static void test_dial(void **state) {
     server_world_init(&w);
     w.clients = w.choice = SERVER_DENY; /* nobody is asked */
     server_world_start(&w);
-    assert_int_equal(wst_server_dial(&d.dial, w.server, NULL, "host", 0, on_dialled, &d),
-                     WST_EDEST);
+    const wst_flow_options_t wrong = {.destination = "host"};
+    assert_int_equal(wst_server_dial(&d.dial, w.server, &wrong, on_dialled, &d), WST_EDEST);
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, WST_ENOAGENT);
     server_agent_open(&w, &a, "a", 1);
@@ -359,6 +365,85 @@ static void test_dial(void **state) {
     expect_dialled(&w, &d, WST_EDIALTIMEOUT);
     test_env_until_count(&w.env, &a.cancelled, 1);
     assert_int_equal(w.client_questions + w.choice_questions, 0);
+    server_agent_close(&a);
+    server_agent_close(&b);
+    server_world_free(&w);
+}
+
+/* Unless it says otherwise a dial is asked about like any client's request; who asks need not be
+ * known, or may be known already. */
+static void test_dial_asked(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    dialled_t d;
+    wst_flow_options_t options = {.destination = "host:22", .peer = "127.0.0.1:7"};
+    server_world_init(&w);
+    w.clients = SERVER_DENY;
+    server_world_start(&w);
+    server_agent_open(&w, &a, "a", 1);
+    start_dial_as(&w, &d, &options);
+    expect_dialled(&w, &d, WST_EDENIED);
+    assert_int_equal(w.client_questions, 1);
+    assert_int_equal(w.refusals, 1);
+    assert_int_equal(a.asked, 0);
+    options.unasked = true;
+    start_dial_as(&w, &d, &options);
+    expect_dialled(&w, &d, 0);
+    assert_int_equal(w.client_questions, 1);
+    assert_int_equal(w.refusals, 1);
+    wst_stream_close(d.stream, NULL);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
+/* It is counted and noticed as long as its stream is open, and the server's drain waits for it. */
+static void test_dial_counts(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    dialled_t d;
+    wst_server_stats_t stats;
+    server_world_open(&w);
+    server_agent_open(&w, &a, "a", 1);
+    start_dial(&w, &d, NULL, 0);
+    expect_dialled(&w, &d, 0);
+    assert_int_equal(w.opens, 1);
+    wst_server_get_stats(w.server, &stats);
+    assert_int_equal(stats.streams, 1);
+    wst_server_drain(w.server);
+    dialled_t late;
+    start_dial(&w, &late, NULL, 0);
+    expect_dialled(&w, &late, WST_EGOAWAY);
+    test_env_turns(&w.env, 10);
+    assert_int_equal(w.drained, 0);
+    wst_stream_close(d.stream, NULL);
+    test_env_until_count(&w.env, &w.drained, 1);
+    assert_int_equal(w.closes, 1);
+    wst_server_get_stats(w.server, &stats);
+    assert_int_equal(stats.streams, 0);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
+static void test_find_agent(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a, b;
+    dialled_t d;
+    server_world_open(&w);
+    assert_null(wst_server_find_agent(w.server, "", "a"));
+    server_agent_open(&w, &a, "a", 1);
+    wst_remote_t *first = w.last_up;
+    server_agent_open(&w, &b, "a", 2); /* a twin */
+    wst_remote_t *second = w.last_up;
+    const wst_flow_options_t through_first = {.destination = "host:22", .remote = first};
+    start_dial_as(&w, &d, &through_first);
+    expect_dialled(&w, &d, 0);
+    assert_ptr_equal(wst_server_find_agent(w.server, "", "a"), second);
+    assert_null(wst_server_find_agent(w.server, "", "b"));
+    assert_null(wst_server_find_agent(w.server, "acme", "a"));
+    wst_stream_close(d.stream, NULL);
     server_agent_close(&a);
     server_agent_close(&b);
     server_world_free(&w);
@@ -417,7 +502,8 @@ static void test_dial_and_close(void **state) {
     server_world_close(&w);
     assert_int_equal(first.called + second.called, 0);
     dialled_t late;
-    assert_int_equal(wst_server_dial(&late.dial, w.server, NULL, "host:22", 0, on_dialled, &late),
+    const wst_flow_options_t options = {.destination = "host:22"};
+    assert_int_equal(wst_server_dial(&late.dial, w.server, &options, on_dialled, &late),
                      WST_ESTATE);
     test_env_until_count(&w.env, &w.closed, 1);
     assert_int_equal(first.status, WST_ECANCELLED);
@@ -447,7 +533,66 @@ static void test_close_in_dial(void **state) {
     }
 }
 
-int main(void) {
+/* -- The dial's end from inside of notices ------------------------------------------------------
+ */
+
+static server_world_t *dial_world;
+static dialled_t *dial_under_way;
+
+static void cancel_dial_in_open(wst_server_t *server, const wst_stream_info_t *info,
+                                void *user_data) {
+    (void)server, (void)info, (void)user_data;
+    wst_server_dial_cancel(dial_under_way->dial);
+}
+
+/* "Gives up: [...] the callback will not run. Only before it has run.": it has not, when
+ * on_stream_open tells that the stream is there. */
+static void test_dial_cancel_in_open_notice(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    dialled_t d;
+    server_world_init(&w);
+    server_world_start(&w);
+    server_agent_open(&w, &a, "a", 1);
+    dial_under_way = &d;
+    dial_world = &w;
+    w.server->options.callbacks.on_stream_open = cancel_dial_in_open;
+    start_dial(&w, &d, NULL, 0);
+    test_env_until_count(&w.env, &a.streams_closed, 1); /* nobody has it: it is closed */
+    test_env_turns(&w.env, 5);
+    assert_int_equal(d.called, 0);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
+/* A server that is closed by that notice ends its dials with WST_ECANCELLED. */
+static void close_in_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
+    (void)server, (void)info, (void)user_data;
+    server_world_close(dial_world);
+}
+
+static void test_dial_close_in_open_notice(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    dialled_t d;
+    server_world_init(&w);
+    server_world_start(&w);
+    server_agent_open(&w, &a, "a", 1);
+    dial_world = &w;
+    w.server->options.callbacks.on_stream_open = close_in_open;
+    start_dial(&w, &d, NULL, 0);
+    test_env_until_count(&w.env, &d.called, 1);
+    if (d.stream != NULL)
+        wst_stream_close(d.stream, NULL);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) /* one test alone */
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fail_over),
         cmocka_unit_test(test_fail_over_lost),
@@ -460,10 +605,15 @@ int main(void) {
         cmocka_unit_test(test_chosen_is_gone),
         cmocka_unit_test(test_choose_denied),
         cmocka_unit_test(test_dial),
+        cmocka_unit_test(test_dial_asked),
+        cmocka_unit_test(test_dial_counts),
+        cmocka_unit_test(test_find_agent),
         cmocka_unit_test(test_dial_cancel),
         cmocka_unit_test(test_dial_agent_gone),
         cmocka_unit_test(test_dial_and_close),
         cmocka_unit_test(test_close_in_dial),
+        cmocka_unit_test(test_dial_cancel_in_open_notice),
+        cmocka_unit_test(test_dial_close_in_open_notice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  */
 #include "fake_stream.h"
 #include "forward_world.h"
+#include "server.h"
 
 #include <stdio.h>
 
@@ -518,7 +519,50 @@ static void test_no_upgrade(void **state) {
     forward_close(&f);
 }
 
-int main(void) {
+/* The agent is lost while a kept connection waits for its answer: the request is tried once more,
+ * and there is nobody left. */
+static void test_stale_by_the_agents_end(void **state) {
+    (void)state;
+    forward_t f;
+    forward_open(&f);
+    forward_get(&f);
+    server_client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
+    f.a.stream = NULL;
+    server_agent_close(&f.a);
+    forward_expect_refusal(&f, 503, "No agent available", "destination_unavailable", "");
+    server_world_free(&f.w);
+}
+
+/* A request for which a connection is kept, and whose client is asked about: closed in on_reached.
+ */
+static forward_t *reached_world;
+
+static void close_in_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
+    (void)server, (void)user_data;
+    wst_request_allow(request);
+    server_world_close(&reached_world->w);
+}
+
+static void test_close_in_reached(void **state) {
+    (void)state;
+    for (int kept = 0; kept < 2; kept++) {
+        forward_t f;
+        forward_init(&f);
+        reached_world = &f;
+        forward_start(&f);
+        if (kept)
+            forward_get(&f);
+        f.w.server->options.callbacks.on_reached = close_in_reached;
+        server_client_say(&f.c, FORWARD_GET);
+        test_env_until_count(&f.w.env, &f.w.closed, 1);
+        forward_close(&f);
+    }
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1) /* one test alone */
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_byte_by_byte),
@@ -542,6 +586,8 @@ int main(void) {
         cmocka_unit_test(test_connect_behind),
         cmocka_unit_test(test_upgrade),
         cmocka_unit_test(test_no_upgrade),
+        cmocka_unit_test(test_stale_by_the_agents_end),
+        cmocka_unit_test(test_close_in_reached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

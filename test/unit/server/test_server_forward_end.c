@@ -377,7 +377,7 @@ static void test_slow_client_fails(void **state) {
         forward_t f;
         fake_stream_t client;
         open_with_fake(&f, &client);
-        f.w.server->options.half_closed_timeout_ms = how == 0 ? 30 : 1000000;
+        f.w.server->ingress.limits.half_closed_timeout_ms = how == 0 ? 30 : 1000000;
         fake_stream_data(&client, FORWARD_GET FORWARD_GET, strlen(FORWARD_GET FORWARD_GET));
         forward_asked(&f, FORWARD_GOT);
         client.write_status = WST_WAIT;

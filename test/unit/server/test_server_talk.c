@@ -593,27 +593,29 @@ static void tunnel_on_dialled(int status, wst_stream_t *stream, void *user_data)
         wst_stream_set_callbacks(stream, &callbacks, t);
 }
 
+static int dial(server_world_t *w, tunnel_t *t, const char *destination) {
+    const wst_flow_options_t options = {.destination = destination};
+    wst_server_dial_t *ignored;
+    return wst_server_dial(&ignored, w->server, &options, tunnel_on_dialled, t);
+}
+
 /* Streams that the embedder has are lost, whether or not it lets go of them. */
 static void test_close_with_streams(void **state) {
     (void)state;
     server_world_t w;
     talk_t a, b, c;
-    wst_server_dial_t *dial;
     tunnel_t open = {0}, asked = {0}, waits = {0};
     open_world(&w);
     talk_open(&w, &a);
     talk_open(&w, &b);
     server_world_until_connections(&w, 2);
     b.treatment = SERVER_AGENT_KEEP;
-    assert_int_equal(wst_server_dial(&dial, w.server, NULL, "one:1", 0, tunnel_on_dialled, &open),
-                     0);
+    assert_int_equal(dial(&w, &open, "one:1"), 0);
     test_env_until_count(&w.env, &open.done, 1);
     assert_int_equal(open.status, 0);
-    assert_int_equal(wst_server_dial(&dial, w.server, NULL, "two:1", 0, tunnel_on_dialled, &asked),
-                     0);
+    assert_int_equal(dial(&w, &asked, "two:1"), 0);
     test_env_until_count(&w.env, &b.asked, 1);
-    assert_int_equal(
-        wst_server_dial(&dial, w.server, NULL, "three:1", 0, tunnel_on_dialled, &waits), 0);
+    assert_int_equal(dial(&w, &waits, "three:1"), 0);
     talk_start(&w, &c);
     test_env_until_count(&w.env, &waits.done, 1);
     assert_int_equal(waits.status, 0);
@@ -647,7 +649,6 @@ static void test_without_memory(void **state) {
         server_world_t w;
         talk_t a;
         tunnel_t t = {0};
-        wst_server_dial_t *dial;
         open_world(&w);
         wst_ctx_t *own = w.env.ctx, *others;
         assert_int_equal(wst_ctx_new(&others, &w.env.loop, NULL), 0);
@@ -656,7 +657,7 @@ static void test_without_memory(void **state) {
         talk_start(&w, &a);
         test_env_until(&w.env, is_over, &a);
         test_env_turns(&w.env, 20);
-        if (wst_server_dial(&dial, w.server, NULL, "one:1", 0, tunnel_on_dialled, &t) == 0)
+        if (dial(&w, &t, "one:1") == 0)
             test_env_until_count(&w.env, &t.done, 1);
         else
             assert_true(test_alloc_failed());

@@ -97,12 +97,14 @@ static void test_dial(void **state) {
     open_world(&w);
     open_agent_of(&w, &a, "acme", "berlin");
     int status = 1;
-    assert_int_equal(wst_server_dial(&dial, w.server, NULL, "x:1", 0, on_dialled, &status), 0);
+    wst_flow_options_t options = {.destination = "x:1", .unasked = true};
+    assert_int_equal(wst_server_dial(&dial, w.server, &options, on_dialled, &status), 0);
     while (status == 1)
         uv_run(&w.env.loop, UV_RUN_ONCE);
     assert_int_equal(status, WST_ENOAGENT);
     status = 1;
-    assert_int_equal(wst_server_dial(&dial, w.server, w.last_up, "x:1", 0, on_dialled, &status), 0);
+    options.remote = w.last_up;
+    assert_int_equal(wst_server_dial(&dial, w.server, &options, on_dialled, &status), 0);
     while (status == 1)
         uv_run(&w.env.loop, UV_RUN_ONCE);
     assert_int_equal(status, 0);

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_FLOW_H
+#define WSTUNNEL_FLOW_H
+/**
+ * @file flow.h
+ * A flow: somebody asks for a connection to a destination; the embedder is asked whether that may
+ * be, an agent opens it, and bytes go both ways until it is over. Every connection through an agent
+ * is a flow, whatever asked for it: CONNECT, a forwarded request, wst_server_dial(), or a front end
+ * of your own. All obey the same rules and bounds, are counted, noticed and drained.
+ *
+ *     ASKING     may the client have it?             on_client_request
+ *     CHOOSING   through which agent?                on_choose
+ *     OPENING    the agent opens the connection
+ *     REACHED    may the client have what was        on_reached, then on_established
+ *                reached? and the front end's turn
+ *     RELAYING   bytes flow                          on_stream_open ... on_stream_close
+ *
+ * A front end accepts its clients, speaks their protocol, and makes a flow for each request. It is
+ * told by on_established, on_refused and on_gone; examples/front.c is one.
+ */
+#include <wstunnel/http.h>
+#include <wstunnel/remote.h>
+#include <wstunnel/request.h>
+#include <wstunnel/stream.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Where flows begin: a part of a server (wst_server_ingress). */
+typedef struct wst_ingress wst_ingress_t;
+
+typedef struct wst_flow wst_flow_t;
+
+/** A flow that relays bytes, for notices. Strings are valid during the call. */
+typedef struct wst_stream_info {
+    uint64_t id;              /**< unique in this server */
+    const char *client;       /**< address of the client; "": none (a dial) */
+    const char *user;         /**< wst_request_set_user, or "" */
+    const char *tenant;       /**< wst_request_set_tenant, or "" */
+    const char *destination;  /**< "host:port" */
+    const char *address;      /**< IP address that the agent reached; "": not known */
+    const char *agent;        /**< name of the agent */
+    uint64_t dial_ms;         /**< from the request to the open connection */
+    uint64_t duration_ms;     /**< since it was opened */
+    uint64_t bytes_to_agent;  /**< from the client */
+    uint64_t bytes_to_client; /**< from the agent */
+    int status;               /**< 0: both directions ended; else why it broke */
+    const char *ended_by;     /**< who ended or broke it first: "client", "agent", "server" */
+} wst_stream_info_t;
+
+/** A request, of a client or an agent, that was not served. Strings are valid during the call;
+    texts are from whoever refused, an agent also, and need not be UTF-8. */
+typedef struct wst_refusal_info {
+    const char *client;      /**< address of who asked; "": none (a dial) */
+    const char *user;        /**< wst_request_set_user, or "" */
+    const char *tenant;      /**< wst_request_set_tenant, or "" */
+    const char *destination; /**< of a client, as it was asked for if it is malformed; else "" */
+    const char *agent;   /**< name of the agent that was asked last; or that the one refused gave
+                              itself; else "" */
+    const char *address; /**< IP address that the agent had reached; "": none, or not known */
+    int http_status;     /**< the status for HTTP; 0: a WebSocket was closed, after its hello */
+    int code;            /**< a negative error code (error.h), for front ends that map it:
+                              WST_EDENIED, WST_EREFUSED, WST_ENOAGENT, WST_ETIMEOUT, ... */
+    bool retry;          /**< it may be different soon */
+    const char *error;   /**< what kind of refusal: a type of RFC 9209 section 2.3 */
+    const char *reason;  /**< reason phrase */
+    const char *detail;  /**< more about it, or "" */
+    const char *fields;  /**< header fields that belong to it, as complete lines (a challenge), or
+                              "" */
+} wst_refusal_info_t;
+
+/** What a flow tells its front end. */
+typedef struct wst_flow_callbacks {
+    /** The connection to the destination is open. Tell the client, then call wst_flow_relay() or
+        wst_flow_take(), now or later. If the connection breaks before that, on_refused follows. */
+    void (*on_established)(wst_flow_t *flow, void *user_data);
+    /** It will not be. The last callback: the flow is gone when it returns. */
+    void (*on_refused)(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data);
+    /** Optional. What was relayed or taken is over. The last callback, as on_refused. Without it
+       the flow must not be touched any more once it relays. */
+    void (*on_gone)(wst_flow_t *flow, const wst_stream_info_t *info, void *user_data);
+} wst_flow_callbacks_t;
+
+/**
+ * Who asks for what. Zero it and set what you know: by default every question is asked and nothing
+ * is known of who asks.
+ */
+typedef struct wst_flow_options {
+    const char *destination; /**< Required. "host:port", "[v6]:port". Copied. */
+    const char *peer;        /**< Optional. Address of the client, see wst_stream_peer. Copied. */
+
+    /** The client has been authenticated: `user` and `tenant` say who it is. The question
+        on_client_request carries that (wst_request_is_authenticated), so that a policy need not
+        ask for credentials. */
+    bool authenticated;
+    const char *user;   /**< Optional. Copied, cut at 127 bytes. */
+    const char *tenant; /**< Optional (default "", or that of `remote`). Copied, cut likewise. */
+
+    /** No question is put. The destination's rules are then yours to keep. */
+    bool unasked;
+
+    wst_remote_t *remote;      /**< Optional. This agent and no other. */
+    const char *agent;         /**< Optional. An agent of this name. Copied. */
+    const char *const *labels; /**< Optional. An agent that has all of these; NULL-terminated,
+                                    copied. */
+    uint64_t timeout_ms;       /**< Optional (default: the server's dial_timeout_ms): the agent's
+                                    answer. */
+
+    /** Optional. The HTTP request it is about and the client's TLS session, for policies that
+        look at them. Borrowed until the flow is established, refused or cancelled. */
+    const wst_http_head_t *head;
+    const struct wst_tls_info *tls;
+} wst_flow_options_t;
+
+/**
+ * Begins a flow.
+ * @param callbacks  borrowed as long as the flow is; on_established and on_refused are required
+ * @return 0 and later on_established or on_refused, never from inside this call; WST_EINVAL: a
+ *         required member is missing, or no agent can have that name or those labels (64 bytes;
+ *         32 of 127 bytes); WST_EDEST: the destination cannot be parsed; WST_ESTATE: the
+ *         server is closed; WST_ENOMEM.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress,
+                                           const wst_flow_options_t *options,
+                                           const wst_flow_callbacks_t *callbacks, void *user_data);
+
+/**
+ * Joins the client's stream and the destination's: the flow pumps until both directions are done,
+ * closes both, and tells by on_gone. Once, in or after on_established. Takes the stream on success.
+ * @return 0; WST_ENOMEM: cancel the flow; WST_ESTATE: the server has been closed, on_refused
+ * follows.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_flow_relay(wst_flow_t *flow, wst_stream_t *client);
+
+/**
+ * Hands out the stream to the destination, paused, without callbacks, to whoever moves the bytes
+ * itself. Once, in or after on_established. The flow lasts until that stream has been closed.
+ * @return NULL: the server has been closed, on_refused follows.
+ */
+WST_EXTERN wst_stream_t *wst_flow_take(wst_flow_t *flow);
+
+/**
+ * Gives up, since whoever asked is gone: the agent is told, what is relayed is reset, and no
+ * callback runs any more; a stream that has been taken stays its owner's. In any state, but not in
+ * or after on_refused and on_gone.
+ */
+WST_EXTERN void wst_flow_cancel(wst_flow_t *flow);
+
+/** What is known of it now; strings are valid until it changes its state. */
+WST_EXTERN void wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

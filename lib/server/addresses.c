@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* The addresses that a server listens on, and how many connections may come in by them. */
+#include "server.h"
+
+#include <wstunnel/listener.h>
+
+typedef struct address {
+    wst__list_t node;
+    wst_server_t *server;
+    wst_listener_t *listener;
+    unsigned roles;
+    wst__ticket_t hold;
+} address_t;
+
+static address_t *first_address(const wst_server_t *s) {
+    wst__list_t *node = wst__list_first(&s->addresses.list);
+    return node != NULL ? WST__CONTAINER(node, address_t, node) : NULL;
+}
+
+static address_t *next_address(const wst_server_t *s, const address_t *a) {
+    wst__list_t *node = wst__list_next(&s->addresses.list, &a->node);
+    return node != NULL ? WST__CONTAINER(node, address_t, node) : NULL;
+}
+
+/* Listening ---------------------------------------------------------------------------------- */
+
+static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
+    const address_t *a = user_data;
+    (void)listener;
+    if (wst__server_receive(a->server, stream, a->roles) != 0)
+        wst_stream_close(stream, NULL);
+}
+
+static void on_listener_closed(void *user_data) {
+    address_t *a = user_data;
+    wst__ticket_t hold = {0};
+    wst__ticket_hand_on(&a->hold, &hold);
+    wst__free(&a->server->node.ctx->allocator, a);
+    wst__ticket_give_back(&hold);
+}
+
+static void close_address(address_t *a) {
+    wst__list_remove(&a->node);
+    wst_listener_close(a->listener, on_listener_closed);
+}
+
+static void close_all(wst__part_t *part) {
+    wst_server_t *s = WST__CONTAINER(part, wst_server_t, addresses.part);
+    address_t *a;
+    while ((a = first_address(s)) != NULL)
+        close_address(a);
+}
+
+/* Completes what is asked for of an address: roles, and whether TLS. 0 or WST_EINVAL. */
+static int complete_roles(const wst_server_t *s, unsigned *roles) {
+    unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
+    if ((spoken & WST_LISTEN_TLS) != 0 && s->options.tls == NULL)
+        return WST_EINVAL;
+    if ((*roles & WST_ROLE_ALL) == 0)
+        *roles |= WST_ROLE_ALL;
+    if (spoken == 0)
+        *roles |= s->options.tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
+    return 0;
+}
+
+/* Whether everybody may use a role that is offered there. */
+static bool is_open(const wst_server_t *s, unsigned roles) {
+    const wst_server_callbacks_t *cb = &s->options.callbacks;
+    return ((roles & WST_ROLE_CONNECT) != 0 && cb->on_client_request == NULL) ||
+           ((roles & WST_ROLE_AGENTS) != 0 && cb->on_agent_request == NULL);
+}
+
+int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
+    if (wst__server_is_draining(s))
+        return WST_ESTATE;
+    int status = complete_roles(s, &roles);
+    if (status != 0)
+        return status;
+    wst_ctx_t *ctx = s->node.ctx;
+    address_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
+    if (a == NULL)
+        return WST_ENOMEM;
+    a->server = s;
+    a->roles = roles;
+    wst__list_init(&a->node);
+    const wst_listener_options_t options = {
+        .address = address, .on_accept = on_accept, .user_data = a};
+    status = wst_listener_new(&a->listener, ctx, &options);
+    if (status != 0) {
+        wst__free(&ctx->allocator, a);
+        return status;
+    }
+    wst__ticket_take(&a->hold, &s->node.holds);
+    wst__list_append(&s->addresses.list, &a->node);
+    if (!s->options.allow_open && !wst_listener_is_local(a->listener) && is_open(s, roles)) {
+        close_address(a);
+        return WST_EINSECURE;
+    }
+    if (s->addresses.paused)
+        wst_listener_pause(a->listener);
+    return 0;
+}
+
+const char *wst_server_address(const wst_server_t *s, size_t n) {
+    const address_t *a = first_address(s);
+    while (a != NULL && n-- > 0)
+        a = next_address(s, a);
+    return a != NULL ? wst_listener_address(a->listener) : NULL;
+}
+
+int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) {
+    if (wst__server_is_draining(s))
+        return WST_ESTATE;
+    if (s->connections.count >= s->options.max_connections)
+        return WST_ELIMIT;
+    int status = complete_roles(s, &roles);
+    return status == 0 ? wst__server_receive(s, connection, roles) : status;
+}
+
+/* The bound on connections ------------------------------------------------------------------- */
+
+void wst__addresses_update(wst_server_t *s) {
+    bool full = s->connections.count >= s->options.max_connections;
+    if (full == s->addresses.paused)
+        return;
+    s->addresses.paused = full;
+    if (full && !s->addresses.limit_logged) {
+        s->addresses.limit_logged = true;
+        wst__log(s->node.ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
+                 s->connections.count);
+    }
+    for (address_t *a = first_address(s); a != NULL; a = next_address(s, a)) {
+        if (full) /* further clients wait in the kernel */
+            wst_listener_pause(a->listener);
+        else
+            wst_listener_resume(a->listener);
+    }
+}
+
+static void on_connections(wst__tally_t *connections) {
+    wst__addresses_update(WST__CONTAINER(connections, wst_server_t, connections));
+}
+
+void wst__addresses_init(wst_server_t *s) {
+    s->connections.changed = on_connections;
+    s->addresses.part = (wst__part_t){.drain = close_all, .close = close_all};
+    wst__list_init(&s->addresses.list);
+    wst__node_add(&s->node, &s->addresses.part);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* A flow's life, the question about its client, and its refusal (flow.h). */
+#include "flow.h"
+
+#include "http_target.h"
+#include "labels.h"
+#include "utf8.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* -- Life ------------------------------------------------------------------------------------- */
+
+static void describe(wst_flow_t *f, const wst_flow_options_t *o) {
+    const char *tenant = o->tenant;
+    if (tenant == NULL && o->remote != NULL)
+        tenant = wst_remote_tenant(o->remote);
+    snprintf(f->destination, sizeof(f->destination), "%s", o->destination);
+    wst__utf8_cut(f->peer, sizeof(f->peer), o->peer != NULL ? o->peer : "");
+    wst__utf8_cut(f->user, sizeof(f->user), o->user != NULL ? o->user : "");
+    wst__utf8_cut(f->tenant, sizeof(f->tenant), tenant != NULL ? tenant : "");
+    f->authenticated = o->authenticated;
+    f->unasked = o->unasked;
+    f->head = o->head;
+    f->tls = o->tls;
+    f->search.only = o->remote != NULL ? wst__remote_serial(o->remote) : 0;
+    snprintf(f->search.name, sizeof(f->search.name), "%s", o->agent != NULL ? o->agent : "");
+    f->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : f->ingress->limits.dial_timeout_ms;
+}
+
+int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
+                  const wst_flow_callbacks_t *callbacks, void *user_data) {
+    wst_flow_t *f = wst__zalloc(&ingress->ctx->allocator, sizeof(*f));
+    if (f == NULL)
+        return WST_ENOMEM;
+    f->ingress = ingress;
+    f->callbacks = callbacks;
+    f->user_data = user_data;
+    f->asked_ms = wst__now(ingress->ctx);
+    f->ended_by = "";
+    wst__list_init(&f->node);
+    wst__list_init(&f->wait_node);
+    wst__defer_init(&f->defer);
+    describe(f, options);
+    if (wst__labels_copy(&ingress->ctx->allocator, &f->search.labels, options->labels) != 0) {
+        wst__free(&ingress->ctx->allocator, f);
+        return WST_ENOMEM;
+    }
+    wst__list_append(&ingress->flows, &f->node);
+    wst__ticket_take(&f->hold, &ingress->node->holds);
+    wst__ticket_take(&f->busy, &ingress->node->busy);
+    *out = f;
+    return 0;
+}
+
+void wst__flow_stop(wst_flow_t *f) {
+    if (f->request != NULL)
+        wst__request_cancel(f->request);
+    if (f->opening != NULL)
+        wst__opening_cancel(f->opening);
+    if (f->stream != NULL)
+        wst_stream_close(f->stream, NULL);
+    if (f->kept.stream != NULL)
+        wst__origin_end(f->kept.stream);
+    f->request = NULL;
+    f->opening = NULL;
+    f->stream = f->kept.stream = NULL;
+    wst__list_remove(&f->wait_node);
+    wst__deadline_clear(&f->ingress->ctx->deadlines, &f->deadline);
+    wst__defer_cancel(&f->defer);
+    wst__ticket_give_back(&f->place);
+}
+
+void wst__flow_free(wst_flow_t *f) {
+    wst_ctx_t *ctx = f->ingress->ctx;
+    wst__ticket_t hold = {0};
+    wst__list_remove(&f->node);
+    wst__defer_cancel(&f->defer);
+    wst__ticket_give_back(&f->place);
+    wst__ticket_give_back(&f->connection);
+    wst__ticket_give_back(&f->busy);
+    wst__ticket_hand_on(&f->hold, &hold);
+    wst__free(&ctx->allocator, f->search.labels);
+    wst__free(&ctx->allocator, f);
+    wst__ticket_give_back(&hold);
+}
+
+bool wst__flow_is_gone(const wst_flow_t *f) {
+    return f->is_gone != NULL && f->is_gone(f, f->user_data);
+}
+
+/* -- Refusing --------------------------------------------------------------------------------- */
+
+/* Tells the front and whoever counts; the flow is gone. `fields`: the embedder's, or NULL. */
+static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_str_t detail,
+                   const char *fields) {
+    wst_ingress_t *ingress = f->ingress;
+    char more[WST__DETAIL_MAX + 1];
+    wst__refusal_text_t text;
+    if (wst__flow_is_gone(f)) {
+        wst__flow_stop(f);
+        return;
+    }
+    wst__refusal_write(&text, refusal, detail);
+    snprintf(more, sizeof(more), "%.*s", (int)detail.len, detail.len > 0 ? detail.ptr : "");
+    wst__flow_stop(f);
+    f->state = WST__FLOW_DONE;
+    if (ingress->node->state != WST__NODE_CLOSING)
+        wst__log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
+                 f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
+                 f->destination, refusal->status, text.reason);
+    const wst_refusal_info_t info = {.client = f->peer,
+                                     .user = f->user,
+                                     .tenant = f->tenant,
+                                     .destination = f->destination,
+                                     .agent = f->agent,
+                                     .address = f->address,
+                                     .http_status = refusal->status,
+                                     .code = code,
+                                     .retry = refusal->retry,
+                                     .error = refusal->error,
+                                     .reason = text.reason,
+                                     .detail = more,
+                                     .fields = fields != NULL ? fields : ""};
+    f->refusal_text = &text;
+    f->callbacks->on_refused(f, &info, f->user_data);
+    if (ingress->node->state != WST__NODE_CLOSING) /* also by that callback */
+        ingress->hooks->on_refused(ingress->owner, &info);
+    wst__flow_free(f);
+}
+
+void wst__flow_refuse_as(wst_flow_t *f, const wst__refusal_t *refusal, int code) {
+    refuse(f, refusal, code, (wst_str_t){NULL, 0}, NULL);
+}
+
+void wst__flow_refuse(wst_flow_t *f, int cause, wst_str_t detail) {
+    const wst__refusal_t refusal = wst__refusal_of(cause);
+    refuse(f, &refusal, wst__refusal_code(cause), detail, NULL);
+}
+
+void wst__flow_deny(wst_flow_t *f, int verdict, const wst__answer_t *answer) {
+    if (verdict != WST_EDENIED) {
+        wst__flow_refuse(f, verdict, (wst_str_t){NULL, 0});
+        return;
+    }
+    wst__refusal_t refusal = wst__refusal_denied(answer->status, answer->reason);
+    if (answer->error != NULL)
+        refusal.error = answer->error;
+    refuse(f, &refusal, WST_EDENIED, (wst_str_t){NULL, 0}, answer->fields);
+}
+
+/* -- Questions -------------------------------------------------------------------------------- */
+
+bool wst__flow_wants(const wst_flow_t *f, wst__question_t question) {
+    const wst_ingress_t *ingress = f->ingress;
+    return !f->unasked && ingress->hooks->wants(ingress->owner, question);
+}
+
+void wst__flow_ask(wst_flow_t *f, wst__question_t question, wst__answer_cb on_answer) {
+    wst_ingress_t *ingress = f->ingress;
+    if (wst__flow_is_gone(f))
+        return;
+    bool reached = question == WST__ASK_REACHED;
+    const wst__ask_t ask = {
+        .head = f->head,
+        .destination = f->destination,
+        .peer = f->peer,
+        .user = f->user,
+        .tenant = f->tenant,
+        .authenticated = f->authenticated,
+        .address = reached ? f->address : "",
+        .remote = reached ? wst__remotes_find(&ingress->remotes, f->agent_serial) : NULL,
+        .tls = f->tls,
+        .timeout_ms = ingress->limits.decision_timeout_ms,
+        .on_answer = on_answer,
+        .user_data = f};
+    if (wst__request_new(&f->request, ingress->ctx, &ask) != 0) {
+        wst__flow_refuse(f, WST_ENOMEM, (wst_str_t){NULL, 0});
+        return;
+    }
+    ingress->hooks->ask(ingress->owner, question, f->request);
+}
+
+/* Whether it may go on: as one of those that have not reached their destination. */
+static bool admit(wst_flow_t *f) {
+    wst_ingress_t *ingress = f->ingress;
+    int cause = 0;
+    if (ingress->node->state != WST__NODE_RUNNING)
+        cause = WST__DRAINING;
+    else if (wst__ticket_is_taken(&f->place))
+        return true;
+    else if (ingress->pending.count >= ingress->limits.max_pending)
+        cause = WST__TOO_MANY_PENDING;
+    else
+        wst__ticket_take(&f->place, &ingress->pending);
+    if (cause != 0)
+        wst__flow_refuse(f, cause, (wst_str_t){NULL, 0});
+    return cause == 0;
+}
+
+void wst__flow_dial(wst_flow_t *f, const wst_http_head_t *head, const struct wst_tls_info *tls) {
+    f->head = head;
+    f->tls = tls;
+    f->reused = false;
+    f->search.tries = 0;
+    f->search.last_error = 0;
+    if (wst__flow_is_gone(f))
+        return;
+    if (f->spare != NULL && !f->spare(f, &f->kept, f->user_data))
+        f->kept.stream = NULL;
+    if (admit(f))
+        wst__flow_choose(f);
+}
+
+static void on_client_answer(const wst__answer_t *answer, void *user_data) {
+    wst_flow_t *f = user_data;
+    f->request = NULL;
+    snprintf(f->user, sizeof(f->user), "%s", answer->user);
+    snprintf(f->tenant, sizeof(f->tenant), "%s", answer->tenant);
+    int verdict = wst__answer_verdict(answer, WST__ALLOWED);
+    if (verdict != 0)
+        wst__flow_deny(f, verdict, answer);
+    else
+        wst__flow_dial(f, f->head, f->tls);
+}
+
+void wst__flow_start(wst_flow_t *f) {
+    f->state = WST__FLOW_ASKING;
+    if (!wst__flow_wants(f, WST__ASK_CLIENT))
+        wst__flow_dial(f, f->head, f->tls);
+    else if (admit(f))
+        wst__flow_ask(f, WST__ASK_CLIENT, on_client_answer);
+}
+
+/* -- Public ----------------------------------------------------------------------------------- */
+
+/* Whether an agent can be like that at all: what is longer would be cut, and mean another one. */
+static bool is_possible(const wst_flow_options_t *o) {
+    size_t count = 0;
+    for (const char *const *l = o->labels; l != NULL && *l != NULL; l++)
+        if (strlen(*l) > WST__LABEL_MAX || ++count > WST__LABELS_MAX)
+            return false;
+    return o->agent == NULL || strlen(o->agent) <= WST_NAME_MAX;
+}
+
+static void start_later(wst__defer_t *defer) {
+    wst__flow_start(WST__CONTAINER(defer, wst_flow_t, defer));
+}
+
+int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
+                 const wst_flow_callbacks_t *callbacks, void *user_data) {
+    if (options->destination == NULL || callbacks->on_established == NULL ||
+        callbacks->on_refused == NULL || !is_possible(options))
+        return WST_EINVAL;
+    if (ingress->node->state == WST__NODE_CLOSING)
+        return WST_ESTATE;
+    wst_authority_t authority;
+    const wst_str_t text = {options->destination, strlen(options->destination)};
+    if (wst_parse_authority(&authority, text, NULL) != 0)
+        return WST_EDEST;
+    char canonical[WST_DEST_MAX + 1];
+    wst__authority_write(canonical, sizeof(canonical), &authority);
+    wst_flow_options_t o = *options;
+    o.destination = canonical;
+    int status = wst__flow_new(out, ingress, &o, callbacks, user_data);
+    if (status == 0)
+        wst__defer(ingress->ctx, &(*out)->defer, start_later);
+    return status;
+}
+
+void wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
+    uint64_t until = f->state == WST__FLOW_RELAYING ? wst__now(f->ingress->ctx) : f->closed_ms;
+    *info = (wst_stream_info_t){.id = f->id,
+                                .client = f->peer,
+                                .user = f->user,
+                                .tenant = f->tenant,
+                                .destination = f->destination,
+                                .address = f->address,
+                                .agent = f->agent,
+                                .dial_ms = f->opened_ms > 0 ? f->opened_ms - f->asked_ms : 0,
+                                .duration_ms = f->opened_ms > 0 ? until - f->opened_ms : 0,
+                                .status = f->status,
+                                .ended_by = f->ended_by};
+    wst__flow_count(f, &info->bytes_to_agent, &info->bytes_to_client);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of a node where flows begin (ingress.h): its life. */
+#include "ingress.h"
+
+#include "flow.h"
+
+static void on_drain(wst__part_t *part) {
+    wst__ingress_wake(WST__CONTAINER(part, wst_ingress_t, part)); /* no uplink is waited for */
+}
+
+static void on_close(wst__part_t *part) {
+    wst_ingress_t *ingress = WST__CONTAINER(part, wst_ingress_t, part);
+    for (wst__list_t *node = wst__list_first(&ingress->flows); node != NULL;
+         node = wst__list_next(&ingress->flows, node))
+        wst__flow_abort(WST__CONTAINER(node, wst_flow_t, node));
+}
+
+void wst__ingress_init(wst_ingress_t *ingress, wst__node_t *node, const wst__ingress_hooks_t *hooks,
+                       void *owner, uint64_t seed) {
+    *ingress = (wst_ingress_t){.ctx = node->ctx,
+                               .node = node,
+                               .part = {.drain = on_drain, .close = on_close},
+                               .hooks = hooks,
+                               .owner = owner};
+    wst__list_init(&ingress->flows);
+    wst__list_init(&ingress->waiting);
+    wst__remotes_init(&ingress->remotes, node->ctx, SIZE_MAX, seed);
+    wst__node_add(node, &ingress->part);
+}
+
+void wst__ingress_free(wst_ingress_t *ingress) {
+    wst__remotes_free(&ingress->remotes);
+}
