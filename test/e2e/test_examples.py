@@ -7,7 +7,7 @@ import pytest
 
 from processes import program
 from pyagent import BINARY, TEXT, WS_CLOSE
-from sites import Closed
+from sites import Closed, Site, echo, reset_after
 from websocket import WebSocket
 
 
@@ -93,3 +93,78 @@ def test_embed_cannot_reach(world):
     result = subprocess.run([program("embed"), site.address], capture_output=True, text=True)
     assert result.returncode == 1
     assert "connection refused" in result.stderr
+
+
+# -- A front end of an embedder's own ---------------------------------------------------------------
+
+
+@pytest.fixture
+def front(world):
+    """The program, which lets clients reach 127.0.0.1 but for port 1, and an agent."""
+    process = world.run([program("front"), "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:2-65535"])
+    found = process.wait_for(r"front end on (\S+), agents on (\S+)")
+    process.address, agents = found[1], found[2]
+    process.agent = world.agent(f"ws://{agents}", "--name", "berlin")
+    process.wait_for("agent berlin is there")
+    return process
+
+
+def test_front_relays(world, front):
+    client = world.client(front.address)
+    site = world.site(Site(echo))
+    client.send(f"{site.address}\nahead".encode())  # what is behind the line is the destination's
+    assert client.read_exactly(5) == b"ahead"
+    front.wait_for(f"open: 127.0.0.1:[0-9]+ to {site.address}")
+    client.send(b" and more")
+    client.end()
+    assert client.read_to_end() == b" and more"
+    front.wait_for("was served: 14 bytes")
+
+
+def test_front_is_told_no(world, front):
+    for line, answer in [
+        ("127.0.0.1:1", "error: No rule of the server allows it\n"),
+        ("[::1]:22", "error: No rule of the server allows it\n"),
+        (world.site(Closed()).address, "error: Connection refused by destination\n"),
+        ("no destination", "error: invalid destination\n"),
+        ("x" * 300, "error: the line is too long\n"),
+    ]:
+        client = world.client(front.address)
+        client.send(f"{line}\n".encode())
+        client.end()
+        assert client.read_to_end().decode() == answer
+    client = world.client(front.address)
+    client.end()  # not even a line
+    assert client.is_reset()
+
+
+def test_front_without_agent(world, front):
+    front.agent.terminate()
+    front.agent.wait_exit(0)
+    client = world.client(front.address)
+    client.send(b"127.0.0.1:80\n")
+    client.end()
+    assert client.read_to_end() == b"error: No agent available\n"
+
+
+def test_front_breaks_off(world, front):
+    client = world.client(front.address)
+    client.send(f"{world.site(Site(reset_after(b'part'))).address}\n".encode())
+    assert client.read_exactly(4) == b"part"
+    client.send(b"x")
+    assert client.is_reset()
+    front.wait_for("was served")
+
+
+def test_front_drains(world, front):
+    client, silent = world.client(front.address), world.client(front.address)
+    client.send(f"{world.site(Site(echo)).address}\nx".encode())
+    assert client.read_exactly(1) == b"x"
+    front.terminate()
+    front.wait_for("draining")
+    assert silent.read_to_end() == b"error: shutting down\n"  # and it never ends its side
+    client.send(b"y")
+    assert client.read_exactly(1) == b"y"
+    client.end()
+    assert client.read_to_end() == b""
+    front.wait_exit(0)
