@@ -53,8 +53,8 @@ typedef struct wst_server_callbacks {
     void (*on_client_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** Which agent, of the client's tenant? Answer: choose or deny. Asked for each tunnel and each
         request; requests in a row share a connection to their origin as long as the same agent is
-        chosen. NULL: the one with the fewest streams, one that leaves a ping unanswered comes last.
-     */
+        chosen. NULL: the one with the fewest streams, of several the one that has had so few for
+        longest; one that leaves a ping unanswered comes last. */
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** The agent has opened the connection (wst_request_address, wst_request_remote), or it is one
@@ -231,7 +231,10 @@ WST_EXTERN wst_remote_t *wst_server_find_agent(const wst_server_t *server, const
 /**
  * For on_choose: the agent that would be taken by default, of those of the client's tenant that can
  * take a stream and have not failed to for this request.
- * @param admits  which agents may be taken; runs within this call, once for each; NULL: all may
+ * @param admits  which agents may be taken; runs within this call, once for each that it asks
+ * about: in the order in which they would be taken, until the first yes. So it costs little if most
+ * may be taken; if none may, it is a scan of all agents of the tenant, those that take no stream
+ * included. NULL: all may
  * @return NULL: none. Tell by wst_request_choose(request, NULL): then the client learns why,
  * whether there is none, or all of those are full.
  */

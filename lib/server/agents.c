@@ -135,12 +135,24 @@ static void warn_if_elsewhere(const session_t *a, const wst__member_t *replaced,
                  other->uplink->peer);
 }
 
+/* "berlin (0f3a9c21)"; an agent that told no instance has only its name. */
+typedef struct label {
+    char text[WST_NAME_MAX + 16];
+} label_t;
+
+static label_t label_of(const wst_remote_t *remote) {
+    const char *name = wst_remote_name(remote), *instance = wst_remote_instance(remote);
+    bool has_instance = strspn(instance, "0") < strlen(instance);
+    label_t label;
+    snprintf(label.text, sizeof(label.text), has_instance ? "%s (%.8s)" : "%s", name, instance);
+    return label;
+}
+
 static void log_up(const session_t *a, bool is_new, bool replaces) {
     const wst_remote_t *remote = a->member.remote;
     /* Of an agent that renews its connections each further one is an everyday matter. */
     wst_log_level_t level = is_new || !a->uplink->renews ? WST_LOG_INFO : WST_LOG_DEBUG;
-    wst__log(a->server->node.ctx, level, "agent %s (%.8s) %s from %s", wst_remote_name(remote),
-             wst_remote_instance(remote),
+    wst__log(a->server->node.ctx, level, "agent %s %s from %s", label_of(remote).text,
              is_new     ? "up"
              : replaces ? "reconnected"
                         : "has one more session",
@@ -196,8 +208,7 @@ static void leave(session_t *a, int error, const char *detail) {
     wst_remote_t *gone = wst__remotes_leave(&s->ingress.remotes, &a->member);
     if (gone == NULL)
         return;
-    wst__log(s->node.ctx, WST_LOG_INFO, "agent %s (%.8s) down: %s", wst_remote_name(gone),
-             wst_remote_instance(gone), detail);
+    wst__log(s->node.ctx, WST_LOG_INFO, "agent %s down: %s", label_of(gone).text, detail);
     if (s->node.state != WST__NODE_CLOSING && s->options.callbacks.on_agent_down != NULL)
         s->options.callbacks.on_agent_down(s, gone, error, detail, s->options.user_data);
     wst__remote_free(gone);

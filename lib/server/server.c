@@ -198,22 +198,22 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
         return WST_ENOMEM;
-    uint64_t random;
-    status = wst__random(ctx, &random, sizeof(random));
+    uint64_t random[2]; /* the first one is told to the world */
+    status = wst__random(ctx, random, sizeof(random));
     s->path = wst__strdup(&ctx->allocator, options->path != NULL ? options->path : "/websocket");
     if (s->path == NULL || status != 0) {
         wst__free(&ctx->allocator, s->path);
         wst__free(&ctx->allocator, s);
         return status != 0 ? status : WST_ENOMEM;
     }
-    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random);
+    snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random[0]);
     s->kind = wst__uplink_kind(options->protocol);
     s->options = *options;
     s->options.path = s->path;
     wst_tls_config_ref(s->options.tls);
     set_defaults(&s->options);
     wst__node_init(&s->node, ctx, tell_drained, tell_closed);
-    assemble(s, random);
+    assemble(s, random[1]);
     *out = s;
     return 0;
 }
