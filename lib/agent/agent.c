@@ -148,7 +148,7 @@ static int init_target(wst_agent_t *a) {
     const char *why = "";
     int status = wst__url_parse(&url, o->url, &why);
     if (status != 0) {
-        wst__log(ctx, WST_LOG_ERROR, "server URL: %s", why);
+        wst_ctx_log(ctx, WST_LOG_ERROR, "server URL: %s", why);
         return status;
     }
     if (!wst__uplink_windows_valid(o->stream_window, o->stream_window_max))
@@ -235,7 +235,7 @@ static void forget_texts(wst_agent_options_t *o) {
 int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
     const wst__uplink_kind_t *kind = wst__uplink_kind(options->protocol);
     if (kind == NULL)
-        wst__log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
+        wst_ctx_log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
     if (options->url == NULL || kind == NULL)
         return WST_EINVAL;
     wst_agent_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));

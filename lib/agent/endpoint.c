@@ -7,7 +7,7 @@
 #include <string.h>
 
 static int refuse(const wst__endpoint_t *e, int error, const char *why) {
-    wst__log(e->ctx, WST_LOG_ERROR, "%s", why);
+    wst_ctx_log(e->ctx, WST_LOG_ERROR, "%s", why);
     return error;
 }
 
@@ -61,7 +61,7 @@ static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *o) {
         e->proxy.tls = wst_tls_config_ref(o->tls);
     }
     if (status != 0) {
-        wst__log(e->ctx, WST_LOG_ERROR, "proxy: %s", why);
+        wst_ctx_log(e->ctx, WST_LOG_ERROR, "proxy: %s", why);
         return status;
     }
     e->proxy.on_challenge = o->on_challenge;

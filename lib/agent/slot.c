@@ -93,8 +93,8 @@ static void fail(wst__slot_t *s, int error, int http_status, const char *detail)
                                          .retry_in_ms =
                                              refused ? s->o->backoff_max_ms : backoff_ms(s)};
     attempt_in(s, failure.retry_in_ms);
-    wst__log(ctx_of(s), WST_LOG_WARN, "server %s: %s; next attempt in %llu ms",
-             s->o->endpoint->authority, failure.detail, (unsigned long long)failure.retry_in_ms);
+    wst_ctx_log(ctx_of(s), WST_LOG_WARN, "server %s: %s; next attempt in %llu ms",
+                s->o->endpoint->authority, failure.detail, (unsigned long long)failure.retry_in_ms);
     s->o->on_down(&failure, s->o->user_data);
 }
 
@@ -128,8 +128,8 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     if (s->is_up)
         return 0;
     s->is_up = true;
-    wst__log(ctx_of(s), WST_LOG_INFO, "connected to %s as %.*s", s->o->endpoint->authority,
-             (int)s->o->uplink.hello.name.len, s->o->uplink.hello.name.ptr);
+    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "connected to %s as %.*s", s->o->endpoint->authority,
+                (int)s->o->uplink.hello.name.len, s->o->uplink.hello.name.ptr);
     s->o->on_up(s->o->user_data);
     return 0;
 }
@@ -146,8 +146,8 @@ static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     slot_uplink_t *u = user_data;
     wst__slot_t *s = u->slot;
     if (reason != 0) {
-        wst__log(ctx_of(s), WST_LOG_INFO, "the server takes no more streams: %s",
-                 wst_strerror(reason));
+        wst_ctx_log(ctx_of(s), WST_LOG_INFO, "the server takes no more streams: %s",
+                    wst_strerror(reason));
         return;
     }
     if (u->state != READY)

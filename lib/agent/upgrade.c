@@ -9,7 +9,7 @@
 enum { HEAD_MAX = 16384 }; /* of the upgrade request */
 
 static int refuse(const wst__upgrade_t *u, const char *why) {
-    wst__log(u->ctx, WST_LOG_ERROR, "%s", why);
+    wst_ctx_log(u->ctx, WST_LOG_ERROR, "%s", why);
     return WST_EINVAL;
 }
 
@@ -19,7 +19,7 @@ static int check_host(const wst__upgrade_t *u, const char *host) {
     if (host == NULL ||
         wst__url_authority(&authority, (wst_str_t){host, strlen(host)}, 80, &why) == 0)
         return 0;
-    wst__log(u->ctx, WST_LOG_ERROR, "Host field: %s", why);
+    wst_ctx_log(u->ctx, WST_LOG_ERROR, "Host field: %s", why);
     return WST_EINVAL;
 }
 

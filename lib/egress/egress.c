@@ -69,8 +69,8 @@ static void tell_open(egress_stream_t *s, int status) {
     const wst__egress_t *e = s->egress;
     if (e->node->state == WST__NODE_CLOSING)
         return;
-    wst__log(ctx_of(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
-             status == 0 ? "open" : wst_strerror(status));
+    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
+                status == 0 ? "open" : wst_strerror(status));
     if (e->o.on_stream_open != NULL)
         e->o.on_stream_open(s->dest, status, e->o.user_data);
 }
@@ -105,9 +105,9 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
     const wst__egress_t *e = s->egress;
     wst_pump_stats_t stats;
     wst_pump_get_stats(pump, &stats);
-    wst__log(ctx_of(s), WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
-             s->dest, status == 0 ? "ended" : wst_strerror(status),
-             (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
+    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
+                s->dest, status == 0 ? "ended" : wst_strerror(status),
+                (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
     set_closing(s);
     wst_pump_close(pump, on_pump_closed);
     if (e->o.on_stream_close != NULL)

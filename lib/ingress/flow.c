@@ -106,9 +106,9 @@ static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_s
     wst__flow_stop(f);
     f->state = WST__FLOW_DONE;
     if (ingress->node->state != WST__NODE_CLOSING)
-        wst__log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
-                 f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
-                 f->destination, refusal->status, text.reason);
+        wst_ctx_log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
+                    f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
+                    f->destination, refusal->status, text.reason);
     const wst_refusal_info_t info = {.client = f->peer,
                                      .user = f->user,
                                      .tenant = f->tenant,

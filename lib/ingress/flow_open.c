@@ -125,8 +125,9 @@ static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user
     } else if (!may_retry(f, status)) {
         wst__flow_refuse(f, status, text);
     } else {
-        wst__log(f->ingress->ctx, WST_LOG_INFO, "agent %s: no stream to %s: %s; trying another one",
-                 f->agent, f->destination, wst_strerror(status));
+        wst_ctx_log(f->ingress->ctx, WST_LOG_INFO,
+                    "agent %s: no stream to %s: %s; trying another one", f->agent, f->destination,
+                    wst_strerror(status));
         f->search.last_error = status;
         choose_again(f);
     }
@@ -248,9 +249,9 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         else
             wst__flow_refuse(f, WST_ELOST, nothing);
     } else if (!is_eligible(f, answer->remote)) {
-        wst__log(ingress->ctx, WST_LOG_ERROR,
-                 "%s: an agent was chosen that is of another tenant, or not the one asked for",
-                 f->destination);
+        wst_ctx_log(ingress->ctx, WST_LOG_ERROR,
+                    "%s: an agent was chosen that is of another tenant, or not the one asked for",
+                    f->destination);
         wst__flow_refuse(f, WST_ENOAGENT, nothing);
     } else {
         s->chosen = wst__remote_serial(answer->remote);

@@ -80,7 +80,8 @@ void wst__client_respond(wst__client_t *c, const wst_response_t *response) {
     int status = wst_hijack_respond(c->hijack, response);
     if (status == WST_EINVAL) { /* the embedder's header fields are malformed */
         const wst_response_t plain = {.status = 500, .reason = "Malformed answer"};
-        wst__log(c->ingress->ctx, WST_LOG_ERROR, "answer to %s: malformed header fields", c->peer);
+        wst_ctx_log(c->ingress->ctx, WST_LOG_ERROR, "answer to %s: malformed header fields",
+                    c->peer);
         status = wst_hijack_respond(c->hijack, &plain);
     }
     if (status != 0)

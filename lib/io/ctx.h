@@ -58,8 +58,6 @@ static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t
                       cb);
 }
 
-#define wst__log wst_ctx_log /* its name in server/ and agent/ */
-
 /* A number that the context has not given before. */
 static inline uint64_t wst__serial(wst_ctx_t *ctx) {
     return ++ctx->serial;

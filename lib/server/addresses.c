@@ -126,8 +126,8 @@ void wst__addresses_update(wst_server_t *s) {
     s->addresses.paused = full;
     if (full && !s->addresses.limit_logged) {
         s->addresses.limit_logged = true;
-        wst__log(s->node.ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
-                 s->connections.count);
+        wst_ctx_log(s->node.ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
+                    s->connections.count);
     }
     for (address_t *a = first_address(s); a != NULL; a = next_address(s, a)) {
         if (full) /* further clients wait in the kernel */

@@ -58,7 +58,7 @@ static int refuse_hello(session_t *a, const wst_hello_t *hello, const char *reas
     char name[WST_NAME_MAX + 1];
     snprintf(name, sizeof(name), "%.*s", (int)hello->name.len,
              hello->name.len > 0 ? hello->name.ptr : "");
-    wst__log(s->node.ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
+    wst_ctx_log(s->node.ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
     a->uplink->ops->end(a->uplink, 1008, reason, false);
     const wst_refusal_info_t info = {.client = a->peer,
                                      .user = a->name,
@@ -78,8 +78,8 @@ static int refuse_hello(session_t *a, const wst_hello_t *hello, const char *reas
 static void refuse(wst__conn_t *c, const wst__refusal_t *refusal, int code,
                    const wst__answer_t *answer, const char *fields, const char *body) {
     wst_server_t *s = c->server;
-    wst__log(s->node.ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->client.peer,
-             refusal->status, refusal->reason);
+    wst_ctx_log(s->node.ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->client.peer,
+                refusal->status, refusal->reason);
     const wst_response_t response = {
         .status = refusal->status, .reason = refusal->reason, .fields = fields, .body = body};
     wst__client_respond(&c->client, &response);
@@ -128,11 +128,11 @@ static void warn_if_elsewhere(const session_t *a, const wst__member_t *replaced,
     const wst__member_t *other =
         moved ? replaced : wst__remotes_elsewhere(&a->server->ingress.remotes, &a->member, is_new);
     if (other != NULL)
-        wst__log(a->server->node.ctx, WST_LOG_WARN, "agent %s at %s %s %s", name, a->peer,
-                 moved    ? "takes over from the one at"
-                 : is_new ? "has the name and the credentials of the one at"
-                          : "adds to the sessions of the one at",
-                 other->uplink->peer);
+        wst_ctx_log(a->server->node.ctx, WST_LOG_WARN, "agent %s at %s %s %s", name, a->peer,
+                    moved    ? "takes over from the one at"
+                    : is_new ? "has the name and the credentials of the one at"
+                             : "adds to the sessions of the one at",
+                    other->uplink->peer);
 }
 
 /* "berlin (0f3a9c21)"; an agent that told no instance has only its name. */
@@ -152,11 +152,11 @@ static void log_up(const session_t *a, bool is_new, bool replaces) {
     const wst_remote_t *remote = a->member.remote;
     /* Of an agent that renews its connections each further one is an everyday matter. */
     wst_log_level_t level = is_new || !a->uplink->renews ? WST_LOG_INFO : WST_LOG_DEBUG;
-    wst__log(a->server->node.ctx, level, "agent %s %s from %s", label_of(remote).text,
-             is_new     ? "up"
-             : replaces ? "reconnected"
-                        : "has one more session",
-             a->peer);
+    wst_ctx_log(a->server->node.ctx, level, "agent %s %s from %s", label_of(remote).text,
+                is_new     ? "up"
+                : replaces ? "reconnected"
+                           : "has one more session",
+                a->peer);
 }
 
 static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
@@ -198,8 +198,8 @@ static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     const session_t *a = user_data;
     (void)uplink;
     if (reason != 0 && a->member.remote != NULL)
-        wst__log(a->server->node.ctx, WST_LOG_INFO, "agent %s takes no more streams: %s",
-                 wst_remote_name(a->member.remote), wst_strerror(reason));
+        wst_ctx_log(a->server->node.ctx, WST_LOG_INFO, "agent %s takes no more streams: %s",
+                    wst_remote_name(a->member.remote), wst_strerror(reason));
 }
 
 /* It takes no more streams; with an agent's last session goes the agent. */
@@ -208,7 +208,7 @@ static void leave(session_t *a, int error, const char *detail) {
     wst_remote_t *gone = wst__remotes_leave(&s->ingress.remotes, &a->member);
     if (gone == NULL)
         return;
-    wst__log(s->node.ctx, WST_LOG_INFO, "agent %s down: %s", label_of(gone).text, detail);
+    wst_ctx_log(s->node.ctx, WST_LOG_INFO, "agent %s down: %s", label_of(gone).text, detail);
     if (s->node.state != WST__NODE_CLOSING && s->options.callbacks.on_agent_down != NULL)
         s->options.callbacks.on_agent_down(s, gone, error, detail, s->options.user_data);
     wst__remote_free(gone);
@@ -396,7 +396,7 @@ void wst__agents_init(wst_server_t *s) {
 static void revoke(wst__defer_t *defer) {
     static const char reason[] = "its credentials are not valid any more";
     session_t *a = WST__CONTAINER(defer, session_t, defer);
-    wst__log(a->server->node.ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
+    wst_ctx_log(a->server->node.ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
     a->uplink->ops->end(a->uplink, 1008, reason, true);
 }
 

@@ -82,7 +82,7 @@ static void become_connection(arrival_t *a, wst_stream_t *stream) {
 static void failed(arrival_t *a, const char *detail) {
     wst_server_t *s = a->server;
     s->arrivals.failures++;
-    wst__log(s->node.ctx, WST_LOG_INFO, "connection from %s: TLS: %s", a->peer, detail);
+    wst_ctx_log(s->node.ctx, WST_LOG_INFO, "connection from %s: TLS: %s", a->peer, detail);
     drop(a);
 }
 
@@ -91,8 +91,8 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
     a->handshake = NULL;
     if (status == 0) {
         const wst_tls_info_t *info = wst_stream_tls(stream);
-        wst__log(a->server->node.ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
-                 info->version, info->cipher_suite, info->resumed ? ", resumed" : "");
+        wst_ctx_log(a->server->node.ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
+                    info->version, info->cipher_suite, info->resumed ? ", resumed" : "");
         become_connection(a, stream);
         return;
     }
