@@ -43,13 +43,17 @@ class World:
         self.clients = []
         self.sites = []
 
+    def program(self, name):
+        """Where the program of that name is."""
+        return program(name)
+
     def run(self, argv, **options):
         process = Process(argv, **options)
         self.processes.append(process)
         return process
 
     def server(self, *options, listen="127.0.0.1:0", descriptors=None):
-        argv = [program("wstunnel-server"), *options]
+        argv = [self.program("wstunnel-server"), *options]
         if listen is not None:  # else it is in the configuration
             argv[1:1] = ["--listen", listen]
         server = Server(with_descriptors(descriptors, argv) if descriptors else argv)
@@ -57,7 +61,7 @@ class World:
         return server
 
     def agent(self, url, *options, descriptors=None):
-        argv = [program("wstunnel-agent"), *options]
+        argv = [self.program("wstunnel-agent"), *options]
         if url is not None:  # else it is in the configuration
             argv.append(url)
         return self.run(with_descriptors(descriptors, argv) if descriptors else argv)
