@@ -149,6 +149,10 @@ if [ "$ci" = yes ]; then
             -rss_limit_mb=2048 -print_final_stats=0 -verbosity=0 \
             "build-clang/corpus-$target" "test/fuzz/corpus/$target"
     done
+    say "without the talk's protocol"
+    setup build-no-talk -Dtalk=false -Dexamples=false --werror
+    build build-no-talk
+    unit build-no-talk
     say "threads under ThreadSanitizer"
     setup build-tsan -Db_sanitize=thread -Db_lundef=false --werror
     build build-tsan

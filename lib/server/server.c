@@ -187,7 +187,7 @@ static int check(const wst_server_options_t *o, wst_ctx_t *ctx) {
         return WST_EINVAL;
     if (wst__uplink_kind(o->protocol) != NULL)
         return 0;
-    wst_ctx_log(ctx, WST_LOG_ERROR, "this protocol has not been built in");
+    wst_ctx_log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
     return WST_EINVAL;
 }
 

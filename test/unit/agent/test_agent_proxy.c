@@ -81,20 +81,6 @@ static void test_up(void **state) {
     rig_free(&r);
 }
 
-static void test_talk(void **state) {
-    (void)state;
-    rig_t r;
-    rig_open(&r, "socks5://");
-    r.w.options.name = "127.0.0.1"; /* which is all that the server will know of it */
-    r.w.options.protocol = r.w.server_options.protocol = WST_PROTOCOL_TALK;
-    rig_serve(&r);
-    r.proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS(3, "\5\0");
-    r.proxy.turns[1] = (fake_proxy_turn_t){10, "\5\0\0\1\177\0\0\1\0\7", 10, PROXY_JOINS};
-    start(&r);
-    agent_world_until(&r.w, AGENT_UP, 1);
-    rig_free(&r);
-}
-
 /* TLS inside the tunnel: the server is verified by its name, not the proxy's. */
 static void test_tls_inside(void **state) {
     (void)state;
@@ -268,10 +254,13 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_up),         cmocka_unit_test(test_talk),
-        cmocka_unit_test(test_tls_inside), cmocka_unit_test(test_unauthenticated),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_challenge),
-        cmocka_unit_test(test_options),    cmocka_unit_test(test_end),
+        cmocka_unit_test(test_up),
+        cmocka_unit_test(test_tls_inside),
+        cmocka_unit_test(test_unauthenticated),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_challenge),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_end),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * callback.
  */
 #include "agent_peers.h"
+#include "proxy_rig.h"
 
 #include <stdio.h>
 
@@ -473,8 +474,33 @@ static void test_without_memory(void **state) {
     assert_true(n > 20);
 }
 
+static void test_through_a_proxy(void **state) {
+    (void)state;
+    agent_world_t w = {0};
+    fake_proxy_t proxy;
+    char url[128];
+    agent_world_open(&w);
+    fake_proxy_open(&proxy, &w.env);
+    snprintf(url, sizeof(url), "socks5://%s", proxy.address);
+    const wst_proxy_options_t options = {.url = url};
+    w.options.name = "127.0.0.1"; /* which is all that the server will know of it */
+    w.options.protocol = w.server_options.protocol = WST_PROTOCOL_TALK;
+    w.options.proxy = &options;
+    agent_world_serve(&w);
+    proxy.relay = w.address;
+    proxy.turns[0] = (fake_proxy_turn_t)PROXY_HEARS(3, "\5\0");
+    proxy.turns[1] = (fake_proxy_turn_t){10, "\5\0\0\1\177\0\0\1\0\7", 10, PROXY_JOINS};
+    agent_world_start(&w);
+    agent_world_until(&w, AGENT_UP, 1);
+    agent_world_close_agent(&w);
+    agent_world_until_closed(&w);
+    fake_proxy_close(&proxy, &w.env);
+    agent_world_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_through_a_proxy),
         cmocka_unit_test(test_spare_connections),
         cmocka_unit_test(test_default),
         cmocka_unit_test(test_only_one),
