@@ -340,8 +340,10 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
     if (s->error != 0)
         return s->error;
     assert(s->attached && s->depth == 0);
+    /* Whoever asked may have been told so before the deadline was due that tells it to all. */
+    bool suspect = wst__session_is_suspect(s, now_ms);
     s->last_recv_ms = now_ms;
-    if (s->suspect)
+    if (suspect)
         clear_suspicion(s);
     wst_message_t m;
     int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);

@@ -207,6 +207,27 @@ static void test_a_suspicion_is_a_change(void **state) {
     session_rig_stop(r);
 }
 
+/* Regression: who looked when its time had come, but the deadline had not run yet, never learned
+ * that it had gone. */
+static void test_a_suspicion_that_was_seen_first_goes_too(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 2");
+    r->now += 2000;
+    assert_true(wst__session_is_suspect(r->s, r->now));
+    r->changes = 0;
+    assert_int_equal(session_rig_say_raw(r, true, "{", 1, false), 0);
+    changes(r, true);
+    assert_false(wst__session_is_suspect(r->s, r->now));
+    session_rig_wait(r, 1999);
+    changes(r, false);
+    session_rig_wait(r, 1);
+    changes(r, true);
+    session_rig_stop(r);
+}
+
 static void test_a_detached_session_does_not_die(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -507,6 +528,7 @@ int main(void) {
         cmocka_unit_test(test_any_byte_is_a_sign_of_life),
         cmocka_unit_test(test_changes_are_told),
         cmocka_unit_test(test_a_suspicion_is_a_change),
+        cmocka_unit_test(test_a_suspicion_that_was_seen_first_goes_too),
         cmocka_unit_test(test_a_detached_session_does_not_die),
         cmocka_unit_test(test_pings_cannot_flood),
         cmocka_unit_test(test_goaway_of_the_peer_fails_what_it_will_not_serve),
