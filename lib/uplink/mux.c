@@ -182,7 +182,7 @@ int wst__mux_attach(wst__mux_t *m, wst__carrier_t *carrier) {
 
 static int can_open(const wst__uplink_t *uplink) {
     const wst__mux_t *m = mux_of(uplink);
-    if (m->session == NULL || !wst__carrier_is_running(m->carrier))
+    if (m->session == NULL || m->closing || !wst__carrier_is_running(m->carrier))
         return WST_ELOST;
     int status = wst__session_can_open(m->session);
     return status == WST_ESTATE ? WST_ELOST : status;
@@ -219,6 +219,8 @@ static void goaway(wst__uplink_t *uplink) {
 
 static void end(wst__uplink_t *uplink, int code, const char *reason, bool lose) {
     wst__mux_t *m = wst__mux_of(uplink);
+    if (m->closing) /* there may be no carrier any more */
+        return;
     wst__carrier_end(m->carrier, code, reason);
     if (lose)
         drop_streams(m);

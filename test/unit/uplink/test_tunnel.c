@@ -547,8 +547,34 @@ static void test_pump_reset(void **state) {
     }
 }
 
+/* Regression: it asked the carrier, which was gone, and crashed. */
+static void ask_all(mux_rig_t *rig, mux_side_t *side, mux_event_t event) {
+    (void)rig;
+    if (event != MUX_ANSWER)
+        return;
+    assert_int_equal(side->uplink->ops->can_open(side->uplink), WST_ELOST);
+    assert_int_equal(mux_side_open(side, "b.test:80"), WST_ELOST);
+    mux_side_goaway(side);
+    mux_side_end(side, 1001, "over", true);
+}
+
+static void test_open_again_when_it_is_closed(void **state) {
+    (void)state;
+    mux_rig_t rig;
+    mux_rig_up(&rig, false, false);
+    rig.server.policy = MUX_HOLD;
+    assert_int_equal(mux_side_open(&rig.client, "a.test:80"), 0);
+    mux_rig_until(&rig, &rig.server.incomings, 1);
+    rig.act = ask_all;
+    mux_side_close(&rig.client);
+    mux_rig_until(&rig, &rig.client.answers, 1);
+    assert_int_equal(rig.client.status, WST_ELOST);
+    mux_rig_free(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open_again_when_it_is_closed),
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_none_taken),
