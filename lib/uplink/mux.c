@@ -165,6 +165,8 @@ static void let_go(wst__mux_t *m) {
 
 int wst__mux_attach(wst__mux_t *m, wst__carrier_t *carrier) {
     const wst__greeting_t *greeting = wst__carrier_greeting(carrier);
+    if (m->down || m->closing)
+        return WST_ESTATE;
     if (m->session != NULL)
         wst__session_detach(m->session);
     if (m->carrier != NULL && m->carrier != carrier)

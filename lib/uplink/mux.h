@@ -32,8 +32,9 @@ wst__mux_t *wst__mux_of(wst__uplink_t *uplink);
 
 /*
  * Goes on with a carrier that has been greeted, and takes it. The session is made if this is the
- * first one; otherwise the old one is closed, of which nothing is heard any more. 0, or an error as
- * of wst__session_new and _attach: the carrier is to be failed then.
+ * first one; otherwise the old one is closed, of which nothing is heard any more. 0; WST_ESTATE: it
+ * is down or being closed, and has not taken the carrier; or an error as of wst__session_new and
+ * _attach: the carrier, which it has taken, is to be failed then.
  */
 int wst__mux_attach(wst__mux_t *mux, wst__carrier_t *carrier);
 

@@ -48,7 +48,7 @@ static void on_over(wst__carrier_t *carrier, int error, const char *detail, void
     fail_msg("over: %s: %s", wst_err_name(error), detail);
 }
 
-static const wst__carrier_callbacks_t callbacks = {on_greeted, next, on_message, on_broken,
+static wst__carrier_callbacks_t callbacks = {on_greeted, next, on_message, on_broken,
                                                    on_over};
 
 static wst__carrier_options_t options_of(spare_t *spare) {
@@ -214,11 +214,38 @@ static void test_another_hello(void **state) {
     mux_rig_free(&rig);
 }
 
+/* Another carrier comes too late: it stays its owner's. */
+static void attach_to_a_closing_one(wst__carrier_t *carrier, void *owner) {
+    spare_t *spare = owner;
+    mux_side_close(spare->side);
+    spare->status = wst__mux_attach(wst__mux_of(spare->side->uplink), carrier);
+    spare->greeted++;
+}
+
+static void test_it_is_being_closed(void **state) {
+    (void)state;
+    mux_rig_t rig;
+    spare_t client, server;
+    mux_rig_up(&rig, false, false);
+    mux_rig_stream(&rig);
+    callbacks.on_greeted = attach_to_a_closing_one;
+    take_over(&rig, &client, &server, false);
+    callbacks.on_greeted = on_greeted;
+    assert_int_equal(client.status, WST_ESTATE);
+    assert_int_equal(server.status, WST_ESTATE);
+    wst__carrier_close(client.carrier, NULL, NULL);
+    wst__carrier_close(server.carrier, NULL, NULL);
+    mux_rig_until(&rig, &rig.client.closed, 1);
+    mux_rig_until(&rig, &rig.server.closed, 1);
+    mux_rig_free(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_the_old_one_does_not_die_again),
         cmocka_unit_test(test_another_hello),
+        cmocka_unit_test(test_it_is_being_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
