@@ -48,8 +48,7 @@ static void on_over(wst__carrier_t *carrier, int error, const char *detail, void
     fail_msg("over: %s: %s", wst_err_name(error), detail);
 }
 
-static wst__carrier_callbacks_t callbacks = {on_greeted, next, on_message, on_broken,
-                                                   on_over};
+static wst__carrier_callbacks_t callbacks = {on_greeted, next, on_message, on_broken, on_over};
 
 static wst__carrier_options_t options_of(spare_t *spare) {
     return (wst__carrier_options_t){
@@ -214,6 +213,34 @@ static void test_another_hello(void **state) {
     mux_rig_free(&rig);
 }
 
+/* The old carrier is gone by then, so this is the end. */
+static void attach_without_memory(wst__carrier_t *carrier, void *owner) {
+    const spare_t *spare = owner;
+    if (spare->side == &spare->side->rig->client)
+        test_alloc_fail(1);
+    on_greeted(carrier, owner);
+    assert_true(test_alloc_failed() || spare->side != &spare->side->rig->client);
+    test_alloc_fail(0);
+}
+
+static void test_no_memory(void **state) {
+    (void)state;
+    mux_rig_t rig;
+    spare_t client, server;
+    mux_rig_up(&rig, false, false);
+    mux_rig_stream(&rig);
+    callbacks.on_greeted = attach_without_memory;
+    take_over(&rig, &client, &server, false);
+    callbacks.on_greeted = on_greeted;
+    assert_int_equal(client.status, WST_ENOMEM);
+    mux_rig_until(&rig, &rig.client.downs, 1);
+    mux_rig_until(&rig, &rig.server.downs, 1);
+    assert_int_equal(rig.client.error, WST_ENOMEM);
+    assert_int_equal(rig.client.probe.error, WST_ELOST);
+    assert_int_equal(rig.server.probe.error, WST_ELOST);
+    mux_rig_free(&rig);
+}
+
 /* Another carrier comes too late: it stays its owner's. */
 static void attach_to_a_closing_one(wst__carrier_t *carrier, void *owner) {
     spare_t *spare = owner;
@@ -245,6 +272,7 @@ int main(void) {
         cmocka_unit_test(test_take_over),
         cmocka_unit_test(test_the_old_one_does_not_die_again),
         cmocka_unit_test(test_another_hello),
+        cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_it_is_being_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
