@@ -4,8 +4,6 @@
 #include "proxy_http.h"
 #include "proxy_url.h"
 
-#include <string.h>
-
 static int refuse(const wst__endpoint_t *e, int error, const char *why) {
     wst_ctx_log(e->ctx, WST_LOG_ERROR, "%s", why);
     return error;

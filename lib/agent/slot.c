@@ -109,7 +109,7 @@ static void rest(wst__slot_t *s) {
         attempt_in(s, 0);
 }
 
-/* Drained: nothing is tried any more. */
+/* While draining, when no attempt follows: it is up as long as it has an uplink. */
 static void update_is_up(wst__slot_t *s) {
     s->is_up = count_ready(s) > 0;
 }

@@ -18,7 +18,7 @@ struct wst__mux {
     const wst__mux_streams_t *streams;
     wst__session_options_t session_options;
     wst__session_t *session; /* NULL: no carrier has been greeted yet */
-    wst__carrier_t *carrier; /* NULL: none; a session is attached to one only */
+    wst__carrier_t *carrier; /* the only one; NULL: it has been closed */
     bool goaway;             /* said before there was a session */
     bool down;               /* on_down has run */
     bool closing;

@@ -14,5 +14,4 @@ static int accept_mux(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
     return wst__mux_accept(out, ctx, hijack, options, &wst__tunnels);
 }
 
-const wst__uplink_kind_t wst__mux_kind = {wst__carrier_protocols, wst__carrier_protocols_json,
-                                          connect_mux, accept_mux};
+const wst__uplink_kind_t wst__mux_kind = {wst__carrier_protocols, connect_mux, accept_mux};

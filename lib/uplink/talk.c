@@ -468,4 +468,4 @@ static int accept_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack
     return made(t, wst_websocket_accept(&t->ws, ctx, hijack, &ws_options), options, out);
 }
 
-const wst__uplink_kind_t wst__talk_kind = {NULL, NULL, connect_talk, accept_talk};
+const wst__uplink_kind_t wst__talk_kind = {NULL, connect_talk, accept_talk};

@@ -31,7 +31,7 @@ typedef struct wst__talk {
     bool client; /* the agent */
     bool single;
     bool used;       /* it has been asked for its stream */
-    bool spent_told; /* agent: by on_goaway */
+    bool spent_told; /* agent: on_goaway has told that it is spent */
     bool down;       /* on_down has run */
     bool closing;    /* by its owner */
     char peer[96];

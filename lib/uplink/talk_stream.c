@@ -6,8 +6,9 @@
  * The end is the WebSocket's closing handshake, and there is one for both directions:
  *  - The peer closed (1000) first: it has ended, in order. We cannot write any more.
  *  - Our shutdown closed first, and the peer has answered: our end has arrived, and that of the
- * peer will never be known. To its reader that is an error. Everything else breaks the stream, as a
- * reset does, which is the end of the connection without a close frame.
+ *    peer will never be known. To its reader that is an error.
+ *  - Everything else breaks the stream, as a reset does, which is the end of the connection without
+ *    a close frame.
  */
 #include "talk_internal.h"
 

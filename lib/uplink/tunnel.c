@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <stdio.h>
-#include <string.h>
 
 typedef struct tunnel {
     enum { OPENING, INCOMING, OPEN } phase;

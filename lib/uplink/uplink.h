@@ -83,9 +83,9 @@ typedef struct wst__uplink_callbacks {
      * may only take note. */
     void (*on_change)(wst__uplink_t *uplink, void *user_data);
 
-    /* The far side takes no more streams: it is leaving (WST_EGOAWAY, ...). Or (0), to the side
-     * that dialled one that `renews`: it has been used, and may be replaced; without a word of this
-     * before on_down it has not been used. */
+    /* `reason` not 0: the far side is leaving (WST_EGOAWAY, ...) and takes no more streams. 0: an
+     * uplink that `renews`, which this side has dialled, has been used and may be replaced now. One
+     * that goes down without having told this has not been used. */
     void (*on_goaway)(wst__uplink_t *uplink, int reason, void *user_data);
 
     /* It is over, once, with or without on_up before: `error` 0 if it was ended in order;
@@ -124,7 +124,6 @@ typedef struct wst__uplink_options {
 /* A kind, by protocol. */
 typedef struct wst__uplink_kind {
     const char *const *subprotocols; /* offered or asked for by WebSocket; NULL: none */
-    const char *const *json_subprotocols;
 
     /* By a stream that is connected to a server, which is taken on success. `websocket` as for
      * wst_websocket_connect; protocols, callbacks and user_data in it are set here. */
