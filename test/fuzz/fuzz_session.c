@@ -410,7 +410,8 @@ static void step(fuzz_t *f) {
     case 7:
         f->now += which * 100u;
         wst__deadlines_run(&f->deadlines, f->now);
-        f->error = f->s->error;
+        if (f->s->attached)
+            f->error = f->s->error;
         break;
     case 8:
         f->reaction = which;
