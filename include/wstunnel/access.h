@@ -144,7 +144,9 @@ WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *ser
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several
-    agents by the default policy. Agents that are not in `agents` (any more) do not serve. */
+    agents by the default policy. Agents that are not in `agents` (any more) do not serve. The one
+    that a client selects, or the only one that a route names, is found by its name; otherwise the
+    tenant's agents are looked at in the order of wst_server_best_agent until one may serve. */
 WST_EXTERN void wst_access_choose(wst_access_t *access, wst_server_t *server,
                                   wst_request_t *request);
 /** Answers on_reached by the rules. */

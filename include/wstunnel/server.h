@@ -242,6 +242,14 @@ WST_EXTERN wst_remote_t *
 wst_server_best_agent(wst_server_t *server, const wst_request_t *request,
                       bool (*admits)(const wst_remote_t *agent, void *user_data), void *user_data);
 
+/**
+ * As wst_server_best_agent, of the agents of that name alone. They are found without looking at any
+ * other, and `admits` is asked about no other.
+ */
+WST_EXTERN wst_remote_t *
+wst_server_best_named(wst_server_t *server, const wst_request_t *request, const char *name,
+                      bool (*admits)(const wst_remote_t *agent, void *user_data), void *user_data);
+
 /** By what a session of an agent has been let in. Made by the library only; members may be added.
  */
 typedef struct wst_admission {

@@ -75,9 +75,10 @@ static const wst__access_agent_t *entry_of(const wst_access_t *access, const wst
     return found;
 }
 
+static const char label[] = "label:";
+
 /* Whether a list of names and labels has a pattern for it. */
 static bool is_listed(const char *const *list, const char *name, const char *const *labels) {
-    static const char label[] = "label:";
     for (; *list != NULL; list++) {
         if (strncmp(*list, label, strlen(label)) != 0) {
             if (wst__glob(*list, (wst_str_t){name, strlen(name)}))
@@ -90,6 +91,13 @@ static bool is_listed(const char *const *list, const char *name, const char *con
         }
     }
     return false;
+}
+
+/* The name, if the list is one name and no pattern; NULL: it is not, or there is no list. */
+static const char *single_name(const char *const *list) {
+    bool is_name = list != NULL && list[0] != NULL && list[1] == NULL &&
+                   strchr(list[0], '*') == NULL && strncmp(list[0], label, strlen(label)) != 0;
+    return is_name ? list[0] : NULL;
 }
 
 /* Which agents may serve a request. */
@@ -151,7 +159,9 @@ void wst_access_choose(wst_access_t *access, wst_server_t *server, wst_request_t
             c.route = access->route_agents[verdict.rule];
     }
     c.wanted = wanted_agent(access, request, claimed);
-    wst_remote_t *best = wst_server_best_agent(server, request, admits, &c);
+    const char *name = c.wanted != NULL ? c.wanted : single_name(c.route);
+    wst_remote_t *best = name != NULL ? wst_server_best_named(server, request, name, admits, &c)
+                                      : wst_server_best_agent(server, request, admits, &c);
     if (best == NULL && c.denied > 0)
         deny(request, c.verdict, false);
     else

@@ -260,21 +260,27 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
 }
 
 wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *request,
+                                const char *name,
                                 bool (*admits)(const wst_remote_t *agent, void *user_data),
                                 void *user_data) {
     wst_flow_t *f = wst__request_asker(request, on_choice);
     assert(f != NULL); /* it is a question of on_choose */
-    wst_remote_t *keeper =
-        f->kept.stream != NULL ? wst__remotes_find(&ingress->remotes, f->kept.agent_serial) : NULL;
-    if (keeper != NULL && is_eligible(f, keeper) && (admits == NULL || admits(keeper, user_data)))
-        return keeper;
+    wst__search_t *s = &f->search;
     wst__choice_t choice = choice_of(f);
     choice.admits = admits;
     choice.user_data = user_data;
+    if (name != NULL && choice.name != NULL && strcmp(name, choice.name) != 0) {
+        s->choice_error = WST_ENOAGENT; /* the flow wants another one */
+        return NULL;
+    }
+    choice.name = name != NULL ? name : choice.name;
+    wst_remote_t *keeper =
+        f->kept.stream != NULL ? wst__remotes_find(&ingress->remotes, f->kept.agent_serial) : NULL;
+    if (keeper != NULL && wst__remote_fits(keeper, &choice))
+        return keeper;
     wst__member_t *member;
-    f->search.choice_error =
-        wst__remotes_choose(&ingress->remotes, &choice, &member, &f->search.awaited);
-    return f->search.choice_error == 0 ? member->remote : NULL;
+    s->choice_error = wst__remotes_choose(&ingress->remotes, &choice, &member, &s->awaited);
+    return s->choice_error == 0 ? member->remote : NULL;
 }
 
 void wst__flow_choose(wst_flow_t *f) {

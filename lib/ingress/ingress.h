@@ -60,8 +60,9 @@ void wst__ingress_free(wst_ingress_t *ingress);
 /* An uplink is up, or none is to be expected any more: flows that wait for one try again. */
 void wst__ingress_wake(wst_ingress_t *ingress);
 
-/* Answers wst_server_best_agent (server.h). */
+/* Answers wst_server_best_agent and, unless `name` is NULL, wst_server_best_named (server.h). */
 wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *request,
+                                const char *name,
                                 bool (*admits)(const wst_remote_t *agent, void *user_data),
                                 void *user_data);
 

@@ -258,5 +258,11 @@ wst_remote_t *wst_server_find_agent(const wst_server_t *s, const char *tenant, c
 wst_remote_t *wst_server_best_agent(wst_server_t *s, const wst_request_t *request,
                                     bool (*admits)(const wst_remote_t *agent, void *user_data),
                                     void *user_data) {
-    return wst__ingress_best(&s->ingress, request, admits, user_data);
+    return wst__ingress_best(&s->ingress, request, NULL, admits, user_data);
+}
+
+wst_remote_t *wst_server_best_named(wst_server_t *s, const wst_request_t *request, const char *name,
+                                    bool (*admits)(const wst_remote_t *agent, void *user_data),
+                                    void *user_data) {
+    return wst__ingress_best(&s->ingress, request, name, admits, user_data);
 }

@@ -28,7 +28,7 @@ static bool wants(void *owner, wst__question_t question) {
 
 static void answer(flow_rig_t *r, wst__question_t question, wst_request_t *request) {
     if (question == WST__ASK_CHOOSE)
-        wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL));
+        wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL, NULL));
     else
         wst_request_allow(request);
 }

@@ -197,6 +197,45 @@ static void test_choice_outside(void **state) {
     flow_rig_close(&r);
 }
 
+static bool count_and_admit(const wst_remote_t *remote, void *user_data) {
+    (void)remote;
+    ++*(size_t *)user_data;
+    return true;
+}
+
+/* A policy that knows the name is asked about no other agent; a name that the flow does not want is
+ * nobody's. */
+static void test_choice_by_name(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g;
+    size_t asked = 0;
+    wst_flow_options_t options = plain;
+    options.agent = "berlin";
+    flow_rig_open(&r);
+    r.asks[WST__ASK_CHOOSE] = r.holds[WST__ASK_CHOOSE] = true;
+    flow_rig_uplink(&r, "berlin", "", NULL);
+    flow_rig_uplink_t *boston = flow_rig_uplink(&r, "boston", "", NULL);
+    flow_rig_start(&r, &f, &plain);
+    assert_null(wst__ingress_best(&r.ingress, r.question, "paris", count_and_admit, &asked));
+    assert_int_equal(asked, 0);
+    wst_remote_t *best =
+        wst__ingress_best(&r.ingress, r.question, "boston", count_and_admit, &asked);
+    assert_ptr_equal(best, boston->member.remote);
+    assert_int_equal(asked, 1);
+    wst_request_choose(r.question, best);
+    flow_rig_turns(&r, 2);
+    assert_true(boston->asked);
+    wst_flow_cancel(f.flow);
+    flow_rig_start(&r, &g, &options);
+    assert_null(wst__ingress_best(&r.ingress, r.question, "boston", count_and_admit, &asked));
+    assert_int_equal(asked, 1);
+    wst_request_choose(r.question, NULL);
+    flow_rig_turns(&r, 2);
+    assert_int_equal(g.code, WST_ENOAGENT);
+    flow_rig_close(&r);
+}
+
 static void test_another_uplink(void **state) {
     (void)state;
     flow_rig_t r;
@@ -732,7 +771,7 @@ static void note_tls(void *owner, wst__question_t question, wst_request_t *reque
     flow_rig_t *r = owner;
     (void)question;
     seen_tls = wst_request_tls(request);
-    wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL));
+    wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL, NULL));
 }
 
 /* A request that is tried once more, since its kept connection had gone stale: the questions show
@@ -773,7 +812,7 @@ static void test_tls_of_the_second_try(void **state) {
 static void choose_none(void *owner, wst__question_t question, wst_request_t *request) {
     flow_rig_t *r = owner;
     (void)question;
-    assert_non_null(wst__ingress_best(&r->ingress, request, NULL, NULL));
+    assert_non_null(wst__ingress_best(&r->ingress, request, NULL, NULL, NULL));
     wst_request_choose(request, NULL);
 }
 
@@ -838,6 +877,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_denied),
         cmocka_unit_test(test_selectors),
         cmocka_unit_test(test_choice_outside),
+        cmocka_unit_test(test_choice_by_name),
         cmocka_unit_test(test_another_uplink),
         cmocka_unit_test(test_waits),
         cmocka_unit_test(test_drain_ends_the_wait),
