@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { RUNS = 5, OPEN = 64, CYCLES = 200000, TENANTS = 2, NAMES = 2, SITES = 2 };
+enum { RUNS = 5, OPEN = 64, CYCLES = 200000, JOINS = 50000, TENANTS = 2, NAMES = 2, SITES = 2 };
 
 typedef struct agent {
     wst__member_t member;
@@ -168,17 +168,20 @@ static void bench_refusal(const fleet_t *f) {
     print_median("admits says no to all (a scan)", f->count, ns);
 }
 
-/* The agents come and go. */
-static void bench_join(size_t count) {
+/* One after the other leaves and comes again. */
+static void bench_join(fleet_t *f) {
     double ns[RUNS];
     for (int run = 0; run < RUNS; run++) {
-        fleet_t f;
         double start = now_ns();
-        open_fleet(&f, count);
-        close_fleet(&f);
-        ns[run] = (now_ns() - start) / (double)count;
+        for (size_t i = 0; i < JOINS; i++) {
+            wst__remote_free(wst__remotes_leave(&f->set, &f->agents[i % f->count].member));
+            join(f, i % f->count);
+            if (i % 100 == 0)
+                test_env_turns(&f->env, 1); /* frees those that have left */
+        }
+        ns[run] = (now_ns() - start) / JOINS;
     }
-    print_median("one comes and goes", count, ns);
+    print_median("one leaves and comes again", f->count, ns);
 }
 
 int main(int argc, char **argv) {
@@ -187,16 +190,14 @@ int main(int argc, char **argv) {
     for (size_t v = 0; v < VARIANTS + 2; v++) {
         for (size_t i = 0; i < counts; i++) {
             size_t count = strtoul(argc > 1 ? argv[i + 1] : defaults[i], NULL, 10);
-            if (v == VARIANTS + 1) {
-                bench_join(count);
-                continue;
-            }
             fleet_t f;
             open_fleet(&f, count);
-            if (v == VARIANTS)
+            if (v < VARIANTS)
+                bench_variant(&f, &variants[v]);
+            else if (v == VARIANTS)
                 bench_refusal(&f);
             else
-                bench_variant(&f, &variants[v]);
+                bench_join(&f);
             close_fleet(&f);
         }
     }
