@@ -78,6 +78,7 @@ def test_files(world, wire, curl, nginx, upload_site, big_file):
     assert (down.result(), up.result()) == (sha256, sha256)
 
 
+@pytest.mark.parametrize("wire", ["binary", "talk"])
 def test_a_slow_reader(world, wire):
     """A stream that fills its windows waits for its client and does not hold up another stream."""
     data = b"".join(blocks(8 * MIB))
@@ -148,7 +149,7 @@ def test_site_ends_first(world, wire):
 
 def test_an_end_behind_much(world, wire):
     """An end does not overtake the bytes before it."""
-    data = b"".join(blocks(4 * MIB))
+    data = b"".join(blocks(2 * MIB))
     site = world.site(Site(lambda connection: connection.sendall(data)))
     server, _ = world.join(wire)
     assert world.client(server).open(site.address).read_to_end() == data
@@ -234,8 +235,8 @@ def test_forwarding(world, wire):
 
 
 def test_forwarded_bodies(world, wire):
-    """A body larger than the windows, echoed by the site."""
-    body = b"".join(blocks(4 * MIB))
+    """A body larger than the first windows, echoed by the site."""
+    body = b"".join(blocks(2 * MIB))
     origin = world.site(Origin(echo))
     server, _ = world.join(wire)
     client = world.client(server)
