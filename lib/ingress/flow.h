@@ -43,7 +43,8 @@ typedef struct wst__search {
     size_t tries;
     int last_error;   /* why another uplink is being tried */
     int choice_error; /* why wst_server_best_agent() found none; else 0 */
-    bool awaited;     /* and whether one may be waited for */
+    bool awaited;     /* and whether one may be waited for, ... */
+    uint64_t wakes;   /* ... if no uplink has come up since: wst_ingress.wakes of then */
 } wst__search_t;
 
 struct wst_flow {

@@ -208,6 +208,7 @@ static void open_again(wst__defer_t *defer) {
 }
 
 void wst__ingress_wake(wst_ingress_t *ingress) {
+    ingress->wakes++;
     wst__list_t *node;
     while ((node = wst__list_first(&ingress->waiting)) != NULL) {
         wst_flow_t *f = WST__CONTAINER(node, wst_flow_t, wait_node);
@@ -235,7 +236,12 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         wst__flow_deny(f, verdict, answer);
     } else if (answer->remote == NULL && s->choice_error != 0 && s->awaited &&
                ingress->node->state == WST__NODE_RUNNING) {
-        wait(f);
+        if (s->wakes == ingress->wakes) {
+            wait(f);
+        } else { /* one has come while the answer was on its way */
+            arm(f);
+            choose_again(f);
+        }
     } else if (answer->remote == NULL) {
         wst__flow_refuse(f,
                          s->last_error != 0     ? s->last_error
@@ -244,6 +250,7 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
                          nothing);
     } else if (!wst__remotes_has(&ingress->remotes, answer->remote)) { /* it has gone since */
         s->last_error = WST_ELOST;
+        s->tried[s->tries] = 0;
         if (++s->tries < WST__TRIES_MAX)
             choose_again(f);
         else
@@ -279,6 +286,7 @@ wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *req
     if (keeper != NULL && wst__remote_fits(keeper, &choice))
         return keeper;
     wst__member_t *member;
+    s->wakes = ingress->wakes;
     s->choice_error = wst__remotes_choose(&ingress->remotes, &choice, &member, &s->awaited);
     return s->choice_error == 0 ? member->remote : NULL;
 }

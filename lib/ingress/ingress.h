@@ -47,6 +47,7 @@ struct wst_ingress {
     wst__list_t flows;
     wst__list_t waiting;            /* of these, those that wait for an uplink */
     wst__tally_t pending, relaying; /* of these, by what they do */
+    uint64_t wakes;                 /* times that wst__ingress_wake was called */
     uint64_t flow_ids;              /* the last one given */
 };
 

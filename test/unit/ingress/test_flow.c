@@ -275,6 +275,27 @@ static void test_waits(void **state) {
     flow_rig_close(&r);
 }
 
+/* It comes while the embedder's answer, that there is none, is on its way. */
+static void test_comes_meanwhile(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f;
+    flow_rig_open(&r);
+    r.asks[WST__ASK_CHOOSE] = r.holds[WST__ASK_CHOOSE] = true;
+    flow_rig_uplink_t *used = flow_rig_uplink(&r, "berlin", "", NULL);
+    used->uplink.renews = true;
+    used->status = WST_ELIMIT;
+    wst__remotes_changed(&r.ingress.remotes, &used->member);
+    flow_rig_start(&r, &f, &plain);
+    wst_request_choose(r.question, wst__ingress_best(&r.ingress, r.question, NULL, NULL, NULL));
+    r.holds[WST__ASK_CHOOSE] = false;
+    flow_rig_uplink_t *fresh = flow_rig_uplink(&r, "berlin", "", NULL);
+    flow_rig_turns(&r, 4);
+    assert_true(fresh->asked);
+    wst_flow_cancel(f.flow);
+    flow_rig_close(&r);
+}
+
 static void test_drain_ends_the_wait(void **state) {
     (void)state;
     flow_rig_t r;
@@ -880,6 +901,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_choice_by_name),
         cmocka_unit_test(test_another_uplink),
         cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_comes_meanwhile),
         cmocka_unit_test(test_drain_ends_the_wait),
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_bad_options),
