@@ -94,16 +94,16 @@ typedef struct wst_flow_options {
         on_client_request carries that (wst_request_is_authenticated), so that a policy need not
         ask for credentials. */
     bool authenticated;
-    const char *user;   /**< Optional. Copied, cut at 127 bytes. */
-    const char *tenant; /**< Optional (default "", or that of `remote`). Copied, cut likewise. */
+    const char *user;   /**< Optional. At most 127 bytes. Copied. */
+    const char *tenant; /**< Optional (default "", or that of `remote`). Likewise. */
 
     /** No question is put. The destination's rules are then yours to keep. */
     bool unasked;
 
     wst_remote_t *remote;      /**< Optional. This agent and no other. */
-    const char *agent;         /**< Optional. An agent of this name. Copied. */
-    const char *const *labels; /**< Optional. An agent that has all of these; NULL-terminated,
-                                    copied. */
+    const char *agent;         /**< Optional. An agent of this name, at most 64 bytes. Copied. */
+    const char *const *labels; /**< Optional. An agent that has all of these: at most 32 of at most
+                                    127 bytes; NULL-terminated, copied. */
     uint64_t timeout_ms;       /**< Optional (default: the server's dial_timeout_ms): the agent's
                                     answer. */
 
@@ -117,9 +117,8 @@ typedef struct wst_flow_options {
  * Begins a flow.
  * @param callbacks  borrowed as long as the flow is; on_established and on_refused are required
  * @return 0 and later on_established or on_refused, never from inside this call; WST_EINVAL: a
- *         required member is missing, or no agent can have that name or those labels (64 bytes;
- *         32 of 127 bytes); WST_EDEST: the destination cannot be parsed; WST_ESTATE: the
- *         server is closed; WST_ENOMEM.
+ *         required member is missing, a name or label too long; WST_EDEST: the destination cannot
+ * be parsed; WST_ESTATE: the server is closed; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress,
                                            const wst_flow_options_t *options,

@@ -234,13 +234,18 @@ void wst__flow_start(wst_flow_t *f) {
 
 /* -- Public ----------------------------------------------------------------------------------- */
 
-/* Whether an agent can be like that at all: what is longer would be cut, and mean another one. */
-static bool is_possible(const wst_flow_options_t *o) {
+static bool fits(const char *text, size_t max) {
+    return text == NULL || strlen(text) <= max;
+}
+
+/* Whether all names and labels can be kept: one that is cut would be that of somebody else. */
+static bool can_be_kept(const wst_flow_options_t *o) {
     size_t count = 0;
     for (const char *const *l = o->labels; l != NULL && *l != NULL; l++)
         if (strlen(*l) > WST__LABEL_MAX || ++count > WST__LABELS_MAX)
             return false;
-    return o->agent == NULL || strlen(o->agent) <= WST_NAME_MAX;
+    return fits(o->agent, WST_NAME_MAX) && fits(o->user, WST__USER_MAX) &&
+           fits(o->tenant, WST__TENANT_MAX);
 }
 
 static void start_later(wst__defer_t *defer) {
@@ -250,7 +255,7 @@ static void start_later(wst__defer_t *defer) {
 int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
                  const wst_flow_callbacks_t *callbacks, void *user_data) {
     if (options->destination == NULL || callbacks->on_established == NULL ||
-        callbacks->on_refused == NULL || !is_possible(options))
+        callbacks->on_refused == NULL || !can_be_kept(options))
         return WST_EINVAL;
     if (ingress->node->state == WST__NODE_CLOSING)
         return WST_ESTATE;
