@@ -17,15 +17,17 @@ enum {
 const char *const wst__carrier_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
 const char *const wst__carrier_protocols_json[] = {"wstunnel.v1.json", NULL};
 
+typedef enum state {
+    OPENING,
+    GREETING,
+    RUNNING,
+    ENDING, /* the closing handshake runs; nothing is moved any more */
+    OVER    /* on_over has run */
+} state_t;
+
 struct wst__carrier {
     uint32_t magic;
-    enum {
-        OPENING,
-        GREETING,
-        RUNNING,
-        ENDING, /* the closing handshake runs; nothing is moved any more */
-        OVER    /* on_over has run */
-    } state;
+    state_t state;
     wst_ctx_t *ctx;
     const wst__carrier_callbacks_t *callbacks; /* NULL: without an owner */
     void *owner;
@@ -53,7 +55,7 @@ static bool is_alive(const wst__carrier_t *c) {
 }
 
 /* Nothing is moved any more. */
-static void stop(wst__carrier_t *c, int state) {
+static void stop(wst__carrier_t *c, state_t state) {
     c->state = state;
     wst__defer_cancel(&c->defer);
     wst__deadline_clear(&c->ctx->deadlines, &c->late);
