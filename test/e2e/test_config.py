@@ -455,7 +455,10 @@ def test_log_level_changes(world, config):
     server = world.server("--config", file.path, listen=None)
     file.write(listen="127.0.0.1:0", log_level="error")
     reload_silently(world, server)
-    world.agent(server.url, "--name", "unseen").wait_for("agent unseen for")
+    world.agent(server.url, "--name", "unseen")
+    ready = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+    while world.client(server).ask(ready).status != 200:  # it is up before the level changes
+        pass
     world.client(server).connect("a.test:1")
     file.change(server, log_level="debug")
     assert "up from" not in server.output
