@@ -88,7 +88,8 @@ typedef struct wst_flow_callbacks {
  */
 typedef struct wst_flow_options {
     const char *destination; /**< Required. "host:port", "[v6]:port". Copied. */
-    const char *peer;        /**< Optional. Address of the client, see wst_stream_peer. Copied. */
+    const char *peer;        /**< Optional. Address of the client, see wst_stream_peer; at most
+                                  127 bytes. Copied. */
 
     /** The client has been authenticated: `user` and `tenant` say who it is. The question
         on_client_request carries that (wst_request_is_authenticated), so that a policy need not
@@ -117,8 +118,8 @@ typedef struct wst_flow_options {
  * Begins a flow.
  * @param callbacks  borrowed as long as the flow is; on_established and on_refused are required
  * @return 0 and later on_established or on_refused, never from inside this call; WST_EINVAL: a
- *         required member is missing, a name or label too long; WST_EDEST: the destination cannot
- * be parsed; WST_ESTATE: the server is closed; WST_ENOMEM.
+ *         required member is missing, a name, label or address too long; WST_EDEST: the destination
+ * cannot be parsed; WST_ESTATE: the server is closed; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress,
                                            const wst_flow_options_t *options,

@@ -29,10 +29,10 @@ typedef struct egress_stream {
     wst_request_t *question;     /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
-    wst_rules_verdict_t denial;  /* of the last address that may not be tried */
-    char address[WST__IP_TEXT];  /* that was reached, if we dialled */
-    char dest[WST_DEST_MAX + 1]; /* as the far side named it */
-    wst_authority_t authority;   /* of dest, into which it points */
+    wst_rules_verdict_t denial; /* of the last address that may not be tried */
+    char address[WST__IP_TEXT]; /* that was reached, if we dialled */
+    wst_authority_t authority;  /* of dest, into which it points */
+    char dest[];                /* as the far side named it; at most WST_DEST_MAX bytes */
 } egress_stream_t;
 
 static wst_ctx_t *ctx_of(const egress_stream_t *s) {
@@ -298,13 +298,14 @@ static void begin(egress_stream_t *s) {
 }
 
 void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
-    egress_stream_t *s = wst__zalloc(&e->node->ctx->allocator, sizeof(*s));
+    egress_stream_t *s = wst__zalloc(&e->node->ctx->allocator, sizeof(*s) + dest.len + 1);
     if (s == NULL) {
         incoming->ops->refuse(incoming, WST_EMEMORY, NULL);
         return;
     }
     s->egress = e;
-    snprintf(s->dest, sizeof(s->dest), "%.*s", (int)dest.len, dest.ptr);
+    if (dest.len > 0)
+        memcpy(s->dest, dest.ptr, dest.len);
     wst__list_append(&e->list, &s->node);
     wst__ticket_take(&s->hold, &e->node->holds);
     wst__ticket_take(&s->busy, &e->node->busy);

@@ -4,33 +4,47 @@
 
 #include "http_target.h"
 #include "labels.h"
-#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* -- Life ------------------------------------------------------------------------------------- */
 
+static const char *or_empty(const char *text) {
+    return text != NULL ? text : "";
+}
+
+/* Puts a text behind the others and returns it. */
+static const char *put(char **texts, const char *text) {
+    size_t size = strlen(text) + 1;
+    char *at = memcpy(*texts, text, size);
+    *texts += size;
+    return at;
+}
+
 static void describe(wst_flow_t *f, const wst_flow_options_t *o) {
     const char *tenant = o->tenant;
     if (tenant == NULL && o->remote != NULL)
         tenant = wst_remote_tenant(o->remote);
-    snprintf(f->destination, sizeof(f->destination), "%s", o->destination);
-    wst__utf8_cut(f->peer, sizeof(f->peer), o->peer != NULL ? o->peer : "");
-    wst__utf8_cut(f->user, sizeof(f->user), o->user != NULL ? o->user : "");
-    wst__utf8_cut(f->tenant, sizeof(f->tenant), tenant != NULL ? tenant : "");
+    char *texts = f->texts;
+    f->destination = put(&texts, o->destination);
+    f->peer = put(&texts, or_empty(o->peer));
+    f->search.name = o->agent != NULL ? put(&texts, o->agent) : NULL;
+    snprintf(f->user, sizeof(f->user), "%s", or_empty(o->user));
+    snprintf(f->tenant, sizeof(f->tenant), "%s", or_empty(tenant));
     f->authenticated = o->authenticated;
     f->unasked = o->unasked;
     f->head = o->head;
     f->tls = o->tls;
     f->search.only = o->remote != NULL ? wst__remote_serial(o->remote) : 0;
-    snprintf(f->search.name, sizeof(f->search.name), "%s", o->agent != NULL ? o->agent : "");
     f->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : f->ingress->limits.dial_timeout_ms;
 }
 
 int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
                   const wst_flow_callbacks_t *callbacks, void *user_data) {
-    wst_flow_t *f = wst__zalloc(&ingress->ctx->allocator, sizeof(*f));
+    size_t texts = strlen(options->destination) + strlen(or_empty(options->peer)) +
+                   strlen(or_empty(options->agent)) + 3;
+    wst_flow_t *f = wst__zalloc(&ingress->ctx->allocator, sizeof(*f) + texts);
     if (f == NULL)
         return WST_ENOMEM;
     f->ingress = ingress;
@@ -234,6 +248,9 @@ void wst__flow_start(wst_flow_t *f) {
 
 /* -- Public ----------------------------------------------------------------------------------- */
 
+/* Bytes of a client's address, as far as a front end may say it. */
+enum { PEER_MAX = 127 };
+
 static bool fits(const char *text, size_t max) {
     return text == NULL || strlen(text) <= max;
 }
@@ -245,7 +262,7 @@ static bool can_be_kept(const wst_flow_options_t *o) {
         if (strlen(*l) > WST__LABEL_MAX || ++count > WST__LABELS_MAX)
             return false;
     return fits(o->agent, WST_NAME_MAX) && fits(o->user, WST__USER_MAX) &&
-           fits(o->tenant, WST__TENANT_MAX);
+           fits(o->tenant, WST__TENANT_MAX) && fits(o->peer, PEER_MAX);
 }
 
 static void start_later(wst__defer_t *defer) {

@@ -35,10 +35,10 @@ typedef enum wst__flow_state {
 
 /* The search for an uplink. */
 typedef struct wst__search {
-    uint64_t only;               /* serial of an agent; 0: any */
-    char name[WST_NAME_MAX + 1]; /* of an agent; "": any */
-    const char **labels;         /* that it must have, NULL-terminated; NULL: any */
-    uint64_t chosen;             /* serial of the agent that the embedder chose; 0: any will do */
+    uint64_t only;       /* serial of an agent; 0: any */
+    const char *name;    /* of an agent; NULL: any */
+    const char **labels; /* that it must have, NULL-terminated; NULL: any */
+    uint64_t chosen;     /* serial of the agent that the embedder chose; 0: any will do */
     uint64_t tried[WST__TRIES_MAX]; /* serials of the uplinks asked */
     size_t tries;
     int last_error;   /* why another uplink is being tried */
@@ -62,14 +62,14 @@ struct wst_flow {
     void *user_data;
 
     /* Who asks. */
-    char peer[96];
+    const char *peer; /* as the destination and search.name, this lies in `texts` */
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
     bool authenticated, unasked;
     const wst_http_head_t *head;
     const struct wst_tls_info *tls;
 
     /* For what. */
-    char destination[WST_DEST_MAX + 1];
+    const char *destination;
     uint64_t asked_ms, timeout_ms;
 
     /* Through whom. */
@@ -100,6 +100,7 @@ struct wst_flow {
     wst__ticket_t hold, busy; /* of the node */
     wst__ticket_t place;      /* among those pending, or those relaying */
     wst__ticket_t connection; /* among the node's connections, handed over by a front */
+    char texts[];             /* as long as they are: idle tunnels keep them */
 };
 
 /* -- flow.c -----------------------------------------------------------------------------------

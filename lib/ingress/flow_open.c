@@ -175,7 +175,7 @@ static bool use_kept(wst_flow_t *f, uint64_t agent) {
 static wst__choice_t choice_of(const wst_flow_t *f) {
     const wst__search_t *s = &f->search;
     return (wst__choice_t){.only = s->chosen != 0 ? s->chosen : s->only,
-                           .name = s->name[0] != '\0' ? s->name : NULL,
+                           .name = s->name,
                            .labels = s->labels,
                            .tenant = f->tenant,
                            .tried = s->tried,
