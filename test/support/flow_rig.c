@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const wst_flow_options_t flow_rig_plain = {.destination = "host:22", .peer = "192.0.2.1:5"};
+
 static void note(flow_rig_t *r, const char *fmt, ...) WST_PRINTF(2, 3);
 
 static void note(flow_rig_t *r, const char *fmt, ...) {

@@ -52,6 +52,9 @@ typedef struct flow_rig_flow {
     wst_stream_info_t info; /* of on_gone; without its texts */
 } flow_rig_flow_t;
 
+/* To host:22, for a client at 192.0.2.1:5; nothing else is said. */
+extern const wst_flow_options_t flow_rig_plain;
+
 void flow_rig_open(flow_rig_t *r);
 void flow_rig_turns(flow_rig_t *r, int n);
 
