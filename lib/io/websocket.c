@@ -593,6 +593,19 @@ void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
     wst__websocket_end_within(w, code, reason, w->close_timeout_ms);
 }
 
+int wst__websocket_code_of(int error) {
+    switch (error) {
+    case WST_EPROTO:
+        return 1002;
+    case WST_EMSGBIG:
+        return 1009;
+    case WST_ENOMEM:
+        return 1011;
+    default:
+        return 1008;
+    }
+}
+
 bool wst__websocket_is_open(const wst_websocket_t *w) {
     return w->state == OPEN && !w->closing && !wst__ws_close_sent(w->ws);
 }

@@ -30,6 +30,9 @@ bool wst__websocket_is_open(const wst_websocket_t *ws);
 void wst__websocket_end_within(wst_websocket_t *ws, int code, const char *reason,
                                uint64_t timeout_ms);
 
+/* The close code (RFC 6455, section 7.4.1) to end with because of an error in a message. */
+int wst__websocket_code_of(int error);
+
 /* The code of the peer's close frame, 1005 if it held none; 0: there was no close frame. */
 int wst__websocket_close_code(const wst_websocket_t *ws);
 

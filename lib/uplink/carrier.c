@@ -69,19 +69,6 @@ static void over(wst__carrier_t *c, int error, const char *detail) {
         c->callbacks->on_over(c, error, detail, c->owner);
 }
 
-static int close_code(int error) {
-    switch (error) {
-    case WST_EPROTO:
-        return 1002;
-    case WST_EMSGBIG:
-        return 1009;
-    case WST_ENOMEM:
-        return 1011;
-    default:
-        return 1008;
-    }
-}
-
 void wst__carrier_fail(wst__carrier_t *c, int error, const char *detail) {
     if (!is_alive(c))
         return;
@@ -91,7 +78,7 @@ void wst__carrier_fail(wst__carrier_t *c, int error, const char *detail) {
     if (c->callbacks != NULL)
         c->callbacks->on_broken(c, c->owner);
     if (!c->closing)
-        wst_websocket_end(c->websocket, close_code(error), c->detail);
+        wst_websocket_end(c->websocket, wst__websocket_code_of(error), c->detail);
 }
 
 /* -- Messages out ----------------------------------------------------------------------------- */
@@ -265,6 +252,14 @@ static wst_websocket_options_t options_of(wst__carrier_t *c,
     return options;
 }
 
+static int made(wst__carrier_t *c, int status, wst__carrier_t **out) {
+    if (status != 0)
+        destroy(c);
+    else
+        *out = c;
+    return status;
+}
+
 int wst__carrier_connect(wst__carrier_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
                          const wst_websocket_options_t *websocket,
                          const wst__carrier_options_t *options) {
@@ -273,12 +268,7 @@ int wst__carrier_connect(wst__carrier_t **out, wst_ctx_t *ctx, wst_stream_t *str
     if (status != 0)
         return status;
     const wst_websocket_options_t ws_options = options_of(c, websocket);
-    status = wst_websocket_connect(&c->websocket, ctx, stream, &ws_options);
-    if (status != 0)
-        destroy(c);
-    else
-        *out = c;
-    return status;
+    return made(c, wst_websocket_connect(&c->websocket, ctx, stream, &ws_options), out);
 }
 
 int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
@@ -289,12 +279,7 @@ int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hija
     if (status != 0)
         return status;
     const wst_websocket_options_t ws_options = options_of(c, websocket);
-    status = wst_websocket_accept(&c->websocket, ctx, hijack, &ws_options);
-    if (status != 0)
-        destroy(c);
-    else
-        *out = c;
-    return status;
+    return made(c, wst_websocket_accept(&c->websocket, ctx, hijack, &ws_options), out);
 }
 
 void wst__carrier_end(wst__carrier_t *c, int code, const char *reason) {

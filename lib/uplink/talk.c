@@ -108,27 +108,14 @@ static void begin_end(wst__talk_t *t, int code, const char *reason) {
     changed(t);
 }
 
-static int close_code(int error) {
-    switch (error) {
-    case WST_EPROTO:
-        return 1002;
-    case WST_EMSGBIG:
-        return 1009;
-    case WST_ENOMEM:
-        return 1011;
-    default:
-        return 1008;
-    }
-}
-
 void wst__talk_fail(wst__talk_t *t, int error, const char *detail) {
     if (t->phase == WST__TALK_STREAM) {
-        wst_websocket_end(t->ws, close_code(error), detail);
+        wst_websocket_end(t->ws, wst__websocket_code_of(error), detail);
         wst__talk_stream_fail(t, error);
     } else if (t->phase < WST__TALK_STREAM) {
         t->error = error;
         snprintf(t->detail, sizeof(t->detail), "%s", detail);
-        begin_end(t, close_code(error), detail);
+        begin_end(t, wst__websocket_code_of(error), detail);
         answer_by_end(t, error, detail);
     }
 }
