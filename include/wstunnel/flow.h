@@ -75,10 +75,11 @@ typedef struct wst_flow_callbacks {
     /** The connection to the destination is open. Tell the client, then call wst_flow_relay() or
         wst_flow_take(), now or later. If the connection breaks before that, on_refused follows. */
     void (*on_established)(wst_flow_t *flow, void *user_data);
-    /** It will not be. The last callback: the flow is gone when it returns. */
+    /** The flow was refused, or broke before it relayed. The last callback: the flow is gone when
+        it returns. */
     void (*on_refused)(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data);
     /** Optional. What was relayed or taken is over. The last callback, as on_refused. Without it
-       the flow must not be touched any more once it relays. */
+        nothing tells that the flow is gone: do not use it after wst_flow_relay or wst_flow_take. */
     void (*on_gone)(wst_flow_t *flow, const wst_stream_info_t *info, void *user_data);
 } wst_flow_callbacks_t;
 
@@ -118,8 +119,8 @@ typedef struct wst_flow_options {
  * Begins a flow.
  * @param callbacks  borrowed as long as the flow is; on_established and on_refused are required
  * @return 0 and later on_established or on_refused, never from inside this call; WST_EINVAL: a
- *         required member is missing, a name, label or address too long; WST_EDEST: the destination
- * cannot be parsed; WST_ESTATE: the server is closed; WST_ENOMEM.
+ *         required member is missing, a text too long; WST_EDEST: the destination cannot be parsed;
+ *         WST_ESTATE: the server is closed; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress,
                                            const wst_flow_options_t *options,
@@ -129,7 +130,7 @@ WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingr
  * Joins the client's stream and the destination's: the flow pumps until both directions are done,
  * closes both, and tells by on_gone. Once, in or after on_established. Takes the stream on success.
  * @return 0; WST_ENOMEM: cancel the flow; WST_ESTATE: the server has been closed, on_refused
- * follows.
+ *         follows.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_relay(wst_flow_t *flow, wst_stream_t *client);
 
@@ -141,13 +142,13 @@ WST_EXTERN WST_MUST_CHECK int wst_flow_relay(wst_flow_t *flow, wst_stream_t *cli
 WST_EXTERN wst_stream_t *wst_flow_take(wst_flow_t *flow);
 
 /**
- * Gives up, since whoever asked is gone: the agent is told, what is relayed is reset, and no
+ * Gives up a flow whose client is gone: the agent is told, what is relayed is reset, and no
  * callback runs any more; a stream that has been taken stays its owner's. In any state, but not in
  * or after on_refused and on_gone.
  */
 WST_EXTERN void wst_flow_cancel(wst_flow_t *flow);
 
-/** What is known of it now; strings are valid until it changes its state. */
+/** What is known of a flow now; strings are valid until the flow changes its state. */
 WST_EXTERN void wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
 
 #ifdef __cplusplus
