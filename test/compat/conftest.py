@@ -19,20 +19,21 @@ TESTS = Path(__file__).parents[1]
 sys.path[1:1] = [str(TESTS / "e2e"), str(TESTS / "hostile")]
 
 import released  # noqa: E402
-from authority import Authority  # noqa: E402
+from fixtures import (  # noqa: F401, E402
+    authority,
+    certificate,
+    curl,
+    identity,
+    nginx,
+    pytest_configure,
+    upload_site,
+)
 from mixed import WIRES, Mixed  # noqa: E402
-from nginx import Nginx, make_certificate  # noqa: E402
 from payload import make_payload  # noqa: E402
 from processes import BUILD  # noqa: E402
 from sites import Site, echo  # noqa: E402
-from transfer import UploadSite  # noqa: E402
 
 PAIRS = ["server 0.1.0", "agent 0.1.0"]  # the other program is today's
-
-
-def pytest_configure():
-    if not (BUILD / "examples" / "wstunnel-server").exists():
-        pytest.exit(f"no programs in {BUILD}/examples: set WSTUNNEL_BUILD", returncode=2)
 
 
 def pytest_runtest_setup():
@@ -77,50 +78,8 @@ def echo_site(world):
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """Paths of a key and a self-signed certificate for 127.0.0.1."""
-    return make_certificate(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="session")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="session")
-def identity(authority):
-    """A certificate and key for localhost and 127.0.0.1."""
-    return authority.issue("server.test")
-
-
-@pytest.fixture(scope="session")
-def nginx(tmp_path_factory, certificate):
-    site = Nginx(tmp_path_factory.mktemp("nginx"), certificate)
-    yield site
-    site.close()
-
-
-@pytest.fixture(scope="session")
-def upload_site(certificate):
-    site = UploadSite(certificate)
-    yield site
-    site.close()
-
-
-@pytest.fixture(scope="session")
 def big_file(nginx):
     """A file on the web site: its path and SHA-256."""
     path = nginx.root / "big"
     size = min(64 << 20, int(os.environ.get("E2E_BYTES", 64 << 20)))
     return path, make_payload(path, size)
-
-
-@pytest.fixture
-def curl(certificate):
-    """A function that makes the command of a curl that goes through a server."""
-
-    def command(server, *arguments):
-        return ["curl", "--silent", "--show-error", "--fail", "--proxy", server.proxy,
-                "--cacert", certificate[1], *arguments]  # fmt: skip
-
-    return command
