@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { PEER_MAX = 127 /* bytes of wst_flow_options.peer */ };
+
 /* -- Life ------------------------------------------------------------------------------------- */
 
 static const char *or_empty(const char *text) {
@@ -247,9 +249,6 @@ void wst__flow_start(wst_flow_t *f) {
 }
 
 /* -- Public ----------------------------------------------------------------------------------- */
-
-/* Bytes of a client's address, as far as a front end may say it. */
-enum { PEER_MAX = 127 };
 
 static bool fits(const char *text, size_t max) {
     return text == NULL || strlen(text) <= max;

@@ -85,7 +85,7 @@ struct wst_flow {
     wst_stream_t *stream; /* REACHED: the destination's; taken: to be told when it is closed */
     bool reused;          /* it is the one that was kept: it may have gone stale */
     bool established;     /* REACHED: it is the front's turn */
-    bool telling;         /* DONE: the notice of that runs, ... */
+    bool telling;         /* DONE: on_stream_close runs, ... */
     bool cancelled;       /* ... and has cancelled the flow */
     wst_pump_t *pump;
     wst__deadline_t deadline;
@@ -100,11 +100,11 @@ struct wst_flow {
     wst__ticket_t hold, busy; /* of the node */
     wst__ticket_t place;      /* among those pending, or those relaying */
     wst__ticket_t connection; /* among the node's connections, handed over by a front */
-    char texts[];             /* as long as they are: idle tunnels keep them */
+    char texts[];             /* destination, peer, agent's name: no longer than they are, since
+                                 idle tunnels keep them */
 };
 
-/* -- flow.c -----------------------------------------------------------------------------------
- */
+/* -- flow.c ----------------------------------------------------------------------------------- */
 
 /* Makes a flow that has not begun; the destination is taken as it is written. 0 or WST_ENOMEM. */
 int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
@@ -113,41 +113,40 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
 /* Puts the first question, or goes on if there is none. The flow may be over on return. */
 void wst__flow_start(wst_flow_t *flow);
 
-/* The client may have it: on to the choice of an agent, with all questions about `head`; also once
- * more, behind wst__flow_over, as no byte of an answer has come. */
+/* The client may have the connection: goes on to the choice of an agent; later questions show
+ * `head` and `tls`. May be called once more after wst__flow_over, if no byte of an answer has come.
+ */
 void wst__flow_dial(wst_flow_t *flow, const wst_http_head_t *head, const struct wst_tls_info *tls);
 
-/* It will not be: tells why by a code of error.h or refusal.h, and frees it. `detail`: more about
- * it for people, or empty. */
+/* Refuses the flow for a cause, a code of error.h or refusal.h, and frees it. `detail`: more about
+ * the cause for people, or empty. */
 void wst__flow_refuse(wst_flow_t *flow, int cause, wst_str_t detail);
 void wst__flow_refuse_as(wst_flow_t *flow, const wst__refusal_t *refusal, int code);
 
-/* The embedder said no (WST_EDENIED), or nothing in time. */
+/* Refuses the flow since the embedder said no (WST_EDENIED), or nothing in time. */
 void wst__flow_deny(wst_flow_t *flow, int verdict, const wst__answer_t *answer);
 
-/* Puts a question about it. Without memory for it the flow is refused. */
+/* Asks the embedder a question about the flow. Without memory for that the flow is refused. */
 void wst__flow_ask(wst_flow_t *flow, wst__question_t question, wst__answer_cb on_answer);
 
-/* Whether it is of no use to go on; it waits for being cancelled then. */
+/* Whether the front's client has left: its front is about to cancel the flow. */
 bool wst__flow_is_gone(const wst_flow_t *flow);
 
-/* Whether the embedder is to be asked that. */
+/* Whether the embedder wants to be asked this question about the flow. */
 bool wst__flow_wants(const wst_flow_t *flow, wst__question_t question);
 
-/* Out of all lists and counts; frees it. */
+/* Takes the flow out of all lists and counts and frees it. */
 void wst__flow_free(wst_flow_t *flow);
 
 /* Ends what is under way before bytes flow. */
 void wst__flow_stop(wst_flow_t *flow);
 
-/* -- flow_open.c ------------------------------------------------------------------------------
- */
+/* -- flow_open.c ------------------------------------------------------------------------------ */
 
 /* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal. */
 void wst__flow_choose(wst_flow_t *flow);
 
-/* -- flow_relay.c -----------------------------------------------------------------------------
- */
+/* -- flow_relay.c ----------------------------------------------------------------------------- */
 
 /* The destination is reached and allowed: it is the front's turn. */
 void wst__flow_establish(wst_flow_t *flow);

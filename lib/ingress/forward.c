@@ -57,8 +57,7 @@ static void note_movement(wst__exchange_t *x) {
     x->moved_ms = wst__now(x->ctx);
 }
 
-/* -- The end of an exchange ---------------------------------------------------------------------
- */
+/* -- The end of an exchange ------------------------------------------------------------------- */
 
 /* Tells how it went and frees it; its streams are no longer its own. The flow, which has relayed,
  * is the caller's to go on with. */
@@ -199,8 +198,7 @@ static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
     wst_flow_cancel(flow);
 }
 
-/* -- Request: from the client to the origin -----------------------------------------------------
- */
+/* -- Request: from the client to the origin --------------------------------------------------- */
 
 /* Its body, as much of it as the origin has room for; behind that, whether the client goes. */
 static void read_client(wst__exchange_t *x) {
@@ -273,8 +271,7 @@ static const wst_stream_callbacks_t client_callbacks = {.on_read = on_client_rea
                                                         .on_drain = on_client_drain,
                                                         .on_error = on_client_error};
 
-/* -- Response: from the origin to the client ----------------------------------------------------
- */
+/* -- Response: from the origin to the client -------------------------------------------------- */
 
 /* Writes to the client. False: that failed, the exchange is over. */
 static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
@@ -417,8 +414,7 @@ static const wst_stream_callbacks_t origin_callbacks = {.on_read = on_origin_rea
                                                         .on_drain = on_origin_drain,
                                                         .on_error = on_origin_error};
 
-/* -- Starting ------------------------------------------------------------------------------------
- */
+/* -- Starting --------------------------------------------------------------------------------- */
 
 static wst__forward_t forward_of(const wst__client_t *c, const wst_http_head_t *head) {
     return (wst__forward_t){.request = head,

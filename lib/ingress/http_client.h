@@ -83,21 +83,18 @@ void wst__client_on_refused(wst_flow_t *flow, const wst_refusal_info_t *info, vo
 void wst__client_refuse(wst__client_t *client, const char *destination,
                         const wst__refusal_t *refusal, int code);
 
-/* -- connect.c --------------------------------------------------------------------------------
- */
+/* -- connect.c -------------------------------------------------------------------------------- */
 
 void wst__client_connect(wst__client_t *client, const wst_http_head_t *head,
                          const wst_authority_t *authority);
 
-/* -- forward.c --------------------------------------------------------------------------------
- */
+/* -- forward.c -------------------------------------------------------------------------------- */
 
 void wst__client_forward(wst__client_t *client, const wst_http_head_t *head,
                          const wst_http_target_t *target);
 void wst__exchange_close(wst__exchange_t *exchange);
 
-/* -- kept.c -----------------------------------------------------------------------------------
- */
+/* -- kept.c ----------------------------------------------------------------------------------- */
 
 /* Keeps it for the next request to the destination of that flow; none may be kept yet. */
 void wst__kept_put(wst__client_t *client, const wst_flow_t *flow, const wst__origin_t *origin);

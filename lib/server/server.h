@@ -61,24 +61,21 @@ static inline bool wst__server_is_draining(const wst_server_t *s) {
     return s->node.state != WST__NODE_RUNNING;
 }
 
-/* -- addresses.c ------------------------------------------------------------------------------
- */
+/* -- addresses.c ------------------------------------------------------------------------------ */
 
 void wst__addresses_init(wst_server_t *s);
 
 /* Listens only as long as there may be more connections. After a change of either. */
 void wst__addresses_update(wst_server_t *s);
 
-/* -- arrival.c --------------------------------------------------------------------------------
- */
+/* -- arrival.c -------------------------------------------------------------------------------- */
 
 void wst__arrivals_init(wst_server_t *s);
 
 /* A connection has come in. Takes the stream on success. 0 or an error. */
 int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 
-/* -- connection.c -----------------------------------------------------------------------------
- */
+/* -- connection.c ----------------------------------------------------------------------------- */
 
 typedef struct wst__conn {
     wst__list_t node;
@@ -96,8 +93,7 @@ void wst__conns_update(wst_server_t *s);
 /* Takes the stream on success. 0 or an error. */
 int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 
-/* -- agents.c ---------------------------------------------------------------------------------
- */
+/* -- agents.c --------------------------------------------------------------------------------- */
 
 void wst__agents_init(wst_server_t *s);
 

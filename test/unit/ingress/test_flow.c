@@ -10,7 +10,7 @@ static const wst_flow_options_t known = {.destination = "host:22",
                                          .user = "alice",
                                          .tenant = "acme"};
 
-/* -- Questions --------------------------------------------------------------------------------- */
+/* -- Questions -------------------------------------------------------------------------------- */
 
 static void test_questions_in_order(void **state) {
     (void)state;
@@ -163,7 +163,7 @@ static void test_tls_of_the_second_try(void **state) {
     assert_ptr_equal(second, tls);
 }
 
-/* -- Options ----------------------------------------------------------------------------------- */
+/* -- Options ---------------------------------------------------------------------------------- */
 
 static void test_bad_options(void **state) {
     (void)state;
@@ -233,7 +233,7 @@ static void test_long_user(void **state) {
     flow_rig_close(&r);
 }
 
-/* -- Bounds ------------------------------------------------------------------------------------ */
+/* -- Bounds ----------------------------------------------------------------------------------- */
 
 static void test_bounds(void **state) {
     (void)state;

@@ -174,7 +174,7 @@ static void test_another_uplink(void **state) {
     flow_rig_close(&r);
 }
 
-/* -- Waiting ----------------------------------------------------------------------------------- */
+/* -- Waiting ---------------------------------------------------------------------------------- */
 
 /* An agent that replaces what is used up is waited for. */
 static void test_waits(void **state) {

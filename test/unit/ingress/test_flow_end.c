@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* -- A stream that is taken -------------------------------------------------------------------- */
+/* -- A stream that is taken ------------------------------------------------------------------- */
 
 static void take(flow_rig_t *r, flow_rig_flow_t *f, fake_stream_t *site, wst_stream_t **stream) {
     flow_rig_open(r);
@@ -100,7 +100,7 @@ static void test_taken_cancelled_figures(void **state) {
     flow_rig_close(&r);
 }
 
-/* -- Cancelled, closed or broken, in every state ----------------------------------------------- */
+/* -- Cancelled, closed or broken, in every state ---------------------------------------------- */
 
 enum { NEW, ASKING, CHOOSING, OPENING, REACHED, ESTABLISHED, RELAYING, STATES };
 
@@ -231,7 +231,7 @@ static void test_info_of_now(void **state) {
     leave(&r, RELAYING, &site, &client);
 }
 
-/* -- Cancelled inside a notice ----------------------------------------------------------------- */
+/* -- Cancelled inside a notice ---------------------------------------------------------------- */
 
 static wst__ingress_hooks_t noticed;
 
@@ -301,7 +301,7 @@ static void test_cancel_in_open_notice(void **state) {
     leave(&r, RELAYING, &site, &client);
 }
 
-/* -- No memory --------------------------------------------------------------------------------- */
+/* -- No memory -------------------------------------------------------------------------------- */
 
 /* Fails the n-th allocation from the first call to the relay; false: there were not so many. */
 static bool run_without_memory(size_t n) {

@@ -181,7 +181,7 @@ static void test_many_twins(void **state) {
     remote_rig_close(&r);
 }
 
-/* -- No memory --------------------------------------------------------------------------------- */
+/* -- No memory -------------------------------------------------------------------------------- */
 
 /* Without memory nobody joins, nobody is replaced, and those who are there stay as they are. */
 static void scenario(void *arg) {

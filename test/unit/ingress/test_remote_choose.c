@@ -201,7 +201,7 @@ static void test_awaited(void **state) {
     remote_rig_close(&r);
 }
 
-/* -- Groups: tenants, names and labels --------------------------------------------------------- */
+/* -- Groups: tenants, names and labels -------------------------------------------------------- */
 
 static void test_tenants_and_names(void **state) {
     (void)state;
@@ -312,7 +312,7 @@ static void test_relabelled(void **state) {
     remote_rig_close(&r);
 }
 
-/* -- What the embedder admits ------------------------------------------------------------------ */
+/* -- What the embedder admits ----------------------------------------------------------------- */
 
 typedef struct embedder {
     remote_rig_t *r;
@@ -375,7 +375,7 @@ static void test_admits(void **state) {
     remote_rig_close(&r);
 }
 
-/* -- Many, against a model --------------------------------------------------------------------- */
+/* -- Many, against a model -------------------------------------------------------------------- */
 
 enum { MANY = 200 };
 
