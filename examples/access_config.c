@@ -215,7 +215,8 @@ void access_config_add_token(config_t *c, access_config_t *access, const char *t
         config_fault(c, "agent_token", "%s", CONFIG_TOKEN_FAULT);
     if (agents == NULL)
         return;
-    agents[count] = (wst_access_agent_t){.name = "*", .tokens_sha256 = add_hash(c, NULL, token)};
+    agents[count] = (wst_access_agent_t){
+        .size = sizeof(wst_access_agent_t), .name = "*", .tokens_sha256 = add_hash(c, NULL, token)};
     access->agents = agents;
     access->options.agent_count++;
 }

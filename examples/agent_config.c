@@ -230,9 +230,10 @@ bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_
     *out = NULL;
     if (config->ca == NULL && config->cert == NULL && config->pins == NULL && !config->insecure)
         return true;
-    const wst_tls_identity_t identity = {read_pem(&scratch, "cert", config->cert),
+    const wst_tls_identity_t identity = {sizeof(identity), read_pem(&scratch, "cert", config->cert),
                                          read_pem(&scratch, "key", config->key)};
-    const wst_tls_client_options_t options = {.ca_pem = read_pem(&scratch, "ca", config->ca),
+    const wst_tls_client_options_t options = {.size = sizeof(options),
+                                              .ca_pem = read_pem(&scratch, "ca", config->ca),
                                               .pins = config->pins,
                                               .identity = config->cert != NULL ? &identity : NULL,
                                               .insecure = config->insecure};
@@ -268,7 +269,9 @@ static const char *proxy_of_environment(const char *url) {
 bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_config_t *config,
                         wst_ctx_t *ctx) {
     wst_tls_error_t why = {""};
-    *out = (wst_proxy_options_t){.url = config->proxy, .credentials = config->proxy_user};
+    *out = (wst_proxy_options_t){.size = sizeof(wst_proxy_options_t),
+                                 .url = config->proxy,
+                                 .credentials = config->proxy_user};
     if (out->url == NULL)
         out->url = proxy_of_environment(config->options.url);
     else if (strcmp(out->url, "none") == 0)
@@ -279,7 +282,8 @@ bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_confi
         out->credentials = config_read_secret(c, NULL, "proxy_user_file", config->proxy_user_file);
     if (config->proxy_ca == NULL)
         return c->error_count == 0;
-    const wst_tls_client_options_t tls = {.ca_pem = read_pem(c, "proxy_ca", config->proxy_ca)};
+    const wst_tls_client_options_t tls = {.size = sizeof(tls),
+                                          .ca_pem = read_pem(c, "proxy_ca", config->proxy_ca)};
     int status = c->error_count == 0 ? wst_tls_client_config(&out->tls, ctx, &tls, &why) : 0;
     if (status != 0)
         config_fault(c, "proxy_ca", "%s", status == WST_ETLS ? why.text : wst_strerror(status));

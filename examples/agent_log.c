@@ -29,25 +29,24 @@ static void put_status(log_event_t *e, int status) {
     log_event_text(e, "reason", status == 0 ? "" : wst_strerror(status));
 }
 
-void agent_log_stream_open(const char *destination, int status) {
+void agent_log_stream_open(const wst_agent_stream_info_t *info) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
         return;
     log_event_begin(&e, WST_LOG_INFO, "stream_open");
-    log_event_text(&e, "destination", destination);
-    put_status(&e, status);
+    log_event_text(&e, "destination", info->destination);
+    put_status(&e, info->status);
     log_event_end(&e);
 }
 
-void agent_log_stream_close(const char *destination, uint64_t bytes_to_destination,
-                            uint64_t bytes_to_server, int status) {
+void agent_log_stream_close(const wst_agent_stream_info_t *info) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
         return;
     log_event_begin(&e, WST_LOG_INFO, "stream_close");
-    log_event_text(&e, "destination", destination);
-    log_event_number(&e, "bytes_to_destination", bytes_to_destination);
-    log_event_number(&e, "bytes_to_server", bytes_to_server);
-    put_status(&e, status);
+    log_event_text(&e, "destination", info->destination);
+    log_event_number(&e, "bytes_to_destination", info->bytes_to_destination);
+    log_event_number(&e, "bytes_to_server", info->bytes_to_server);
+    put_status(&e, info->status);
     log_event_end(&e);
 }

@@ -6,8 +6,7 @@
 
 void agent_log_up(const wst_agent_t *agent);
 void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure);
-void agent_log_stream_open(const char *destination, int status);
-void agent_log_stream_close(const char *destination, uint64_t bytes_to_destination,
-                            uint64_t bytes_to_server, int status);
+void agent_log_stream_open(const wst_agent_stream_info_t *info);
+void agent_log_stream_close(const wst_agent_stream_info_t *info);
 
 #endif

@@ -34,7 +34,7 @@ static void on_pump_closed(void *user_data) {
 }
 
 static void on_pumped(wst_pump_t *pump, int status, void *user_data) {
-    wst_pump_stats_t stats;
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
     printf("tunnel over: %llu bytes out, %llu bytes in: %s\n",
            (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a,
@@ -54,8 +54,10 @@ static void on_hijack_closed(void *user_data) {
 static void on_dialled(int status, wst_stream_t *site, void *user_data) {
     client_t *client = user_data;
     if (status != 0) {
-        const wst_response_t response = {
-            .status = 502, .reason = "Bad Gateway", .body = wst_strerror(status)};
+        const wst_response_t response = {.size = sizeof(response),
+                                         .status = 502,
+                                         .reason = "Bad Gateway",
+                                         .body = wst_strerror(status)};
         if (wst_hijack_respond(client->hijack, &response) != 0)
             wst_hijack_close(client->hijack, on_hijack_closed);
         return;
@@ -63,7 +65,8 @@ static void on_dialled(int status, wst_stream_t *site, void *user_data) {
     /* Take over the connection. What the client sent behind its request comes out of it first. */
     static const char ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
     const wst_slice_t answer = wst_slice_static(ok, sizeof(ok) - 1);
-    const wst_pump_options_t options = {.on_done = on_pumped, .user_data = client};
+    const wst_pump_options_t options = {
+        .size = sizeof(options), .on_done = on_pumped, .user_data = client};
     wst_stream_t *connection;
     if (wst_hijack_take(client->hijack, &connection) != 0) {
         wst_stream_close(site, NULL);
@@ -90,13 +93,15 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
         snprintf(host, sizeof(host), "%.*s", (int)target.authority.host.len,
                  target.authority.host.ptr);
         printf("CONNECT %s port %u\n", host, target.authority.port);
-        const wst_dial_options_t options = {.host = host, .port = target.authority.port};
+        const wst_dial_options_t options = {
+            .size = sizeof(options), .host = host, .port = target.authority.port};
         wst_dial_t *dial;
         if (wst_dial(&dial, client->ctx, &options, on_dialled, client) == 0)
             return;
         status = 500;
     }
-    const wst_response_t response = {.status = status, .reason = "Not served", .body = why};
+    const wst_response_t response = {
+        .size = sizeof(response), .status = status, .reason = "Not served", .body = why};
     if (wst_hijack_respond(hijack, &response) != 0)
         wst_hijack_close(hijack, on_hijack_closed);
 }
@@ -110,8 +115,10 @@ static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
 /* 1. A client has connected. */
 static void on_accept(wst_listener_t *listener, wst_stream_t *connection, void *user_data) {
     (void)listener;
-    const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_done, .user_data = calloc(1, sizeof(client_t))};
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_request,
+                                          .on_done = on_done,
+                                          .user_data = calloc(1, sizeof(client_t))};
     client_t *client = options.user_data;
     if (client != NULL)
         client->ctx = user_data;
@@ -128,7 +135,8 @@ int main(int argc, char **argv) {
     wst_listener_t *listener;
     int status = wst_ctx_new(&ctx, loop, NULL);
     if (status == 0) {
-        const wst_listener_options_t options = {.address = argc > 1 ? argv[1] : "127.0.0.1:3128",
+        const wst_listener_options_t options = {.size = sizeof(options),
+                                                .address = argc > 1 ? argv[1] : "127.0.0.1:3128",
                                                 .on_accept = on_accept,
                                                 .user_data = ctx};
         status = wst_listener_new(&listener, ctx, &options);

@@ -53,7 +53,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 static const wst_stream_callbacks_t callbacks = {
-    .on_read = on_read, .on_end = on_end, .on_error = on_error};
+    .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
 
 static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     app_t *app = user_data;
@@ -81,7 +81,8 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
     app_t *app = user_data;
     printf("agent %s is there\n", wst_remote_name(agent));
-    const wst_flow_options_t options = {.destination = app->destination, .remote = agent};
+    const wst_flow_options_t options = {
+        .size = sizeof(options), .destination = app->destination, .remote = agent};
     wst_server_dial_t *dial;
     int status = wst_server_dial(&dial, server, &options, on_dialled, app);
     if (status != 0) {
@@ -90,14 +91,17 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
     }
 }
 
+static const wst_server_callbacks_t server_callbacks = {.size = sizeof(server_callbacks),
+                                                        .on_agent_up = on_agent_up};
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     app_t app = {.destination = argc > 1 ? argv[1] : "127.0.0.1:80", .result = 1};
     uv_loop_t *loop = uv_default_loop();
     int status = wst_ctx_new(&app.ctx, loop, NULL);
 
-    const wst_server_options_t server_options = {.callbacks = {.on_agent_up = on_agent_up},
-                                                 .user_data = &app};
+    const wst_server_options_t server_options = {
+        .size = sizeof(server_options), .callbacks = &server_callbacks, .user_data = &app};
     if (status == 0)
         status = wst_server_new(&app.server, app.ctx, &server_options);
     if (status == 0)
@@ -106,7 +110,8 @@ int main(int argc, char **argv) {
     char url[128] = "";
     if (status == 0)
         snprintf(url, sizeof(url), "ws://%s", wst_server_address(app.server, 0));
-    const wst_agent_options_t agent_options = {.url = url, .name = "embedded"};
+    const wst_agent_options_t agent_options = {
+        .size = sizeof(agent_options), .url = url, .name = "embedded"};
     if (status == 0)
         status = wst_agent_new(&app.agent, app.ctx, &agent_options);
     if (status != 0) {

@@ -105,12 +105,15 @@ static void on_gone(wst_flow_t *flow, const wst_stream_info_t *info, void *user_
     free(user_data);
 }
 
-static const wst_flow_callbacks_t flow_callbacks = {
-    .on_established = on_established, .on_refused = on_refused, .on_gone = on_gone};
+static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callbacks),
+                                                    .on_established = on_established,
+                                                    .on_refused = on_refused,
+                                                    .on_gone = on_gone};
 
 static void ask(visitor_t *v) {
     unlist(v);
-    const wst_flow_options_t options = {.destination = v->line, .peer = wst_stream_peer(v->stream)};
+    const wst_flow_options_t options = {
+        .size = sizeof(options), .destination = v->line, .peer = wst_stream_peer(v->stream)};
     int status =
         wst_flow_new(&v->flow, wst_server_ingress(v->app->server), &options, &flow_callbacks, v);
     if (status != 0)
@@ -168,8 +171,11 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     wst_stream_close(stream, on_visitor_closed);
 }
 
-static const wst_stream_callbacks_t visitor_callbacks = {
-    .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+static const wst_stream_callbacks_t visitor_callbacks = {.size = sizeof(visitor_callbacks),
+                                                         .on_read = on_read,
+                                                         .on_end = on_end,
+                                                         .on_shutdown = on_shutdown,
+                                                         .on_error = on_error};
 
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
     visitor_t *v = calloc(1, sizeof(*v));
@@ -234,22 +240,26 @@ static void on_signal(uv_signal_t *handle, int number) {
 /* The rule that allows `pattern`, or, if that is NULL, none. */
 static int make_access(app_t *app, const char *pattern) {
     const char *const destinations[] = {pattern, NULL};
-    const wst_rule_t rule = {.allow = true, .destinations = destinations};
-    const wst_rules_options_t rules = {.rules = &rule, .count = 1, .deny_by_default = true};
-    wst_access_options_t options = {0};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = destinations};
+    const wst_rules_options_t rules = {
+        .size = sizeof(rules), .rules = &rule, .count = 1, .deny_by_default = true};
+    wst_access_options_t options = {.size = sizeof(options)};
     int status = pattern != NULL ? wst_rules_new(&options.rules, &rules, NULL) : 0;
     return status == 0 ? wst_access_new(&app->access, app->ctx, &options, NULL) : status;
 }
 
+static const wst_server_callbacks_t server_callbacks = {.size = sizeof(server_callbacks),
+                                                        .on_choose = on_choose,
+                                                        .on_reached = on_reached,
+                                                        .on_agent_up = on_agent_up,
+                                                        .on_stream_open = on_stream_open,
+                                                        .on_drained = on_drained};
+
 static int start(app_t *app, char **argv, const char *pattern) {
-    const wst_server_options_t server = {.callbacks = {.on_choose = on_choose,
-                                                       .on_reached = on_reached,
-                                                       .on_agent_up = on_agent_up,
-                                                       .on_stream_open = on_stream_open,
-                                                       .on_drained = on_drained},
-                                         .user_data = app};
+    const wst_server_options_t server = {
+        .size = sizeof(server), .callbacks = &server_callbacks, .user_data = app};
     const wst_listener_options_t front = {
-        .address = argv[1], .on_accept = on_accept, .user_data = app};
+        .size = sizeof(front), .address = argv[1], .on_accept = on_accept, .user_data = app};
     int status = wst_ctx_new(&app->ctx, uv_default_loop(), NULL);
     if (status == 0)
         status = make_access(app, pattern);

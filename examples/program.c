@@ -47,8 +47,10 @@ int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
     int status = uv_loop_init(&p->loop);
     if (status != 0)
         return status;
-    const wst_ctx_options_t options = {
-        .log = on_library_log, .log_level = level, .memory_budget = memory_budget};
+    const wst_ctx_options_t options = {.size = sizeof(options),
+                                       .log = on_library_log,
+                                       .log_level = level,
+                                       .memory_budget = memory_budget};
     status = wst_ctx_new(&p->ctx, &p->loop, &options);
     if (status != 0)
         return status;

@@ -42,11 +42,13 @@ wst_rules_t *rules_config_read(config_t *c, const config_node_t *node, bool with
         return NULL;
     for (size_t i = 0; i < count; i++)
         list[i] =
-            (wst_rule_t){.allow = rules[i].allow != NULL,
+            (wst_rule_t){.size = sizeof(wst_rule_t),
+                         .allow = rules[i].allow != NULL,
                          .users = rules[i].users,
                          .agents = rules[i].agents,
                          .destinations = rules[i].allow != NULL ? rules[i].allow : rules[i].deny};
-    const wst_rules_options_t options = {.rules = list, .count = count, .deny_by_default = true};
+    const wst_rules_options_t options = {
+        .size = sizeof(options), .rules = list, .count = count, .deny_by_default = true};
     wst_rules_t *out = NULL;
     wst_rules_error_t error;
     int status = wst_rules_new(&out, &options, &error);

@@ -8,12 +8,12 @@
 
 enum { DAY_MS = 86400000 };
 
-/* A number of "limits", of the library's options. */
+/* A number of "limits", as the library has it. */
 #define LIMIT(member, low, high)                                                                   \
     {                                                                                              \
         .name = #member, .kind = CONFIG_NUMBER,                                                    \
-        .offset = offsetof(server_config_t, options.member),                                       \
-        .size = sizeof(((server_config_t *)NULL)->options.member), .min = (low), .max = (high)     \
+        .offset = offsetof(server_config_t, limits.member),                                        \
+        .size = sizeof(((server_config_t *)NULL)->limits.member), .min = (low), .max = (high)      \
     }
 
 static const config_field_t limit_members[] = {
@@ -166,7 +166,8 @@ static void check_tls(server_config_t *config) {
         return;
     }
     for (size_t i = 0; i < config->pair_count; i++)
-        config->pairs[i] = (wst_tls_file_pair_t){config->certs[i], config->keys[i]};
+        config->pairs[i] =
+            (wst_tls_file_pair_t){sizeof(wst_tls_file_pair_t), config->certs[i], config->keys[i]};
     if (config->client_cert < 0)
         config->client_cert =
             config->client_ca != NULL ? WST_TLS_CLIENT_REQUIRED : WST_TLS_CLIENT_NONE;

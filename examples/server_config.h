@@ -28,7 +28,8 @@ typedef struct server_config {
     const char *file; /* that was read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
     access_config_t access;
-    wst_server_options_t options; /* path, allow_open, numbers; nothing else */
+    wst_server_options_t options; /* path, allow_open, protocol; nothing else */
+    wst_server_limits_t limits;
     size_t memory_budget;
 } server_config_t;
 

@@ -17,14 +17,14 @@ void server_log_agent_up(const wst_remote_t *agent) {
     log_event_end(&e);
 }
 
-void server_log_agent_down(const wst_remote_t *agent, int error, const char *detail) {
+void server_log_agent_down(const wst_remote_t *agent, const wst_agent_down_info_t *info) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
         return;
     log_event_begin(&e, WST_LOG_INFO, "agent_down");
     put_agent(&e, agent);
-    log_event_text(&e, "error", error == 0 ? "" : wst_err_name(error));
-    log_event_text(&e, "reason", detail);
+    log_event_text(&e, "error", info->error == 0 ? "" : wst_err_name(info->error));
+    log_event_text(&e, "reason", info->detail);
     log_event_end(&e);
 }
 

@@ -5,7 +5,7 @@
 #include "log.h"
 
 void server_log_agent_up(const wst_remote_t *agent);
-void server_log_agent_down(const wst_remote_t *agent, int error, const char *detail);
+void server_log_agent_down(const wst_remote_t *agent, const wst_agent_down_info_t *info);
 void server_log_agent_refused(const wst_refusal_info_t *info);
 void server_log_refused(const wst_refusal_info_t *info);
 void server_log_stream_open(const wst_stream_info_t *info);

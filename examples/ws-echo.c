@@ -77,12 +77,16 @@ static void on_hijack_closed(void *user_data) {
         on_peer_closed(peer);
 }
 
+static const wst_websocket_callbacks_t server_callbacks = {.size = sizeof(server_callbacks),
+                                                           .on_message = on_server_message,
+                                                           .on_drain = on_server_drain,
+                                                           .on_over = on_server_over};
+
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     (void)head; /* any path will do */
     peer_t *peer = user_data;
-    const wst_websocket_options_t options = {.callbacks = {.on_message = on_server_message,
-                                                           .on_drain = on_server_drain,
-                                                           .on_over = on_server_over},
+    const wst_websocket_options_t options = {.size = sizeof(options),
+                                             .callbacks = &server_callbacks,
                                              .user_data = peer,
                                              .max_message = MESSAGE_MAX};
     int status = wst_websocket_accept(&peer->ws, peer->ctx, hijack, &options);
@@ -99,7 +103,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *connection, void *
     (void)listener;
     peer_t *peer = calloc(1, sizeof(*peer));
     const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_done, .user_data = peer};
+        .size = sizeof(options), .on_request = on_request, .on_done = on_done, .user_data = peer};
     if (peer != NULL)
         peer->ctx = user_data;
     if (peer == NULL || wst_hijack_new(&peer->hijack, peer->ctx, connection, &options) != 0) {
@@ -110,7 +114,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *connection, void *
 
 static int serve(wst_ctx_t *ctx, const char *address) {
     const wst_listener_options_t options = {
-        .address = address, .on_accept = on_accept, .user_data = ctx};
+        .size = sizeof(options), .address = address, .on_accept = on_accept, .user_data = ctx};
     wst_listener_t *listener;
     int status = wst_listener_new(&listener, ctx, &options);
     if (status == 0)
@@ -159,11 +163,15 @@ static void on_client_over(wst_websocket_t *ws, int error, const char *detail, v
     wst_websocket_close(ws, on_client_closed);
 }
 
+static const wst_websocket_callbacks_t client_callbacks = {.size = sizeof(client_callbacks),
+                                                           .on_open = on_client_open,
+                                                           .on_message = on_client_message,
+                                                           .on_over = on_client_over};
+
 static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     client_t *client = user_data;
-    const wst_websocket_options_t options = {.callbacks = {.on_open = on_client_open,
-                                                           .on_message = on_client_message,
-                                                           .on_over = on_client_over},
+    const wst_websocket_options_t options = {.size = sizeof(options),
+                                             .callbacks = &client_callbacks,
                                              .user_data = client,
                                              .host = client->host};
     if (status == 0)
@@ -186,8 +194,8 @@ int main(int argc, char **argv) {
     if (status == 0 && argc == 3 && strcmp(argv[1], "server") == 0) {
         status = serve(ctx, argv[2]);
     } else if (status == 0 && argc == 5 && strcmp(argv[1], "client") == 0) {
-        const wst_dial_options_t options = {.host = argv[2],
-                                            .port = (uint16_t)strtoul(argv[3], NULL, 10)};
+        const wst_dial_options_t options = {
+            .size = sizeof(options), .host = argv[2], .port = (uint16_t)strtoul(argv[3], NULL, 10)};
         client = (client_t){.ctx = ctx, .host = argv[2], .text = argv[4], .result = 1};
         wst_dial_t *dial;
         status = wst_dial(&dial, ctx, &options, on_dialled, &client);

@@ -90,17 +90,16 @@ static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void
     }
 }
 
-static void on_stream_open(wst_agent_t *agent, const char *destination, int status,
+static void on_stream_open(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data) {
     (void)agent, (void)user_data;
-    agent_log_stream_open(destination, status);
+    agent_log_stream_open(info);
 }
 
-static void on_stream_close(wst_agent_t *agent, const char *destination,
-                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+static void on_stream_close(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                             void *user_data) {
     (void)agent, (void)user_data;
-    agent_log_stream_close(destination, bytes_to_destination, bytes_to_server, status);
+    agent_log_stream_close(info);
 }
 
 static void on_drained(wst_agent_t *agent, void *user_data) {
@@ -182,13 +181,15 @@ static int start_agent(state_t *s, wst_agent_options_t *options, wst_tls_config_
 /* 0 or an error. */
 static int start(state_t *s) {
     const agent_config_t *c = s->config;
+    static const wst_agent_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                    .on_credentials = on_credentials,
+                                                    .on_up = on_up,
+                                                    .on_down = on_down,
+                                                    .on_stream_open = on_stream_open,
+                                                    .on_stream_close = on_stream_close,
+                                                    .on_drained = on_drained};
     wst_agent_options_t options = c->options;
-    options.callbacks = (wst_agent_callbacks_t){.on_credentials = on_credentials,
-                                                .on_up = on_up,
-                                                .on_down = on_down,
-                                                .on_stream_open = on_stream_open,
-                                                .on_stream_close = on_stream_close,
-                                                .on_drained = on_drained};
+    options.callbacks = &callbacks;
     options.user_data = s;
     log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
     int status =

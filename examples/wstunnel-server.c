@@ -71,10 +71,10 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
     server_log_agent_up(agent);
 }
 
-static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
-                          void *user_data) {
+static void on_agent_down(wst_server_t *server, wst_remote_t *agent,
+                          const wst_agent_down_info_t *info, void *user_data) {
     (void)server, (void)user_data;
-    server_log_agent_down(agent, error, detail);
+    server_log_agent_down(agent, info);
 }
 
 static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *info,
@@ -134,7 +134,8 @@ static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_
  * which has been noted. What clients have to show is as it was at the start. */
 static int load_tls(state_t *s, server_config_t *config, wst_tls_files_t **out) {
     const server_config_t *started = &s->started;
-    const wst_tls_files_options_t files = {.pairs = config->pairs,
+    const wst_tls_files_options_t files = {.size = sizeof(files),
+                                           .pairs = config->pairs,
                                            .pair_count = config->pair_count,
                                            .client_cert =
                                                (wst_tls_client_cert_t)started->client_cert,
@@ -179,7 +180,7 @@ static bool make_anew(state_t *s, server_config_t *config, made_t *made) {
         return false;
     if (may_follow(s, config, made->access) &&
         (server_config_same_pairs(s->config, config) || load_tls(s, config, &made->tls) == 0)) {
-        if (wst_server_set_limits(s->server, &config->options) == 0)
+        if (wst_server_set_limits(s->server, &config->limits) == 0)
             return true;
         config_fault(&config->config, "limits", "out of range");
         if (made->tls != NULL)
@@ -258,9 +259,8 @@ static int listen_all(state_t *s) {
 }
 
 static int make_server(state_t *s) {
-    wst_server_options_t options = s->started.options;
-    options.user_data = s;
-    options.callbacks = (wst_server_callbacks_t){
+    const wst_server_callbacks_t callbacks = {
+        .size = sizeof(callbacks),
         .on_agent_request = wst_access_has_agents(s->access) ? on_agent_request : NULL,
         .on_client_request = wst_access_has_users(s->access) ? on_client_request : NULL,
         .on_choose = on_choose,
@@ -272,6 +272,10 @@ static int make_server(state_t *s) {
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
         .on_drained = on_drained};
+    wst_server_options_t options = s->started.options;
+    options.callbacks = &callbacks;
+    options.limits = &s->started.limits;
+    options.user_data = s;
     options.tls = s->tls != NULL ? wst_tls_files_config(s->tls) : NULL;
     return wst_server_new(&s->server, s->program.ctx, &options);
 }

@@ -44,7 +44,7 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
         install node-llhttp
     fi
     if [ "$ci" = yes ]; then
-        install clang clang-format
+        install abigail-tools clang clang-format
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
         [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] ||
             install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
@@ -160,6 +160,8 @@ if [ "$ci" = yes ]; then
     say "the programs under the sanitizers, end to end, with smaller transfers"
     E2E_BYTES=16777216 pytests build-asan e2e
     SOAK_SECONDS=20 pytests build-asan hostile -k "soak or loss"
+    step "binary interface" python3 -B test/abi.py check
+    step "binary interface: breaks are noticed" python3 -B test/abi.py selftest
     step "installed library" test/installed.sh
     step "quickstart" examples/quickstart.sh --once
     step "format" test/format.sh

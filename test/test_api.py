@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """The public interface: what the headers declare is what the shared library exports, all of it is
-documented, and each header compiles alone, as strict C11 and as C++.
+documented, structs can grow, and each header compiles alone, as strict C11 and as C++.
 
 usage: test_api.py headers CC CXX INCLUDE_DIR
        test_api.py symbols CC LIBRARY INCLUDE_DIR [FLAG...]
@@ -31,6 +31,18 @@ def declarations(header):
     return found
 
 
+def misgrown(header):
+    """Structs that have to begin with their size and do not, and those that hold such a struct by
+    value, which could not grow any more."""
+    can_grow = r"_(?:options|callbacks|stats|info|ops|limits|failure)"
+    text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
+    for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\n\}", text, re.S):
+        if re.search(can_grow + "$", name) and not re.match(r"\s*size_t size;", body):
+            yield f"{name} does not begin with `size_t size`"
+        for member in re.findall(rf"^\s*(wst_\w+{can_grow}_t \w+);", body, re.M):
+            yield f"{name} has a member by value that can grow: {member}"
+
+
 def headers(cc, cxx, include):
     strict = ["-fsyntax-only", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I", include]
     for header in sorted(pathlib.Path(include, "wstunnel").glob("*.h")):
@@ -40,6 +52,8 @@ def headers(cc, cxx, include):
         undocumented = [name for name, ok in declarations(header).items() if not ok]
         if undocumented:
             sys.exit(f"{header.name}: not documented: {', '.join(undocumented)}")
+        for wrong in misgrown(header):
+            sys.exit(f"{header.name}: {wrong}")
 
 
 def symbols(cc, library, include, *flags):

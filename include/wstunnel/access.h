@@ -51,6 +51,7 @@ typedef struct wst_access wst_access_t;
 
 /** A user: a client that says who it is. */
 typedef struct wst_access_user {
+    size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: 1..127 bytes of UTF-8 without control characters and ':'. */
     /** The password, 1..255 bytes, which is not kept but for `user_selects_agent`. Or, so that
         nobody need know it, one or both of the hashes: */
@@ -66,6 +67,7 @@ typedef struct wst_access_user {
  * that who has the token of one cannot pose as the other.
  */
 typedef struct wst_access_agent {
+    size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
     /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
        must be long and random, for nothing slows down who tries them against a stolen hash.
@@ -79,6 +81,7 @@ typedef struct wst_access_agent {
 /** Which agents serve. The first route whose users and destinations match decides: only agents that
     it names, of the client's tenant, do. Without such a route any does. */
 typedef struct wst_access_route {
+    size_t size;                     /**< sizeof the struct (common.h) */
     const char *const *users;        /**< As in wst_rule_t; NULL: all. */
     const char *const *destinations; /**< As in wst_rule_t, but of a name no address is known yet:
                                           networks match literal addresses only; NULL: all. */
@@ -87,6 +90,7 @@ typedef struct wst_access_route {
 
 /** Options; copied, but for `rules`. */
 typedef struct wst_access_options {
+    size_t size;       /**< sizeof the struct (common.h) */
     const char *realm; /**< Optional (default "wstunnel"): 1..127 bytes of printable ASCII without
                           '"' and '\'. */
     const wst_access_user_t *users;

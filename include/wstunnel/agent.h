@@ -27,6 +27,7 @@ typedef struct wst_agent wst_agent_t;
 
 /** Why there is no connection to the server. Valid during the call. */
 typedef struct wst_agent_failure {
+    size_t size;          /**< set by the library (common.h) */
     int error;            /**< of the dial, through a proxy or not, of TLS, the WebSocket
                                (wst_websocket_callbacks; WST_EWSCLOSED instead of 0) or the session;
                                WST_ECANCELLED: no credentials */
@@ -37,8 +38,18 @@ typedef struct wst_agent_failure {
     uint64_t retry_in_ms; /**< when the next attempt starts */
 } wst_agent_failure_t;
 
+/** A destination that the server wanted opened, for notices. Strings are valid during the call. */
+typedef struct wst_agent_stream_info {
+    size_t size;                   /**< set by the library (common.h) */
+    const char *destination;       /**< "host:port" */
+    int status;                    /**< 0, or a negative error code */
+    uint64_t bytes_to_destination; /**< from the server */
+    uint64_t bytes_to_server;      /**< from the destination */
+} wst_agent_stream_info_t;
+
 /** What an agent asks and tells. Each may be NULL. */
 typedef struct wst_agent_callbacks {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Before each attempt: header fields for the upgrade request (Authorization, ...). Answer:
         allow_with, or deny (this attempt fails). NULL: none. */
     void (*on_credentials)(wst_agent_t *agent, wst_request_t *request, void *user_data);
@@ -53,11 +64,10 @@ typedef struct wst_agent_callbacks {
     /** An attempt failed, or the session broke. It will be tried again, unless closed in here. */
     void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
     /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. */
-    void (*on_stream_open)(wst_agent_t *agent, const char *destination, int status,
+    void (*on_stream_open)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data);
     /** One that was open is over: status 0 if both directions ended, else why it broke. */
-    void (*on_stream_close)(wst_agent_t *agent, const char *destination,
-                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+    void (*on_stream_close)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                             void *user_data);
     /** After wst_agent_drain: no stream is open any more, or the drain deadline has passed. */
     void (*on_drained)(wst_agent_t *agent, void *user_data);
@@ -65,7 +75,8 @@ typedef struct wst_agent_callbacks {
 
 /** Options of an agent. */
 typedef struct wst_agent_options {
-    wst_agent_callbacks_t callbacks;
+    size_t size;                            /**< sizeof the struct (common.h) */
+    const wst_agent_callbacks_t *callbacks; /**< Optional. */
     void *user_data;
 
     const char *url;  /**< Required: "ws://host[:port][/path]", or "wss://" with TLS; the port

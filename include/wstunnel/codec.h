@@ -64,6 +64,7 @@ typedef enum wst_method {
 
 /** What either side says first. Unknown features and members are ignored by the receiver. */
 typedef struct wst_hello {
+    size_t size;             /**< sizeof the struct (common.h) */
     uint32_t version;        /**< WST_PROTOCOL_VERSION; a higher one is answered with ours */
     uint32_t max_frame;      /**< most payload bytes the sender takes in one communication;
                                   WST_FRAME_MIN_LIMIT..WST_FRAME_MAX_LIMIT */
@@ -80,6 +81,7 @@ typedef struct wst_hello {
 
 /** A message. Only the members its method names have a meaning, the others are zero. */
 typedef struct wst_message {
+    size_t size; /**< sizeof the struct (common.h) */
     wst_method_t method;
     uint64_t id; /**< handshake, completed, communication, credit, end, reset, yield: 1.. */
 
@@ -104,7 +106,7 @@ typedef struct wst_message {
     uint64_t seq;      /**< ping, pong */
     uint64_t last;     /**< goaway: highest id that will be served, 0: none */
 
-    wst_hello_t hello; /**< hello */
+    const wst_hello_t *hello; /**< hello: required; of a decoder valid until its next call */
 } wst_message_t;
 
 /**
@@ -126,13 +128,14 @@ typedef struct wst_decoder wst_decoder_t;
 
 /** Options of a decoder. */
 typedef struct wst_decoder_options {
+    size_t size; /**< sizeof the struct (common.h) */
     wst_encoding_t encoding;
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
     uint32_t max_frame;               /**< most payload bytes of a communication taken, as in our
                                            hello; 0: 16384 */
 } wst_decoder_options_t;
 
-/** Makes a decoder. @return 0 or WST_ENOMEM. */
+/** Makes a decoder. @return 0, WST_EINVAL or WST_ENOMEM. */
 WST_EXTERN WST_MUST_CHECK int wst_decoder_new(wst_decoder_t **out,
                                               const wst_decoder_options_t *options);
 
@@ -153,8 +156,8 @@ WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
  * unknown members, unknown hello features.
  *
  * @return 1: `*message` is filled; 0: nothing yet; WST_EPROTO (malformed, out of range, an empty
- *         communication, ...), WST_EMSGBIG, WST_ENOMEM. Errors are final: every later call returns
- *         the same.
+ *         communication, ...), WST_EMSGBIG, WST_ENOMEM. These errors are final: every later call
+ *         returns the same. WST_EINVAL: `message->size` is not set; nothing has been taken.
  */
 WST_EXTERN WST_MUST_CHECK int wst_decoder_push(wst_decoder_t *decoder, bool text,
                                                const uint8_t *piece, size_t len, bool fin,

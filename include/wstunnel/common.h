@@ -16,8 +16,20 @@
  *    `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
  *  - No callback runs from inside the call that asked for it.
  *  - Everything of one context (ctx.h) is used from the thread of its loop only.
- *  - Options structs are copied, the strings in them too, unless a field says otherwise. Zero them
- *    (`= {0}`) and set what you need; a zero or NULL member means its documented default.
+ *  - Options and callbacks are copied, the strings in them too, unless a field says otherwise. A
+ *    member that is zero or NULL means its documented default.
+ *  - A struct that can grow begins with `size`. Whoever makes one sets that to the size it was
+ *    compiled with and leaves the members that it does not need zero:
+ *
+ *        const wst_dial_options_t options = {.size = sizeof(options), .host = "wiki", .port = 80};
+ *
+ *    A later release adds members behind the last one, so a program built with an older one goes on
+ *    as it was: what lies beyond its size is taken for zero when the library reads, and left alone
+ *    when it writes. A size that is not set, and members that this library does not know and that
+ *    are not zero, are WST_EINVAL. The elements of an array all have the size of the first one.
+ *    Structs that the library makes have their size set; a program reads the members that it knows,
+ *    by the pointer it got, and never copies such a struct by value. A struct without `size` never
+ *    changes. RELEASES.md says what else a release may change.
  *  - Durations are in milliseconds (`_ms`), sizes in bytes.
  */
 #include <stdbool.h>

@@ -44,6 +44,7 @@ typedef void (*wst_resolve_hook)(wst_lookup_t *lookup, const char *host, void *u
 
 /** Options of a context; every member may be left zero. */
 typedef struct wst_ctx_options {
+    size_t size;                      /**< sizeof the struct (common.h) */
     const wst_allocator_t *allocator; /**< Optional (default malloc and friends). Copied. */
     size_t memory_budget;      /**< Optional (default 256 MiB). Most memory that the streams of
                                     all sessions may pin; a stream that would exceed it is
@@ -93,14 +94,15 @@ WST_EXTERN const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx);
 
 /** Memory figures of a context, in bytes, and what is alive. */
 typedef struct wst_ctx_stats {
+    size_t size;         /**< sizeof the struct (common.h) */
     size_t budget_limit; /**< see wst_ctx_options */
     size_t budget_used;  /**< reserved by the streams open now */
     size_t chunks;       /**< chunks in use now */
     size_t handles;      /**< handles and requests not yet gone */
 } wst_ctx_stats_t;
 
-/** Fills in the figures of this moment. */
-WST_EXTERN void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
+/** Fills in the figures of this moment. @return 0; WST_EINVAL: `stats->size` is not set. */
+WST_EXTERN int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
 
 #ifdef __cplusplus
 }

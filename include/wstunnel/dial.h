@@ -18,6 +18,7 @@ typedef struct wst_dial wst_dial_t;
 
 /** Options of a dial. */
 typedef struct wst_dial_options {
+    size_t size;         /**< sizeof the struct (common.h) */
     const char *host;    /**< Required unless `path`. A name or an IP literal (no brackets). */
     uint16_t port;       /**< Required unless `path`. 1..65535. */
     const char *path;    /**< Optional. A Unix socket to connect to instead. */

@@ -34,6 +34,7 @@ typedef struct wst_flow wst_flow_t;
 
 /** A flow that relays bytes, for notices. Strings are valid during the call. */
 typedef struct wst_stream_info {
+    size_t size;              /**< set by the library, and by whoever asks for it (common.h) */
     uint64_t id;              /**< unique in this server */
     const char *client;       /**< address of the client; "": none (a dial) */
     const char *user;         /**< wst_request_set_user, or "" */
@@ -52,6 +53,7 @@ typedef struct wst_stream_info {
 /** A request, of a client or an agent, that was not served. Strings are valid during the call;
     texts are from whoever refused, an agent also, and need not be UTF-8. */
 typedef struct wst_refusal_info {
+    size_t size;             /**< set by the library (common.h) */
     const char *client;      /**< address of who asked; "": none (a dial) */
     const char *user;        /**< wst_request_set_user, or "" */
     const char *tenant;      /**< wst_request_set_tenant, or "" */
@@ -72,6 +74,7 @@ typedef struct wst_refusal_info {
 
 /** What a flow tells its front end. */
 typedef struct wst_flow_callbacks {
+    size_t size; /**< sizeof the struct (common.h) */
     /** The connection to the destination is open. Tell the client, then call wst_flow_relay() or
         wst_flow_take(), now or later. If the connection breaks before that, on_refused follows. */
     void (*on_established)(wst_flow_t *flow, void *user_data);
@@ -88,6 +91,7 @@ typedef struct wst_flow_callbacks {
  * is known of who asks.
  */
 typedef struct wst_flow_options {
+    size_t size;             /**< sizeof the struct (common.h) */
     const char *destination; /**< Required. "host:port", "[v6]:port". Copied. */
     const char *peer;        /**< Optional. Address of the client, see wst_stream_peer; at most
                                   127 bytes. Copied. */
@@ -148,8 +152,9 @@ WST_EXTERN wst_stream_t *wst_flow_take(wst_flow_t *flow);
  */
 WST_EXTERN void wst_flow_cancel(wst_flow_t *flow);
 
-/** What is known of a flow now; strings are valid until the flow changes its state. */
-WST_EXTERN void wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
+/** What is known of a flow now; strings are valid until the flow changes its state. @return 0;
+    WST_EINVAL: `info->size` is not set. */
+WST_EXTERN int wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
 
 #ifdef __cplusplus
 }

@@ -17,8 +17,9 @@ typedef struct wst_hijack wst_hijack_t;
 
 /** Options of a hijack. */
 typedef struct wst_hijack_options {
-    wst_http_limits_t limits; /**< Optional. */
-    uint64_t head_timeout_ms; /**< Optional (default 10000). For the whole head. */
+    size_t size;                     /**< sizeof the struct (common.h) */
+    const wst_http_limits_t *limits; /**< Optional: bounds of heads. */
+    uint64_t head_timeout_ms;        /**< Optional (default 10000). For the whole head. */
     /**
      * Required. A request's head is complete; it is valid until the connection is taken or
      * answered. Take it, answer it or close, now or later: meanwhile nothing is read, and there is
@@ -56,6 +57,7 @@ WST_EXTERN const wst_http_head_t *wst_hijack_request(const wst_hijack_t *hijack)
 
 /** An answer. Strings are copied into it by wst_hijack_respond. */
 typedef struct wst_response {
+    size_t size;        /**< sizeof the struct (common.h) */
     int status;         /**< Required: 200..599. */
     const char *reason; /**< Required: the reason phrase. */
     /** Optional. Further fields, complete lines: "Name: value\r\n". */

@@ -47,6 +47,7 @@ typedef struct wst_http_head {
 
 /** Bounds of a head; zero members mean the default. */
 typedef struct wst_http_limits {
+    size_t size;       /**< sizeof the struct (common.h) */
     size_t head_max;   /**< bytes of the whole head, default 16384; beyond: WST_EHEADBIG (431) */
     size_t target_max; /**< bytes of a request target, default 8192; beyond: WST_ETARGETBIG (414) */
 } wst_http_limits_t;

@@ -15,6 +15,7 @@ typedef struct wst_listener wst_listener_t;
 
 /** Options of a listener. */
 typedef struct wst_listener_options {
+    size_t size; /**< sizeof the struct (common.h) */
     /**
      * Required. "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses, IPv6 and IPv4), or
      * "unix:/path". Names are not resolved, except "localhost" (127.0.0.1). Port 0: any free one. A

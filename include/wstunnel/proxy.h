@@ -26,6 +26,7 @@ extern "C" {
 
 /** A proxy. */
 typedef struct wst_proxy_options {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Required. "http://[user[:password]@]host[:port]", "https://..." (TLS to the proxy),
         "socks5://..." or "socks5h://...", which are the same. Without a scheme: http. Ports default
         to 80, 443 and 1080. User and password are percent-encoded (RFC 3986 section 2.1). */
@@ -50,14 +51,16 @@ typedef struct wst_proxy_options {
 
 /** Options of a dial through a proxy. */
 typedef struct wst_proxy_dial_options {
-    wst_proxy_options_t proxy;
-    const char *host;    /**< Required. A name or an IP literal (no brackets). */
-    uint16_t port;       /**< Required. 1..65535. */
-    uint64_t timeout_ms; /**< Optional (default 10000). For everything. */
+    size_t size;                      /**< sizeof the struct (common.h) */
+    const wst_proxy_options_t *proxy; /**< Required. */
+    const char *host;                 /**< Required. A name or an IP literal (no brackets). */
+    uint16_t port;                    /**< Required. 1..65535. */
+    uint64_t timeout_ms;              /**< Optional (default 10000). For everything. */
 } wst_proxy_dial_options_t;
 
 /** Why a dial through a proxy failed. Valid during the call. */
 typedef struct wst_proxy_failure {
+    size_t size;        /**< set by the library (common.h) */
     int http_status;    /**< what the proxy answered instead of 2xx; 0: nothing of the kind */
     const char *detail; /**< for people, never empty: which proxy, what it said, what it wants */
 } wst_proxy_failure_t;

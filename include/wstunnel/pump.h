@@ -18,6 +18,7 @@ typedef struct wst_pump wst_pump_t;
 
 /** What a pump did. */
 typedef struct wst_pump_stats {
+    size_t size; /**< sizeof the struct (common.h) */
     uint64_t bytes_a_to_b;
     uint64_t bytes_b_to_a;
     char first_end; /**< which side ended or broke first: 'a', 'b', or 0: neither yet */
@@ -27,6 +28,7 @@ typedef struct wst_pump_stats {
 
 /** Options of a pump. */
 typedef struct wst_pump_options {
+    size_t size;                     /**< sizeof the struct (common.h) */
     uint64_t idle_timeout_ms;        /**< Optional (default 0: none). Neither direction moved. */
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). One direction has ended and the
                                           other has not moved for so long. */
@@ -46,8 +48,9 @@ typedef struct wst_pump_options {
 WST_EXTERN WST_MUST_CHECK int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a,
                                            wst_stream_t *b, const wst_pump_options_t *options);
 
-/** Figures so far; valid until close_cb has returned. */
-WST_EXTERN void wst_pump_get_stats(const wst_pump_t *pump, wst_pump_stats_t *stats);
+/** Fills in the figures so far, until close_cb has returned. @return 0; WST_EINVAL: `stats->size`
+   is not set. */
+WST_EXTERN int wst_pump_get_stats(const wst_pump_t *pump, wst_pump_stats_t *stats);
 
 /** Ends the pump; streams that are not done yet are reset with WST_ECANCELLED. */
 WST_EXTERN void wst_pump_close(wst_pump_t *pump, wst_close_cb close_cb);

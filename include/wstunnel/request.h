@@ -110,7 +110,8 @@ WST_EXTERN void wst_request_deny(wst_request_t *request, int status, const char 
 
 /** How to say no. Members that are left zero mean what NULL means in wst_request_deny. */
 typedef struct wst_request_denial {
-    int status; /**< As of wst_request_deny. */
+    size_t size; /**< sizeof the struct (common.h) */
+    int status;  /**< As of wst_request_deny. */
     /** Optional (default by status). The kind of refusal for the Proxy-Status field: a type of RFC
         9209 section 2.3 ("destination_ip_prohibited"). Ignored unless it is a
         lower-case letter and at most 31 more of those, digits and '_'. Copied. */

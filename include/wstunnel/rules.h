@@ -32,7 +32,8 @@ typedef struct wst_rules wst_rules_t;
  * Lists end with NULL. In patterns `*` stands for any characters, also none, also dots.
  */
 typedef struct wst_rule {
-    bool allow; /**< else it denies */
+    size_t size; /**< sizeof the struct (common.h) */
+    bool allow;  /**< else it denies */
     /** Patterns of users' names; "" is the client without a name. Case matters. */
     const char *const *users;
     /** Patterns of agents' names, or "label:" and a pattern of one of its labels. Case matters. */
@@ -49,6 +50,7 @@ typedef struct wst_rule {
 
 /** What is to be made of rules; copied. */
 typedef struct wst_rules_options {
+    size_t size; /**< sizeof the struct (common.h) */
     const wst_rule_t *rules;
     size_t count;
     bool deny_by_default;             /**< What no rule matches is denied, else allowed. */
@@ -75,6 +77,7 @@ WST_EXTERN void wst_rules_free(wst_rules_t *rules);
 
 /** Who wants to reach what. */
 typedef struct wst_rules_query {
+    size_t size;               /**< sizeof the struct (common.h) */
     const char *user;          /**< NULL: not known (an agent asks) */
     const char *agent;         /**< name of the agent; NULL: not chosen yet */
     const char *const *labels; /**< of the agent, NULL-terminated; NULL: none */
@@ -89,7 +92,8 @@ typedef enum wst_rules_reason {
     WST_RULES_RULE,    /**< a rule, see `rule` */
     WST_RULES_DEFAULT, /**< no rule matched */
     WST_RULES_GUARDED, /**< a guarded address */
-    WST_RULES_ADDRESS  /**< `address` is not an address: denied */
+    WST_RULES_ADDRESS, /**< `address` is not an address: denied */
+    WST_RULES_QUERY    /**< the query's size is not set: denied */
 } wst_rules_reason_t;
 
 /** The answer. */

@@ -45,8 +45,16 @@ enum wst_listen_flag {
     WST_LISTEN_PLAIN = 512 /**< http:// proxy, ws:// */
 };
 
+/** Why an agent's last session is gone. Strings are valid during the call. */
+typedef struct wst_agent_down_info {
+    size_t size;        /**< set by the library (common.h) */
+    int error;          /**< 0: it left orderly; else why the session broke */
+    const char *detail; /**< for people */
+} wst_agent_down_info_t;
+
 /** What a server asks and tells. Each may be NULL. */
 typedef struct wst_server_callbacks {
+    size_t size; /**< sizeof the struct (common.h) */
     /** An agent wants to connect (its upgrade request). Answer: allow or deny. NULL: all may. */
     void (*on_agent_request)(wst_server_t *server, wst_request_t *request, void *user_data);
     /** A client wants to be connected. Answer: allow or deny. NULL: all may. */
@@ -64,9 +72,9 @@ typedef struct wst_server_callbacks {
 
     /** An agent's first session is there. The pointer is valid until on_agent_down has returned. */
     void (*on_agent_up)(wst_server_t *server, wst_remote_t *agent, void *user_data);
-    /** Its last session is gone: `error` 0 if it left orderly; `detail` for people. */
-    void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
-                          void *user_data);
+    /** Its last session is gone. */
+    void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent,
+                          const wst_agent_down_info_t *info, void *user_data);
     /** A tunnel is open (the client has been answered 200), and over; or a request begins to be
         forwarded, and that is over. One that becomes another protocol goes on as a tunnel. */
     void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
@@ -79,22 +87,9 @@ typedef struct wst_server_callbacks {
     void (*on_drained)(wst_server_t *server, void *user_data);
 } wst_server_callbacks_t;
 
-/** Options of a server; every member may be left zero. */
-typedef struct wst_server_options {
-    wst_server_callbacks_t callbacks;
-    void *user_data;
-
-    wst_protocol_t protocol; /**< Optional (default WST_PROTOCOL_WSTUNNEL): what agents speak. With
-                                  WST_PROTOCOL_TALK an agent is an address without its port, each of
-                                  its WebSockets a session that carries one stream, ever; a dial
-                                  waits for one if all are in use. */
-    wst_tls_config_t *tls;   /**< Optional (default: no TLS); a server's, referenced. See enum
-                                  wst_listen_flag and wst_server_set_tls. */
-    const char *path;        /**< Optional (default "/websocket"): where agents connect. */
-    wst_http_limits_t http;  /**< Optional: bounds of request heads. */
-    bool allow_open;         /**< Listen beyond this machine though a role has no authentication. */
-    bool allow_origin;       /**< Accept agents' upgrades with an Origin field (from web pages). */
-
+/** Bounds and times of a server; see wst_server_set_limits. */
+typedef struct wst_server_limits {
+    size_t size;                /**< sizeof the struct (common.h) */
     size_t max_connections;     /**< Optional (default: 10000, or the descriptor limit less 64 if
                                      that is lower): clients, agents and monitors together; further
                                      ones wait in the kernel. */
@@ -125,6 +120,26 @@ typedef struct wst_server_options {
     uint64_t ping_interval_ms;       /**< Optional (default 15000). */
     uint64_t dead_after_ms;          /**< Optional (default 45000): an agent without a byte. */
     uint64_t drain_timeout_ms;       /**< Optional (default 30000). */
+} wst_server_limits_t;
+
+/** Options of a server; every other member may be left zero. */
+typedef struct wst_server_options {
+    size_t size;                             /**< sizeof the struct (common.h) */
+    const wst_server_callbacks_t *callbacks; /**< Optional. */
+    void *user_data;
+
+    wst_protocol_t protocol; /**< Optional (default WST_PROTOCOL_WSTUNNEL): what agents speak. With
+                                  WST_PROTOCOL_TALK an agent is an address without its port, each of
+                                  its WebSockets a session that carries one stream, ever; a dial
+                                  waits for one if all are in use. */
+    wst_tls_config_t *tls;   /**< Optional (default: no TLS); a server's, referenced. See enum
+                                  wst_listen_flag and wst_server_set_tls. */
+    const char *path;        /**< Optional (default "/websocket"): where agents connect. */
+    const wst_http_limits_t *http; /**< Optional: bounds of request heads. */
+    bool allow_open;   /**< Listen beyond this machine though a role has no authentication. */
+    bool allow_origin; /**< Accept agents' upgrades with an Origin field (from web pages). */
+
+    const wst_server_limits_t *limits; /**< Optional: bounds and times. */
 } wst_server_options_t;
 
 /** Makes a server. @return 0, WST_ENOMEM or WST_EINVAL (an option out of its range). */
@@ -153,13 +168,13 @@ WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 WST_EXTERN void wst_server_set_tls(wst_server_t *server, wst_tls_config_t *config);
 
 /**
- * Other bounds and times from now on: those members of `options` from max_connections to
- * drain_timeout_ms, 0 for the default; the others are not looked at. What exceeds a bound stays,
- * and what has begun keeps the times and the window it began with.
- * @return 0; WST_EINVAL: an option out of its range; nothing has changed.
+ * Other bounds and times from now on. What exceeds a bound stays, and what has begun keeps the
+ * times and the window it began with.
+ * @param limits  NULL: all defaults
+ * @return 0; WST_EINVAL: a member out of its range; nothing has changed.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_set_limits(wst_server_t *server,
-                                                    const wst_server_options_t *options);
+                                                    const wst_server_limits_t *limits);
 
 /**
  * Serves a connection accepted elsewhere as if it came from one of its listeners. Takes the stream
@@ -207,6 +222,7 @@ WST_EXTERN void wst_server_close(wst_server_t *server, wst_close_cb close_cb);
 
 /** Figures of a server. */
 typedef struct wst_server_stats {
+    size_t size;        /**< sizeof the struct (common.h) */
     size_t connections; /**< of clients, agents and monitors */
     size_t agents;
     size_t sessions;
@@ -216,8 +232,8 @@ typedef struct wst_server_stats {
     uint64_t tls_failures; /**< handshakes that failed, since the server was made */
 } wst_server_stats_t;
 
-/** Fills in the figures of this moment. */
-WST_EXTERN void wst_server_get_stats(const wst_server_t *server, wst_server_stats_t *stats);
+/** Fills in the figures of this moment. @return 0; WST_EINVAL: `stats->size` is not set. */
+WST_EXTERN int wst_server_get_stats(const wst_server_t *server, wst_server_stats_t *stats);
 
 /** The agents: the first one (`after` NULL), the next one, NULL at the end. */
 WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
@@ -250,9 +266,9 @@ WST_EXTERN wst_remote_t *
 wst_server_best_named(wst_server_t *server, const wst_request_t *request, const char *name,
                       bool (*admits)(const wst_remote_t *agent, void *user_data), void *user_data);
 
-/** By what a session of an agent has been let in. Made by the library only; members may be added.
- */
+/** By what a session of an agent has been let in. */
 typedef struct wst_admission {
+    size_t size;               /**< set by the library (common.h) */
     const char *name;          /**< what the agent calls itself; NULL: it has not said so yet */
     const char *tenant;        /**< wst_request_set_tenant, or "" */
     const uint8_t *credential; /**< wst_request_set_credential: 32 bytes; zeros unless set */

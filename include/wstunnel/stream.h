@@ -26,6 +26,7 @@ typedef struct wst_stream wst_stream_t;
 
 /** What a stream tells its owner. Each member may be NULL; every callback may do anything. */
 typedef struct wst_stream_callbacks {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Bytes came in (len > 0). The slice is lent: wst_slice_ref() keeps it. */
     void (*on_read)(wst_stream_t *stream, wst_slice_t data, void *user_data);
     /** The peer finished sending. Once. */
@@ -39,9 +40,12 @@ typedef struct wst_stream_callbacks {
     void (*on_error)(wst_stream_t *stream, int error, void *user_data);
 } wst_stream_callbacks_t;
 
-/** Sets callbacks and their user_data; NULL for none. May be changed at any time. */
-WST_EXTERN void wst_stream_set_callbacks(wst_stream_t *stream,
-                                         const wst_stream_callbacks_t *callbacks, void *user_data);
+/**
+ * Sets callbacks, which are copied, and their user_data; NULL for none. May be changed at any time.
+ * @return 0; WST_EINVAL: `callbacks->size` is not set; there are none then, and a log line says so.
+ */
+WST_EXTERN int wst_stream_set_callbacks(wst_stream_t *stream,
+                                        const wst_stream_callbacks_t *callbacks, void *user_data);
 
 /** The context it belongs to. */
 WST_EXTERN wst_ctx_t *wst_stream_ctx(const wst_stream_t *stream);
@@ -116,6 +120,7 @@ WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
 /** What a kind does. All members but `room` are required. */
 typedef struct wst_stream_ops {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Start delivering: at most `max` bytes a piece if you can help it (0: no wish). Called again
         while started when the wish has changed. */
     void (*read_start)(wst_stream_t *stream, size_t max, void *impl);
@@ -138,7 +143,7 @@ typedef struct wst_stream_ops {
  * @param ops   lives as long as the stream; borrowed
  * @param impl  handed to the ops; freed by you, in or after `close`
  * @param peer  see wst_stream_peer; copied, cut at 95 bytes; NULL: ""
- * @return 0 or WST_ENOMEM.
+ * @return 0; WST_EINVAL: `ops` lacks its size or a required member; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx,
                                              const wst_stream_ops_t *ops, void *impl,

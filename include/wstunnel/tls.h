@@ -91,6 +91,7 @@ typedef void (*wst_tls_handshake_cb)(int status, wst_stream_t *stream, const cha
 
 /** Options of a handshake. */
 typedef struct wst_tls_handshake_options {
+    size_t size;              /**< sizeof the struct (common.h) */
     wst_tls_config_t *config; /**< Required. It decides who is server and who is client. A reference
                                    is taken for the stream's life. */
     const char *server_name;  /**< Client: required (unless the configuration is insecure). The name

@@ -29,12 +29,14 @@ typedef struct wst_tls_files wst_tls_files_t;
 
 /** Paths of a certificate and its private key, in PEM; see wst_tls_identity. */
 typedef struct wst_tls_file_pair {
+    size_t size;       /**< sizeof the struct (common.h) */
     const char *chain; /**< Required. */
     const char *key;   /**< Required. May be the same file. */
 } wst_tls_file_pair_t;
 
 /** Options; copied, the paths too. */
 typedef struct wst_tls_files_options {
+    size_t size;                       /**< sizeof the struct (common.h) */
     const wst_tls_file_pair_t *pairs;  /**< Required. See wst_tls_server_options.identities. */
     size_t pair_count;                 /**< Required. 1..32. */
     wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */

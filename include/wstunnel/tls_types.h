@@ -19,6 +19,7 @@ typedef struct wst_tls_error {
 
 /** A certificate and its private key. */
 typedef struct wst_tls_identity {
+    size_t size;           /**< sizeof the struct (common.h) */
     const char *chain_pem; /**< Required. The certificate, then those of its issuers. */
     const char *key_pem;   /**< Required. Not encrypted. RSA, or EC on P-256, P-384, P-521. */
 } wst_tls_identity_t;
@@ -32,6 +33,7 @@ typedef enum wst_tls_client_cert {
 
 /** A server's configuration; copied. */
 typedef struct wst_tls_server_options {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Required. Chosen by the name that the client asks for (SNI, RFC 6066 section 3) among the
         DNS names in the certificates, wildcards too; the first one if none matches or it asks for
         none. */
@@ -44,6 +46,7 @@ typedef struct wst_tls_server_options {
 
 /** A client's configuration; copied. */
 typedef struct wst_tls_client_options {
+    size_t size; /**< sizeof the struct (common.h) */
     /** Optional (default: the system's trust store). Certificates of those whose word counts. */
     const char *ca_pem;
     /** Optional, NULL-terminated, at most 16: "sha256/BASE64", the SHA-256 of a public key
@@ -69,8 +72,9 @@ typedef struct wst_tls_name {
     const char *text;
 } wst_tls_name_t;
 
-/** A certificate. Made by the library only; members may be added. */
+/** A certificate. */
 typedef struct wst_tls_certificate {
+    size_t size;                 /**< set by the library (common.h) */
     const char *subject;         /**< "C=DE, O=Example, CN=agent.example"; UTF-8; control characters
                                       and what is not UTF-8 are "?", "," "+" and "\\" of a value
                                       have a "\\" in front; cut at 511 bytes */
@@ -84,8 +88,9 @@ typedef struct wst_tls_certificate {
     int64_t not_after;
 } wst_tls_certificate_t;
 
-/** What is known of a TLS session. Made by the library only; members may be added. */
+/** What is known of a TLS session. */
 typedef struct wst_tls_info {
+    size_t size;              /**< set by the library (common.h) */
     const char *version;      /**< "TLSv1.2" or "TLSv1.3" */
     const char *cipher_suite; /**< its IANA name, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" */
     const char *alpn;         /**< the protocol agreed on; "": none */

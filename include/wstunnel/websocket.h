@@ -18,6 +18,7 @@ typedef struct wst_websocket wst_websocket_t;
 
 /** What a WebSocket tells its owner. */
 typedef struct wst_websocket_callbacks {
+    size_t size; /**< sizeof the struct (common.h) */
     /** The opening handshake is done; `protocol` is the subprotocol agreed on, "" for none; valid
         as long as the WebSocket. */
     void (*on_open)(wst_websocket_t *ws, const char *protocol, void *user_data);
@@ -40,7 +41,8 @@ typedef struct wst_websocket_callbacks {
 
 /** Options of a WebSocket, client or server. */
 typedef struct wst_websocket_options {
-    wst_websocket_callbacks_t callbacks; /**< Required: on_over; the others are optional. */
+    size_t size;                                /**< sizeof the struct (common.h) */
+    const wst_websocket_callbacks_t *callbacks; /**< Required: on_over; the others are optional. */
     void *user_data;
     size_t max_message;           /**< Optional (default 1 MiB). Longest message received. */
     uint64_t open_timeout_ms;     /**< Client: Optional (default 10000). For the server's answer. */

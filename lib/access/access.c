@@ -3,6 +3,7 @@
 #include "access.h"
 
 #include "glob.h"
+#include "sized.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -44,23 +45,29 @@ static int prepare(wst_access_t *access, const wst_access_options_t *o) {
     return status;
 }
 
-int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_t *options,
+int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_t *given,
                    wst_access_error_t *error) {
+    wst_access_options_t options;
     wst_access_error_t ignored;
+    if (error == NULL)
+        error = &ignored;
+    *error = (wst_access_error_t){.list = "", .member = "size", .why = "not set"};
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
     wst_access_t *access = wst__zalloc(wst_ctx_allocator(ctx), sizeof(*access));
     if (access == NULL)
         return WST_ENOMEM;
     access->ctx = ctx;
     memset(access->nobody.ha1[WST__MD5], '0', 2 * wst__hash_len(WST__MD5));
     memset(access->nobody.ha1[WST__SHA256], '0', 2 * wst__hash_len(WST__SHA256));
-    int status = wst__access_read(access, options, error != NULL ? error : &ignored);
+    int status = wst__access_read(access, &options, error);
     if (status == 0)
-        status = prepare(access, options);
+        status = prepare(access, &options);
     if (status != 0) {
         wst_access_free(access);
         return status;
     }
-    access->rules = options->rules;
+    access->rules = options.rules;
     *out = access;
     return 0;
 }

@@ -28,8 +28,10 @@ static bool read_question(question_t *q, const wst_request_t *request) {
     if (wst_parse_authority(&a, (wst_str_t){destination, strlen(destination)}, NULL) != 0)
         return false;
     snprintf(q->host, sizeof(q->host), "%.*s", (int)a.host.len, a.host.ptr);
-    q->query =
-        (wst_rules_query_t){.user = wst_request_user(request), .host = q->host, .port = a.port};
+    q->query = (wst_rules_query_t){.size = sizeof(wst_rules_query_t),
+                                   .user = wst_request_user(request),
+                                   .host = q->host,
+                                   .port = a.port};
     return true;
 }
 
@@ -49,7 +51,8 @@ static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reach
         break;
     }
     wst_request_deny_with(request,
-                          &(wst_request_denial_t){.status = 403,
+                          &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
+                                                  .status = 403,
                                                   .error = reached ? "destination_ip_prohibited"
                                                                    : "http_request_denied",
                                                   .reason = text});

@@ -3,6 +3,7 @@
 #include "access.h"
 #include "glob.h"
 #include "http_digest.h"
+#include "sized.h"
 #include "utf8.h"
 
 #include <stdlib.h>
@@ -21,6 +22,13 @@ static int wrong(const reader_t *r, const char *member, const char *item, const 
     *r->error = (wst_access_error_t){
         .list = r->list, .index = r->index, .member = member, .item = item, .why = why};
     return WST_EINVAL;
+}
+
+/* The n-th element of one of the lists. */
+static int read_element(const reader_t *r, void *ours, size_t size, const void *list) {
+    return wst__sized_read_at(ours, size, list, r->index) == 0
+               ? 0
+               : wrong(r, "size", NULL, "not set, or a member is unknown here");
 }
 
 /* Texts -------------------------------------------------------------------------------------- */
@@ -155,8 +163,11 @@ static int read_users(reader_t *r, const wst_access_options_t *o) {
     wst_access_t *access = r->access;
     r->list = "users";
     for (size_t i = 0; i < o->user_count; i++) {
+        wst_access_user_t user;
         r->index = i;
-        int status = read_user(r, &access->users[i], &o->users[i]);
+        int status = read_element(r, &user, sizeof(user), o->users);
+        if (status == 0)
+            status = read_user(r, &access->users[i], &user);
         if (status != 0)
             return status;
         access->user_count++;
@@ -293,8 +304,11 @@ static int read_agents(reader_t *r, const wst_access_options_t *o) {
     wst_access_t *access = r->access;
     r->list = "agents";
     for (size_t i = 0; i < o->agent_count; i++) {
+        wst_access_agent_t agent;
         r->index = i;
-        int status = read_agent(r, &access->agents[i], &o->agents[i]);
+        int status = read_element(r, &agent, sizeof(agent), o->agents);
+        if (status == 0)
+            status = read_agent(r, &access->agents[i], &agent);
         if (status != 0)
             return status;
         access->agent_count++;
@@ -311,36 +325,48 @@ static int read_agents(reader_t *r, const wst_access_options_t *o) {
 
 /* Rules that deny match before an address is known only what is certain, guarded or not; so they
  * find the first route of a destination. */
-static int read_route_rules(reader_t *r, const wst_access_options_t *o) {
-    const wst_allocator_t *a = wst_ctx_allocator(r->access->ctx);
-    wst_rule_t *rules = wst__zalloc(a, o->route_count * sizeof(*rules));
-    if (rules == NULL)
-        return WST_ENOMEM;
-    for (size_t i = 0; i < o->route_count; i++)
-        rules[i] =
-            (wst_rule_t){.users = o->routes[i].users, .destinations = o->routes[i].destinations};
-    const wst_rules_options_t options = {.rules = rules, .count = o->route_count, .allocator = a};
+static int make_route_rules(reader_t *r, const wst_rule_t *rules, size_t count) {
+    const wst_rules_options_t options = {.size = sizeof(options),
+                                         .rules = rules,
+                                         .count = count,
+                                         .allocator = wst_ctx_allocator(r->access->ctx)};
     wst_rules_error_t error;
     int status = wst_rules_new(&r->access->routes, &options, &error);
     if (status == WST_EINVAL) {
         r->index = error.rule;
         wrong(r, "destinations", error.pattern, error.why);
     }
-    wst__free(a, rules);
     return status;
 }
 
+/* A route's agents are kept; what it matches becomes a rule. */
+static int read_route(reader_t *r, const wst_access_options_t *o, wst_rule_t *rule) {
+    wst_access_route_t route;
+    int status = read_element(r, &route, sizeof(route), o->routes);
+    if (status != 0)
+        return status;
+    if (count_of(route.agents) == 0)
+        return wrong(r, "agents", NULL, "no agent");
+    *rule = (wst_rule_t){
+        .size = sizeof(*rule), .users = route.users, .destinations = route.destinations};
+    return keep_list(r, &r->access->route_agents[r->index], "agents", route.agents);
+}
+
 static int read_routes(reader_t *r, const wst_access_options_t *o) {
+    const wst_allocator_t *a = wst_ctx_allocator(r->access->ctx);
+    int status = 0;
     r->list = "routes";
-    for (size_t i = 0; i < o->route_count; i++) {
-        r->index = i;
-        if (count_of(o->routes[i].agents) == 0)
-            return wrong(r, "agents", NULL, "no agent");
-        int status = keep_list(r, &r->access->route_agents[i], "agents", o->routes[i].agents);
-        if (status != 0)
-            return status;
-    }
-    return o->route_count > 0 ? read_route_rules(r, o) : 0;
+    if (o->route_count == 0)
+        return 0;
+    wst_rule_t *rules = wst__zalloc(a, o->route_count * sizeof(*rules));
+    if (rules == NULL)
+        return WST_ENOMEM;
+    for (r->index = 0; r->index < o->route_count && status == 0; r->index++)
+        status = read_route(r, o, &rules[r->index]);
+    if (status == 0)
+        status = make_route_rules(r, rules, o->route_count);
+    wst__free(a, rules);
+    return status;
 }
 
 /* All of it ---------------------------------------------------------------------------------- */

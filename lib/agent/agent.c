@@ -2,6 +2,7 @@
 /* The agent: a node whose parts are an egress and the slots that keep uplinks to its server. */
 #include "egress.h"
 #include "session.h"
+#include "sized.h"
 #include "slot.h"
 
 #include <assert.h>
@@ -15,6 +16,7 @@ struct wst_agent {
     uint32_t magic;
     wst__node_t node;
     wst_agent_options_t o; /* complete: no number means its default any more */
+    wst_agent_callbacks_t callbacks;
     char name[WST_NAME_MAX + 1];
     wst__endpoint_t endpoint;
     wst__upgrade_t upgrade;
@@ -34,49 +36,55 @@ static wst_agent_t *self(void *user_data) {
 
 static void on_credentials(wst_request_t *request, void *user_data) {
     wst_agent_t *a = self(user_data);
-    a->o.callbacks.on_credentials(a, request, a->o.user_data);
+    a->callbacks.on_credentials(a, request, a->o.user_data);
 }
 
 static void on_destination(wst_request_t *request, void *user_data) {
     wst_agent_t *a = self(user_data);
-    a->o.callbacks.on_destination(a, request, a->o.user_data);
+    a->callbacks.on_destination(a, request, a->o.user_data);
 }
 
 static void on_dial(wst_request_t *request, void *user_data) {
     wst_agent_t *a = self(user_data);
-    a->o.callbacks.on_dial(a, request, a->o.user_data);
+    a->callbacks.on_dial(a, request, a->o.user_data);
 }
 
 static void on_up(void *user_data) {
     wst_agent_t *a = self(user_data);
-    if (a->o.callbacks.on_up != NULL)
-        a->o.callbacks.on_up(a, a->o.user_data);
+    if (a->callbacks.on_up != NULL)
+        a->callbacks.on_up(a, a->o.user_data);
 }
 
 static void on_down(const wst_agent_failure_t *failure, void *user_data) {
     wst_agent_t *a = self(user_data);
-    if (a->o.callbacks.on_down != NULL)
-        a->o.callbacks.on_down(a, failure, a->o.user_data);
+    if (a->callbacks.on_down != NULL)
+        a->callbacks.on_down(a, failure, a->o.user_data);
 }
 
 static void on_stream_open(const char *destination, int status, void *user_data) {
     wst_agent_t *a = self(user_data);
-    if (a->o.callbacks.on_stream_open != NULL)
-        a->o.callbacks.on_stream_open(a, destination, status, a->o.user_data);
+    const wst_agent_stream_info_t info = {
+        .size = sizeof(info), .destination = destination, .status = status};
+    if (a->callbacks.on_stream_open != NULL)
+        a->callbacks.on_stream_open(a, &info, a->o.user_data);
 }
 
 static void on_stream_close(const char *destination, uint64_t bytes_to_destination,
                             uint64_t bytes_from_destination, int status, void *user_data) {
     wst_agent_t *a = self(user_data);
-    if (a->o.callbacks.on_stream_close != NULL)
-        a->o.callbacks.on_stream_close(a, destination, bytes_to_destination, bytes_from_destination,
-                                       status, a->o.user_data);
+    const wst_agent_stream_info_t info = {.size = sizeof(info),
+                                          .destination = destination,
+                                          .status = status,
+                                          .bytes_to_destination = bytes_to_destination,
+                                          .bytes_to_server = bytes_from_destination};
+    if (a->callbacks.on_stream_close != NULL)
+        a->callbacks.on_stream_close(a, &info, a->o.user_data);
 }
 
 static void on_drained(wst__node_t *node) {
     wst_agent_t *a = WST__CONTAINER(node, wst_agent_t, node);
-    if (a->o.callbacks.on_drained != NULL)
-        a->o.callbacks.on_drained(a, a->o.user_data);
+    if (a->callbacks.on_drained != NULL)
+        a->callbacks.on_drained(a, a->o.user_data);
 }
 
 /* -- Life ------------------------------------------------------------------------------------- */
@@ -171,8 +179,8 @@ static void init_egress(wst_agent_t *a) {
         .timeout_ms = o->connect_timeout_ms,
         .dial_timeout_ms = o->dial_timeout_ms,
         .half_closed_timeout_ms = o->half_closed_timeout_ms,
-        .on_destination = o->callbacks.on_destination != NULL ? on_destination : NULL,
-        .on_dial = o->callbacks.on_dial != NULL ? on_dial : NULL,
+        .on_destination = a->callbacks.on_destination != NULL ? on_destination : NULL,
+        .on_dial = a->callbacks.on_dial != NULL ? on_dial : NULL,
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
         .user_data = a,
@@ -212,7 +220,7 @@ static int init_slots(wst_agent_t *a, const wst__uplink_kind_t *kind) {
         .timeout_ms = o->connect_timeout_ms,
         .backoff_min_ms = o->backoff_min_ms,
         .backoff_max_ms = o->backoff_max_ms,
-        .on_credentials = o->callbacks.on_credentials != NULL ? on_credentials : NULL,
+        .on_credentials = a->callbacks.on_credentials != NULL ? on_credentials : NULL,
         .on_up = on_up,
         .on_down = on_down,
         .user_data = a,
@@ -230,19 +238,26 @@ static void forget_texts(wst_agent_options_t *o) {
     o->url = o->name = o->sni = o->host = o->fields = NULL;
     o->proxy = NULL;
     o->tls = NULL;
+    o->callbacks = NULL;
 }
 
-int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *options) {
-    const wst__uplink_kind_t *kind = wst__uplink_kind(options->protocol);
+int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *given) {
+    wst_agent_options_t options;
+    wst_agent_callbacks_t callbacks;
+    if (wst__sized_read(&options, sizeof(options), given) != 0 ||
+        wst__sized_read(&callbacks, sizeof(callbacks), options.callbacks) != 0)
+        return WST_EINVAL;
+    const wst__uplink_kind_t *kind = wst__uplink_kind(options.protocol);
     if (kind == NULL)
         wst_ctx_log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
-    if (options->url == NULL || kind == NULL)
+    if (options.url == NULL || kind == NULL)
         return WST_EINVAL;
     wst_agent_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
     if (a == NULL)
         return WST_ENOMEM;
     a->magic = MAGIC;
-    a->o = *options;
+    a->o = options;
+    a->callbacks = callbacks;
     set_defaults(&a->o);
     wst__node_init(&a->node, ctx, on_drained, on_closed);
     int status = init_target(a);

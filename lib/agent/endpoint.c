@@ -3,6 +3,7 @@
 #include "endpoint.h"
 #include "proxy_http.h"
 #include "proxy_url.h"
+#include "sized.h"
 
 static int refuse(const wst__endpoint_t *e, int error, const char *why) {
     wst_ctx_log(e->ctx, WST_LOG_ERROR, "%s", why);
@@ -47,26 +48,30 @@ static int copy_text(const wst__endpoint_t *e, const char **out, const char *tex
     return *out != NULL || text == NULL ? 0 : WST_ENOMEM;
 }
 
-static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *o) {
+static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *given) {
+    wst_proxy_options_t o;
+    if (wst__sized_read(&o, sizeof(o), given) != 0)
+        return WST_EINVAL;
     bool tls;
     const char *why;
     wst_tls_error_t tls_why;
-    int status = check_proxy(o, &tls, &why);
-    if (status == 0 && tls && o->tls == NULL) {
+    int status = check_proxy(&o, &tls, &why);
+    if (status == 0 && tls && o.tls == NULL) {
         status = wst_tls_client_config(&e->proxy.tls, e->ctx, NULL, &tls_why);
         why = status == WST_ETLS ? tls_why.text : wst_strerror(status);
     } else if (status == 0) {
-        e->proxy.tls = wst_tls_config_ref(o->tls);
+        e->proxy.tls = wst_tls_config_ref(o.tls);
     }
     if (status != 0) {
         wst_ctx_log(e->ctx, WST_LOG_ERROR, "proxy: %s", why);
         return status;
     }
-    e->proxy.on_challenge = o->on_challenge;
-    e->proxy.user_data = o->user_data;
-    if (copy_text(e, &e->proxy.url, o->url) != 0 ||
-        copy_text(e, &e->proxy.credentials, o->credentials) != 0 ||
-        copy_text(e, &e->proxy.fields, o->fields) != 0)
+    e->proxy.size = sizeof(e->proxy);
+    e->proxy.on_challenge = o.on_challenge;
+    e->proxy.user_data = o.user_data;
+    if (copy_text(e, &e->proxy.url, o.url) != 0 ||
+        copy_text(e, &e->proxy.credentials, o.credentials) != 0 ||
+        copy_text(e, &e->proxy.fields, o.fields) != 0)
         return WST_ENOMEM;
     return 0;
 }

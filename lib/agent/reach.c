@@ -43,8 +43,11 @@ static void on_tls(int status, wst_stream_t *stream, const char *detail, void *u
 /* Takes the stream. */
 static void start_tls(wst__reach_t *r, wst_stream_t *stream) {
     const wst__endpoint_t *e = r->endpoint;
-    const wst_tls_handshake_options_t options = {
-        .config = e->tls, .server_name = e->host, .sni = e->sni, .timeout_ms = r->timeout_ms};
+    const wst_tls_handshake_options_t options = {.size = sizeof(options),
+                                                 .config = e->tls,
+                                                 .server_name = e->host,
+                                                 .sni = e->sni,
+                                                 .timeout_ms = r->timeout_ms};
     int status = wst_tls_handshake(&r->handshake, stream, &options, on_tls, r);
     if (status == 0)
         return;
@@ -84,14 +87,17 @@ static void on_proxy_dialled(int status, wst_stream_t *stream, const wst_proxy_f
 static int dial(wst__reach_t *r) {
     const wst__endpoint_t *e = r->endpoint;
     const wst_dial_options_t options = {
-        .host = e->host, .port = e->port, .timeout_ms = r->timeout_ms};
+        .size = sizeof(options), .host = e->host, .port = e->port, .timeout_ms = r->timeout_ms};
     return wst_dial(&r->dial, e->ctx, &options, on_dialled, r);
 }
 
 static int dial_proxy(wst__reach_t *r) {
     const wst__endpoint_t *e = r->endpoint;
-    const wst_proxy_dial_options_t options = {
-        .proxy = e->proxy, .host = e->host, .port = e->port, .timeout_ms = r->timeout_ms};
+    const wst_proxy_dial_options_t options = {.size = sizeof(options),
+                                              .proxy = &e->proxy,
+                                              .host = e->host,
+                                              .port = e->port,
+                                              .timeout_ms = r->timeout_ms};
     return wst_proxy_dial(&r->proxy_dial, e->ctx, &options, NULL, on_proxy_dialled, r);
 }
 

@@ -86,7 +86,8 @@ static void fail(wst__slot_t *s, int error, int http_status, const char *detail)
         s->failures++;
     const bool refused = error == WST_EPROXYAUTH ||
                          (error != WST_EPROXY && (http_status == 401 || http_status == 403));
-    const wst_agent_failure_t failure = {.error = error,
+    const wst_agent_failure_t failure = {.size = sizeof(failure),
+                                         .error = error,
                                          .http_status = http_status,
                                          .refused = refused,
                                          .detail = detail[0] != '\0' ? detail : wst_strerror(error),
@@ -266,7 +267,8 @@ static const wst__uplink_callbacks_t callbacks = {
 
 static int connect_uplink(slot_uplink_t *u, wst_stream_t *stream, const char *fields) {
     const wst__slot_t *s = u->slot;
-    const wst_websocket_options_t websocket = {.open_timeout_ms = s->o->timeout_ms,
+    const wst_websocket_options_t websocket = {.size = sizeof(websocket),
+                                               .open_timeout_ms = s->o->timeout_ms,
                                                .host = s->o->upgrade->host,
                                                .path = s->o->upgrade->path,
                                                .fields = fields};

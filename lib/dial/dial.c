@@ -9,6 +9,7 @@
  */
 #include "ctx.h"
 #include "happy_eyeballs.h"
+#include "sized.h"
 #include "socket.h"
 
 #include <string.h>
@@ -204,29 +205,31 @@ static bool valid(const wst_dial_options_t *options) {
     return options->port != 0; /* and the resolver judges the host */
 }
 
-int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *options,
+int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *given,
              wst_dial_cb callback, void *user_data) {
-    if (!valid(options) || callback == NULL)
+    wst_dial_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0 || !valid(&options) ||
+        callback == NULL)
         return WST_EINVAL;
     wst_dial_t *dial = wst__zalloc(&ctx->allocator, sizeof(*dial));
     if (dial == NULL)
         return WST_ENOMEM;
-    uint64_t timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : DEFAULT_TIMEOUT_MS;
     dial->ctx = ctx;
-    dial->port = options->port;
-    dial->allow = options->allow;
+    dial->port = options.port;
+    dial->allow = options.allow;
     dial->callback = callback;
     dial->user_data = user_data;
     wst__list_init(&dial->attempts);
     int status;
-    if (options->path != NULL) {
-        status = start_attempt(dial, NULL, options->path);
+    if (options.path != NULL) {
+        status = start_attempt(dial, NULL, options.path);
         if (status == 0)
             wst__deadline_in(ctx, &dial->deadline, timeout_ms, on_deadline);
     } else {
         uint64_t now = wst__now(ctx);
         dial->give_up_at_ms = timeout_ms < WST__NEVER - now ? now + timeout_ms : WST__NEVER;
-        status = wst_resolve(&dial->resolve, ctx, options->host, timeout_ms, on_resolved, dial);
+        status = wst_resolve(&dial->resolve, ctx, options.host, timeout_ms, on_resolved, dial);
     }
     if (status != 0) {
         wst__free(&ctx->allocator, dial);

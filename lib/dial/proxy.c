@@ -10,6 +10,7 @@
 #include "proxy_http.h"
 #include "proxy_url.h"
 #include "request.h"
+#include "sized.h"
 #include "socks5.h"
 #include "stream.h"
 
@@ -91,7 +92,8 @@ static void fail(wst_proxy_dial_t *d, int error, const char *why) {
     char detail[WHY_MAX];
     snprintf(detail, sizeof(detail), "the proxy %s%s%s", d->proxy.name, says ? " " : ": ",
              says ? why : wst_strerror(error));
-    const wst_proxy_failure_t failure = {.http_status = d->http.http_status, .detail = detail};
+    const wst_proxy_failure_t failure = {
+        .size = sizeof(failure), .http_status = d->http.http_status, .detail = detail};
     take_apart(d);
     callback(error, NULL, &failure, user_data);
     wst__ctx_release(ctx);
@@ -289,7 +291,7 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 
 static void talk(wst_proxy_dial_t *d, wst_stream_t *stream) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
     const char *user = d->proxy.has_credentials ? d->proxy.user : NULL;
     d->stream = stream;
     wst_stream_set_callbacks(stream, &callbacks, d);
@@ -328,8 +330,10 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
         talk(d, stream);
         return;
     }
-    const wst_tls_handshake_options_t options = {
-        .config = d->tls, .server_name = d->proxy.host, .timeout_ms = remaining_ms(d)};
+    const wst_tls_handshake_options_t options = {.size = sizeof(options),
+                                                 .config = d->tls,
+                                                 .server_name = d->proxy.host,
+                                                 .timeout_ms = remaining_ms(d)};
     status = wst_tls_handshake(&d->handshake, stream, &options, on_handshake, d);
     if (status != 0) {
         wst_stream_close(stream, NULL);
@@ -338,8 +342,10 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 }
 
 static int connect_proxy(wst_proxy_dial_t *d) {
-    const wst_dial_options_t options = {
-        .host = d->proxy.host, .port = d->proxy.port, .timeout_ms = remaining_ms(d)};
+    const wst_dial_options_t options = {.size = sizeof(options),
+                                        .host = d->proxy.host,
+                                        .port = d->proxy.port,
+                                        .timeout_ms = remaining_ms(d)};
     return wst_dial(&d->dial, d->ctx, &options, on_dialled, d);
 }
 
@@ -376,27 +382,31 @@ static int set_proxy(wst_proxy_dial_t *d, const wst_proxy_options_t *o, const ch
     return wst_tls_client_config(&d->tls, d->ctx, NULL, NULL);
 }
 
-int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *ctx, const wst_proxy_dial_options_t *options,
+int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *ctx, const wst_proxy_dial_options_t *given,
                    const char **why, wst_proxy_dial_cb callback, void *user_data) {
+    wst_proxy_dial_options_t options;
+    wst_proxy_options_t proxy;
     const char *ignored;
     if (why == NULL)
         why = &ignored;
     *why = "a required option is missing";
-    if (options->proxy.url == NULL || options->host == NULL || callback == NULL)
+    if (wst__sized_read(&options, sizeof(options), given) != 0 ||
+        wst__sized_read(&proxy, sizeof(proxy), options.proxy) != 0 || proxy.url == NULL ||
+        options.host == NULL || callback == NULL)
         return WST_EINVAL;
     wst_proxy_dial_t *d = wst__zalloc(&ctx->allocator, sizeof(*d));
     if (d == NULL)
         return WST_ENOMEM;
     uint64_t now_ms = wst__now(ctx);
-    uint64_t timeout_ms = options->timeout_ms != 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
+    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : DEFAULT_TIMEOUT_MS;
     d->magic = MAGIC;
     d->ctx = ctx;
     d->callback = callback;
     d->user_data = user_data;
     d->give_up_at_ms = timeout_ms < WST__NEVER - now_ms ? now_ms + timeout_ms : WST__NEVER;
-    int status = set_target(d, options->host, options->port, why);
+    int status = set_target(d, options.host, options.port, why);
     if (status == 0)
-        status = set_proxy(d, &options->proxy, why);
+        status = set_proxy(d, &proxy, why);
     const wst__proxy_http_options_t http = {.target = d->target,
                                             .user = d->proxy.has_credentials ? d->proxy.user : NULL,
                                             .password = d->proxy.password,

@@ -103,7 +103,7 @@ static void on_pump_closed(void *user_data) {
 static void on_done(wst_pump_t *pump, int status, void *user_data) {
     egress_stream_t *s = user_data;
     const wst__egress_t *e = s->egress;
-    wst_pump_stats_t stats;
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
     wst_ctx_log(ctx_of(s), WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
                 s->dest, status == 0 ? "ended" : wst_strerror(status),
@@ -116,7 +116,8 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
 }
 
 static void start_pump(egress_stream_t *s, wst_stream_t *connection) {
-    const wst_pump_options_t options = {.half_closed_timeout_ms =
+    const wst_pump_options_t options = {.size = sizeof(options),
+                                        .half_closed_timeout_ms =
                                             s->egress->o.half_closed_timeout_ms,
                                         .on_done = on_done,
                                         .user_data = s};
@@ -150,7 +151,8 @@ static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
 static wst_rules_verdict_t decide(const egress_stream_t *s, const char *address) {
     char host[HOST_MAX + 1];
     copy_host(s, host);
-    const wst_rules_query_t query = {.user = "",
+    const wst_rules_query_t query = {.size = sizeof(query),
+                                     .user = "",
                                      .agent = s->egress->o.name,
                                      .host = host,
                                      .port = s->authority.port,
@@ -248,7 +250,8 @@ static void dial(egress_stream_t *s) {
     }
     char host[HOST_MAX + 1];
     copy_host(s, host);
-    const wst_dial_options_t options = {.host = host,
+    const wst_dial_options_t options = {.size = sizeof(options),
+                                        .host = host,
                                         .port = s->authority.port,
                                         .timeout_ms = o->dial_timeout_ms,
                                         .allow = may_try};

@@ -17,6 +17,8 @@
 
 #include "http_text.h"
 
+#include "sized.h"
+
 enum {
     HEAD_MAX = 16384,
     TARGET_MAX = 8192,
@@ -99,9 +101,12 @@ static size_t bound(size_t wanted, size_t fallback) {
 
 /* What both kinds of head have in common. The length of the head, 0, or an error. */
 static int find(wst_http_head_t *head, const char *buf, size_t len, size_t *scanned,
-                const wst_http_limits_t *limits, bool request) {
-    size_t head_max = bound(limits != NULL ? limits->head_max : 0, HEAD_MAX);
-    size_t target_max = bound(limits != NULL ? limits->target_max : 0, TARGET_MAX);
+                const wst_http_limits_t *given, bool request) {
+    wst_http_limits_t limits;
+    if (wst__sized_read(&limits, sizeof(limits), given) != 0)
+        return WST_EINVAL;
+    size_t head_max = bound(limits.head_max, HEAD_MAX);
+    size_t target_max = bound(limits.target_max, TARGET_MAX);
     if (len > head_max)
         len = head_max;
     int found = request ? find_target(head, buf, len) : find_version(head, buf, len);

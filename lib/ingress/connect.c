@@ -46,7 +46,8 @@ static void on_established(wst_flow_t *flow, void *user_data) {
     }
 }
 
-static const wst_flow_callbacks_t callbacks = {.on_established = on_established,
+static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                               .on_established = on_established,
                                                .on_refused = wst__client_on_refused};
 
 void wst__client_connect(wst__client_t *c, const wst_http_head_t *head,

@@ -4,6 +4,7 @@
 
 #include "http_target.h"
 #include "labels.h"
+#include "sized.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,7 +126,8 @@ static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_s
         wst_ctx_log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
                     f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
                     f->destination, refusal->status, text.reason);
-    const wst_refusal_info_t info = {.client = f->peer,
+    const wst_refusal_info_t info = {.size = sizeof(info),
+                                     .client = f->peer,
                                      .user = f->user,
                                      .tenant = f->tenant,
                                      .destination = f->destination,
@@ -268,20 +270,21 @@ static void start_later(wst__defer_t *defer) {
     wst__flow_start(WST__CONTAINER(defer, wst_flow_t, defer));
 }
 
-int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
+int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *given,
                  const wst_flow_callbacks_t *callbacks, void *user_data) {
-    if (options->destination == NULL || callbacks->on_established == NULL ||
-        callbacks->on_refused == NULL || !can_be_kept(options))
+    wst_flow_options_t o;
+    if (wst__sized_read(&o, sizeof(o), given) != 0 || callbacks->size < sizeof(*callbacks) ||
+        o.destination == NULL || callbacks->on_established == NULL ||
+        callbacks->on_refused == NULL || !can_be_kept(&o))
         return WST_EINVAL;
     if (ingress->node->state == WST__NODE_CLOSING)
         return WST_ESTATE;
     wst_authority_t authority;
-    const wst_str_t text = {options->destination, strlen(options->destination)};
+    const wst_str_t text = {o.destination, strlen(o.destination)};
     if (wst_parse_authority(&authority, text, NULL) != 0)
         return WST_EDEST;
     char canonical[WST_DEST_MAX + 1];
     wst__authority_write(canonical, sizeof(canonical), &authority);
-    wst_flow_options_t o = *options;
     o.destination = canonical;
     int status = wst__flow_new(out, ingress, &o, callbacks, user_data);
     if (status == 0)
@@ -289,18 +292,20 @@ int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_option
     return status;
 }
 
-void wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
+int wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
     uint64_t until = f->state == WST__FLOW_RELAYING ? wst__now(f->ingress->ctx) : f->closed_ms;
-    *info = (wst_stream_info_t){.id = f->id,
-                                .client = f->peer,
-                                .user = f->user,
-                                .tenant = f->tenant,
-                                .destination = f->destination,
-                                .address = f->address,
-                                .agent = f->agent,
-                                .dial_ms = f->opened_ms > 0 ? f->opened_ms - f->asked_ms : 0,
-                                .duration_ms = f->opened_ms > 0 ? until - f->opened_ms : 0,
-                                .status = f->status,
-                                .ended_by = f->ended_by};
-    wst__flow_count(f, &info->bytes_to_agent, &info->bytes_to_client);
+    wst_stream_info_t now = {.size = sizeof(now),
+                             .id = f->id,
+                             .client = f->peer,
+                             .user = f->user,
+                             .tenant = f->tenant,
+                             .destination = f->destination,
+                             .address = f->address,
+                             .agent = f->agent,
+                             .dial_ms = f->opened_ms > 0 ? f->opened_ms - f->asked_ms : 0,
+                             .duration_ms = f->opened_ms > 0 ? until - f->opened_ms : 0,
+                             .status = f->status,
+                             .ended_by = f->ended_by};
+    wst__flow_count(f, &now.bytes_to_agent, &now.bytes_to_client);
+    return wst__sized_write(info, &now);
 }

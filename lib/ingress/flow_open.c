@@ -91,7 +91,7 @@ static bool is_self(const wst_flow_t *f, const wst_remote_t *agent) {
 
 /* The far side has opened it. */
 static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
-    static const wst_stream_callbacks_t held = {.on_error = on_held_error};
+    static const wst_stream_callbacks_t held = {.size = sizeof(held), .on_error = on_held_error};
     const wst_remote_t *agent = wst__remotes_find(&f->ingress->remotes, f->agent_serial);
     f->state = WST__FLOW_REACHED;
     f->stream = stream;

@@ -24,7 +24,7 @@ void wst__flow_establish(wst_flow_t *f) {
 
 void wst__flow_begin(wst_flow_t *f) {
     wst_ingress_t *ingress = f->ingress;
-    wst_stream_info_t info;
+    wst_stream_info_t info = {.size = sizeof(info)};
     f->state = WST__FLOW_RELAYING;
     f->established = false;
     f->id = ++ingress->flow_ids;
@@ -41,7 +41,7 @@ void wst__flow_begin(wst_flow_t *f) {
 /* Counts it out and notices it; the info of then. */
 static wst_stream_info_t finish(wst_flow_t *f, int status, const char *ended_by) {
     wst_ingress_t *ingress = f->ingress;
-    wst_stream_info_t info;
+    wst_stream_info_t info = {.size = sizeof(info)};
     f->state = WST__FLOW_DONE;
     f->closed_ms = wst__now(ingress->ctx);
     f->status = status;
@@ -72,7 +72,8 @@ static const char *side_name(char side) {
 
 void wst__flow_count(const wst_flow_t *f, uint64_t *to_agent, uint64_t *to_client) {
     bool taken = f->state == WST__FLOW_RELAYING && f->stream != NULL;
-    wst_pump_stats_t stats = {.bytes_a_to_b = f->bytes_to_agent,
+    wst_pump_stats_t stats = {.size = sizeof(stats),
+                              .bytes_a_to_b = f->bytes_to_agent,
                               .bytes_b_to_a = f->bytes_to_client};
     if (f->pump != NULL)
         wst_pump_get_stats(f->pump, &stats);
@@ -86,7 +87,7 @@ static void keep_count(wst_flow_t *f) {
 
 static void on_pump_done(wst_pump_t *pump, int status, void *user_data) {
     wst_flow_t *f = user_data;
-    wst_pump_stats_t stats;
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
     wst_pump_close(pump, on_pump_closed);
     const wst_stream_info_t info =
@@ -95,7 +96,8 @@ static void on_pump_done(wst_pump_t *pump, int status, void *user_data) {
 }
 
 int wst__flow_join(wst_flow_t *f, wst_stream_t *client, wst_stream_t *destination) {
-    const wst_pump_options_t options = {.half_closed_timeout_ms =
+    const wst_pump_options_t options = {.size = sizeof(options),
+                                        .half_closed_timeout_ms =
                                             f->ingress->limits.half_closed_timeout_ms,
                                         .on_done = on_pump_done,
                                         .user_data = f};
@@ -182,7 +184,7 @@ void wst_flow_cancel(wst_flow_t *f) {
 }
 
 static void tell_aborted(wst_flow_t *f) {
-    wst_stream_info_t info;
+    wst_stream_info_t info = {.size = sizeof(info)};
     f->closed_ms = wst__now(f->ingress->ctx);
     f->status = WST_ECANCELLED;
     f->ended_by = "server";

@@ -266,7 +266,8 @@ static void on_client_error(wst_stream_t *client, int error, void *user_data) {
     fail(user_data, error, CLIENT_GONE, NULL);
 }
 
-static const wst_stream_callbacks_t client_callbacks = {.on_read = on_client_read,
+static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_callbacks),
+                                                        .on_read = on_client_read,
                                                         .on_end = on_client_end,
                                                         .on_drain = on_client_drain,
                                                         .on_error = on_client_error};
@@ -347,7 +348,7 @@ static bool forward_head(wst__exchange_t *x) {
 /* Reads heads up to that of the final response. False: that is still to come, or the exchange is
  * over. */
 static bool read_heads(wst__exchange_t *x, wst_slice_t *data) {
-    const wst_http_limits_t limits = {.head_max = HEAD_MAX};
+    const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     while (!x->answering && data->len > 0) {
         if (x->gathered == NULL)
             x->gathered = wst__pool_chunk(&x->ctx->pool, HEAD_MAX);
@@ -409,7 +410,8 @@ static void on_origin_error(wst_stream_t *origin, int error, void *user_data) {
     fail(user_data, error, ORIGIN, NULL);
 }
 
-static const wst_stream_callbacks_t origin_callbacks = {.on_read = on_origin_read,
+static const wst_stream_callbacks_t origin_callbacks = {.size = sizeof(origin_callbacks),
+                                                        .on_read = on_origin_read,
                                                         .on_end = on_origin_end,
                                                         .on_drain = on_origin_drain,
                                                         .on_error = on_origin_error};
@@ -510,7 +512,8 @@ static bool spare(wst_flow_t *flow, wst__origin_t *out, void *user_data) {
     return taken;
 }
 
-static const wst_flow_callbacks_t flow_callbacks = {.on_established = on_established,
+static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callbacks),
+                                                    .on_established = on_established,
                                                     .on_refused = wst__client_on_refused};
 
 /* Why it is not forwarded at all; NULL: it is. */

@@ -62,7 +62,8 @@ int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *str
                      const wst__client_options_t *options) {
     *c = (wst__client_t){.ingress = ingress, .options = options, .tls = wst_stream_tls(stream)};
     snprintf(c->peer, sizeof(c->peer), "%s", wst_stream_peer(stream));
-    const wst_hijack_options_t hijack = {.limits = options->limits,
+    const wst_hijack_options_t hijack = {.size = sizeof(hijack),
+                                         .limits = &options->limits,
                                          .head_timeout_ms = options->head_timeout_ms,
                                          .on_request = on_request,
                                          .on_done = on_done,
@@ -79,7 +80,8 @@ int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *str
 void wst__client_respond(wst__client_t *c, const wst_response_t *response) {
     int status = wst_hijack_respond(c->hijack, response);
     if (status == WST_EINVAL) { /* the embedder's header fields are malformed */
-        const wst_response_t plain = {.status = 500, .reason = "Malformed answer"};
+        const wst_response_t plain = {
+            .size = sizeof(plain), .status = 500, .reason = "Malformed answer"};
         wst_ctx_log(c->ingress->ctx, WST_LOG_ERROR, "answer to %s: malformed header fields",
                     c->peer);
         status = wst_hijack_respond(c->hijack, &plain);
@@ -109,7 +111,8 @@ static void respond_text(wst__client_t *c, int http_status, const wst__refusal_t
     }
     /* A rejected CONNECT closes the connection: what follows it was meant for the tunnel, or may
      * have been. For 407 clients need it kept; the hijack does so if nothing has followed. */
-    const wst_response_t response = {.status = http_status,
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = http_status,
                                      .reason = text->reason,
                                      .fields = all,
                                      .body = text->body,
@@ -140,7 +143,8 @@ static bool is_gone(const wst_flow_t *flow, void *user_data) {
 
 wst_flow_t *wst__client_flow(wst__client_t *c, const char *destination,
                              const wst_flow_callbacks_t *callbacks) {
-    const wst_flow_options_t options = {.destination = destination,
+    const wst_flow_options_t options = {.size = sizeof(options),
+                                        .destination = destination,
                                         .peer = c->peer,
                                         .tls = c->tls,
                                         .head = wst_hijack_request(c->hijack)};
@@ -156,7 +160,8 @@ wst_flow_t *wst__client_flow(wst__client_t *c, const char *destination,
 
 void wst__client_refuse(wst__client_t *c, const char *destination, const wst__refusal_t *refusal,
                         int code) {
-    static const wst_flow_callbacks_t callbacks = {.on_refused = wst__client_on_refused};
+    static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                   .on_refused = wst__client_on_refused};
     wst_flow_t *flow = wst__client_flow(c, destination, &callbacks);
     if (flow != NULL)
         wst__flow_refuse_as(flow, refusal, code);

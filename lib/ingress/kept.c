@@ -32,8 +32,10 @@ static void on_kept_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 void wst__kept_put(wst__client_t *c, const wst_flow_t *flow, const wst__origin_t *origin) {
-    static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_kept_read, .on_end = on_kept_end, .on_error = on_kept_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_kept_read,
+                                                     .on_end = on_kept_end,
+                                                     .on_error = on_kept_error};
     wst__kept_t *kept = &c->kept;
     kept->origin = *origin;
     snprintf(kept->destination, sizeof(kept->destination), "%s", flow->destination);

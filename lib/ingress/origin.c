@@ -54,8 +54,11 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 void wst__origin_end(wst_stream_t *origin) {
-    static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_read,
+                                                     .on_end = on_end,
+                                                     .on_shutdown = on_shutdown,
+                                                     .on_error = on_error};
     wst_ctx_t *ctx = wst_stream_ctx(origin);
     ending_t *e = wst__zalloc(&ctx->allocator, sizeof(*e));
     int status = e != NULL ? wst_stream_shutdown(origin) : WST_ENOMEM;

@@ -7,6 +7,7 @@
  * closed one after another, then the two libuv handles closed, then close_cb.
  */
 #include "ctx.h"
+#include "sized.h"
 #include "utf8.h"
 
 #include <assert.h>
@@ -75,12 +76,12 @@ void wst__defer_cancel(wst__defer_t *defer) {
 
 /* Life --------------------------------------------------------------------------------------- */
 
-int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *options) {
-    const wst_ctx_options_t defaults = {0};
-    if (options == NULL)
-        options = &defaults;
+int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given) {
+    wst_ctx_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
     const wst_allocator_t *allocator =
-        options->allocator != NULL ? options->allocator : &wst__default_allocator;
+        options.allocator != NULL ? options.allocator : &wst__default_allocator;
     wst_ctx_t *ctx = wst__zalloc(allocator, sizeof(*ctx));
     if (ctx == NULL)
         return WST_ENOMEM;
@@ -92,7 +93,7 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *optio
     ctx->uv_handles = 2;
     ctx->loop = loop;
     ctx->allocator = *allocator;
-    ctx->options = *options;
+    ctx->options = options;
     ctx->options.allocator = &ctx->allocator;
     if (ctx->options.memory_budget == 0)
         ctx->options.memory_budget = DEFAULT_BUDGET;
@@ -189,13 +190,13 @@ const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx) {
     return &ctx->allocator;
 }
 
-void wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
-    *stats = (wst_ctx_stats_t){
-        .budget_limit = ctx->budget.limit,
-        .budget_used = ctx->budget.used,
-        .chunks = ctx->pool.live,
-        .handles = ctx->handles,
-    };
+int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
+    const wst_ctx_stats_t now = {.size = sizeof(now),
+                                 .budget_limit = ctx->budget.limit,
+                                 .budget_used = ctx->budget.used,
+                                 .chunks = ctx->pool.live,
+                                 .handles = ctx->handles};
+    return wst__sized_write(stats, &now);
 }
 
 wst_chunk_t *wst_chunk_new(wst_ctx_t *ctx, size_t capacity) {

@@ -12,9 +12,10 @@
  * A head that comes in one piece is parsed where it lies; one that does not is gathered. Either way
  * what came in behind it is a part of the last piece and never copied.
  */
-#include "hijack.h"
 #include "ctx.h"
+#include "hijack.h"
 #include "hijack_answer.h"
+#include "sized.h"
 
 #include <assert.h>
 #include <string.h>
@@ -35,6 +36,7 @@ struct wst_hijack {
     wst_ctx_t *ctx;
     wst_stream_t *stream; /* NULL once taken or gone */
     wst_hijack_options_t options;
+    wst_http_limits_t limits; /* complete */
     state_t state;
     int status; /* finishing, ended: for on_done */
 
@@ -137,7 +139,7 @@ static void await_head(wst_hijack_t *h) {
 
 /* Copies as much of the data as a head may be long. 0 or WST_ENOMEM. */
 static int gather(wst_hijack_t *h, wst_slice_t data) {
-    size_t max = h->options.limits.head_max;
+    size_t max = h->limits.head_max;
     size_t n = data.len < max - h->len ? data.len : max - h->len;
     if (h->len + n > h->cap) {
         size_t cap = h->cap < GATHER_MIN ? GATHER_MIN : 2 * h->cap;
@@ -156,7 +158,7 @@ static int gather(wst_hijack_t *h, wst_slice_t data) {
 
 /* Looks for the head's end. As wst_http_parse_request; also WST_ENOMEM. */
 static int parse(wst_hijack_t *h, wst_slice_t data) {
-    const wst_http_limits_t *limits = &h->options.limits;
+    const wst_http_limits_t *limits = &h->limits;
     int rc = 0;
     if (h->len == 0) {
         rc = wst_http_parse_request(&h->head, (const char *)data.data, data.len, &h->scanned,
@@ -267,7 +269,7 @@ static void on_end(wst_stream_t *stream, void *user_data) {
 static void on_drain(wst_stream_t *stream, void *user_data) {
     wst_hijack_t *h = user_data;
     if (h->state == READING)
-        wst_stream_read_start(stream, h->options.limits.head_max);
+        wst_stream_read_start(stream, h->limits.head_max);
 }
 
 static void on_shutdown(wst_stream_t *stream, void *user_data) {
@@ -287,29 +289,35 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
         end(h, h->shut ? h->status : error);
 }
 
-static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                 on_drain,          on_shutdown, on_error};
 
 /* --- interface --- */
 
 int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
-                   const wst_hijack_options_t *options) {
-    if (options->on_request == NULL || options->on_done == NULL)
+                   const wst_hijack_options_t *given) {
+    wst_hijack_options_t options;
+    wst_http_limits_t limits;
+    if (wst__sized_read(&options, sizeof(options), given) != 0 ||
+        wst__sized_read(&limits, sizeof(limits), options.limits) != 0 ||
+        options.on_request == NULL || options.on_done == NULL)
         return WST_EINVAL;
     wst_hijack_t *h = wst__zalloc(&ctx->allocator, sizeof(*h));
     if (h == NULL)
         return WST_ENOMEM;
     h->ctx = ctx;
     h->stream = connection;
-    h->options = *options;
-    if (h->options.limits.head_max == 0)
-        h->options.limits.head_max = HEAD_MAX;
+    h->options = options;
+    h->limits = limits;
+    if (h->limits.head_max == 0)
+        h->limits.head_max = HEAD_MAX;
     if (h->options.head_timeout_ms == 0)
         h->options.head_timeout_ms = HEAD_TIMEOUT_MS;
     wst__defer_init(&h->defer);
     wst__ctx_hold(ctx);
     wst_stream_set_callbacks(connection, &callbacks, h);
     await_head(h);
-    wst_stream_read_start(connection, h->options.limits.head_max);
+    wst_stream_read_start(connection, h->limits.head_max);
     *out = h;
     return 0;
 }
@@ -356,7 +364,7 @@ void wst__hijack_return(wst_hijack_t *h, wst_stream_t *connection, wst__return_t
         break;
     case WST__RETURN_NEXT:
         await_head(h);
-        wst_stream_read_start(connection, h->options.limits.head_max);
+        wst_stream_read_start(connection, h->limits.head_max);
         break;
     case WST__RETURN_FINISHED:
         finish(h, 0);
@@ -379,12 +387,15 @@ static bool may_persist(const wst_hijack_t *h) {
            h->head.content_length <= 0;
 }
 
-int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *response) {
+int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *given) {
+    wst_response_t response;
     if (h->state != ASKED)
         return WST_ESTATE;
-    bool keep_alive = response->keep_alive && may_persist(h);
+    if (wst__sized_read(&response, sizeof(response), given) != 0)
+        return WST_EINVAL;
+    bool keep_alive = response.keep_alive && may_persist(h);
     wst_slice_t answer;
-    int rc = wst__answer(&answer, h->ctx, &h->head, response, keep_alive);
+    int rc = wst__answer(&answer, h->ctx, &h->head, &response, keep_alive);
     if (rc < 0)
         return rc;
     wst_stream_read_stop(h->stream);
@@ -396,7 +407,7 @@ int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *response) {
     } else {
         await_head(h);
         if (rc != WST_WAIT)
-            wst_stream_read_start(h->stream, h->options.limits.head_max);
+            wst_stream_read_start(h->stream, h->limits.head_max);
     }
     return 0;
 }

@@ -75,8 +75,11 @@ int wst__answer_refusal(wst_slice_t *out, wst_ctx_t *ctx, int error, const char 
                    "Proxy-Status: libwstunnel; error=http_request_error; details=\"%s\"\r\n",
                    reason);
     (void)snprintf(body, sizeof(body), "%s\n", reason);
-    wst_response_t response = {
-        .status = r->status, .reason = reason, .fields = fields, .body = body};
+    wst_response_t response = {.size = sizeof(response),
+                               .status = r->status,
+                               .reason = reason,
+                               .fields = fields,
+                               .body = body};
     wst_http_head_t unknown = {.minor_version = 1};
     return wst__answer(out, ctx, &unknown, &response, false);
 }

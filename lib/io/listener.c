@@ -7,6 +7,7 @@
  */
 #include "addr.h"
 #include "ctx.h"
+#include "sized.h"
 #include "sockopt.h"
 
 #include <assert.h>
@@ -176,17 +177,19 @@ static void stop_listening(wst_listener_t *listener) {
     close(listener->fd);
 }
 
-int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_options_t *options) {
-    if (options->address == NULL || options->on_accept == NULL || options->backlog < 0)
+int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_options_t *given) {
+    wst_listener_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0 || options.address == NULL ||
+        options.on_accept == NULL || options.backlog < 0)
         return WST_EINVAL;
     wst_listener_t *listener = wst__zalloc(&ctx->allocator, sizeof(*listener));
     if (listener == NULL)
         return WST_ENOMEM;
     bool any;
-    int status = wst__addr_parse(&listener->addr, &any, options->address);
+    int status = wst__addr_parse(&listener->addr, &any, options.address);
     if (status != 0)
         goto fail;
-    status = listen_on(listener, any, options->backlog > 0 ? options->backlog : DEFAULT_BACKLOG);
+    status = listen_on(listener, any, options.backlog > 0 ? options.backlog : DEFAULT_BACKLOG);
     if (status < 0)
         goto fail;
     listener->fd = status;
@@ -199,8 +202,8 @@ int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_op
     }
     listener->ctx = ctx;
     listener->poll.data = listener;
-    listener->on_accept = options->on_accept;
-    listener->user_data = options->user_data;
+    listener->on_accept = options.on_accept;
+    listener->user_data = options.user_data;
     wst__ctx_hold(ctx);
     update_poll(listener);
     *out = listener;

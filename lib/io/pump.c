@@ -10,6 +10,8 @@
  */
 #include "ctx.h"
 
+#include "sized.h"
+
 #include <wstunnel/pump.h>
 
 enum { HALF_CLOSED_TIMEOUT_MS = 600000 };
@@ -188,17 +190,21 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     fail_side(user_data, error);
 }
 
-static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                 on_drain,          on_shutdown, on_error};
 
 /* --- interface --- */
 
 int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t *b,
-                 const wst_pump_options_t *options) {
+                 const wst_pump_options_t *given) {
+    wst_pump_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
     wst_pump_t *p = wst__zalloc(&ctx->allocator, sizeof(*p));
     if (p == NULL)
         return WST_ENOMEM;
     p->ctx = ctx;
-    p->options = *options;
+    p->options = options;
     if (p->options.half_closed_timeout_ms == 0)
         p->options.half_closed_timeout_ms = HALF_CLOSED_TIMEOUT_MS;
     p->a = (side_t){.pump = p, .stream = a};
@@ -216,13 +222,13 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
     return 0;
 }
 
-void wst_pump_get_stats(const wst_pump_t *p, wst_pump_stats_t *stats) {
-    *stats = (wst_pump_stats_t){
-        .bytes_a_to_b = p->a.bytes,
-        .bytes_b_to_a = p->b.bytes,
-        .first_end = p->first_end,
-        .failed_side = p->failed_side,
-    };
+int wst_pump_get_stats(const wst_pump_t *p, wst_pump_stats_t *stats) {
+    const wst_pump_stats_t now = {.size = sizeof(now),
+                                  .bytes_a_to_b = p->a.bytes,
+                                  .bytes_b_to_a = p->b.bytes,
+                                  .first_end = p->first_end,
+                                  .failed_side = p->failed_side};
+    return wst__sized_write(stats, &now);
 }
 
 void wst_pump_close(wst_pump_t *p, wst_close_cb close_cb) {

@@ -9,6 +9,7 @@
 
 #include "ip.h"
 #include "labels.h"
+#include "sized.h"
 #include "utf8.h"
 
 #include <assert.h>
@@ -234,8 +235,10 @@ void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {
 }
 
 void wst_request_deny(wst_request_t *r, int status, const char *reason, const char *fields) {
-    wst_request_deny_with(
-        r, &(wst_request_denial_t){.status = status, .reason = reason, .fields = fields});
+    wst_request_deny_with(r, &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
+                                                     .status = status,
+                                                     .reason = reason,
+                                                     .fields = fields});
 }
 
 /* Whether it has the form of a proxy error type, so that it is safe in a header field. */
@@ -244,19 +247,22 @@ static bool is_error_type(const char *text) {
     return text[0] >= 'a' && len <= ERROR_MAX && text[len] == '\0';
 }
 
-void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *denial) {
+void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *given) {
+    wst_request_denial_t denial;
     if (!answer(r, WST__DENIED))
         return;
-    r->answer.status = denial->status;
-    if (denial->error != NULL && is_error_type(denial->error)) {
-        wst__utf8_cut(r->error, sizeof(r->error), denial->error);
+    if (wst__sized_read(&denial, sizeof(denial), given) != 0)
+        denial = (wst_request_denial_t){.size = sizeof(denial), .status = 500};
+    r->answer.status = denial.status;
+    if (denial.error != NULL && is_error_type(denial.error)) {
+        wst__utf8_cut(r->error, sizeof(r->error), denial.error);
         r->answer.error = r->error;
     }
-    if (denial->reason != NULL) {
-        wst__utf8_cut(r->reason, sizeof(r->reason), denial->reason);
+    if (denial.reason != NULL) {
+        wst__utf8_cut(r->reason, sizeof(r->reason), denial.reason);
         r->answer.reason = r->reason;
     }
-    keep_fields(r, denial->fields);
+    keep_fields(r, denial.fields);
 }
 
 void wst_request_choose(wst_request_t *r, wst_remote_t *remote) {

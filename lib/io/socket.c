@@ -325,14 +325,13 @@ void wst__socket_close(wst__socket_t *sock) {
 
 /* Making ------------------------------------------------------------------------------------- */
 
-static const wst_stream_ops_t socket_ops = {
-    .read_start = socket_read_start,
-    .read_stop = socket_read_stop,
-    .write = socket_write,
-    .room = socket_room,
-    .shutdown = socket_shutdown,
-    .close = socket_close,
-};
+static const wst_stream_ops_t socket_ops = {.size = sizeof(socket_ops),
+                                            .read_start = socket_read_start,
+                                            .read_stop = socket_read_stop,
+                                            .write = socket_write,
+                                            .room = socket_room,
+                                            .shutdown = socket_shutdown,
+                                            .close = socket_close};
 
 int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
     wst__socket_t *sock = wst__zalloc(&ctx->allocator, sizeof(*sock));

@@ -11,6 +11,8 @@
  */
 #include "stream.h"
 
+#include "sized.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -30,8 +32,15 @@ static void unref_all(const wst_slice_t *slices, size_t count) {
         wst_slice_unref(slices[i]);
 }
 
+static bool is_complete(const wst_stream_ops_t *ops) {
+    return ops->size >= sizeof(*ops) && ops->read_start != NULL && ops->read_stop != NULL &&
+           ops->write != NULL && ops->shutdown != NULL && ops->close != NULL;
+}
+
 int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *ops, void *impl,
                    const char *peer) {
+    if (!is_complete(ops))
+        return WST_EINVAL;
     wst_stream_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
         return WST_ENOMEM;
@@ -48,11 +57,16 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
     return 0;
 }
 
-void wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
-                              void *user_data) {
+int wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
+                             void *user_data) {
     check(s);
-    s->callbacks = callbacks != NULL ? *callbacks : (wst_stream_callbacks_t){0};
+    int status = wst__sized_read(&s->callbacks, sizeof(s->callbacks), callbacks);
+    if (status != 0) {
+        wst_ctx_log(s->ctx, WST_LOG_ERROR, "wst_stream_set_callbacks: the size is not set");
+        s->callbacks = (wst_stream_callbacks_t){.size = sizeof(s->callbacks)};
+    }
     s->user_data = user_data;
+    return status;
 }
 
 wst_ctx_t *wst_stream_ctx(const wst_stream_t *s) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Configurations: the engine's, with references, and the system's trust store. */
-#include "tls_config.h"
 #include "read_file.h"
+#include "sized.h"
+#include "tls_config.h"
 
 #include <stdio.h>
 
@@ -43,17 +44,20 @@ static int config_new(wst_tls_config_t **out, wst_ctx_t *ctx, wst__tls_engine_t 
 }
 
 int wst_tls_server_config(wst_tls_config_t **out, wst_ctx_t *ctx,
-                          const wst_tls_server_options_t *options, wst_tls_error_t *why) {
+                          const wst_tls_server_options_t *given, wst_tls_error_t *why) {
+    wst_tls_server_options_t options;
     wst__tls_engine_t *engine;
-    int status = wst__tls_engine_server(&engine, &ctx->allocator, options, why);
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
+    int status = wst__tls_engine_server(&engine, &ctx->allocator, &options, why);
     return status != 0 ? status : config_new(out, ctx, engine);
 }
 
 int wst_tls_client_config(wst_tls_config_t **out, wst_ctx_t *ctx,
                           const wst_tls_client_options_t *options, wst_tls_error_t *why) {
-    wst_tls_client_options_t o = {0};
-    if (options != NULL)
-        o = *options;
+    wst_tls_client_options_t o;
+    if (wst__sized_read(&o, sizeof(o), options) != 0)
+        return WST_EINVAL;
     wst__file_t store = {0};
     if (o.ca_pem == NULL && !o.insecure) {
         int status = read_trust_store(&store, ctx, why);

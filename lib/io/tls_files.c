@@ -11,6 +11,7 @@
 #include "ctx.h"
 #include "digest.h"
 #include "read_file.h"
+#include "sized.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -111,8 +112,10 @@ static void write_date(char out[16], int64_t seconds) {
 static int make_single(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
                        wst_tls_config_t **out, wst_tls_error_t *why) {
     static const char prefix[] = "identity 1: ";
-    const wst_tls_identity_t identity = {files[2 * pair].text, files[2 * pair + 1].text};
-    const wst_tls_server_options_t options = {.identities = &identity, .identity_count = 1};
+    const wst_tls_identity_t identity = {sizeof(identity), files[2 * pair].text,
+                                         files[2 * pair + 1].text};
+    const wst_tls_server_options_t options = {
+        .size = sizeof(options), .identities = &identity, .identity_count = 1};
     wst_tls_error_t wrong;
     int status = wst_tls_server_config(out, f->ctx, &options, &wrong);
     if (status == WST_ETLS) {
@@ -127,9 +130,11 @@ static int make_whole(wst_tls_files_t *f, const wst__file_t *files, wst_tls_conf
                       wst_tls_error_t *why) {
     wst_tls_identity_t identities[PAIRS_MAX];
     for (size_t i = 0; i < f->o.pair_count; i++)
-        identities[i] = (wst_tls_identity_t){files[2 * i].text, files[2 * i + 1].text};
+        identities[i] = (wst_tls_identity_t){sizeof(wst_tls_identity_t), files[2 * i].text,
+                                             files[2 * i + 1].text};
     const bool has_ca = f->o.client_cert != WST_TLS_CLIENT_NONE;
-    const wst_tls_server_options_t options = {.identities = identities,
+    const wst_tls_server_options_t options = {.size = sizeof(options),
+                                              .identities = identities,
                                               .identity_count = f->o.pair_count,
                                               .client_cert = f->o.client_cert,
                                               .client_ca_pem =
@@ -255,8 +260,10 @@ static bool add_path(wst_tls_files_t *f, const char *path) {
 }
 
 static int copy_paths(wst_tls_files_t *f) {
+    wst_tls_file_pair_t pair;
     for (size_t i = 0; i < f->o.pair_count; i++)
-        if (!add_path(f, f->o.pairs[i].chain) || !add_path(f, f->o.pairs[i].key))
+        if (wst__sized_read_at(&pair, sizeof(pair), f->o.pairs, i) != 0 ||
+            !add_path(f, pair.chain) || !add_path(f, pair.key))
             return WST_ENOMEM;
     if (f->o.client_cert != WST_TLS_CLIENT_NONE && !add_path(f, f->o.client_ca))
         return WST_ENOMEM;
@@ -269,21 +276,24 @@ static bool is_complete(const wst_tls_files_options_t *o) {
     if (o->pair_count < 1 || o->pair_count > PAIRS_MAX ||
         (o->client_cert != WST_TLS_CLIENT_NONE && o->client_ca == NULL))
         return false;
+    wst_tls_file_pair_t pair;
     for (size_t i = 0; i < o->pair_count; i++)
-        if (o->pairs[i].chain == NULL || o->pairs[i].key == NULL)
+        if (wst__sized_read_at(&pair, sizeof(pair), o->pairs, i) != 0 || pair.chain == NULL ||
+            pair.key == NULL)
             return false;
     return true;
 }
 
-int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t *ctx, const wst_tls_files_options_t *options,
+int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t *ctx, const wst_tls_files_options_t *given,
                       wst_tls_error_t *why) {
-    if (!is_complete(options))
+    wst_tls_files_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0 || !is_complete(&options))
         return WST_EINVAL;
     wst_tls_files_t *f = wst__zalloc(&ctx->allocator, sizeof(*f));
     if (f == NULL)
         return WST_ENOMEM;
     f->ctx = ctx;
-    f->o = *options;
+    f->o = options;
     if (f->o.check_interval_ms == 0)
         f->o.check_interval_ms = INTERVAL_MS;
     wst__defer_init(&f->defer);

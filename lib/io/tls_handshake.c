@@ -10,6 +10,7 @@
  * and gone as soon as the callback has run.
  */
 #include "ip.h"
+#include "sized.h"
 #include "tls_config.h"
 #include "tls_names.h"
 #include "tls_stream.h"
@@ -152,17 +153,22 @@ static bool valid_names(const wst_tls_handshake_options_t *o, const char **sni) 
 }
 
 int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
-                      const wst_tls_handshake_options_t *options, wst_tls_handshake_cb callback,
+                      const wst_tls_handshake_options_t *given, wst_tls_handshake_cb callback,
                       void *user_data) {
-    static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+    wst_tls_handshake_options_t options;
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_read,
+                                                     .on_end = on_end,
+                                                     .on_shutdown = on_shutdown,
+                                                     .on_error = on_error};
     const char *name = NULL, *sni = NULL;
-    if (options->config == NULL || callback == NULL)
+    if (wst__sized_read(&options, sizeof(options), given) != 0 || options.config == NULL ||
+        callback == NULL)
         return WST_EINVAL;
-    if (!wst__tls_engine_is_server(options->config->engine)) {
-        if (!valid_names(options, &sni))
+    if (!wst__tls_engine_is_server(options.config->engine)) {
+        if (!valid_names(&options, &sni))
             return WST_EINVAL;
-        name = options->server_name;
+        name = options.server_name;
     }
     wst_ctx_t *ctx = wst_stream_ctx(transport);
     wst_tls_handshake_t *h = wst__zalloc(&ctx->allocator, sizeof(*h));
@@ -171,7 +177,7 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
     h->ctx = ctx;
     h->callback = callback;
     h->user_data = user_data;
-    int status = wst__tls_wire_new(&h->wire, transport, options->config, name, sni);
+    int status = wst__tls_wire_new(&h->wire, transport, options.config, name, sni);
     if (status == 0) {
         status = go_on(h); /* a client's hello */
         if (status < 0)
@@ -181,7 +187,7 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
         wst__free(&ctx->allocator, h);
         return status;
     }
-    uint64_t now = wst__now(ctx), timeout = options->timeout_ms;
+    uint64_t now = wst__now(ctx), timeout = options.timeout_ms;
     timeout = timeout != 0 ? timeout : (uint64_t)TIMEOUT_MS;
     h->give_up_at_ms = timeout < WST__NEVER - now ? now + timeout : WST__NEVER;
     wst__deadline_set(&ctx->deadlines, &h->deadline, h->give_up_at_ms, on_deadline);

@@ -277,14 +277,13 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
         wst_stream_close(t->wire->transport, on_transport_closed);
 }
 
-static const wst_stream_ops_t ops = {
-    .read_start = op_read_start,
-    .read_stop = op_read_stop,
-    .write = op_write,
-    .room = op_room,
-    .shutdown = op_shutdown,
-    .close = op_close,
-};
+static const wst_stream_ops_t ops = {.size = sizeof(ops),
+                                     .read_start = op_read_start,
+                                     .read_stop = op_read_stop,
+                                     .write = op_write,
+                                     .room = op_room,
+                                     .shutdown = op_shutdown,
+                                     .close = op_close};
 
 /* TLS may run over TLS, to a proxy: then it may be the other one that has failed. */
 static const char *explain(const void *impl, int error) {
@@ -296,8 +295,8 @@ static const char *explain(const void *impl, int error) {
 /* Interface ---------------------------------------------------------------------------------- */
 
 int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
-    static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown,
-                                                     on_error};
+    static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                     on_drain,          on_shutdown, on_error};
     tls_stream_t *t = wst__zalloc(&wire->ctx->allocator, sizeof(*t));
     if (t == NULL)
         return WST_ENOMEM;

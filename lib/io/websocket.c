@@ -10,11 +10,12 @@
  * down. It is over when the peer has ended its direction too: closing earlier, with bytes of the
  * peer unread, would reset the connection, and the peer might not get to read why.
  */
-#include "websocket.h"
 #include "ctx.h"
 #include "head_writer.h"
+#include "sized.h"
 #include "socket.h"
 #include "stream.h"
+#include "websocket.h"
 #include "ws.h"
 #include "ws_handshake.h"
 
@@ -244,7 +245,7 @@ static void read_answer(wst_websocket_t *w, wst_slice_t data) {
     size_t room = HEAD_MAX - w->head_len, taken = data.len < room ? data.len : room;
     memcpy(wst_chunk_data(w->head) + w->head_len, data.data, taken);
     w->head_len += taken;
-    const wst_http_limits_t limits = {.head_max = HEAD_MAX};
+    const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     wst_http_head_t *head = wst__alloc(&w->ctx->allocator, sizeof(*head));
     if (head == NULL) {
         fail(w, WST_ENOMEM, wst_strerror(WST_ENOMEM));
@@ -315,8 +316,8 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     fail(self(user_data), error, wst__stream_why(stream, error));
 }
 
-static const wst_stream_callbacks_t stream_callbacks = {on_read, on_end, on_drain, on_shutdown,
-                                                        on_error};
+static const wst_stream_callbacks_t stream_callbacks = {
+    sizeof(stream_callbacks), on_read, on_end, on_drain, on_shutdown, on_error};
 
 /* -- Making one ------------------------------------------------------------------------------- */
 
@@ -353,6 +354,16 @@ static void destroy(wst_websocket_t *w) {
     wst__free(&ctx->allocator, w);
 }
 
+/* The caller's options and callbacks, complete and ours. False: something is missing. */
+static bool read_options(wst_websocket_options_t *options, wst_websocket_callbacks_t *callbacks,
+                         const wst_websocket_options_t *given) {
+    if (wst__sized_read(options, sizeof(*options), given) != 0 ||
+        wst__sized_read(callbacks, sizeof(*callbacks), options->callbacks) != 0)
+        return false;
+    options->callbacks = callbacks;
+    return callbacks->on_over != NULL;
+}
+
 static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
                 const wst_websocket_options_t *options) {
     wst_websocket_t *w = wst__zalloc(&ctx->allocator, sizeof(*w));
@@ -360,7 +371,7 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
         return WST_ENOMEM;
     w->magic = MAGIC;
     w->ctx = ctx;
-    w->callbacks = options->callbacks;
+    w->callbacks = *options->callbacks;
     w->user_data = options->user_data;
     w->close_timeout_ms = options->close_timeout_ms != 0 ? options->close_timeout_ms : 5000;
     wst__defer_init(&w->defer);
@@ -407,11 +418,13 @@ static int write_request(const wst_websocket_t *w, const wst_websocket_options_t
 }
 
 int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
-                          const wst_websocket_options_t *options) {
-    if (options->host == NULL || options->callbacks.on_over == NULL)
+                          const wst_websocket_options_t *given) {
+    wst_websocket_options_t options;
+    wst_websocket_callbacks_t callbacks;
+    if (!read_options(&options, &callbacks, given) || options.host == NULL)
         return WST_EINVAL;
     wst_websocket_t *w;
-    int status = make(&w, ctx, false, options);
+    int status = make(&w, ctx, false, &options);
     if (status != 0)
         return status;
     uint8_t nonce[16];
@@ -422,7 +435,7 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
         status = WST_ENOMEM;
     if (status == 0) {
         wst__ws_key(w->key, nonce);
-        status = write_request(w, options, request);
+        status = write_request(w, &options, request);
     }
     if (status >= 0) {
         const wst_slice_t slice = {wst_chunk_ref(request), wst_chunk_data(request), (size_t)status};
@@ -435,7 +448,7 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
     }
     w->waiting = status == WST_WAIT;
     start(w, stream);
-    uint64_t timeout_ms = options->open_timeout_ms != 0 ? options->open_timeout_ms : 10000;
+    uint64_t timeout_ms = options.open_timeout_ms != 0 ? options.open_timeout_ms : 10000;
     wst__deadline_in(ctx, &w->deadline, timeout_ms, on_deadline);
     wst_stream_read_start(stream, 0);
     *out = w;
@@ -454,7 +467,8 @@ static int refuse(wst_hijack_t *hijack, int http_status, const char *why) {
     const char *reason = http_status == 405   ? "Method not allowed"
                          : http_status == 426 ? "Upgrade required"
                                               : "Not a valid WebSocket upgrade";
-    const wst_response_t response = {.status = http_status,
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = http_status,
                                      .reason = reason,
                                      .fields = http_status == 426 ? "Sec-WebSocket-Version: 13\r\n"
                                                                     "Upgrade: websocket\r\n"
@@ -466,24 +480,26 @@ static int refuse(wst_hijack_t *hijack, int http_status, const char *why) {
 }
 
 int wst_websocket_accept(wst_websocket_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
-                         const wst_websocket_options_t *options) {
+                         const wst_websocket_options_t *given) {
+    wst_websocket_options_t options;
+    wst_websocket_callbacks_t callbacks;
     const wst_http_head_t *request = wst_hijack_request(hijack);
     if (request == NULL)
         return WST_ESTATE;
-    if (options->callbacks.on_over == NULL)
+    if (!read_options(&options, &callbacks, given))
         return WST_EINVAL;
     char accept[WST__WS_ACCEPT_LEN + 1];
     int http_status = 400;
     const char *why = "", *chosen = NULL;
     if (wst__ws_check_request(request, accept, &http_status, &why) != 0)
         return refuse(hijack, http_status, why);
-    if (options->protocols != NULL) {
-        chosen = wst__ws_choose_protocol(request, options->protocols);
+    if (options.protocols != NULL) {
+        chosen = wst__ws_choose_protocol(request, options.protocols);
         if (chosen == NULL)
             return refuse(hijack, 400, "none of the subprotocols offered is spoken here");
     }
     wst_websocket_t *w;
-    int status = make(&w, ctx, true, options);
+    int status = make(&w, ctx, true, &options);
     if (status != 0)
         return status;
     wst_chunk_t *chunk = wst__pool_chunk(&ctx->pool, WST__CHUNK_MIN);

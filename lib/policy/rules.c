@@ -3,6 +3,7 @@
 #include "glob.h"
 #include "ip.h"
 #include "mem.h"
+#include "sized.h"
 
 #include <string.h>
 #include <wstunnel/error.h>
@@ -248,25 +249,32 @@ static int add_rule(wst_rules_t *r, const wst_rule_t *given, wst_rules_error_t *
     return status;
 }
 
-int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *options, wst_rules_error_t *error) {
+int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *given, wst_rules_error_t *error) {
+    wst_rules_options_t options;
     wst_rules_error_t ignored;
+    wst_rule_t rule;
     if (error == NULL)
         error = &ignored;
+    *error = (wst_rules_error_t){.why = "a struct's size is not set"};
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
     const wst_allocator_t *a =
-        options->allocator != NULL ? options->allocator : &wst__default_allocator;
+        options.allocator != NULL ? options.allocator : &wst__default_allocator;
     wst_rules_t *r = wst__zalloc(a, sizeof(*r));
     if (r == NULL)
         return WST_ENOMEM;
     r->allocator = a;
-    r->deny_by_default = options->deny_by_default;
+    r->deny_by_default = options.deny_by_default;
     int status = 0;
-    if (options->count > 0) {
-        r->rules = wst__zalloc(a, options->count * sizeof(*r->rules));
+    if (options.count > 0) {
+        r->rules = wst__zalloc(a, options.count * sizeof(*r->rules));
         status = r->rules != NULL ? 0 : WST_ENOMEM;
     }
-    for (size_t i = 0; i < options->count && status == 0; i++) {
+    for (size_t i = 0; i < options.count && status == 0; i++) {
         error->rule = i;
-        status = add_rule(r, &options->rules[i], error);
+        status = wst__sized_read_at(&rule, sizeof(rule), options.rules, i);
+        if (status == 0)
+            status = add_rule(r, &rule, error);
     }
     if (status != 0)
         wst_rules_free(r);
@@ -442,10 +450,13 @@ static bool look(asked_t *a, const wst_rules_query_t *q) {
     return a->has_address || q->address == NULL || q->address[0] == '\0';
 }
 
-wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query_t *query) {
+wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query_t *given) {
     static const rule_t nothing;
+    wst_rules_query_t query;
     asked_t a;
-    if (!look(&a, query))
+    if (wst__sized_read(&query, sizeof(query), given) != 0)
+        return verdict(false, WST_RULES_QUERY, 0);
+    if (!look(&a, &query))
         return verdict(false, WST_RULES_ADDRESS, 0);
     /* A rule that may match yet, and would allow, keeps a later one from denying for good. */
     bool may_allow = false;

@@ -281,7 +281,7 @@ static int gather(wst__proxy_http_t *p, const char *data, size_t len) {
 }
 
 static int read_head(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
-    const wst_http_limits_t limits = {.head_max = HEAD_MAX};
+    const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     size_t before = p->len;
     int rc = gather(p, data, len);
     if (rc == 0)

@@ -54,18 +54,18 @@ static void close_all(wst__part_t *part) {
 /* Completes what is asked for of an address: roles, and whether TLS. 0 or WST_EINVAL. */
 static int complete_roles(const wst_server_t *s, unsigned *roles) {
     unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
-    if ((spoken & WST_LISTEN_TLS) != 0 && s->options.tls == NULL)
+    if ((spoken & WST_LISTEN_TLS) != 0 && s->tls == NULL)
         return WST_EINVAL;
     if ((*roles & WST_ROLE_ALL) == 0)
         *roles |= WST_ROLE_ALL;
     if (spoken == 0)
-        *roles |= s->options.tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
+        *roles |= s->tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
     return 0;
 }
 
 /* Whether everybody may use a role that is offered there. */
 static bool is_open(const wst_server_t *s, unsigned roles) {
-    const wst_server_callbacks_t *cb = &s->options.callbacks;
+    const wst_server_callbacks_t *cb = &s->callbacks;
     return ((roles & WST_ROLE_CONNECT) != 0 && cb->on_client_request == NULL) ||
            ((roles & WST_ROLE_AGENTS) != 0 && cb->on_agent_request == NULL);
 }
@@ -84,7 +84,7 @@ int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
     a->roles = roles;
     wst__list_init(&a->node);
     const wst_listener_options_t options = {
-        .address = address, .on_accept = on_accept, .user_data = a};
+        .size = sizeof(options), .address = address, .on_accept = on_accept, .user_data = a};
     status = wst_listener_new(&a->listener, ctx, &options);
     if (status != 0) {
         wst__free(&ctx->allocator, a);
@@ -92,7 +92,7 @@ int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
     }
     wst__ticket_take(&a->hold, &s->node.holds);
     wst__list_append(&s->addresses.list, &a->node);
-    if (!s->options.allow_open && !wst_listener_is_local(a->listener) && is_open(s, roles)) {
+    if (!s->allow_open && !wst_listener_is_local(a->listener) && is_open(s, roles)) {
         close_address(a);
         return WST_EINSECURE;
     }
@@ -111,7 +111,7 @@ const char *wst_server_address(const wst_server_t *s, size_t n) {
 int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) {
     if (wst__server_is_draining(s))
         return WST_ESTATE;
-    if (s->connections.count >= s->options.max_connections)
+    if (s->connections.count >= s->limits.max_connections)
         return WST_ELIMIT;
     int status = complete_roles(s, &roles);
     return status == 0 ? wst__server_receive(s, connection, roles) : status;
@@ -120,7 +120,7 @@ int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) 
 /* The bound on connections ------------------------------------------------------------------- */
 
 void wst__addresses_update(wst_server_t *s) {
-    bool full = s->connections.count >= s->options.max_connections;
+    bool full = s->connections.count >= s->limits.max_connections;
     if (full == s->addresses.paused)
         return;
     s->addresses.paused = full;

@@ -48,8 +48,8 @@ static session_t *next_session(const session_t *a) {
 /* -- Refusals --------------------------------------------------------------------------------- */
 
 static void tell_refused(wst_server_t *s, const wst_refusal_info_t *info) {
-    if (s->options.callbacks.on_agent_refused != NULL)
-        s->options.callbacks.on_agent_refused(s, info, s->options.user_data);
+    if (s->callbacks.on_agent_refused != NULL)
+        s->callbacks.on_agent_refused(s, info, s->user_data);
 }
 
 /* Refuses a session before it joins the set; `reason` goes to the agent's log. */
@@ -60,7 +60,8 @@ static int refuse_hello(session_t *a, const wst_hello_t *hello, const char *reas
              hello->name.len > 0 ? hello->name.ptr : "");
     wst_ctx_log(s->node.ctx, WST_LOG_WARN, "agent at %s refused: %s", a->peer, reason);
     a->uplink->ops->end(a->uplink, 1008, reason, false);
-    const wst_refusal_info_t info = {.client = a->peer,
+    const wst_refusal_info_t info = {.size = sizeof(info),
+                                     .client = a->peer,
                                      .user = a->name,
                                      .tenant = a->tenant,
                                      .destination = "",
@@ -80,10 +81,14 @@ static void refuse(wst__conn_t *c, const wst__refusal_t *refusal, int code,
     wst_server_t *s = c->server;
     wst_ctx_log(s->node.ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->client.peer,
                 refusal->status, refusal->reason);
-    const wst_response_t response = {
-        .status = refusal->status, .reason = refusal->reason, .fields = fields, .body = body};
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = refusal->status,
+                                     .reason = refusal->reason,
+                                     .fields = fields,
+                                     .body = body};
     wst__client_respond(&c->client, &response);
-    const wst_refusal_info_t info = {.client = c->client.peer,
+    const wst_refusal_info_t info = {.size = sizeof(info),
+                                     .client = c->client.peer,
                                      .user = answer != NULL ? answer->user : "",
                                      .tenant = answer != NULL ? answer->tenant : "",
                                      .destination = "",
@@ -183,8 +188,8 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     if (replaced != NULL)
         replace(replaced);
     wst__ingress_wake(&s->ingress);
-    if (is_new && s->options.callbacks.on_agent_up != NULL)
-        s->options.callbacks.on_agent_up(s, remote, s->options.user_data);
+    if (is_new && s->callbacks.on_agent_up != NULL)
+        s->callbacks.on_agent_up(s, remote, s->user_data);
     return 0;
 }
 
@@ -208,9 +213,10 @@ static void leave(session_t *a, int error, const char *detail) {
     wst_remote_t *gone = wst__remotes_leave(&s->ingress.remotes, &a->member);
     if (gone == NULL)
         return;
+    const wst_agent_down_info_t info = {.size = sizeof(info), .error = error, .detail = detail};
     wst_ctx_log(s->node.ctx, WST_LOG_INFO, "agent %s down: %s", label_of(gone).text, detail);
-    if (s->node.state != WST__NODE_CLOSING && s->options.callbacks.on_agent_down != NULL)
-        s->options.callbacks.on_agent_down(s, gone, error, detail, s->options.user_data);
+    if (s->node.state != WST__NODE_CLOSING && s->callbacks.on_agent_down != NULL)
+        s->callbacks.on_agent_down(s, gone, &info, s->user_data);
     wst__remote_free(gone);
 }
 
@@ -251,16 +257,16 @@ static const wst__uplink_callbacks_t uplink_callbacks = {.on_up = on_up,
 /* -- Letting in ------------------------------------------------------------------------------- */
 
 static wst__uplink_options_t uplink_options(session_t *a) {
-    const wst_server_options_t *o = &a->server->options;
+    const wst_server_limits_t *limits = &a->server->limits;
     return (wst__uplink_options_t){.callbacks = &uplink_callbacks,
                                    .user_data = a,
-                                   .hello = {.initial_credit = o->stream_window},
+                                   .hello = {.initial_credit = limits->stream_window},
                                    .name = a->name,
-                                   .window_max = o->stream_window_max,
-                                   .hello_timeout_ms = o->hello_timeout_ms,
-                                   .ping_interval_ms = o->ping_interval_ms,
-                                   .dead_after_ms = o->dead_after_ms,
-                                   .half_closed_timeout_ms = o->half_closed_timeout_ms};
+                                   .window_max = limits->stream_window_max,
+                                   .hello_timeout_ms = limits->hello_timeout_ms,
+                                   .ping_interval_ms = limits->ping_interval_ms,
+                                   .dead_after_ms = limits->dead_after_ms,
+                                   .half_closed_timeout_ms = limits->half_closed_timeout_ms};
 }
 
 /* `answer`: who the embedder found it to be; NULL: it was not asked. */
@@ -298,7 +304,7 @@ static int session_new(wst__conn_t *c, const wst__answer_t *answer) {
 static void accept_agent(wst__conn_t *c, const wst__answer_t *answer) {
     wst_server_t *s = c->server;
     bool draining = wst__server_is_draining(s);
-    if (draining || s->agents.sessions.count >= s->options.max_agent_sessions) {
+    if (draining || s->agents.sessions.count >= s->limits.max_agent_sessions) {
         refuse_error(c, draining ? WST__DRAINING : WST__TOO_MANY_AGENTS, answer);
         return;
     }
@@ -335,13 +341,13 @@ static void ask(wst__conn_t *c, const wst_http_head_t *head) {
     const wst__ask_t question = {.head = head,
                                  .peer = c->client.peer,
                                  .tls = c->client.tls,
-                                 .timeout_ms = s->options.decision_timeout_ms,
+                                 .timeout_ms = s->limits.decision_timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = c};
     if (wst__request_new(&c->request, s->node.ctx, &question) != 0)
         refuse_error(c, WST_ENOMEM, NULL);
     else
-        s->options.callbacks.on_agent_request(s, c->request, s->options.user_data);
+        s->callbacks.on_agent_request(s, c->request, s->user_data);
 }
 
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
@@ -352,7 +358,7 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
     if (!wst__ws_is_upgrade(head)) {
         refuse_request(c, 426, "Upgrade Required", "Upgrade: websocket\r\n",
                        "Agents connect here, by WebSocket.\n");
-    } else if (!s->options.allow_origin && wst_http_header(head, "Origin", NULL) != NULL) {
+    } else if (!s->allow_origin && wst_http_header(head, "Origin", NULL) != NULL) {
         /* Any web page may open a WebSocket to this machine and pose as an agent. */
         refuse_request(c, 403, "Origin not allowed", NULL,
                        "Agents do not connect from web pages.\n");
@@ -365,7 +371,7 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
                        "wstunnel.v1.json\n");
     } else {
         wst__hijack_watch(c->client.hijack);
-        if (s->options.callbacks.on_agent_request == NULL)
+        if (s->callbacks.on_agent_request == NULL)
             accept_agent(c, NULL);
         else
             ask(c, head);
@@ -405,7 +411,8 @@ void wst_server_review_agents(wst_server_t *s,
                               void *user_data) {
     for (session_t *a = first_session(s); a != NULL; a = next_session(a)) {
         const wst_remote_t *remote = a->member.remote;
-        const wst_admission_t admission = {.name = remote != NULL ? wst_remote_name(remote) : NULL,
+        const wst_admission_t admission = {.size = sizeof(admission),
+                                           .name = remote != NULL ? wst_remote_name(remote) : NULL,
                                            .tenant = a->tenant,
                                            .credential = a->credential};
         if (!is_valid(&admission, user_data))

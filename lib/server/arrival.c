@@ -103,7 +103,8 @@ static void start(arrival_t *a) {
     wst_server_t *s = a->server;
     uint64_t now_ms = wst__now(s->node.ctx);
     const wst_tls_handshake_options_t options = {
-        .config = s->options.tls,
+        .size = sizeof(options),
+        .config = s->tls,
         .timeout_ms = a->deadline.at_ms > now_ms ? a->deadline.at_ms - now_ms : 1};
     wst__list_remove(&a->turn);
     int status = wst_tls_handshake(&a->handshake, a->stream, &options, on_handshake, a);
@@ -133,7 +134,7 @@ static void on_overdue(wst__deadline_t *deadline, uint64_t now_ms) {
 static void start_some(wst__defer_t *defer) {
     wst_server_t *s = WST__CONTAINER(defer, wst_server_t, arrivals.turns);
     arrival_t *next;
-    for (int n = 0; n < STARTS_PER_TURN && s->arrivals.under_way < s->options.max_handshakes &&
+    for (int n = 0; n < STARTS_PER_TURN && s->arrivals.under_way < s->limits.max_handshakes &&
                     (next = first_of(&s->arrivals.queue)) != NULL;
          n++)
         start(next);
@@ -146,12 +147,12 @@ static void give_turns(wst_server_t *s) {
     wst__deadline_clear(&s->node.ctx->deadlines, &s->arrivals.overdue);
     if (s->node.state == WST__NODE_CLOSING || wst__list_empty(&s->arrivals.queue))
         return;
-    if (s->arrivals.under_way < s->options.max_handshakes)
+    if (s->arrivals.under_way < s->limits.max_handshakes)
         wst__defer(s->node.ctx, &s->arrivals.turns, start_some);
     else
-        wst__deadline_set(
-            &s->node.ctx->deadlines, &s->arrivals.overdue,
-            first_of(&s->arrivals.shaking)->started_ms + s->options.tls_timeout_ms / 4, on_overdue);
+        wst__deadline_set(&s->node.ctx->deadlines, &s->arrivals.overdue,
+                          first_of(&s->arrivals.shaking)->started_ms + s->limits.tls_timeout_ms / 4,
+                          on_overdue);
 }
 
 /* The first byte ----------------------------------------------------------------------------- */
@@ -161,7 +162,7 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 /* Nothing was said to us, so we say nothing either; in order, as nothing has gone wrong. */
 static void leave(arrival_t *a) {
     a->phase = LEAVING;
-    wst__deadline_in(a->server->node.ctx, &a->deadline, a->server->options.tls_timeout_ms,
+    wst__deadline_in(a->server->node.ctx, &a->deadline, a->server->limits.tls_timeout_ms,
                      on_deadline);
     if (wst_stream_shutdown(a->stream) < 0)
         drop(a);
@@ -211,8 +212,11 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     drop(user_data);
 }
 
-static const wst_stream_callbacks_t callbacks = {
-    .on_read = on_read, .on_end = on_end, .on_shutdown = on_shutdown, .on_error = on_error};
+static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                 .on_read = on_read,
+                                                 .on_end = on_end,
+                                                 .on_shutdown = on_shutdown,
+                                                 .on_error = on_error};
 
 /* All of them -------------------------------------------------------------------------------- */
 
@@ -232,9 +236,9 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
     wst__list_append(&s->arrivals.all, &a->node);
     wst__ticket_take(&a->hold, &s->node.holds);
     wst__ticket_take(&a->connection, &s->connections);
-    wst__deadline_in(ctx, &a->deadline, s->options.tls_timeout_ms, on_deadline);
+    wst__deadline_in(ctx, &a->deadline, s->limits.tls_timeout_ms, on_deadline);
     wst_stream_set_callbacks(stream, &callbacks, a);
-    wst_stream_read_start(stream, s->options.http.head_max);
+    wst_stream_read_start(stream, s->http.head_max);
     return 0;
 }
 

@@ -19,8 +19,11 @@ static wst__conn_t *conn_of(wst__client_t *client) {
 
 static void respond(wst__conn_t *c, int status, const char *reason, const char *fields,
                     const char *body) {
-    const wst_response_t response = {
-        .status = status, .reason = reason, .fields = fields, .body = body};
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = status,
+                                     .reason = reason,
+                                     .fields = fields,
+                                     .body = body};
     wst__client_respond(&c->client, &response);
 }
 
@@ -45,7 +48,8 @@ static void not_offered(wst__conn_t *c, const wst_authority_t *authority) {
 
 /* A monitor's question; it may come back on the same connection. */
 static void respond_health(wst__conn_t *c, bool well, const char *body) {
-    const wst_response_t response = {.status = well ? 200 : 503,
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = well ? 200 : 503,
                                      .reason = well ? "OK" : "Service Unavailable",
                                      .fields = "Cache-Control: no-store\r\n",
                                      .body = body,
@@ -163,8 +167,8 @@ static void close_all(wst__part_t *part) {
 }
 
 void wst__conns_update(wst_server_t *s) {
-    s->conns.options.limits = s->options.http;
-    s->conns.options.head_timeout_ms = s->options.head_timeout_ms;
+    s->conns.options.limits = s->http;
+    s->conns.options.head_timeout_ms = s->limits.head_timeout_ms;
 }
 
 void wst__conns_init(wst_server_t *s) {

@@ -37,8 +37,8 @@ static void on_refused(wst_flow_t *flow, const wst_refusal_info_t *refusal, void
 
 int wst_server_dial(wst_server_dial_t **out, wst_server_t *s, const wst_flow_options_t *options,
                     wst_dial_cb callback, void *user_data) {
-    static const wst_flow_callbacks_t callbacks = {.on_established = on_established,
-                                                   .on_refused = on_refused};
+    static const wst_flow_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_established = on_established, .on_refused = on_refused};
     wst_ctx_t *ctx = s->node.ctx;
     wst_server_dial_t *d = wst__zalloc(&ctx->allocator, sizeof(*d));
     if (d == NULL)

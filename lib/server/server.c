@@ -5,6 +5,7 @@
 #include "server.h"
 
 #include "session.h"
+#include "sized.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,59 +37,60 @@ static void default_ms(uint64_t *value, uint64_t fallback) {
     *value = *value != 0 ? *value : fallback;
 }
 
-static void set_defaults(wst_server_options_t *o) {
-    if (o->max_connections == 0)
-        o->max_connections = default_connections();
-    default_size(&o->http.head_max, 16384);
-    default_size(&o->max_pending, 1024);
-    default_size(&o->max_agent_sessions, 1024);
-    default_size(&o->max_handshakes, 512);
-    default_size(&o->stream_window, WST__INITIAL_CREDIT);
-    default_size(&o->stream_window_max, WST__WINDOW_MAX);
-    if (o->max_agent_streams == 0)
-        o->max_agent_streams = WST__MAX_STREAMS;
-    default_ms(&o->tls_timeout_ms, 10000);
-    default_ms(&o->head_timeout_ms, 10000);
-    default_ms(&o->decision_timeout_ms, 10000);
-    default_ms(&o->hello_timeout_ms, 10000);
-    default_ms(&o->dial_timeout_ms, 15000);
-    default_ms(&o->half_closed_timeout_ms, 600000);
-    default_ms(&o->ping_interval_ms, 15000);
-    default_ms(&o->dead_after_ms, 45000);
-    default_ms(&o->drain_timeout_ms, 30000);
+static void set_defaults(wst_server_limits_t *l) {
+    if (l->max_connections == 0)
+        l->max_connections = default_connections();
+    default_size(&l->max_pending, 1024);
+    default_size(&l->max_agent_sessions, 1024);
+    default_size(&l->max_handshakes, 512);
+    default_size(&l->stream_window, WST__INITIAL_CREDIT);
+    default_size(&l->stream_window_max, WST__WINDOW_MAX);
+    if (l->max_agent_streams == 0)
+        l->max_agent_streams = WST__MAX_STREAMS;
+    default_ms(&l->tls_timeout_ms, 10000);
+    default_ms(&l->head_timeout_ms, 10000);
+    default_ms(&l->decision_timeout_ms, 10000);
+    default_ms(&l->hello_timeout_ms, 10000);
+    default_ms(&l->dial_timeout_ms, 15000);
+    default_ms(&l->half_closed_timeout_ms, 600000);
+    default_ms(&l->ping_interval_ms, 15000);
+    default_ms(&l->dead_after_ms, 45000);
+    default_ms(&l->drain_timeout_ms, 30000);
 }
 
-static wst__ingress_limits_t ingress_limits(const wst_server_options_t *o) {
-    return (wst__ingress_limits_t){.max_pending = o->max_pending,
-                                   .decision_timeout_ms = o->decision_timeout_ms,
-                                   .dial_timeout_ms = o->dial_timeout_ms,
-                                   .half_closed_timeout_ms = o->half_closed_timeout_ms};
-}
-
-int wst_server_set_limits(wst_server_t *s, const wst_server_options_t *options) {
-    wst_server_options_t o = *options;
-    if (!wst__uplink_windows_valid(options->stream_window, options->stream_window_max))
+/* The caller's limits, complete. NULL: the defaults. 0 or WST_EINVAL. */
+static int read_limits(wst_server_limits_t *limits, const wst_server_limits_t *given) {
+    if (wst__sized_read(limits, sizeof(*limits), given) != 0 ||
+        !wst__uplink_windows_valid(limits->stream_window, limits->stream_window_max))
         return WST_EINVAL;
-    o.callbacks = s->options.callbacks;
-    o.user_data = s->options.user_data;
-    o.protocol = s->options.protocol;
-    o.tls = s->options.tls;
-    o.path = s->options.path;
-    o.http = s->options.http;
-    o.allow_open = s->options.allow_open;
-    o.allow_origin = s->options.allow_origin;
-    set_defaults(&o);
-    s->options = o;
-    s->ingress.limits = ingress_limits(&o);
-    wst__remotes_set_max_streams(&s->ingress.remotes, o.max_agent_streams);
+    set_defaults(limits);
+    return 0;
+}
+
+/* Tells the parts that keep limits of their own. */
+static void hand_out_limits(wst_server_t *s) {
+    s->ingress.limits =
+        (wst__ingress_limits_t){.max_pending = s->limits.max_pending,
+                                .decision_timeout_ms = s->limits.decision_timeout_ms,
+                                .dial_timeout_ms = s->limits.dial_timeout_ms,
+                                .half_closed_timeout_ms = s->limits.half_closed_timeout_ms};
+    wst__remotes_set_max_streams(&s->ingress.remotes, s->limits.max_agent_streams);
+}
+
+int wst_server_set_limits(wst_server_t *s, const wst_server_limits_t *given) {
+    wst_server_limits_t limits;
+    if (read_limits(&limits, given) != 0)
+        return WST_EINVAL;
+    s->limits = limits;
+    hand_out_limits(s);
     wst__conns_update(s);
     wst__addresses_update(s);
     return 0;
 }
 
 void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
-    wst_tls_config_t *old = s->options.tls;
-    s->options.tls = wst_tls_config_ref(config);
+    wst_tls_config_t *old = s->tls;
+    s->tls = wst_tls_config_ref(config);
     wst_tls_config_unref(old);
 }
 
@@ -97,7 +99,7 @@ void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
 typedef void (*question_cb)(wst_server_t *server, wst_request_t *request, void *user_data);
 
 static question_cb callback_of(const wst_server_t *s, wst__question_t question) {
-    const wst_server_callbacks_t *cb = &s->options.callbacks;
+    const wst_server_callbacks_t *cb = &s->callbacks;
     switch (question) {
     case WST__ASK_CLIENT:
         return cb->on_client_request;
@@ -114,25 +116,25 @@ static bool wants(void *owner, wst__question_t question) {
 
 static void ask(void *owner, wst__question_t question, wst_request_t *request) {
     wst_server_t *s = owner;
-    callback_of(s, question)(s, request, s->options.user_data);
+    callback_of(s, question)(s, request, s->user_data);
 }
 
 static void on_open(void *owner, const wst_stream_info_t *info) {
     wst_server_t *s = owner;
-    if (s->options.callbacks.on_stream_open != NULL)
-        s->options.callbacks.on_stream_open(s, info, s->options.user_data);
+    if (s->callbacks.on_stream_open != NULL)
+        s->callbacks.on_stream_open(s, info, s->user_data);
 }
 
 static void on_close(void *owner, const wst_stream_info_t *info) {
     wst_server_t *s = owner;
-    if (s->options.callbacks.on_stream_close != NULL)
-        s->options.callbacks.on_stream_close(s, info, s->options.user_data);
+    if (s->callbacks.on_stream_close != NULL)
+        s->callbacks.on_stream_close(s, info, s->user_data);
 }
 
 static void on_refused(void *owner, const wst_refusal_info_t *info) {
     wst_server_t *s = owner;
-    if (s->options.callbacks.on_refused != NULL)
-        s->options.callbacks.on_refused(s, info, s->options.user_data);
+    if (s->callbacks.on_refused != NULL)
+        s->callbacks.on_refused(s, info, s->user_data);
 }
 
 static const char *address(void *owner, size_t n) {
@@ -151,21 +153,21 @@ static const wst__ingress_hooks_t hooks = {.wants = wants,
 static void free_server(wst_server_t *s) {
     wst_ctx_t *ctx = s->node.ctx;
     wst__ingress_free(&s->ingress);
-    wst_tls_config_unref(s->options.tls);
+    wst_tls_config_unref(s->tls);
     wst__free(&ctx->allocator, s->path);
     wst__free(&ctx->allocator, s);
 }
 
 static void tell_drained(wst__node_t *node) {
     wst_server_t *s = WST__CONTAINER(node, wst_server_t, node);
-    if (s->options.callbacks.on_drained != NULL)
-        s->options.callbacks.on_drained(s, s->options.user_data);
+    if (s->callbacks.on_drained != NULL)
+        s->callbacks.on_drained(s, s->user_data);
 }
 
 static void tell_closed(wst__node_t *node) {
     wst_server_t *s = WST__CONTAINER(node, wst_server_t, node);
     if (s->close_cb != NULL)
-        s->close_cb(s->options.user_data);
+        s->close_cb(s->user_data);
     free_server(s);
 }
 
@@ -176,42 +178,49 @@ static void assemble(wst_server_t *s, uint64_t seed) {
     wst__arrivals_init(s);
     wst__conns_init(s);
     wst__ingress_init(&s->ingress, &s->node, &hooks, s, seed);
-    s->ingress.limits = ingress_limits(&s->options);
-    wst__remotes_set_max_streams(&s->ingress.remotes, s->options.max_agent_streams);
+    hand_out_limits(s);
     wst__agents_init(s);
 }
 
-static int check(const wst_server_options_t *o, wst_ctx_t *ctx) {
-    if ((o->path != NULL && o->path[0] != '/') ||
-        !wst__uplink_windows_valid(o->stream_window, o->stream_window_max))
+/* What the caller gives, complete and ours. 0 or WST_EINVAL. */
+static int read_options(wst_server_t *s, wst_server_options_t *o,
+                        const wst_server_options_t *given) {
+    if (wst__sized_read(o, sizeof(*o), given) != 0 ||
+        wst__sized_read(&s->callbacks, sizeof(s->callbacks), o->callbacks) != 0 ||
+        wst__sized_read(&s->http, sizeof(s->http), o->http) != 0 ||
+        read_limits(&s->limits, o->limits) != 0 || (o->path != NULL && o->path[0] != '/'))
         return WST_EINVAL;
-    if (wst__uplink_kind(o->protocol) != NULL)
+    default_size(&s->http.head_max, 16384);
+    s->user_data = o->user_data;
+    s->allow_open = o->allow_open;
+    s->allow_origin = o->allow_origin;
+    s->kind = wst__uplink_kind(o->protocol);
+    if (s->kind != NULL)
         return 0;
-    wst_ctx_log(ctx, WST_LOG_ERROR, "that protocol has not been built in");
+    wst_ctx_log(s->node.ctx, WST_LOG_ERROR, "that protocol has not been built in");
     return WST_EINVAL;
 }
 
-int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *options) {
-    int status = check(options, ctx);
-    if (status != 0)
-        return status;
+int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_t *given) {
+    wst_server_options_t o;
     wst_server_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
     if (s == NULL)
         return WST_ENOMEM;
+    s->node.ctx = ctx;
     uint64_t random[2]; /* the first one is told to the world */
-    status = wst__random(ctx, random, sizeof(random));
-    s->path = wst__strdup(&ctx->allocator, options->path != NULL ? options->path : "/websocket");
-    if (s->path == NULL || status != 0) {
-        wst__free(&ctx->allocator, s->path);
+    int status = read_options(s, &o, given);
+    if (status == 0)
+        status = wst__random(ctx, random, sizeof(random));
+    if (status == 0) {
+        s->path = wst__strdup(&ctx->allocator, o.path != NULL ? o.path : "/websocket");
+        status = s->path != NULL ? 0 : WST_ENOMEM;
+    }
+    if (status != 0) {
         wst__free(&ctx->allocator, s);
-        return status != 0 ? status : WST_ENOMEM;
+        return status;
     }
     snprintf(s->pseudonym, sizeof(s->pseudonym), "libwstunnel-%08x", (uint32_t)random[0]);
-    s->kind = wst__uplink_kind(options->protocol);
-    s->options = *options;
-    s->options.path = s->path;
-    wst_tls_config_ref(s->options.tls);
-    set_defaults(&s->options);
+    s->tls = wst_tls_config_ref(o.tls);
     wst__node_init(&s->node, ctx, tell_drained, tell_closed);
     assemble(s, random[1]);
     *out = s;
@@ -219,7 +228,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
 }
 
 void wst_server_drain(wst_server_t *s) {
-    wst__node_drain(&s->node, s->options.drain_timeout_ms);
+    wst__node_drain(&s->node, s->limits.drain_timeout_ms);
 }
 
 void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
@@ -231,16 +240,16 @@ void wst_server_close(wst_server_t *s, wst_close_cb close_cb) {
 
 /* Figures and agents ------------------------------------------------------------------------- */
 
-void wst_server_get_stats(const wst_server_t *s, wst_server_stats_t *stats) {
-    *stats = (wst_server_stats_t){
-        .connections = s->connections.count,
-        .agents = s->ingress.remotes.count,
-        .sessions = s->agents.sessions.count,
-        .streams = s->ingress.relaying.count,
-        .pending = s->ingress.pending.count,
-        .handshakes = s->arrivals.under_way,
-        .tls_failures = s->arrivals.failures,
-    };
+int wst_server_get_stats(const wst_server_t *s, wst_server_stats_t *stats) {
+    const wst_server_stats_t now = {.size = sizeof(now),
+                                    .connections = s->connections.count,
+                                    .agents = s->ingress.remotes.count,
+                                    .sessions = s->agents.sessions.count,
+                                    .streams = s->ingress.relaying.count,
+                                    .pending = s->ingress.pending.count,
+                                    .handshakes = s->arrivals.under_way,
+                                    .tls_failures = s->arrivals.failures};
+    return wst__sized_write(stats, &now);
 }
 
 wst_ingress_t *wst_server_ingress(wst_server_t *s) {

@@ -20,7 +20,12 @@
 
 struct wst_server {
     wst__node_t node;
-    wst_server_options_t options; /* complete: no member means its default any more */
+    wst_server_callbacks_t callbacks;
+    void *user_data;
+    wst_server_limits_t limits; /* complete: no member means its default any more */
+    wst_http_limits_t http;     /* likewise */
+    wst_tls_config_t *tls;      /* NULL: none */
+    bool allow_open, allow_origin;
     char *path;
     char pseudonym[32]; /* in Via: this server and no other */
     const wst__uplink_kind_t *kind;

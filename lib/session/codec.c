@@ -7,15 +7,16 @@
  * START
  *       \---first byte of anything else--> GATHER --last piece--> START
  */
-#include <wstunnel/codec.h>
-
-#include <string.h>
-#include <wstunnel/error.h>
+#include "codec.h"
 
 #include "codec_check.h"
 #include "codec_json.h"
 #include "mem.h"
+#include "sized.h"
 #include "varint.h"
+
+#include <string.h>
+#include <wstunnel/error.h>
 
 enum { GATHER_MIN = 256, MAX_FRAME_DEFAULT = 16384 };
 
@@ -55,8 +56,8 @@ static int write_binary(const wst_message_t *m, uint8_t *buf, size_t cap) {
     return (int)len;
 }
 
-int wst_message_encode(const wst_message_t *message, wst_encoding_t encoding, void *buf, size_t cap,
-                       bool *text) {
+int wst__message_encode(const wst_message_t *message, wst_encoding_t encoding, void *buf,
+                        size_t cap, bool *text) {
     bool binary = encoding == WST_ENCODING_BINARY && wst__method_is_binary(message->method);
     if (wst__message_check(message) != NULL)
         return WST_EINVAL;
@@ -66,20 +67,34 @@ int wst_message_encode(const wst_message_t *message, wst_encoding_t encoding, vo
     return len;
 }
 
-int wst_decoder_new(wst_decoder_t **out, const wst_decoder_options_t *options) {
+int wst_message_encode(const wst_message_t *given, wst_encoding_t encoding, void *buf, size_t cap,
+                       bool *text) {
+    wst_message_t message;
+    wst_hello_t hello;
+    if (wst__sized_read(&message, sizeof(message), given) != 0 ||
+        wst__sized_read(&hello, sizeof(hello), message.hello) != 0)
+        return WST_EINVAL;
+    message.hello = &hello;
+    return wst__message_encode(&message, encoding, buf, cap, text);
+}
+
+int wst_decoder_new(wst_decoder_t **out, const wst_decoder_options_t *given) {
+    wst_decoder_options_t options;
+    if (wst__sized_read(&options, sizeof(options), given) != 0)
+        return WST_EINVAL;
     const wst_allocator_t *a =
-        options->allocator != NULL ? options->allocator : &wst__default_allocator;
+        options.allocator != NULL ? options.allocator : &wst__default_allocator;
     wst_decoder_t *d = wst__zalloc(a, sizeof(*d));
     if (d == NULL)
         return WST_ENOMEM;
-    size_t max_frame = options->max_frame != 0 ? options->max_frame : MAX_FRAME_DEFAULT;
+    size_t max_frame = options.max_frame != 0 ? options.max_frame : MAX_FRAME_DEFAULT;
     if (max_frame > WST_FRAME_MAX_LIMIT)
         max_frame = WST_FRAME_MAX_LIMIT;
     d->allocator = a;
     d->max = WST_JSON_CONTROL_MAX;
-    if (options->encoding == WST_ENCODING_JSON && WST_JSON_DATA_MAX(max_frame) > d->max)
+    if (options.encoding == WST_ENCODING_JSON && WST_JSON_DATA_MAX(max_frame) > d->max)
         d->max = WST_JSON_DATA_MAX(max_frame);
-    d->reader.encoding = options->encoding;
+    d->reader.encoding = options.encoding;
     d->reader.max_frame = max_frame;
     d->reader.detail = "";
     *out = d;
@@ -213,14 +228,24 @@ static int push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, b
     return text ? wst__message_read_json(&d->reader, (char *)d->buf, d->len, m) : read_binary(d, m);
 }
 
-int wst_decoder_push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, bool fin,
-                     wst_message_t *message) {
+int wst__decoder_push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, bool fin,
+                      wst_message_t *message) {
     if (d->error != 0)
         return d->error;
     int status = push(d, text, piece, len, fin, message);
+    message->size = sizeof(*message);
     if (status < 0)
         d->error = status;
     return status;
+}
+
+int wst_decoder_push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, bool fin,
+                     wst_message_t *message) {
+    wst_message_t ours;
+    if (!wst__sized_valid(message))
+        return WST_EINVAL;
+    int status = wst__decoder_push(d, text, piece, len, fin, &ours);
+    return status == 1 && wst__sized_write(message, &ours) != 0 ? WST_EINVAL : status;
 }
 
 const char *wst_decoder_error_detail(const wst_decoder_t *d) {

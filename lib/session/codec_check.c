@@ -99,7 +99,7 @@ static const char *check_content(const wst_message_t *m) {
                    ? NULL
                    : "communication without data or with too much";
     case WST_MSG_HELLO:
-        return check_hello(&m->hello);
+        return check_hello(m->hello);
     case WST_MSG_CREDIT:
         return m->received < WST_NUMBER_LIMIT && m->credit < WST_NUMBER_LIMIT
                    ? NULL

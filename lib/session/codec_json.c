@@ -57,7 +57,7 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
     put_number(&w, "{\"method\":", m->method);
     switch (m->method) {
     case WST_MSG_HELLO:
-        put_hello(&w, &m->hello);
+        put_hello(&w, m->hello);
         break;
     case WST_MSG_PING:
     case WST_MSG_PONG:
@@ -202,7 +202,9 @@ static const char *read_members(wst__json_reader_t *reader, const wst__json_t *r
     const char *number_missing = "a number is missing, malformed or out of range";
     switch (m->method) {
     case WST_MSG_HELLO:
-        return read_hello(reader, root, &m->hello);
+        reader->hello = (wst_hello_t){.size = sizeof(reader->hello)};
+        m->hello = &reader->hello;
+        return read_hello(reader, root, &reader->hello);
     case WST_MSG_PING:
     case WST_MSG_PONG:
         return get_number(root, "seq", max, &m->seq) ? NULL : number_missing;

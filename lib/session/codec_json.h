@@ -12,6 +12,7 @@ typedef struct wst__json_reader {
     wst_encoding_t encoding;
     size_t max_frame;
     char string[WST_DEST_MAX]; /* what the message's one string points to */
+    wst_hello_t hello;         /* what a hello's member points to */
     const char *detail;        /* after an error */
 } wst__json_reader_t;
 

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* Hellos out and in (PROTOCOL.md, "Beginning"). */
-#include "greeting.h"
+#include "codec.h"
 #include "codec_check.h"
+#include "greeting.h"
 
 #include <assert.h>
 #include <string.h>
 #include <wstunnel/error.h>
 
 int wst__hello_complete(wst_hello_t *hello) {
+    hello->size = sizeof(*hello);
     hello->version = WST_PROTOCOL_VERSION;
     hello->yields = true;
     if (hello->max_frame == 0)
         hello->max_frame = WST__MAX_FRAME;
     if (hello->initial_credit == 0)
         hello->initial_credit = WST__INITIAL_CREDIT;
-    const wst_message_t message = {.method = WST_MSG_HELLO, .hello = *hello};
+    const wst_message_t message = {
+        .size = sizeof(message), .method = WST_MSG_HELLO, .hello = hello};
     return wst__message_check(&message) == NULL ? 0 : WST_EINVAL;
 }
 
@@ -34,8 +37,10 @@ int wst__greeting_init(wst__greeting_t *g, wst__pool_t *pool, const wst_hello_t 
 }
 
 int wst__greeting_begin(wst__greeting_t *g, wst_encoding_t encoding) {
-    const wst_decoder_options_t options = {
-        .encoding = encoding, .allocator = g->pool->allocator, .max_frame = g->ours.max_frame};
+    const wst_decoder_options_t options = {.size = sizeof(options),
+                                           .encoding = encoding,
+                                           .allocator = g->pool->allocator,
+                                           .max_frame = g->ours.max_frame};
     g->encoding = encoding;
     return wst_decoder_new(&g->decoder, &options);
 }
@@ -43,7 +48,7 @@ int wst__greeting_begin(wst__greeting_t *g, wst_encoding_t encoding) {
 int wst__greeting_next(wst__greeting_t *g, wst__outgoing_t *out) {
     if (g->said || g->error != 0)
         return 0;
-    const wst_message_t hello = {.method = WST_MSG_HELLO, .hello = g->ours};
+    const wst_message_t hello = {.size = sizeof(hello), .method = WST_MSG_HELLO, .hello = &g->ours};
     int status = wst__outgoing_encode(out, g->pool, &hello, g->encoding, WST_JSON_CONTROL_MAX);
     g->said = status > 0;
     return status;
@@ -60,7 +65,7 @@ int wst__greeting_recv(wst__greeting_t *g, bool text, wst_slice_t piece, bool fi
     if (g->error != 0)
         return g->error;
     wst_message_t m;
-    int status = wst_decoder_push(g->decoder, text, piece.data, piece.len, fin, &m);
+    int status = wst__decoder_push(g->decoder, text, piece.data, piece.len, fin, &m);
     if (status < 0)
         return fail(g, status, wst_decoder_error_detail(g->decoder));
     if (status == 0)
@@ -68,7 +73,7 @@ int wst__greeting_recv(wst__greeting_t *g, bool text, wst_slice_t piece, bool fi
     if (m.method != WST_MSG_HELLO)
         return fail(g, WST_EPROTO, "the first message was not hello");
     g->heard = true;
-    g->peer = m.hello;
+    g->peer = *m.hello;
     keep_name(&g->peer, g->peer_name);
     return 1;
 }

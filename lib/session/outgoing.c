@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "outgoing.h"
 
+#include "codec.h"
+
 #include <wstunnel/error.h>
 
 int wst__outgoing_encode(wst__outgoing_t *out, wst__pool_t *pool, const wst_message_t *message,
@@ -8,8 +10,8 @@ int wst__outgoing_encode(wst__outgoing_t *out, wst__pool_t *pool, const wst_mess
     wst_chunk_t *chunk = wst__pool_chunk(pool, cap);
     if (chunk == NULL)
         return WST_ENOMEM;
-    int len = wst_message_encode(message, encoding, wst_chunk_data(chunk),
-                                 wst_chunk_capacity(chunk), &out->text);
+    int len = wst__message_encode(message, encoding, wst_chunk_data(chunk),
+                                  wst_chunk_capacity(chunk), &out->text);
     if (len < 0) {
         wst_chunk_unref(chunk);
         return len;

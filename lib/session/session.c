@@ -177,8 +177,10 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encod
         return s->error;
     if (has_changed(s, peer))
         return WST_EPROTO;
-    const wst_decoder_options_t options = {
-        .encoding = encoding, .allocator = s->o.pool->allocator, .max_frame = s->o.hello.max_frame};
+    const wst_decoder_options_t options = {.size = sizeof(options),
+                                           .encoding = encoding,
+                                           .allocator = s->o.pool->allocator,
+                                           .max_frame = s->o.hello.max_frame};
     wst_decoder_t *decoder;
     int status = wst_decoder_new(&decoder, &options);
     if (status != 0)

@@ -7,6 +7,8 @@
  */
 #include "session_internal.h"
 
+#include "codec.h"
+
 static int breach(wst__session_t *s, const char *detail) {
     return wst__session_fail(s, WST_EPROTO, detail);
 }
@@ -346,7 +348,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
     if (suspect)
         clear_suspicion(s);
     wst_message_t m;
-    int status = wst_decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
+    int status = wst__decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
     if (status <= 0) {
         return status == 0 ? 0 : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
     }

@@ -7,6 +7,8 @@
  */
 #include "session_internal.h"
 
+#include "codec.h"
+
 /* Bytes that may go out now. */
 static size_t sendable(const wst__session_stream_t *st) {
     uint64_t queued_end = st->tx_acked + st->tx.len;
@@ -43,7 +45,7 @@ static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoi
         (m->method == WST_MSG_CREDIT || m->method == WST_MSG_END || m->method == WST_MSG_YIELD);
     if (!small)
         return wst__outgoing_encode(out, s->o.pool, m, s->encoding, WST_JSON_CONTROL_MAX);
-    int len = wst_message_encode(m, s->encoding, out->head, sizeof(out->head), &out->text);
+    int len = wst__message_encode(m, s->encoding, out->head, sizeof(out->head), &out->text);
     if (len < 0)
         return len;
     out->head_len = (size_t)len;
@@ -59,7 +61,7 @@ static wst_str_t text_of(const wst__session_stream_t *st) {
 /* The next thing to tell about a stream; its flag is cleared when that worked. */
 static int next_of_stream(wst__session_stream_t *st, uint64_t now_ms, wst__outgoing_t *out) {
     wst__session_t *s = st->session;
-    wst_message_t m = {.id = st->id};
+    wst_message_t m = {.size = sizeof(m), .id = st->id};
     unsigned what = st->tell & (0u - st->tell); /* the lowest flag: the first to be told */
     uint64_t limit;
     switch (what) {
@@ -129,13 +131,16 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     size_t n = sendable(st);
     n = n < st->deficit ? n : st->deficit;
     wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
-    wst_message_t m = {
-        .method = WST_MSG_COMMUNICATION, .id = st->id, .data = data.data, .len = data.len};
+    wst_message_t m = {.size = sizeof(m),
+                       .method = WST_MSG_COMMUNICATION,
+                       .id = st->id,
+                       .data = data.data,
+                       .len = data.len};
     int status;
     if (s->encoding == WST_ENCODING_JSON) {
         status = wst__outgoing_encode(out, s->o.pool, &m, s->encoding, WST_JSON_DATA_MAX(data.len));
     } else {
-        status = wst_message_encode(&m, s->encoding, out->head, sizeof(out->head), &out->text);
+        status = wst__message_encode(&m, s->encoding, out->head, sizeof(out->head), &out->text);
         out->head_len = status > 0 ? (size_t)status : 0;
         if (status > 0)
             out->payload = wst_slice_ref(data);
@@ -158,15 +163,17 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
 static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
     int status;
     if (s->pong_count > 0) {
-        const wst_message_t m = {.method = WST_MSG_PONG, .seq = s->pongs[0]};
+        const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PONG, .seq = s->pongs[0]};
         status = encode_control(s, &m, out);
         if (status > 0)
             memmove(s->pongs, s->pongs + 1, --s->pong_count * sizeof(s->pongs[0]));
         return status;
     }
     if (s->goaway_due) {
-        const wst_message_t m = {
-            .method = WST_MSG_GOAWAY, .last = s->peer_highest, .error = s->goaway_reason};
+        const wst_message_t m = {.size = sizeof(m),
+                                 .method = WST_MSG_GOAWAY,
+                                 .last = s->peer_highest,
+                                 .error = s->goaway_reason};
         status = encode_control(s, &m, out);
         s->goaway_due = status < 0;
         return status;
@@ -176,7 +183,7 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
         return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), now_ms,
                               out);
     if (s->ping_due) {
-        const wst_message_t m = {.method = WST_MSG_PING, .seq = s->ping_seq + 1};
+        const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PING, .seq = s->ping_seq + 1};
         status = encode_control(s, &m, out);
         if (status > 0) {
             s->ping_due = false;

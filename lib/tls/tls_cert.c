@@ -232,6 +232,7 @@ wst__tls_cert_t *wst__tls_cert_new(const wst_allocator_t *allocator, const mbedt
     char *at = (char *)(names + count), *end = at + room;
     cert->refs = 1;
     cert->allocator = allocator;
+    cert->is.size = sizeof(cert->is);
     cert->is.subject = pack(&at, subject);
     cert->is.issuer = pack(&at, issuer);
     cert->is.common_name = pack(&at, cn);

@@ -8,6 +8,7 @@
  * process, which is the only state that is not ours.
  */
 #include "mem.h"
+#include "sized.h"
 #include "tls_alert.h"
 #include "tls_cert.h"
 #include "tls_engine.h"
@@ -207,7 +208,10 @@ static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, 
     if (e->identities == NULL)
         return WST_ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        int status = add_identity(e, &from[i], why);
+        wst_tls_identity_t identity;
+        int status = wst__sized_read_at(&identity, sizeof(identity), from, i);
+        if (status == 0)
+            status = add_identity(e, &identity, why);
         if (status != 0)
             return status;
     }
@@ -646,7 +650,8 @@ int wst__tls_conn_new(wst__tls_conn_t **out, wst__tls_engine_t *e, const wst__tl
                                     .insecure = e->insecure,
                                     .pins = (const uint8_t(*)[32])e->pins,
                                     .pin_count = e->pin_count};
-    c->info = (wst_tls_info_t){.version = "",
+    c->info = (wst_tls_info_t){.size = sizeof(wst_tls_info_t),
+                               .version = "",
                                .cipher_suite = c->cipher_suite,
                                .alpn = "",
                                .server_name = c->sni,

@@ -244,8 +244,10 @@ static int make(wst__carrier_t **out, wst_ctx_t *ctx, const wst__carrier_options
 
 static wst_websocket_options_t options_of(wst__carrier_t *c,
                                           const wst_websocket_options_t *websocket) {
+    static const wst_websocket_callbacks_t websocket_callbacks = {
+        sizeof(websocket_callbacks), on_open, on_message, on_drain, on_over};
     wst_websocket_options_t options = *websocket;
-    options.callbacks = (wst_websocket_callbacks_t){on_open, on_message, on_drain, on_over};
+    options.callbacks = &websocket_callbacks;
     options.user_data = c;
     /* The largest text: a frame in JSON. The codec has the tighter bounds. */
     options.max_message = WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT);

@@ -337,7 +337,8 @@ int wst__mux_accept(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
     if (m == NULL)
         return WST_ENOMEM;
     const wst__carrier_options_t carrier_options = carrier_options_of(m, options);
-    const wst_websocket_options_t ws_options = {.protocols = wst__carrier_protocols};
+    const wst_websocket_options_t ws_options = {.size = sizeof(ws_options),
+                                                .protocols = wst__carrier_protocols};
     return made(m, wst__carrier_accept(&m->carrier, ctx, hijack, &ws_options, &carrier_options),
                 out);
 }

@@ -154,7 +154,8 @@ static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) 
         return;
     t->phase = WST__TALK_WAITING;
     changed(t);
-    const wst_hello_t hello = {.version = WST_PROTOCOL_VERSION,
+    const wst_hello_t hello = {.size = sizeof(hello),
+                               .version = WST_PROTOCOL_VERSION,
                                .max_streams = 1,
                                .name = {t->name, strlen(t->name)},
                                .conn = (uint32_t)wst__serial(t->ctx)};
@@ -263,7 +264,7 @@ static int accept_incoming(wst__incoming_t *incoming, const char *address, wst_s
     wst__talk_t *t = WST__CONTAINER(incoming, wst__talk_t, incoming);
     assert(t->asking);
     answered(t);
-    const wst_message_t m = {.method = WST_MSG_COMPLETED};
+    const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_COMPLETED};
     int status = wst__talk_send_control(t, &m);
     if (status == 0)
         status = wst__talk_become_stream(t);
@@ -308,7 +309,8 @@ static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *
     int status = can_open(uplink);
     if (status != 0)
         return status;
-    const wst_message_t m = {.method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
+    const wst_message_t m = {
+        .size = sizeof(m), .method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
     status = wst__talk_send_control(t, &m);
     if (status == WST_EINVAL)
         return WST_EDEST;
@@ -416,8 +418,10 @@ static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_
 
 static wst_websocket_options_t options_of(wst__talk_t *t,
                                           const wst_websocket_options_t *websocket) {
+    static const wst_websocket_callbacks_t websocket_callbacks = {
+        sizeof(websocket_callbacks), on_open, on_message, on_drain, on_over};
     wst_websocket_options_t options = *websocket;
-    options.callbacks = (wst_websocket_callbacks_t){on_open, on_message, on_drain, on_over};
+    options.callbacks = &websocket_callbacks;
     options.user_data = t;
     options.protocols = NULL;
     return options;
@@ -451,7 +455,8 @@ static int accept_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack
     wst__talk_t *t = make(ctx, false, options);
     if (t == NULL)
         return WST_ENOMEM;
-    const wst_websocket_options_t websocket = {0}, ws_options = options_of(t, &websocket);
+    const wst_websocket_options_t websocket = {.size = sizeof(websocket)},
+                                  ws_options = options_of(t, &websocket);
     return made(t, wst_websocket_accept(&t->ws, ctx, hijack, &ws_options), options, out);
 }
 

@@ -76,7 +76,8 @@ int wst__talk_stream_data(wst__talk_t *t, wst_slice_t data) {
 static int send_data(wst__talk_t *t, const uint8_t *data, size_t len) {
     while (len > 0) {
         size_t n = len < WST__TALK_DATA_MAX ? len : (size_t)WST__TALK_DATA_MAX;
-        const wst_message_t m = {.method = WST_MSG_COMMUNICATION, .data = data, .len = n};
+        const wst_message_t m = {
+            .size = sizeof(m), .method = WST_MSG_COMMUNICATION, .data = data, .len = n};
         int status = wst__talk_send(t, &m);
         if (status != 0)
             return status;
@@ -188,8 +189,8 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
         wst__talk_drop(t);
 }
 
-static const wst_stream_ops_t ops = {op_read_start, op_read_stop, op_write,
-                                     op_room,       op_shutdown,  op_close};
+static const wst_stream_ops_t ops = {sizeof(ops), op_read_start, op_read_stop, op_write,
+                                     op_room,     op_shutdown,   op_close};
 
 int wst__talk_become_stream(wst__talk_t *t) {
     char peer[96];

@@ -111,8 +111,8 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
     wst__defer(ctx_of(t), &t->defer, closed);
 }
 
-static const wst_stream_ops_t ops = {op_read_start, op_read_stop, op_write,
-                                     op_room,       op_shutdown,  op_close};
+static const wst_stream_ops_t ops = {sizeof(ops), op_read_start, op_read_stop, op_write,
+                                     op_room,     op_shutdown,   op_close};
 
 static int become_stream(tunnel_t *t) {
     char peer[96];

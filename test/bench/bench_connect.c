@@ -91,7 +91,7 @@ static void join(size_t i) {
     ops = *a->fake.uplink.ops;
     ops.open = open_stream;
     a->fake.uplink.ops = &ops;
-    wst_hello_t hello = {.name = {name, strlen(name)}, .has_instance = true};
+    wst_hello_t hello = {.size = sizeof(hello), .name = {name, strlen(name)}, .has_instance = true};
     memcpy(hello.instance, &i, sizeof(i));
     int status = wst__remotes_join(&bench.server->ingress.remotes, &a->member, &a->fake.uplink,
                                    &hello, "", NULL, &replaced, &is_new);
@@ -118,9 +118,11 @@ static void on_reached(wst_server_t *server, wst_request_t *request, void *user_
 static void make_access(void) {
     static const char *const token[] = {
         "bdbdd0b29057641e2383def192095799463363c5a3413b649e63495ee0497636", NULL};
-    static const wst_access_user_t user = {.name = "alice", .password = "x"};
-    static const wst_access_agent_t agents = {.name = "*", .tokens_sha256 = token};
-    const wst_access_options_t options = {.users = &user,
+    static const wst_access_user_t user = {.size = sizeof(user), .name = "alice", .password = "x"};
+    static const wst_access_agent_t agents = {
+        .size = sizeof(agents), .name = "*", .tokens_sha256 = token};
+    const wst_access_options_t options = {.size = sizeof(options),
+                                          .users = &user,
                                           .user_count = 1,
                                           .agents = &agents,
                                           .agent_count = 1,
@@ -129,13 +131,14 @@ static void make_access(void) {
 }
 
 static void open_bench(size_t count, bool with_access) {
-    wst_server_options_t options = {0};
+    wst_server_options_t options = {.size = sizeof(options)};
     memset(&bench, 0, sizeof(bench));
     test_env_open(&bench.env);
     wst__defer_init(&bench.defer);
     if (with_access) {
         make_access();
-        options.callbacks = (wst_server_callbacks_t){.on_client_request = on_client_request,
+        options.callbacks = (wst_server_callbacks_t){.size = sizeof(wst_server_callbacks_t),
+                                                     .on_client_request = on_client_request,
                                                      .on_choose = on_choose,
                                                      .on_reached = on_reached};
     }

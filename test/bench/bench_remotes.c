@@ -51,7 +51,7 @@ static void join(fleet_t *f, size_t i) {
     snprintf(name, sizeof(name), "agent-%zu", i / TENANTS % NAMES);
     snprintf(site, sizeof(site), "site-%zu", i / TENANTS % SITES);
     fake_uplink_init(&a->fake, "192.0.2.1:5");
-    wst_hello_t hello = {.name = {name, strlen(name)}, .has_instance = true};
+    wst_hello_t hello = {.size = sizeof(hello), .name = {name, strlen(name)}, .has_instance = true};
     memcpy(hello.instance, &i, sizeof(i));
     assert_int_equal(wst__remotes_join(&f->set, &a->member, &a->fake.uplink, &hello, tenant, labels,
                                        &replaced, &is_new),

@@ -25,14 +25,15 @@ static double now_s(void) {
 
 static wst__tls_engine_t *new_server(const tls_made_t *made) {
     const wst_tls_identity_t identity = tls_identity(made);
-    const wst_tls_server_options_t options = {.identities = &identity, .identity_count = 1};
+    const wst_tls_server_options_t options = {
+        .size = sizeof(options), .identities = &identity, .identity_count = 1};
     wst__tls_engine_t *engine;
     assert_int_equal(wst__tls_engine_server(&engine, &test_allocator, &options, NULL), 0);
     return engine;
 }
 
 static wst__tls_engine_t *new_client(void) {
-    const wst_tls_client_options_t options = {.ca_pem = root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = root.own};
     wst__tls_engine_t *engine;
     assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &options, false, NULL), 0);
     return engine;
@@ -203,8 +204,8 @@ static void on_server(int status, wst_stream_t *stream, const char *detail, void
 }
 
 static void bench_stream(bool tls, size_t piece) {
-    static const wst_stream_callbacks_t reader = {.on_read = on_read},
-                                        writer = {.on_drain = on_drain};
+    static const wst_stream_callbacks_t reader = {.size = sizeof(reader), .on_read = on_read},
+                                        writer = {.size = sizeof(writer), .on_drain = on_drain};
     uv_loop_t loop;
     wst_ctx_t *ctx;
     int fds[2];
@@ -218,11 +219,13 @@ static void bench_stream(bool tls, size_t piece) {
     wst_tls_config_t *server = NULL, *client = NULL;
     if (tls) {
         const wst_tls_identity_t identity = tls_identity(&leaf);
-        const wst_tls_server_options_t s = {.identities = &identity, .identity_count = 1};
-        const wst_tls_client_options_t c = {.ca_pem = root.own};
+        const wst_tls_server_options_t s = {
+            .size = sizeof(s), .identities = &identity, .identity_count = 1};
+        const wst_tls_client_options_t c = {.size = sizeof(c), .ca_pem = root.own};
         assert_int_equal(wst_tls_server_config(&server, ctx, &s, NULL), 0);
         assert_int_equal(wst_tls_client_config(&client, ctx, &c, NULL), 0);
-        wst_tls_handshake_options_t o = {.config = client, .server_name = "server.example"};
+        wst_tls_handshake_options_t o = {
+            .size = sizeof(o), .config = client, .server_name = "server.example"};
         wst_tls_handshake_t *h;
         assert_int_equal(wst_tls_handshake(&h, flow.from, &o, on_client, &flow), 0);
         o.config = server;

@@ -58,7 +58,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 static void on_dialled(int status, wst_stream_t *stream, const wst_proxy_failure_t *failure,
                        void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
     (void)user_data;
     if (status != 0) {
         printf("%s: %s\n", wst_err_name(status), failure->detail);
@@ -77,7 +77,10 @@ int main(int argc, char **argv) {
     uv_loop_t *loop = uv_default_loop();
     wst_proxy_dial_t *dial;
     const wst_proxy_dial_options_t options = {
-        .proxy = {.url = argv[1], .on_challenge = on_challenge},
+        .size = sizeof(options),
+        .proxy = &(const wst_proxy_options_t){.size = sizeof(wst_proxy_options_t),
+                                              .url = argv[1],
+                                              .on_challenge = on_challenge},
         .host = argv[2],
         .port = (uint16_t)atoi(argv[3])};
     if (wst_ctx_new(&ctx, loop, NULL) != 0 ||

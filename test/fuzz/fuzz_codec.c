@@ -27,7 +27,7 @@ static void check(bool holds, const char *what) {
 
 static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
     wst_decoder_t *decoder = NULL;
-    const wst_decoder_options_t options = {encoding, NULL, max_frame};
+    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
     check(wst_decoder_new(&decoder, &options) == 0, "no decoder");
     return decoder;
 }

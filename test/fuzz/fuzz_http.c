@@ -100,7 +100,8 @@ static bool same(wst_str_t a, wst_str_t b) {
 /* What is left of a head when it is written in its plainest form is the same head. */
 static void check_rewritten(const message_t *m, const wst_http_head_t *head, int len) {
     static char out[40000], first[20000], second[20000];
-    wst_http_limits_t wide = {.head_max = sizeof(out), .target_max = sizeof(out)};
+    wst_http_limits_t wide = {
+        .size = sizeof(wide), .head_max = sizeof(out), .target_max = sizeof(out)};
     wst__head_writer_t w;
     wst__head_init(&w, out, sizeof(out));
     require((size_t)len <= sizeof(first)); /* the default limit is smaller */
@@ -165,7 +166,8 @@ static void check_target(const wst_http_head_t *head) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static const wst_http_limits_t tight = {.head_max = 120, .target_max = 20};
+    static const wst_http_limits_t tight = {
+        .size = sizeof(tight), .head_max = 120, .target_max = 20};
     if (size == 0)
         return 0;
     size_t len = size - 1;

@@ -18,7 +18,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const wst_http_limits_t wide = {.head_max = 100000, .target_max = 100000};
+static const wst_http_limits_t wide = {
+    .size = sizeof(wide), .head_max = 100000, .target_max = 100000};
 
 static void require(bool ok) {
     if (!ok)

@@ -253,7 +253,10 @@ static void say_anything(fuzz_t *f) {
     static const uint8_t data[HEAP];
     static const int errors[] = {0, WST_EREFUSED, WST_ERESET, WST_EGOAWAY};
     size_t split = u8(f);
-    wst_message_t m = {.method = (wst_method_t)(u8(f) % 12), .id = u8(f) % 32, .hello = f->peer};
+    wst_message_t m = {.size = sizeof(m),
+                       .method = (wst_method_t)(u8(f) % 12),
+                       .id = u8(f) % 32,
+                       .hello = &f->peer};
     m.dest = (wst_str_t){"b:2", 3};
     m.error = errors[split % 4];
     m.data = data;
@@ -271,7 +274,7 @@ static void say_sense(fuzz_t *f, const stream_t *stream) {
     if (st == NULL)
         return;
     uint64_t room = st->rx_limit - st->rx_received;
-    wst_message_t m = {.id = st->id};
+    wst_message_t m = {.size = sizeof(m), .id = st->id};
     switch (what % 6) {
     case 0:
         m.method = st->local ? WST_MSG_COMPLETED : WST_MSG_HANDSHAKE;
@@ -331,7 +334,7 @@ static void hear(fuzz_t *f, unsigned most) {
             memcpy(buf + out.head_len, out.payload.data, out.payload.len);
         size_t len = out.head_len + out.payload.len;
         wst_slice_unref(out.payload);
-        wst_message_t m;
+        wst_message_t m = {.size = sizeof(m)};
         must(wst_decoder_push(f->ear, out.text, buf, len, true, &m) == 1, "malformed");
         check_message(f, &m);
     }
@@ -345,13 +348,13 @@ static void attach(fuzz_t *f, bool hello) {
     must(wst__greeting_init(&f->greeting, &f->pool, &f->s->o.hello) == 0 &&
              wst__greeting_begin(&f->greeting, f->encoding) == 0,
          "no memory");
-    const wst_decoder_options_t options = {.encoding = f->encoding,
-                                           .max_frame = WST_FRAME_MAX_LIMIT};
+    const wst_decoder_options_t options = {
+        .size = sizeof(options), .encoding = f->encoding, .max_frame = WST_FRAME_MAX_LIMIT};
     wst_decoder_free(f->ear);
     must(wst_decoder_new(&f->ear, &options) == 0, "no memory");
     f->carried = true;
     f->error = 0;
-    const wst_message_t m = {.method = WST_MSG_HELLO, .hello = f->peer};
+    const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_HELLO, .hello = &f->peer};
     if (hello)
         say(f, &m, 0);
 }
@@ -427,7 +430,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1 || size > 4096)
         return 0;
     f = (fuzz_t){.at = data + 1, .end = data + size, .now = 1000};
-    f.peer = (wst_hello_t){.version = WST_PROTOCOL_VERSION,
+    f.peer = (wst_hello_t){.size = sizeof(wst_hello_t),
+                           .version = WST_PROTOCOL_VERSION,
                            .max_frame = (data[0] & 1) != 0 ? 1024 : 16384,
                            .initial_credit = (data[0] & 2) != 0 ? 100 : 32768,
                            .max_streams = 20,

@@ -27,7 +27,7 @@ static void check(bool condition, const char *what) {
 }
 
 static wst__tls_engine_t *new_client(void) {
-    const wst_tls_client_options_t options = {.ca_pem = root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = root.own};
     wst__tls_engine_t *engine;
     check(wst__tls_engine_client(&engine, &test_allocator, &options, false, NULL) == 0, "client");
     return engine;
@@ -39,7 +39,8 @@ static void set_up(void) {
     tls_make(&root, &(tls_spec_t){.subject = "CN=Root", .ca = true}, NULL);
     tls_make(&leaf, &(tls_spec_t){.subject = "CN=leaf", .names = "dns:server.example"}, &root);
     const wst_tls_identity_t identity = tls_identity(&leaf);
-    const wst_tls_server_options_t options = {.identities = &identity, .identity_count = 1};
+    const wst_tls_server_options_t options = {
+        .size = sizeof(options), .identities = &identity, .identity_count = 1};
     check(wst__tls_engine_server(&server, &test_allocator, &options, NULL) == 0, "server");
     client = new_client();
 }

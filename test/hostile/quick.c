@@ -19,7 +19,7 @@ typedef struct state {
     uv_signal_t usr1;
     wst_server_t *server;
     wst_agent_t *agent;
-    wst_server_options_t server_options;
+    wst_server_limits_t server_limits;
     wst_agent_options_t agent_options;
     size_t memory_budget;
     size_t json;
@@ -35,15 +35,15 @@ typedef struct option {
     { name, offsetof(state_t, member), sizeof(((state_t *)NULL)->member) }
 
 static const option_t of_server[] = {
-    MEMBER("ping", server_options.ping_interval_ms),
-    MEMBER("dead", server_options.dead_after_ms),
-    MEMBER("head", server_options.head_timeout_ms),
-    MEMBER("hello", server_options.hello_timeout_ms),
-    MEMBER("dial", server_options.dial_timeout_ms),
-    MEMBER("half", server_options.half_closed_timeout_ms),
-    MEMBER("drain", server_options.drain_timeout_ms),
-    MEMBER("streams", server_options.max_agent_streams),
-    MEMBER("window_max", server_options.stream_window_max),
+    MEMBER("ping", server_limits.ping_interval_ms),
+    MEMBER("dead", server_limits.dead_after_ms),
+    MEMBER("head", server_limits.head_timeout_ms),
+    MEMBER("hello", server_limits.hello_timeout_ms),
+    MEMBER("dial", server_limits.dial_timeout_ms),
+    MEMBER("half", server_limits.half_closed_timeout_ms),
+    MEMBER("drain", server_limits.drain_timeout_ms),
+    MEMBER("streams", server_limits.max_agent_streams),
+    MEMBER("window_max", server_limits.stream_window_max),
     MEMBER("budget", memory_budget),
     {0},
 };
@@ -116,9 +116,9 @@ static void on_stop(void *user_data, bool now) {
 static void on_usr1(uv_signal_t *signal, int number) {
     (void)number;
     const state_t *s = signal->data;
-    wst_ctx_stats_t ctx;
+    wst_ctx_stats_t ctx = {.size = sizeof(ctx)};
     wst_ctx_get_stats(s->program.ctx, &ctx);
-    wst_server_stats_t server = {0};
+    wst_server_stats_t server = {.size = sizeof(server)};
     if (s->server != NULL)
         wst_server_get_stats(s->server, &server);
     size_t streams = s->server != NULL ? server.streams : wst_agent_streams(s->agent);
@@ -131,10 +131,15 @@ static void on_usr1(uv_signal_t *signal, int number) {
 }
 
 static int start_server(state_t *s, const char *address) {
-    s->server_options.callbacks.on_drained = on_server_drained;
-    s->server_options.user_data = s;
-    s->server_options.allow_open = true;
-    int status = wst_server_new(&s->server, s->program.ctx, &s->server_options);
+    static const wst_server_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_drained = on_server_drained};
+    s->server_limits.size = sizeof(s->server_limits);
+    const wst_server_options_t options = {.size = sizeof(options),
+                                          .callbacks = &callbacks,
+                                          .limits = &s->server_limits,
+                                          .allow_open = true,
+                                          .user_data = s};
+    int status = wst_server_new(&s->server, s->program.ctx, &options);
     if (status == 0)
         status = wst_server_listen(s->server, address, WST_ROLE_ALL);
     if (status == 0)
@@ -143,7 +148,10 @@ static int start_server(state_t *s, const char *address) {
 }
 
 static int start_agent(state_t *s, const char *url) {
-    s->agent_options.callbacks.on_drained = on_agent_drained;
+    static const wst_agent_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                    .on_drained = on_agent_drained};
+    s->agent_options.size = sizeof(s->agent_options);
+    s->agent_options.callbacks = &callbacks;
     s->agent_options.user_data = s;
     s->agent_options.url = url;
     s->agent_options.encoding = s->json != 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;

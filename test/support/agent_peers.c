@@ -141,7 +141,9 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     agent_raw_t *raw = c->raw;
     (void)head;
     const wst_websocket_options_t options = {
-        .callbacks = {on_ws_open, on_message, NULL, on_over},
+        .size = sizeof(options),
+        .callbacks = &(const wst_websocket_callbacks_t){sizeof(wst_websocket_callbacks_t),
+                                                        on_ws_open, on_message, NULL, on_over},
         .user_data = c,
         .protocols = raw->protocols != NULL ? raw->protocols : wst__mux_kind.subprotocols};
     raw->heads++;
@@ -161,7 +163,7 @@ static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
 
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
     agent_raw_t *raw = user_data;
     (void)listener;
     conn_t *c = calloc(1, sizeof(*c));
@@ -173,8 +175,10 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
     raw->accepted++;
     raw->live++;
     if (raw->manner == AGENT_RAW_UPGRADE) {
-        const wst_hijack_options_t options = {
-            .on_request = on_request, .on_done = on_hijack_done, .user_data = c};
+        const wst_hijack_options_t options = {.size = sizeof(options),
+                                              .on_request = on_request,
+                                              .on_done = on_hijack_done,
+                                              .user_data = c};
         assert_int_equal(wst_hijack_new(&c->hijack, raw->w->peers, stream, &options), 0);
         return;
     }
@@ -189,7 +193,8 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
 
 void agent_raw_open(agent_world_t *w, agent_raw_t *raw) {
     raw->w = w;
-    const wst_listener_options_t options = {.address =
+    const wst_listener_options_t options = {.size = sizeof(options),
+                                            .address =
                                                 w->address[0] != '\0' ? w->address : "127.0.0.1:0",
                                             .on_accept = on_accept,
                                             .user_data = raw};
@@ -261,8 +266,10 @@ static void on_visitor(wst_listener_t *listener, wst_stream_t *stream, void *use
 void agent_place_open(agent_world_t *w, agent_place_t *place) {
     memset(place, 0, sizeof(*place));
     place->w = w;
-    const wst_listener_options_t options = {
-        .address = "127.0.0.1:0", .on_accept = on_visitor, .user_data = place};
+    const wst_listener_options_t options = {.size = sizeof(options),
+                                            .address = "127.0.0.1:0",
+                                            .on_accept = on_visitor,
+                                            .user_data = place};
     assert_int_equal(wst_listener_new(&place->listener, w->peers, &options), 0);
     snprintf(place->address, sizeof(place->address), "%s", wst_listener_address(place->listener));
 }
@@ -297,7 +304,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 void agent_tunnel_start(agent_world_t *w, agent_tunnel_t *t, const char *destination) {
     memset(t, 0, sizeof(*t));
     t->w = w;
-    const wst_flow_options_t options = {.destination = destination};
+    const wst_flow_options_t options = {.size = sizeof(options), .destination = destination};
     assert_int_equal(wst_server_dial(&t->dial, w->server, &options, on_dialled, t), 0);
 }
 

@@ -38,16 +38,18 @@ void agent_world_open(agent_world_t *w) {
     signal(SIGPIPE, SIG_IGN);
     memset(w, 0, sizeof(*w));
     assert_int_equal(uv_loop_init(&w->env.loop), 0);
-    const wst_ctx_options_t options = {.allocator = &test_allocator,
+    const wst_ctx_options_t options = {.size = sizeof(options),
+                                       .allocator = &test_allocator,
                                        .log = on_log,
                                        .log_level = WST_LOG_DEBUG,
                                        .resolve = on_resolve,
                                        .user_data = w};
     assert_int_equal(wst_ctx_new(&w->env.ctx, &w->env.loop, &options), 0);
-    const wst_ctx_options_t peers = {.user_data = w};
+    const wst_ctx_options_t peers = {.size = sizeof(peers), .user_data = w};
     assert_int_equal(wst_ctx_new(&w->peers, &w->env.loop, &peers), 0);
     w->path = "";
     w->fields = "Authorization: Bearer " AGENT_SECRET "\r\n";
+    w->options.size = sizeof(w->options);
     w->options.name = "probe";
     w->options.backoff_min_ms = 1;
     w->options.backoff_max_ms = 8;
@@ -64,7 +66,7 @@ void agent_world_free(agent_world_t *w) {
         agent_world_until_closed(w);
     for (size_t i = 0; i < w->stuck_count; i++)
         wst_lookup_answer(w->stuck[i], UV_EAI_AGAIN, NULL, 0);
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(w->env.ctx, &stats);
     assert_int_equal(stats.handles, 0);
     assert_int_equal(stats.chunks, 0);
@@ -90,19 +92,23 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
     w->server_ups++;
 }
 
-static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
-                          void *user_data) {
+static void on_agent_down(wst_server_t *server, wst_remote_t *agent,
+                          const wst_agent_down_info_t *info, void *user_data) {
     agent_world_t *w = user_data;
     (void)server;
     (void)agent;
-    (void)detail;
     w->server_downs++;
-    w->down_error = error;
+    w->down_error = info->error;
 }
 
 void agent_world_serve(agent_world_t *w) {
-    w->server_options.callbacks.on_agent_up = on_agent_up;
-    w->server_options.callbacks.on_agent_down = on_agent_down;
+    w->server_callbacks.on_agent_up = on_agent_up;
+    w->server_callbacks.on_agent_down = on_agent_down;
+    w->server_options.size = sizeof(w->server_options);
+    w->server_callbacks.size = sizeof(w->server_callbacks);
+    w->server_limits.size = sizeof(w->server_limits);
+    w->server_options.callbacks = &w->server_callbacks;
+    w->server_options.limits = &w->server_limits;
     w->server_options.user_data = w;
     assert_int_equal(wst_server_new(&w->server, w->peers, &w->server_options), 0);
     const char *address = w->address[0] != '\0' ? w->address : "127.0.0.1:0";
@@ -251,26 +257,25 @@ static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void
     leave(w, AGENT_DOWN);
 }
 
-static void on_stream_open(wst_agent_t *agent, const char *destination, int status,
+static void on_stream_open(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data) {
     agent_world_t *w = user_data;
     (void)agent;
     enter(w, AGENT_STREAM_OPEN);
-    w->open_status = status;
-    snprintf(w->destination, sizeof(w->destination), "%s", destination);
+    w->open_status = info->status;
+    snprintf(w->destination, sizeof(w->destination), "%s", info->destination);
     leave(w, AGENT_STREAM_OPEN);
 }
 
-static void on_stream_close(wst_agent_t *agent, const char *destination,
-                            uint64_t bytes_to_destination, uint64_t bytes_to_server, int status,
+static void on_stream_close(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                             void *user_data) {
     agent_world_t *w = user_data;
     (void)agent;
     enter(w, AGENT_STREAM_CLOSE);
-    w->close_status = status;
-    w->bytes_to_destination = bytes_to_destination;
-    w->bytes_to_server = bytes_to_server;
-    snprintf(w->destination, sizeof(w->destination), "%s", destination);
+    w->close_status = info->status;
+    w->bytes_to_destination = info->bytes_to_destination;
+    w->bytes_to_server = info->bytes_to_server;
+    snprintf(w->destination, sizeof(w->destination), "%s", info->destination);
     leave(w, AGENT_STREAM_CLOSE);
 }
 
@@ -289,7 +294,8 @@ int agent_world_try_start(agent_world_t *w) {
     if (options.url == NULL)
         options.url = url;
     options.user_data = w;
-    options.callbacks = (wst_agent_callbacks_t){
+    const wst_agent_callbacks_t callbacks = {
+        .size = sizeof(callbacks),
         .on_credentials = w->credentials != AGENT_UNASKED ? on_credentials : NULL,
         .on_destination = w->destinations != AGENT_UNASKED ? on_destination : NULL,
         .on_dial = w->dials != AGENT_UNASKED ? on_dial : NULL,
@@ -297,8 +303,8 @@ int agent_world_try_start(agent_world_t *w) {
         .on_down = on_down,
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
-        .on_drained = on_drained,
-    };
+        .on_drained = on_drained};
+    options.callbacks = &callbacks;
     w->busy = true;
     int status = wst_agent_new(&agent, w->env.ctx, &options);
     w->busy = false;

@@ -50,6 +50,8 @@ struct agent_world {
 
     wst_server_t *server;
     wst_server_options_t server_options;
+    wst_server_callbacks_t server_callbacks;
+    wst_server_limits_t server_limits;
     size_t server_ups, server_downs, server_closed;
     int down_error; /* of the last on_agent_down */
 

@@ -7,9 +7,10 @@
 
 /* What came of it. The message's pointers are into the result. */
 typedef struct codec_feed_result {
-    int status;      /* 1: a message; 0: ignored; else the error */
-    wst_message_t m; /* of a communication that came in pieces, the whole */
-    size_t pieces;   /* how many there were */
+    int status;        /* 1: a message; 0: ignored; else the error */
+    wst_message_t m;   /* of a communication that came in pieces, the whole */
+    wst_hello_t hello; /* what the message points to */
+    size_t pieces;     /* how many there were */
     char string[WST_DEST_MAX];
     uint8_t data[WST_FRAME_MAX_LIMIT];
 } codec_feed_result_t;

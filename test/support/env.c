@@ -18,8 +18,11 @@ void test_env_open(test_env_t *env) {
     signal(SIGPIPE, SIG_IGN);
     memset(env, 0, sizeof(*env));
     assert_int_equal(uv_loop_init(&env->loop), 0);
-    wst_ctx_options_t options = {
-        .allocator = &test_allocator, .log = on_log, .log_level = WST_LOG_WARN, .user_data = env};
+    wst_ctx_options_t options = {.size = sizeof(options),
+                                 .allocator = &test_allocator,
+                                 .log = on_log,
+                                 .log_level = WST_LOG_WARN,
+                                 .user_data = env};
     if (wst_ctx_new(&env->ctx, &env->loop, &options) != 0)
         env->ctx = NULL;
 }

@@ -174,14 +174,13 @@ static void fake_close(wst_stream_t *stream, int reset_reason, void *impl) {
     uv_close((uv_handle_t *)&fake->idle, on_idle_closed);
 }
 
-static const wst_stream_ops_t ops = {
-    .read_start = fake_read_start,
-    .read_stop = fake_read_stop,
-    .write = fake_write,
-    .room = fake_room,
-    .shutdown = fake_shutdown,
-    .close = fake_close,
-};
+static const wst_stream_ops_t ops = {.size = sizeof(ops),
+                                     .read_start = fake_read_start,
+                                     .read_stop = fake_read_stop,
+                                     .write = fake_write,
+                                     .room = fake_room,
+                                     .shutdown = fake_shutdown,
+                                     .close = fake_close};
 
 /* What the test calls ------------------------------------------------------------------------ */
 

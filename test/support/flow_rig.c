@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const wst_flow_options_t flow_rig_plain = {.destination = "host:22", .peer = "192.0.2.1:5"};
+const wst_flow_options_t flow_rig_plain = {
+    .size = sizeof(flow_rig_plain), .destination = "host:22", .peer = "192.0.2.1:5"};
 
 static void note(flow_rig_t *r, const char *fmt, ...) WST_PRINTF(2, 3);
 
@@ -169,7 +170,8 @@ flow_rig_uplink_t *flow_rig_uplink(flow_rig_t *r, const char *name, const char *
                                           .is_suspect = is_suspect};
     flow_rig_uplink_t *u = &r->uplinks[r->uplink_count++];
     *u = (flow_rig_uplink_t){.rig = r, .uplink = {.ops = &ops, .peer = "192.0.2.9:1"}};
-    const wst_hello_t hello = {.name = {name, strlen(name)},
+    const wst_hello_t hello = {.size = sizeof(hello),
+                               .name = {name, strlen(name)},
                                .has_instance = true,
                                .instance = {(uint8_t)r->uplink_count},
                                .epoch = 1};
@@ -237,8 +239,10 @@ static void on_gone(wst_flow_t *flow, const wst_stream_info_t *info, void *user_
 }
 
 int flow_rig_try(flow_rig_t *r, flow_rig_flow_t *f, const wst_flow_options_t *options) {
-    static const wst_flow_callbacks_t callbacks = {
-        .on_established = on_established, .on_refused = on_flow_refused, .on_gone = on_gone};
+    static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                   .on_established = on_established,
+                                                   .on_refused = on_flow_refused,
+                                                   .on_gone = on_gone};
     *f = (flow_rig_flow_t){.rig = r};
     return wst_flow_new(&f->flow, &r->ingress, options, &callbacks, f);
 }

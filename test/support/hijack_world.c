@@ -39,9 +39,11 @@ static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
 bool hijack_world_init(hijack_world_t *w) {
     memset(w, 0, sizeof(*w));
     assert_int_equal(uv_loop_init(&w->loop), 0);
-    w->options =
-        (wst_hijack_options_t){.on_request = on_request, .on_done = on_done, .user_data = w};
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    w->options = (wst_hijack_options_t){.size = sizeof(wst_hijack_options_t),
+                                        .on_request = on_request,
+                                        .on_done = on_done,
+                                        .user_data = w};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     return wst_ctx_new(&w->ctx, &w->loop, &options) == 0 &&
            fake_stream_open(&w->client, w->ctx) == 0;
 }
@@ -110,18 +112,18 @@ void hijack_world_take(hijack_world_t *w) {
 }
 
 void hijack_world_read(hijack_world_t *w) {
-    static const wst_stream_callbacks_t callbacks = {.on_read = on_read, .on_end = on_end};
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end};
     wst_stream_set_callbacks(w->taken, &callbacks, w);
     wst_stream_read_start(w->taken, 0);
 }
 
 void hijack_world_challenge(hijack_world_t *w) {
-    const wst_response_t response = {
-        .status = 407,
-        .reason = "Who are you?",
-        .fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n",
-        .keep_alive = true,
-    };
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = 407,
+                                     .reason = "Who are you?",
+                                     .fields = "Proxy-Authenticate: Basic realm=\"x\"\r\n",
+                                     .keep_alive = true};
     int rc = wst_hijack_respond(w->hijack, &response);
     assert_true(rc == 0 || (rc == WST_ENOMEM && test_alloc_failed()));
 }

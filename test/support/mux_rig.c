@@ -77,8 +77,8 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     leave(side_of(probe), MUX_ERROR);
 }
 
-static const wst_stream_callbacks_t stream_callbacks = {on_read, on_end, on_drain, on_shutdown,
-                                                        on_error};
+static const wst_stream_callbacks_t stream_callbacks = {
+    sizeof(stream_callbacks), on_read, on_end, on_drain, on_shutdown, on_error};
 
 static void on_stream_closed(void *user_data) {
     mux_probe_t *probe = user_data;
@@ -288,7 +288,11 @@ static void on_plain_over(wst_websocket_t *ws, int error, const char *detail, vo
 
 static void accept_plain(mux_side_t *side) {
     const wst_websocket_options_t options = {
-        .callbacks.on_over = on_plain_over, .user_data = side, .protocols = side->protocols};
+        .size = sizeof(options),
+        .callbacks = &(const wst_websocket_callbacks_t){.size = sizeof(wst_websocket_callbacks_t),
+                                                        .on_over = on_plain_over},
+        .user_data = side,
+        .protocols = side->protocols};
     int status = wst_websocket_accept(&side->websocket, side->rig->ctx, side->hijack, &options);
     assert_true(status == 0 || status == WST_EHANDSHAKE);
 }
@@ -314,8 +318,10 @@ static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
 }
 
 static bool serve(mux_side_t *side) {
-    const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_request,
+                                          .on_done = on_hijack_done,
+                                          .user_data = side};
     if (wst_hijack_new(&side->hijack, side->rig->ctx, side->stream, &options) != 0)
         return false;
     side->stream = NULL;
@@ -323,7 +329,7 @@ static bool serve(mux_side_t *side) {
 }
 
 int mux_side_dial(mux_side_t *side) {
-    const wst_websocket_options_t websocket = {.host = "a.test"};
+    const wst_websocket_options_t websocket = {.size = sizeof(websocket), .host = "a.test"};
     int status = wst__mux_kind.connect(&side->uplink, side->rig->ctx, side->stream, &websocket,
                                        &side->options);
     if (status == 0)
@@ -355,7 +361,7 @@ bool mux_rig_init(mux_rig_t *rig) {
     rig->client.options.hello.has_instance = true;
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     uv_timer_init(&rig->loop, &rig->watchdog);
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     return wst_ctx_new(&rig->ctx, &rig->loop, &options) == 0;
 }
 
@@ -399,7 +405,7 @@ static void end_side(mux_side_t *side) {
 }
 
 static wst_ctx_stats_t stats_of(const mux_rig_t *rig) {
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(rig->ctx, &stats);
     return stats;
 }

@@ -57,7 +57,8 @@ static void on_relay_over(wst_pump_t *pump, int status, void *user_data) {
 
 static void on_relay(int status, wst_stream_t *stream, void *user_data) {
     fake_proxy_t *p = user_data;
-    const wst_pump_options_t options = {.on_done = on_relay_over, .user_data = p};
+    const wst_pump_options_t options = {
+        .size = sizeof(options), .on_done = on_relay_over, .user_data = p};
     p->dial = NULL;
     if (status != 0) {
         drop(p);
@@ -70,7 +71,8 @@ static void on_relay(int status, wst_stream_t *stream, void *user_data) {
 
 /* What has come in already goes first. */
 static void relay(fake_proxy_t *p) {
-    const wst_dial_options_t options = {.host = "127.0.0.1",
+    const wst_dial_options_t options = {.size = sizeof(options),
+                                        .host = "127.0.0.1",
                                         .port = (uint16_t)atoi(strchr(p->relay, ':') + 1)};
     wst_slice_t rest;
     wst_stream_read_stop(p->stream);
@@ -134,7 +136,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 
 static void attend(fake_proxy_t *p, wst_stream_t *stream) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
     p->stream = stream;
     wst_stream_set_callbacks(stream, &callbacks, p);
     wst_stream_read_start(stream, 0);
@@ -161,7 +163,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
         attend(p, stream);
         return;
     }
-    const wst_tls_handshake_options_t options = {.config = p->tls};
+    const wst_tls_handshake_options_t options = {.size = sizeof(options), .config = p->tls};
     assert_int_equal(wst_tls_handshake(&p->handshake, stream, &options, on_tls, p), 0);
 }
 
@@ -171,9 +173,12 @@ static void on_ctx_closed(void *user_data) {
 }
 
 void fake_proxy_open(fake_proxy_t *p, test_env_t *env) {
-    const wst_ctx_options_t ctx_options = {.user_data = p};
-    const wst_listener_options_t options = {
-        .address = "127.0.0.1:0", .backlog = 1, .on_accept = on_accept, .user_data = p};
+    const wst_ctx_options_t ctx_options = {.size = sizeof(ctx_options), .user_data = p};
+    const wst_listener_options_t options = {.size = sizeof(options),
+                                            .address = "127.0.0.1:0",
+                                            .backlog = 1,
+                                            .on_accept = on_accept,
+                                            .user_data = p};
     memset(p, 0, sizeof(*p));
     assert_int_equal(wst_ctx_new(&p->ctx, &env->loop, &ctx_options), 0);
     assert_int_equal(wst_listener_new(&p->listener, p->ctx, &options), 0);

@@ -97,12 +97,14 @@ int proxy_world_try(proxy_world_t *w) {
     char url[200];
     snprintf(url, sizeof(url), "%s%s", w->scheme, w->proxy.address);
     const wst_proxy_dial_options_t options = {
-        .proxy = {.url = url,
-                  .credentials = w->credentials,
-                  .tls = w->secure ? w->tls.client : NULL,
-                  .fields = w->fields,
-                  .on_challenge = w->asks ? on_challenge : NULL,
-                  .user_data = w},
+        .size = sizeof(options),
+        .proxy = &(const wst_proxy_options_t){.size = sizeof(wst_proxy_options_t),
+                                              .url = url,
+                                              .credentials = w->credentials,
+                                              .tls = w->secure ? w->tls.client : NULL,
+                                              .fields = w->fields,
+                                              .on_challenge = w->asks ? on_challenge : NULL,
+                                              .user_data = w},
         .host = w->host != NULL ? w->host : "dest.test",
         .port = 443,
         .timeout_ms = w->timeout_ms};

@@ -21,8 +21,11 @@ void remote_rig_make(remote_rig_peer_t *p, const char *name, uint8_t instance, u
                      uint64_t epoch) {
     *p = (remote_rig_peer_t){.tenant = ""};
     fake_uplink_init(&p->fake, "192.0.2.1:5");
-    p->hello = (wst_hello_t){
-        .name = {name, strlen(name)}, .has_instance = true, .conn = conn, .epoch = epoch};
+    p->hello = (wst_hello_t){.size = sizeof(wst_hello_t),
+                             .name = {name, strlen(name)},
+                             .has_instance = true,
+                             .conn = conn,
+                             .epoch = epoch};
     memset(p->hello.instance, instance, sizeof(p->hello.instance));
 }
 

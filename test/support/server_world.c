@@ -138,14 +138,14 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
     leave(w, 'u');
 }
 
-static void on_agent_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
-                          void *user_data) {
+static void on_agent_down(wst_server_t *server, wst_remote_t *agent,
+                          const wst_agent_down_info_t *info, void *user_data) {
     server_world_t *w = user_data;
     enter(w);
-    assert_non_null(detail);
+    assert_non_null(info->detail);
     assert_null(wst_server_next_agent(server, agent)); /* it is no longer one of them */
     w->downs++;
-    note(w, "down %s %s\n", wst_remote_name(agent), error_name(error));
+    note(w, "down %s %s\n", wst_remote_name(agent), error_name(info->error));
     leave(w, 'd');
 }
 
@@ -211,6 +211,8 @@ static void on_drained(wst_server_t *server, void *user_data) {
 
 void server_world_init(server_world_t *w) {
     memset(w, 0, sizeof(*w));
+    w->limits.size = sizeof(w->limits);
+    w->http.size = sizeof(w->http);
     w->clients = w->agents = w->choice = w->reached = SERVER_UNASKED;
     w->agent_name = w->agent_tenant = w->client_tenant = "";
     w->deny_status = 403;
@@ -218,7 +220,8 @@ void server_world_init(server_world_t *w) {
 }
 
 bool server_world_try_start(server_world_t *w) {
-    w->options.callbacks = (wst_server_callbacks_t){
+    const wst_server_callbacks_t callbacks = {
+        .size = sizeof(callbacks),
         .on_agent_request = w->agents != SERVER_UNASKED ? on_agent_request : NULL,
         .on_client_request = w->clients != SERVER_UNASKED ? on_client_request : NULL,
         .on_choose = w->choice != SERVER_UNASKED ? on_choose : NULL,
@@ -229,8 +232,11 @@ bool server_world_try_start(server_world_t *w) {
         .on_stream_close = on_stream_close,
         .on_refused = on_refused,
         .on_agent_refused = on_agent_refused,
-        .on_drained = on_drained,
-    };
+        .on_drained = on_drained};
+    w->options.size = sizeof(w->options);
+    w->options.callbacks = &callbacks;
+    w->options.limits = &w->limits;
+    w->options.http = &w->http;
     w->options.user_data = w;
     int status = wst_server_new(&w->server, w->env.ctx, &w->options);
     if (status == 0)
@@ -280,7 +286,7 @@ typedef struct connections {
 
 static bool has_connections(void *arg) {
     const connections_t *c = arg;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(c->w->server, &stats);
     return stats.connections == c->n;
 }
@@ -318,8 +324,10 @@ static void client_on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 void server_client_use(server_world_t *w, server_client_t *c, wst_stream_t *stream) {
-    static const wst_stream_callbacks_t callbacks = {
-        .on_read = client_on_read, .on_end = client_on_end, .on_error = client_on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = client_on_read,
+                                                     .on_end = client_on_end,
+                                                     .on_error = client_on_error};
     memset(c, 0, sizeof(*c));
     c->w = w;
     c->stream = stream;
@@ -339,8 +347,8 @@ static void dial(server_world_t *w, const char *address, wst_dial_cb callback, v
     const char *colon = strrchr(address, ':');
     wst_dial_t *pending;
     snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    const wst_dial_options_t options = {.host = host,
-                                        .port = (uint16_t)strtoul(colon + 1, NULL, 10)};
+    const wst_dial_options_t options = {
+        .size = sizeof(options), .host = host, .port = (uint16_t)strtoul(colon + 1, NULL, 10)};
     assert_int_equal(wst_dial(&pending, w->env.ctx, &options, callback, user_data), 0);
 }
 
@@ -461,8 +469,10 @@ static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data
 
 static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                               void *user_data) {
-    static const wst_stream_callbacks_t callbacks = {
-        .on_read = stream_on_read, .on_end = stream_on_end, .on_error = stream_on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = stream_on_read,
+                                                     .on_end = stream_on_end,
+                                                     .on_error = stream_on_error};
     server_agent_t *a = user_data;
     (void)uplink;
     snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
@@ -520,7 +530,7 @@ static void agent_on_connected(int status, wst_stream_t *stream, void *user_data
                                                       .on_down = agent_on_down,
                                                       .on_closed = agent_on_closed};
     const wst_websocket_options_t websocket = {
-        .host = "server", .path = "/websocket", .fields = a->fields};
+        .size = sizeof(websocket), .host = "server", .path = "/websocket", .fields = a->fields};
     const wst__uplink_options_t options = {
         .callbacks = &callbacks, .user_data = a, .hello = a->hello};
     assert_int_equal(wst__mux_kind.connect(&a->uplink, a->w->env.ctx, stream, &websocket, &options),
@@ -531,7 +541,8 @@ static void agent_on_connected(int status, wst_stream_t *stream, void *user_data
 void server_agent_init(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
     memset(a, 0, sizeof(*a));
     a->w = w;
-    a->hello = (wst_hello_t){.max_streams = WST__MAX_STREAMS,
+    a->hello = (wst_hello_t){.size = sizeof(wst_hello_t),
+                             .max_streams = WST__MAX_STREAMS,
                              .name = {name, strlen(name)},
                              .has_instance = true,
                              .epoch = 1};

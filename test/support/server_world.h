@@ -26,6 +26,8 @@ typedef struct server_world {
     test_env_t env;
     wst_server_t *server;
     wst_server_options_t options;
+    wst_server_limits_t limits;
+    wst_http_limits_t http;
     server_policy_t clients, agents, choice, reached;
     int deny_status;
     const char *deny_reason, *deny_fields;

@@ -161,7 +161,8 @@ session_rig_t *session_rig_new(void) {
 }
 
 static int new_ear(session_rig_t *r) {
-    const wst_decoder_options_t options = {.encoding = r->encoding,
+    const wst_decoder_options_t options = {.size = sizeof(options),
+                                           .encoding = r->encoding,
                                            .allocator = &wst__default_allocator,
                                            .max_frame = r->peer_hello.max_frame};
     wst_decoder_free(r->ear);
@@ -170,6 +171,7 @@ static int new_ear(session_rig_t *r) {
 
 int session_rig_start_new(session_rig_t *r) {
     wst_hello_t *h = &r->peer_hello;
+    h->size = sizeof(*h);
     h->version = WST_PROTOCOL_VERSION;
     h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
     h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__INITIAL_CREDIT;
@@ -274,19 +276,22 @@ int session_rig_say(session_rig_t *r, wst_message_t m) {
 }
 
 int session_rig_say_open(session_rig_t *r, uint64_t id) {
-    return session_rig_say(
-        r, (wst_message_t){.method = WST_MSG_HANDSHAKE, .id = id, .dest = {"b:2", 3}});
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_HANDSHAKE,
+                                              .id = id,
+                                              .dest = {"b:2", 3}});
 }
 
 int session_rig_say_completed(session_rig_t *r, uint64_t id, int error) {
-    wst_message_t m = {.method = WST_MSG_COMPLETED, .id = id, .error = error};
+    wst_message_t m = {.size = sizeof(m), .method = WST_MSG_COMPLETED, .id = id, .error = error};
     if (error != 0)
         m.error_text = (wst_str_t){"why", 3};
     return session_rig_say(r, m);
 }
 
 int session_rig_say_data(session_rig_t *r, uint64_t id, const char *text) {
-    return session_rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_COMMUNICATION,
                                               .id = id,
                                               .data = (const uint8_t *)text,
                                               .len = strlen(text)});
@@ -296,7 +301,8 @@ int session_rig_say_bytes(session_rig_t *r, uint64_t id, size_t len) {
     int status = 0;
     while (len > 0 && status == 0) {
         size_t n = len < WST__MAX_FRAME ? len : WST__MAX_FRAME;
-        status = session_rig_say(r, (wst_message_t){.method = WST_MSG_COMMUNICATION,
+        status = session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                                    .method = WST_MSG_COMMUNICATION,
                                                     .id = id,
                                                     .data = (const uint8_t *)r->data,
                                                     .len = n});
@@ -306,37 +312,50 @@ int session_rig_say_bytes(session_rig_t *r, uint64_t id, size_t len) {
 }
 
 int session_rig_say_credit(session_rig_t *r, uint64_t id, uint64_t received, uint64_t credit) {
-    return session_rig_say(
-        r, (wst_message_t){
-               .method = WST_MSG_CREDIT, .id = id, .received = received, .credit = credit});
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_CREDIT,
+                                              .id = id,
+                                              .received = received,
+                                              .credit = credit});
 }
 
 int session_rig_say_end(session_rig_t *r, uint64_t id, uint64_t offset) {
-    return session_rig_say(r, (wst_message_t){.method = WST_MSG_END, .id = id, .offset = offset});
+    return session_rig_say(
+        r, (wst_message_t){
+               .size = sizeof(wst_message_t), .method = WST_MSG_END, .id = id, .offset = offset});
 }
 
 int session_rig_say_yield(session_rig_t *r, uint64_t id, uint64_t credit, uint64_t offset) {
-    return session_rig_say(
-        r, (wst_message_t){.method = WST_MSG_YIELD, .id = id, .credit = credit, .offset = offset});
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_YIELD,
+                                              .id = id,
+                                              .credit = credit,
+                                              .offset = offset});
 }
 
 int session_rig_say_reset(session_rig_t *r, uint64_t id, int error) {
-    return session_rig_say(
-        r, (wst_message_t){
-               .method = WST_MSG_RESET, .id = id, .error = error, .error_text = {"why", 3}});
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_RESET,
+                                              .id = id,
+                                              .error = error,
+                                              .error_text = {"why", 3}});
 }
 
 int session_rig_say_ping(session_rig_t *r, uint64_t seq) {
-    return session_rig_say(r, (wst_message_t){.method = WST_MSG_PING, .seq = seq});
+    return session_rig_say(
+        r, (wst_message_t){.size = sizeof(wst_message_t), .method = WST_MSG_PING, .seq = seq});
 }
 
 int session_rig_say_pong(session_rig_t *r, uint64_t seq) {
-    return session_rig_say(r, (wst_message_t){.method = WST_MSG_PONG, .seq = seq});
+    return session_rig_say(
+        r, (wst_message_t){.size = sizeof(wst_message_t), .method = WST_MSG_PONG, .seq = seq});
 }
 
 int session_rig_say_goaway(session_rig_t *r, uint64_t last) {
-    return session_rig_say(
-        r, (wst_message_t){.method = WST_MSG_GOAWAY, .last = last, .error = WST_EGOAWAY});
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_GOAWAY,
+                                              .last = last,
+                                              .error = WST_EGOAWAY});
 }
 
 /* -- The session speaks ----------------------------------------------------------------------- */
@@ -405,7 +424,7 @@ bool session_rig_pull(session_rig_t *r, wst_message_t *m) {
 }
 
 static void hear(session_rig_t *r) {
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     while (session_rig_pull(r, &m))
         note_message(r, &m);
 }

@@ -120,8 +120,8 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 void sockets_own(sockets_owner_t *owner, wst_stream_t *stream) {
-    static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown,
-                                                     on_error};
+    static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                     on_drain,          on_shutdown, on_error};
     owner->stream = stream;
     wst_stream_set_callbacks(stream, &callbacks, owner);
 }

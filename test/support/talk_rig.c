@@ -184,7 +184,8 @@ static wst__uplink_options_t options_of(websocket_rig_t *rig, talk_side_t *side)
 
 void talk_connect(websocket_rig_t *rig, talk_side_t *side) {
     const wst__uplink_options_t options = options_of(rig, side);
-    const wst_websocket_options_t websocket = {.host = "a.test", .path = "/websocket"};
+    const wst_websocket_options_t websocket = {
+        .size = sizeof(websocket), .host = "a.test", .path = "/websocket"};
     side->client = true;
     websocket_rig_call(rig);
     side->open_status =
@@ -214,8 +215,10 @@ static void on_hijack_done(wst_hijack_t *hijack, int status, void *user_data) {
 }
 
 void talk_serve(websocket_rig_t *rig, talk_side_t *side) {
-    const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_request,
+                                          .on_done = on_hijack_done,
+                                          .user_data = side};
     side->rig = rig;
     websocket_rig_call(rig);
     side->open_status = wst_hijack_new(&side->hijack, rig->ctx, rig->server.stream, &options);

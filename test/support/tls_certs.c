@@ -183,5 +183,5 @@ void tls_made_free(tls_made_t *made) {
 }
 
 wst_tls_identity_t tls_identity(const tls_made_t *made) {
-    return (wst_tls_identity_t){made->chain, made->key};
+    return (wst_tls_identity_t){sizeof(wst_tls_identity_t), made->chain, made->key};
 }

@@ -37,7 +37,8 @@ int tls_pki_free(void **state) {
 
 wst__tls_engine_t *tls_server(const tls_made_t *own, wst_tls_client_cert_t client_cert) {
     const wst_tls_identity_t identity = tls_identity(own);
-    const wst_tls_server_options_t options = {.identities = &identity,
+    const wst_tls_server_options_t options = {.size = sizeof(options),
+                                              .identities = &identity,
                                               .identity_count = 1,
                                               .client_cert = client_cert,
                                               .client_ca_pem = tls_pki.root.own};
@@ -57,8 +58,10 @@ wst__tls_engine_t *tls_client_with(const wst_tls_client_options_t *options) {
 }
 
 wst__tls_engine_t *tls_client(const tls_made_t *own) {
-    const wst_tls_identity_t identity = own != NULL ? tls_identity(own) : (wst_tls_identity_t){0};
-    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own,
+    const wst_tls_identity_t identity =
+        own != NULL ? tls_identity(own) : (wst_tls_identity_t){.size = sizeof(wst_tls_identity_t)};
+    const wst_tls_client_options_t options = {.size = sizeof(options),
+                                              .ca_pem = tls_pki.root.own,
                                               .identity = own != NULL ? &identity : NULL};
     return tls_client_with(&options);
 }

@@ -64,7 +64,8 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     act(party, 'x');
 }
 
-static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                 on_drain,          on_shutdown, on_error};
 
 static void on_outcome(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     tls_party_t *party = user_data;
@@ -88,11 +89,13 @@ void tls_world_open(tls_world_t *w, wst_tls_client_cert_t client_cert) {
              &w->root);
     const wst_tls_identity_t server = tls_identity(&w->leaf),
                              client = tls_identity(&w->client_leaf);
-    const wst_tls_server_options_t server_options = {.identities = &server,
+    const wst_tls_server_options_t server_options = {.size = sizeof(server_options),
+                                                     .identities = &server,
                                                      .identity_count = 1,
                                                      .client_cert = client_cert,
                                                      .client_ca_pem = w->root.own};
-    const wst_tls_client_options_t client_options = {.ca_pem = w->root.own, .identity = &client};
+    const wst_tls_client_options_t client_options = {
+        .size = sizeof(client_options), .ca_pem = w->root.own, .identity = &client};
     assert_int_equal(wst_tls_server_config(&w->server_config, w->env.ctx, &server_options, NULL),
                      0);
     assert_int_equal(wst_tls_client_config(&w->client_config, w->env.ctx, &client_options, NULL),
@@ -167,8 +170,10 @@ static void relay_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 static void open_relay(tls_world_t *w, tls_party_t *party, tls_relay_t *relay, tls_relay_t *other) {
-    static const wst_stream_callbacks_t relay_callbacks = {
-        .on_read = relay_read, .on_end = relay_end, .on_error = relay_error};
+    static const wst_stream_callbacks_t relay_callbacks = {.size = sizeof(relay_callbacks),
+                                                           .on_read = relay_read,
+                                                           .on_end = relay_end,
+                                                           .on_error = relay_error};
     int fds[2];
     socket_pair(fds, true);
     *relay = (tls_relay_t){.other = other, .limit = SIZE_MAX};
@@ -187,7 +192,8 @@ void tls_world_connect_by_relay(tls_world_t *w) {
 
 int tls_party_shake(tls_world_t *w, tls_party_t *party, const char *server_name,
                     uint64_t timeout_ms) {
-    const wst_tls_handshake_options_t options = {.config = party == &w->server ? w->server_config
+    const wst_tls_handshake_options_t options = {.size = sizeof(options),
+                                                 .config = party == &w->server ? w->server_config
                                                                                : w->client_config,
                                                  .server_name = server_name,
                                                  .timeout_ms = timeout_ms};
@@ -219,7 +225,7 @@ static void close_party(tls_party_t *party) {
 }
 
 static bool is_gone(void *arg) {
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     tls_world_t *w = arg;
     wst_ctx_get_stats(w->env.ctx, &stats);
     return stats.handles == 2; /* the configurations */

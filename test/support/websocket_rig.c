@@ -108,9 +108,13 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
 /* Life --------------------------------------------------------------------------------------- */
 
 static void init_side(websocket_rig_t *rig, websocket_side_t *side) {
+    static const wst_websocket_callbacks_t callbacks = {sizeof(callbacks), on_open, on_message,
+                                                        on_drain, on_over};
     side->rig = rig;
-    side->options = (wst_websocket_options_t){
-        .callbacks = {on_open, on_message, on_drain, on_over}, .user_data = side, .host = "a.test"};
+    side->options = (wst_websocket_options_t){.size = sizeof(wst_websocket_options_t),
+                                              .callbacks = &callbacks,
+                                              .user_data = side,
+                                              .host = "a.test"};
 }
 
 bool websocket_rig_init(websocket_rig_t *rig) {
@@ -119,7 +123,7 @@ bool websocket_rig_init(websocket_rig_t *rig) {
     init_side(rig, &rig->server);
     assert_int_equal(uv_loop_init(&rig->loop), 0);
     uv_timer_init(&rig->loop, &rig->watchdog);
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     return wst_ctx_new(&rig->ctx, &rig->loop, &options) == 0;
 }
 
@@ -133,7 +137,7 @@ static void end_side(websocket_side_t *side) {
 }
 
 static size_t handles(const websocket_rig_t *rig) {
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(rig->ctx, &stats);
     return stats.handles;
 }
@@ -144,7 +148,7 @@ void websocket_rig_free(websocket_rig_t *rig) {
         end_side(&rig->server);
         for (int i = 0; i < 100 && handles(rig) > 0; i++)
             websocket_rig_turns(rig, 1);
-        wst_ctx_stats_t stats;
+        wst_ctx_stats_t stats = {.size = sizeof(stats)};
         wst_ctx_get_stats(rig->ctx, &stats);
         assert_int_equal(stats.handles, 0);
         assert_int_equal(stats.chunks, 0);
@@ -232,8 +236,10 @@ int websocket_rig_connect(websocket_rig_t *rig) {
 
 int websocket_rig_serve(websocket_rig_t *rig) {
     websocket_side_t *side = &rig->server;
-    const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_hijack_done, .user_data = side};
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_request,
+                                          .on_done = on_hijack_done,
+                                          .user_data = side};
     websocket_rig_call(rig);
     int status = wst_hijack_new(&side->hijack, rig->ctx, side->stream, &options);
     websocket_rig_called(rig);

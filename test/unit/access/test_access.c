@@ -57,36 +57,45 @@ static void test_users(void **state) {
         wst_access_user_t user;
         const char *expect;
     } cases[] = {
-        {{.name = "bob", .password = "p"}, ""},
-        {{.name = "b+\xc3\xb6", .password = "\xc3\xb6 :+"}, ""},
-        {{.name = "bob", .ha1_sha256 = SHA256}, ""},
-        {{.name = "bob", .ha1_md5 = MD5, .tenant = "acme"}, ""},
-        {{.name = "bob", .ha1_sha256 = SHA256, .ha1_md5 = MD5}, ""},
-        {{.name = "bob", .certificate = "CN:bob"}, ""},
-        {{.password = "p"}, name},
-        {{.name = "", .password = "p"}, name},
-        {{.name = "a:b", .password = "p"}, name},
-        {{.name = "a\nb", .password = "p"}, name},
-        {{.name = "a\xff", .password = "p"}, name},
-        {{.name = LONG, .password = "p"}, name},
-        {{.name = "alice", .password = "p"}, "users[1].name: another user has this name"},
-        {{.name = "bob"}, "users[1].password: neither it, nor its hashes, nor a certificate"},
-        {{.name = "bob", .password = ""}, password},
-        {{.name = "bob", .password = LONG LONG}, password},
-        {{.name = "bob", .password = "a\tb"}, password},
-        {{.name = "bob", .password = "p", .ha1_md5 = MD5},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "p"}, ""},
+        {{.size = sizeof(wst_access_user_t), .name = "b+\xc3\xb6", .password = "\xc3\xb6 :+"}, ""},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .ha1_sha256 = SHA256}, ""},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .ha1_md5 = MD5, .tenant = "acme"}, ""},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .ha1_sha256 = SHA256, .ha1_md5 = MD5},
+         ""},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .certificate = "CN:bob"}, ""},
+        {{.size = sizeof(wst_access_user_t), .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = "", .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = "a:b", .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = "a\nb", .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = "a\xff", .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = LONG, .password = "p"}, name},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .password = "p"},
+         "users[1].name: another user has this name"},
+        {{.size = sizeof(wst_access_user_t), .name = "bob"},
+         "users[1].password: neither it, nor its hashes, nor a certificate"},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = ""}, password},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = LONG LONG}, password},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "a\tb"}, password},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "p", .ha1_md5 = MD5},
          "users[1].password: either it or its hashes"},
-        {{.name = "bob", .ha1_md5 = SHA256}, "users[1].ha1_md5: not 32 hexadecimal digits"},
-        {{.name = "bob", .ha1_sha256 = MD5}, "users[1].ha1_sha256: not 64 hexadecimal digits"},
-        {{.name = "bob", .certificate = "bob"}, certificate},
-        {{.name = "bob", .certificate = "dns:"}, certificate},
-        {{.name = "bob", .certificate = "cn:bob"}, certificate},
-        {{.name = "bob", .password = "p", .tenant = LONG}, tenant},
-        {{.name = "bob", .password = "p", .tenant = "a\x7f"}, tenant},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .ha1_md5 = SHA256},
+         "users[1].ha1_md5: not 32 hexadecimal digits"},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .ha1_sha256 = MD5},
+         "users[1].ha1_sha256: not 64 hexadecimal digits"},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .certificate = "bob"}, certificate},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .certificate = "dns:"}, certificate},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .certificate = "cn:bob"}, certificate},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "p", .tenant = LONG},
+         tenant},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "p", .tenant = "a\x7f"},
+         tenant},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_access_user_t users[] = {{.name = "alice", .password = "x"}, cases[i].user};
-        const wst_access_options_t options = {.users = users, .user_count = 2};
+        const wst_access_user_t users[] = {
+            {.size = sizeof(wst_access_user_t), .name = "alice", .password = "x"}, cases[i].user};
+        const wst_access_options_t options = {
+            .size = sizeof(options), .users = users, .user_count = 2};
         assert_complaint(&options, cases[i].expect);
     }
 }
@@ -95,24 +104,23 @@ static void test_users(void **state) {
 static void test_agents_that_meet(void **state) {
     (void)state;
     const wst_access_agent_t names[] = {
-        {.name = "z", .certificate = "CN:1"},
-        {.name = "a*", .certificate = "CN:2"},
-        {.name = "m", .certificate = "CN:3"},
-        {.name = "ab", .certificate = "CN:4", .tenant = "t"},
-        {.name = "m", .certificate = "CN:5", .tenant = "t"},
-        {.name = "abc", .certificate = "CN:6"},
-    };
-    wst_access_options_t options = {.agents = names, .agent_count = 5};
+        {.size = sizeof(wst_access_agent_t), .name = "z", .certificate = "CN:1"},
+        {.size = sizeof(wst_access_agent_t), .name = "a*", .certificate = "CN:2"},
+        {.size = sizeof(wst_access_agent_t), .name = "m", .certificate = "CN:3"},
+        {.size = sizeof(wst_access_agent_t), .name = "ab", .certificate = "CN:4", .tenant = "t"},
+        {.size = sizeof(wst_access_agent_t), .name = "m", .certificate = "CN:5", .tenant = "t"},
+        {.size = sizeof(wst_access_agent_t), .name = "abc", .certificate = "CN:6"}};
+    wst_access_options_t options = {.size = sizeof(options), .agents = names, .agent_count = 5};
     assert_complaint(&options, "");
     options.agent_count = 6;
     assert_complaint(&options,
                      "agents[5].name: another agent of this tenant may have the same name");
     const wst_access_agent_t tokens[] = {
-        {.name = "z", .tokens_sha256 = token},
-        {.name = "c", .tokens_sha256 = other_token},
-        {.name = "a", .tokens_sha256 = token, .tenant = "t"},
-    };
-    options = (wst_access_options_t){.agents = tokens, .agent_count = 2};
+        {.size = sizeof(wst_access_agent_t), .name = "z", .tokens_sha256 = token},
+        {.size = sizeof(wst_access_agent_t), .name = "c", .tokens_sha256 = other_token},
+        {.size = sizeof(wst_access_agent_t), .name = "a", .tokens_sha256 = token, .tenant = "t"}};
+    options = (wst_access_options_t){
+        .size = sizeof(wst_access_options_t), .agents = tokens, .agent_count = 2};
     assert_complaint(&options, "");
     options.agent_count = 3;
     assert_complaint(&options, "agents[2].tokens_sha256: this token is there already");
@@ -131,39 +139,65 @@ static void test_agents(void **state) {
         wst_access_agent_t agent;
         const char *expect;
     } cases[] = {
-        {{.name = "paris", .tokens_sha256 = other_token}, ""},
-        {{.name = "p*", .tokens_sha256 = other_token, .labels = some, .tenant = "t"}, ""},
-        {{.name = "*", .tokens_sha256 = other_token, .tenant = "t"}, ""},
-        {{.name = "berlin", .tokens_sha256 = other_token, .tenant = "t"}, ""},
-        {{.name = "paris", .certificate = "dns:*.agents.example"}, ""},
-        {{.tokens_sha256 = other_token}, name},
-        {{.name = "", .tokens_sha256 = other_token}, name},
-        {{.name = "a b", .tokens_sha256 = other_token}, name},
-        {{.name = "a+b", .tokens_sha256 = other_token}, name},
-        {{.name = LONG, .tokens_sha256 = other_token}, name},
-        {{.name = "berlin", .tokens_sha256 = other_token}, same},
-        {{.name = "*", .tokens_sha256 = other_token}, same},
-        {{.name = "b*n", .tokens_sha256 = other_token}, same},
-        {{.name = "paris"}, "agents[1].tokens_sha256: neither a token nor a certificate"},
-        {{.name = "paris", .tokens_sha256 = empty},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = other_token}, ""},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "p*",
+          .tokens_sha256 = other_token,
+          .labels = some,
+          .tenant = "t"},
+         ""},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "*",
+          .tokens_sha256 = other_token,
+          .tenant = "t"},
+         ""},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "berlin",
+          .tokens_sha256 = other_token,
+          .tenant = "t"},
+         ""},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "paris",
+          .certificate = "dns:*.agents.example"},
+         ""},
+        {{.size = sizeof(wst_access_agent_t), .tokens_sha256 = other_token}, name},
+        {{.size = sizeof(wst_access_agent_t), .name = "", .tokens_sha256 = other_token}, name},
+        {{.size = sizeof(wst_access_agent_t), .name = "a b", .tokens_sha256 = other_token}, name},
+        {{.size = sizeof(wst_access_agent_t), .name = "a+b", .tokens_sha256 = other_token}, name},
+        {{.size = sizeof(wst_access_agent_t), .name = LONG, .tokens_sha256 = other_token}, name},
+        {{.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = other_token},
+         same},
+        {{.size = sizeof(wst_access_agent_t), .name = "*", .tokens_sha256 = other_token}, same},
+        {{.size = sizeof(wst_access_agent_t), .name = "b*n", .tokens_sha256 = other_token}, same},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris"},
          "agents[1].tokens_sha256: neither a token nor a certificate"},
-        {{.name = "paris", .tokens_sha256 = malformed},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = empty},
+         "agents[1].tokens_sha256: neither a token nor a certificate"},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = malformed},
          "agents[1].tokens_sha256: not 64 hexadecimal digits"},
-        {{.name = "paris", .tokens_sha256 = twice},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = twice},
          "agents[1].tokens_sha256: this token is there already"},
-        {{.name = "paris", .tokens_sha256 = token},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = token},
          "agents[1].tokens_sha256: this token is there already"},
-        {{.name = "paris", .tokens_sha256 = other_token, .labels = bad_label},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "paris",
+          .tokens_sha256 = other_token,
+          .labels = bad_label},
          "agents[1].labels : not 1 to 127 bytes without control characters"},
-        {{.name = "paris", .certificate = "x"},
+        {{.size = sizeof(wst_access_agent_t), .name = "paris", .certificate = "x"},
          "agents[1].certificate: not CN:NAME, dns:NAME, email:NAME or uri:NAME"},
-        {{.name = "paris", .tokens_sha256 = other_token, .tenant = LONG},
+        {{.size = sizeof(wst_access_agent_t),
+          .name = "paris",
+          .tokens_sha256 = other_token,
+          .tenant = LONG},
          "agents[1].tenant: not at most 127 bytes without control characters"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_access_agent_t agents[] = {{.name = "berlin", .tokens_sha256 = token},
-                                             cases[i].agent};
-        const wst_access_options_t options = {.agents = agents, .agent_count = 2};
+        const wst_access_agent_t agents[] = {
+            {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = token},
+            cases[i].agent};
+        const wst_access_options_t options = {
+            .size = sizeof(options), .agents = agents, .agent_count = 2};
         assert_complaint(&options, cases[i].expect);
     }
 }
@@ -172,10 +206,14 @@ static void test_routes_and_options(void **state) {
     (void)state;
     static const char *const bad[] = {"a", "host:0", NULL};
     static const wst_access_route_t routes[][2] = {
-        {{.agents = some}, {.destinations = bad, .agents = some}},
-        {{.agents = some}, {.destinations = some}},
-        {{.agents = some}, {.agents = empty}},
-        {{.agents = some}, {.users = some, .destinations = some, .agents = some}},
+        {{.size = sizeof(wst_access_route_t), .agents = some},
+         {.size = sizeof(wst_access_route_t), .destinations = bad, .agents = some}},
+        {{.size = sizeof(wst_access_route_t), .agents = some},
+         {.size = sizeof(wst_access_route_t), .destinations = some}},
+        {{.size = sizeof(wst_access_route_t), .agents = some},
+         {.size = sizeof(wst_access_route_t), .agents = empty}},
+        {{.size = sizeof(wst_access_route_t), .agents = some},
+         {.size = sizeof(wst_access_route_t), .users = some, .destinations = some, .agents = some}},
     };
     static const char *const expect[] = {
         "routes[1].destinations host:0: ports must be numbers from 1 to 65535, ranges of them, or "
@@ -187,28 +225,33 @@ static void test_routes_and_options(void **state) {
         "*",
     };
     for (size_t i = 0; i < 4; i++) {
-        const wst_access_options_t options = {.routes = routes[i], .route_count = 2};
+        const wst_access_options_t options = {
+            .size = sizeof(options), .routes = routes[i], .route_count = 2};
         assert_complaint(&options, expect[i]);
     }
     static const char *const realms[] = {"", "a\"b", "a\\b", "a\nb", "\xc3\xb6", LONG};
     for (size_t i = 0; i < sizeof(realms) / sizeof(realms[0]); i++) {
-        const wst_access_options_t options = {.realm = realms[i]};
+        const wst_access_options_t options = {.size = sizeof(options), .realm = realms[i]};
         assert_complaint(&options,
                          "[0].realm: not 1 to 127 printable characters without \" and \\");
     }
-    const wst_access_options_t nothing = {.realm = "a b"};
+    const wst_access_options_t nothing = {.size = sizeof(nothing), .realm = "a b"};
     assert_complaint(&nothing, "");
 }
 
 static void test_has(void **state) {
     (void)state;
-    static const wst_access_user_t user = {.name = "alice", .password = "x"};
-    static const wst_access_agent_t agent = {.name = "berlin", .tokens_sha256 = token};
+    static const wst_access_user_t user = {.size = sizeof(user), .name = "alice", .password = "x"};
+    static const wst_access_agent_t agent = {
+        .size = sizeof(agent), .name = "berlin", .tokens_sha256 = token};
     access_rig_t r;
-    access_rig_open(&r, &(wst_access_options_t){.users = &user, .user_count = 1});
+    access_rig_open(&r, &(wst_access_options_t){
+                            .size = sizeof(wst_access_options_t), .users = &user, .user_count = 1});
     assert_true(wst_access_has_users(r.access));
     assert_false(wst_access_has_agents(r.access));
-    access_rig_reload(&r, &(wst_access_options_t){.agents = &agent, .agent_count = 1});
+    access_rig_reload(&r, &(wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                                  .agents = &agent,
+                                                  .agent_count = 1});
     assert_false(wst_access_has_users(r.access));
     assert_true(wst_access_has_agents(r.access));
     access_rig_close(&r);
@@ -216,14 +259,20 @@ static void test_has(void **state) {
 
 static void make_and_free(void *arg) {
     (void)arg;
-    static const wst_access_user_t users[] = {{.name = "bob", .ha1_md5 = MD5},
-                                              {.name = "alice", .password = "x", .tenant = "t"}};
+    static const wst_access_user_t users[] = {
+        {.size = sizeof(wst_access_user_t), .name = "bob", .ha1_md5 = MD5},
+        {.size = sizeof(wst_access_user_t), .name = "alice", .password = "x", .tenant = "t"}};
     static const wst_access_agent_t agents[] = {
-        {.name = "paris", .tokens_sha256 = other_token, .labels = some},
-        {.name = "berlin", .tokens_sha256 = token}};
+        {.size = sizeof(wst_access_agent_t),
+         .name = "paris",
+         .tokens_sha256 = other_token,
+         .labels = some},
+        {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = token}};
     static const char *const destinations[] = {"*.example:443", NULL};
-    static const wst_access_route_t routes[] = {{.destinations = destinations, .agents = some}};
-    const wst_access_options_t options = {.users = users,
+    static const wst_access_route_t routes[] = {
+        {.size = sizeof(wst_access_route_t), .destinations = destinations, .agents = some}};
+    const wst_access_options_t options = {.size = sizeof(options),
+                                          .users = users,
                                           .user_count = 2,
                                           .agents = agents,
                                           .agent_count = 2,
@@ -255,9 +304,9 @@ static void test_rules_are_taken_on_success(void **state) {
     wst_rules_t *rules;
     wst_access_t *access;
     test_env_open(&env);
-    const wst_rules_options_t none = {.allocator = &test_allocator};
+    const wst_rules_options_t none = {.size = sizeof(none), .allocator = &test_allocator};
     assert_int_equal(wst_rules_new(&rules, &none, NULL), 0);
-    wst_access_options_t options = {.rules = rules, .realm = ""};
+    wst_access_options_t options = {.size = sizeof(options), .rules = rules, .realm = ""};
     assert_int_equal(wst_access_new(&access, env.ctx, &options, NULL), WST_EINVAL);
     options.realm = NULL;
     assert_int_equal(wst_access_new(&access, env.ctx, &options, NULL), 0);

@@ -18,12 +18,16 @@ static const char *const racks[] = {
 static const char *const labels[] = {"rack", "eu", NULL};
 
 static const wst_access_agent_t agents[] = {
-    {.name = "rack-*", .tokens_sha256 = racks, .tenant = "acme", .labels = labels},
-    {.name = "berlin", .tokens_sha256 = berlin},
-};
+    {.size = sizeof(wst_access_agent_t),
+     .name = "rack-*",
+     .tokens_sha256 = racks,
+     .tenant = "acme",
+     .labels = labels},
+    {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = berlin}};
 
 static wst_access_options_t options_of(void) {
-    return (wst_access_options_t){.agents = agents, .agent_count = 2};
+    return (wst_access_options_t){
+        .size = sizeof(wst_access_options_t), .agents = agents, .agent_count = 2};
 }
 
 static void test_tokens(void **state) {
@@ -60,10 +64,13 @@ static void test_tokens(void **state) {
         assert_string_equal(r.fields, "WWW-Authenticate: Bearer\r\n");
         assert_null(strstr(r.reason, "berlin"));
     }
-    access_rig_reload(&r, &(wst_access_options_t){.agents = agents, .agent_count = 1});
+    access_rig_reload(&r, &(wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                                  .agents = agents,
+                                                  .agent_count = 1});
     assert_int_equal(access_rig_agent(&r, PEER, BEARER("berlin-1")), 401);
     /* Without any agents all may come, under any name. */
-    access_rig_reload(&r, &(wst_access_options_t){.realm = "x"});
+    access_rig_reload(&r,
+                      &(wst_access_options_t){.size = sizeof(wst_access_options_t), .realm = "x"});
     assert_int_equal(access_rig_agent(&r, PEER, BEARER("berlin-1")), 0);
     assert_string_equal(r.user, "");
     access_rig_close(&r);
@@ -92,19 +99,30 @@ static void test_failures(void **state) {
 
 static void test_certificate(void **state) {
     (void)state;
-    static const wst_access_agent_t by_certificate[] = {
-        {.name = "*", .certificate = "dns:*.agents.example", .tenant = "acme"},
-        {.name = "berlin", .certificate = "CN:berlin", .tokens_sha256 = berlin}};
+    static const wst_access_agent_t by_certificate[] = {{.size = sizeof(wst_access_agent_t),
+                                                         .name = "*",
+                                                         .certificate = "dns:*.agents.example",
+                                                         .tenant = "acme"},
+                                                        {.size = sizeof(wst_access_agent_t),
+                                                         .name = "berlin",
+                                                         .certificate = "CN:berlin",
+                                                         .tokens_sha256 = berlin}};
     static const wst_tls_name_t name = {WST_TLS_NAME_DNS, "x.agents.example"};
     static const wst_tls_certificate_t peers[] = {
-        {.common_name = "berlin"},
-        {.common_name = "x", .names = &name, .name_count = 1},
-        {.common_name = "paris"}};
+        {.size = sizeof(wst_tls_certificate_t), .common_name = "berlin"},
+        {.size = sizeof(wst_tls_certificate_t),
+         .common_name = "x",
+         .names = &name,
+         .name_count = 1},
+        {.size = sizeof(wst_tls_certificate_t), .common_name = "paris"}};
     static const char *const users[] = {"berlin", "*", ""};
     access_rig_t r;
-    access_rig_open(&r, &(wst_access_options_t){.agents = by_certificate, .agent_count = 2});
+    access_rig_open(&r, &(wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                                .agents = by_certificate,
+                                                .agent_count = 2});
     for (size_t i = 0; i < 3; i++) {
-        const wst_tls_info_t info = {.peer_verified = true, .peer = &peers[i]};
+        const wst_tls_info_t info = {
+            .size = sizeof(info), .peer_verified = true, .peer = &peers[i]};
         r.tls = &info;
         assert_int_equal(access_rig_agent(&r, PEER, ""), i < 2 ? 0 : 401);
         assert_string_equal(r.user, users[i]);

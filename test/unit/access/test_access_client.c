@@ -13,18 +13,22 @@
 #define CONNECT "CONNECT host:443"
 
 static const wst_access_user_t users[] = {
-    {.name = "carol", .password = "x", .tenant = "acme"},
-    {.name = "alice", .password = "open: sesame"},
-    {.name = "bob+x", .password = "y"},
+    {.size = sizeof(wst_access_user_t), .name = "carol", .password = "x", .tenant = "acme"},
+    {.size = sizeof(wst_access_user_t), .name = "alice", .password = "open: sesame"},
+    {.size = sizeof(wst_access_user_t), .name = "bob+x", .password = "y"},
     /* SHA-256 and MD5 of "dave:wstunnel:z" */
-    {.name = "dave",
+    {.size = sizeof(wst_access_user_t),
+     .name = "dave",
      .ha1_sha256 = "73D524C88DA0F3BF44DF42C22828635FA33652B5625B3C1EAADC4B2AC6D27F38",
      .ha1_md5 = "09a506b3ad20b8253bebf356dcef5141"},
-    {.name = "erin", .ha1_md5 = "1777dd90d83c7c10d1d9b9285c46e3a0"},
-};
+    {.size = sizeof(wst_access_user_t),
+     .name = "erin",
+     .ha1_md5 = "1777dd90d83c7c10d1d9b9285c46e3a0"}};
 
 static wst_access_options_t options_of(void) {
-    return (wst_access_options_t){.users = users, .user_count = sizeof(users) / sizeof(users[0])};
+    return (wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                  .users = users,
+                                  .user_count = sizeof(users) / sizeof(users[0])};
 }
 
 /* Answers the challenges in the last answer as a client would; header lines, in static memory. */
@@ -98,15 +102,20 @@ static void test_challenge(void **state) {
              nonce, nonce);
     assert_string_equal(r.fields, expect);
     /* What nobody can use is not offered. */
-    options = (wst_access_options_t){
-        .users = &users[4], .user_count = 1, .no_basic = true, .realm = "a b"};
+    options = (wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                     .users = &users[4],
+                                     .user_count = 1,
+                                     .no_basic = true,
+                                     .realm = "a b"};
     access_rig_reload(&r, &options);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 407);
     assert_null(strstr(r.fields, "SHA-256"));
     assert_null(strstr(r.fields, "Basic"));
     assert_int_equal(strncmp(r.fields, "Proxy-Authenticate: Digest realm=\"a b\", ", 40), 0);
-    static const wst_access_user_t by_certificate = {.name = "frank", .certificate = "CN:frank"};
-    options = (wst_access_options_t){.users = &by_certificate, .user_count = 1};
+    static const wst_access_user_t by_certificate = {
+        .size = sizeof(by_certificate), .name = "frank", .certificate = "CN:frank"};
+    options = (wst_access_options_t){
+        .size = sizeof(wst_access_options_t), .users = &by_certificate, .user_count = 1};
     access_rig_reload(&r, &options);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 403);
     assert_string_equal(r.reason, "A client certificate is required");
@@ -451,11 +460,16 @@ static void test_selection(void **state) {
 static void test_certificate(void **state) {
     (void)state;
     static const wst_access_user_t by_certificate[] = {
-        {.name = "alice", .certificate = "email:alice@*"},
-        {.name = "bob", .certificate = "CN:bob", .tenant = "acme"},
-        {.name = "carol", .certificate = "dns:*.carol.example", .password = "x"},
-        {.name = "dave", .certificate = "uri:urn:dave"},
-    };
+        {.size = sizeof(wst_access_user_t), .name = "alice", .certificate = "email:alice@*"},
+        {.size = sizeof(wst_access_user_t),
+         .name = "bob",
+         .certificate = "CN:bob",
+         .tenant = "acme"},
+        {.size = sizeof(wst_access_user_t),
+         .name = "carol",
+         .certificate = "dns:*.carol.example",
+         .password = "x"},
+        {.size = sizeof(wst_access_user_t), .name = "dave", .certificate = "uri:urn:dave"}};
     static const struct {
         const char *common_name;
         wst_tls_name_t name;
@@ -471,16 +485,19 @@ static void test_certificate(void **state) {
         {"urn:dave", {WST_TLS_NAME_EMAIL, "urn:dave"}, NULL},
     };
     const wst_access_options_t options = {
-        .users = by_certificate, .user_count = 4, .max_failures = 1};
+        .size = sizeof(options), .users = by_certificate, .user_count = 4, .max_failures = 1};
     access_rig_t r;
     access_rig_open(&r, &options);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "y")), 407);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")), 429);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_tls_certificate_t peer = {
-            .common_name = cases[i].common_name, .names = &cases[i].name, .name_count = 1};
-        const wst_tls_info_t verified = {.peer_verified = true, .peer = &peer};
-        const wst_tls_info_t unverified = {.peer = &peer};
+        const wst_tls_certificate_t peer = {.size = sizeof(peer),
+                                            .common_name = cases[i].common_name,
+                                            .names = &cases[i].name,
+                                            .name_count = 1};
+        const wst_tls_info_t verified = {
+            .size = sizeof(verified), .peer_verified = true, .peer = &peer};
+        const wst_tls_info_t unverified = {.size = sizeof(unverified), .peer = &peer};
         r.tls = &verified;
         int status = access_rig_client(&r, PEER, CONNECT, basic("carol", "y"));
         assert_int_equal(status, cases[i].user != NULL ? 0 : 429);
@@ -488,7 +505,7 @@ static void test_certificate(void **state) {
         r.tls = &unverified;
         assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
     }
-    const wst_tls_info_t none = {.peer_verified = true};
+    const wst_tls_info_t none = {.size = sizeof(none), .peer_verified = true};
     r.tls = &none;
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
     access_rig_close(&r);
@@ -498,8 +515,11 @@ static void test_certificate(void **state) {
  * nothing is challenged, though it has no HTTP request. */
 static void test_flows(void **state) {
     (void)state;
-    const wst_access_user_t one[] = {{.name = "alice", .password = "secret", .tenant = "acme"}};
-    const wst_access_options_t options = {.users = one, .user_count = 1};
+    const wst_access_user_t one[] = {{.size = sizeof(wst_access_user_t),
+                                      .name = "alice",
+                                      .password = "secret",
+                                      .tenant = "acme"}};
+    const wst_access_options_t options = {.size = sizeof(options), .users = one, .user_count = 1};
     access_rig_t r;
     access_rig_open(&r, &options);
     assert_int_equal(access_rig_flow(&r, "alice", NULL), 0);

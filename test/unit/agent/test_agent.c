@@ -40,15 +40,19 @@ static void test_options(void **state) {
         "", "a b", "caf\xc3\xa9", "a/b",
         "12345678901234567890123456789012345678901234567890123456789012345"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        refuse_options(&w, &(wst_agent_options_t){.name = names[i]});
-    refuse_options(&w, &(wst_agent_options_t){.stream_window = 1023});
-    refuse_options(&w, &(wst_agent_options_t){.stream_window = ((size_t)1 << 30) + 1});
+        refuse_options(
+            &w, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t), .name = names[i]});
+    refuse_options(
+        &w, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t), .stream_window = 1023});
+    refuse_options(&w, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t),
+                                              .stream_window = ((size_t)1 << 30) + 1});
     assert_int_equal(w.lines, 0);
-    refuse_options(&w, &(wst_agent_options_t){.url = "https://host/"});
+    refuse_options(
+        &w, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t), .url = "https://host/"});
     assert_int_equal(w.lines, 1); /* says why */
 
     wst_agent_t *agent;
-    const wst_agent_options_t no_url = {0};
+    const wst_agent_options_t no_url = {.size = sizeof(no_url)};
     assert_int_equal(wst_agent_new(&agent, w.env.ctx, &no_url), WST_EINVAL);
     agent_world_free(&w);
 }

@@ -273,8 +273,11 @@ static void test_without_callbacks(void **state) {
     char url[96];
     wst_agent_t *agent;
     snprintf(url, sizeof(url), "ws://%s", w.address);
-    const wst_agent_options_t options = {
-        .url = url, .name = "probe", .backoff_min_ms = 1, .backoff_max_ms = 2};
+    const wst_agent_options_t options = {.size = sizeof(options),
+                                         .url = url,
+                                         .name = "probe",
+                                         .backoff_min_ms = 1,
+                                         .backoff_max_ms = 2};
     assert_int_equal(wst_agent_new(&agent, w.env.ctx, &options), 0);
     test_env_until_count(&w.env, &w.server_ups, 1);
     agent_tunnel_t t;

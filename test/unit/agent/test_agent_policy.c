@@ -157,12 +157,15 @@ static void test_rules(void **state) {
     rig_t r;
     const char *const secret[] = {"*.secret", NULL},
                       *const loopback[] = {"127.0.0.0/8", "::1", NULL}, *const all[] = {"*", NULL};
-    const wst_rule_t rules[] = {{.allow = false, .destinations = secret},
-                                {.allow = true, .destinations = loopback}};
-    const wst_rule_t others[] = {{.allow = false, .destinations = loopback},
-                                 {.allow = true, .destinations = all}};
+    const wst_rule_t rules[] = {
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = secret},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = loopback}};
+    const wst_rule_t others[] = {
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = loopback},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = all}};
     wst_rules_t *first, *second;
-    wst_rules_options_t options = {.rules = rules, .count = 2, .deny_by_default = true};
+    wst_rules_options_t options = {
+        .size = sizeof(options), .rules = rules, .count = 2, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
     options.rules = others;
     assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
@@ -199,13 +202,16 @@ static void test_rules_with_a_dial_of_their_own(void **state) {
     (void)state;
     rig_t r;
     const char *const loopback[] = {"127.0.0.0/8", "*.site", NULL}, *const all[] = {"*", NULL};
-    const wst_rule_t allow = {.allow = true, .destinations = loopback};
-    const wst_rule_t deny[] = {{.allow = false, .destinations = loopback},
-                               {.allow = true, .destinations = all}};
+    const wst_rule_t allow = {.size = sizeof(allow), .allow = true, .destinations = loopback};
+    const wst_rule_t deny[] = {
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = loopback},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = all}};
     wst_rules_t *first, *second;
-    wst_rules_options_t options = {.rules = &allow, .count = 1, .deny_by_default = true};
+    wst_rules_options_t options = {
+        .size = sizeof(options), .rules = &allow, .count = 1, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
-    options = (wst_rules_options_t){.rules = deny, .count = 2, .deny_by_default = true};
+    options = (wst_rules_options_t){
+        .size = sizeof(wst_rules_options_t), .rules = deny, .count = 2, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
     rig_open(&r, AGENT_UNASKED, AGENT_DENY);
     r.w.reason = "asked";

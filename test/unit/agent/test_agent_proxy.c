@@ -28,6 +28,7 @@ static void rig_open(rig_t *r, const char *scheme) {
     agent_world_open(&r->w);
     fake_proxy_open(&r->proxy, &r->w.env);
     snprintf(r->url, sizeof(r->url), "%s%s", scheme, r->proxy.address);
+    r->options.size = sizeof(r->options);
     r->options.url = r->url;
     r->w.options.proxy = &r->options;
     snprintf(r->w.address, sizeof(r->w.address), "127.0.0.1:9"); /* nobody, without a server */
@@ -178,12 +179,13 @@ static void test_options(void **state) {
         wst_proxy_options_t options;
         const char *log;
     } cases[] = {
-        {{.url = NULL}, "proxy: no URL"},
-        {{.url = "ftp://ann:" AGENT_SECRET "@p"},
+        {{.size = sizeof(wst_proxy_options_t), .url = NULL}, "proxy: no URL"},
+        {{.size = sizeof(wst_proxy_options_t), .url = "ftp://ann:" AGENT_SECRET "@p"},
          "proxy: the scheme must be http, https, socks5 or socks5h"},
-        {{.url = "http://p", .credentials = AGENT_SECRET},
+        {{.size = sizeof(wst_proxy_options_t), .url = "http://p", .credentials = AGENT_SECRET},
          "proxy: the credentials are not user:password"},
-        {{.url = "http://p", .fields = "A: b"}, "proxy: the fields are not complete lines"},
+        {{.size = sizeof(wst_proxy_options_t), .url = "http://p", .fields = "A: b"},
+         "proxy: the fields are not complete lines"},
     };
     rig_t r;
     rig_open(&r, "http://");

@@ -116,7 +116,7 @@ static void test_refused_by_real_server(void **state) {
     agent_world_open(&w);
     w.credentials = AGENT_ALLOW;
     w.fields = "Authorization: Bearer wrong\r\n";
-    w.server_options.callbacks.on_agent_request = on_agent_request;
+    w.server_callbacks.on_agent_request = on_agent_request;
     agent_world_serve(&w);
     agent_world_start(&w);
     agent_world_until(&w, AGENT_DOWN, 2);

@@ -41,7 +41,7 @@ static void rig_free(rig_t *r) {
 
 static bool has_sessions(void *arg) {
     const rig_t *r = arg;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(r->w.server, &stats);
     return stats.sessions == r->sessions;
 }
@@ -82,8 +82,8 @@ static wst_stream_t *connection_to(rig_t *r, size_t place) {
     wst_dial_t *dial;
     wst_stream_t *stream = NULL;
     const char *port = strrchr(r->place.address, ':') + 1;
-    const wst_dial_options_t options = {.host = "127.0.0.1",
-                                        .port = (uint16_t)strtoul(port, NULL, 10)};
+    const wst_dial_options_t options = {
+        .size = sizeof(options), .host = "127.0.0.1", .port = (uint16_t)strtoul(port, NULL, 10)};
     assert_int_equal(wst_dial(&dial, r->w.env.ctx, &options, on_connection, &stream), 0);
     test_env_until(&r->w.env, is_there, &stream);
     test_env_until_count(&r->w.env, &r->place.count, place + 1);
@@ -482,7 +482,7 @@ static void test_through_a_proxy(void **state) {
     agent_world_open(&w);
     fake_proxy_open(&proxy, &w.env);
     snprintf(url, sizeof(url), "socks5://%s", proxy.address);
-    const wst_proxy_options_t options = {.url = url};
+    const wst_proxy_options_t options = {.size = sizeof(options), .url = url};
     w.options.name = "127.0.0.1"; /* which is all that the server will know of it */
     w.options.protocol = w.server_options.protocol = WST_PROTOCOL_TALK;
     w.options.proxy = &options;

@@ -43,7 +43,7 @@ static void set_url(rig_t *r, const char *host) {
 
 static void rig_serve(rig_t *r) {
     r->w.server_options.tls = r->tls.server;
-    r->w.server_options.callbacks.on_agent_request = on_agent_request;
+    r->w.server_callbacks.on_agent_request = on_agent_request;
     agent_world_serve(&r->w);
     set_url(r, "server.test");
 }
@@ -164,7 +164,7 @@ static void test_another_configuration(void **state) {
     wst_tls_config_unref(wrong);
     agent_world_start(&r.w);
     agent_world_until(&r.w, AGENT_DOWN, 1);
-    const wst_tls_client_options_t options = {.insecure = true};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .insecure = true};
     assert_int_equal(wst_tls_client_config(&insecure, r.w.env.ctx, &options, NULL), 0);
     assert_int_equal(wst_agent_set_tls(r.w.agent, insecure), 0);
     wst_tls_config_unref(insecure);
@@ -213,11 +213,16 @@ static void test_options(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    refuse_options(&r, &(wst_agent_options_t){.url = "ws://h", .tls = r.tls.client});
-    refuse_options(&r, &(wst_agent_options_t){.url = "ws://h", .sni = ""});
+    refuse_options(&r, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t),
+                                              .url = "ws://h",
+                                              .tls = r.tls.client});
+    refuse_options(&r, &(wst_agent_options_t){
+                           .size = sizeof(wst_agent_options_t), .url = "ws://h", .sni = ""});
     static const char *const hosts[] = {"", "a b", "a\r\nX: y", "a/b", "u@h", "h:0", "::1"};
     for (size_t i = 0; i < sizeof(hosts) / sizeof(hosts[0]); i++)
-        refuse_options(&r, &(wst_agent_options_t){.url = "ws://h", .host = hosts[i]});
+        refuse_options(&r, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t),
+                                                  .url = "ws://h",
+                                                  .host = hosts[i]});
     static const char *const fields[] = {"X: y",
                                          "X y\r\n",
                                          "X: y\nZ: z\r\n",
@@ -226,7 +231,9 @@ static void test_options(void **state) {
                                          "Upgrade: h2c\r\n",
                                          "connection: close\r\n"};
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        refuse_options(&r, &(wst_agent_options_t){.url = "ws://h", .fields = fields[i]});
+        refuse_options(&r, &(wst_agent_options_t){.size = sizeof(wst_agent_options_t),
+                                                  .url = "ws://h",
+                                                  .fields = fields[i]});
     rig_free(&r);
 }
 

@@ -17,11 +17,12 @@ static void test_it_is_refused(void **state) {
     wst_server_t *server;
     wst_agent_t *agent;
     test_env_open(&env);
-    const wst_server_options_t server_options = {.protocol = WST_PROTOCOL_TALK};
+    const wst_server_options_t server_options = {.size = sizeof(server_options),
+                                                 .protocol = WST_PROTOCOL_TALK};
     assert_int_equal(wst_server_new(&server, env.ctx, &server_options), WST_EINVAL);
     expect_told(&env);
-    const wst_agent_options_t agent_options = {.url = "ws://127.0.0.1:1",
-                                               .protocol = WST_PROTOCOL_TALK};
+    const wst_agent_options_t agent_options = {
+        .size = sizeof(agent_options), .url = "ws://127.0.0.1:1", .protocol = WST_PROTOCOL_TALK};
     assert_int_equal(wst_agent_new(&agent, env.ctx, &agent_options), WST_EINVAL);
     expect_told(&env);
     test_env_close(&env);

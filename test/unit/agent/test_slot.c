@@ -138,7 +138,7 @@ static const wst__uplink_kind_t kind = {.connect = fake_connect};
 
 static void uplink_up(rig_t *r, size_t i) {
     fake_uplink_t *f = r->uplinks[i];
-    const wst_hello_t hello = {0};
+    const wst_hello_t hello = {.size = sizeof(hello)};
     assert_int_equal(f->base.callbacks->on_up(&f->base, &hello, f->base.user_data), 0);
 }
 
@@ -221,8 +221,8 @@ static void on_visitor_error(wst_stream_t *stream, int error, void *user_data) {
 
 /* Stays as long as the slot wants. */
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
-    static const wst_stream_callbacks_t visitor = {.on_end = on_visitor_end,
-                                                   .on_error = on_visitor_error};
+    static const wst_stream_callbacks_t visitor = {
+        .size = sizeof(visitor), .on_end = on_visitor_end, .on_error = on_visitor_error};
     (void)listener;
     (void)user_data;
     wst_stream_set_callbacks(stream, &visitor, NULL);
@@ -231,7 +231,8 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
 
 /* False: there was no memory for it. */
 static bool make_target(rig_t *r) {
-    const wst_listener_options_t listener = {.address = "127.0.0.1:0", .on_accept = on_accept};
+    const wst_listener_options_t listener = {
+        .size = sizeof(listener), .address = "127.0.0.1:0", .on_accept = on_accept};
     if (wst_listener_new(&r->listener, r->env.ctx, &listener) != 0)
         return false;
     char text[64];

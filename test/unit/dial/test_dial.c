@@ -71,7 +71,8 @@ static void on_ctx_closed(void *user_data) {
 }
 
 static void start(void) {
-    wst_ctx_options_t options = {.allocator = &test_allocator, .resolve = hook};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .allocator = &test_allocator, .resolve = hook};
     addresses = NULL;
     lookup = NULL;
     ctx_closed = hook_calls = 0;
@@ -168,7 +169,8 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
 }
 
 static void dial_for(dialled_t *dialled, const char *host, uint16_t port, uint64_t timeout_ms) {
-    wst_dial_options_t options = {.host = host, .port = port, .timeout_ms = timeout_ms};
+    wst_dial_options_t options = {
+        .size = sizeof(options), .host = host, .port = port, .timeout_ms = timeout_ms};
     memset(dialled, 0, offsetof(dialled_t, cancel));
     dialled->begun_ms = uv_hrtime() / 1000000;
     uv_update_time(&loop);
@@ -181,7 +183,7 @@ static void dial(dialled_t *dialled, const char *host, uint16_t port) {
 }
 
 static void dial_path(dialled_t *dialled, const char *path) {
-    wst_dial_options_t options = {.path = path};
+    wst_dial_options_t options = {.size = sizeof(options), .path = path};
     memset(dialled, 0, offsetof(dialled_t, cancel));
     assert_int_equal(wst_dial(&dialled->dial, ctx, &options, on_dialled, dialled), 0);
     assert_int_equal(dialled->calls, 0);
@@ -227,7 +229,7 @@ static void test_connects(void **state) {
     uint16_t port = 0;
     dialled_t dialled = {0};
     int reads = 0;
-    wst_stream_callbacks_t callbacks = {.on_read = on_read};
+    wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks), .on_read = on_read};
     start();
     int listener = listening("127.0.0.1", &port);
     dial(&dialled, "127.0.0.1", port);
@@ -268,7 +270,8 @@ static void test_filter(void **state) {
     int listener = listening("127.0.0.1", &port), second = listening("127.0.0.2", &port);
     addresses = list;
     dialled_t dialled = {0};
-    wst_dial_options_t options = {.host = "host.test", .port = port, .allow = only_second};
+    wst_dial_options_t options = {
+        .size = sizeof(options), .host = "host.test", .port = port, .allow = only_second};
     asked[0] = '\0';
     assert_int_equal(wst_dial(&dialled.dial, ctx, &options, on_dialled, &dialled), 0);
     expect(&dialled, 0, peer_of("127.0.0.2", port));
@@ -365,18 +368,17 @@ static void test_bad_arguments(void **state) {
     memset(path, 'a', sizeof(path));
     name[256] = path[sizeof(path) - 1] = '\0';
     const wst_dial_options_t bad[] = {
-        {.host = NULL, .port = 1},
-        {.host = "", .port = 1},
-        {.host = "a.test", .port = 0},
-        {.host = name, .port = 1},
-        {.path = ""},
-        {.path = path},
-    };
+        {.size = sizeof(wst_dial_options_t), .host = NULL, .port = 1},
+        {.size = sizeof(wst_dial_options_t), .host = "", .port = 1},
+        {.size = sizeof(wst_dial_options_t), .host = "a.test", .port = 0},
+        {.size = sizeof(wst_dial_options_t), .host = name, .port = 1},
+        {.size = sizeof(wst_dial_options_t), .path = ""},
+        {.size = sizeof(wst_dial_options_t), .path = path}};
     wst_dial_t *none = NULL;
     start();
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
         assert_int_equal(wst_dial(&none, ctx, &bad[i], on_dialled, NULL), WST_EINVAL);
-    const wst_dial_options_t good = {.host = "::1", .port = 1};
+    const wst_dial_options_t good = {.size = sizeof(good), .host = "::1", .port = 1};
     assert_int_equal(wst_dial(&none, ctx, &good, NULL, NULL), WST_EINVAL);
     assert_null(none);
     stop();
@@ -713,7 +715,8 @@ static void test_close_in_callback(void **state) {
 static void scenario(void *arg) {
     const wst_dial_options_t *options = arg;
     static const char *const list[] = {"127.0.0.2", "127.0.0.1", NULL};
-    wst_ctx_options_t ctx_options = {.allocator = &test_allocator, .resolve = hook};
+    wst_ctx_options_t ctx_options = {
+        .size = sizeof(ctx_options), .allocator = &test_allocator, .resolve = hook};
     assert_int_equal(uv_loop_init(&loop), 0);
     addresses = list;
     if (wst_ctx_new(&ctx, &loop, &ctx_options) == 0) {
@@ -737,8 +740,8 @@ static void test_no_memory(void **state) {
     (void)state;
     uint16_t port = 0;
     int listener = listening("127.0.0.1", &port);
-    wst_dial_options_t literal = {.host = "127.0.0.1", .port = port},
-                       name = {.host = "host.test", .port = port};
+    wst_dial_options_t literal = {.size = sizeof(literal), .host = "127.0.0.1", .port = port},
+                       name = {.size = sizeof(name), .host = "host.test", .port = port};
     /* context, dial, request, attempt, socket, stream at least */
     assert_true(test_alloc_each(scenario, &literal) >= 6);
     assert_true(test_alloc_each(scenario, &name) >= 10);
@@ -752,7 +755,7 @@ static void test_no_memory(void **state) {
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(fd, 16), 0);
-    wst_dial_options_t local = {.path = path};
+    wst_dial_options_t local = {.size = sizeof(local), .path = path};
     assert_true(test_alloc_each(scenario, &local) >= 5);
     close(fd);
     unlink(path);

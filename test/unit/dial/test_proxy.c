@@ -227,7 +227,10 @@ static void test_bad_options(void **state) {
     proxy_world_open(&w, "");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const wst_proxy_dial_options_t options = {
-            .proxy = {.url = cases[i].url, .credentials = cases[i].credentials},
+            .size = sizeof(options),
+            .proxy = &(const wst_proxy_options_t){.size = sizeof(wst_proxy_options_t),
+                                                  .url = cases[i].url,
+                                                  .credentials = cases[i].credentials},
             .host = cases[i].host,
             .port = cases[i].port};
         const char *why = NULL;

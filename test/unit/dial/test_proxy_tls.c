@@ -49,7 +49,7 @@ static void test_untrusted(void **state) {
     wst_tls_config_t *trusting = w.tls.client;
     tls_made_t other;
     tls_make(&other, &(tls_spec_t){.subject = "CN=Other CA", .ca = true}, NULL);
-    const wst_tls_client_options_t options = {.ca_pem = other.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = other.own};
     assert_int_equal(wst_tls_client_config(&w.tls.client, w.env.ctx, &options, NULL), 0);
     proxy_world_dial(&w);
     proxy_world_finish(&w);

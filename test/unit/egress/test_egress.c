@@ -318,8 +318,10 @@ static void test_dialled(void **state) {
     rig_t r;
     place_t place = {NULL, NULL};
     rig_open(&r, UNASKED, UNASKED);
-    const wst_listener_options_t options = {
-        .address = "127.0.0.1:0", .on_accept = on_accept, .user_data = &place};
+    const wst_listener_options_t options = {.size = sizeof(options),
+                                            .address = "127.0.0.1:0",
+                                            .on_accept = on_accept,
+                                            .user_data = &place};
     assert_int_equal(wst_listener_new(&place.listener, r.env.ctx, &options), 0);
     asked_t *a = ask_for(&r, 0, wst_listener_address(place.listener));
     expect_accepted(&r, a);
@@ -408,11 +410,13 @@ static void test_rules(void **state) {
     rig_t r;
     const char *const secret[] = {"*.secret", NULL}, *const loopback[] = {"127.0.0.0/8", NULL};
     const char *const ours[] = {"probe", NULL}, *const names[] = {"localhost", NULL};
-    const wst_rule_t rules[] = {{.allow = false, .destinations = secret},
-                                {.allow = false, .destinations = loopback},
-                                {.allow = true, .agents = ours, .destinations = names}};
+    const wst_rule_t rules[] = {
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = secret},
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = loopback},
+        {.size = sizeof(wst_rule_t), .allow = true, .agents = ours, .destinations = names}};
     wst_rules_t *made;
-    const wst_rules_options_t options = {.rules = rules, .count = 3, .deny_by_default = true};
+    const wst_rules_options_t options = {
+        .size = sizeof(options), .rules = rules, .count = 3, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&made, &options, NULL), 0);
     rig_open(&r, ALLOW, UNASKED);
     r.egress.rules = made;
@@ -437,13 +441,16 @@ static void test_rules_with_a_dial_of_their_own(void **state) {
     (void)state;
     rig_t r;
     const char *const loopback[] = {"127.0.0.0/8", "*.site", NULL}, *const all[] = {"*", NULL};
-    const wst_rule_t allow = {.allow = true, .destinations = loopback};
-    const wst_rule_t deny[] = {{.allow = false, .destinations = loopback},
-                               {.allow = true, .destinations = all}};
+    const wst_rule_t allow = {.size = sizeof(allow), .allow = true, .destinations = loopback};
+    const wst_rule_t deny[] = {
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = loopback},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = all}};
     wst_rules_t *first, *second;
-    wst_rules_options_t options = {.rules = &allow, .count = 1, .deny_by_default = true};
+    wst_rules_options_t options = {
+        .size = sizeof(options), .rules = &allow, .count = 1, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&first, &options, NULL), 0);
-    options = (wst_rules_options_t){.rules = deny, .count = 2, .deny_by_default = true};
+    options = (wst_rules_options_t){
+        .size = sizeof(wst_rules_options_t), .rules = deny, .count = 2, .deny_by_default = true};
     assert_int_equal(wst_rules_new(&second, &options, NULL), 0);
     rig_open(&r, UNASKED, DENY);
     r.egress.rules = first;

@@ -385,7 +385,7 @@ static size_t check_limits(size_t target_len, size_t value_len, const wst_http_l
 
 static void test_limits(void **state) {
     (void)state;
-    wst_http_limits_t small = {.head_max = 100, .target_max = 10};
+    wst_http_limits_t small = {.size = sizeof(small), .head_max = 100, .target_max = 10};
     check_limits(10, 70, &small, 1, 100);
     /* One byte too many is refused once it is certain, not when the head is complete. */
     assert_int_equal(check_limits(10, 71, &small, 1, WST_EHEADBIG), 100);
@@ -393,12 +393,13 @@ static void test_limits(void **state) {
     assert_int_equal(check_limits(11, 0, &small, 1, WST_ETARGETBIG), 15);
     assert_int_equal(check_limits(5000, 0, &small, 1, WST_ETARGETBIG), 15);
     /* Whichever bound is met first. */
-    wst_http_limits_t tight = {.head_max = 10, .target_max = 10};
+    wst_http_limits_t tight = {.size = sizeof(tight), .head_max = 10, .target_max = 10};
     assert_int_equal(check_limits(50, 0, &tight, 1, WST_EHEADBIG), 10);
-    wst_http_limits_t tiny = {.head_max = 3};
+    wst_http_limits_t tiny = {.size = sizeof(tiny), .head_max = 3};
     assert_int_equal(check_limits(50, 0, &tiny, 1, WST_EHEADBIG), 3);
 
-    wst_http_limits_t defaults = {0}, huge = {.head_max = SIZE_MAX, .target_max = SIZE_MAX};
+    wst_http_limits_t defaults = {.size = sizeof(defaults)},
+                      huge = {.size = sizeof(huge), .head_max = SIZE_MAX, .target_max = SIZE_MAX};
     const wst_http_limits_t *same[] = {NULL, &defaults};
     for (size_t i = 0; i < 2; i++) {
         check_limits(8192, 8172, same[i], 1, 16384);
@@ -412,7 +413,7 @@ static void test_limits(void **state) {
 static void test_body_is_no_head(void **state) {
     (void)state;
     wst_http_head_t head;
-    wst_http_limits_t limits = {.head_max = 18};
+    wst_http_limits_t limits = {.size = sizeof(limits), .head_max = 18};
     size_t scanned = 0;
     const char *text = "GET / HTTP/1.1\r\n\r\nbody, body, body";
     int rc = wst_http_parse_request(&head, text, strlen(text), &scanned, &limits);
@@ -423,7 +424,7 @@ static void test_body_is_no_head(void **state) {
 static void test_response_limits(void **state) {
     (void)state;
     wst_http_head_t head;
-    wst_http_limits_t limits = {.head_max = 33, .target_max = 1};
+    wst_http_limits_t limits = {.size = sizeof(limits), .head_max = 33, .target_max = 1};
     const char *text = "HTTP/1.1 200 Looooooooooooong\r\n\r\n";
     assert_int_equal(wst_http_parse_response(&head, text, 33, &(size_t){0}, &limits), 33);
     const char *version = "HTTP/1.1x 200 OK\r\n\r\n";

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const wst_flow_options_t known = {.destination = "host:22",
+static const wst_flow_options_t known = {.size = sizeof(known),
+                                         .destination = "host:22",
                                          .peer = "192.0.2.1:5",
                                          .authenticated = true,
                                          .user = "alice",
@@ -170,7 +171,8 @@ static void test_bad_options(void **state) {
     flow_rig_t r;
     flow_rig_flow_t f;
     flow_rig_open(&r);
-    const wst_flow_options_t nowhere = {0}, wrong = {.destination = "host"};
+    const wst_flow_options_t nowhere = {.size = sizeof(nowhere)},
+                             wrong = {.size = sizeof(wrong), .destination = "host"};
     assert_int_equal(flow_rig_try(&r, &f, &nowhere), WST_EINVAL);
     assert_int_equal(flow_rig_try(&r, &f, &wrong), WST_EDEST);
     wst__ticket_t hold = {0};
@@ -192,7 +194,8 @@ static void test_long_label(void **state) {
     flow_rig_flow_t f;
     flow_rig_open(&r);
     flow_rig_uplink_t *u = flow_rig_uplink(&r, "berlin", "", NULL);
-    const wst_flow_options_t options = {.destination = "a:1", .labels = labels};
+    const wst_flow_options_t options = {
+        .size = sizeof(options), .destination = "a:1", .labels = labels};
     assert_int_equal(flow_rig_try(&r, &f, &options), WST_EINVAL);
     flow_rig_turns(&r, 2);
     assert_false(u->asked);
@@ -211,7 +214,8 @@ static void test_long_name(void **state) {
     flow_rig_uplink_t *u = flow_rig_uplink(&r, name, "", NULL);
     name[WST_NAME_MAX] = 'y';
     name[WST_NAME_MAX + 1] = '\0';
-    const wst_flow_options_t options = {.destination = "a:1", .agent = name};
+    const wst_flow_options_t options = {
+        .size = sizeof(options), .destination = "a:1", .agent = name};
     assert_int_equal(flow_rig_try(&r, &f, &options), WST_EINVAL);
     flow_rig_turns(&r, 2);
     assert_false(u->asked);
@@ -226,8 +230,9 @@ static void test_long_user(void **state) {
     memset(name, 'x', sizeof(name) - 1);
     name[128] = '\0';
     flow_rig_open(&r);
-    const wst_flow_options_t user = {.destination = "a:1", .user = name},
-                             tenant = {.destination = "a:1", .tenant = name};
+    const wst_flow_options_t user = {.size = sizeof(user), .destination = "a:1", .user = name},
+                             tenant = {
+                                 .size = sizeof(tenant), .destination = "a:1", .tenant = name};
     assert_int_equal(flow_rig_try(&r, &f, &user), WST_EINVAL);
     assert_int_equal(flow_rig_try(&r, &f, &tenant), WST_EINVAL);
     flow_rig_close(&r);
@@ -280,7 +285,8 @@ static void test_self(void **state) {
         flow_rig_t r;
         flow_rig_flow_t f;
         fake_stream_t site;
-        wst_flow_options_t options = {.destination = "name:8080", .unasked = unasked != 0};
+        wst_flow_options_t options = {
+            .size = sizeof(options), .destination = "name:8080", .unasked = unasked != 0};
         flow_rig_open(&r);
         r.listens = "198.51.100.7:8080";
         flow_rig_uplink_t *u = flow_rig_uplink(&r, "berlin", "", NULL);

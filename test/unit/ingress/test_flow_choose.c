@@ -32,19 +32,42 @@ static void test_selectors(void **state) {
                              *const racks[] = {"rack", "eu", NULL};
     static wst_remote_t *const third = (wst_remote_t *)8; /* replaced by the third agent */
     for (uint64_t asked = 0; asked < 2; asked++) {
-        const wst_flow_options_t
-            any = {.destination = "a:1", .timeout_ms = asked},
-            named = {.destination = "a:1", .agent = "boston", .timeout_ms = asked},
-            nobody = {.destination = "a:1", .agent = "paris", .timeout_ms = asked},
-            labelled = {.destination = "a:1", .labels = us, .timeout_ms = asked},
-            racked = {.destination = "a:1", .labels = racks, .timeout_ms = asked},
-            none = {.destination = "a:1", .labels = both, .timeout_ms = asked},
-            tenant = {.destination = "a:1", .tenant = "acme", .timeout_ms = asked},
-            foreign = {.destination = "a:1",
-                       .tenant = "acme",
-                       .agent = "berlin",
-                       .timeout_ms = asked},
-            one = {.destination = "a:1", .remote = third, .timeout_ms = asked};
+        const wst_flow_options_t any = {.size = sizeof(any),
+                                        .destination = "a:1",
+                                        .timeout_ms = asked},
+                                 named = {.size = sizeof(named),
+                                          .destination = "a:1",
+                                          .agent = "boston",
+                                          .timeout_ms = asked},
+                                 nobody = {.size = sizeof(nobody),
+                                           .destination = "a:1",
+                                           .agent = "paris",
+                                           .timeout_ms = asked},
+                                 labelled = {.size = sizeof(labelled),
+                                             .destination = "a:1",
+                                             .labels = us,
+                                             .timeout_ms = asked},
+                                 racked = {.size = sizeof(racked),
+                                           .destination = "a:1",
+                                           .labels = racks,
+                                           .timeout_ms = asked},
+                                 none = {.size = sizeof(none),
+                                         .destination = "a:1",
+                                         .labels = both,
+                                         .timeout_ms = asked},
+                                 tenant = {.size = sizeof(tenant),
+                                           .destination = "a:1",
+                                           .tenant = "acme",
+                                           .timeout_ms = asked},
+                                 foreign = {.size = sizeof(foreign),
+                                            .destination = "a:1",
+                                            .tenant = "acme",
+                                            .agent = "berlin",
+                                            .timeout_ms = asked},
+                                 one = {.size = sizeof(one),
+                                        .destination = "a:1",
+                                        .remote = third,
+                                        .timeout_ms = asked};
         expect_through(&any, 0, 0);
         expect_through(&named, 1, 0);
         expect_through(&nobody, -1, WST_ENOAGENT);
@@ -132,8 +155,12 @@ static void test_none_is_none(void **state) {
     flow_rig_uplink_t *used = flow_rig_uplink(&r, "berlin", "", NULL);
     flow_rig_uplink_t *fresh = &r.uplinks[r.uplink_count++]; /* of the same agent */
     *fresh = (flow_rig_uplink_t){.rig = &r, .uplink = used->uplink};
-    const wst_hello_t hello = {
-        .name = {"berlin", 6}, .has_instance = true, .instance = {1}, .conn = 1, .epoch = 1};
+    const wst_hello_t hello = {.size = sizeof(hello),
+                               .name = {"berlin", 6},
+                               .has_instance = true,
+                               .instance = {1},
+                               .conn = 1,
+                               .epoch = 1};
     wst__member_t *replaced;
     bool is_new;
     assert_int_equal(wst__remotes_join(&r.ingress.remotes, &fresh->member, &fresh->uplink, &hello,

@@ -221,7 +221,7 @@ static void test_info_of_now(void **state) {
     flow_rig_t r;
     flow_rig_flow_t f;
     fake_stream_t site, client;
-    wst_stream_info_t info;
+    wst_stream_info_t info = {.size = sizeof(info)};
     reach(&r, &f, RELAYING, &site, &client);
     fake_stream_data(&site, "down!", 5);
     flow_rig_turns(&r, 3);

@@ -16,7 +16,7 @@ static void test_default_options(void **state) {
     assert_ptr_equal(wst_ctx_loop(ctx), &loop);
     assert_int_equal(wst_ctx_now(ctx), uv_now(&loop));
     assert_ptr_equal(wst_ctx_allocator(ctx)->malloc, wst__default_allocator.malloc);
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(ctx, &stats);
     assert_int_equal(stats.budget_limit, 256 * 1024 * 1024);
     assert_int_equal(stats.budget_used, 0);
@@ -34,9 +34,10 @@ static void test_options(void **state) {
     uv_loop_t loop;
     assert_int_equal(uv_loop_init(&loop), 0);
     wst_ctx_t *ctx;
-    wst_ctx_options_t options = {.memory_budget = 12345, .resolver_threads = 1000};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .memory_budget = 12345, .resolver_threads = 1000};
     assert_int_equal(wst_ctx_new(&ctx, &loop, &options), 0);
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(ctx, &stats);
     assert_int_equal(stats.budget_limit, 12345);
     assert_int_equal(ctx->options.resolver_threads, 64);
@@ -56,7 +57,7 @@ static void test_close_waits_for_handles(void **state) {
     test_env_open(&env);
     wst__ctx_hold(env.ctx);
     wst__ctx_hold(env.ctx);
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(env.ctx, &stats);
     assert_int_equal(stats.handles, 2);
     wst_ctx_close(env.ctx, count_close);

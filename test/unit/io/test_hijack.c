@@ -224,7 +224,7 @@ static void test_breaks_after_take(void **state) {
 
 static void test_take_and_respond_once(void **state) {
     (void)state;
-    const wst_response_t response = {.status = 403, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
     wst_stream_t *stream;
     hijack_world_t w;
     hijack_world_start(&w);
@@ -299,7 +299,8 @@ static void test_connection_breaks(void **state) {
 /* --- life --- */
 
 static void respond(hijack_world_t *w) {
-    const wst_response_t response = {.status = 503, .reason = "Not now", .body = "Sorry.\n"};
+    const wst_response_t response = {
+        .size = sizeof(response), .status = 503, .reason = "Not now", .body = "Sorry.\n"};
     int rc = wst_hijack_respond(w->hijack, &response);
     assert_true(rc == 0 || (rc == WST_ENOMEM && test_alloc_failed()));
 }

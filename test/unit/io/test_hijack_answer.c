@@ -37,7 +37,8 @@ static void test_answers(void **state) {
         const char *expect;
     } cases[] = {
         {"CONNECT h:1 HTTP/1.1\r\n\r\n",
-         {.status = 403,
+         {.size = sizeof(wst_response_t),
+          .status = 403,
           .reason = "Not allowed: h:1",
           .fields = "Proxy-Status: x; error=y\r\nRetry-After: 3\r\n",
           .body = "You may not.\n"},
@@ -45,14 +46,14 @@ static void test_answers(void **state) {
          "Content-Type: text/plain; charset=utf-8\r\nContent-Length: 13\r\n"
          "Connection: close\r\n\r\nYou may not.\n"},
         {"CONNECT h:1 HTTP/1.0\r\n\r\n", /* old clients understand only their own version */
-         {.status = 502, .reason = ""},
+         {.size = sizeof(wst_response_t), .status = 502, .reason = ""},
          "HTTP/1.0 502 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n"},
         {"HEAD / HTTP/1.1\r\n\r\n",
-         {.status = 200, .reason = "OK", .body = "fine\n"},
+         {.size = sizeof(wst_response_t), .status = 200, .reason = "OK", .body = "fine\n"},
          "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 5\r\n"
          "Connection: close\r\n\r\n"},
         {"GET / HTTP/1.1\r\n\r\n",
-         {.status = 204, .reason = "OK", .body = "not sent"},
+         {.size = sizeof(wst_response_t), .status = 204, .reason = "OK", .body = "not sent"},
          "HTTP/1.1 204 OK\r\nConnection: close\r\n\r\n"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -72,29 +73,37 @@ static void test_bad_answers(void **state) {
     static char huge[70000];
     memset(huge, 'x', sizeof(huge) - 1);
     const wst_response_t bad[] = {
-        {.status = 199, .reason = "x"},
-        {.status = 600, .reason = "x"},
-        {.status = 403},
-        {.status = 403, .reason = "x\r\nEvil: 1"},
-        {.status = 403, .reason = "x\n"},
-        {.status = 403, .reason = "x", .fields = "Evil"},
-        {.status = 403, .reason = "x", .fields = "Name: no line end"},
-        {.status = 403, .reason = "x", .fields = "Name: value\n"},
-        {.status = 403, .reason = "x", .fields = "Name: a\rb\r\n"},
-        {.status = 403, .reason = "x", .fields = "Name: value\r\n\r\nbody"},
-        {.status = 403, .reason = "x", .fields = "Na me: value\r\n"},
-        {.status = 403, .reason = "x", .fields = ": value\r\n"},
-        {.status = 403, .reason = "x", .body = huge},
-        {.status = 403, .reason = huge},
-        {.status = 403, .reason = "x", .fields = huge},
-    };
+        {.size = sizeof(wst_response_t), .status = 199, .reason = "x"},
+        {.size = sizeof(wst_response_t), .status = 600, .reason = "x"},
+        {.size = sizeof(wst_response_t), .status = 403},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x\r\nEvil: 1"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x\n"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .fields = "Evil"},
+        {.size = sizeof(wst_response_t),
+         .status = 403,
+         .reason = "x",
+         .fields = "Name: no line end"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .fields = "Name: value\n"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .fields = "Name: a\rb\r\n"},
+        {.size = sizeof(wst_response_t),
+         .status = 403,
+         .reason = "x",
+         .fields = "Name: value\r\n\r\nbody"},
+        {.size = sizeof(wst_response_t),
+         .status = 403,
+         .reason = "x",
+         .fields = "Na me: value\r\n"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .fields = ": value\r\n"},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .body = huge},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = huge},
+        {.size = sizeof(wst_response_t), .status = 403, .reason = "x", .fields = huge}};
     hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(wst_hijack_respond(w.hijack, &bad[i]), WST_EINVAL);
     test_alloc_fail(1);
     huge[9000] = '\0'; /* larger than what the pool has at hand */
-    const wst_response_t good = {.status = 403, .reason = "x", .body = huge};
+    const wst_response_t good = {.size = sizeof(good), .status = 403, .reason = "x", .body = huge};
     assert_int_equal(wst_hijack_respond(w.hijack, &good), WST_ENOMEM);
     test_alloc_fail(0);
     assert_int_equal(w.client.written_len, 0);
@@ -137,7 +146,8 @@ static void test_refusals(void **state) {
         for (size_t cut = 1; cut <= strlen(request); cut++) {
             hijack_world_t w;
             assert_true(hijack_world_init(&w));
-            w.options.limits = (wst_http_limits_t){.head_max = 50, .target_max = 20};
+            w.options.limits = &(const wst_http_limits_t){
+                .size = sizeof(wst_http_limits_t), .head_max = 50, .target_max = 20};
             assert_true(hijack_world_hijack(&w));
             assert_int_equal(w.client.read_max, 50);
             fake_stream_data(&w.client, request, cut);
@@ -334,7 +344,7 @@ static void test_client_leaves_after_answer(void **state) {
 
 static void start_lingering(hijack_world_t *w) {
     start_request(w, "GET / HTTP/1.1\r\n\r\n");
-    const wst_response_t response = {.status = 403, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
     answer(w, &response);
 }
 
@@ -345,7 +355,7 @@ static void test_waits_for_both_ends(void **state) {
         hijack_world_t w;
         start_request(&w, "GET / HTTP/1.1\r\n\r\n");
         w.client.hold_shutdown = true;
-        const wst_response_t response = {.status = 403, .reason = "No"};
+        const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
         answer(&w, &response);
         assert_int_equal(w.done, 0);
         for (int i = 0; i < 2; i++) {
@@ -384,7 +394,7 @@ static void test_lingers_from_shutdown_on(void **state) {
     hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     w.client.hold_shutdown = true;
-    const wst_response_t response = {.status = 403, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
     answer(&w, &response);
     uint64_t answered = uv_now(&w.loop);
     while (uv_now(&w.loop) == answered)
@@ -401,7 +411,7 @@ static void test_answer_not_taken(void **state) {
     hijack_world_t w;
     start_request(&w, "GET / HTTP/1.1\r\n\r\n");
     w.client.hold_shutdown = true;
-    const wst_response_t response = {.status = 403, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
     answer(&w, &response);
     hijack_world_pass(&w, 5000);
     assert_int_equal(w.done, 1);
@@ -431,7 +441,7 @@ static void test_reset_after_answer(void **state) {
         hijack_world_t w;
         start_request(&w, "GET / HTTP/1.1\r\n\r\n");
         w.client.hold_shutdown = !sent;
-        const wst_response_t response = {.status = 403, .reason = "No"};
+        const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
         answer(&w, &response);
         hijack_world_turns(&w, 3);
         fake_stream_error(&w.client, UV_ECONNRESET);
@@ -452,7 +462,7 @@ static void test_answer_fails(void **state) {
             w.client.write_status = UV_EPIPE;
         else
             w.client.shutdown_status = UV_ENOTCONN;
-        const wst_response_t response = {.status = 403, .reason = "No"};
+        const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
         answer(&w, &response);
         assert_int_equal(w.done, 0);
         hijack_world_turns(&w, 3);

@@ -27,7 +27,7 @@ static void start_watched(hijack_world_t *w, const char *text) {
 }
 
 static void expect_gone(hijack_world_t *w, int status) {
-    const wst_response_t response = {.status = 403, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 403, .reason = "No"};
     wst_stream_t *stream;
     hijack_world_turns(w, 5);
     assert_int_equal(w->done, 1);
@@ -139,7 +139,8 @@ static void on_end(wst_stream_t *stream, void *user_data) {
 /* Of a client that sends without end one window is kept; the rest stays where it is. */
 static void test_bound(void **state) {
     (void)state;
-    static const wst_stream_callbacks_t callbacks = {.on_read = on_read, .on_end = on_end};
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end};
     static uint8_t data[100000];
     for (size_t i = 0; i < sizeof(data); i++)
         data[i] = (uint8_t)(i % 251);

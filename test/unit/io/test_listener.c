@@ -52,7 +52,8 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
 }
 
 static int try_listen(rig_t *rig, const char *address) {
-    wst_listener_options_t options = {.address = address, .on_accept = on_accept, .user_data = rig};
+    wst_listener_options_t options = {
+        .size = sizeof(options), .address = address, .on_accept = on_accept, .user_data = rig};
     rig->in_call = true;
     int status = wst_listener_new(&rig->listener, rig->env.ctx, &options);
     rig->in_call = false;
@@ -158,7 +159,7 @@ static void test_refusals(void **state) {
     assert_int_equal(try_listen(&second, "nonsense"), WST_EINVAL);
     assert_int_equal(try_listen(&second, NULL), WST_EINVAL);
     assert_int_equal(try_listen(&second, "unix:/no/such/directory/s"), UV_ENOENT);
-    wst_listener_options_t options = {.address = "127.0.0.1:0"};
+    wst_listener_options_t options = {.size = sizeof(options), .address = "127.0.0.1:0"};
     assert_int_equal(wst_listener_new(&second.listener, rig.env.ctx, &options), WST_EINVAL);
     options.on_accept = on_accept;
     options.backlog = -1;

@@ -42,8 +42,10 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
 static bool world_init(world_t *w) {
     memset(w, 0, sizeof(*w));
     assert_int_equal(uv_loop_init(&w->loop), 0);
-    w->options = (wst_pump_options_t){.on_done = on_done, .user_data = w};
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    w->stats.size = sizeof(w->stats);
+    w->options = (wst_pump_options_t){
+        .size = sizeof(wst_pump_options_t), .on_done = on_done, .user_data = w};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     if (wst_ctx_new(&w->ctx, &w->loop, &options) != 0)
         return false;
     return fake_stream_open(&w->a, w->ctx) == 0 && fake_stream_open(&w->b, w->ctx) == 0;

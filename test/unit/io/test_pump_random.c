@@ -108,7 +108,7 @@ static void end_close(wst_stream_t *stream, int reset_reason, void *impl) {
 }
 
 static const wst_stream_ops_t ops = {
-    end_read_start, end_read_stop, end_write, end_room, end_shutdown, end_close,
+    sizeof(ops), end_read_start, end_read_stop, end_write, end_room, end_shutdown, end_close,
 };
 
 /* --- chance --- */
@@ -188,7 +188,7 @@ static void on_idle(uv_idle_t *idle) {
 
 static void on_pump_closed(void *user_data) {
     world_t *w = user_data;
-    wst_pump_stats_t stats;
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(w->pump, &stats);
     assert_int_equal(stats.bytes_a_to_b, w->b.got);
     assert_int_equal(stats.bytes_b_to_a, w->a.got);
@@ -219,14 +219,15 @@ static void run(uint64_t seed) {
     uv_idle_init(&w.loop, &w.idle);
     w.idle.data = &w;
     uv_idle_start(&w.idle, on_idle);
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     assert_int_equal(wst_ctx_new(&w.ctx, &w.loop, &options), 0);
     for (int i = 0; i < 4; i++) /* small seeds begin alike */
         test_random(&w.random);
     open_end(&w, &w.a, &w.b, 0x00);
     open_end(&w, &w.b, &w.a, 0xa5);
     w.breaks = sometimes(&w, 3);
-    const wst_pump_options_t pump_options = {.on_done = on_done, .user_data = &w};
+    const wst_pump_options_t pump_options = {
+        .size = sizeof(pump_options), .on_done = on_done, .user_data = &w};
     assert_int_equal(wst_pump_new(&w.pump, w.ctx, w.a.stream, w.b.stream, &pump_options), 0);
 
     for (int n = 0; w.closed == 0; n++) {

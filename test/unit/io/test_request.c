@@ -63,7 +63,7 @@ static bool world_init(world_t *w) {
                           .peer = "192.0.2.7:4711",
                           .on_answer = on_answer,
                           .user_data = w};
-    const wst_ctx_options_t options = {.allocator = &test_allocator};
+    const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
     if (wst_ctx_new(&w->ctx, &w->loop, &options) != 0)
         return false;
     return fake_stream_open(&w->fake, w->ctx) == 0;
@@ -96,7 +96,7 @@ static void world_free(world_t *w) {
         if (w->fake.stream != NULL && !w->fake.closed)
             wst_stream_close(w->fake.stream, NULL);
         turns(w, 3);
-        wst_ctx_stats_t stats;
+        wst_ctx_stats_t stats = {.size = sizeof(stats)};
         wst_ctx_get_stats(w->ctx, &stats);
         assert_int_equal(stats.handles, 0);
         assert_int_equal(stats.chunks, 0);
@@ -278,7 +278,8 @@ static void test_deny_with(void **state) {
         if (i > 0)
             wst_request_set_credential(w.request, hash);
         char error[64] = "", reason[] = "why", fields[] = "A: b\r\n";
-        wst_request_denial_t denial = {.status = 418, .reason = reason, .fields = fields};
+        wst_request_denial_t denial = {
+            .size = sizeof(denial), .status = 418, .reason = reason, .fields = fields};
         if (cases[i].error != NULL) {
             snprintf(error, sizeof(error), "%s", cases[i].error);
             denial.error = error;

@@ -50,7 +50,8 @@ static void on_ctx_closed(void *user_data) {
 static void start(unsigned threads) {
     fake_getaddrinfo_reset();
     ctx_closed = 0;
-    wst_ctx_options_t options = {.allocator = &test_allocator, .resolver_threads = threads};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .allocator = &test_allocator, .resolver_threads = threads};
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(wst_ctx_new(&ctx, &loop, &options), 0);
 }
@@ -424,7 +425,7 @@ static void test_close_in_callback(void **state) {
 static void test_requests_are_counted(void **state) {
     (void)state;
     asked_t asked[3] = {{0}};
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     start(1);
     ask(&asked[0], "::1", 0);
     ask(&asked[1], "stuck.test", 10);
@@ -466,7 +467,8 @@ static void test_many_threads(void **state) {
 static void scenario(void *arg) {
     const char *host = arg;
     asked_t asked[2] = {{0}};
-    wst_ctx_options_t options = {.allocator = &test_allocator, .resolver_threads = 1};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .allocator = &test_allocator, .resolver_threads = 1};
     fake_getaddrinfo_reset();
     assert_int_equal(uv_loop_init(&loop), 0);
     if (wst_ctx_new(&ctx, &loop, &options) == 0) {

@@ -72,7 +72,8 @@ static void hook(wst_lookup_t *lookup, const char *host, void *user_data) {
 static void start(void) {
     asked_count = 0;
     answer_at_once = ctx_closed = false;
-    wst_ctx_options_t options = {.allocator = &test_allocator, .resolve = hook, .user_data = &loop};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .allocator = &test_allocator, .resolve = hook, .user_data = &loop};
     assert_int_equal(uv_loop_init(&loop), 0);
     assert_int_equal(wst_ctx_new(&ctx, &loop, &options), 0);
 }
@@ -292,7 +293,8 @@ static void test_limit(void **state) {
 
 static void scenario(void *arg) {
     asked_t asked[2] = {{0}};
-    wst_ctx_options_t options = {.allocator = &test_allocator, .resolve = hook, .user_data = &loop};
+    wst_ctx_options_t options = {
+        .size = sizeof(options), .allocator = &test_allocator, .resolve = hook, .user_data = &loop};
     asked_count = 0;
     answer_at_once = arg != NULL;
     assert_int_equal(uv_loop_init(&loop), 0);

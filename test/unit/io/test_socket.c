@@ -39,7 +39,7 @@ static void rig_close(rig_t *rig) {
 }
 
 static size_t chunks(const rig_t *rig) {
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(rig->env.ctx, &stats);
     return stats.chunks;
 }

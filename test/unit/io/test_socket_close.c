@@ -196,8 +196,8 @@ static void write_late(uv_check_t *check) {
  * and its being told. */
 static void test_write_between_reset_and_error(void **state) {
     (void)state;
-    static const wst_stream_callbacks_t callbacks = {.on_read = reset_while_reading,
-                                                     .on_error = count_error};
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = reset_while_reading, .on_error = count_error};
     late_writer_t w = {.status = 1};
     rig_open(&w.rig, false);
     fill(w.rig.a.stream);
@@ -486,7 +486,7 @@ static void test_connect_and_accept(void **state) {
     assert_int_equal(wst__socket_stream(socket, &stream), 0);
     sockets_owner_t a = {.received = 0};
     sockets_own(&a, stream);
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(env.ctx, &stats);
     assert_in_range(stats.handles, 1, 2);
     assert_int_equal(sockets_write(stream, "hello", 5), 0);

@@ -93,7 +93,8 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
     act(owner, 'x');
 }
 
-static const wst_stream_callbacks_t callbacks = {on_read, on_end, on_drain, on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
+                                                 on_drain,          on_shutdown, on_error};
 
 typedef struct rig {
     test_env_t env;
@@ -566,23 +567,43 @@ static void close_nothing(wst_stream_t *stream, int reset_reason, void *impl) {
     (void)impl;
 }
 
+static void unused_stop(wst_stream_t *stream, void *impl) {
+    (void)stream, (void)impl;
+}
+
+static int unused_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
+    (void)stream, (void)slices, (void)count, (void)impl;
+    return WST_ESTATE;
+}
+
+static int unused_shutdown(wst_stream_t *stream, void *impl) {
+    (void)stream, (void)impl;
+    return WST_ESTATE;
+}
+
+static const wst_stream_ops_t unused_ops = {.size = sizeof(unused_ops),
+                                            .read_start = unused_start,
+                                            .read_stop = unused_stop,
+                                            .write = unused_write,
+                                            .shutdown = unused_shutdown,
+                                            .close = close_nothing};
+
 static void test_names(void **state) {
     (void)state;
-    static const wst_stream_ops_t ops = {.read_start = unused_start, .close = close_nothing};
     char peer[200], impl;
     memset(peer, 'p', sizeof(peer));
     peer[199] = '\0';
     test_env_t env;
     test_env_open(&env);
     wst_stream_t *stream;
-    assert_int_equal(wst_stream_new(&stream, env.ctx, &ops, &impl, peer), 0);
+    assert_int_equal(wst_stream_new(&stream, env.ctx, &unused_ops, &impl, peer), 0);
     assert_int_equal(strlen(wst_stream_peer(stream)), 95);
     assert_ptr_equal(wst_stream_impl(stream), &impl);
     assert_ptr_equal(wst_stream_ctx(stream), env.ctx);
     assert_int_equal(wst_stream_room(stream), 65536); /* a kind without an opinion */
     wst_stream_close(stream, NULL);
     wst_stream_closed(stream);
-    assert_int_equal(wst_stream_new(&stream, env.ctx, &ops, &impl, NULL), 0);
+    assert_int_equal(wst_stream_new(&stream, env.ctx, &unused_ops, &impl, NULL), 0);
     assert_string_equal(wst_stream_peer(stream), "");
     wst_stream_close(stream, NULL);
     wst_stream_closed(stream);
@@ -596,13 +617,12 @@ static const char *explain(const void *impl, int error) {
 /* What runs over another stream leads to it, and tells what went wrong in either. */
 static void test_layers(void **state) {
     (void)state;
-    static const wst_stream_ops_t ops = {.close = close_nothing};
     char why[] = "why";
     test_env_t env;
     test_env_open(&env);
     wst_stream_t *streams[3];
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(wst_stream_new(&streams[i], env.ctx, &ops, why, NULL), 0);
+        assert_int_equal(wst_stream_new(&streams[i], env.ctx, &unused_ops, why, NULL), 0);
         streams[i]->transport = i > 0 ? streams[i - 1] : NULL;
     }
     assert_ptr_equal(wst__stream_bottom(streams[0]), streams[0]);
@@ -622,11 +642,10 @@ static void test_layers(void **state) {
 /* A kind that is quick to go must not leave anything behind that is still to run. */
 static void test_closed_before_the_replay(void **state) {
     (void)state;
-    static const wst_stream_ops_t ops = {.read_start = unused_start, .close = close_nothing};
     test_env_t env;
     test_env_open(&env);
     wst_stream_t *stream;
-    assert_int_equal(wst_stream_new(&stream, env.ctx, &ops, NULL, NULL), 0);
+    assert_int_equal(wst_stream_new(&stream, env.ctx, &unused_ops, NULL, NULL), 0);
     assert_int_equal(wst_stream_unread(stream, wst_slice_static("x", 1)), 0);
     wst_stream_read_start(stream, 0);
     wst_stream_close(stream, NULL);

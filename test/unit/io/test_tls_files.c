@@ -76,9 +76,12 @@ static void rig_open(rig_t *r) {
     tls_make(&r->second, &(tls_spec_t){.subject = "CN=second", .names = "dns:a.test"}, &r->root);
     put_pair(r, &r->first);
     put(r->ca, r->root.own);
-    r->pair = (wst_tls_file_pair_t){r->chain, r->key};
-    r->options = (wst_tls_files_options_t){
-        .pairs = &r->pair, .pair_count = 1, .on_config = on_config, .user_data = r};
+    r->pair = (wst_tls_file_pair_t){sizeof(wst_tls_file_pair_t), r->chain, r->key};
+    r->options = (wst_tls_files_options_t){.size = sizeof(wst_tls_files_options_t),
+                                           .pairs = &r->pair,
+                                           .pair_count = 1,
+                                           .on_config = on_config,
+                                           .user_data = r};
 }
 
 static void rig_start(rig_t *r) {
@@ -316,7 +319,8 @@ static void test_several(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r);
-    const wst_tls_file_pair_t pairs[] = {{r.chain, r.key}, {r.ca, r.key}};
+    const wst_tls_file_pair_t pairs[] = {{sizeof(wst_tls_file_pair_t), r.chain, r.key},
+                                         {sizeof(wst_tls_file_pair_t), r.ca, r.key}};
     r.options.pairs = pairs;
     r.options.pair_count = 2;
     put(r.ca, r.second.chain);

@@ -20,7 +20,7 @@ static void test_options(void **state) {
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_int_equal(tls_party_shake(&w, &w.client, bad[i], 0), WST_EINVAL);
     wst_tls_handshake_t *handshake;
-    wst_tls_handshake_options_t o = {.server_name = "a.example"};
+    wst_tls_handshake_options_t o = {.size = sizeof(o), .server_name = "a.example"};
     assert_int_equal(wst_tls_handshake(&handshake, w.client.transport, &o, NULL, NULL), WST_EINVAL);
     o.config = w.client_config;
     o.sni = "not a name";
@@ -76,7 +76,7 @@ static void test_missing_client_certificate(void **state) {
     (void)state;
     tls_world_t w;
     tls_world_open(&w, WST_TLS_CLIENT_REQUIRED);
-    const wst_tls_client_options_t options = {.ca_pem = w.root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = w.root.own};
     wst_tls_config_unref(w.client_config);
     assert_int_equal(wst_tls_client_config(&w.client_config, w.env.ctx, &options, NULL), 0);
     tls_world_connect(&w, true);
@@ -234,7 +234,7 @@ static void peek(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 /* What somebody has looked at and put back is the beginning. */
 static void test_bytes_put_back(void **state) {
     (void)state;
-    static const wst_stream_callbacks_t peeker = {.on_read = peek};
+    static const wst_stream_callbacks_t peeker = {.size = sizeof(peeker), .on_read = peek};
     tls_world_t w;
     tls_world_open(&w, WST_TLS_CLIENT_NONE);
     tls_world_connect(&w, true);
@@ -272,7 +272,8 @@ static void test_bytes_behind(void **state) {
         tls_party_t *sender = turn == 0 ? &w.server : &w.client;
         tls_party_t *other = turn == 0 ? &w.client : &w.server;
         tls_world_connect(&w, true);
-        const wst_tls_handshake_options_t o = {.config =
+        const wst_tls_handshake_options_t o = {.size = sizeof(o),
+                                               .config =
                                                    turn == 0 ? w.server_config : w.client_config,
                                                .server_name = "server.example"};
         assert_int_equal(
@@ -316,7 +317,7 @@ static void test_configurations_live_on(void **state) {
     wst_stream_close(w.server.stream, NULL);
     w.client.stream = w.server.stream = NULL;
     test_env_turns(&w.env, 5);
-    const wst_tls_client_options_t insecure = {.insecure = true};
+    const wst_tls_client_options_t insecure = {.size = sizeof(insecure), .insecure = true};
     assert_int_equal(wst_tls_client_config(&w.client_config, w.env.ctx, &insecure, NULL), 0);
     w.server_config = wst_tls_config_ref(w.client_config);
     assert_null(wst_tls_config_ref(NULL));
@@ -386,7 +387,7 @@ static void run_error(wst_stream_t *stream, int error, void *user_data) {
 
 static void run_outcome(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = run_read, .on_end = run_over, .on_error = run_error};
+        .size = sizeof(callbacks), .on_read = run_read, .on_end = run_over, .on_error = run_error};
     run_t *run = user_data;
     (void)detail;
     assert_int_equal(stream != NULL, status == 0);
@@ -400,7 +401,8 @@ static void run_outcome(int status, wst_stream_t *stream, const char *detail, vo
 static int run_shake(run_t *run, int fd, wst_tls_config_t *config) {
     wst_stream_t *transport;
     wst_tls_handshake_t *handshake;
-    const wst_tls_handshake_options_t o = {.config = config, .server_name = "server.example"};
+    const wst_tls_handshake_options_t o = {
+        .size = sizeof(o), .config = config, .server_name = "server.example"};
     int status = wst_socket_open(&transport, run->env.ctx, fd, false);
     if (status != 0) {
         close(fd);
@@ -416,8 +418,9 @@ static int run_shake(run_t *run, int fd, wst_tls_config_t *config) {
 static void run_without_memory(void *arg) {
     run_t *run = arg;
     const wst_tls_identity_t identity = tls_identity(run->leaf);
-    const wst_tls_server_options_t s = {.identities = &identity, .identity_count = 1};
-    const wst_tls_client_options_t c = {.ca_pem = run->root->own};
+    const wst_tls_server_options_t s = {
+        .size = sizeof(s), .identities = &identity, .identity_count = 1};
+    const wst_tls_client_options_t c = {.size = sizeof(c), .ca_pem = run->root->own};
     wst_tls_config_t *server = NULL, *client = NULL;
     int fds[2];
     run->streams[0] = run->streams[1] = NULL;

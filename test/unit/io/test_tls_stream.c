@@ -7,7 +7,7 @@
 #include <wstunnel/websocket.h>
 
 static size_t chunks(const tls_world_t *w) {
-    wst_ctx_stats_t stats;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(w->env.ctx, &stats);
     return stats.chunks;
 }
@@ -120,8 +120,8 @@ static void count_end(wst_stream_t *stream, void *user_data) {
 /* The last bytes and the end come together, to a reader that pauses for a moment: one end. */
 static void test_pause_at_the_end(void **state) {
     (void)state;
-    static const wst_stream_callbacks_t callbacks = {.on_read = stop_and_start,
-                                                     .on_end = count_end};
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = stop_and_start, .on_end = count_end};
     tls_world_t w;
     tls_world_open(&w, WST_TLS_CLIENT_NONE);
     tls_world_connect(&w, true);
@@ -347,7 +347,11 @@ static void test_tampering_below_a_websocket(void **state) {
     tls_world_connect_by_relay(&w);
     tls_world_shake(&w);
     const wst_websocket_options_t options = {
-        .callbacks.on_over = on_over, .user_data = &w.client, .host = "server.test"};
+        .size = sizeof(options),
+        .callbacks = &(const wst_websocket_callbacks_t){.size = sizeof(wst_websocket_callbacks_t),
+                                                        .on_over = on_over},
+        .user_data = &w.client,
+        .host = "server.test"};
     assert_int_equal(wst_websocket_connect(&ws, w.env.ctx, w.client.stream, &options), 0);
     w.client.stream = NULL;
     test_env_turns(&w.env, 5); /* tickets */

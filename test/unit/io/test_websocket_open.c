@@ -237,6 +237,8 @@ static void test_no_answer(void **state) {
     }
 }
 
+static const wst_websocket_callbacks_t without_on_over = {.size = sizeof(without_on_over)};
+
 static void test_client_arguments(void **state) {
     (void)state;
     websocket_rig_t rig;
@@ -250,7 +252,7 @@ static void test_client_arguments(void **state) {
     rig.client.options.host = NULL;
     assert_int_equal(websocket_rig_connect(&rig), WST_EINVAL);
     rig.client.options = good;
-    rig.client.options.callbacks.on_over = NULL;
+    rig.client.options.callbacks = &without_on_over;
     assert_int_equal(websocket_rig_connect(&rig), WST_EINVAL);
     rig.client.options = good;
     rig.client.options.path = "/x\r\nEvil: 1";
@@ -411,11 +413,11 @@ static void test_server_without_protocols(void **state) {
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     websocket_side_t *side = user_data;
     wst_websocket_options_t options = side->options;
-    options.callbacks.on_over = NULL;
+    options.callbacks = &without_on_over;
     assert_true(wst_websocket_is_upgrade(head));
     assert_int_equal(wst_websocket_accept(&side->ws, side->rig->ctx, hijack, &options), WST_EINVAL);
     /* It can still be answered otherwise. */
-    const wst_response_t response = {.status = 503, .reason = "No"};
+    const wst_response_t response = {.size = sizeof(response), .status = 503, .reason = "No"};
     assert_int_equal(wst_hijack_respond(hijack, &response), 0);
     assert_int_equal(wst_websocket_accept(&side->ws, side->rig->ctx, hijack, &side->options),
                      WST_ESTATE);
@@ -430,8 +432,10 @@ static void test_server_arguments(void **state) {
     websocket_rig_t rig;
     assert_true(websocket_rig_init(&rig));
     assert_true(websocket_side_fake(&rig.server));
-    const wst_hijack_options_t options = {
-        .on_request = on_request, .on_done = on_done, .user_data = &rig.server};
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_request,
+                                          .on_done = on_done,
+                                          .user_data = &rig.server};
     wst_hijack_t *hijack;
     assert_int_equal(wst_hijack_new(&hijack, rig.ctx, rig.server.stream, &options), 0);
     rig.server.stream = NULL;

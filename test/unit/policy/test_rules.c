@@ -10,17 +10,23 @@
 
 static wst_rules_t *make(bool deny_by_default, const wst_rule_t *rules, size_t count) {
     wst_rules_t *r;
-    const wst_rules_options_t options = {
-        .rules = rules, .count = count, .deny_by_default = deny_by_default};
+    const wst_rules_options_t options = {.size = sizeof(options),
+                                         .rules = rules,
+                                         .count = count,
+                                         .deny_by_default = deny_by_default};
     assert_int_equal(wst_rules_new(&r, &options, NULL), 0);
     return r;
 }
 
 static bool one(const char *pattern, const char *host, uint16_t port, const char *address) {
-    const wst_rule_t rule = {.allow = true, .destinations = LIST(pattern)};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = LIST(pattern)};
     wst_rules_t *r = make(true, &rule, 1);
-    const wst_rules_query_t query = {
-        .user = "", .agent = "a", .host = host, .port = port, .address = address};
+    const wst_rules_query_t query = {.size = sizeof(query),
+                                     .user = "",
+                                     .agent = "a",
+                                     .host = host,
+                                     .port = port,
+                                     .address = address};
     bool allow = wst_rules_decide(r, &query).allow;
     wst_rules_free(r);
     return allow;
@@ -143,9 +149,10 @@ static void test_malformed(void **state) {
         {"167772161", "not an address, nor a network such as 10.0.0.0/8"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_rule_t rules[] = {{.allow = true},
-                                    {.destinations = LIST("fine", cases[i].pattern)}};
-        const wst_rules_options_t options = {.rules = rules, .count = 2};
+        const wst_rule_t rules[] = {
+            {.size = sizeof(wst_rule_t), .allow = true},
+            {.size = sizeof(wst_rule_t), .destinations = LIST("fine", cases[i].pattern)}};
+        const wst_rules_options_t options = {.size = sizeof(options), .rules = rules, .count = 2};
         wst_rules_error_t error;
         wst_rules_t *r;
         if (wst_rules_new(&r, &options, &error) != WST_EINVAL)
@@ -158,7 +165,8 @@ static void test_malformed(void **state) {
 
 static wst_rules_verdict_t ask(const wst_rules_t *r, const char *user, const char *agent,
                                const char *host, const char *address) {
-    const wst_rules_query_t query = {.user = user,
+    const wst_rules_query_t query = {.size = sizeof(query),
+                                     .user = user,
                                      .agent = agent,
                                      .labels = LIST("eu", "lab"),
                                      .host = host,
@@ -176,11 +184,15 @@ static void assert_verdict(wst_rules_verdict_t v, bool allow, wst_rules_reason_t
 
 static void test_first_match_decides(void **state) {
     (void)state;
-    const wst_rule_t rules[] = {
-        {.allow = false, .users = LIST("eve")},
-        {.allow = true, .users = LIST("alice", "b*"), .agents = LIST("berlin", "label:la?")},
-        {.allow = true, .agents = LIST("label:e*"), .destinations = LIST("wiki", "10.0.0.0/8")},
-    };
+    const wst_rule_t rules[] = {{.size = sizeof(wst_rule_t), .allow = false, .users = LIST("eve")},
+                                {.size = sizeof(wst_rule_t),
+                                 .allow = true,
+                                 .users = LIST("alice", "b*"),
+                                 .agents = LIST("berlin", "label:la?")},
+                                {.size = sizeof(wst_rule_t),
+                                 .allow = true,
+                                 .agents = LIST("label:e*"),
+                                 .destinations = LIST("wiki", "10.0.0.0/8")}};
     wst_rules_t *r = make(true, rules, 3);
     assert_verdict(ask(r, "eve", "berlin", "wiki", NULL), false, WST_RULES_RULE, 0);
     assert_verdict(ask(r, "alice", "berlin", "x", "192.0.2.1"), true, WST_RULES_RULE, 1);
@@ -197,11 +209,13 @@ static void test_first_match_decides(void **state) {
 static void test_stages(void **state) {
     (void)state;
     const wst_rule_t rules[] = {
-        {.allow = false, .destinations = LIST("10.0.0.0/8")},
-        {.allow = true, .agents = LIST("berlin"), .destinations = LIST("172.16.0.0/12")},
-        {.allow = false, .destinations = LIST("*.secret")},
-        {.allow = true, .users = LIST("alice")},
-    };
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = LIST("10.0.0.0/8")},
+        {.size = sizeof(wst_rule_t),
+         .allow = true,
+         .agents = LIST("berlin"),
+         .destinations = LIST("172.16.0.0/12")},
+        {.size = sizeof(wst_rule_t), .allow = false, .destinations = LIST("*.secret")},
+        {.size = sizeof(wst_rule_t), .allow = true, .users = LIST("alice")}};
     wst_rules_t *r = make(true, rules, 4);
     assert_true(ask(r, "alice", NULL, "name", NULL).allow);
     assert_true(ask(r, "alice", "paris", "name", NULL).allow);
@@ -226,11 +240,13 @@ static void test_guarded_addresses(void **state) {
         "fe80::1",         "febf::1",      "fe80::1%eth0",           "fd00:ec2::254",
         "fd00:ec2::23",    "fd20:ce::254", "100.100.100.200",        "168.63.129.16",
         "192.0.0.192"};
-    const wst_rule_t wide[] = {{.allow = true, .destinations = LIST("name", "*", "0.0.0.0/0")},
-                               {.allow = true, .destinations = LIST("::/0")}};
+    const wst_rule_t wide[] = {
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = LIST("name", "*", "0.0.0.0/0")},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = LIST("::/0")}};
     const wst_rule_t narrow[] = {
-        {.allow = true},
-        {.allow = true,
+        {.size = sizeof(wst_rule_t), .allow = true},
+        {.size = sizeof(wst_rule_t),
+         .allow = true,
          .agents = LIST("a"),
          .destinations = LIST("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "fd20:ce::254",
                               "100.100.100.200", "168.63.129.16", "192.0.0.192")}};
@@ -277,7 +293,9 @@ static void test_denied_networks(void **state) {
         {"0.0.0.0/0", "2001:db8::1", true},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_rule_t rules[] = {{.destinations = LIST(cases[i].pattern)}, {.allow = true}};
+        const wst_rule_t rules[] = {
+            {.size = sizeof(wst_rule_t), .destinations = LIST(cases[i].pattern)},
+            {.size = sizeof(wst_rule_t), .allow = true}};
         wst_rules_t *r = make(true, rules, 2);
         if (ask(r, "", "a", cases[i].address, NULL).allow != cases[i].allow ||
             ask(r, "", "a", "name", cases[i].address).allow != cases[i].allow)
@@ -288,9 +306,11 @@ static void test_denied_networks(void **state) {
 
 static void make_and_free(void *arg) {
     (void)arg;
-    const wst_rule_t rules[] = {{.allow = true, .users = LIST("a"), .agents = LIST("b")},
-                                {.destinations = LIST("x:1", "10.0.0.0/8", "y")}};
-    const wst_rules_options_t options = {.rules = rules, .count = 2, .allocator = &test_allocator};
+    const wst_rule_t rules[] = {
+        {.size = sizeof(wst_rule_t), .allow = true, .users = LIST("a"), .agents = LIST("b")},
+        {.size = sizeof(wst_rule_t), .destinations = LIST("x:1", "10.0.0.0/8", "y")}};
+    const wst_rules_options_t options = {
+        .size = sizeof(options), .rules = rules, .count = 2, .allocator = &test_allocator};
     wst_rules_t *r = NULL;
     int status = wst_rules_new(&r, &options, NULL);
     assert_int_equal(status, test_alloc_failed() ? WST_ENOMEM : 0);

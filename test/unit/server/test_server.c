@@ -19,12 +19,14 @@
 
 static void test_options(void **state) {
     (void)state;
+    static const wst_server_limits_t small = {.size = sizeof(small), .stream_window = 1023};
+    static const wst_server_limits_t large = {.size = sizeof(large),
+                                              .stream_window = ((size_t)1 << 30) + 1};
     static const wst_server_options_t bad[] = {
-        {.path = "websocket"},
-        {.path = ""},
-        {.stream_window = 1023},
-        {.stream_window = ((size_t)1 << 30) + 1},
-    };
+        {.size = sizeof(wst_server_options_t), .path = "websocket"},
+        {.size = sizeof(wst_server_options_t), .path = ""},
+        {.size = sizeof(wst_server_options_t), .limits = &small},
+        {.size = sizeof(wst_server_options_t), .limits = &large}};
     server_world_t w;
     server_world_init(&w);
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -170,8 +172,8 @@ static void test_head_options(void **state) {
     server_client_t c;
     server_world_t w;
     server_world_init(&w);
-    w.options.http.head_max = 200;
-    w.options.head_timeout_ms = 30;
+    w.http.head_max = 200;
+    w.limits.head_timeout_ms = 30;
     server_world_start(&w);
     snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nX: %0250d", 1);
     server_client_open(&w, &c);
@@ -215,7 +217,7 @@ static void test_max_connections(void **state) {
     server_agent_t a;
     server_client_t tunnel, idle, waiting;
     server_world_init(&w);
-    w.options.max_connections = 3;
+    w.limits.max_connections = 3;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     server_client_connect(&w, &tunnel);
@@ -225,7 +227,7 @@ static void test_max_connections(void **state) {
     server_client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
     assert_int_equal(waiting.got_len, 0);
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.connections, 3);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), 0); /* it waits as well */
@@ -262,8 +264,8 @@ static void test_set_limits(void **state) {
     server_agent_t a;
     server_client_t tunnel, waiting, refused, second;
     server_world_init(&w);
-    w.options.max_connections = 2;
-    w.options.max_agent_streams = 1;
+    w.limits.max_connections = 2;
+    w.limits.max_agent_streams = 1;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     server_client_connect(&w, &tunnel);
@@ -273,11 +275,13 @@ static void test_set_limits(void **state) {
     test_env_turns(&w.env, 50);
     assert_int_equal(waiting.got_len, 0);
 
-    wst_server_options_t limits = {.stream_window = 1023, .max_connections = 100};
+    wst_server_limits_t limits = {
+        .size = sizeof(limits), .stream_window = 1023, .max_connections = 100};
     assert_int_equal(wst_server_set_limits(w.server, &limits), WST_EINVAL);
     test_env_turns(&w.env, 20);
     assert_int_equal(waiting.got_len, 0);
-    limits = (wst_server_options_t){.max_connections = 4, .max_agent_streams = 2, .path = "/x"};
+    limits =
+        (wst_server_limits_t){.size = sizeof(limits), .max_connections = 4, .max_agent_streams = 2};
     assert_int_equal(wst_server_set_limits(w.server, &limits), 0);
     server_client_expect(&waiting, HEALTH("200 OK", "3", "keep-alive", "ok\n"));
     assert_true(wst_remote_is_ready(w.last_up));
@@ -314,7 +318,7 @@ static void test_default_connections(void **state) {
     for (size_t i = 0; i < CLIENTS; i++)
         server_client_open(&w, &c[i]);
     test_env_turns(&w.env, 50);
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.connections, 75); /* a quarter is spare */
     for (size_t i = 0; i < CLIENTS; i++)
@@ -329,7 +333,7 @@ static void test_max_pending(void **state) {
     server_agent_t a;
     server_client_t c;
     server_world_init(&w);
-    w.options.max_pending = 1;
+    w.limits.max_pending = 1;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     a.treatment = SERVER_AGENT_KEEP;
@@ -421,7 +425,7 @@ static void test_drain_deadline(void **state) {
     server_agent_t a;
     server_client_t c;
     server_world_init(&w);
-    w.options.drain_timeout_ms = 50;
+    w.limits.drain_timeout_ms = 50;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     a.treatment = SERVER_AGENT_KEEP;
@@ -538,7 +542,7 @@ static void test_not_offered_code(void **state) {
     server_world_t w;
     server_client_t c;
     server_world_open(&w);
-    w.server->options.callbacks.on_refused = note_code;
+    w.server->callbacks.on_refused = note_code;
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
     server_client_open_at(&w, &c, wst_server_address(w.server, 1));
     server_client_say(&c, "CONNECT host:22 HTTP/1.1\r\n\r\n");

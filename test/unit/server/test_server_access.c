@@ -18,9 +18,8 @@
 #define BEARER(token) "Authorization: Bearer " token "\r\n"
 
 static const wst_access_user_t users[] = {
-    {.name = "alice", .password = "x"},
-    {.name = "bob", .password = "x", .tenant = "acme"},
-};
+    {.size = sizeof(wst_access_user_t), .name = "alice", .password = "x"},
+    {.size = sizeof(wst_access_user_t), .name = "bob", .password = "x", .tenant = "acme"}};
 
 /* SHA-256 of "t-berlin", "t-paris", "t-acme". */
 static const char *const t_berlin[] = {
@@ -32,17 +31,18 @@ static const char *const t_acme[] = {
 static const char *const lab[] = {"lab", NULL};
 
 static const wst_access_agent_t all_agents[] = {
-    {.name = "berlin", .tokens_sha256 = t_berlin, .labels = lab},
-    {.name = "paris", .tokens_sha256 = t_paris},
-    {.name = "*", .tokens_sha256 = t_acme, .tenant = "acme"},
-};
+    {.size = sizeof(wst_access_agent_t),
+     .name = "berlin",
+     .tokens_sha256 = t_berlin,
+     .labels = lab},
+    {.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = t_paris},
+    {.size = sizeof(wst_access_agent_t), .name = "*", .tokens_sha256 = t_acme, .tenant = "acme"}};
 
 /* The same, but that paris has the label and berlin has not. */
 static const wst_access_agent_t labelled[] = {
-    {.name = "berlin", .tokens_sha256 = t_berlin},
-    {.name = "paris", .tokens_sha256 = t_paris, .labels = lab},
-    {.name = "*", .tokens_sha256 = t_acme, .tenant = "acme"},
-};
+    {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = t_berlin},
+    {.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = t_paris, .labels = lab},
+    {.size = sizeof(wst_access_agent_t), .name = "*", .tokens_sha256 = t_acme, .tenant = "acme"}};
 
 typedef struct setting {
     server_world_t w;
@@ -55,7 +55,8 @@ typedef struct setting {
 
 static wst_access_t *new_access(setting_t *s) {
     wst_access_t *access;
-    const wst_rules_options_t rules = {.rules = s->rules,
+    const wst_rules_options_t rules = {.size = sizeof(rules),
+                                       .rules = s->rules,
                                        .count = s->rule_count,
                                        .deny_by_default = s->deny_by_default,
                                        .allocator = &test_allocator};
@@ -78,7 +79,8 @@ static setting_t *setting_new(void) {
     setting_t *s = calloc(1, sizeof(*s));
     server_world_init(&s->w);
     s->w.clients = s->w.agents = s->w.choice = s->w.reached = SERVER_ACCESS;
-    s->options = (wst_access_options_t){.users = users,
+    s->options = (wst_access_options_t){.size = sizeof(wst_access_options_t),
+                                        .users = users,
                                         .user_count = 2,
                                         .agents = all_agents,
                                         .agent_count = 3,
@@ -189,9 +191,11 @@ static void test_tenants(void **state) {
     static const char *const everything[] = {"*", "label:*", NULL};
     static const char *const paris[] = {"paris", NULL};
     static const char *const alice[] = {"alice", NULL};
-    static const wst_rule_t rules[] = {{.allow = true, .agents = everything}};
-    static const wst_access_route_t routes[] = {{.users = alice, .agents = everything},
-                                                {.agents = paris}};
+    static const wst_rule_t rules[] = {
+        {.size = sizeof(wst_rule_t), .allow = true, .agents = everything}};
+    static const wst_access_route_t routes[] = {
+        {.size = sizeof(wst_access_route_t), .users = alice, .agents = everything},
+        {.size = sizeof(wst_access_route_t), .agents = paris}};
     setting_t *s = setting_new();
     s->rules = rules;
     s->rule_count = 1;
@@ -270,9 +274,15 @@ static void test_routes(void **state) {
     static const char *const paris[] = {"paris", NULL};
     static const char *const nobody[] = {"none", NULL};
     static const wst_access_route_t routes[] = {
-        {.users = alice, .destinations = intranet, .agents = by_label},
-        {.users = alice, .destinations = nobody, .agents = nobody},
-        {.users = alice, .agents = paris}};
+        {.size = sizeof(wst_access_route_t),
+         .users = alice,
+         .destinations = intranet,
+         .agents = by_label},
+        {.size = sizeof(wst_access_route_t),
+         .users = alice,
+         .destinations = nobody,
+         .agents = nobody},
+        {.size = sizeof(wst_access_route_t), .users = alice, .agents = paris}};
     setting_t *s = setting_new();
     s->options.routes = routes;
     s->options.route_count = 3;
@@ -301,12 +311,11 @@ static void test_rules(void **state) {
     static const char *const label[] = {"label:la*", NULL};
     static const char *const by_label[] = {"*.lab", "192.0.2.10", NULL};
     static const wst_rule_t rules[] = {
-        {.destinations = secret},
-        {.users = alice, .agents = berlin},
-        {.users = alice, .destinations = reached},
-        {.agents = label, .destinations = by_label},
-        {.allow = true, .destinations = any_host},
-    };
+        {.size = sizeof(wst_rule_t), .destinations = secret},
+        {.size = sizeof(wst_rule_t), .users = alice, .agents = berlin},
+        {.size = sizeof(wst_rule_t), .users = alice, .destinations = reached},
+        {.size = sizeof(wst_rule_t), .agents = label, .destinations = by_label},
+        {.size = sizeof(wst_rule_t), .allow = true, .destinations = any_host}};
     setting_t *s = setting_new();
     s->rules = rules;
     s->rule_count = 5;
@@ -349,7 +358,7 @@ static void test_rules(void **state) {
 static void test_reload(void **state) {
     (void)state;
     static const char *const host[] = {"host", NULL};
-    static const wst_rule_t rules[] = {{.destinations = host}};
+    static const wst_rule_t rules[] = {{.size = sizeof(wst_rule_t), .destinations = host}};
     setting_t *s = setting_new();
     setting_open(s);
     server_client_t c;
@@ -377,16 +386,25 @@ static void test_reload(void **state) {
 static void test_review(void **state) {
     (void)state;
     static const wst_access_agent_t others[] = {
-        {.name = "berlin", .tokens_sha256 = t_paris},                /* another token */
-        {.name = "paris", .tokens_sha256 = t_berlin},                /* likewise */
-        {.name = "ber*", .tokens_sha256 = t_acme, .tenant = "acme"}, /* still right */
+        {.size = sizeof(wst_access_agent_t),
+         .name = "berlin",
+         .tokens_sha256 = t_paris}, /* another token */
+        {.size = sizeof(wst_access_agent_t),
+         .name = "paris",
+         .tokens_sha256 = t_berlin}, /* likewise */
+        {.size = sizeof(wst_access_agent_t),
+         .name = "ber*",
+         .tokens_sha256 = t_acme,
+         .tenant = "acme"}, /* still right */
     };
     static const wst_access_agent_t moved[] = {
         /* to another tenant */
-        {.name = "*", .tokens_sha256 = t_acme, .tenant = "globex"},
-        {.name = "berlin", .tokens_sha256 = t_berlin},
-        {.name = "paris", .tokens_sha256 = t_paris},
-    };
+        {.size = sizeof(wst_access_agent_t),
+         .name = "*",
+         .tokens_sha256 = t_acme,
+         .tenant = "globex"},
+        {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = t_berlin},
+        {.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = t_paris}};
     setting_t *s = setting_new();
     setting_open(s);
     server_client_t alice, bob;
@@ -426,7 +444,7 @@ static void test_review(void **state) {
 static void test_full(void **state) {
     (void)state;
     setting_t *s = setting_new();
-    s->w.options.max_agent_streams = 1;
+    s->w.limits.max_agent_streams = 1;
     setting_open(s);
     server_client_t a, b;
     expect_served(s, &a, ALICE_BERLIN, "host:22", &s->berlin);
@@ -468,7 +486,7 @@ static void test_kept_origin(void **state) {
                               "Proxy-Authorization: Basic " ALICE "\r\n\r\n";
     static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx";
     static const char *const host[] = {"192.0.2.7", NULL};
-    static const wst_rule_t rules[] = {{.destinations = host}};
+    static const wst_rule_t rules[] = {{.size = sizeof(wst_rule_t), .destinations = host}};
     const wst_slice_t slice = wst_slice_static(reply, strlen(reply));
     setting_t *s = setting_new();
     setting_open(s);

@@ -57,7 +57,7 @@ static void test_upgrade_invalid(void **state) {
     server_client_expect(&c, "HTTP/1.1 400 ");
     test_env_until_count(&w.env, &c.ended, 1);
     server_client_close(&c);
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.sessions, 0);
     server_world_free(&w);
@@ -134,7 +134,7 @@ static void test_upgrade_no_decision(void **state) {
     server_world_t w;
     server_world_init(&w);
     w.agents = SERVER_HOLD;
-    w.options.decision_timeout_ms = 30;
+    w.limits.decision_timeout_ms = 30;
     server_world_start(&w);
     server_client_ask(
         &w, UPGRADE(JSON),
@@ -148,7 +148,7 @@ static void test_max_sessions(void **state) {
     server_world_t w;
     server_agent_t a;
     server_world_init(&w);
-    w.options.max_agent_sessions = 1;
+    w.limits.max_agent_sessions = 1;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     server_client_ask(&w, UPGRADE(JSON),
@@ -176,7 +176,7 @@ static void test_no_hello(void **state) {
     server_world_t w;
     server_client_t c;
     server_world_init(&w);
-    w.options.hello_timeout_ms = 30;
+    w.limits.hello_timeout_ms = 30;
     server_world_start(&w);
     server_client_open(&w, &c);
     server_client_say(&c, UPGRADE(JSON));
@@ -210,7 +210,7 @@ static void test_hello_numbers(void **state) {
     server_agent_t a;
     server_client_t c, d;
     server_world_init(&w);
-    w.options.max_agent_streams = 1;
+    w.limits.max_agent_streams = 1;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     assert_true(wst_remote_is_ready(w.last_up));
@@ -256,7 +256,7 @@ static void test_replaced(void **state) {
     assert_int_equal(w.downs, 0);
     assert_ptr_equal(wst_server_next_agent(w.server, NULL), remote);
     assert_ptr_equal(wst_remote_data(remote), &w);
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.agents, 1);
     server_client_close(&c);
@@ -377,7 +377,7 @@ static void test_twins(void **state) {
     server_world_t w;
     server_agent_t a, twin, second;
     server_client_t c[3];
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     server_world_open(&w);
     server_agent_open(&w, &a, "one", 1);
     server_agent_open(&w, &twin, "one", 2);
@@ -416,8 +416,8 @@ static void test_down(void **state) {
     server_world_t w;
     server_agent_t a;
     server_world_init(&w);
-    w.options.ping_interval_ms = 10;
-    w.options.dead_after_ms = 40;
+    w.limits.ping_interval_ms = 10;
+    w.limits.dead_after_ms = 40;
     server_world_start(&w);
     server_agent_open(&w, &a, "orderly", 1);
     a.uplink->ops->end(a.uplink, 1000, "bye", false);
@@ -549,7 +549,7 @@ static void test_refused_with_challenge(void **state) {
     w.deny_status = 401;
     w.deny_fields = "WWW-Authenticate: Bearer\r\n";
     server_world_start(&w);
-    w.server->options.callbacks.on_agent_refused = note_refusal;
+    w.server->callbacks.on_agent_refused = note_refusal;
     server_client_open(&w, &c);
     server_client_say(&c, UPGRADE(JSON));
     server_client_expect(&c, "HTTP/1.1 401 ");
@@ -565,9 +565,9 @@ static void test_refused_by_bound(void **state) {
     server_agent_t a;
     server_client_t c;
     server_world_init(&w);
-    w.options.max_agent_sessions = 1;
+    w.limits.max_agent_sessions = 1;
     server_world_start(&w);
-    w.server->options.callbacks.on_agent_refused = note_refusal;
+    w.server->callbacks.on_agent_refused = note_refusal;
     server_agent_open(&w, &a, "one", 1);
     server_client_open(&w, &c);
     server_client_say(&c, UPGRADE(JSON));
@@ -580,9 +580,9 @@ static void test_refused_by_bound(void **state) {
 
 static review_t down_review;
 
-static void review_in_down(wst_server_t *server, wst_remote_t *agent, int error, const char *detail,
-                           void *user_data) {
-    (void)agent, (void)error, (void)detail, (void)user_data;
+static void review_in_down(wst_server_t *server, wst_remote_t *agent,
+                           const wst_agent_down_info_t *info, void *user_data) {
+    (void)agent, (void)info, (void)user_data;
     down_review = (review_t){.valid = false};
     wst_server_review_agents(server, is_valid, &down_review);
 }
@@ -594,7 +594,7 @@ static void test_review_in_down(void **state) {
     server_agent_t a;
     server_world_init(&w);
     server_world_start(&w);
-    w.server->options.callbacks.on_agent_down = review_in_down;
+    w.server->callbacks.on_agent_down = review_in_down;
     server_agent_open(&w, &a, "one", 1);
     server_agent_close(&a);
     server_world_until_connections(&w, 0);

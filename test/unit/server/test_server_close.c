@@ -272,12 +272,15 @@ static void scenario(void *arg) {
     if (w.env.ctx != NULL && server_world_try_start(&w)) {
         char url[96];
         snprintf(url, sizeof(url), "ws://%s", w.address);
-        wst_agent_options_t options = {.callbacks = {.on_dial = on_agent_dial},
-                                       .user_data = &w,
-                                       .url = url,
-                                       .name = "one",
-                                       .backoff_min_ms = 1,
-                                       .backoff_max_ms = 2};
+        wst_agent_options_t options = {
+            .size = sizeof(options),
+            .callbacks = &(const wst_agent_callbacks_t){.size = sizeof(wst_agent_callbacks_t),
+                                                        .on_dial = on_agent_dial},
+            .user_data = &w,
+            .url = url,
+            .name = "one",
+            .backoff_min_ms = 1,
+            .backoff_max_ms = 2};
         if (wst_agent_new(&agent, w.env.ctx, &options) == 0)
             test_env_until(&w.env, is_up_or_failed, &w);
         raw_t raw = {.fd = raw_connect(w.address)};

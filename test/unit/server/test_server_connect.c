@@ -18,7 +18,7 @@ static void test_tunnel(void **state) {
     server_world_t w;
     server_agent_t a;
     server_client_t c;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     server_world_init(&w);
     w.clients = SERVER_ALLOW;
     server_world_start(&w);
@@ -232,7 +232,7 @@ static void leave_while_dialling(leaving_t how, const char *early) {
     else
         server_client_close(&c);
     test_env_until_count(&w.env, &a.cancelled, 1); /* the agent stops dialling */
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w.server, &stats);
     assert_int_equal(stats.pending, 0);
     if (how == BY_END)
@@ -570,7 +570,7 @@ static void no_decision(server_policy_t clients, server_policy_t choice) {
     server_world_init(&w);
     w.clients = clients;
     w.choice = choice;
-    w.options.decision_timeout_ms = 30;
+    w.limits.decision_timeout_ms = 30;
     server_world_start(&w);
     answer_text(expected, sizeof(expected), 504, "No decision in time", "proxy_internal_response",
                 "", false);
@@ -591,7 +591,7 @@ static void test_dial_timeout(void **state) {
     server_world_t w;
     server_agent_t a;
     server_world_init(&w);
-    w.options.dial_timeout_ms = 30;
+    w.limits.dial_timeout_ms = 30;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     a.treatment = SERVER_AGENT_KEEP;
@@ -644,7 +644,7 @@ static void test_half_closed_timeout(void **state) {
     server_agent_t a;
     server_client_t c;
     server_world_init(&w);
-    w.options.half_closed_timeout_ms = 30;
+    w.limits.half_closed_timeout_ms = 30;
     server_world_start(&w);
     server_agent_open(&w, &a, "one", 1);
     server_client_connect(&w, &c);

@@ -155,7 +155,7 @@ static void test_one_deadline(void **state) {
     server_agent_t a, b;
     server_client_t c;
     server_world_init(&w);
-    w.options.dial_timeout_ms = 200;
+    w.limits.dial_timeout_ms = 200;
     server_world_start(&w);
     server_agent_open(&w, &a, "a", 1);
     server_agent_open(&w, &b, "b", 1);
@@ -312,15 +312,18 @@ static void start_dial_as(server_world_t *w, dialled_t *d, const wst_flow_option
 }
 
 static void start_dial(server_world_t *w, dialled_t *d, wst_remote_t *agent, uint64_t timeout_ms) {
-    const wst_flow_options_t options = {
-        .destination = "host:22", .remote = agent, .timeout_ms = timeout_ms, .unasked = true};
+    const wst_flow_options_t options = {.size = sizeof(options),
+                                        .destination = "host:22",
+                                        .remote = agent,
+                                        .timeout_ms = timeout_ms,
+                                        .unasked = true};
     start_dial_as(w, d, &options);
 }
 
 static void expect_dialled(server_world_t *w, dialled_t *d, int status) {
     test_env_until_count(&w->env, &d->called, 1);
     assert_int_equal(d->status, status);
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w->server, &stats);
     assert_int_equal(stats.pending, 0);
 }
@@ -333,7 +336,7 @@ static void test_dial(void **state) {
     server_world_init(&w);
     w.clients = w.choice = SERVER_DENY; /* nobody is asked */
     server_world_start(&w);
-    const wst_flow_options_t wrong = {.destination = "host"};
+    const wst_flow_options_t wrong = {.size = sizeof(wrong), .destination = "host"};
     assert_int_equal(wst_server_dial(&d.dial, w.server, &wrong, on_dialled, &d), WST_EDEST);
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, WST_ENOAGENT);
@@ -377,7 +380,8 @@ static void test_dial_asked(void **state) {
     server_world_t w;
     server_agent_t a;
     dialled_t d;
-    wst_flow_options_t options = {.destination = "host:22", .peer = "127.0.0.1:7"};
+    wst_flow_options_t options = {
+        .size = sizeof(options), .destination = "host:22", .peer = "127.0.0.1:7"};
     server_world_init(&w);
     w.clients = SERVER_DENY;
     server_world_start(&w);
@@ -403,7 +407,7 @@ static void test_dial_counts(void **state) {
     server_world_t w;
     server_agent_t a;
     dialled_t d;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     server_world_open(&w);
     server_agent_open(&w, &a, "a", 1);
     start_dial(&w, &d, NULL, 0);
@@ -437,7 +441,8 @@ static void test_find_agent(void **state) {
     wst_remote_t *first = w.last_up;
     server_agent_open(&w, &b, "a", 2); /* a twin */
     wst_remote_t *second = w.last_up;
-    const wst_flow_options_t through_first = {.destination = "host:22", .remote = first};
+    const wst_flow_options_t through_first = {
+        .size = sizeof(through_first), .destination = "host:22", .remote = first};
     start_dial_as(&w, &d, &through_first);
     expect_dialled(&w, &d, 0);
     assert_ptr_equal(wst_server_find_agent(w.server, "", "a"), second);
@@ -502,7 +507,7 @@ static void test_dial_and_close(void **state) {
     server_world_close(&w);
     assert_int_equal(first.called + second.called, 0);
     dialled_t late;
-    const wst_flow_options_t options = {.destination = "host:22"};
+    const wst_flow_options_t options = {.size = sizeof(options), .destination = "host:22"};
     assert_int_equal(wst_server_dial(&late.dial, w.server, &options, on_dialled, &late),
                      WST_ESTATE);
     test_env_until_count(&w.env, &w.closed, 1);
@@ -557,7 +562,7 @@ static void test_dial_cancel_in_open_notice(void **state) {
     server_agent_open(&w, &a, "a", 1);
     dial_under_way = &d;
     dial_world = &w;
-    w.server->options.callbacks.on_stream_open = cancel_dial_in_open;
+    w.server->callbacks.on_stream_open = cancel_dial_in_open;
     start_dial(&w, &d, NULL, 0);
     test_env_until_count(&w.env, &a.streams_closed, 1); /* nobody has it: it is closed */
     test_env_turns(&w.env, 5);
@@ -581,7 +586,7 @@ static void test_dial_close_in_open_notice(void **state) {
     server_world_start(&w);
     server_agent_open(&w, &a, "a", 1);
     dial_world = &w;
-    w.server->options.callbacks.on_stream_open = close_in_open;
+    w.server->callbacks.on_stream_open = close_in_open;
     start_dial(&w, &d, NULL, 0);
     test_env_until_count(&w.env, &d.called, 1);
     if (d.stream != NULL)

@@ -16,7 +16,7 @@
 static void test_get(void **state) {
     (void)state;
     forward_t f;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     forward_init(&f);
     f.w.clients = SERVER_ALLOW;
     forward_start(&f);
@@ -479,7 +479,7 @@ static void test_connect_behind(void **state) {
 static void test_upgrade(void **state) {
     (void)state;
     forward_t f;
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     forward_open(&f);
     server_client_say(&f.c, UPGRADE "first ");
     forward_asked(&f, "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.1 @\r\nUpgrade: websocket\r\n"
@@ -553,7 +553,7 @@ static void test_close_in_reached(void **state) {
         forward_start(&f);
         if (kept)
             forward_get(&f);
-        f.w.server->options.callbacks.on_reached = close_in_reached;
+        f.w.server->callbacks.on_reached = close_in_reached;
         server_client_say(&f.c, FORWARD_GET);
         test_env_until_count(&f.w.env, &f.w.closed, 1);
         forward_close(&f);

@@ -233,7 +233,7 @@ static void test_drain_in_callback(void **state) {
         forward_open(&f);
         server_client_say(&f.c, switched ? UPGRADE : FORWARD_GET);
         test_env_until_count(&f.w.env, &f.a.got_len, 1);
-        f.w.server->options.callbacks.on_stream_close = drain_now;
+        f.w.server->callbacks.on_stream_close = drain_now;
         f.w.close_at = 'n';
         forward_reply(&f, switched ? SWITCH : FORWARD_OK);
         server_client_expect(&f.c, switched ? "HTTP/1.1 101 " : "HTTP/1.1 200 ");
@@ -396,12 +396,15 @@ static void scenario(void *arg) {
     if (o.w.env.ctx != NULL && server_world_try_start(&o.w)) {
         char url[96];
         snprintf(url, sizeof(url), "ws://%s", o.w.address);
-        wst_agent_options_t options = {.callbacks = {.on_dial = on_agent_dial},
-                                       .user_data = &o,
-                                       .url = url,
-                                       .name = "one",
-                                       .backoff_min_ms = 1,
-                                       .backoff_max_ms = 2};
+        wst_agent_options_t options = {
+            .size = sizeof(options),
+            .callbacks = &(const wst_agent_callbacks_t){.size = sizeof(wst_agent_callbacks_t),
+                                                        .on_dial = on_agent_dial},
+            .user_data = &o,
+            .url = url,
+            .name = "one",
+            .backoff_min_ms = 1,
+            .backoff_max_ms = 2};
         if (wst_agent_new(&agent, o.w.env.ctx, &options) == 0)
             test_env_until(&o.w.env, is_up_or_failed, &o);
         o.client = raw_connect(o.w.address, FORWARD_GET FORWARD_GET POST UPGRADE);

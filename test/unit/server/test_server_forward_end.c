@@ -306,7 +306,7 @@ static void test_silence(void **state) {
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_init(&f);
-        f.w.options.half_closed_timeout_ms = 30;
+        f.w.limits.half_closed_timeout_ms = 30;
         forward_start(&f);
         server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);

@@ -121,7 +121,7 @@ static void test_unanswered(void **state) {
     server_agent_t a;
     server_world_init(&w);
     w.reached = SERVER_HOLD;
-    w.options.decision_timeout_ms = 100;
+    w.limits.decision_timeout_ms = 100;
     server_world_start(&w);
     server_agent_open(&w, &a, "berlin", 1);
     refused(expected, sizeof(expected), 504, "No decision in time", "proxy_internal_response");

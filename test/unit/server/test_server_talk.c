@@ -46,7 +46,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 
 static void take(talk_t *t, wst__incoming_t *incoming) {
     static const wst_stream_callbacks_t callbacks = {
-        .on_read = on_read, .on_end = on_end, .on_error = on_error};
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
     assert_int_equal(incoming->ops->accept(incoming, "", &t->stream), 0);
     wst_stream_set_callbacks(t->stream, &callbacks, t);
     wst_stream_read_start(t->stream, 0);
@@ -108,7 +108,8 @@ static void on_connected(int status, wst_stream_t *stream, void *user_data) {
         .on_up = on_up, .on_incoming = on_incoming, .on_down = on_down, .on_closed = on_closed};
     const wst__uplink_options_t options = {
         .callbacks = &callbacks, .user_data = t, .half_closed_timeout_ms = 5000};
-    const wst_websocket_options_t websocket = {.host = "server", .path = "/websocket"};
+    const wst_websocket_options_t websocket = {
+        .size = sizeof(websocket), .host = "server", .path = "/websocket"};
     assert_int_equal(
         wst__talk_kind.connect(&t->uplink, t->w->env.ctx, stream, &websocket, &options), 0);
 }
@@ -119,7 +120,9 @@ static void talk_start(server_world_t *w, talk_t *t) {
     t->w = w;
     wst_dial_t *pending;
     const wst_dial_options_t options = {
-        .host = "127.0.0.1", .port = (uint16_t)strtoul(strrchr(w->address, ':') + 1, NULL, 10)};
+        .size = sizeof(options),
+        .host = "127.0.0.1",
+        .port = (uint16_t)strtoul(strrchr(w->address, ':') + 1, NULL, 10)};
     assert_int_equal(wst_dial(&pending, w->env.ctx, &options, on_connected, t), 0);
 }
 
@@ -148,7 +151,7 @@ static void open_world(server_world_t *w) {
 }
 
 static wst_server_stats_t stats_of(const server_world_t *w) {
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(w->server, &stats);
     return stats;
 }
@@ -232,7 +235,7 @@ static void test_upgrades(void **state) {
     (void)state;
     server_world_t w;
     init(&w);
-    w.options.max_agent_sessions = 1;
+    w.limits.max_agent_sessions = 1;
     server_world_start(&w);
     expect_refused(&w, "Sec-WebSocket-Protocol: wstunnel.v1.json\r\n",
                    "HTTP/1.1 400 Another protocol is spoken here\r\n");
@@ -258,7 +261,7 @@ static void test_no_such_protocol(void **state) {
     server_world_t w;
     server_world_open(&w);
     wst_server_t *server;
-    const wst_server_options_t options = {.protocol = (wst_protocol_t)2};
+    const wst_server_options_t options = {.size = sizeof(options), .protocol = (wst_protocol_t)2};
     assert_int_equal(wst_server_new(&server, w.env.ctx, &options), WST_EINVAL);
     server_world_free(&w);
 }
@@ -420,7 +423,10 @@ static void test_access(void **state) {
     server_client_t c[3];
     init(&w);
     w.choice = SERVER_ACCESS;
-    assert_int_equal(wst_access_new(&w.access, w.env.ctx, &(wst_access_options_t){0}, NULL), 0);
+    assert_int_equal(wst_access_new(&w.access, w.env.ctx,
+                                    &(wst_access_options_t){.size = sizeof(wst_access_options_t)},
+                                    NULL),
+                     0);
     server_world_start(&w);
     talk_open(&w, &t[0]);
     server_client_connect(&w, &c[0]);
@@ -475,8 +481,10 @@ static void test_review(void **state) {
     (void)state;
     static const char *const token[] = {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", NULL};
-    static const wst_access_agent_t agent = {.name = "*", .tokens_sha256 = token};
-    const wst_access_options_t options = {.agents = &agent, .agent_count = 1};
+    static const wst_access_agent_t agent = {
+        .size = sizeof(agent), .name = "*", .tokens_sha256 = token};
+    const wst_access_options_t options = {
+        .size = sizeof(options), .agents = &agent, .agent_count = 1};
     server_world_t w;
     talk_t used, idle;
     server_client_t c;
@@ -503,8 +511,10 @@ static void test_review_before_the_answer(void **state) {
     (void)state;
     static const char *const token[] = {
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", NULL};
-    static const wst_access_agent_t agent = {.name = "*", .tokens_sha256 = token};
-    const wst_access_options_t options = {.agents = &agent, .agent_count = 1};
+    static const wst_access_agent_t agent = {
+        .size = sizeof(agent), .name = "*", .tokens_sha256 = token};
+    const wst_access_options_t options = {
+        .size = sizeof(options), .agents = &agent, .agent_count = 1};
     server_world_t w;
     talk_t a;
     server_client_t c;
@@ -584,7 +594,8 @@ static void tunnel_on_error(wst_stream_t *stream, int error, void *user_data) {
 }
 
 static void tunnel_on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    static const wst_stream_callbacks_t callbacks = {.on_error = tunnel_on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_error = tunnel_on_error};
     tunnel_t *t = user_data;
     t->done++;
     t->status = status;
@@ -594,7 +605,7 @@ static void tunnel_on_dialled(int status, wst_stream_t *stream, void *user_data)
 }
 
 static int dial(server_world_t *w, tunnel_t *t, const char *destination) {
-    const wst_flow_options_t options = {.destination = destination};
+    const wst_flow_options_t options = {.size = sizeof(options), .destination = destination};
     wst_server_dial_t *ignored;
     return wst_server_dial(&ignored, w->server, &options, tunnel_on_dialled, t);
 }

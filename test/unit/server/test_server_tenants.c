@@ -97,7 +97,7 @@ static void test_dial(void **state) {
     open_world(&w);
     open_agent_of(&w, &a, "acme", "berlin");
     int status = 1;
-    wst_flow_options_t options = {.destination = "x:1", .unasked = true};
+    wst_flow_options_t options = {.size = sizeof(options), .destination = "x:1", .unasked = true};
     assert_int_equal(wst_server_dial(&dial, w.server, &options, on_dialled, &status), 0);
     while (status == 1)
         uv_run(&w.env.loop, UV_RUN_ONCE);

@@ -63,8 +63,8 @@ static void start_secure(tls_world_t *t, server_client_t *c, shaking_t *shaking,
                          const char *address) {
     *shaking = (shaking_t){.client = c};
     server_client_open_at(&t->w, c, address);
-    const wst_tls_handshake_options_t options = {.config = t->tls.client,
-                                                 .server_name = "server.test"};
+    const wst_tls_handshake_options_t options = {
+        .size = sizeof(options), .config = t->tls.client, .server_name = "server.test"};
     wst_tls_handshake_t *handshake;
     assert_int_equal(wst_tls_handshake(&handshake, c->stream, &options, on_shaken, shaking), 0);
 }
@@ -89,8 +89,8 @@ static void assert_serves_tls(tls_world_t *t, const char *address) {
 static void make_hello(tls_world_t *t, uint8_t *out, size_t size, size_t *len) {
     fake_stream_t fake;
     assert_int_equal(fake_stream_open(&fake, t->w.env.ctx), 0);
-    const wst_tls_handshake_options_t options = {.config = t->tls.client,
-                                                 .server_name = "server.test"};
+    const wst_tls_handshake_options_t options = {
+        .size = sizeof(options), .config = t->tls.client, .server_name = "server.test"};
     wst_tls_handshake_t *handshake;
     shaking_t shaking = {0};
     assert_int_equal(wst_tls_handshake(&handshake, fake.stream, &options, on_shaken, &shaking), 0);
@@ -105,7 +105,7 @@ static void make_hello(tls_world_t *t, uint8_t *out, size_t size, size_t *len) {
 }
 
 static wst_server_stats_t stats_of(const tls_world_t *t) {
-    wst_server_stats_t stats;
+    wst_server_stats_t stats = {.size = sizeof(stats)};
     wst_server_get_stats(t->w.server, &stats);
     return stats;
 }
@@ -244,7 +244,7 @@ static void test_silent(void **state) {
     tls_world_t t;
     server_client_t waits, leaves, resets;
     tls_world_init(&t);
-    t.w.options.tls_timeout_ms = 50;
+    t.w.limits.tls_timeout_ms = 50;
     server_world_start(&t.w);
     size_t lines = t.w.env.log_lines;
     server_client_open(&t.w, &waits);
@@ -292,7 +292,7 @@ static void test_max_handshakes(void **state) {
     server_client_t stalled[2], c;
     shaking_t shaking;
     tls_world_init(&t);
-    t.w.options.max_handshakes = 2;
+    t.w.limits.max_handshakes = 2;
     server_world_start(&t.w);
     for (int i = 0; i < 2; i++) {
         server_client_open(&t.w, &stalled[i]);
@@ -352,8 +352,8 @@ static void test_slow_while_others_wait(void **state) {
     tls_world_t t;
     server_client_t stalled[2], c;
     tls_world_init(&t);
-    t.w.options.max_handshakes = 2;
-    t.w.options.tls_timeout_ms = 4000;
+    t.w.limits.max_handshakes = 2;
+    t.w.limits.tls_timeout_ms = 4000;
     server_world_start(&t.w);
     for (int i = 0; i < 2; i++) {
         server_client_open(&t.w, &stalled[i]);
@@ -378,7 +378,7 @@ static void test_nobody_waits_any_more(void **state) {
     server_client_t slow;
     fake_stream_t fake;
     tls_world_init(&t);
-    t.w.options.max_handshakes = 1;
+    t.w.limits.max_handshakes = 1;
     server_world_start(&t.w);
     server_client_open(&t.w, &slow);
     server_client_say(&slow, "\x16");
@@ -403,8 +403,8 @@ static void test_turn_too_late(void **state) {
     tls_world_t t;
     server_client_t waiting[COUNT];
     tls_world_init(&t);
-    t.w.options.max_handshakes = 1;
-    t.w.options.tls_timeout_ms = 200;
+    t.w.limits.max_handshakes = 1;
+    t.w.limits.tls_timeout_ms = 200;
     server_world_start(&t.w);
     for (int i = 0; i < COUNT; i++) {
         server_client_open(&t.w, &waiting[i]);
@@ -426,7 +426,7 @@ static void test_counted(void **state) {
     tls_world_t t;
     server_client_t first, second;
     tls_world_init(&t);
-    t.w.options.max_connections = 1;
+    t.w.limits.max_connections = 1;
     server_world_start(&t.w);
     server_client_open(&t.w, &first);
     server_world_until_connections(&t.w, 1);
@@ -498,14 +498,19 @@ static void test_client_certificate(void **state) {
     tls_made_t made;
     tls_world_init(&t);
     const wst_tls_identity_t identity = tls_identity(&t.tls.made);
-    const wst_tls_server_options_t options = {.identities = &identity,
+    const wst_tls_server_options_t options = {.size = sizeof(options),
+                                              .identities = &identity,
                                               .identity_count = 1,
                                               .client_cert = WST_TLS_CLIENT_OPTIONAL,
                                               .client_ca_pem = t.tls.ca.own};
     wst_tls_config_t *asking;
     assert_int_equal(wst_tls_server_config(&asking, t.w.env.ctx, &options, NULL), 0);
     const wst_server_options_t server_options = {
-        .tls = asking, .callbacks = {.on_client_request = on_client_request}, .user_data = &t.w};
+        .size = sizeof(server_options),
+        .tls = asking,
+        .callbacks = &(const wst_server_callbacks_t){.size = sizeof(wst_server_callbacks_t),
+                                                     .on_client_request = on_client_request},
+        .user_data = &t.w};
     assert_int_equal(wst_server_new(&t.w.server, t.w.env.ctx, &server_options), 0);
     assert_int_equal(
         wst_server_listen(t.w.server, "127.0.0.1:0", WST_LISTEN_TLS | WST_LISTEN_PLAIN), 0);
@@ -518,7 +523,8 @@ static void test_client_certificate(void **state) {
     assert_asked_by(&t, &c, "TLS 0");
     tls_make(&made, &(tls_spec_t){.subject = "CN=alice"}, &t.tls.ca);
     const wst_tls_identity_t mine = tls_identity(&made);
-    const wst_tls_client_options_t client_options = {.ca_pem = t.tls.ca.own, .identity = &mine};
+    const wst_tls_client_options_t client_options = {
+        .size = sizeof(client_options), .ca_pem = t.tls.ca.own, .identity = &mine};
     wst_tls_config_unref(t.tls.client);
     assert_int_equal(wst_tls_client_config(&t.tls.client, t.w.env.ctx, &client_options, NULL), 0);
     open_secure(&t, &c, t.w.address);
@@ -536,7 +542,7 @@ static void test_close(void **state) {
     tls_world_t t;
     server_client_t silent, shaking, waiting, open;
     tls_world_init(&t);
-    t.w.options.max_handshakes = 1;
+    t.w.limits.max_handshakes = 1;
     server_world_start(&t.w);
     open_secure(&t, &open, t.w.address);
     server_client_open(&t.w, &silent);
@@ -573,7 +579,7 @@ static void test_broken(void **state) {
     (void)state;
     tls_world_t t;
     tls_world_init(&t);
-    t.w.options.tls_timeout_ms = 20;
+    t.w.limits.tls_timeout_ms = 20;
     server_world_start(&t.w);
     for (int held = 0; held < 2; held++) {
         fake_stream_t fake;

@@ -34,7 +34,11 @@ static const vector_t vectors[] = {
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HELLO, .hello = {1, 16384, 32768, 0, true, {NULL, 0}, {0}, false, 0, 0}}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_HELLO,
+      .hello =
+          &(const wst_hello_t){
+              sizeof(wst_hello_t), 1, 16384, 32768, 0, true, {NULL, 0}, {0}, false, 0, 0}}},
     {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":16384,"
      "\"initial_credit\":32768,"
      "\"max_streams\":1024,\"name\":\"build-7.lan\",\"instance\":"
@@ -42,74 +46,112 @@ static const vector_t vectors[] = {
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HELLO,
-      .hello = {1,
-                16384,
-                32768,
-                1024,
-                true,
-                STR("build-7.lan"),
-                {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255},
-                true,
-                0,
-                1}}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_HELLO,
+      .hello = &(const wst_hello_t){sizeof(wst_hello_t),
+                                    1,
+                                    16384,
+                                    32768,
+                                    1024,
+                                    true,
+                                    STR("build-7.lan"),
+                                    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255},
+                                    true,
+                                    0,
+                                    1}}},
     {"{\"method\":1,\"id\":2,\"dest\":\"example.com:443\"}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HANDSHAKE, .id = 2, .dest = STR("example.com:443")}},
-    {"{\"method\":2,\"id\":2}", 0, BOTH, true, {.method = WST_MSG_COMPLETED, .id = 2}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_HANDSHAKE,
+      .id = 2,
+      .dest = STR("example.com:443")}},
+    {"{\"method\":2,\"id\":2}",
+     0,
+     BOTH,
+     true,
+     {.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED, .id = 2}},
     {"{\"method\":2,\"id\":2,\"address\":\"2001:db8::7\"}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_COMPLETED, .id = 2, .address = STR("2001:db8::7")}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_COMPLETED,
+      .id = 2,
+      .address = STR("2001:db8::7")}},
     {"{\"method\":2,\"id\":2,\"error\":{\"code\":-32001,\"message\":\"connection refused\"}}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_COMPLETED,
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_COMPLETED,
       .id = 2,
       .error = WST_EREFUSED,
       .error_text = STR("connection refused")}},
-    {"{\"method\":8,\"seq\":1}", 0, BOTH, true, {.method = WST_MSG_PING, .seq = 1}},
-    {"{\"method\":9,\"seq\":1}", 0, BOTH, true, {.method = WST_MSG_PONG, .seq = 1}},
+    {"{\"method\":8,\"seq\":1}",
+     0,
+     BOTH,
+     true,
+     {.size = sizeof(wst_message_t), .method = WST_MSG_PING, .seq = 1}},
+    {"{\"method\":9,\"seq\":1}",
+     0,
+     BOTH,
+     true,
+     {.size = sizeof(wst_message_t), .method = WST_MSG_PONG, .seq = 1}},
     {"{\"method\":10,\"last\":7,\"error\":{\"code\":-32008,\"message\":\"going away\"}}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_GOAWAY, .last = 7, .error = WST_EGOAWAY, .error_text = STR("going away")}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_GOAWAY,
+      .last = 7,
+      .error = WST_EGOAWAY,
+      .error_text = STR("going away")}},
     {"{\"method\":3,\"id\":300,\"data\":\"aGkA/w==\"}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_COMMUNICATION, .id = 300, DATA("hi\0\xff")}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .id = 300, DATA("hi\0\xff")}},
     {"\x03\xac\x02hi\0\xff",
      7,
      BIN,
      false,
-     {.method = WST_MSG_COMMUNICATION, .id = 300, DATA("hi\0\xff")}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .id = 300, DATA("hi\0\xff")}},
     {"{\"method\":5,\"id\":2,\"received\":5,\"credit\":32773}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_CREDIT, .id = 2, .received = 5, .credit = 32773}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_CREDIT,
+      .id = 2,
+      .received = 5,
+      .credit = 32773}},
     {"\x05\x02\x05\x85\x80\x02",
      6,
      BIN,
      false,
-     {.method = WST_MSG_CREDIT, .id = 2, .received = 5, .credit = 32773}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_CREDIT,
+      .id = 2,
+      .received = 5,
+      .credit = 32773}},
     {"{\"method\":6,\"id\":2,\"offset\":127}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_END, .id = 2, .offset = 127}},
-    {"\x06\x02\x7f", 3, BIN, false, {.method = WST_MSG_END, .id = 2, .offset = 127}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = 2, .offset = 127}},
+    {"\x06\x02\x7f",
+     3,
+     BIN,
+     false,
+     {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = 2, .offset = 127}},
     {"{\"method\":7,\"id\":2,\"error\":{\"code\":-32009,\"message\":\"say \\\"n\xc3\xb6\\\"\"}}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_RESET,
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_RESET,
       .id = 2,
       .error = WST_ERESET,
       .error_text = STR("say \"n\xc3\xb6\"")}},
@@ -117,7 +159,8 @@ static const vector_t vectors[] = {
      14,
      BIN,
      false,
-     {.method = WST_MSG_RESET,
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_RESET,
       .id = 2,
       .error = WST_ERESET,
       .error_text = STR("say \"n\xc3\xb6\"")}},
@@ -125,65 +168,88 @@ static const vector_t vectors[] = {
      0,
      JSON,
      true,
-     {.method = WST_MSG_YIELD, .id = 2, .credit = 4227072, .offset = 65537}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_YIELD,
+      .id = 2,
+      .credit = 4227072,
+      .offset = 65537}},
     {"\x0b\x02\x80\x80\x82\x02\x81\x80\x04",
      9,
      BIN,
      false,
-     {.method = WST_MSG_YIELD, .id = 2, .credit = 4227072, .offset = 65537}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_YIELD,
+      .id = 2,
+      .credit = 4227072,
+      .offset = 65537}},
     /* not in PROTOCOL.md */
     {"{\"method\":4,\"version\":1,\"features\":[],\"max_frame\":1024,\"initial_credit\":1,"
      "\"max_streams\":0}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HELLO, .hello = {1, 1024, 1, 0, false, {NULL, 0}, {0}, false, 0, 0}}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_HELLO,
+      .hello =
+          &(const wst_hello_t){
+              sizeof(wst_hello_t), 1, 1024, 1, 0, false, {NULL, 0}, {0}, false, 0, 0}}},
     {"\x07\x02\x8a\xfa\x01",
      5,
      BIN,
      false,
-     {.method = WST_MSG_RESET, .id = 2, .error = WST_ECANCELLED}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_RESET, .id = 2, .error = WST_ECANCELLED}},
     {"{\"method\":7,\"id\":2,\"error\":{\"code\":-32010,\"message\":\"\"}}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_RESET, .id = 2, .error = WST_ECANCELLED}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_RESET, .id = 2, .error = WST_ECANCELLED}},
     {"\x06\x80\x01\xff\xff\xff\xff\xff\xff\xff\x0f",
      11,
      BIN,
      false,
-     {.method = WST_MSG_END, .id = 128, .offset = MAX}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = 128, .offset = MAX}},
     {"\x06\xff\xff\xff\xff\xff\xff\xff\x0f\x00",
      10,
      BIN,
      false,
-     {.method = WST_MSG_END, .id = MAX, .offset = 0}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = MAX, .offset = 0}},
     {"\x03\xff\xff\xff\xff\xff\xff\xff\x0f\x00",
      10,
      BIN,
      false,
-     {.method = WST_MSG_COMMUNICATION, .id = MAX, DATA("\0")}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .id = MAX, DATA("\0")}},
     {"{\"method\":3,\"id\":9007199254740991,\"data\":\"AA==\"}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_COMMUNICATION, .id = MAX, DATA("\0")}},
+     {.size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .id = MAX, DATA("\0")}},
     {"{\"method\":5,\"id\":1,\"received\":0,\"credit\":9007199254740991}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_CREDIT, .id = 1, .received = 0, .credit = MAX}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_CREDIT,
+      .id = 1,
+      .received = 0,
+      .credit = MAX}},
     {"{\"method\":1,\"id\":1,\"dest\":\"\\\"b\xc3\xbc\\\\:1\"}",
      0,
      BOTH,
      true,
-     {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("\"b\xc3\xbc\\:1")}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_HANDSHAKE,
+      .id = 1,
+      .dest = STR("\"b\xc3\xbc\\:1")}},
     {"{\"method\":7,\"id\":2,\"error\":{\"code\":-32013,\"message\":\"\\u0001\\u000a\\u001f\x7f\"}"
      "}",
      0,
      JSON,
      true,
-     {.method = WST_MSG_RESET, .id = 2, .error = WST_EMEMORY, .error_text = STR("\x01\n\x1f\x7f")}},
+     {.size = sizeof(wst_message_t),
+      .method = WST_MSG_RESET,
+      .id = 2,
+      .error = WST_EMEMORY,
+      .error_text = STR("\x01\n\x1f\x7f")}},
 };
 enum { VECTOR_COUNT = sizeof(vectors) / sizeof(vectors[0]) };
 
@@ -195,7 +261,7 @@ static size_t len_of(const vector_t *v) {
 
 static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
     wst_decoder_t *decoder;
-    const wst_decoder_options_t options = {encoding, NULL, max_frame};
+    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
     assert_int_equal(wst_decoder_new(&decoder, &options), 0);
     return decoder;
 }
@@ -272,7 +338,7 @@ static void test_vectors_guarded(void **state) {
         for (size_t len = 1; len <= len_of(v); len++) {
             uint8_t *copy = test_guarded(v->bytes, len);
             wst_decoder_t *d = new_decoder(encoding, 0);
-            wst_message_t m;
+            wst_message_t m = {.size = sizeof(m)};
             int status = wst_decoder_push(d, v->text, copy, len, true, &m);
             /* Only what ends in payload or text is a message when cut there. */
             if (len == len_of(v) || (!v->text && len > written_len(v)))
@@ -290,10 +356,11 @@ static uint64_t random_number(uint64_t *seed, uint64_t least) {
     return value < least ? least : value;
 }
 
-static void random_message(wst_message_t *m, uint64_t *seed, char *text, uint8_t *data) {
+static void random_message(wst_message_t *m, wst_hello_t *hello, uint64_t *seed, char *text,
+                           uint8_t *data) {
     static const int reasons[] = {WST_EINTERNAL, WST_EREFUSED, WST_EDEST, WST_EMEMORY};
     size_t len = test_random(seed) % (WST_ERROR_TEXT_MAX + 1);
-    memset(m, 0, sizeof(*m));
+    *m = (wst_message_t){.size = sizeof(*m)};
     m->method = (wst_method_t)(1 + test_random(seed) % 11);
     for (size_t i = 0; i < WST_DEST_MAX; i++)
         text[i] = (char)('!' + test_random(seed) % 94);
@@ -319,21 +386,23 @@ static void random_message(wst_message_t *m, uint64_t *seed, char *text, uint8_t
             data[i] = (uint8_t)test_random(seed);
         break;
     case WST_MSG_HELLO:
-        m->hello = (wst_hello_t){(uint32_t)(1 + (test_random(seed) >> 33)),
-                                 1024,
-                                 test_random(seed) >> 33,
-                                 (uint32_t)test_random(seed),
-                                 test_random(seed) % 2 == 0,
-                                 {"Az.09_-", test_random(seed) % 8},
-                                 {0},
-                                 false,
-                                 0,
-                                 0};
-        if (m->hello.name.len > 0) {
-            m->hello.has_instance = true;
-            memcpy(m->hello.instance, text, sizeof(m->hello.instance));
-            m->hello.conn = (uint32_t)test_random(seed);
-            m->hello.epoch = random_number(seed, 0);
+        *hello = (wst_hello_t){sizeof(wst_hello_t),
+                               (uint32_t)(1 + (test_random(seed) >> 33)),
+                               1024,
+                               test_random(seed) >> 33,
+                               (uint32_t)test_random(seed),
+                               test_random(seed) % 2 == 0,
+                               {"Az.09_-", test_random(seed) % 8},
+                               {0},
+                               false,
+                               0,
+                               0};
+        m->hello = hello;
+        if (hello->name.len > 0) {
+            hello->has_instance = true;
+            memcpy(hello->instance, text, sizeof(hello->instance));
+            hello->conn = (uint32_t)test_random(seed);
+            hello->epoch = random_number(seed, 0);
         }
         break;
     case WST_MSG_CREDIT:
@@ -360,10 +429,11 @@ static void test_round_trip(void **state) {
                                   new_decoder(WST_ENCODING_JSON, 0)};
     for (uint64_t n = first; n < first + count; n++) {
         uint64_t seed = n * 7919;
-        wst_message_t m;
+        wst_message_t m = {.size = sizeof(m)};
+        wst_hello_t hello;
         char string[WST_DEST_MAX];
         uint8_t data[300], buf[WST_JSON_CONTROL_MAX];
-        random_message(&m, &seed, string, data);
+        random_message(&m, &hello, &seed, string, data);
         for (int encoding = 0; encoding < 2; encoding++) {
             bool text;
             int len = wst_message_encode(&m, (wst_encoding_t)encoding, buf, sizeof(buf), &text);
@@ -388,7 +458,7 @@ static void test_round_trip(void **state) {
 static void test_communication_pieces(void **state) {
     (void)state;
     wst_decoder_t *d = new_decoder(WST_ENCODING_BINARY, 0);
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     const uint8_t pieces[] = "\x03\xac\x02"
                              "abcd";
     assert_int_equal(wst_decoder_push(d, false, pieces, 2, false, &m), 0);
@@ -413,50 +483,109 @@ static void test_encode_refuses(void **state) {
     char longest[WST_DEST_MAX + 1];
     memset(longest, 'a', sizeof(longest));
     const wst_message_t refused[] = {
-        {.method = (wst_method_t)0, .id = 1},
-        {.method = (wst_method_t)12, .id = 1},
-        {.method = WST_MSG_COMPLETED, .id = 0},
-        {.method = WST_MSG_COMPLETED, .id = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_HANDSHAKE, .id = 1},
-        {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = {longest, WST_DEST_MAX + 1}},
-        {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a b:1")},
-        {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a\x7f:1")},
-        {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a\0:1")},
-        {.method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a\xff:1")},
-        {.method = WST_MSG_COMPLETED, .id = 1, .error = 1},
-        {.method = WST_MSG_COMPLETED, .id = 1, .address = STR("example.com")},
-        {.method = WST_MSG_COMPLETED, .id = 1, .address = STR("[::1]")},
-        {.method = WST_MSG_COMPLETED, .id = 1, .address = STR("fe80::1%eth0")},
-        {.method = WST_MSG_COMPLETED, .id = 1, .address = STR("127.0.0.1\0")},
-        {.method = WST_MSG_COMPLETED, .id = 1, .error = -1},
-        {.method = WST_MSG_RESET, .id = 1, .error = 0},
-        {.method = WST_MSG_RESET, .id = 1, .error = WST_EPROTO},
-        {.method = WST_MSG_GOAWAY, .last = 1, .error = 0},
-        {.method = WST_MSG_GOAWAY, .last = WST_NUMBER_LIMIT, .error = WST_EGOAWAY},
-        {.method = WST_MSG_COMMUNICATION, .id = 1},
-        {.method = WST_MSG_COMMUNICATION,
+        {.size = sizeof(wst_message_t), .method = (wst_method_t)0, .id = 1},
+        {.size = sizeof(wst_message_t), .method = (wst_method_t)12, .id = 1},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED, .id = 0},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED, .id = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_HANDSHAKE, .id = 1},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HANDSHAKE,
+         .id = 1,
+         .dest = {longest, WST_DEST_MAX + 1}},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a b:1")},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HANDSHAKE,
+         .id = 1,
+         .dest = STR("a\x7f:1")},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_HANDSHAKE, .id = 1, .dest = STR("a\0:1")},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HANDSHAKE,
+         .id = 1,
+         .dest = STR("a\xff:1")},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED, .id = 1, .error = 1},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMPLETED,
+         .id = 1,
+         .address = STR("example.com")},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMPLETED,
+         .id = 1,
+         .address = STR("[::1]")},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMPLETED,
+         .id = 1,
+         .address = STR("fe80::1%eth0")},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMPLETED,
+         .id = 1,
+         .address = STR("127.0.0.1\0")},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED, .id = 1, .error = -1},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_RESET, .id = 1, .error = 0},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_RESET, .id = 1, .error = WST_EPROTO},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_GOAWAY, .last = 1, .error = 0},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_GOAWAY,
+         .last = WST_NUMBER_LIMIT,
+         .error = WST_EGOAWAY},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .id = 1},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMMUNICATION,
          .id = 1,
          .data = result.data,
          .len = WST_FRAME_MAX_LIMIT + 1},
-        {.method = WST_MSG_CREDIT, .id = 1, .received = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_CREDIT, .id = 1, .credit = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_END, .id = 1, .offset = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_YIELD, .id = 1, .credit = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_YIELD, .id = 1, .credit = 1, .offset = 2},
-        {.method = WST_MSG_YIELD, .credit = 2, .offset = 1},
-        {.method = WST_MSG_PING, .seq = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_PONG, .seq = WST_NUMBER_LIMIT},
-        {.method = WST_MSG_HELLO, .hello = {.version = 0, .max_frame = 1024}},
-        {.method = WST_MSG_HELLO, .hello = {.version = 1, .max_frame = 1023}},
-        {.method = WST_MSG_HELLO, .hello = {.version = 1, .max_frame = 65537}},
-        {.method = WST_MSG_HELLO,
-         .hello = {.version = 1, .max_frame = 1024, .initial_credit = (UINT64_C(1) << 31) + 1}},
-        {.method = WST_MSG_HELLO,
-         .hello = {.version = 1, .max_frame = 1024, .name = {longest, WST_NAME_MAX + 1}}},
-        {.method = WST_MSG_HELLO, .hello = {.version = 1, .max_frame = 1024, .name = STR("a/b")}},
-        {.method = WST_MSG_HELLO,
-         .hello = {.version = 1, .max_frame = 1024, .name = STR("a"), .epoch = WST_NUMBER_LIMIT}},
-    };
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_CREDIT,
+         .id = 1,
+         .received = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_CREDIT,
+         .id = 1,
+         .credit = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = 1, .offset = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_YIELD,
+         .id = 1,
+         .credit = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_YIELD, .id = 1, .credit = 1, .offset = 2},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_YIELD, .credit = 2, .offset = 1},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_PING, .seq = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t), .method = WST_MSG_PONG, .seq = WST_NUMBER_LIMIT},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello =
+             &(const wst_hello_t){.size = sizeof(wst_hello_t), .version = 0, .max_frame = 1024}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello =
+             &(const wst_hello_t){.size = sizeof(wst_hello_t), .version = 1, .max_frame = 1023}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello =
+             &(const wst_hello_t){.size = sizeof(wst_hello_t), .version = 1, .max_frame = 65537}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello = &(const wst_hello_t){.size = sizeof(wst_hello_t),
+                                       .version = 1,
+                                       .max_frame = 1024,
+                                       .initial_credit = (UINT64_C(1) << 31) + 1}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello = &(const wst_hello_t){.size = sizeof(wst_hello_t),
+                                       .version = 1,
+                                       .max_frame = 1024,
+                                       .name = {longest, WST_NAME_MAX + 1}}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello =
+             &(const wst_hello_t){
+                 .size = sizeof(wst_hello_t), .version = 1, .max_frame = 1024, .name = STR("a/b")}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello = &(const wst_hello_t){.size = sizeof(wst_hello_t),
+                                       .version = 1,
+                                       .max_frame = 1024,
+                                       .name = STR("a"),
+                                       .epoch = WST_NUMBER_LIMIT}}};
     static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT + 1)];
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         for (int encoding = 0; encoding < 2; encoding++) {
@@ -476,30 +605,49 @@ static void test_encode_largest(void **state) {
     memset(controls, '\x1f', sizeof(controls));
     static uint8_t data[WST_FRAME_MAX_LIMIT], buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT)];
     const wst_message_t largest[] = {
-        {.method = WST_MSG_HANDSHAKE, .id = MAX, .dest = {longest, sizeof(longest)}},
-        {.method = WST_MSG_COMPLETED,
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HANDSHAKE,
+         .id = MAX,
+         .dest = {longest, sizeof(longest)}},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMPLETED,
          .id = MAX,
          .error = WST_EDEST,
          .error_text = {controls, sizeof(controls)}},
-        {.method = WST_MSG_COMMUNICATION, .id = MAX, .data = data, .len = sizeof(data)},
-        {.method = WST_MSG_COMMUNICATION, .id = MAX, .data = data, .len = 1},
-        {.method = WST_MSG_CREDIT, .id = MAX, .received = MAX, .credit = MAX},
-        {.method = WST_MSG_GOAWAY,
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMMUNICATION,
+         .id = MAX,
+         .data = data,
+         .len = sizeof(data)},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_COMMUNICATION,
+         .id = MAX,
+         .data = data,
+         .len = 1},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_CREDIT,
+         .id = MAX,
+         .received = MAX,
+         .credit = MAX},
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_GOAWAY,
          .last = MAX,
          .error = WST_EDEST,
          .error_text = {controls, sizeof(controls)}},
-        {.method = WST_MSG_HELLO,
-         .hello = {UINT32_MAX,
-                   65536,
-                   UINT64_C(1) << 31,
-                   UINT32_MAX,
-                   true,
-                   {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 64},
-                   {0},
-                   true,
-                   UINT32_MAX,
-                   MAX}},
-    };
+        {.size = sizeof(wst_message_t),
+         .method = WST_MSG_HELLO,
+         .hello = &(const wst_hello_t){
+             sizeof(wst_hello_t),
+             UINT32_MAX,
+             65536,
+             UINT64_C(1) << 31,
+             UINT32_MAX,
+             true,
+             {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 64},
+             {0},
+             true,
+             UINT32_MAX,
+             MAX}}};
     for (size_t i = 0; i < sizeof(largest) / sizeof(largest[0]); i++) {
         const wst_message_t *m = &largest[i];
         for (int encoding = 0; encoding < 2; encoding++) {
@@ -522,8 +670,11 @@ static void test_encode_largest(void **state) {
 }
 
 static void expect_error_text(const char *given, size_t given_len, const char *expect) {
-    const wst_message_t m = {
-        .method = WST_MSG_RESET, .id = 1, .error = WST_ERESET, .error_text = {given, given_len}};
+    const wst_message_t m = {.size = sizeof(m),
+                             .method = WST_MSG_RESET,
+                             .id = 1,
+                             .error = WST_ERESET,
+                             .error_text = {given, given_len}};
     for (int encoding = 0; encoding < 2; encoding++) {
         uint8_t buf[WST_JSON_CONTROL_MAX];
         bool text;
@@ -570,7 +721,7 @@ static void hook_free(void *ptr) {
 
 static void decode_all(void *arg) {
     wst_encoding_t encoding = *(wst_encoding_t *)arg;
-    const wst_decoder_options_t options = {encoding, &test_allocator, 0};
+    const wst_decoder_options_t options = {sizeof(options), encoding, &test_allocator, 0};
     wst_decoder_t *d;
     int status = wst_decoder_new(&d, &options);
     if (status != 0) {

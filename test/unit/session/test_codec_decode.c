@@ -14,7 +14,7 @@ static codec_feed_result_t result;
 
 static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
     wst_decoder_t *decoder;
-    const wst_decoder_options_t options = {encoding, NULL, max_frame};
+    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
     assert_int_equal(wst_decoder_new(&decoder, &options), 0);
     return decoder;
 }

@@ -17,11 +17,13 @@ static int read_guarded(wst_message_t *m, const char *text, size_t len, uint8_t 
 }
 
 static wst_message_t handshake(const char *dest) {
-    return (wst_message_t){.method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
+    return (wst_message_t){
+        .size = sizeof(wst_message_t), .method = WST_MSG_HANDSHAKE, .dest = {dest, strlen(dest)}};
 }
 
 static wst_message_t communication(const void *data, size_t len) {
-    return (wst_message_t){.method = WST_MSG_COMMUNICATION, .data = data, .len = len};
+    return (wst_message_t){
+        .size = sizeof(wst_message_t), .method = WST_MSG_COMMUNICATION, .data = data, .len = len};
 }
 
 /* Writes into every size of buffer; only one that is large enough will do. */
@@ -47,7 +49,7 @@ static void test_written(void **state) {
     expect_written(&m, "{\"method\":1,\"dest\":\"example.com:443\",\"data\":null}");
     m = handshake("a\"\\b:1");
     expect_written(&m, "{\"method\":1,\"dest\":\"a\\\"\\\\b:1\",\"data\":null}");
-    m = (wst_message_t){.method = WST_MSG_COMPLETED};
+    m = (wst_message_t){.size = sizeof(wst_message_t), .method = WST_MSG_COMPLETED};
     expect_written(&m, "{\"method\":2,\"dest\":\"\",\"data\":null}");
     m = communication("hi\0\xff", 4);
     expect_written(&m, "{\"method\":3,\"dest\":\"\",\"data\":\"aGkA/w==\"}");
@@ -60,17 +62,15 @@ static void test_not_written(void **state) {
     char dest[WST_DEST_MAX + 2];
     memset(dest, 'a', sizeof(dest) - 1);
     dest[sizeof(dest) - 1] = '\0';
-    const wst_message_t wrong[] = {
-        {.method = (wst_method_t)0},
-        {.method = WST_MSG_HELLO},
-        {.method = WST_MSG_END, .id = 2},
-        handshake(""),
-        handshake("a b:1"),
-        handshake("a\n:1"),
-        handshake(dest),
-        communication("", 0),
-        communication(data, sizeof(data)),
-    };
+    const wst_message_t wrong[] = {{.size = sizeof(wst_message_t), .method = (wst_method_t)0},
+                                   {.size = sizeof(wst_message_t), .method = WST_MSG_HELLO},
+                                   {.size = sizeof(wst_message_t), .method = WST_MSG_END, .id = 2},
+                                   handshake(""),
+                                   handshake("a b:1"),
+                                   handshake("a\n:1"),
+                                   handshake(dest),
+                                   communication("", 0),
+                                   communication(data, sizeof(data))};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(wst__talk_write(&wrong[i], buf, sizeof(buf)), WST_EINVAL);
     wst_message_t m = handshake(dest + 1); /* the longest */
@@ -120,7 +120,7 @@ static void test_odd_but_right(void **state) {
         {"{\"method\":3,\"data\":\"Pz8\\/\"}", WST_MSG_COMMUNICATION, "???"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        wst_message_t m;
+        wst_message_t m = {.size = sizeof(m)};
         uint8_t *copy;
         const char *why;
         size_t len = strlen(rows[i].text), expected = strlen(rows[i].content);
@@ -181,7 +181,7 @@ static const struct refused {
 static void test_refused(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        wst_message_t m;
+        wst_message_t m = {.size = sizeof(m)};
         uint8_t *copy;
         const char *why;
         size_t len = strlen(refused[i].text);
@@ -201,7 +201,7 @@ static void test_cut(void **state) {
     };
     for (size_t i = 0; i < 2; i++) {
         for (size_t len = 0; len <= strlen(whole[i]); len++) {
-            wst_message_t m;
+            wst_message_t m = {.size = sizeof(m)};
             uint8_t *copy;
             const char *why;
             int status = read_guarded(&m, whole[i], len, &copy, &why);
@@ -222,7 +222,7 @@ static void test_too_much_data(void **state) {
     len += base64;
     memcpy(text + len, tail, sizeof(tail) - 1);
     len += sizeof(tail) - 1;
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     const char *why;
     /* 32769 bytes */
     assert_int_equal(wst__talk_read(&m, text, len, &why), WST_EPROTO);

@@ -39,9 +39,9 @@ static int say_whole(wst__greeting_t *g, const char *text) {
 /* What our side says, decoded; false: nothing. */
 static bool pull(wst__greeting_t *g, wst_hello_t *hello) {
     static wst_decoder_t *ear;
-    const wst_decoder_options_t options = {.encoding = encoding};
+    const wst_decoder_options_t options = {.size = sizeof(options), .encoding = encoding};
     wst__outgoing_t out;
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     int status = wst__greeting_next(g, &out);
     assert_true(status >= 0);
     if (status == 0)
@@ -53,8 +53,8 @@ static bool pull(wst__greeting_t *g, wst_hello_t *hello) {
     assert_int_equal(wst_decoder_push(ear, true, out.payload.data, out.payload.len, true, &m), 1);
     wst_slice_unref(out.payload);
     assert_int_equal(m.method, WST_MSG_HELLO);
-    *hello = m.hello;
-    hello->name = (wst_str_t){NULL, m.hello.name.len};
+    *hello = *m.hello;
+    hello->name = (wst_str_t){NULL, m.hello->name.len};
     wst_decoder_free(ear);
     ear = NULL;
     return true;
@@ -86,7 +86,8 @@ static void test_ours_goes_out_once_without_waiting(void **state) {
     wst__greeting_t g;
     wst_hello_t hello;
     char name[] = "box-7";
-    begin(&g, &(wst_hello_t){.name = {name, 5}, .conn = 2, .epoch = 3});
+    begin(&g,
+          &(wst_hello_t){.size = sizeof(wst_hello_t), .name = {name, 5}, .conn = 2, .epoch = 3});
     name[0] = ' '; /* it was copied */
     assert_true(pull(&g, &hello));
     assert_int_equal(hello.version, WST_PROTOCOL_VERSION);
@@ -106,7 +107,10 @@ static void test_ours_says_what_it_was_given(void **state) {
     (void)state;
     wst__greeting_t g;
     wst_hello_t hello;
-    begin(&g, &(wst_hello_t){.max_frame = 2000, .initial_credit = 3000, .max_streams = 4});
+    begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t),
+                             .max_frame = 2000,
+                             .initial_credit = 3000,
+                             .max_streams = 4});
     assert_true(pull(&g, &hello));
     assert_int_equal(hello.max_frame, 2000);
     assert_int_equal(hello.initial_credit, 3000);
@@ -119,15 +123,16 @@ static void test_numbers_out_of_range_are_refused(void **state) {
     (void)state;
     char name[WST_NAME_MAX + 1];
     memset(name, 'x', sizeof(name));
-    const wst_hello_t wrong[] = {{.max_frame = WST_FRAME_MIN_LIMIT - 1},
-                                 {.max_frame = WST_FRAME_MAX_LIMIT + 1},
-                                 {.initial_credit = (UINT64_C(1) << 31) + 1},
-                                 {.name = {"a b", 3}},
-                                 {.name = {name, sizeof(name)}}};
+    const wst_hello_t wrong[] = {
+        {.size = sizeof(wst_hello_t), .max_frame = WST_FRAME_MIN_LIMIT - 1},
+        {.size = sizeof(wst_hello_t), .max_frame = WST_FRAME_MAX_LIMIT + 1},
+        {.size = sizeof(wst_hello_t), .initial_credit = (UINT64_C(1) << 31) + 1},
+        {.size = sizeof(wst_hello_t), .name = {"a b", 3}},
+        {.size = sizeof(wst_hello_t), .name = {name, sizeof(name)}}};
     wst__greeting_t g;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
         assert_int_equal(wst__greeting_init(&g, &pool, &wrong[i]), WST_EINVAL);
-    const wst_hello_t longest = {.name = {name, WST_NAME_MAX}};
+    const wst_hello_t longest = {.size = sizeof(longest), .name = {name, WST_NAME_MAX}};
     assert_int_equal(wst__greeting_init(&g, &pool, &longest), 0);
 }
 
@@ -139,7 +144,7 @@ static void test_theirs_in_all_pieces(void **state) {
     for (size_t first = 0; first <= len; first++) {
         for (size_t second = first; second <= len; second += second == first ? 1 : len / 3) {
             wst__greeting_t g;
-            begin(&g, &(wst_hello_t){0});
+            begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t)});
             assert_int_equal(say(&g, agent, first, false), 0);
             assert_int_equal(say(&g, agent + first, second - first, false), 0);
             assert_false(g.heard);
@@ -158,7 +163,7 @@ static void test_either_order(void **state) {
     for (int ours_first = 0; ours_first < 2; ours_first++) {
         wst__greeting_t g;
         wst_hello_t hello;
-        begin(&g, &(wst_hello_t){0});
+        begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t)});
         if (ours_first != 0)
             assert_true(pull(&g, &hello));
         assert_int_equal(say_whole(&g, agent), 1);
@@ -172,7 +177,7 @@ static void test_either_order(void **state) {
 static void test_without_a_name(void **state) {
     (void)state;
     wst__greeting_t g;
-    begin(&g, &(wst_hello_t){0});
+    begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t)});
     assert_int_equal(say_whole(&g, "{\"method\":4,\"version\":2,\"max_frame\":1024,"
                                    "\"initial_credit\":1,\"max_streams\":1}"),
                      1);
@@ -186,7 +191,7 @@ static void test_without_a_name(void **state) {
 static void test_unknown_methods_may_come_before(void **state) {
     (void)state;
     wst__greeting_t g;
-    begin(&g, &(wst_hello_t){0});
+    begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t)});
     assert_int_equal(say_whole(&g, "{\"method\":77}"), 0);
     assert_int_equal(say_whole(&g, agent), 1);
     expect_agent(&g.peer);
@@ -198,7 +203,7 @@ static void test_unknown_methods_may_come_before(void **state) {
 static void expect_breach(bool text, const char *bytes, size_t len, int error, const char *detail) {
     wst__greeting_t g;
     wst_hello_t hello;
-    begin(&g, &(wst_hello_t){0});
+    begin(&g, &(wst_hello_t){.size = sizeof(wst_hello_t)});
     assert_int_equal(wst__greeting_recv(&g, text, wst_slice_static(bytes, len), true), error);
     assert_string_equal(g.detail, detail);
     assert_int_equal(say_whole(&g, agent), error); /* for good */
@@ -258,7 +263,7 @@ static void scenario(void *arg) {
     wst__greeting_t g;
     wst__outgoing_t out;
     wst__pool_init(&pool, &test_allocator);
-    assert_int_equal(wst__greeting_init(&g, &pool, &(wst_hello_t){0}), 0);
+    assert_int_equal(wst__greeting_init(&g, &pool, &(wst_hello_t){.size = sizeof(wst_hello_t)}), 0);
     int status = wst__greeting_begin(&g, encoding);
     if (status == 0) {
         status = wst__greeting_next(&g, &out);

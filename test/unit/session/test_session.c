@@ -23,9 +23,10 @@ static void test_nothing_is_opened_before_a_carrier_is_there(void **state) {
 
 static void test_options_out_of_range_are_refused(void **state) {
     (void)state;
-    const wst_hello_t wrong[] = {{.max_frame = WST_FRAME_MIN_LIMIT - 1},
-                                 {.max_frame = WST_FRAME_MAX_LIMIT + 1},
-                                 {.initial_credit = (UINT64_C(1) << 31) + 1}};
+    const wst_hello_t wrong[] = {
+        {.size = sizeof(wst_hello_t), .max_frame = WST_FRAME_MIN_LIMIT - 1},
+        {.size = sizeof(wst_hello_t), .max_frame = WST_FRAME_MAX_LIMIT + 1},
+        {.size = sizeof(wst_hello_t), .initial_credit = (UINT64_C(1) << 31) + 1}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         session_rig_t *r = session_rig_new();
         r->hello = wrong[i];
@@ -40,7 +41,8 @@ static void test_hello_must_not_come_twice(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     session_rig_greet(r);
-    const wst_message_t hello = {.method = WST_MSG_HELLO, .hello = r->peer_hello};
+    const wst_message_t hello = {
+        .size = sizeof(hello), .method = WST_MSG_HELLO, .hello = &r->peer_hello};
     assert_int_equal(session_rig_say(r, hello), WST_EPROTO);
     assert_string_equal(wst__session_error_detail(r->s), "second hello");
     assert_int_equal(session_rig_say_ping(r, 1), WST_EPROTO); /* for good */
@@ -493,7 +495,7 @@ static void test_refusals_cannot_flood(void **state) {
     session_rig_greet(r);
     for (uint64_t i = 1; i <= WST__REFUSALS_MAX; i++)
         assert_int_equal(session_rig_say_open(r, 2 * i), 0);
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     assert_true(session_rig_pull(r, &m)); /* one leaves, one may come */
     assert_int_equal(session_rig_say_open(r, 2000), 0);
     assert_int_equal(session_rig_say_open(r, 2002), WST_EFLOOD);

@@ -120,7 +120,7 @@ static void make(int i) {
 static void attach(int i) {
     if (w.broken)
         return;
-    wst_hello_t peer = {.max_streams = 1024};
+    wst_hello_t peer = {.size = sizeof(peer), .max_streams = 1024};
     assert_int_equal(wst__hello_complete(&peer), 0);
     int status = wst__session_attach(w.sides[i].s, 1000, w.encoding, &peer);
     if (status == WST_ENOMEM)

@@ -140,7 +140,7 @@ static void test_opens_are_said_again_in_order(void **state) {
     session_rig_greet(r);
     for (int i = 0; i < 18; i++) /* 1 and 33 share a place in the table */
         session_rig_open(r);
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     for (int i = 0; i < 5; i++)
         assert_true(session_rig_pull(r, &m));
     wst__session_detach(r->s);

@@ -140,7 +140,7 @@ static void run_turns(session_rig_t *r, wst__session_stream_t *const *sts, const
             while (wst__session_stream_room(sts[k]) >= pieces[k])
                 assert_true(wst__session_stream_write(sts[k], wst_slice_static(zeros, pieces[k])) >=
                             0);
-        wst_message_t m;
+        wst_message_t m = {.size = sizeof(m)};
         assert_true(session_rig_pull(r, &m));
         assert_int_equal(m.method, WST_MSG_COMMUNICATION);
         size_t k = 0;
@@ -191,7 +191,7 @@ static void test_control_goes_ahead_of_data(void **state) {
     session_rig_greet(r);
     wst__session_stream_t *busy = session_rig_stream(r, true), *other = session_rig_stream(r, true);
     session_rig_write_bytes(r, busy, 32768);
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     assert_true(session_rig_pull(r, &m));
     assert_int_equal(m.method, WST_MSG_COMMUNICATION);
     session_rig_close(r, other, WST_EIDLE);

@@ -22,7 +22,7 @@ static void test_destinations_are_checked(void **state) {
     session_rig_says(r, "");
     lengthy[WST_DEST_MAX] = '\0';
     assert_int_equal(wst__session_open(r->s, &st, lengthy, r), 0);
-    wst_message_t m;
+    wst_message_t m = {.size = sizeof(m)};
     assert_true(session_rig_pull(r, &m));
     assert_int_equal(m.dest.len, WST_DEST_MAX);
     wst__session_stream_close(st, 0);

@@ -178,7 +178,8 @@ static void test_identity_by_name(void **state) {
                  {"127.0.0.1", "server"},      {"2001:db8::1", "server"}};
     const wst_tls_identity_t identities[] = {tls_identity(&tls_pki.leaf),
                                              tls_identity(&tls_pki.other)};
-    const wst_tls_server_options_t options = {.identities = identities, .identity_count = 2};
+    const wst_tls_server_options_t options = {
+        .size = sizeof(options), .identities = identities, .identity_count = 2};
     wst__tls_engine_t *server;
     assert_int_equal(wst__tls_engine_server(&server, &test_allocator, &options, NULL), 0);
     wst__tls_engine_t *client = tls_client(NULL);
@@ -514,7 +515,8 @@ static void test_suites_offered(void **state) {
     };
     const wst_tls_identity_t identities[] = {tls_identity(&tls_pki.leaf),
                                              tls_identity(&tls_pki.rsa)};
-    const wst_tls_server_options_t options = {.identities = identities, .identity_count = 2};
+    const wst_tls_server_options_t options = {
+        .size = sizeof(options), .identities = identities, .identity_count = 2};
     wst__tls_engine_t *server;
     size_t accepted = 0;
     assert_int_equal(wst__tls_engine_server(&server, &test_allocator, &options, NULL), 0);
@@ -578,11 +580,13 @@ static void run_without_memory(void *arg) {
     (void)arg;
     const wst_tls_identity_t own = tls_identity(&tls_pki.leaf),
                              agent = tls_identity(&tls_pki.client);
-    const wst_tls_server_options_t s = {.identities = &own,
+    const wst_tls_server_options_t s = {.size = sizeof(s),
+                                        .identities = &own,
                                         .identity_count = 1,
                                         .client_cert = WST_TLS_CLIENT_OPTIONAL,
                                         .client_ca_pem = tls_pki.root.own};
-    const wst_tls_client_options_t c = {.ca_pem = tls_pki.root.own, .identity = &agent};
+    const wst_tls_client_options_t c = {
+        .size = sizeof(c), .ca_pem = tls_pki.root.own, .identity = &agent};
     wst__tls_engine_t *server = NULL, *client = NULL;
     int status = wst__tls_engine_server(&server, &test_allocator, &s, NULL);
     if (status == 0)

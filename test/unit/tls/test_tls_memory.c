@@ -36,11 +36,13 @@ static bool is_expected(int status) {
 static bool run(const char *name) {
     const wst_tls_identity_t own = tls_identity(&tls_pki.leaf),
                              agent = tls_identity(&tls_pki.client);
-    const wst_tls_server_options_t s = {.identities = &own,
+    const wst_tls_server_options_t s = {.size = sizeof(s),
+                                        .identities = &own,
                                         .identity_count = 1,
                                         .client_cert = WST_TLS_CLIENT_REQUIRED,
                                         .client_ca_pem = tls_pki.root.own};
-    const wst_tls_client_options_t c = {.ca_pem = tls_pki.root.own, .identity = &agent};
+    const wst_tls_client_options_t c = {
+        .size = sizeof(c), .ca_pem = tls_pki.root.own, .identity = &agent};
     wst__tls_engine_t *server = NULL, *client = NULL;
     tls_rig_t rig;
     wst_tls_error_t why;

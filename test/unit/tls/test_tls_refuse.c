@@ -50,7 +50,7 @@ static const char *refusal(const tls_made_t *own, const char *name,
 
 /* Makes such a certificate and asks. */
 static const char *refusal_of(const tls_spec_t *spec, tls_made_t *issuer, const char *name) {
-    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = tls_pki.root.own};
     tls_made_t made;
     tls_make(&made, spec, issuer);
     const char *text = refusal(&made, name, &options);
@@ -115,7 +115,7 @@ static void test_names(void **state) {
         {"server", "certificate is for other names: "
                    "server.example, *.wild.example, 127.0.0.1, 2001:db8::1"},
     };
-    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = tls_pki.root.own};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         assert_string_equal(refusal(&tls_pki.leaf, cases[i].name, &options), cases[i].text);
     assert_string_equal(
@@ -219,15 +219,17 @@ static void test_pins(void **state) {
         {{NULL}, true, "anything.example", ""},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        const wst_tls_client_options_t options = {
-            .ca_pem = tls_pki.root.own, .pins = cases[i].pins, .insecure = cases[i].insecure};
+        const wst_tls_client_options_t options = {.size = sizeof(options),
+                                                  .ca_pem = tls_pki.root.own,
+                                                  .pins = cases[i].pins,
+                                                  .insecure = cases[i].insecure};
         assert_string_equal(refusal(&tls_pki.leaf, cases[i].name, &options), cases[i].text);
     }
 }
 
 static void test_insecure(void **state) {
     (void)state;
-    const wst_tls_client_options_t options = {.insecure = true};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .insecure = true};
     tls_made_t bad;
     tls_make(&bad, &(tls_spec_t){.subject = "CN=x", .from_days = -9, .to_days = -2}, NULL);
     assert_string_equal(refusal(&bad, "a.example", &options), "");
@@ -401,7 +403,7 @@ static void test_no_tls(void **state) {
 /* More of a server's hello than there is room for, in one record after the other. */
 static void test_too_long_a_message(void **state) {
     (void)state;
-    const wst_tls_client_options_t options = {.ca_pem = tls_pki.root.own};
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = tls_pki.root.own};
     static const uint8_t record[] = {22, 3, 3, 0x20, 0}, message[] = {2, 0xff, 0xff, 0xff};
     static uint8_t bytes[4 * (sizeof(record) + 0x2000)];
     for (size_t at = 0; at < sizeof(bytes); at += sizeof(record) + 0x2000)
@@ -428,9 +430,10 @@ static void test_server_options(void **state) {
     char broken[sizeof(tls_pki.leaf.chain)];
     size_t live = test_alloc_live();
     wst_tls_identity_t two[] = {tls_identity(&tls_pki.leaf), tls_identity(&tls_pki.other)};
-    wst_tls_server_options_t o = {.identities = two, .identity_count = 2};
+    wst_tls_server_options_t o = {.size = sizeof(o), .identities = two, .identity_count = 2};
 
-    assert_no_server(&(wst_tls_server_options_t){0}, WST_EINVAL, "");
+    assert_no_server(&(wst_tls_server_options_t){.size = sizeof(wst_tls_server_options_t)},
+                     WST_EINVAL, "");
     o.identity_count = 33;
     assert_no_server(&o, WST_EINVAL, "");
     o.identity_count = 2;
@@ -468,7 +471,7 @@ static void test_client_options(void **state) {
                                            "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
     wst__tls_engine_t *engine;
     wst_tls_error_t why;
-    wst_tls_client_options_t o = {0};
+    wst_tls_client_options_t o = {.size = sizeof(o)};
     size_t live = test_alloc_live();
     assert_int_equal(wst__tls_engine_client(&engine, &test_allocator, &o, false, &why), WST_EINVAL);
     o.ca_pem = tls_pki.root.own;
@@ -504,7 +507,7 @@ static void test_expiry(void **state) {
     tls_made_t soon;
     tls_make(&soon, &(tls_spec_t){.subject = "CN=soon", .from_days = -1, .to_days = 2}, NULL);
     const wst_tls_identity_t two[] = {tls_identity(&tls_pki.leaf), tls_identity(&soon)};
-    const wst_tls_server_options_t o = {.identities = two, .identity_count = 2};
+    const wst_tls_server_options_t o = {.size = sizeof(o), .identities = two, .identity_count = 2};
     wst__tls_engine_t *engine;
     assert_int_equal(wst__tls_engine_server(&engine, &test_allocator, &o, NULL), 0);
     int64_t at = wst__tls_engine_expiry(engine, &subject), now = (int64_t)time(NULL);

@@ -63,7 +63,8 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     spare_t *spare = user_data;
     (void)head;
     const wst__carrier_options_t options = options_of(spare);
-    const wst_websocket_options_t websocket = {.protocols = wst__carrier_protocols};
+    const wst_websocket_options_t websocket = {.size = sizeof(websocket),
+                                               .protocols = wst__carrier_protocols};
     assert_int_equal(
         wst__carrier_accept(&spare->carrier, spare->side->rig->ctx, hijack, &websocket, &options),
         0);
@@ -87,13 +88,17 @@ static void take_over(mux_rig_t *rig, spare_t *client, spare_t *server, bool jso
     *client = (spare_t){.side = &rig->client};
     *server = (spare_t){.side = &rig->server};
     socket_pair(fds, false);
-    const wst_hijack_options_t hijack_options = {
-        .on_request = on_request, .on_done = on_hijack_done, .user_data = server};
+    const wst_hijack_options_t hijack_options = {.size = sizeof(hijack_options),
+                                                 .on_request = on_request,
+                                                 .on_done = on_hijack_done,
+                                                 .user_data = server};
     assert_int_equal(
         wst_hijack_new(&server->hijack, rig->ctx, open_socket(rig, fds[1]), &hijack_options), 0);
     const wst__carrier_options_t options = options_of(client);
-    const wst_websocket_options_t websocket = {
-        .host = "a.test", .protocols = json ? wst__carrier_protocols_json : wst__carrier_protocols};
+    const wst_websocket_options_t websocket = {.size = sizeof(websocket),
+                                               .host = "a.test",
+                                               .protocols = json ? wst__carrier_protocols_json
+                                                                 : wst__carrier_protocols};
     assert_int_equal(wst__carrier_connect(&client->carrier, rig->ctx, open_socket(rig, fds[0]),
                                           &websocket, &options),
                      0);

@@ -33,7 +33,8 @@ static void say_data(websocket_rig_t *rig, size_t offset, size_t len) {
     static char text[WST__TALK_MESSAGE_MAX];
     for (size_t i = 0; i < len; i++)
         data[i] = sockets_pattern(offset + i);
-    const wst_message_t m = {.method = WST_MSG_COMMUNICATION, .data = data, .len = len};
+    const wst_message_t m = {
+        .size = sizeof(m), .method = WST_MSG_COMMUNICATION, .data = data, .len = len};
     int n = wst__talk_write(&m, text, sizeof(text));
     assert_true(n > 0);
     assert_true(websocket_side_send(&rig->client, false, text, (size_t)n) >= 0);
@@ -141,7 +142,7 @@ static void test_a_reader_that_stops_stops_the_writer(void **state) {
         }
         assert_true(drains < 100 && sent < 8000000);
         assert_int_equal(to->owner.received, 0);
-        wst_ctx_stats_t stats;
+        wst_ctx_stats_t stats = {.size = sizeof(stats)};
         wst_ctx_get_stats(rig.ctx, &stats);
         assert_true(stats.chunks < 20);
         wst_stream_read_start(to->owner.stream, 0);

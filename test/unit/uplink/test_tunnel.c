@@ -461,7 +461,8 @@ static int start_pump(mux_rig_t *rig, wst_pump_t **pump, int *status) {
     socket_pair(fds, true);
     wst_stream_t *sock;
     assert_int_equal(wst_socket_open(&sock, rig->ctx, fds[1], false), 0);
-    const wst_pump_options_t options = {.on_done = on_pumped, .user_data = status};
+    const wst_pump_options_t options = {
+        .size = sizeof(options), .on_done = on_pumped, .user_data = status};
     *status = 0;
     assert_int_equal(wst_pump_new(pump, rig->ctx, rig->server.probe.stream, sock, &options), 0);
     rig->server.probe.stream = NULL;
