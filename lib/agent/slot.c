@@ -28,19 +28,9 @@ static wst_ctx_t *ctx_of(const wst__slot_t *s) {
     return s->o->node->ctx;
 }
 
-static slot_uplink_t *first_uplink(const wst__slot_t *s) {
-    wst__list_t *node = wst__list_first(&s->uplinks);
-    return node != NULL ? WST__CONTAINER(node, slot_uplink_t, node) : NULL;
-}
-
-static slot_uplink_t *next_uplink(const slot_uplink_t *u) {
-    wst__list_t *node = wst__list_next(&u->slot->uplinks, &u->node);
-    return node != NULL ? WST__CONTAINER(node, slot_uplink_t, node) : NULL;
-}
-
 static size_t count_ready(const wst__slot_t *s) {
     size_t n = 0;
-    for (const slot_uplink_t *u = first_uplink(s); u != NULL; u = next_uplink(u))
+    WST__LIST_EACH(const slot_uplink_t, u, &s->uplinks, node)
         n += u->state == READY;
     return n;
 }
@@ -199,7 +189,7 @@ static void on_closed(void *user_data) {
 
 /* Ends the uplinks that have no stream left. */
 static void leave(wst__slot_t *s) {
-    for (slot_uplink_t *u = first_uplink(s); u != NULL; u = next_uplink(u)) {
+    WST__LIST_EACH(slot_uplink_t, u, &s->uplinks, node) {
         if (u->state == READY && u->uplink->ops->load(u->uplink) == 0) {
             u->state = LEAVING;
             u->uplink->ops->end(u->uplink, 1001, "drained", false);
@@ -236,7 +226,7 @@ static void cancel_attempt(wst__slot_t *s) {
 static void drain_slot(wst__part_t *part) {
     wst__slot_t *s = WST__CONTAINER(part, wst__slot_t, part);
     cancel_attempt(s);
-    for (slot_uplink_t *u = first_uplink(s); u != NULL; u = next_uplink(u)) {
+    WST__LIST_EACH(slot_uplink_t, u, &s->uplinks, node) {
         if (u->state == OPENING)
             close_uplink(u);
         else if (u->state == READY)
@@ -250,7 +240,7 @@ static void close_slot(wst__part_t *part) {
     cancel_attempt(s);
     wst__defer_cancel(&s->defer);
     s->is_up = false;
-    for (slot_uplink_t *u = first_uplink(s); u != NULL; u = next_uplink(u))
+    WST__LIST_EACH(slot_uplink_t, u, &s->uplinks, node)
         close_uplink(u);
 }
 

@@ -47,6 +47,25 @@ static inline wst__list_t *wst__list_next(const wst__list_t *l, const wst__list_
     return node->next != l ? node->next : NULL;
 }
 
+/* The struct that embeds `node`, `offset` bytes before it; NULL for NULL. */
+static inline void *wst__list_item(wst__list_t *node, size_t offset) {
+    return node != NULL ? (char *)node - offset : NULL;
+}
+
+/* A loop over the items of a list, structs of `type` that embed their node as `member`. The body
+ * may append nodes and remove others; it must not remove `item` and go on. */
+#define WST__LIST_EACH(type, item, list, member)                                                   \
+    for (type *item = wst__list_item(wst__list_first(list), offsetof(type, member)); item != NULL; \
+         item = wst__list_item(wst__list_next(list, &item->member), offsetof(type, member)))
+
+/* The same, of which the body may remove or free `item`, but not the item behind it. */
+#define WST__LIST_EACH_SAFE(type, item, list, member)                                              \
+    for (type *item = wst__list_item(wst__list_first(list), offsetof(type, member)), *item##_next; \
+         item != NULL && (item##_next = wst__list_item(wst__list_next(list, &item->member),        \
+                                                       offsetof(type, member)),                    \
+                         true);                                                                    \
+         item = item##_next)
+
 /* Moves all nodes of `from` to the empty list `to`. */
 static inline void wst__list_take(wst__list_t *to, wst__list_t *from) {
     wst__list_init(to);

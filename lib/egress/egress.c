@@ -336,12 +336,8 @@ static void close_stream(egress_stream_t *s) {
 
 static void close_all(wst__part_t *part) {
     wst__egress_t *e = WST__CONTAINER(part, wst__egress_t, part);
-    wst__list_t *node = wst__list_first(&e->list);
-    while (node != NULL) {
-        egress_stream_t *s = WST__CONTAINER(node, egress_stream_t, node);
-        node = wst__list_next(&e->list, node);
+    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->list, node)
         close_stream(s);
-    }
 }
 
 void wst__egress_init(wst__egress_t *e, wst__node_t *node, const wst__egress_options_t *options) {

@@ -10,9 +10,8 @@ static void on_drain(wst__part_t *part) {
 
 static void on_close(wst__part_t *part) {
     wst_ingress_t *ingress = WST__CONTAINER(part, wst_ingress_t, part);
-    for (wst__list_t *node = wst__list_first(&ingress->flows); node != NULL;
-         node = wst__list_next(&ingress->flows, node))
-        wst__flow_abort(WST__CONTAINER(node, wst_flow_t, node));
+    WST__LIST_EACH(wst_flow_t, f, &ingress->flows, node)
+        wst__flow_abort(f);
 }
 
 void wst__ingress_init(wst_ingress_t *ingress, wst__node_t *node, const wst__ingress_hooks_t *hooks,

@@ -33,15 +33,6 @@ static wst_remote_t *remote_of(wst__list_t *node) {
     return node != NULL ? WST__CONTAINER(node, wst_remote_t, node) : NULL;
 }
 
-static wst__member_t *member_of(wst__list_t *node) {
-    return node != NULL ? WST__CONTAINER(node, wst__member_t, node) : NULL;
-}
-
-wst__member_t *wst__remote_next_member(const wst_remote_t *r, const wst__member_t *after) {
-    return member_of(after == NULL ? wst__list_first(&r->members)
-                                   : wst__list_next(&r->members, &after->node));
-}
-
 /* Finding ------------------------------------------------------------------------------------ */
 
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after) {
@@ -152,9 +143,8 @@ void wst__remotes_changed(wst__remotes_t *set, wst__member_t *m) {
 
 void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
     set->max_streams = max_streams;
-    for (wst_remote_t *r = wst__remotes_next(set, NULL); r != NULL; r = wst__remotes_next(set, r)) {
-        for (wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
-             m = wst__remote_next_member(r, m))
+    WST__LIST_EACH(wst_remote_t, r, &set->list, node) {
+        WST__LIST_EACH(wst__member_t, m, &r->members, node)
             wst__remotes_changed(set, m);
     }
 }
@@ -228,10 +218,11 @@ static int relabel(wst__remotes_t *set, wst_remote_t *r, const char *const *labe
 }
 
 static wst__member_t *find_conn(const wst_remote_t *r, uint32_t conn) {
-    wst__member_t *m = wst__remote_next_member(r, NULL);
-    while (m != NULL && m->conn != conn)
-        m = wst__remote_next_member(r, m);
-    return m;
+    WST__LIST_EACH(wst__member_t, m, &r->members, node) {
+        if (m->conn == conn)
+            return m;
+    }
+    return NULL;
 }
 
 /* `member` is filled in but for what it is to the set. */
@@ -308,10 +299,11 @@ bool wst__same_host(const char *peer, const char *other) {
 }
 
 static const wst__member_t *member_elsewhere(const wst_remote_t *r, const char *peer) {
-    const wst__member_t *m = wst__remote_next_member(r, NULL);
-    while (m != NULL && wst__same_host(m->uplink->peer, peer))
-        m = wst__remote_next_member(r, m);
-    return m;
+    WST__LIST_EACH(const wst__member_t, m, &r->members, node) {
+        if (!wst__same_host(m->uplink->peer, peer))
+            return m;
+    }
+    return NULL;
 }
 
 const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
@@ -371,8 +363,7 @@ size_t wst_remote_streams(const wst_remote_t *r) {
 
 uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     uint64_t rtt = 0;
-    for (const wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
-         m = wst__remote_next_member(r, m)) {
+    WST__LIST_EACH(const wst__member_t, m, &r->members, node) {
         uint64_t newer = m->uplink->ops->rtt_ms(m->uplink);
         rtt = newer != 0 ? newer : rtt;
     }

@@ -50,8 +50,7 @@ static bool is_better(rank_t a, rank_t b) {
 static void look_at(search_t *s, const wst_remote_t *r) {
     if (!wst__remote_fits(r, s->choice))
         return;
-    for (wst__member_t *m = wst__remote_next_member(r, NULL); m != NULL;
-         m = wst__remote_next_member(r, m)) {
+    WST__LIST_EACH(wst__member_t, m, &r->members, node) {
         const rank_t rank = {m->state, r->load, m->load};
         if (was_tried(s->choice, m))
             continue;

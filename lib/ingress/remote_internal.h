@@ -88,6 +88,4 @@ struct wst_remote {
     wst__defer_t defer;
 };
 
-wst__member_t *wst__remote_next_member(const wst_remote_t *remote, const wst__member_t *after);
-
 #endif

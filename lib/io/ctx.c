@@ -166,10 +166,7 @@ void wst__ctx_add_service(wst_ctx_t *ctx, wst__service_t *service,
 }
 
 wst__service_t *wst__ctx_service(const wst_ctx_t *ctx, void (*close)(wst__service_t *service)) {
-    const wst__list_t *list = &ctx->services;
-    for (wst__list_t *node = wst__list_first(list); node != NULL;
-         node = wst__list_next(list, node)) {
-        wst__service_t *service = WST__CONTAINER(node, wst__service_t, node);
+    WST__LIST_EACH(wst__service_t, service, &ctx->services, node) {
         if (service->close == close)
             return service;
     }

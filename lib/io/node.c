@@ -67,29 +67,16 @@ void wst__node_add(wst__node_t *node, wst__part_t *part) {
     wst__list_append(&node->parts, &part->link);
 }
 
-static wst__part_t *part_of(wst__list_t *link) {
-    return link != NULL ? WST__CONTAINER(link, wst__part_t, link) : NULL;
-}
-
-static wst__part_t *first_part(const wst__node_t *node) {
-    return part_of(wst__list_first(&node->parts));
-}
-
-static wst__part_t *next_part(const wst__node_t *node, const wst__part_t *part) {
-    return part_of(wst__list_next(&node->parts, &part->link));
-}
-
 void wst__node_drain(wst__node_t *node, uint64_t timeout_ms) {
     if (node->state != WST__NODE_RUNNING)
         return;
     node->state = WST__NODE_DRAINING;
     wst__deadline_in(node->ctx, &node->deadline, timeout_ms, on_deadline);
-    wst__part_t *part = first_part(node);
-    /* A part may tell the embedder something, who may close the handle then. */
-    while (part != NULL && node->state == WST__NODE_DRAINING) {
+    WST__LIST_EACH(wst__part_t, part, &node->parts, link) {
         if (part->drain != NULL)
             part->drain(part);
-        part = next_part(node, part);
+        if (node->state != WST__NODE_DRAINING)
+            break; /* a callback to the embedder has closed the handle */
     }
     wst__ticket_give_back(&node->in_service);
 }
@@ -100,8 +87,9 @@ void wst__node_close(wst__node_t *node) {
     node->state = WST__NODE_CLOSING;
     wst__deadline_clear(&node->ctx->deadlines, &node->deadline);
     wst__defer_cancel(&node->defer);
-    for (wst__part_t *part = first_part(node); part != NULL; part = next_part(node, part))
+    WST__LIST_EACH(wst__part_t, part, &node->parts, link) {
         if (part->close != NULL)
             part->close(part);
+    }
     wst__ticket_give_back(&node->open);
 }

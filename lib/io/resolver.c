@@ -186,17 +186,17 @@ static void leave_lookup(wst_resolve_t *resolve) {
 static void finish_lookup(wst_lookup_t *lookup, int status,
                           const struct sockaddr_storage *addresses, size_t count) {
     wst__resolver_t *resolver = lookup->resolver;
-    wst__list_t waiters, *node;
+    wst__list_t waiters;
     remove_lookup(lookup);
     wst__list_take(&waiters, &lookup->waiters);
     free_lookup(lookup);
-    for (node = wst__list_first(&waiters); node != NULL; node = wst__list_next(&waiters, node)) {
+    WST__LIST_EACH(wst_resolve_t, resolve, &waiters, node) {
         /* On a list of their own now, which one that is cancelled by another's callback leaves. */
-        wst_resolve_t *resolve = WST__CONTAINER(node, wst_resolve_t, node);
         wst__deadline_clear(&resolve->ctx->deadlines, &resolve->deadline);
         resolve->lookup = NULL;
         count_waiter(resolver, false);
     }
+    wst__list_t *node;
     while ((node = wst__list_first(&waiters)) != NULL) {
         wst__list_remove(node);
         tell(WST__CONTAINER(node, wst_resolve_t, node), status, addresses, count);
@@ -204,10 +204,7 @@ static void finish_lookup(wst_lookup_t *lookup, int status,
 }
 
 static wst_lookup_t *find_lookup(const wst__resolver_t *resolver, const char *host) {
-    const wst__list_t *list = &resolver->lookups;
-    for (wst__list_t *node = wst__list_first(list); node != NULL;
-         node = wst__list_next(list, node)) {
-        wst_lookup_t *lookup = WST__CONTAINER(node, wst_lookup_t, node);
+    WST__LIST_EACH(wst_lookup_t, lookup, &resolver->lookups, node) {
         if (strcmp(lookup->host, host) == 0)
             return lookup;
     }

@@ -12,16 +12,6 @@ typedef struct address {
     wst__ticket_t hold;
 } address_t;
 
-static address_t *first_address(const wst_server_t *s) {
-    wst__list_t *node = wst__list_first(&s->addresses.list);
-    return node != NULL ? WST__CONTAINER(node, address_t, node) : NULL;
-}
-
-static address_t *next_address(const wst_server_t *s, const address_t *a) {
-    wst__list_t *node = wst__list_next(&s->addresses.list, &a->node);
-    return node != NULL ? WST__CONTAINER(node, address_t, node) : NULL;
-}
-
 /* Listening ---------------------------------------------------------------------------------- */
 
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
@@ -46,8 +36,7 @@ static void close_address(address_t *a) {
 
 static void close_all(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, addresses.part);
-    address_t *a;
-    while ((a = first_address(s)) != NULL)
+    WST__LIST_EACH_SAFE(address_t, a, &s->addresses.list, node)
         close_address(a);
 }
 
@@ -102,10 +91,11 @@ int wst_server_listen(wst_server_t *s, const char *address, unsigned roles) {
 }
 
 const char *wst_server_address(const wst_server_t *s, size_t n) {
-    const address_t *a = first_address(s);
-    while (a != NULL && n-- > 0)
-        a = next_address(s, a);
-    return a != NULL ? wst_listener_address(a->listener) : NULL;
+    WST__LIST_EACH(const address_t, a, &s->addresses.list, node) {
+        if (n-- == 0)
+            return wst_listener_address(a->listener);
+    }
+    return NULL;
 }
 
 int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) {
@@ -129,7 +119,7 @@ void wst__addresses_update(wst_server_t *s) {
         wst_ctx_log(s->node.ctx, WST_LOG_WARN, "%zu connections: further ones wait (said once)",
                     s->connections.count);
     }
-    for (address_t *a = first_address(s); a != NULL; a = next_address(s, a)) {
+    WST__LIST_EACH(address_t, a, &s->addresses.list, node) {
         if (full) /* further clients wait in the kernel */
             wst_listener_pause(a->listener);
         else

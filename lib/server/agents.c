@@ -29,20 +29,8 @@ typedef struct session {
     wst__ticket_t hold, connection, place; /* the last among the sessions */
 } session_t;
 
-static session_t *session_of(wst__list_t *node) {
-    return node != NULL ? WST__CONTAINER(node, session_t, node) : NULL;
-}
-
 static session_t *session_of_member(const wst__member_t *member) {
     return WST__CONTAINER(member, session_t, member);
-}
-
-static session_t *first_session(const wst_server_t *s) {
-    return session_of(wst__list_first(&s->agents.list));
-}
-
-static session_t *next_session(const session_t *a) {
-    return session_of(wst__list_next(&a->server->agents.list, &a->node));
 }
 
 /* -- Refusals --------------------------------------------------------------------------------- */
@@ -382,14 +370,14 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
 
 static void drain(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, agents.part);
-    for (session_t *a = first_session(s); a != NULL; a = next_session(a))
+    WST__LIST_EACH(session_t, a, &s->agents.list, node)
         if (a->member.remote != NULL) /* else it is told after its hello */
             a->uplink->ops->goaway(a->uplink);
 }
 
 static void close_all(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, agents.part);
-    for (session_t *a = first_session(s); a != NULL; a = next_session(a))
+    WST__LIST_EACH(session_t, a, &s->agents.list, node)
         a->uplink->ops->end(a->uplink, 1001, "server is shutting down", false);
 }
 
@@ -409,7 +397,7 @@ static void revoke(wst__defer_t *defer) {
 void wst_server_review_agents(wst_server_t *s,
                               bool (*is_valid)(const wst_admission_t *admission, void *user_data),
                               void *user_data) {
-    for (session_t *a = first_session(s); a != NULL; a = next_session(a)) {
+    WST__LIST_EACH(session_t, a, &s->agents.list, node) {
         const wst_remote_t *remote = a->member.remote;
         const wst_admission_t admission = {.size = sizeof(admission),
                                            .name = remote != NULL ? wst_remote_name(remote) : NULL,

@@ -154,16 +154,14 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
 
 static void drain(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, conns.part);
-    for (wst__list_t *node = wst__list_first(&s->conns.list); node != NULL;
-         node = wst__list_next(&s->conns.list, node))
-        wst__client_drain(&WST__CONTAINER(node, wst__conn_t, node)->client);
+    WST__LIST_EACH(wst__conn_t, c, &s->conns.list, node)
+        wst__client_drain(&c->client);
 }
 
 static void close_all(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, conns.part);
-    for (wst__list_t *node = wst__list_first(&s->conns.list); node != NULL;
-         node = wst__list_next(&s->conns.list, node))
-        wst__client_close(&WST__CONTAINER(node, wst__conn_t, node)->client);
+    WST__LIST_EACH(wst__conn_t, c, &s->conns.list, node)
+        wst__client_close(&c->client);
 }
 
 void wst__conns_update(wst_server_t *s) {

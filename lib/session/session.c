@@ -109,8 +109,7 @@ void wst__session_arm(wst__session_t *s) {
  * the sender of an idle stream does not keep its last bytes for ever; nor credit it does not use.
  */
 static void tick_streams(wst__session_t *s) {
-    wst__session_stream_t *st = wst__session_first_stream(s);
-    for (; st != NULL; st = wst__session_next_stream(st)) {
+    WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node) {
         if (st->state == WST__OPEN && st->rx_received > st->rx_told)
             wst__session_tell(st, WST__TELL_CREDIT);
         wst__window_tick(st);
@@ -204,12 +203,8 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encod
     s->goaway_due = s->goaway_said;
     s->last_recv_ms = now_ms;
     s->resyncing = s->local_highest + s->peer_highest > 0;
-    wst__session_stream_t *st = wst__session_first_stream(s);
-    while (st != NULL) {
-        wst__session_stream_t *next = wst__session_next_stream(st);
+    WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node)
         restate(st);
-        st = next;
-    }
     wst__session_arm(s);
     wst__session_wake(s);
     wst__session_changed(s);
