@@ -2,9 +2,9 @@
 #ifndef WST_LIB_BUDGET_H
 #define WST_LIB_BUDGET_H
 /*
- * The memory budget of a context, shared by all its sessions. What a peer has been granted is
- * reserved before it is granted, so the sum holds whatever peers do. Beyond what it needs a stream
- * may borrow to be faster: a quarter of the budget, the rest is for streams to come.
+ * The memory budget of a context, shared by all its sessions. Credit is reserved before a peer is
+ * granted it, so no peer can exceed the budget. A stream may borrow more than it needs to be
+ * faster: all loans together are at most a quarter of the budget, the rest is for new streams.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@ typedef struct wst__budget {
     size_t lent; /* of `used` */
 } wst__budget_t;
 
-/* Whether `n` more bytes fitted; they are reserved then. */
+/* Reserves `n` bytes if they fit; returns whether they did. */
 static inline bool wst__budget_reserve(wst__budget_t *b, size_t n) {
     if (n > b->limit || b->used > b->limit - n)
         return false;
@@ -27,7 +27,7 @@ static inline void wst__budget_release(wst__budget_t *b, size_t n) {
     b->used -= n;
 }
 
-/* As reserve; to be released by give_back. */
+/* As wst__budget_reserve, for a loan, which wst__budget_give_back releases. */
 static inline bool wst__budget_borrow(wst__budget_t *b, size_t n) {
     if (n > b->limit / 4 || b->lent > b->limit / 4 - n || !wst__budget_reserve(b, n))
         return false;

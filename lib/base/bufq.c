@@ -51,7 +51,7 @@ int wst__bufq_reserve(wst__bufq_t *q, size_t n) {
     return 0;
 }
 
-static void add(wst__bufq_t *q, wst_slice_t slice) {
+static void add_slice(wst__bufq_t *q, wst_slice_t slice) {
     q->count++;
     *at(q, q->count - 1) = slice;
     q->len += slice.len;
@@ -65,7 +65,7 @@ static void drop_compact_if_empty(wst__bufq_t *q) {
     q->compact = NULL;
 }
 
-/* Takes back the last `n` bytes, which no one has seen yet. */
+/* Removes the last `n` bytes, which no caller has seen yet. */
 static void unappend(wst__bufq_t *q, size_t n) {
     q->len -= n;
     while (n > 0) {
@@ -81,7 +81,7 @@ static void unappend(wst__bufq_t *q, size_t n) {
     drop_compact_if_empty(q);
 }
 
-/* Room at the end of the queue in the compact chunk, or in a new one; 0 if there is no memory. */
+/* Free bytes of a compact chunk, a new one if need be, at the queue's end; 0 without memory. */
 static size_t compact_room(wst__bufq_t *q) {
     if (q->compact == NULL || q->compact_used == wst_chunk_capacity(q->compact)) {
         wst_chunk_t *chunk = wst__pool_chunk(q->pool, WST__CHUNK_MIN);
@@ -96,7 +96,7 @@ static size_t compact_room(wst__bufq_t *q) {
     if (tail == NULL || tail->chunk != q->compact || tail->data + tail->len != end) {
         if (wst__bufq_reserve(q, 1) != 0)
             return 0;
-        add(q, (wst_slice_t){wst_chunk_ref(q->compact), end, 0});
+        add_slice(q, (wst_slice_t){wst_chunk_ref(q->compact), end, 0});
     }
     return wst_chunk_capacity(q->compact) - q->compact_used;
 }
@@ -129,7 +129,7 @@ int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice) {
         wst_slice_unref(slice);
         return WST_ENOMEM;
     }
-    add(q, slice);
+    add_slice(q, slice);
     return 0;
 }
 

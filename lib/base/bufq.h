@@ -2,12 +2,12 @@
 #ifndef WST_LIB_BUFQ_H
 #define WST_LIB_BUFQ_H
 /*
- * A byte queue over chunks. It keeps what it is given by reference where that pins little more
- * memory than the bytes are long, and copies into compact chunks of its own where it would not. So
- * a bound on the length is a bound on the memory pinned (wst__bufq_bound).
+ * A byte queue over chunks. It keeps a slice by reference if that pins little more memory than
+ * the slice is long, else copies it into compact chunks of its own. So a bound on the length bounds
+ * the memory pinned (wst__bufq_bound_append, wst__bufq_bound_push).
  *
- * Bytes leave at the front only (consume), but can be looked at anywhere (peek): a sender keeps
- * what it has sent until it is acknowledged.
+ * Bytes leave at the front only (consume), but can be read anywhere (peek): a sender keeps sent
+ * bytes until the peer has acknowledged them.
  */
 #include "pool.h"
 
@@ -16,27 +16,28 @@ typedef struct wst__bufq {
     wst_slice_t *ring; /* `slots` of them, `count` in use from `head` on */
     size_t slots, head, count;
     size_t len;
-    wst_chunk_t *compact; /* what append copies into; only we write to it */
+    wst_chunk_t *compact; /* append copies into it; nothing else writes to it */
     size_t compact_used;
 } wst__bufq_t;
 
 /*
- * The most capacity that a queue pins whose length never exceeds `len`. By append alone: the bytes,
- * one partly consumed compact chunk at the front and one partly filled at the end. By push: slices
- * fill at least 3/4 of their chunk, and most of the one at the front may have been consumed.
+ * The most chunk capacity that a queue pins while its length never exceeds `len`. With append
+ * alone: the bytes, one partly consumed compact chunk at the front and one partly filled at the
+ * end. With push: slices fill at least 3/4 of their chunk, and most of the first one may be
+ * consumed.
  */
 size_t wst__bufq_bound_append(size_t len);
 size_t wst__bufq_bound_push(size_t len);
 
 void wst__bufq_init(wst__bufq_t *q, wst__pool_t *pool);
 
-/* Drops everything, the ring included. The queue can be used again. */
+/* Drops all bytes and frees the ring. The queue can be used again. */
 void wst__bufq_reset(wst__bufq_t *q);
 
 /* Takes one reference of the slice, on error too. 0 or WST_ENOMEM (nothing is queued then). */
 int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice);
 
-/* As push, but never copies, whatever the slice pins: for output that leaves at once. */
+/* As push, but never copies, however much the slice pins: for output that leaves at once. */
 int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice);
 
 /*
@@ -49,8 +50,8 @@ int wst__bufq_reserve(wst__bufq_t *q, size_t n);
 int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len);
 
 /*
- * The bytes from `offset` on that lie together, at most `max`: a borrowed slice, whose len is 0 if
- * offset is at or behind the end. Valid until consume or reset.
+ * Borrows the contiguous bytes from `offset` on, at most `max`. The slice's len is 0 if `offset` is
+ * at or behind the end. Valid until consume or reset.
  */
 wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max);
 
@@ -60,7 +61,7 @@ bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice);
 /* Drops `n` bytes (at most q->len) at the front. */
 void wst__bufq_consume(wst__bufq_t *q, size_t n);
 
-/* Capacity of the chunks pinned, each counted once. Looks at all pairs: for tests. */
+/* Capacity of the chunks pinned, each counted once. Takes quadratic time: for tests. */
 size_t wst__bufq_capacity(const wst__bufq_t *q);
 
 #endif

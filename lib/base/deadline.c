@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-/* Both may be NULL; siblings of the two roots are not looked at. */
+/* Either may be NULL. Ignores siblings of the two roots. */
 static wst__deadline_t *meld(wst__deadline_t *a, wst__deadline_t *b) {
     if (a == NULL)
         return b;
@@ -65,7 +65,7 @@ static void take_out(wst__deadlines_t *h, wst__deadline_t *d) {
     d->set = false;
 }
 
-static void changed(wst__deadlines_t *h) {
+static void deadlines_changed(wst__deadlines_t *h) {
     if (h->changed != NULL)
         h->changed(h);
 }
@@ -79,14 +79,14 @@ void wst__deadline_set(wst__deadlines_t *h, wst__deadline_t *d, uint64_t at_ms,
     d->child = d->next = d->prev = NULL;
     d->set = true;
     h->root = meld(h->root, d);
-    changed(h);
+    deadlines_changed(h);
 }
 
 void wst__deadline_clear(wst__deadlines_t *h, wst__deadline_t *d) {
     if (!d->set)
         return;
     take_out(h, d);
-    changed(h);
+    deadlines_changed(h);
 }
 
 uint64_t wst__deadlines_next(const wst__deadlines_t *h) {
@@ -101,5 +101,5 @@ void wst__deadlines_run(wst__deadlines_t *h, uint64_t now_ms) {
         d->cb(d, now_ms);
     }
     h->earliest = 0;
-    changed(h);
+    deadlines_changed(h);
 }

@@ -14,7 +14,7 @@
 typedef struct wst__deadline wst__deadline_t;
 typedef void (*wst__deadline_cb)(wst__deadline_t *deadline, uint64_t now_ms);
 
-/* Embed it; zero it; it is set or not set. */
+/* Embedded and zeroed by its owner. */
 struct wst__deadline {
     uint64_t at_ms;
     wst__deadline_cb cb;
@@ -24,8 +24,8 @@ struct wst__deadline {
 
 typedef struct wst__deadlines {
     wst__deadline_t *root;
-    uint64_t earliest; /* while running: nothing may be set before this */
-    /* Told when the earliest deadline may have moved; may be NULL. */
+    uint64_t earliest; /* during a run: earlier deadlines are put off until then */
+    /* Called when the earliest deadline may have moved; may be NULL. */
     void (*changed)(struct wst__deadlines *deadlines);
 } wst__deadlines_t;
 
@@ -40,8 +40,8 @@ void wst__deadline_clear(wst__deadlines_t *h, wst__deadline_t *d);
 uint64_t wst__deadlines_next(const wst__deadlines_t *h);
 
 /*
- * Runs what is due at `now_ms`, earliest first. Callbacks may set and clear any deadline; one they
- * set for `now_ms` or earlier is put off to a millisecond later, so that a run always ends.
+ * Runs the deadlines due at `now_ms`, earliest first. Callbacks may set and clear any deadline. A
+ * deadline that they set for `now_ms` or earlier is put off to `now_ms` + 1, so a run always ends.
  */
 void wst__deadlines_run(wst__deadlines_t *h, uint64_t now_ms);
 

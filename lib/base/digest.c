@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hashes, base64, hex and constant-time comparison, by mbedTLS 2.28 or 3. What mbedTLS's base64
- * reads leniently (line breaks, a missing end, unused bits) is refused here.
+ * Hashes, base64, hex and constant-time comparison, by mbedTLS 2.28 or 3. Refuses base64 that
+ * mbedTLS reads leniently: line breaks, a missing end, unused bits that are not zero.
  */
 #include "digest.h"
 #include "mem.h"
@@ -27,7 +27,7 @@ static const mbedtls_md_info_t *info_of(wst__hash_t hash) {
     return mbedtls_md_info_from_type(hash == WST__MD5 ? MBEDTLS_MD_MD5 : MBEDTLS_MD_SHA256);
 }
 
-/* mbedTLS may be built without MD5, and allocates what it computes with. */
+/* mbedTLS may be built without MD5, and allocates its hash contexts. */
 static int error_of(int status) {
     return status == 0 ? 0 : status == MBEDTLS_ERR_MD_ALLOC_FAILED ? WST_ENOMEM : WST_EINTERNAL;
 }
@@ -85,10 +85,10 @@ bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text) {
 
 size_t wst__base64_encode(char *out, const void *data, size_t len) {
     size_t out_len = 0;
-    out[0] = '\0'; /* of nothing, mbedTLS writes nothing */
+    out[0] = '\0'; /* mbedTLS writes nothing for empty input */
     int status =
         mbedtls_base64_encode((uint8_t *)out, WST__BASE64_LEN(len) + 1, &out_len, data, len);
-    assert(status == 0); /* it fails for lack of room only */
+    assert(status == 0); /* fails only if `out` is too small */
     (void)status;
     return out_len;
 }
@@ -106,7 +106,7 @@ bool wst__base64_decode(uint8_t *out, size_t *out_len, const char *text, size_t 
     pad = last[3] != '=' ? 0 : last[2] != '=' ? 1 : 2;
     if (mbedtls_base64_decode(out, text_len / 4 * 3, &len, (const uint8_t *)text, text_len) != 0)
         return false;
-    /* White space that was skipped is missing here. */
+    /* A shorter result: mbedTLS has skipped white space. */
     if (len != text_len / 4 * 3 - pad)
         return false;
     wst__base64_encode(canonical, out + len - (3 - pad), 3 - pad);

@@ -10,17 +10,17 @@
 /* Length of `len` bytes in base64, without terminator. */
 #define WST__BASE64_LEN(len) (((len) + 2) / 3 * 4)
 
-/* SHA-1 (RFC 6455 section 4.2.2 wants it). 0 or a negative error. */
+/* SHA-1 (RFC 6455 section 4.2.2 requires it). 0 or a negative error. */
 int wst__sha1(uint8_t digest[20], const void *data, size_t len);
 
-/* The hashes of HTTP's Digest. */
+/* The hashes of the Digest scheme. */
 typedef enum wst__hash { WST__MD5, WST__SHA256 } wst__hash_t;
 
-/* Bytes of a hash: at most WST__HASH_MAX; in hex and terminated WST__HASH_TEXT. */
+/* The longest hash, in bytes and as terminated hex digits. */
 enum { WST__HASH_MAX = 32, WST__HASH_TEXT = 2 * WST__HASH_MAX + 1 };
 size_t wst__hash_len(wst__hash_t hash);
 
-/* Hashes the parts as if they stood behind one another. 0 or a negative error. */
+/* Hashes the concatenated parts. 0 or a negative error. */
 int wst__hash(wst__hash_t hash, uint8_t *out, const wst_str_t *parts, size_t count);
 
 /* HMAC-SHA-256 (RFC 2104). 0 or a negative error. */
@@ -29,7 +29,7 @@ int wst__hmac(uint8_t out[32], const uint8_t *key, size_t key_len, const void *d
 /* Writes 2 * len hex digits in lower case, terminated. */
 void wst__hex_encode(char *out, const uint8_t *data, size_t len);
 
-/* Reads just 2 * len hex digits, of either case. Returns whether the text was that. */
+/* Reads exactly 2 * len hex digits of either case. Returns whether the text was valid. */
 bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text);
 
 /* Encodes; `out` holds WST__BASE64_LEN(len) + 1 bytes and is terminated. Returns the length. */

@@ -6,7 +6,7 @@ static char fold_case(char c, bool fold) {
     return fold && c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* Only the last star met need be tried again: what an earlier one could do, it can. */
+/* Only the last star met is retried: it can match whatever an earlier star could. */
 static bool matches(const char *pattern, wst_str_t text, bool fold) {
     const char *star = NULL;
     size_t i = 0, retry = 0;
@@ -61,8 +61,8 @@ static size_t fixed_tail(const char *pattern) {
 }
 
 /*
- * With a star in both, only what stands before the first and behind the last one can contradict:
- * between them the middle of one and then that of the other fit.
+ * With a star in both patterns, only the text before the first and behind the last star can
+ * contradict: in between, the middle of one pattern may follow that of the other.
  */
 bool wst__globs_meet(const char *a, const char *b) {
     size_t head_a = fixed_head(a), head_b = fixed_head(b);

@@ -13,7 +13,7 @@ static bool has(const char *const *labels, size_t count, const char *label) {
     return i < count;
 }
 
-/* Which labels a copy has. Returns how many, and the size of their texts. */
+/* Selects the labels of a copy. Returns their number, and the size of their texts. */
 static size_t pick(const char *picked[WST__LABELS_MAX], size_t *size, const char *const *labels) {
     size_t count = 0;
     *size = 0;

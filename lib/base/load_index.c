@@ -28,10 +28,10 @@ static wst__load_entry_t *entry_of(wst__list_t *node) {
     return WST__CONTAINER(node, wst__load_entry_t, node);
 }
 
-/* The first level in a rank with that load or more, or the rank itself: what a level of that load
- * stands before. Searched from both ends, since most that enter a rank are idle or full. */
+/* The first level of a rank with that load or more, or the rank itself: a level of that load goes
+ * before it. Searches from both ends, since most entries that enter a rank are idle or full. */
 static wst__list_t *search(wst__list_t *rank, size_t load) {
-    wst__list_t *low = rank->next, *high = rank; /* it is one of low..high */
+    wst__list_t *low = rank->next, *high = rank; /* the result is one of low..high */
     while (low != high && level_of(low)->load < load) {
         low = low->next;
         if (low == high || level_of(high->prev)->load < load)
@@ -41,7 +41,7 @@ static wst__list_t *search(wst__list_t *rank, size_t load) {
     return low;
 }
 
-/* The same, searched from a level nearby, or the rank itself: loads change by small steps. */
+/* The same, from a nearby level or the rank itself, since loads change by small steps. */
 static wst__list_t *search_near(wst__list_t *rank, wst__list_t *at, size_t load) {
     while (at != rank && level_of(at)->load < load)
         at = at->next;
@@ -50,22 +50,22 @@ static wst__list_t *search_near(wst__list_t *rank, wst__list_t *at, size_t load)
     return at;
 }
 
-/* Appends the entry to the level of that load, which stands at `at` or is made in front of it. */
-static void enter(wst__load_index_t *index, wst__load_entry_t *entry, wst__list_t *at,
-                  unsigned rank, size_t load) {
+/* Appends the entry to the level of that load: `at`, or a new level before it. */
+static void enter_level(wst__load_index_t *index, wst__load_entry_t *entry, wst__list_t *at,
+                        unsigned rank, size_t load) {
     wst__load_level_t *level = level_of(at);
     if (at == &index->ranks[rank] || level->load != load) {
         level = level_of(wst__list_first(&index->spare));
         wst__list_remove(&level->node);
         level->rank = rank;
         level->load = load;
-        wst__list_append(at, &level->node); /* in front of it */
+        wst__list_append(at, &level->node); /* before `at` */
     }
     wst__list_append(&level->entries, &entry->node);
     entry->level = level;
 }
 
-static void leave(wst__load_index_t *index, wst__load_entry_t *entry) {
+static void leave_level(wst__load_index_t *index, wst__load_entry_t *entry) {
     wst__load_level_t *level = entry->level;
     wst__list_remove(&entry->node);
     entry->level = NULL;
@@ -86,14 +86,14 @@ int wst__load_index_insert(wst__load_index_t *index, wst__load_entry_t *entry, u
     wst__list_append(&index->spare, &level->node);
     index->count++;
     wst__list_init(&entry->node);
-    enter(index, entry, search(&index->ranks[rank], load), rank, load);
+    enter_level(index, entry, search(&index->ranks[rank], load), rank, load);
     return 0;
 }
 
 void wst__load_index_remove(wst__load_index_t *index, wst__load_entry_t *entry) {
-    leave(index, entry);
+    leave_level(index, entry);
     index->count--;
-    /* There are as many levels as there were entries: one is spare. */
+    /* There is still a level for the removed entry, so one is spare. */
     wst__load_level_t *level = level_of(wst__list_first(&index->spare));
     wst__list_remove(&level->node);
     wst__free(index->allocator, level);
@@ -106,12 +106,12 @@ void wst__load_index_move(wst__load_index_t *index, wst__load_entry_t *entry, un
         return;
     assert(rank < WST__LOAD_RANKS);
     wst__list_t *ring = &index->ranks[rank], *behind = own->rank == rank ? own->node.next : NULL;
-    leave(index, entry);
+    leave_level(index, entry);
     wst__list_t *at = behind != NULL ? search_near(ring, behind, load) : search(ring, load);
-    enter(index, entry, at, rank, load);
+    enter_level(index, entry, at, rank, load);
 }
 
-/* The first entry of the first level at or behind that one. */
+/* The first entry of `level`; if that is NULL, of the first level in `rank` or a later one. */
 static wst__load_entry_t *first_from(const wst__load_index_t *index, unsigned rank,
                                      const wst__list_t *level) {
     while (level == NULL) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_MEM_H
 #define WST_LIB_MEM_H
-/* The one place that allocates. Everything takes the allocator of its context. */
+/* The only code that allocates. Every object uses the allocator of its context. */
 #include <wstunnel/common.h>
 
 /* malloc, realloc and free of the C library. */
@@ -19,16 +19,16 @@ void *wst__realloc_array(const wst_allocator_t *a, void *ptr, size_t count, size
 /* NULL is allowed. */
 void wst__free(const wst_allocator_t *a, void *ptr);
 
-/* Zeroes what was secret, whatever the compiler thinks of it. */
+/* Zeroes a secret; the compiler cannot optimise that away. */
 void wst__wipe(void *data, size_t len);
 
-/* Wipes a text before. NULL is allowed. */
+/* Wipes the text, then frees it. NULL is allowed. */
 void wst__free_secret(const wst_allocator_t *a, char *text);
 
 /* A terminated copy of `len` bytes, or NULL. */
 char *wst__strndup(const wst_allocator_t *a, const char *text, size_t len);
 
-/* A terminated copy, or NULL; NULL in gives NULL (ask first if it matters). */
+/* A terminated copy; NULL without memory, and for NULL. */
 char *wst__strdup(const wst_allocator_t *a, const char *text);
 
 #endif

@@ -2,8 +2,8 @@
 #ifndef WST_LIB_MIX_H
 #define WST_LIB_MIX_H
 /*
- * Hashes for tables, not for secrets. Seeded with random bytes they cannot be foreseen, so that
- * nobody can choose names that fall together.
+ * Hashes for tables, not for secrets. With a random seed they are unpredictable, so no peer can
+ * choose names that collide.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +17,7 @@ static inline uint64_t wst__mix(uint64_t value) {
     return value ^ value >> 32;
 }
 
-/* The hash of some bytes. That of several texts: each continues from the hash of the one before. */
+/* The hash of some bytes. For several texts, the hash of one is the seed of the next. */
 static inline uint64_t wst__mix_bytes(uint64_t seed, const void *data, size_t len) {
     const unsigned char *bytes = data;
     for (size_t i = 0; i < len; i++)

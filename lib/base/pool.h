@@ -2,7 +2,7 @@
 #ifndef WST_LIB_POOL_H
 #define WST_LIB_POOL_H
 /*
- * The chunk pool: where wst_chunk_t come from. Capacities are rounded up to a size class whose free
+ * The chunk pool, which allocates wst_chunk_t. Capacities are rounded up to a size class whose free
  * chunks are kept for reuse (at most WST__POOL_KEEP bytes a class); chunks smaller than the
  * smallest class or larger than the largest come from the allocator directly.
  */
@@ -24,7 +24,7 @@ typedef struct wst__pool {
 
 void wst__pool_init(wst__pool_t *pool, const wst_allocator_t *allocator);
 
-/* Frees what is kept. All chunks must have come back. */
+/* Frees the chunks kept. All chunks must have been returned. */
 void wst__pool_free(wst__pool_t *pool);
 
 /* As wst_chunk_new. */

@@ -17,7 +17,7 @@ void wst__table_free(wst__table_t *t) {
     wst__table_init(t, t->allocator);
 }
 
-/* Chains that have not been split yet have those of their other half, too. */
+/* A chain that has not been split yet also holds the nodes of its other half. */
 static wst__table_node_t **chain_of(const wst__table_t *t, uint64_t hash) {
     size_t i = (size_t)(hash & (2 * t->half - 1));
     return &t->chains[i < t->chain_count ? i : i - t->half];
@@ -38,7 +38,7 @@ static bool reserve_chain(wst__table_t *t) {
     return true;
 }
 
-/* One more chain, of those in the next one to be split that belong there from now on. */
+/* Adds a chain and moves those nodes there that now belong to it, from the next one to split. */
 static void split_chain(wst__table_t *t) {
     if (t->chain_count == 2 * t->half)
         t->half = t->chain_count;

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-static void tell(wst__tally_t *tally) {
+static void tally_changed(wst__tally_t *tally) {
     if (tally->changed != NULL)
         tally->changed(tally);
 }
@@ -13,7 +13,7 @@ void wst__ticket_take(wst__ticket_t *ticket, wst__tally_t *tally) {
     assert(ticket->tally == NULL);
     ticket->tally = tally;
     tally->count++;
-    tell(tally);
+    tally_changed(tally);
 }
 
 void wst__ticket_give_back(wst__ticket_t *ticket) {
@@ -23,7 +23,7 @@ void wst__ticket_give_back(wst__ticket_t *ticket) {
     assert(tally->count > 0);
     ticket->tally = NULL;
     tally->count--;
-    tell(tally); /* last: the object or the tally may be freed in there */
+    tally_changed(tally); /* last: the callback may free the object or the tally */
 }
 
 void wst__ticket_hand_on(wst__ticket_t *from, wst__ticket_t *to) {

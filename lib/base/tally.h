@@ -11,14 +11,15 @@
 
 typedef struct wst__tally wst__tally_t;
 
-/* Embed it; zero it; it counts nothing. */
+/* Embedded and zeroed by its owner. */
 struct wst__tally {
     size_t count;
     /* Runs whenever the count has changed; may be NULL. It may free the tally. */
     void (*changed)(wst__tally_t *tally);
 };
 
-/* Embed it; zero it; it is not taken. A taken ticket must not move; see wst__ticket_hand_on. */
+/* Embedded in the object and zeroed: not taken. A taken ticket must not move; see
+ * wst__ticket_hand_on. */
 typedef struct wst__ticket {
     wst__tally_t *tally; /* NULL: not taken */
 } wst__ticket_t;
@@ -33,7 +34,7 @@ void wst__ticket_take(wst__ticket_t *ticket, wst__tally_t *tally);
 /* Counts its object out. Harmless if it is not taken. */
 void wst__ticket_give_back(wst__ticket_t *ticket);
 
-/* Another object takes the place of this one in the tally, whose count stays. `to` must not be
+/* Moves the place in the tally to another object; the count stays. `to` must not be
  * taken; if `from` is not taken, neither is taken afterwards. */
 void wst__ticket_hand_on(wst__ticket_t *from, wst__ticket_t *to);
 

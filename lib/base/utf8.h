@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * The character at the front of `len` > 0 bytes. Returns how many bytes it takes; 0 if they are not
- * well-formed (overlong, a surrogate, above U+10FFFF, cut off).
+ * Reads the first character of `len` > 0 bytes. Returns its length, or 0 if it is not well-formed
+ * (overlong, a surrogate, above U+10FFFF, cut off).
  */
 size_t wst__utf8_get(uint32_t *code, const char *at, size_t len);
 

@@ -3,7 +3,7 @@
 #define WST_LIB_VARINT_H
 /*
  * Numbers in binary messages: unsigned LEB128, that is 7 bits a byte, the lowest first, bit 7 set
- * in all bytes but the last. Below 2^53, so at most 8 bytes; only the shortest form is right.
+ * in all bytes but the last. Below 2^53, so at most 8 bytes; only the shortest form is valid.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 enum { WST__VARINT_MAX = 8, WST__VARINT_LAST_SHIFT = 49 };
 
-/* One that comes in byte by byte; zeroed to start. */
+/* A number read byte by byte; zeroed to start. */
 typedef struct wst__varint {
     uint64_t value;
     unsigned shift;
@@ -28,7 +28,7 @@ static inline int wst__varint_take(wst__varint_t *v, uint8_t byte) {
     return (byte & 0x80) == 0;
 }
 
-/* Reads one from `*at` on and moves it behind. Whether there was one. */
+/* Reads a number at `*at` and moves `*at` behind it. Returns whether there was a valid one. */
 static inline bool wst__varint_get(const uint8_t **at, const uint8_t *end, uint64_t *value) {
     wst__varint_t v = {0, 0};
     while (*at < end) {
