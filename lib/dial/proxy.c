@@ -51,7 +51,7 @@ static wst_proxy_dial_t *self(void *user_data) {
     return d;
 }
 
-/* -- The end ---------------------------------------------------------------------------------- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void close_stream(wst_proxy_dial_t *d) {
     if (d->stream != NULL)
@@ -118,7 +118,7 @@ static void succeed(wst_proxy_dial_t *d, wst_slice_t rest) {
     wst__ctx_release(ctx);
 }
 
-/* -- Talking ---------------------------------------------------------------------------------- */
+/* Talking ------------------------------------------------------------------------------------ */
 
 static int connect_proxy(wst_proxy_dial_t *d);
 static void next_request(wst_proxy_dial_t *d);
@@ -303,7 +303,7 @@ static void talk(wst_proxy_dial_t *d, wst_stream_t *stream) {
     send_message(d, d->socks.out, d->socks.out_len);
 }
 
-/* -- Connecting ------------------------------------------------------------------------------- */
+/* Connecting --------------------------------------------------------------------------------- */
 
 static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     wst_proxy_dial_t *d = self(user_data);
@@ -349,7 +349,7 @@ static int connect_proxy(wst_proxy_dial_t *d) {
     return wst_dial(&d->dial, d->ctx, &options, on_dialled, d);
 }
 
-/* -- Public ----------------------------------------------------------------------------------- */
+/* Public ------------------------------------------------------------------------------------- */
 
 /* The destination, as it stands in a request. 0 or WST_EINVAL. */
 static int set_target(wst_proxy_dial_t *d, const char *host, uint16_t port, const char **why) {

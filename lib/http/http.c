@@ -32,7 +32,7 @@ static int refuse(wst_http_head_t *head, const char *error) {
     return WST_EHTTP;
 }
 
-/* ---- find ---- */
+/* Find --------------------------------------------------------------------------------------- */
 
 /* Where the target of a request starts: behind empty lines, the method and one space. 0: not known
  * yet, or WST_EHTTP. That a method is a token is seen at its first byte, so somebody who speaks TLS
@@ -115,7 +115,7 @@ static int find(wst_http_head_t *head, const char *buf, size_t len, size_t *scan
     return found == 0 && len == head_max ? WST_EHEADBIG : found;
 }
 
-/* ---- parse ---- */
+/* Parse -------------------------------------------------------------------------------------- */
 
 /* Takes the next line off a complete head, without its end. */
 static wst_str_t take_line(wst_str_t *rest) {
@@ -309,7 +309,7 @@ int wst_http_parse_response(wst_http_head_t *head, const char *buf, size_t len, 
     return rc == 0 ? end : rc;
 }
 
-/* ---- look up ---- */
+/* Look up ------------------------------------------------------------------------------------ */
 
 const wst_http_header_t *wst_http_header(const wst_http_head_t *head, const char *name,
                                          const wst_http_header_t *after) {

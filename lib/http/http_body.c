@@ -41,7 +41,7 @@ enum step {
     END
 };
 
-/* ---- start ---- */
+/* Start -------------------------------------------------------------------------------------- */
 
 static void finish(wst_http_body_t *body) {
     body->complete = true;
@@ -82,7 +82,7 @@ void wst_http_body_response(wst_http_body_t *body, const wst_http_head_t *respon
     start(body, framing, response->content_length);
 }
 
-/* ---- chunk lines ---- */
+/* Chunk lines -------------------------------------------------------------------------------- */
 
 static int hex_digit(char c) {
     if (c >= '0' && c <= '9')
@@ -173,7 +173,7 @@ static const char *take_payload_end(wst_http_body_t *body, char c) {
     return NULL;
 }
 
-/* ---- trailer section ---- */
+/* Trailer section ---------------------------------------------------------------------------- */
 
 /* RFC 9110 section 6.5.1 names the kinds, section 7.6.1 the fields of a connection. */
 static bool is_forbidden(wst_str_t name) {
@@ -246,7 +246,7 @@ static const char *take_trailer(wst_http_body_t *body, char c) {
     return NULL;
 }
 
-/* ---- walk ---- */
+/* Walk --------------------------------------------------------------------------------------- */
 
 /* A byte of framing. NULL, or what is wrong. */
 static const char *take(wst_http_body_t *body, char c) {
@@ -301,7 +301,7 @@ int wst_http_body_walk(wst_http_body_t *body, const char *buf, size_t len, wst_s
     return (int)at;
 }
 
-/* ---- filter ---- */
+/* Filter ------------------------------------------------------------------------------------- */
 
 /* Whether what there is of a trailer field's name may still become one of those that are left out:
  * they all fit. */

@@ -16,7 +16,7 @@
 
 enum { HTTP_PORT = 80 };
 
-/* ---- what a request asks for ---- */
+/* What a request asks for -------------------------------------------------------------------- */
 
 static bool has_scheme(const wst__forward_t *f, const char *a, const char *b) {
     return wst_str_ieq(f->target->scheme, a) || wst_str_ieq(f->target->scheme, b);
@@ -101,7 +101,7 @@ bool wst__forward_upgrades(const wst__forward_t *f) {
            wst_http_has_token(request, "Connection", "upgrade") && names_protocol(request);
 }
 
-/* ---- fields ---- */
+/* Fields ------------------------------------------------------------------------------------- */
 
 static bool is_one_of(wst_str_t name, const char *const *names) {
     for (; *names != NULL; names++) {
@@ -183,7 +183,7 @@ static bool is_pseudonym(const char *text) {
     return name.len <= WST__PSEUDONYM_MAX && wst__is_token(name);
 }
 
-/* ---- request ---- */
+/* Request ------------------------------------------------------------------------------------ */
 
 /* RFC 9112 sections 3.2.1 and 3.2.4. */
 static wst_str_t origin_target(const wst__forward_t *f) {
@@ -239,7 +239,7 @@ int wst__forward_request(const wst__forward_t *f, char *buf, size_t cap) {
     return wst__head_end(&w, NULL, 0);
 }
 
-/* ---- response ---- */
+/* Response ----------------------------------------------------------------------------------- */
 
 static int refuse(wst__reply_t *reply, const char *error) {
     reply->error = error;

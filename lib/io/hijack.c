@@ -57,7 +57,7 @@ struct wst_hijack {
     wst_close_cb close_cb;
 };
 
-/* --- the end --- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void tell_done(wst__defer_t *defer) {
     wst_hijack_t *h = WST__CONTAINER(defer, wst_hijack_t, defer);
@@ -108,7 +108,7 @@ static void finish(wst_hijack_t *h, int status) {
         wst_stream_read_start(h->stream, 0);
 }
 
-/* --- reading a head --- */
+/* Reading a head ----------------------------------------------------------------------------- */
 
 /* Answers what is no request, and is done. */
 static void refuse(wst_hijack_t *h, int error) {
@@ -192,7 +192,7 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
     h->options.on_request(h, &h->head, h->options.user_data);
 }
 
-/* --- waiting for the answer --- */
+/* Waiting for the answer --------------------------------------------------------------------- */
 
 static bool nothing_behind_head(const wst_hijack_t *h) {
     return h->rest.len == 0 && h->early.len == 0;
@@ -228,7 +228,7 @@ void wst__hijack_watch(wst_hijack_t *h) {
         wst_stream_read_start(h->stream, WST__WATCH_MAX);
 }
 
-/* --- the stream --- */
+/* The stream --------------------------------------------------------------------------------- */
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     wst_hijack_t *h = user_data;
@@ -292,7 +292,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
                                                  on_drain,          on_shutdown, on_error};
 
-/* --- interface --- */
+/* Interface ---------------------------------------------------------------------------------- */
 
 int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
                    const wst_hijack_options_t *given) {

@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-/* -- Telling ---------------------------------------------------------------------------------- */
+/* Telling ------------------------------------------------------------------------------------ */
 
 static void tell_drained(wst__defer_t *defer) {
     wst__node_t *node = WST__CONTAINER(defer, wst__node_t, defer);
@@ -41,7 +41,7 @@ static void on_holds(wst__tally_t *holds) {
         wst__defer(node->ctx, &node->defer, tell_closed);
 }
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------- */
 
 void wst__node_init(wst__node_t *node, wst_ctx_t *ctx, void (*on_drained)(wst__node_t *node),
                     void (*on_closed)(wst__node_t *node)) {

@@ -47,7 +47,7 @@ static char name_of(const side_t *side) {
     return side == &side->pump->a ? 'a' : 'b';
 }
 
-/* --- the end --- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void gone(wst__defer_t *defer) {
     wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
@@ -98,7 +98,7 @@ static void fail_side(side_t *side, int error) {
     finish(side->pump, error);
 }
 
-/* --- timeouts --- */
+/* Timeouts ----------------------------------------------------------------------------------- */
 
 /* How long nothing may move now; WST__NEVER: for ever. */
 static uint64_t patience(const wst_pump_t *p) {
@@ -125,7 +125,7 @@ static void rearm(wst_pump_t *p) {
         wst__deadline_in(p->ctx, &p->deadline, limit, on_deadline);
 }
 
-/* --- the two directions --- */
+/* The two directions ------------------------------------------------------------------------- */
 
 /* Lets `from` deliver what the other side has room for: none while that is to be waited for. */
 static void flow(side_t *from, bool wait) {
@@ -193,7 +193,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
                                                  on_drain,          on_shutdown, on_error};
 
-/* --- interface --- */
+/* Interface ---------------------------------------------------------------------------------- */
 
 int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t *b,
                  const wst_pump_options_t *given) {

@@ -137,7 +137,7 @@ static void over_if_finished(wst_websocket_t *w) {
         over(w);
 }
 
-/* -- The protocol's side ---------------------------------------------------------------------- */
+/* The protocol's side ------------------------------------------------------------------------ */
 
 static int on_data(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *user_data) {
     (void)ws;
@@ -186,7 +186,7 @@ static void receive(wst_websocket_t *w, wst_slice_t data) {
         fail(w, status, wst_strerror(status));
 }
 
-/* -- The stream's side ------------------------------------------------------------------------ */
+/* The stream's side -------------------------------------------------------------------------- */
 
 /* The bytes of a chunk that may be changed in place; one of a stream that lends static memory is
  * copied first. */
@@ -319,7 +319,7 @@ static void on_error(wst_stream_t *stream, int error, void *user_data) {
 static const wst_stream_callbacks_t stream_callbacks = {
     sizeof(stream_callbacks), on_read, on_end, on_drain, on_shutdown, on_error};
 
-/* -- Making one ------------------------------------------------------------------------------- */
+/* Making one --------------------------------------------------------------------------------- */
 
 /* One block: the array, its NULL, and the texts. */
 static int copy_protocols(wst_websocket_t *w, const char *const *protocols) {
@@ -542,7 +542,7 @@ bool wst_websocket_is_upgrade(const wst_http_head_t *request) {
     return wst__ws_is_upgrade(request);
 }
 
-/* -- Using one -------------------------------------------------------------------------------- */
+/* Using one ---------------------------------------------------------------------------------- */
 
 int wst__websocket_queue(wst_websocket_t *w, bool text, const void *head, size_t head_len,
                          wst_slice_t payload) {

@@ -31,7 +31,7 @@ void wst__proxy_http_free(wst__proxy_http_t *p) {
     p->buf = NULL;
 }
 
-/* -- Requests --------------------------------------------------------------------------------- */
+/* Requests ----------------------------------------------------------------------------------- */
 
 int wst__proxy_http_check_fields(const char *fields, const char **why) {
     char head[WST__PROXY_REQUEST_MAX - CREDENTIALS_MAX - TARGET_MAX];
@@ -101,7 +101,7 @@ int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MA
     return rc;
 }
 
-/* -- What to say ------------------------------------------------------------------------------ */
+/* What to say -------------------------------------------------------------------------------- */
 
 static void append_quote(wst__proxy_http_t *p, const char *text, size_t len) {
     for (size_t i = 0; i < len && p->quote_len < sizeof(p->quote) - 1; i++) {
@@ -165,7 +165,7 @@ static int unauthenticated(wst__proxy_http_t *p) {
     return WST_EPROXYAUTH;
 }
 
-/* -- Answers ---------------------------------------------------------------------------------- */
+/* Answers ------------------------------------------------------------------------------------ */
 
 static int next_request(wst__proxy_http_t *p) {
     if (p->requests >= WST__PROXY_REQUESTS_MAX) {

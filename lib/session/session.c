@@ -81,7 +81,7 @@ void wst__session_changed(wst__session_t *s) {
         s->o.callbacks.on_change(s, s->o.user_data);
 }
 
-/* -- Deadlines -------------------------------------------------------------------------------- */
+/* Deadlines ---------------------------------------------------------------------------------- */
 
 static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 
@@ -227,7 +227,7 @@ void wst__session_goaway(wst__session_t *s, int reason) {
     wst__session_changed(s);
 }
 
-/* -- Streams ---------------------------------------------------------------------------------- */
+/* Streams ------------------------------------------------------------------------------------ */
 
 size_t wst__session_stream_count(const wst__session_t *s) {
     return s->stream_count;

@@ -166,7 +166,7 @@ void wst__ws_free(wst__ws_t *ws) {
     wst__free(ws->options.pool->allocator, ws);
 }
 
-/* Closing and failing */
+/* Closing and failing ------------------------------------------------------------------------ */
 
 /* Moves what wslay has to say, one frame at most, into the output. */
 static int flush_wslay(wst__ws_t *ws) {
@@ -243,7 +243,7 @@ static int failure(wst__ws_t *ws, int error) {
     return fail(ws, error, WSLAY_CODE_INTERNAL_SERVER_ERROR, "");
 }
 
-/* Receiving */
+/* Receiving ---------------------------------------------------------------------------------- */
 
 /* Lets wslay read, and puts the payload, `bytes` from `payload` on, back unmasked. */
 static int feed_wslay(wst__ws_t *ws, uint8_t *bytes, size_t len, size_t payload) {
@@ -393,7 +393,7 @@ int wst__ws_recv(wst__ws_t *ws, wst_slice_t in) {
     return ws->status;
 }
 
-/* Sending */
+/* Sending ------------------------------------------------------------------------------------ */
 
 /* Where a masked frame of `len` bytes goes, or NULL. */
 static uint8_t *masked_room(wst__ws_t *ws, size_t len) {
