@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes HTTP heads. Every text is checked against what may stand in its place (RFC 9110 sections
- * 5.1 and 5.5, RFC 9112 sections 3 and 4), so no value can end its line and smuggle in another. The
- * first thing that goes wrong sticks; what follows is then not written.
+ * Writes HTTP heads. Checks every text against the grammar of its place (RFC 9110 sections 5.1 and
+ * 5.5, RFC 9112 sections 3 and 4), so no value can end its line and smuggle in another. The first
+ * error stays; nothing is written after it.
  */
 #include "head_writer.h"
 
@@ -18,7 +18,7 @@ void wst__head_init(wst__head_writer_t *w, char *buf, size_t cap) {
     *w = (wst__head_writer_t){.buf = buf, .cap = cap < INT_MAX ? cap : INT_MAX};
 }
 
-static void fail(wst__head_writer_t *w, int error) {
+static void fail_head(wst__head_writer_t *w, int error) {
     if (w->status == 0)
         w->status = error;
 }
@@ -27,9 +27,9 @@ static wst_str_t text(const char *chars) {
     return (wst_str_t){chars, strlen(chars)};
 }
 
-static void put(wst__head_writer_t *w, wst_str_t part) {
+static void put_part(wst__head_writer_t *w, wst_str_t part) {
     if (part.len > w->cap - w->len)
-        fail(w, WST_EHEADBIG);
+        fail_head(w, WST_EHEADBIG);
     if (w->status != 0 || part.len == 0)
         return;
     memcpy(w->buf + w->len, part.ptr, part.len);
@@ -38,38 +38,38 @@ static void put(wst__head_writer_t *w, wst_str_t part) {
 
 static void put_token(wst__head_writer_t *w, wst_str_t part) {
     if (!wst__is_token(part))
-        fail(w, WST_EINVAL);
-    put(w, part);
+        fail_head(w, WST_EINVAL);
+    put_part(w, part);
 }
 
-/* Refuses control characters but HTAB in what was written since `start`. */
+/* Refuses control characters other than HTAB in the text written since `start`. */
 static void check_text(wst__head_writer_t *w, size_t start) {
     for (size_t i = start; i < w->len; i++) {
         if (wst__is_ctl(w->buf[i]) && w->buf[i] != '\t')
-            fail(w, WST_EINVAL);
+            fail_head(w, WST_EINVAL);
     }
 }
 
 static void put_text(wst__head_writer_t *w, wst_str_t part) {
     size_t start = w->len;
-    put(w, part);
+    put_part(w, part);
     check_text(w, start);
 }
 
 static void end_line(wst__head_writer_t *w) {
-    put(w, text("\r\n"));
+    put_part(w, text("\r\n"));
 }
 
 void wst__head_copy_response(wst__head_writer_t *w, int minor_version, int status,
                              wst_str_t reason) {
     if (minor_version < 0 || minor_version > 1 || status < 100 || status > 999) {
-        fail(w, WST_EINVAL);
+        fail_head(w, WST_EINVAL);
         return;
     }
     char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
                      (char)('0' + status % 10), ' '};
-    put(w, text(minor_version == 1 ? "HTTP/1.1 " : "HTTP/1.0 "));
-    put(w, (wst_str_t){digits, sizeof(digits)});
+    put_part(w, text(minor_version == 1 ? "HTTP/1.1 " : "HTTP/1.0 "));
+    put_part(w, (wst_str_t){digits, sizeof(digits)});
     put_text(w, reason);
     end_line(w);
 }
@@ -81,13 +81,13 @@ void wst__head_response(wst__head_writer_t *w, int minor_version, int status, co
 void wst__head_copy_request(wst__head_writer_t *w, wst_str_t method, const char *root,
                             wst_str_t rest) {
     put_token(w, method);
-    put(w, text(" "));
+    put_part(w, text(" "));
     put_text(w, text(root));
     put_text(w, rest);
     if (rest.len == 0 || memchr(rest.ptr, ' ', rest.len) != NULL ||
         memchr(rest.ptr, '\t', rest.len) != NULL)
-        fail(w, WST_EINVAL);
-    put(w, text(" HTTP/1.1\r\n"));
+        fail_head(w, WST_EINVAL);
+    put_part(w, text(" HTTP/1.1\r\n"));
 }
 
 void wst__head_request(wst__head_writer_t *w, const char *method, const char *target) {
@@ -96,7 +96,7 @@ void wst__head_request(wst__head_writer_t *w, const char *method, const char *ta
 
 void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value) {
     put_token(w, name);
-    put(w, text(": "));
+    put_part(w, text(": "));
     put_text(w, value);
     end_line(w);
 }
@@ -104,14 +104,14 @@ void wst__head_copy_field(wst__head_writer_t *w, wst_str_t name, wst_str_t value
 void wst__head_list(wst__head_writer_t *w, const char *name) {
     w->elements = 0;
     put_token(w, text(name));
-    put(w, text(": "));
+    put_part(w, text(": "));
 }
 
 void wst__head_element(wst__head_writer_t *w, wst_str_t element) {
     if (element.len == 0)
         return;
     if (w->elements++ > 0)
-        put(w, text(", "));
+        put_part(w, text(", "));
     put_text(w, element);
 }
 
@@ -121,7 +121,7 @@ void wst__head_list_end(wst__head_writer_t *w) {
 
 void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, ...) {
     put_token(w, text(name));
-    put(w, text(": "));
+    put_part(w, text(": "));
     if (w->status != 0)
         return;
     size_t start = w->len, room = w->cap - w->len;
@@ -130,11 +130,11 @@ void wst__head_field(wst__head_writer_t *w, const char *name, const char *fmt, .
     int n = vsnprintf(w->buf + start, room, fmt, args);
     va_end(args);
     if (n < 0) {
-        fail(w, WST_EINVAL);
+        fail_head(w, WST_EINVAL);
         return;
     }
-    if ((size_t)n >= room) { /* the terminator's place is the line end's */
-        fail(w, WST_EHEADBIG);
+    if ((size_t)n >= room) { /* the terminator may take the place of the line end */
+        fail_head(w, WST_EHEADBIG);
         return;
     }
     w->len += (size_t)n;
@@ -147,7 +147,7 @@ void wst__head_lines(wst__head_writer_t *w, const char *lines) {
         const char *end = strstr(lines, "\r\n");
         size_t name_len = strcspn(lines, ":\r\n");
         if (end == NULL || lines[name_len] != ':' || !wst__is_token((wst_str_t){lines, name_len})) {
-            fail(w, WST_EINVAL);
+            fail_head(w, WST_EINVAL);
             return;
         }
         put_text(w, (wst_str_t){lines, (size_t)(end - lines)});
@@ -158,6 +158,6 @@ void wst__head_lines(wst__head_writer_t *w, const char *lines) {
 
 int wst__head_end(wst__head_writer_t *w, const char *body, size_t body_len) {
     end_line(w);
-    put(w, (wst_str_t){body, body_len});
+    put_part(w, (wst_str_t){body, body_len});
     return w->status != 0 ? w->status : (int)w->len;
 }

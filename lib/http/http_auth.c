@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Challenges and credentials (http_auth.h). Commas separate challenges and also the parameters
- * within one: what follows a comma is a parameter if it is a token with "=" behind it, else the
- * scheme of the next challenge.
+ * Challenges and credentials (http_auth.h). Commas separate challenges and also the parameters of a
+ * challenge: a token behind a comma is the name of a parameter if "=" follows, else the scheme of
+ * the next challenge.
  */
 #include "http_auth.h"
 
@@ -25,7 +25,7 @@ static void skip_space(wst_str_t *rest) {
         advance(rest, 1);
 }
 
-/* Between the elements of a list, of which some may be empty. */
+/* Skips to the next element of a list, in which some may be empty. */
 static void skip_commas(wst_str_t *rest) {
     for (skip_space(rest); starts_with(*rest, ','); skip_space(rest))
         advance(rest, 1);
@@ -50,7 +50,7 @@ static bool is_token68(char c) {
            (c != '\0' && strchr("-._~+/", c) != NULL);
 }
 
-/* False, and nothing is taken: what is here is no token68, or is the name of a parameter. */
+/* False, and takes nothing, if `rest` does not start with a token68 or names a parameter. */
 static bool take_token68(wst_str_t *rest, wst_str_t *out) {
     wst_str_t text = *rest;
     while (text.len > 0 && is_token68(text.ptr[0]))
@@ -66,7 +66,7 @@ static bool take_token68(wst_str_t *rest, wst_str_t *out) {
     return true;
 }
 
-/* A quoted-string (RFC 9110 section 5.6.4); what is between its quotes. */
+/* Takes a quoted-string (RFC 9110 section 5.6.4); `out` is the text between the quotes. */
 static bool take_quoted(wst_str_t *rest, wst_str_t *out) {
     size_t n = 1;
     while (n < rest->len && rest->ptr[n] != '"')
@@ -83,7 +83,7 @@ typedef struct param {
     bool quoted;
 } param_t;
 
-/* 1; 0, and nothing is taken: what is here is no parameter; WST_EHTTP: it is one, malformed. */
+/* 1; 0, and takes nothing, if no parameter follows; WST_EHTTP if it is malformed. */
 static int take_param(wst_str_t *rest, param_t *out) {
     wst_str_t text = *rest;
     out->name = take_token(&text);
@@ -103,7 +103,7 @@ static int take_param(wst_str_t *rest, param_t *out) {
     return 1;
 }
 
-/* All parameters from here on, as one piece of text. 0 or WST_EHTTP. */
+/* Takes all parameters that follow, as one text. 0 or WST_EHTTP. */
 static int take_params(wst_str_t *rest, wst_str_t *out) {
     wst_str_t text = *rest;
     param_t ignored;
@@ -145,7 +145,7 @@ int wst__auth_read(wst__auth_t *out, wst_str_t value) {
 }
 
 /* As wst__auth_param. */
-static int find(const wst__auth_t *auth, const char *name, param_t *out) {
+static int find_param(const wst__auth_t *auth, const char *name, param_t *out) {
     wst_str_t rest = auth->params;
     param_t param;
     int found = 0;
@@ -164,7 +164,7 @@ static int find(const wst__auth_t *auth, const char *name, param_t *out) {
 
 int wst__auth_param(const wst__auth_t *auth, const char *name, wst_str_t *value) {
     param_t param;
-    int status = find(auth, name, &param);
+    int status = find_param(auth, name, &param);
     if (status == 1)
         *value = param.value;
     return status;
@@ -173,10 +173,10 @@ int wst__auth_param(const wst__auth_t *auth, const char *name, wst_str_t *value)
 int wst__auth_param_copy(const wst__auth_t *auth, const char *name, char *out, size_t size) {
     param_t param = {.value = {0}};
     size_t len = 0;
-    int status = find(auth, name, &param);
+    int status = find_param(auth, name, &param);
     for (size_t i = 0; i < param.value.len; i++) {
         if (param.quoted && param.value.ptr[i] == '\\')
-            i++; /* take_quoted saw to it that a character follows */
+            i++; /* take_quoted ensured that a character follows */
         if (len + 1 >= size)
             return WST_EHTTP;
         out[len++] = param.value.ptr[i];

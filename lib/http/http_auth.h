@@ -16,29 +16,29 @@ typedef struct wst__auth {
 } wst__auth_t;
 
 /*
- * Takes the next challenge off a field's value, which is a list of them; start with the value in
- * *rest. 1: *out is filled in; 0: no more; WST_EHTTP: what is left is malformed.
+ * Takes the next challenge off a field's value, a list; start with the value in *rest. 1: *out is
+ * filled in; 0: no more; WST_EHTTP: the rest is malformed.
  */
 int wst__auth_next(wst_str_t *rest, wst__auth_t *out);
 
-/* Reads a value that is just one such thing. 0 or WST_EHTTP. */
+/* Reads a value that is exactly one challenge or credentials. 0 or WST_EHTTP. */
 int wst__auth_read(wst__auth_t *out, wst_str_t value);
 
 /*
- * The value of a parameter as it stands between its quotes, if it has any. 1: it is there; 0: it is
- * not; WST_EHTTP: it is there twice (section 11.2).
+ * The value of a parameter, raw: without its quotes but with its escapes. 1: found; 0: not found;
+ * WST_EHTTP: found twice (section 11.2).
  */
 int wst__auth_param(const wst__auth_t *auth, const char *name, wst_str_t *value);
 
 /*
- * The same, without the escapes of a quoted string, copied into `size` bytes and terminated; "" if
- * it is not there. WST_EHTTP also if it is too long.
+ * The same with escapes resolved, copied into `size` bytes and terminated; "" if not found.
+ * WST_EHTTP also if it is too long.
  */
 int wst__auth_param_copy(const wst__auth_t *auth, const char *name, char *out, size_t size);
 
 /*
- * What stands behind the scheme in the credentials of a field, as it is: tokens that people make up
- * are not always a token68. False unless the field is there just once, with that scheme.
+ * The raw text behind the scheme in a field's credentials: an invented token is not always a
+ * token68. False unless the field occurs exactly once, with that scheme.
  */
 bool wst__auth_text(wst_str_t *out, const wst_http_head_t *head, const char *field,
                     const char *scheme);

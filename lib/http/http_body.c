@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bodies of HTTP/1 messages. Payload is taken in runs, chunk framing byte by byte:
+ * Bodies of HTTP/1 messages. Takes payload in runs, chunk framing byte by byte:
  *
  *        +--------------------------------------------+
  *        v                                            |
@@ -8,7 +8,7 @@
  *                                 |
  *                       last one  +--> TRAILER fields --> END_LF --> END
  *
- * A length, or the end of the connection, knows PAYLOAD and END only.
+ * With a length, or until the connection ends, only PAYLOAD and END occur.
  */
 #include "http_body.h"
 
@@ -43,17 +43,17 @@ enum step {
 
 /* Start -------------------------------------------------------------------------------------- */
 
-static void finish(wst_http_body_t *body) {
+static void finish_body(wst_http_body_t *body) {
     body->complete = true;
     body->step = END;
 }
 
-static void start(wst_http_body_t *body, wst_http_framing_t framing, int64_t length) {
+static void start_body(wst_http_body_t *body, wst_http_framing_t framing, int64_t length) {
     *body = (wst_http_body_t){.framing = framing};
     body->left = framing == WST_HTTP_LENGTH ? (uint64_t)length : UINT64_MAX;
     body->step = framing == WST_HTTP_CHUNKED ? SIZE : PAYLOAD;
     if (framing == WST_HTTP_NO_BODY || body->left == 0)
-        finish(body);
+        finish_body(body);
 }
 
 void wst_http_body_request(wst_http_body_t *body, const wst_http_head_t *request) {
@@ -63,7 +63,7 @@ void wst_http_body_request(wst_http_body_t *body, const wst_http_head_t *request
         framing = WST_HTTP_CHUNKED;
     else if (!tunnel && request->content_length >= 0)
         framing = WST_HTTP_LENGTH;
-    start(body, framing, request->content_length);
+    start_body(body, framing, request->content_length);
 }
 
 void wst_http_body_response(wst_http_body_t *body, const wst_http_head_t *response,
@@ -79,7 +79,7 @@ void wst_http_body_response(wst_http_body_t *body, const wst_http_head_t *respon
         framing = WST_HTTP_CHUNKED;
     else if (response->content_length >= 0)
         framing = WST_HTTP_LENGTH;
-    start(body, framing, response->content_length);
+    start_body(body, framing, response->content_length);
 }
 
 /* Chunk lines -------------------------------------------------------------------------------- */
@@ -92,7 +92,7 @@ static int hex_digit(char c) {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* What may follow a size, or an extension; false: nothing but that. */
+/* The end of a size or an extension; false if `c` is not one. */
 static bool end_element(wst_http_body_t *body, char c) {
     if (c == ';')
         body->step = EXTENSION_START;
@@ -101,8 +101,8 @@ static bool end_element(wst_http_body_t *body, char c) {
     return c == ';' || c == '\r';
 }
 
-/* RFC 9112 section 7.1. Some tolerate white space or "0x", or let sizes wrap. NULL, or what is
- * wrong; likewise below. */
+/* RFC 9112 section 7.1. Some parsers tolerate white space or "0x", or let sizes wrap. NULL or an
+ * error text, as below. */
 static const char *take_size(wst_http_body_t *body, char c) {
     int digit = hex_digit(c);
     if (digit < 0) {
@@ -117,9 +117,9 @@ static const char *take_size(wst_http_body_t *body, char c) {
     return NULL;
 }
 
-/* Section 7.1.1: names, with a token or a quoted string (RFC 9110 section 5.6.4) perhaps. Nobody
- * has use for them; they are read so that what is passed on means the same to all. The white space
- * that section 7.1.1 calls bad is refused. */
+/* Section 7.1.1: names, perhaps with a token or a quoted string (RFC 9110 section 5.6.4). No peer
+ * uses extensions; they are parsed so that every receiver reads the forwarded bytes alike. Refuses
+ * the white space that section 7.1.1 calls bad. */
 static const char *take_extension(wst_http_body_t *body, char c) {
     bool ok = true;
     switch (body->step) {
@@ -175,7 +175,7 @@ static const char *take_payload_end(wst_http_body_t *body, char c) {
 
 /* Trailer section ---------------------------------------------------------------------------- */
 
-/* RFC 9110 section 6.5.1 names the kinds, section 7.6.1 the fields of a connection. */
+/* The kinds are those of RFC 9110 section 6.5.1, the connection's fields those of 7.6.1. */
 static bool is_forbidden(wst_str_t name) {
     static const char *const forbidden[] = {
         /* framing and connection */
@@ -198,7 +198,7 @@ static bool is_forbidden(wst_str_t name) {
     return false;
 }
 
-/* What does not fit is longer than any of those names. */
+/* A name that does not fit is longer than any forbidden one. */
 static void keep_name(wst_http_body_t *body, char c) {
     if (body->name_len < sizeof(body->name))
         body->name[body->name_len++] = c;
@@ -238,7 +238,7 @@ static const char *take_trailer(wst_http_body_t *body, char c) {
         if (c != '\n')
             return "carriage return without line feed";
         if (body->step == END_LF)
-            finish(body);
+            finish_body(body);
         else
             body->step = TRAILER_START;
         break;
@@ -248,8 +248,8 @@ static const char *take_trailer(wst_http_body_t *body, char c) {
 
 /* Walk --------------------------------------------------------------------------------------- */
 
-/* A byte of framing. NULL, or what is wrong. */
-static const char *take(wst_http_body_t *body, char c) {
+/* Takes a byte of framing. NULL or an error text. */
+static const char *take_framing(wst_http_body_t *body, char c) {
     if (body->step == PAYLOAD_CR || body->step == PAYLOAD_LF)
         return take_payload_end(body, c);
     body->line_len++;
@@ -264,7 +264,7 @@ static const char *take(wst_http_body_t *body, char c) {
     return body->step == SIZE_LF ? take_size_lf(body, c) : take_extension(body, c);
 }
 
-/* As much of `len` bytes as is payload. */
+/* Takes the payload among `len` bytes. Returns its length. */
 static size_t take_payload(wst_http_body_t *body, size_t len) {
     if (body->framing != WST_HTTP_UNTIL_CLOSE) {
         if (len > body->left)
@@ -275,7 +275,7 @@ static size_t take_payload(wst_http_body_t *body, size_t len) {
     if (body->left == 0 && body->framing == WST_HTTP_CHUNKED)
         body->step = PAYLOAD_CR;
     else if (body->left == 0)
-        finish(body);
+        finish_body(body);
     return len;
 }
 
@@ -286,7 +286,7 @@ int wst_http_body_walk(wst_http_body_t *body, const char *buf, size_t len, wst_s
         len = INT_MAX;
     while (at < len && !body->complete && body->error == NULL) {
         if (body->step != PAYLOAD) {
-            body->error = take(body, buf[at++]);
+            body->error = take_framing(body, buf[at++]);
             continue;
         }
         run = (wst_str_t){buf + at, take_payload(body, len - at)};
@@ -303,23 +303,23 @@ int wst_http_body_walk(wst_http_body_t *body, const char *buf, size_t len, wst_s
 
 /* Filter ------------------------------------------------------------------------------------- */
 
-/* Whether what there is of a trailer field's name may still become one of those that are left out:
- * they all fit. */
+/* Whether a trailer field's name, incomplete, may still turn out forbidden: all forbidden names fit
+ * into `name`. */
 static bool is_undecided(const wst_http_body_t *body) {
     return body->step == TRAILER_NAME && body->name_len < sizeof(body->name);
 }
 
-/* Within a field that is left out. How many bytes of it these are. */
+/* Skips a forbidden field. Returns how many of the bytes belong to it. */
 static size_t skip_field(wst_http_body_t *body, const char *buf, size_t len) {
     size_t at = 0;
     while (at < len && body->step != TRAILER_START && body->error == NULL)
-        body->error = take(body, buf[at++]);
+        body->error = take_framing(body, buf[at++]);
     if (body->step == TRAILER_START)
         body->forbidden_trailer = false;
     return at;
 }
 
-/* Up to where a field is found to be one that is left out, or one begun earlier to be none. */
+/* Goes up to a field that proves forbidden, or past a name begun earlier that does not. */
 static size_t pass_fields(wst_http_body_t *body, const char *buf, size_t len, wst_str_t *held,
                           wst_str_t *run) {
     size_t at = 0, name_at = 0, begun = is_undecided(body) ? body->name_len : 0;
@@ -331,7 +331,7 @@ static size_t pass_fields(wst_http_body_t *body, const char *buf, size_t len, ws
         }
         if (body->step == TRAILER_START)
             name_at = at;
-        body->error = take(body, buf[at++]);
+        body->error = take_framing(body, buf[at++]);
         decided = body->forbidden_trailer || (begun > 0 && !is_undecided(body));
     }
     bool open = body->forbidden_trailer || is_undecided(body);
@@ -352,7 +352,7 @@ int wst__http_body_filter(wst_http_body_t *body, const char *buf, size_t len, ws
 
 int wst_http_body_end(wst_http_body_t *body) {
     if (body->framing == WST_HTTP_UNTIL_CLOSE)
-        finish(body);
+        finish_body(body);
     else if (!body->complete && body->error == NULL)
         body->error = "connection closed within the body";
     return body->complete ? 0 : WST_EHTTP;

@@ -15,7 +15,7 @@ static wst_str_t text_of(const char *text) {
     return (wst_str_t){text, strlen(text)};
 }
 
-/* The hash of the texts with a colon between each two, in hex. */
+/* The hash of the texts joined by colons, in hex. */
 static int hash_joined(char out[WST__HASH_TEXT], wst__hash_t hash, const wst_str_t *texts,
                        size_t count) {
     enum { TEXTS_MAX = 6 };
@@ -56,7 +56,7 @@ int wst__digest_response(char out[WST__HASH_TEXT], const wst__digest_input_t *in
     return status;
 }
 
-/* What goes into the hash as it stands: without escapes, which none of the values needs. */
+/* Reads a value that is hashed as sent. Refuses escapes, which no such value needs. */
 static bool read_plain(const wst__auth_t *auth, const char *name, wst_str_t *out) {
     return wst__auth_param(auth, name, out) == 1 && out->len > 0 &&
            memchr(out->ptr, '\\', out->len) == NULL;

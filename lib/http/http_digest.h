@@ -3,22 +3,21 @@
 #define WST_LIB_HTTP_DIGEST_H
 /*
  * The arithmetic of Digest (RFC 7616) with MD5 and SHA-256 and qop "auth". The form of RFC 2069,
- * without qop, which neither side of ours takes, has none of what keeps a digest from being
- * replayed.
+ * without qop, is not supported: it lacks all protection against replays.
  */
 #include "digest.h"
 #include "http_auth.h"
 
 #include <wstunnel/auth.h>
 
-/* Its name as a value of `algorithm`. */
+/* The hash's name as a value of `algorithm`. */
 const char *wst__digest_name(wst__hash_t hash);
 
 /* Hash of "user:realm:password", in hex. 0 or a negative error. */
 int wst__digest_ha1(char out[WST__HASH_TEXT], wst__hash_t hash, const char *user, const char *realm,
                     const char *password);
 
-/* What, besides the password, goes into a response. */
+/* Input of a response; `ha1` stands for the password. */
 typedef struct wst__digest_input {
     wst__hash_t hash;
     const char *ha1; /* in hex, lower case */
@@ -41,8 +40,8 @@ typedef struct wst__digest_credentials {
 } wst__digest_credentials_t;
 
 /*
- * Takes credentials of the scheme Digest apart. 0; WST_EHTTP: something is missing, malformed, too
- * long, twice or not of the kind above (-sess and userhash, which we do not offer, are not either).
+ * Parses credentials of the Digest scheme. 0; WST_EHTTP: a parameter is missing, malformed, too
+ * long, repeated or not supported (nor are -sess and userhash, which we do not offer).
  */
 int wst__digest_read(wst__digest_credentials_t *out, const wst__auth_t *auth);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Rewrites heads on their way through a proxy. What is about one connection only is left out and
- * said anew: how the body is framed, the fate of the connection, Via. The framing is always written
- * from what was understood, never copied, so no field that we skip or read differently can change
- * it, nor can `Connection: Content-Length` take it away.
+ * Rewrites heads on their way through a proxy. Drops what concerns one connection only and
+ * writes it anew: the body's framing, the fate of the connection, Via. The framing is always
+ * written as it was parsed, never copied, so no field that we skip or read differently can change
+ * it, nor can `Connection: Content-Length` remove it.
  */
 #include "http_forward.h"
 
@@ -35,8 +35,8 @@ static wst_str_t received_by(wst_str_t element) {
     return word;
 }
 
-/* Comments may hold commas; they are not heeded on purpose, or a client that opens one would hide
- * what we append and have its request go round for ever. */
+/* Comments may hold commas. They are ignored on purpose: else a client that opens a comment could
+ * hide our own element and make its request loop for ever. */
 static bool is_loop(const wst__forward_t *f) {
     const wst_http_header_t *via = NULL;
     while ((via = wst_http_header(f->request, "Via", via)) != NULL) {
@@ -49,8 +49,7 @@ static bool is_loop(const wst__forward_t *f) {
     return false;
 }
 
-/* Max-Forwards, which only TRACE and OPTIONS heed (RFC 9110 section 7.6.2). -1: none that counts.
- */
+/* Max-Forwards, which counts for TRACE and OPTIONS only (RFC 9110 section 7.6.2); else -1. */
 static int64_t max_forwards(const wst_http_head_t *request) {
     const wst_http_header_t *field = wst_http_header(request, "Max-Forwards", NULL);
     bool heeded = wst_str_eq(request->method, "TRACE") || wst_str_eq(request->method, "OPTIONS");
@@ -60,13 +59,13 @@ static int64_t max_forwards(const wst_http_head_t *request) {
     for (size_t i = 0; i < field->value.len; i++) {
         value = value * 10 + (field->value.ptr[i] - '0');
         if (value > INT32_MAX)
-            return INT32_MAX; /* a lower one is fine: "or the maximum that is supported" */
+            return INT32_MAX; /* lower is allowed: the recipient's maximum */
     }
     return value;
 }
 
-/* One that is chunked, and nothing else besides. We understand no other, and what we ask origins
- * for does not allow them any. */
+/* Whether chunked is the only transfer coding. We support no other, and our requests do not allow
+ * origins any other. */
 static bool is_chunked_alone(const wst_http_head_t *head) {
     const wst_http_header_t *field = wst_http_header(head, "Transfer-Encoding", NULL);
     return field != NULL && wst_str_ieq(field->value, "chunked") &&
@@ -85,8 +84,8 @@ wst__forward_verdict_t wst__forward_check(const wst__forward_t *f) {
     return max_forwards(f->request) == 0 ? WST__FORWARD_LAST : WST__FORWARD_YES;
 }
 
-/* Whether the head names protocols to change to, and no h2c, whose settings we would drop with the
- * connection's other fields and which would speak HTTP past us. */
+/* Whether the head names protocols to upgrade to, and not h2c: we would drop its settings with the
+ * other fields of the connection, and it would speak HTTP past us. */
 static bool names_protocol(const wst_http_head_t *head) {
     bool any = false;
     const wst_http_header_t *field = NULL;
@@ -111,7 +110,7 @@ static bool is_one_of(wst_str_t name, const char *const *names) {
     return false;
 }
 
-/* RFC 9110 section 7.6.1: the sender says by Connection which fields are for us only. */
+/* RFC 9110 section 7.6.1: Connection names the fields that are for us only. */
 static bool is_named_by_connection(const wst_http_head_t *head, wst_str_t name) {
     const wst_http_header_t *field = NULL;
     while ((field = wst_http_header(head, "Connection", field)) != NULL) {
@@ -124,7 +123,7 @@ static bool is_named_by_connection(const wst_http_head_t *head, wst_str_t name) 
     return false;
 }
 
-/* Copies the fields that are for the receiver; `ours` are written by the caller. */
+/* Copies the end-to-end fields; the caller writes those named in `ours`. */
 static void copy_fields(wst__head_writer_t *w, const wst_http_head_t *head,
                         const char *const *ours) {
     static const char *const dropped[] = {"Connection",
@@ -147,7 +146,7 @@ static void copy_fields(wst__head_writer_t *w, const wst_http_head_t *head,
     }
 }
 
-/* All fields of that name in one, as some look at the first only. */
+/* Joins all fields of that name, as some receivers read the first only. */
 static void put_elements(wst__head_writer_t *w, const wst_http_head_t *head, const char *name) {
     const wst_http_header_t *field = NULL;
     wst__head_list(w, name);
@@ -188,14 +187,14 @@ static bool is_pseudonym(const char *text) {
 /* RFC 9112 sections 3.2.1 and 3.2.4. */
 static wst_str_t origin_target(const wst__forward_t *f) {
     wst_str_t uri = f->request->target, path = f->target->path;
-    /* What is no part of the URI stands for an empty path without a query. */
+    /* A path outside the URI's text stands for an empty path without a query. */
     bool absent = path.ptr + path.len != uri.ptr + uri.len;
     if (absent && wst_str_eq(f->request->method, "OPTIONS"))
         return (wst_str_t){"*", 1};
     return path;
 }
 
-/* RFC 9112 section 3.2.2: the target's, whatever the client's Host says. */
+/* RFC 9112 section 3.2.2: the target decides, not the client's Host field. */
 static void put_host(wst__head_writer_t *w, const wst_authority_t *a) {
     const char *open = a->ipv6 ? "[" : "", *close = a->ipv6 ? "]" : "";
     int len = (int)a->host.len;
@@ -210,7 +209,7 @@ int wst__forward_request(const wst__forward_t *f, char *buf, size_t cap) {
     bool old = request->minor_version == 0, upgrade = wst__forward_upgrades(f);
     bool trailers = !old && wst_http_has_token(request, "TE", "trailers");
     int64_t forwards = max_forwards(request);
-    /* A client of HTTP/1.0 does not wait to be told to continue (RFC 9110 section 10.1.1). */
+    /* A client of HTTP/1.0 does not wait for 100 (RFC 9110 section 10.1.1). */
     const char *const ours[] = {"Host", forwards >= 0 ? "Max-Forwards" : "", old ? "Expect" : "",
                                 NULL};
     if (!is_pseudonym(f->pseudonym))
@@ -241,12 +240,12 @@ int wst__forward_request(const wst__forward_t *f, char *buf, size_t cap) {
 
 /* Response ----------------------------------------------------------------------------------- */
 
-static int refuse(wst__reply_t *reply, const char *error) {
+static int refuse_response(wst__reply_t *reply, const char *error) {
     reply->error = error;
     return WST_EHTTP;
 }
 
-/* What becomes of the connections, and of the body. */
+/* Decides on both connections and on the body. */
 static void judge(wst__reply_t *reply, const wst__forward_t *f, const wst_http_head_t *response) {
     const wst_http_head_t *request = f->request;
     bool old = request->minor_version == 0;
@@ -276,11 +275,11 @@ int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http
     judge(reply, f, response);
     bool chunked = reply->body.framing == WST_HTTP_CHUNKED;
     if (reply->upgrade && !(wst__forward_upgrades(f) && names_protocol(response)))
-        return refuse(reply, "upgrade that was not asked for");
+        return refuse_response(reply, "upgrade that was not asked for");
     if (chunked && !is_chunked_alone(response))
-        return refuse(reply, "transfer coding other than chunked");
+        return refuse_response(reply, "transfer coding other than chunked");
     if (reply->interim && ++f->interims > WST__INTERIM_MAX)
-        return refuse(reply, "too many interim responses");
+        return refuse_response(reply, "too many interim responses");
     if (!is_pseudonym(f->pseudonym))
         return WST_EINVAL;
     if (reply->interim && f->request->minor_version == 0)
@@ -295,7 +294,7 @@ int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http
     if (chunked && !reply->decode)
         wst__head_field(&w, "Transfer-Encoding", "chunked");
     put_via(&w, response, f->pseudonym);
-    /* By Upgrade 426 says what it wants (RFC 9110 section 15.5.22). */
+    /* A 426 names the protocol it requires in Upgrade (RFC 9110 section 15.5.22). */
     bool upgrade = (reply->upgrade || status == 426) && names_protocol(response);
     if (upgrade)
         put_upgrade(&w, response);

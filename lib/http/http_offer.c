@@ -109,15 +109,15 @@ static void put_char(writer_t *w, char c) {
         w->buf[w->len++] = c;
 }
 
-static void put(writer_t *w, const char *text) {
+static void put_plain(writer_t *w, const char *text) {
     while (*text != '\0')
         put_char(w, *text++);
 }
 
 /* `name="text"`, as a quoted-string. */
 static void put_quoted(writer_t *w, const char *name, const char *text) {
-    put(w, name);
-    put(w, "=\"");
+    put_plain(w, name);
+    put_plain(w, "=\"");
     for (; *text != '\0'; text++) {
         if (wst__is_ctl(*text))
             w->status = WST_EINVAL;
@@ -125,7 +125,7 @@ static void put_quoted(writer_t *w, const char *name, const char *text) {
             put_char(w, '\\');
         put_char(w, *text);
     }
-    put(w, "\"");
+    put_plain(w, "\"");
 }
 
 static void put_basic(writer_t *w, const wst__offer_answer_t *a) {
@@ -141,15 +141,15 @@ static void put_basic(writer_t *w, const wst__offer_answer_t *a) {
         w->status = WST_EHEADBIG;
     } else {
         wst__base64_encode(text, pair, (size_t)len);
-        put(w, "Basic ");
-        put(w, text);
+        put_plain(w, "Basic ");
+        put_plain(w, text);
         wst__wipe(text, sizeof(text));
     }
     wst__wipe(pair, sizeof(pair));
 }
 
-static int digest(char response[WST__HASH_TEXT], const wst__offer_t *o,
-                  const wst__offer_answer_t *a, const char *cnonce) {
+static int compute_digest(char response[WST__HASH_TEXT], const wst__offer_t *o,
+                          const wst__offer_answer_t *a, const char *cnonce) {
     char ha1[WST__HASH_TEXT];
     const wst__digest_input_t input = {.hash = o->hash,
                                        .ha1 = ha1,
@@ -166,22 +166,22 @@ static int digest(char response[WST__HASH_TEXT], const wst__offer_t *o,
     return status;
 }
 
-/* RFC 7616 section 3.4: what is quoted, and what is not. */
+/* RFC 7616 section 3.4 says which values are quoted. */
 static void put_digest(writer_t *w, const wst__offer_t *o, const wst__offer_answer_t *a) {
     char cnonce[2 * sizeof(a->cnonce) + 1], response[WST__HASH_TEXT] = "", nc[9];
     wst__hex_encode(cnonce, a->cnonce, sizeof(a->cnonce));
-    w->status = digest(response, o, a, cnonce);
+    w->status = compute_digest(response, o, a, cnonce);
     snprintf(nc, sizeof(nc), "%08x", a->nc);
     put_quoted(w, "Digest username", a->user);
     put_quoted(w, ", realm", o->realm);
     put_quoted(w, ", nonce", o->nonce);
     put_quoted(w, ", uri", a->uri);
-    put(w, ", algorithm=");
-    put(w, wst__digest_name(o->hash));
-    put(w, o->session ? "-sess" : "");
+    put_plain(w, ", algorithm=");
+    put_plain(w, wst__digest_name(o->hash));
+    put_plain(w, o->session ? "-sess" : "");
     put_quoted(w, ", response", response);
-    put(w, ", qop=auth, nc=");
-    put(w, nc);
+    put_plain(w, ", qop=auth, nc=");
+    put_plain(w, nc);
     put_quoted(w, ", cnonce", cnonce);
     if (o->has_opaque)
         put_quoted(w, ", opaque", o->opaque);

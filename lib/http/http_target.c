@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Request targets (RFC 9112 section 3.2) and authorities (RFC 3986 section 3.2). What comes out is
- * a destination that will be dialled and that rules are applied to, so a host that a resolver might
- * read as another one than we do is refused.
+ * Request targets (RFC 9112 section 3.2) and authorities (RFC 3986 section 3.2). The result is a
+ * destination that rules are applied to and that is dialled, so a host that a resolver might read
+ * differently than we do is refused.
  */
 #include "http_target.h"
 
@@ -15,7 +15,7 @@
 
 enum { HOST_MAX = 255 };
 
-static int refuse(const char **why, int error, const char *text) {
+static int refuse_target(const char **why, int error, const char *text) {
     if (why != NULL)
         *why = text;
     return error;
@@ -33,7 +33,7 @@ static bool is_hex(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* inet_pton wants it terminated; none of its texts contains a NUL or is longer than this. */
+/* inet_pton needs a terminated text. No address contains a NUL or is longer than `text`. */
 static bool is_address(int family, wst_str_t host) {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr address;
@@ -45,8 +45,7 @@ static bool is_address(int family, wst_str_t host) {
 }
 
 /* Whether a resolver may take the name for a number: "127.1" and "0x7f000001" are 127.0.0.1 to
- * inet_aton. No top-level domain is numeric (RFC 1123 section 2.1), so looking at the last label is
- * enough. */
+ * inet_aton. No top-level domain is numeric (RFC 1123 section 2.1), so the last label decides. */
 static bool is_numeric(wst_str_t name) {
     if (name.ptr[name.len - 1] == '.')
         name.len--;
@@ -65,7 +64,7 @@ static bool is_numeric(wst_str_t name) {
     return i == label.len;
 }
 
-/* A name or an IPv4 address. NULL, or what is wrong with it. */
+/* Checks a name or an IPv4 address. NULL or an error text. */
 static const char *check_name(wst_str_t host) {
     if (host.len == 0)
         return "no host";
@@ -84,7 +83,7 @@ static const char *check_name(wst_str_t host) {
 }
 
 static bool parse_port(uint16_t *out, wst_str_t text) {
-    if (text.len > 5 || !wst__is_digits(text)) /* an empty one is 0 below */
+    if (text.len > 5 || !wst__is_digits(text)) /* an empty text is 0 below */
         return false;
     uint32_t port = 0;
     for (size_t i = 0; i < text.len; i++)
@@ -93,7 +92,7 @@ static bool parse_port(uint16_t *out, wst_str_t text) {
     return port >= 1 && port <= UINT16_MAX;
 }
 
-/* Cuts at the colon of the port; port->ptr is NULL if there is none. NULL, or what is wrong. */
+/* Cuts at the colon of the port; port->ptr is NULL without one. NULL or an error text. */
 static const char *split(wst_str_t text, wst_str_t *host, wst_str_t *port, bool *brackets) {
     if (text.len == 0)
         return "no host";
@@ -121,7 +120,7 @@ static const char *split(wst_str_t text, wst_str_t *host, wst_str_t *port, bool 
     return NULL;
 }
 
-/* The host as `split` found it. NULL, or what is wrong. */
+/* The host as `split` found it. NULL or an error text. */
 static const char *parse_host(wst_authority_t *out, wst_str_t host, bool brackets) {
     out->host = host;
     out->ipv6 = brackets || memchr(host.ptr, ':', host.len) != NULL;
@@ -142,17 +141,17 @@ int wst_parse_authority(wst_authority_t *out, wst_str_t text, const char **why) 
     if (error == NULL)
         error = parse_host(&found, host, brackets);
     if (error != NULL)
-        return refuse(why, WST_EDEST, error);
+        return refuse_target(why, WST_EDEST, error);
     if (brackets && port.len > 0 && port.ptr[port.len - 1] == ']')
         port.len--; /* ncat sends "[::1]:443]" */
     if (!parse_port(&found.port, port))
-        return refuse(why, WST_EDEST, "port is not a number from 1 to 65535");
+        return refuse_target(why, WST_EDEST, "port is not a number from 1 to 65535");
     *out = found;
     return 0;
 }
 
-/* The authority of a URI: its port may be missing or empty (RFC 3986 section 3.2.3). NULL, or what
- * is wrong. */
+/* The authority of a URI: its port may be missing or empty (RFC 3986 section 3.2.3). NULL or an
+ * error text. */
 static const char *parse_uri_authority(wst_http_target_t *out, wst_str_t text) {
     wst_str_t host, port;
     bool brackets;
@@ -187,7 +186,7 @@ static size_t scheme_len(wst_str_t target) {
     return ok ? n : 0;
 }
 
-/* RFC 9112 section 3.2.2. NULL, or what is wrong. */
+/* RFC 9112 section 3.2.2. NULL or an error text. */
 static const char *parse_absolute(wst_http_target_t *out, wst_str_t target) {
     size_t n = scheme_len(target);
     if (n == 0)
@@ -225,7 +224,7 @@ int wst_http_parse_target(wst_http_target_t *out, const wst_http_head_t *head, c
         error = parse_absolute(&found, target);
     }
     if (error != NULL)
-        return refuse(why, WST_EHTTP, error);
+        return refuse_target(why, WST_EHTTP, error);
     *out = found;
     return 0;
 }

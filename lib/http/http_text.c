@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Comparing and cutting borrowed text: what HTTP's grammar needs below the level of heads and
- * targets. Locale plays no part: only ASCII letters have case here.
+ * Comparing and cutting borrowed text, as HTTP's grammar needs it. Independent of the locale: only
+ * ASCII letters have case.
  */
 #include "http_text.h"
 
 #include <string.h>
 #include <wstunnel/http.h>
 
-static char lower(char c) {
+static char fold_case(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
@@ -20,7 +20,7 @@ bool wst__same_text(wst_str_t a, wst_str_t b) {
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++) {
-        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+        if (fold_case(a.ptr[i]) != fold_case(b.ptr[i]))
             return false;
     }
     return true;

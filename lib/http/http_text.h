@@ -13,7 +13,7 @@ bool wst__is_token(wst_str_t text);
 /* Whether the byte is a control character; HTAB is one too. */
 bool wst__is_ctl(char c);
 
-/* Whether all bytes are decimal digits; so they are in an empty text. */
+/* Whether all bytes are decimal digits; true for an empty text. */
 bool wst__is_digits(wst_str_t text);
 
 /* Whether two texts are equal, ignoring ASCII case. */
@@ -23,8 +23,8 @@ bool wst__same_text(wst_str_t a, wst_str_t b);
 wst_str_t wst__trim(wst_str_t text);
 
 /*
- * Takes the next element off a comma-separated list; trimmed, it may be empty. Start with the whole
- * value in *rest; false when no element is left. An empty value has one, empty element.
+ * Takes the next element off a comma-separated list, trimmed; it may be empty. Start with the whole
+ * value in *rest; false at the end. An empty value has one, empty element.
  */
 bool wst__http_list_next(wst_str_t *rest, wst_str_t *element);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* URLs of servers (RFC 3986, RFC 6455 section 3). What is wrong with one is said at once, not at
+/* URLs of servers (RFC 3986, RFC 6455 section 3). Faults are reported at once, not at
  * each attempt to connect. */
 #include "url.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-enum { PATH_LEN_MAX = 8000 }; /* what every server takes (RFC 9112 section 3) */
+enum { PATH_LEN_MAX = 8000 }; /* every server should take this (RFC 9112 section 3) */
 
 static bool has_scheme(const char *url, const char *scheme) {
     size_t len = strlen(scheme);
@@ -27,7 +27,7 @@ static bool has_port(wst_str_t authority) {
 
 int wst__url_authority(wst_authority_t *out, wst_str_t authority, uint16_t default_port,
                        const char **why) {
-    char text[WST__AUTHORITY_MAX + sizeof(":65535")]; /* the parser of authorities wants a port */
+    char text[WST__AUTHORITY_MAX + sizeof(":65535")]; /* wst_parse_authority needs a port */
     if (authority.len > WST__AUTHORITY_MAX) {
         *why = "host too long";
         return WST_EINVAL;
