@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A WebSocket: takes frames apart and puts them together. The only file that knows wslay.
+ * A WebSocket: parses and builds frames. The only file that knows wslay.
  *
  *     bytes in --> head --> binary: unmasked in place -----------> on_data
  *                     |---> text: wslay (UTF-8), put back -------> on_data
@@ -23,44 +23,45 @@ enum {
     MAX_MESSAGE = 1024 * 1024,
     MAX_SENT_HEAD = 64,
     MAX_REASON = WST__FRAME_CONTROL_MAX - 2,
-    MAX_PONGS = 16, /* that wait in the output */
+    MAX_PONGS = 16, /* waiting in the output */
     CONTROL_FRAME = WST__FRAME_HEAD_MAX + WST__FRAME_CONTROL_MAX,
-    MASKED_CHUNK = 65536, /* what a client's frames are gathered in */
-    COPY_MAX = 1024       /* a payload so short costs less to copy than what its chunk pins */
+    MASKED_CHUNK = 65536, /* a client's frames are built in chunks of this size */
+    COPY_MAX = 1024       /* copying so short a payload costs less than pinning its chunk */
 };
 
 struct wst__ws {
     wst__ws_options_t options;
     wslay_event_context_ptr wslay;
-    int status; /* what recv failed with */
+    int status; /* the error that wst__ws_recv returned */
     const char *detail;
     bool close_sent, close_received;
 
-    /* The frame that comes in: its head, and behind that the payload if it is a control frame. */
+    /* The frame being received: its head, and the payload of a control frame behind it. */
     uint8_t head[CONTROL_FRAME];
     size_t head_len;
     bool in_payload; /* the head is complete, `frame` and `left` are valid */
     wst__frame_t frame;
     uint64_t left;
-    uint8_t message; /* opcode of the data message that comes in, or 0 */
+    uint8_t message; /* opcode of the data message being received, or 0 */
     uint64_t message_len;
 
-    /* What wslay reads, where the payload in it is put back unmasked, and whether it liked it. */
+    /* Input of wslay, where its payload is put back unmasked, and whether wslay accepted the frame.
+     */
     const uint8_t *feed;
     size_t feed_len;
     uint8_t *put_back;
     bool frame_ended;
 
-    /* The frame that wslay writes: gathered here so that it gets into the output whole or not. */
+    /* The frame that wslay writes, gathered so that it enters the output whole or not at all. */
     uint8_t control[CONTROL_FRAME];
     size_t control_len;
     int control_status;
 
     wst__bufq_t out;
     uint64_t taken;                /* bytes that have left `out` */
-    uint64_t pong_ends[MAX_PONGS]; /* where pongs end in the stream of output; a ring */
+    uint64_t pong_ends[MAX_PONGS]; /* where pongs end in the output stream; a ring */
     size_t first_pong, pongs;
-    wst_chunk_t *masked; /* clients: what frames are copied into; only we write to it */
+    wst_chunk_t *masked; /* clients: frames are copied into it; nothing else writes to it */
     size_t masked_used;
 };
 
@@ -131,7 +132,7 @@ static int new_wslay(wst__ws_t *ws) {
                                     : wslay_event_context_client_init(&wslay, &callbacks, ws);
     if (status != 0)
         return WST_ENOMEM;
-    /* The bound holds for control frames too, and without buffering for each fragment by itself. */
+    /* wslay applies the bound to control frames, too, and unbuffered to each fragment by itself. */
     size_t max = ws->options.max_message;
     wslay_event_config_set_no_buffering(wslay, 1);
     wslay_event_config_set_max_recv_msg_length(
@@ -168,12 +169,12 @@ void wst__ws_free(wst__ws_t *ws) {
 
 /* Closing and failing ------------------------------------------------------------------------ */
 
-/* Moves what wslay has to say, one frame at most, into the output. */
+/* Moves the frame that wslay has queued, at most one, to the output. */
 static int flush_wslay(wst__ws_t *ws) {
     ws->control_len = 0;
     int status = 0;
     if (wslay_event_send(ws->wslay) != 0)
-        status = ws->control_status; /* nothing but the random source can have failed */
+        status = ws->control_status; /* only the random source can fail */
     else
         status = wst__bufq_append(&ws->out, ws->control, ws->control_len);
     if (status != 0)
@@ -189,12 +190,12 @@ static int send_close(wst__ws_t *ws, int code, const char *reason, size_t len) {
     int status = wslay_event_queue_close(ws->wslay, (uint16_t)code, (const uint8_t *)reason, len);
     if (status == WSLAY_ERR_NOMEM)
         return WST_ENOMEM;
-    /* Or wslay has queued one already: if that was lost, it stays so. */
+    /* Another error: wslay had queued a close frame already. If that was lost, so is this one. */
     status = flush_wslay(ws);
     return ws->close_sent ? 0 : status != 0 ? status : ws->control_status;
 }
 
-/* What may be sent (section 7.4) and is not refused by wslay at the other end. */
+/* Codes that may be sent (section 7.4) and that wslay accepts as a receiver. */
 static bool is_code(int code) {
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1011) ||
            (code >= 3000 && code <= 4999);
@@ -227,32 +228,33 @@ static int close_code(int error) {
     }
 }
 
-static int fail(wst__ws_t *ws, int error, int code, const char *detail) {
+static int ws_failed(wst__ws_t *ws, int error, int code, const char *detail) {
     ws->status = error;
     ws->detail = detail;
-    /* The peer's author is told too; there is nobody left to tell if that fails. */
+    /* The reason helps the peer's author. A failure to send it can only be ignored. */
     (void)send_close(ws, code, detail, strlen(detail));
     return error;
 }
 
 static int violation(wst__ws_t *ws, int error, const char *detail) {
-    return fail(ws, error, close_code(error), detail);
+    return ws_failed(ws, error, close_code(error), detail);
 }
 
 static int failure(wst__ws_t *ws, int error) {
-    return fail(ws, error, WSLAY_CODE_INTERNAL_SERVER_ERROR, "");
+    return ws_failed(ws, error, WSLAY_CODE_INTERNAL_SERVER_ERROR, "");
 }
 
 /* Receiving ---------------------------------------------------------------------------------- */
 
-/* Lets wslay read, and puts the payload, `bytes` from `payload` on, back unmasked. */
+/* Feeds bytes to wslay. The payload, from `payload` on, is put back unmasked. */
 static int feed_wslay(wst__ws_t *ws, uint8_t *bytes, size_t len, size_t payload) {
     ws->feed = bytes;
     ws->feed_len = len;
     ws->put_back = bytes + payload;
     ws->frame_ended = false;
     if (wslay_event_recv(ws->wslay) != 0)
-        return failure(ws, WST_ENOMEM); /* its callbacks do not fail, and it is given no bad head */
+        return failure(ws,
+                       WST_ENOMEM); /* its callbacks do not fail, and heads are checked before */
     /* wslay returns 0 after errors too. It checks UTF-8 before, close codes after the frame's end.
      */
     if (!wslay_event_get_read_enabled(ws->wslay) && !wslay_event_get_close_received(ws->wslay))
@@ -270,7 +272,7 @@ static size_t waiting_pongs(wst__ws_t *ws) {
     return ws->pongs;
 }
 
-/* A control frame is there as a whole. (wslay mistakes the reason of a close in parts.) */
+/* A control frame is complete. (wslay mishandles a close reason fed in parts.) */
 static int end_control(wst__ws_t *ws) {
     bool answer = ws->frame.opcode == WST__OP_PING && !ws->close_sent;
     if (answer && waiting_pongs(ws) == MAX_PONGS && ws->options.on_full != NULL)
@@ -325,8 +327,8 @@ static int data_piece(wst__ws_t *ws, wst_slice_t piece, uint64_t offset) {
     return status >= 0 ? 0 : failure(ws, status);
 }
 
-/* Takes what there is of the payload. */
-static int take_payload(wst__ws_t *ws, wst_slice_t *in) {
+/* Takes the available payload. */
+static int take_frame_payload(wst__ws_t *ws, wst_slice_t *in) {
     wst_slice_t piece = *in;
     if (piece.len > ws->left)
         piece.len = (size_t)ws->left;
@@ -342,7 +344,7 @@ static int take_payload(wst__ws_t *ws, wst_slice_t *in) {
     return ws->left == 0 ? end_control(ws) : 0;
 }
 
-/* The head of a frame of a data message is there: whether it may come now. */
+/* The head of a data frame is complete: checks that such a frame may come now. */
 static int begin_data(wst__ws_t *ws) {
     bool first = ws->frame.opcode != WST__OP_CONTINUATION;
     if (first && ws->message != 0) /* section 5.4 */
@@ -380,13 +382,13 @@ static int take_head(wst__ws_t *ws, wst_slice_t *in) {
     }
     ws->in_payload = true;
     ws->left = ws->frame.len;
-    return ws->left == 0 ? take_payload(ws, in) : 0;
+    return ws->left == 0 ? take_frame_payload(ws, in) : 0;
 }
 
 int wst__ws_recv(wst__ws_t *ws, wst_slice_t in) {
     while (ws->status == 0 && !ws->close_received && in.len > 0) {
         if (ws->in_payload)
-            take_payload(ws, &in);
+            take_frame_payload(ws, &in);
         else
             take_head(ws, &in);
     }
@@ -395,7 +397,7 @@ int wst__ws_recv(wst__ws_t *ws, wst_slice_t in) {
 
 /* Sending ------------------------------------------------------------------------------------ */
 
-/* Where a masked frame of `len` bytes goes, or NULL. */
+/* Room for a masked frame of `len` bytes, or NULL. */
 static uint8_t *masked_room(wst__ws_t *ws, size_t len) {
     if (ws->masked == NULL || wst_chunk_capacity(ws->masked) - ws->masked_used < len) {
         size_t capacity = len <= WST__CHUNK_MIN / 2 ? (size_t)WST__CHUNK_MIN : MASKED_CHUNK;
@@ -409,7 +411,7 @@ static uint8_t *masked_room(wst__ws_t *ws, size_t len) {
     return wst_chunk_data(ws->masked) + ws->masked_used;
 }
 
-/* From a client: everything is copied, and masked by that. */
+/* From a client: copies everything, masking it. */
 static int send_masked(wst__ws_t *ws, uint8_t opcode, const void *head, size_t head_len,
                        wst_slice_t payload) {
     uint8_t key[4];
@@ -430,7 +432,7 @@ static int send_masked(wst__ws_t *ws, uint8_t opcode, const void *head, size_t h
     return status;
 }
 
-/* From a server: the payload goes out from where it is, unless it is short. */
+/* From a server: sends the payload by reference unless it is short. */
 static int send_plain(wst__ws_t *ws, uint8_t opcode, const void *head, size_t head_len,
                       wst_slice_t payload) {
     uint8_t buf[WST__FRAME_HEAD_MAX + MAX_SENT_HEAD + COPY_MAX];
@@ -469,7 +471,7 @@ size_t wst__ws_take(wst__ws_t *ws, wst_slice_t *slices, size_t max) {
     size_t n = 0;
     while (ws->out.len > 0) {
         wst_slice_t next = wst__bufq_peek(&ws->out, 0, SIZE_MAX);
-        /* Masked frames lie one behind the other. */
+        /* Masked frames are contiguous. */
         wst_slice_t *last = n > 0 ? &slices[n - 1] : NULL;
         bool joins = last != NULL && next.chunk != NULL && next.chunk == last->chunk &&
                      next.data == last->data + last->len;

@@ -5,10 +5,10 @@
  * The WebSocket protocol (RFC 6455) without I/O: bytes in, messages out, and the other way round.
  * The opening handshake is in ws_handshake.h.
  *
- * Heads of frames are parsed and checked here. Binary messages, the hot path, stay here: they are
- * masked word-wise and handed on without copying. Text and control frames go on to wslay, which
+ * Parses and checks the heads of frames. Binary messages, the hot path, bypass wslay: they are
+ * masked word-wise and handed on without copying. Text and control frames go through wslay, which
  * checks UTF-8 and answers pings and closes. Messages are never buffered: pieces are handed on as
- * they come in.
+ * they arrive.
  */
 #include "bufq.h"
 
@@ -16,7 +16,7 @@ typedef struct wst__ws wst__ws_t;
 
 typedef struct wst__ws_options {
     wst__pool_t *pool;
-    bool server;        /* we are the server: frames from the peer must be masked, ours are not */
+    bool server;        /* we are the server: the peer's frames must be masked, ours are not */
     size_t max_message; /* bytes of a received message, fragments together; 0: 1 MiB. Beyond: close
                            1009, WST_EMSGBIG */
 
@@ -25,21 +25,22 @@ typedef struct wst__ws_options {
 
     /*
      * A piece of a message, lent for the call; `fin` marks the last one (which may be empty).
-     * Pieces of different messages do not interleave. Text has been checked to be UTF-8 so far. A
-     * negative result stops wst__ws_recv, which returns it. In here, wst__ws_send and wst__ws_close
-     * may be called, but not wst__ws_recv or wst__ws_free.
+     * Pieces of different messages do not interleave. Text is valid UTF-8 up to there. A
+     * negative result stops wst__ws_recv, which returns it. It may call wst__ws_send and
+     * wst__ws_close, but not wst__ws_recv or wst__ws_free.
      */
     int (*on_data)(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *user_data);
 
     /*
      * The peer's close frame: `code` is 1005 if it held none, `reason` is valid during the call.
-     * The answering close frame is already in the output. What may be called is as in on_data.
+     * The answering close frame is already in the output. It may call the same functions as
+     * on_data.
      */
     void (*on_close)(wst__ws_t *ws, int code, wst_str_t reason, void *user_data);
 
     /*
-     * Optional. A ping has come and 16 pongs wait in the output: the chance to take it
-     * (wst__ws_take, nothing else). If none has left after that the peer does not read: WST_EFLOOD.
+     * Optional. A ping has arrived while 16 pongs wait in the output: it may take output
+     * (wst__ws_take, nothing else). If it takes no pong, the peer does not read: WST_EFLOOD.
      */
     void (*on_full)(wst__ws_t *ws, void *user_data);
 
@@ -49,16 +50,16 @@ typedef struct wst__ws_options {
 /* 0 or WST_ENOMEM. */
 int wst__ws_new(wst__ws_t **out, const wst__ws_options_t *options);
 
-/* Drops what is in the output too. NULL is allowed. */
+/* Drops the output, too. NULL is allowed. */
 void wst__ws_free(wst__ws_t *ws);
 
 /*
- * Takes in bytes from the peer. The slice is lent, lies in a chunk, and nobody else has been given
- * a part of it: payload is unmasked in place, and the pieces handed on are slices of the same
- * chunk. All of it is used up unless an error is returned. After our own close frame data still
- * arrive; after the peer's, everything is ignored (RFC 6455 section 5.5.1).
+ * Takes in bytes from the peer. The slice is lent, lies in a chunk, and no one else may hold a part
+ * of it: payload is unmasked in place, and the pieces handed on are slices of the same chunk. All
+ * bytes are consumed unless an error is returned. After our own close frame data still arrive;
+ * after the peer's, all input is ignored (RFC 6455 section 5.5.1).
  *
- * Errors are final, every later call returns the same: WST_EPROTO, WST_EUTF8, WST_EMSGBIG,
+ * Errors are final; every later call returns the same one: WST_EPROTO, WST_EUTF8, WST_EMSGBIG,
  * WST_EFLOOD (a close frame with code 1002, 1007, 1009 or 1008 is in the output), WST_ENOMEM or the
  * error of `random` (1011 if that was possible), or what on_data returned (1011); unless a close
  * was sent before.
@@ -90,7 +91,7 @@ size_t wst__ws_take(wst__ws_t *ws, wst_slice_t *slices, size_t max);
 bool wst__ws_close_sent(const wst__ws_t *ws);
 bool wst__ws_close_received(const wst__ws_t *ws);
 
-/* What is wrong with what the peer sent, for people; "" if nothing is. Static text. */
+/* The peer's violation of the protocol, as a static text for people; "" if none. */
 const char *wst__ws_error_detail(const wst__ws_t *ws);
 
 #endif

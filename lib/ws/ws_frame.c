@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Heads and masking of WebSocket frames. No state: what a frame may do depending on those before it
- * is in ws.c.
+ * Heads and masking of WebSocket frames. Stateless: ws.c checks the order of frames.
  */
 #include "ws_frame.h"
 
@@ -80,7 +79,7 @@ void wst__frame_mask(uint8_t *to, const uint8_t *from, size_t len, const uint8_t
     uint64_t word;
     memcpy(&word, pattern, sizeof(word));
 
-    /* Whole blocks of known size, loaded before they are stored: compilers make vectors of that. */
+    /* Compilers vectorise whole blocks of known size that are loaded before they are stored. */
     uint64_t block[8];
     for (; len >= sizeof(block); len -= sizeof(block)) {
         memcpy(block, from, sizeof(block));

@@ -29,12 +29,12 @@ static inline bool wst__frame_is_control(const wst__frame_t *frame) {
     return (frame->opcode & 8) != 0;
 }
 
-/* How long the head is that starts with these two bytes. */
+/* The length of the head that starts with these two bytes. */
 size_t wst__frame_head_len(const uint8_t *head);
 
 /*
- * Takes apart a whole head. NULL, or what it does that no frame may do, whatever came before it, as
- * static text for people.
+ * Parses a complete head. NULL, or a static text for people if no frame may have such a head, in
+ * whatever order frames come.
  */
 const char *wst__frame_parse(wst__frame_t *frame, const uint8_t *head, bool from_client);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Checks of the WebSocket opening handshake, on heads that http.c has parsed. Writing the heads is
- * the business of those who send them.
+ * Checks of the WebSocket opening handshake, on heads that http.c has parsed. The senders write the
+ * heads.
  */
 #include "ws_handshake.h"
 #include "digest.h"
@@ -30,7 +30,7 @@ int wst__ws_accept(char accept[WST__WS_ACCEPT_LEN + 1], wst_str_t key) {
     return status;
 }
 
-/* The value of a field that may come once. *count tells how often it came. */
+/* The value of a field that may occur once. *count tells how often it occurs. */
 static wst_str_t only(const wst_http_head_t *head, const char *name, size_t *count) {
     wst_str_t value = {NULL, 0};
     *count = 0;
@@ -54,7 +54,7 @@ bool wst__ws_is_upgrade(const wst_http_head_t *request) {
            wst_http_has_token(request, "Upgrade", "websocket");
 }
 
-static int refuse(int *http_status, int status, const char **why, const char *text) {
+static int refuse_upgrade(int *http_status, int status, const char **why, const char *text) {
     *http_status = status;
     *why = text;
     return WST_EHANDSHAKE;
@@ -65,29 +65,29 @@ int wst__ws_check_request(const wst_http_head_t *request, char accept[WST__WS_AC
     size_t count;
     /* Section 4.2.1, in its order. */
     if (!wst_str_eq(request->method, "GET"))
-        return refuse(http_status, 405, why, "a WebSocket is opened by GET");
+        return refuse_upgrade(http_status, 405, why, "a WebSocket is opened by GET");
     if (request->minor_version < 1)
-        return refuse(http_status, 400, why, "a WebSocket needs HTTP/1.1");
+        return refuse_upgrade(http_status, 400, why, "a WebSocket needs HTTP/1.1");
     only(request, "Host", &count);
     if (count != 1)
-        return refuse(http_status, 400, why, "no Host");
+        return refuse_upgrade(http_status, 400, why, "no Host");
     if (!wst_http_has_token(request, "Upgrade", "websocket"))
-        return refuse(http_status, 400, why, "no Upgrade: websocket");
+        return refuse_upgrade(http_status, 400, why, "no Upgrade: websocket");
     if (!wst_http_has_token(request, "Connection", "upgrade"))
-        return refuse(http_status, 400, why, "no Connection: Upgrade");
+        return refuse_upgrade(http_status, 400, why, "no Connection: Upgrade");
     wst_str_t key = only(request, "Sec-WebSocket-Key", &count);
     if (count != 1 || !is_key(key))
-        return refuse(http_status, 400, why, "no valid Sec-WebSocket-Key");
+        return refuse_upgrade(http_status, 400, why, "no valid Sec-WebSocket-Key");
     wst_str_t version = only(request, "Sec-WebSocket-Version", &count);
     if (count != 1)
-        return refuse(http_status, 400, why, "no Sec-WebSocket-Version");
+        return refuse_upgrade(http_status, 400, why, "no Sec-WebSocket-Version");
     if (!wst_str_eq(version, "13"))
-        return refuse(http_status, 426, why, "Sec-WebSocket-Version is not 13");
-    /* What is behind the head would be taken for frames. */
+        return refuse_upgrade(http_status, 426, why, "Sec-WebSocket-Version is not 13");
+    /* Bytes behind the head would be taken for frames. */
     if (request->chunked || request->content_length > 0)
-        return refuse(http_status, 400, why, "upgrade request with a body");
+        return refuse_upgrade(http_status, 400, why, "upgrade request with a body");
     if (wst__ws_accept(accept, key) != 0)
-        return refuse(http_status, 500, why, "SHA-1 failed");
+        return refuse_upgrade(http_status, 500, why, "SHA-1 failed");
     return 0;
 }
 
@@ -108,7 +108,7 @@ int wst__ws_check_response(const wst_http_head_t *response, const char *key,
                            const char *const *offered, wst_str_t *protocol, const char **why) {
     char expected[WST__WS_ACCEPT_LEN + 1];
     size_t count;
-    /* Section 4.1, the client's list of what a server's answer must have, in its order. */
+    /* Section 4.1, the list of a client's checks, in its order. */
     if (response->status != 101) {
         *why = "the server did not switch to a WebSocket";
         return WST_EREJECTED;
@@ -132,7 +132,7 @@ int wst__ws_check_response(const wst_http_head_t *response, const char *key,
     return 0;
 }
 
-/* Whether the request offers it; unlike most of HTTP, subprotocols are compared with case. */
+/* Whether the request offers the subprotocol, whose case matters, unlike most names in HTTP. */
 static bool offers(const wst_http_head_t *request, const char *protocol) {
     const wst_http_header_t *field = NULL;
     while ((field = wst_http_header(request, "Sec-WebSocket-Protocol", field)) != NULL) {

@@ -18,23 +18,23 @@ bool wst__ws_is_upgrade(const wst_http_head_t *request);
 /*
  * Checks a client's upgrade request (RFC 6455 section 4.2.1) and writes the accept value.
  * 0, or WST_EHANDSHAKE with the HTTP status to answer with (400, 405, 426: version not 13, 500) in
- * *http_status and a text for people in *why. An offer of extensions is ignored.
+ * *http_status and a text for people in *why. Ignores offers of extensions.
  */
 int wst__ws_check_request(const wst_http_head_t *request, char accept[WST__WS_ACCEPT_LEN + 1],
                           int *http_status, const char **why);
 
 /*
  * Checks the server's answer to `key` (section 4.1): 101, Upgrade, Connection, accept value, no
- * extension, and a subprotocol (Sec-WebSocket-Protocol, absent = empty) among the `offered` ones (a
- * NULL-terminated array; NULL: none offered, so none may come). 0, or WST_EHANDSHAKE (*why), or
- * WST_EREJECTED for any status but 101. *protocol receives the chosen one or an empty text.
+ * extension, and a subprotocol (Sec-WebSocket-Protocol, absent = empty) among those `offered` (a
+ * NULL-terminated array; NULL: none offered, so none is allowed). 0, or WST_EHANDSHAKE (*why), or
+ * WST_EREJECTED for any status but 101. *protocol is the chosen subprotocol, or empty.
  */
 int wst__ws_check_response(const wst_http_head_t *response, const char *key,
                            const char *const *offered, wst_str_t *protocol, const char **why);
 
 /*
- * The first of our `supported` protocols (NULL-terminated, ours first) that the request offers in
- * its Sec-WebSocket-Protocol fields, or NULL.
+ * The first of our `supported` protocols (NULL-terminated, the preferred first) that the request
+ * offers in its Sec-WebSocket-Protocol fields, or NULL.
  */
 const char *wst__ws_choose_protocol(const wst_http_head_t *request, const char *const *supported);
 
