@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Failures by key (limiter.h). An entry is one number, the time at which all its failures will be
- * forgotten (as in the generic cell rate algorithm): each failure puts it off by one part of the
- * window. An entry whose time has come is a free one.
+ * forgotten (as in the generic cell rate algorithm): each failure postpones it by one part of the
+ * window. An entry whose time has come is free.
  *
- * The table is in sets, of which a key may use one.
+ * The table consists of sets; a key may use one of them.
  */
 #include "limiter.h"
 
@@ -24,7 +24,7 @@ typedef struct entry {
 
 struct wst__limiter {
     const wst_allocator_t *allocator;
-    uint64_t part_ms, tolerance_ms; /* how far ahead the time may be for one more try */
+    uint64_t part_ms, tolerance_ms; /* how far ahead the time may be for another try */
     uint64_t seed;
     entry_t entries[SETS][WAYS];
 };
@@ -56,7 +56,7 @@ static uint64_t big_endian(const uint8_t bytes[8]) {
     return value;
 }
 
-/* The address in "ADDRESS:PORT" or "[ADDRESS]:PORT"; false: there is none. */
+/* The address in "ADDRESS:PORT" or "[ADDRESS]:PORT"; false without one. */
 static bool read_address(wst__ip_t *out, const char *peer) {
     const char *colon = strrchr(peer, ':');
     if (colon == NULL)
@@ -86,7 +86,7 @@ bool wst__limiter_key(const wst__limiter_t *l, wst__limiter_key_t *out, const ch
     if (name == NULL)
         return false;
     *out = (wst__limiter_key_t){.high = wst__mix_bytes(l->seed, name, strlen(name)),
-                                .low = 1}; /* as that of no address */
+                                .low = 1}; /* as of no address */
     return true;
 }
 
@@ -109,7 +109,7 @@ void wst__limiter_fail(wst__limiter_t *l, const wst__limiter_key_t *key, uint64_
     if (!is_key(e, key))
         *e = (entry_t){.key = *key};
     uint64_t from = e->clear_ms > now_ms ? e->clear_ms : now_ms;
-    /* Those that were under way when the limit was reached do not add to it. */
+    /* Attempts that were under way when the limit was reached do not extend it. */
     uint64_t most = now_ms + l->tolerance_ms + l->part_ms;
     e->clear_ms = from + l->part_ms < most ? from + l->part_ms : most;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nonces (nonces.h). A nonce is, in hex, the time it was issued, a serial number and what proves
- * both to be ours. The table holds those that have been used; when it is full the one with the
- * lowest serial gives way, and from then on all with such a serial or a lower one that are not in
- * the table are stale: whether they were used is not known any more.
+ * Nonces (nonces.h). A nonce is, in hex, its time of issue, a serial number and a MAC over both.
+ * The table holds the nonces in use. When it is full, it drops the nonce with the lowest serial;
+ * from then on all nonces up to that serial that are not in the table are stale, since they may
+ * have been used.
  *
  * Clients that use a nonce on several connections do not send its counts in order: as with the
- * windows of IPsec (RFC 4303 section 3.4.3), what is behind the highest count is told by a bit.
+ * windows of IPsec (RFC 4303 section 3.4.3), a bitmap
+ * tells which counts below the highest one were used.
  */
 #include "nonces.h"
 
@@ -28,7 +29,7 @@ struct wst__nonces {
     const wst_allocator_t *allocator;
     uint8_t key[32];
     uint64_t serial;    /* of the last one issued */
-    uint64_t forgotten; /* no unknown one up to this can be used */
+    uint64_t forgotten; /* serials up to this one are stale unless in the table */
     size_t count;
     used_t used[WST__NONCES_MAX];
 };
@@ -86,7 +87,7 @@ int wst__nonces_issue(wst__nonces_t *n, char out[WST__NONCE_TEXT], uint64_t now_
 
 /* Counts ------------------------------------------------------------------------------------- */
 
-static used_t *find(wst__nonces_t *n, uint64_t serial) {
+static used_t *find_nonce(wst__nonces_t *n, uint64_t serial) {
     for (size_t i = 0; i < n->count; i++) {
         if (n->used[i].serial == serial)
             return &n->used[i];
@@ -94,8 +95,8 @@ static used_t *find(wst__nonces_t *n, uint64_t serial) {
     return NULL;
 }
 
-/* Room for one more; NULL: it is older than what would be forgotten for it. */
-static used_t *add(wst__nonces_t *n, uint64_t serial) {
+/* Room for a nonce; NULL if it is older than the one that would be dropped for it. */
+static used_t *add_nonce(wst__nonces_t *n, uint64_t serial) {
     if (serial <= n->forgotten)
         return NULL;
     used_t *place = &n->used[0];
@@ -119,14 +120,14 @@ static void move_window(used_t *u, uint32_t by) {
         memmove(&u->seen[1], &u->seen[0], sizeof(u->seen) - sizeof(u->seen[0]));
         u->seen[0] = 0;
         if (by > WST__NONCE_WINDOW)
-            by = WST__NONCE_WINDOW; /* nothing is left in it */
+            by = WST__NONCE_WINDOW; /* that clears the window */
     }
     for (size_t i = WORDS; by > 0 && i-- > 0;)
         u->seen[i] = u->seen[i] << by | (i > 0 ? u->seen[i - 1] >> (64 - by) : 0);
 }
 
-/* Whether the count is new. */
-static bool take(used_t *u, uint32_t count) {
+/* Marks the count as used; false if it was used or is too far behind. */
+static bool use_count(used_t *u, uint32_t count) {
     if (count > u->highest) {
         move_window(u, count - u->highest);
         u->highest = count;
@@ -150,8 +151,8 @@ int wst__nonces_use(wst__nonces_t *n, wst_str_t nonce, uint32_t count, uint64_t 
     if (!wst__equal_constant_time(given, sizeof(given), ours, sizeof(ours)) || issued_ms > now_ms ||
         now_ms - issued_ms >= WST__NONCE_LIFETIME_MS || count == 0)
         return 0;
-    used_t *u = find(n, serial);
+    used_t *u = find_nonce(n, serial);
     if (u == NULL)
-        u = add(n, serial);
-    return u != NULL && take(u, count) ? 1 : 0;
+        u = add_nonce(n, serial);
+    return u != NULL && use_count(u, count) ? 1 : 0;
 }

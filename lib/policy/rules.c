@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Rules (rules.h): patterns are read once, into one list a rule; deciding allocates nothing. */
+/* Rules (rules.h): patterns are parsed once, into one list per rule; deciding allocates nothing. */
 #include "glob.h"
 #include "ip.h"
 #include "mem.h"
@@ -13,7 +13,7 @@ enum { PORT_RANGES_MAX = 16, HOST_MAX = 255, V4_PREFIX = 96 };
 
 typedef struct pattern {
     enum { USER, AGENT, LABEL, HOST, NETWORK } kind;
-    char *text;        /* but for networks; hosts in lower case without their last dot */
+    char *text;        /* NULL for networks; hosts in lower case without a final dot */
     wst__ip_t network; /* the address of a network, ... */
     unsigned prefix;   /* ... of 128 bits */
     struct {
@@ -38,7 +38,7 @@ struct wst_rules {
 
 /* Reading ------------------------------------------------------------------------------------ */
 
-static char lower(char c) {
+static char to_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
@@ -46,7 +46,7 @@ static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-/* A decimal number of at most `max` in front of *text, which moves behind it. */
+/* Takes a decimal number of at most `max` off *text. */
 static bool take_number(wst_str_t *text, unsigned max, unsigned *out) {
     unsigned value = 0;
     size_t n = 0;
@@ -67,7 +67,7 @@ static bool take_char(wst_str_t *text, char c) {
     return true;
 }
 
-/* All that follow return NULL, or what is wrong. */
+/* This and the following functions return NULL or an error text. */
 static const char *read_ports(pattern_t *p, wst_str_t text) {
     if (text.len == 1 && text.ptr[0] == '*')
         return NULL;
@@ -100,8 +100,8 @@ static const char *read_prefix(pattern_t *p, wst_str_t text) {
     return NULL;
 }
 
-/* What is meant for addresses and is none: as a pattern of names it would match nothing, or not
- * what was meant ("10.*"). A host that is a number is refused wherever it comes from. */
+/* Whether a pattern is meant for addresses but is none: as a pattern of names it would match
+ * nothing, or unintended names ("10.*"). Numeric hosts are always refused. */
 static bool resembles_address(wst_str_t host) {
     bool dot = false, other = false;
     for (size_t i = 0; i < host.len; i++) {
@@ -121,7 +121,7 @@ static const char *check_host(wst_str_t host) {
     if (resembles_address(host))
         return "not an address, nor a network such as 10.0.0.0/8";
     for (size_t i = 0; i < host.len; i++) {
-        char c = lower(host.ptr[i]);
+        char c = to_lower(host.ptr[i]);
         if (!(c >= 'a' && c <= 'z') && !is_digit(c) && strchr("-_.*", c) == NULL &&
             (unsigned char)c < 0x80)
             return "character not allowed in a host name";
@@ -141,7 +141,7 @@ static void cut_ports(wst_str_t text, wst_str_t *host, wst_str_t *ports) {
     *ports = colon != NULL ? (wst_str_t){colon + 1, (size_t)(end - colon) - 1} : (wst_str_t){0};
 }
 
-/* An address or a network; false: it is neither, but a name. */
+/* Reads an address or a network; false if the host is a name. */
 static bool read_network(pattern_t *p, wst_str_t host, const char **why) {
     const char *slash = memchr(host.ptr, '/', host.len);
     wst_str_t address = {host.ptr, slash != NULL ? (size_t)(slash - host.ptr) : host.len};
@@ -161,7 +161,7 @@ static bool read_network(pattern_t *p, wst_str_t host, const char **why) {
     return true;
 }
 
-/* Sets *text to what is to be kept of it, NULL for none. */
+/* Sets *text to the part to keep, or to NULL. */
 static const char *read_destination(pattern_t *p, wst_str_t *text) {
     wst_str_t host, ports;
     cut_ports(*text, &host, &ports);
@@ -192,7 +192,7 @@ static const char *read_pattern(pattern_t *p, int kind, wst_str_t *text) {
     return NULL;
 }
 
-/* Keeps a copy; hosts in lower case. */
+/* Copies the text; hosts in lower case. */
 static int keep_text(wst_rules_t *r, pattern_t *p, wst_str_t text) {
     if (text.ptr == NULL)
         return 0;
@@ -200,7 +200,7 @@ static int keep_text(wst_rules_t *r, pattern_t *p, wst_str_t text) {
     if (p->text == NULL)
         return WST_ENOMEM;
     for (size_t i = 0; i < text.len; i++)
-        p->text[i] = p->kind == HOST ? lower(text.ptr[i]) : text.ptr[i];
+        p->text[i] = p->kind == HOST ? to_lower(text.ptr[i]) : text.ptr[i];
     p->text[text.len] = '\0';
     return 0;
 }
@@ -297,14 +297,14 @@ void wst_rules_free(wst_rules_t *r) {
 
 /* Deciding ----------------------------------------------------------------------------------- */
 
-/* A query, looked through once. */
+/* A query, parsed once. */
 typedef struct asked {
     const wst_rules_query_t *query;
     size_t host_len;
     bool literal;      /* the host is an address */
-    bool has_address;  /* known: told, or the host itself */
-    bool never;        /* it will never be known */
-    wst__ip_t address; /* the effective one */
+    bool has_address;  /* the query gives it, or the host is one */
+    bool never;        /* the address will never be known */
+    wst__ip_t address; /* as of wst__ip_effective */
     wst__ip_t given;   /* as it was written */
 } asked_t;
 
@@ -329,14 +329,14 @@ static bool port_matches(const pattern_t *p, uint16_t port) {
     return found;
 }
 
-/* "::/0" is no network of IPv4 addresses, though they are kept as IPv6 ones. */
+/* "::/0" does not contain IPv4 addresses, though they are stored as IPv6 ones. */
 static bool is_within(const wst__ip_t *ip, const pattern_t *p) {
     return wst__ip_is_v4(ip) == wst__ip_is_v4(&p->network) &&
            wst__ip_within(ip, &p->network, p->prefix);
 }
 
-/* Of an address that nobody will know the worst is assumed. What is written as two addresses is
- * denied by a rule about either. */
+/* Assumes the worst of an address that will never be known. A host with two addresses, given and
+ * effective, is denied by a rule about either. */
 static match_t network_matches(const pattern_t *p, const asked_t *a, bool allow) {
     if (a->has_address)
         return yes_if(is_within(&a->address, p) || (!allow && is_within(&a->given, p)));
@@ -348,7 +348,7 @@ static match_t destination_matches(const pattern_t *p, const asked_t *a, bool al
         return NO;
     if (p->kind == NETWORK)
         return network_matches(p, a, allow);
-    /* A pattern such as "1*" is one of names: networks are written otherwise. */
+    /* A pattern such as "1*" is for names; it does not match addresses. */
     if (a->literal)
         return yes_if(strcmp(p->text, "*") == 0);
     return yes_if(wst__glob_fold(p->text, (wst_str_t){a->query->host, a->host_len}));
@@ -408,7 +408,7 @@ static const struct {
     {{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, V4_PREFIX + 32},
 };
 
-/* The prefix of the guarded network that the address lies in; 0: none. */
+/* The prefix of the guarded network that contains the address; 0 without one. */
 static unsigned guarded_prefix(const wst__ip_t *ip) {
     for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++)
         if (wst__ip_within(ip, &guarded[i].address, guarded[i].prefix))
@@ -416,7 +416,7 @@ static unsigned guarded_prefix(const wst__ip_t *ip) {
     return 0;
 }
 
-/* Whether what the rule allows is open to it: a guarded address must be named by itself or by a
+/* Whether a rule that allows may open the address: a guarded one must be named itself, or by a
  * network within the guarded one. */
 static bool opens(const rule_t *rule, const asked_t *a) {
     unsigned prefix = a->has_address ? guarded_prefix(&a->address) : 0;
@@ -435,8 +435,8 @@ static wst_rules_verdict_t verdict(bool allow, wst_rules_reason_t reason, size_t
     return (wst_rules_verdict_t){.allow = allow, .reason = reason, .rule = rule};
 }
 
-/* Reads the query; false if its address is none. */
-static bool look(asked_t *a, const wst_rules_query_t *q) {
+/* Parses the query; false if its address is invalid. */
+static bool parse_query(asked_t *a, const wst_rules_query_t *q) {
     *a = (asked_t){.query = q, .host_len = strlen(q->host)};
     if (a->host_len > 1 && q->host[a->host_len - 1] == '.')
         a->host_len--;
@@ -456,9 +456,9 @@ wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query
     asked_t a;
     if (wst__sized_read(&query, sizeof(query), given) != 0)
         return verdict(false, WST_RULES_QUERY, 0);
-    if (!look(&a, &query))
+    if (!parse_query(&a, &query))
         return verdict(false, WST_RULES_ADDRESS, 0);
-    /* A rule that may match yet, and would allow, keeps a later one from denying for good. */
+    /* While an allowing rule may still match, a later rule cannot deny for good. */
     bool may_allow = false;
     for (size_t i = 0; r != NULL && i < r->count; i++) {
         const rule_t *rule = &r->rules[i];
