@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which proxy the environment wants. no_proxy has no specification; this is what is common to curl,
- * Go and Python, and where they differ what reaches more destinations directly: a name covers all
- * below it, with a dot in front or without.
+ * Chooses a proxy by the environment. no_proxy has no specification: this follows the common rules
+ * of curl, Go and Python and, where these differ, the rule that reaches more destinations directly.
+ * A name covers its subdomains, with a dot in front or without.
  */
 #include "http_text.h"
 #include "ip.h"
@@ -13,9 +13,9 @@
 
 enum { V4_PREFIX = 96 };
 
-/* Where the connection is to go. */
+/* The destination of the connection. */
 typedef struct target {
-    wst_str_t host; /* without a dot at its end */
+    wst_str_t host; /* without a final dot */
     bool is_ip;
     wst__ip_t ip;
     uint16_t port;
@@ -27,7 +27,7 @@ static wst_str_t without_dot(wst_str_t name) {
     return name;
 }
 
-/* Whether it is the domain or below it. */
+/* Whether the host is the domain or a subdomain. */
 static bool within_domain(wst_str_t host, wst_str_t domain) {
     if (domain.len == 0 || host.len < domain.len)
         return false;
@@ -44,7 +44,7 @@ static bool is_here(const target_t *t) {
     return within_domain(t->host, (wst_str_t){"localhost", 9}); /* RFC 6761 section 6.3 */
 }
 
-/* A decimal number of at most `max`, all of the text. */
+/* Reads a text that is a decimal number of at most `max`. */
 static bool read_number(unsigned *out, wst_str_t text, unsigned max) {
     unsigned value = 0;
     if (text.len == 0 || text.len > 5 || !wst__is_digits(text))
@@ -67,8 +67,8 @@ static bool in_network(const target_t *t, wst_str_t address, wst_str_t bits) {
            wst__ip_within(&t->ip, &network, prefix + (v4 ? V4_PREFIX : 0));
 }
 
-/* Takes a port off the end; the colons of an IPv6 address without brackets are none. Whether the
- * target's port is that one, or there is none. */
+/* Takes a port off the end, if there is one; a colon of an IPv6 address without brackets does not
+ * start a port. Returns whether the target's port is that port, or any. */
 static bool take_port(wst_str_t *text, uint16_t port) {
     size_t at = text->len;
     while (at > 0 && text->ptr[at - 1] != ':' && text->ptr[at - 1] != ']')
@@ -83,7 +83,7 @@ static bool take_port(wst_str_t *text, uint16_t port) {
     return same;
 }
 
-/* One element of no_proxy. */
+/* Whether an element of no_proxy covers the target. */
 static bool covers(wst_str_t text, const target_t *t) {
     if (wst_str_eq(text, "*"))
         return true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CONNECT through an HTTP proxy (proxy_http.h). Where an answer ends matters twice: behind a 2xx
- * begins the tunnel, and behind the body of a 407 the next answer, if the connection is kept, as
- * schemes of several legs need it. A body that is too long, malformed, or ends with the connection
- * costs no more than a new connection.
+ * CONNECT through an HTTP proxy (proxy_http.h). The end of an answer matters twice: the tunnel
+ * begins behind a 2xx, and the next answer behind the body of a 407, if the connection is kept, as
+ * schemes of several legs require. A body that is too long, malformed, or ends with the connection
+ * only costs a new connection.
  */
 #include "proxy_http.h"
 #include "head_writer.h"
@@ -45,7 +45,7 @@ int wst__proxy_http_check_fields(const char *fields, const char **why) {
     return WST_EINVAL;
 }
 
-/* The field that answers the last challenge; none if the proxy has not asked yet. 0 or an error. */
+/* Writes the field that answers the last challenge, if there was one. 0 or an error. */
 static int write_credentials(wst__proxy_http_t *p, wst__head_writer_t *w,
                              const uint8_t random[16]) {
     if (p->extra != NULL) {
@@ -68,7 +68,7 @@ static int write_credentials(wst__proxy_http_t *p, wst__head_writer_t *w,
     return rc < 0 ? rc : 0;
 }
 
-/* Why a request cannot be written. */
+/* Says why a request cannot be written. */
 static int cannot_ask(wst__proxy_http_t *p, int error) {
     if (p->extra != NULL && error == WST_EINVAL)
         snprintf(p->why, sizeof(p->why), "cannot be answered: fields that are not complete lines");
@@ -85,7 +85,7 @@ int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MA
     wst__head_init(&w, out, WST__PROXY_REQUEST_MAX);
     wst__head_request(&w, "CONNECT", p->o.target);
     wst__head_field(&w, "Host", "%s", p->o.target); /* RFC 9112 section 3.2 */
-    /* What old proxies want to hear to keep the connection after a 407. */
+    /* Old proxies need this to keep the connection after a 407. */
     wst__head_field(&w, "Proxy-Connection", "Keep-Alive");
     wst__head_lines(&w, p->o.fields);
     int rc = write_credentials(p, &w, random);
@@ -101,7 +101,7 @@ int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MA
     return rc;
 }
 
-/* What to say -------------------------------------------------------------------------------- */
+/* Errors ------------------------------------------------------------------------------------- */
 
 static void append_quote(wst__proxy_http_t *p, const char *text, size_t len) {
     for (size_t i = 0; i < len && p->quote_len < sizeof(p->quote) - 1; i++) {
@@ -111,8 +111,8 @@ static void append_quote(wst__proxy_http_t *p, const char *text, size_t len) {
     p->quote[p->quote_len] = '\0';
 }
 
-/* What the proxy said, for people: "403 Forbidden: the first line of the text". */
-static void describe(const wst__proxy_http_t *p, char *out, size_t size) {
+/* The proxy's answer, for people: "403 Forbidden: the first line of the text". */
+static void describe_answer(const wst__proxy_http_t *p, char *out, size_t size) {
     char reason[100];
     size_t n = 0;
     for (; n < p->head.reason.len && n < sizeof(reason) - 1; n++) {
@@ -125,7 +125,7 @@ static void describe(const wst__proxy_http_t *p, char *out, size_t size) {
              more ? p->quote : "");
 }
 
-/* Fields that tell the cause where the text is for browsers. */
+/* Quotes a field that tells the cause, where the text is for browsers. */
 static void quote_field(wst__proxy_http_t *p) {
     static const char *const names[] = {"Proxy-Status" /* RFC 9209 */, "X-Squid-Error"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && p->quote_len == 0; i++) {
@@ -139,8 +139,8 @@ static int refused(wst__proxy_http_t *p) {
     char said[280];
     if (p->quote_len == 0)
         quote_field(p);
-    describe(p, said, sizeof(said));
-    if (p->head.status == 401 && p->tried) { /* what tinyproxy has for wrong ones */
+    describe_answer(p, said, sizeof(said));
+    if (p->head.status == 401 && p->tried) { /* tinyproxy's answer to wrong credentials */
         snprintf(p->why, sizeof(p->why), "refused the user name or password (%s)", said);
         return WST_EPROXYAUTH;
     }
@@ -151,7 +151,7 @@ static int refused(wst__proxy_http_t *p) {
 static int unauthenticated(wst__proxy_http_t *p) {
     const char *schemes = p->offer.schemes;
     char said[280];
-    describe(p, said, sizeof(said));
+    describe_answer(p, said, sizeof(said));
     if (p->tried)
         snprintf(p->why, sizeof(p->why), "refused the user name or password (%s); it offers: %s",
                  said, schemes);
@@ -178,8 +178,8 @@ static int next_request(wst__proxy_http_t *p) {
     return p->reusable ? WST__PROXY_SEND : WST__PROXY_RECONNECT;
 }
 
-/* Answers a challenge with the user name and password, once; and once more if only the nonce was
- * too old (RFC 7616 section 3.3). */
+/* Answers a challenge with the user name and password: once, and again if only the nonce was too
+ * old (RFC 7616 section 3.3). */
 static int answer_ourselves(wst__proxy_http_t *p) {
     bool again = p->offer.kind == WST__OFFER_DIGEST && p->offer.stale && !p->tried_again;
     if (p->o.user == NULL || p->offer.kind == WST__OFFER_NONE || (p->tried && !again))
@@ -201,8 +201,8 @@ int wst__proxy_http_answer(wst__proxy_http_t *p, const char *fields) {
     return p->extra != NULL ? next_request(p) : WST_ENOMEM;
 }
 
-/* The body of a 407 is eaten, to its end or not at all. */
-static int eat(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
+/* Skips the body of a 407: to its end, or the connection is not reused. */
+static int skip_body(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
     int rc = wst_http_body_walk(&p->body, data, len, NULL);
     *used += rc > 0 ? (size_t)rc : 0;
     p->eaten += rc > 0 ? (size_t)rc : 0;
@@ -212,8 +212,8 @@ static int eat(wst__proxy_http_t *p, const char *data, size_t len, size_t *used)
     return challenged(p);
 }
 
-/* The text behind a refusal, up to the end of its first line. */
-static int quote(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
+/* Quotes the first line of a refusal's body. */
+static int quote_body(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
     size_t at = 0;
     while (at < len && !p->body.complete) {
         wst_str_t text;
@@ -248,7 +248,7 @@ static int on_head(wst__proxy_http_t *p) {
         p->len = p->scanned = 0;
         return WST__PROXY_READ;
     }
-    if (status >= 200 && status < 300) /* and no body, whatever the head says */
+    if (status >= 200 && status < 300) /* without a body, whatever the head says */
         return WST__PROXY_OPEN;
     p->http_status = status;
     wst_http_body_response(&p->body, &p->head, (wst_str_t){"CONNECT", 7});
@@ -262,8 +262,8 @@ static int on_head(wst__proxy_http_t *p) {
     return is_plain_text(&p->head) && !p->body.complete ? WST__PROXY_READ : refused(p);
 }
 
-/* Copies as much of the data as a head may be long, or WST_ENOMEM. */
-static int gather(wst__proxy_http_t *p, const char *data, size_t len) {
+/* Copies the data, as far as the bound on heads allows. 0 or WST_ENOMEM. */
+static int gather_head(wst__proxy_http_t *p, const char *data, size_t len) {
     size_t n = len < HEAD_MAX - p->len ? len : HEAD_MAX - p->len;
     if (p->len + n > p->cap) {
         size_t cap = p->cap == 0 ? GATHER_MIN : 2 * p->cap;
@@ -283,7 +283,7 @@ static int gather(wst__proxy_http_t *p, const char *data, size_t len) {
 static int read_head(wst__proxy_http_t *p, const char *data, size_t len, size_t *used) {
     const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     size_t before = p->len;
-    int rc = gather(p, data, len);
+    int rc = gather_head(p, data, len);
     if (rc == 0)
         rc = wst_http_parse_response(&p->head, p->buf, p->len, &p->scanned, &limits);
     if (rc == WST_EHTTP)
@@ -305,12 +305,12 @@ int wst__proxy_http_feed(wst__proxy_http_t *p, const char *data, size_t len, siz
         if (!p->in_body)
             rc = read_head(p, rest, rest_len, used);
         else if (p->head.status == 407)
-            rc = eat(p, rest, rest_len, used);
+            rc = skip_body(p, rest, rest_len, used);
         else
-            rc = quote(p, rest, rest_len, used);
+            rc = quote_body(p, rest, rest_len, used);
     }
     if (*used < len && (rc == WST__PROXY_SEND || rc == WST__PROXY_CHALLENGED)) {
-        /* Who answers before being asked is not to be spoken to any more. */
+        /* The proxy has answered before a request: do not use the connection again. */
         p->reusable = p->kept = false;
         return rc == WST__PROXY_SEND ? WST__PROXY_RECONNECT : rc;
     }
@@ -322,7 +322,8 @@ int wst__proxy_http_end(wst__proxy_http_t *p, int error) {
         p->reusable = false;
         return p->head.status == 407 ? challenged(p) : refused(p);
     }
-    /* It ended what it had meant to keep, with our request on its way (RFC 9112 section 9.3.1). */
+    /* The proxy ended a kept connection while our request was under way (RFC 9112 section 9.3.1).
+     */
     if (p->kept && p->len == 0 && p->interim == 0) {
         p->reusable = false;
         return next_request(p);

@@ -16,74 +16,74 @@
 
 enum {
     WST__PROXY_REQUEST_MAX = 16384,
-    WST__PROXY_BODY_MAX = 65536, /* of a 407: more is not worth reading to keep a connection */
+    WST__PROXY_BODY_MAX = 65536, /* of a 407; beyond, a new connection is cheaper */
     WST__PROXY_REQUESTS_MAX = 8,
-    WST__PROXY_INTERIM_MAX = 8, /* answers 1xx to a request */
+    WST__PROXY_INTERIM_MAX = 8, /* answers 1xx per request */
     WST__PROXY_WHY_MAX = 480
 };
 
-/* What is to be asked for, as whom; all borrowed. */
+/* The destination and the credentials; all borrowed. */
 typedef struct wst__proxy_http_options {
     const char *target;          /* "host:port" */
     const char *user, *password; /* user NULL: none */
     const char *fields;          /* NULL, or complete lines for each request */
-    bool asks;                   /* WST__PROXY_CHALLENGED, not yet an answer of our own */
+    bool asks;                   /* a challenge leads to WST__PROXY_CHALLENGED first */
 } wst__proxy_http_options_t;
 
 typedef enum wst__proxy_step {
-    WST__PROXY_READ,       /* more bytes are wanted */
-    WST__PROXY_OPEN,       /* what follows is of the destination */
+    WST__PROXY_READ,       /* needs more bytes */
+    WST__PROXY_OPEN,       /* further bytes are the destination's */
     WST__PROXY_CHALLENGED, /* `head` is a 407 */
-    WST__PROXY_SEND,       /* the next request, here */
-    WST__PROXY_RECONNECT   /* close, connect anew, then the next request */
+    WST__PROXY_SEND,       /* send the next request on this connection */
+    WST__PROXY_RECONNECT   /* send the next request on a new connection */
 } wst__proxy_step_t;
 
 typedef struct wst__proxy_http {
     const wst_allocator_t *allocator;
     wst__proxy_http_options_t o;
     unsigned requests, interim;
-    bool kept;               /* an answer came on this connection before */
+    bool kept;               /* this connection has carried an answer before */
     char *extra;             /* the embedder's fields for the next request */
-    bool tried, tried_again; /* our own credentials; and those for a fresh nonce */
+    bool tried, tried_again; /* our own credentials; the same with a fresh nonce */
 
-    char *buf; /* the head that comes in, or came */
+    char *buf; /* the head, maybe still incomplete */
     size_t len, cap, scanned;
     wst_http_head_t head;
     wst_http_body_t body;
     bool in_body;
-    bool reusable; /* the connection, behind this answer */
+    bool reusable; /* the connection, after this answer */
     size_t eaten;
     wst__offer_t offer; /* of the last 407 */
 
     int http_status;
-    char quote[160]; /* first line of the text behind a refusal */
+    char quote[160]; /* first line of a refusal's body */
     size_t quote_len;
-    char why[WST__PROXY_WHY_MAX]; /* after an error: for people, goes behind "the proxy" */
+    char why[WST__PROXY_WHY_MAX]; /* after an error: for people, to follow "the proxy" */
 } wst__proxy_http_t;
 
-/* Fields that can be sent, or NULL: 0; else WST_EINVAL, and *why tells people. */
+/* 0 if the fields can be sent or are NULL; else WST_EINVAL, with a text for people in *why. */
 int wst__proxy_http_check_fields(const char *fields, const char **why);
 
 void wst__proxy_http_init(wst__proxy_http_t *p, const wst_allocator_t *allocator,
                           const wst__proxy_http_options_t *options);
 void wst__proxy_http_free(wst__proxy_http_t *p);
 
-/* Writes the next request; `random` is fresh. Its length; WST_EINVAL (fields that are no complete
- * lines, credentials that cannot be sent), WST_EHEADBIG, WST_ENOMEM, WST_EINTERNAL. */
+/* Writes the next request; `random` is fresh. Returns its length; WST_EINVAL (fields that are not
+ * complete lines, credentials that cannot be sent), WST_EHEADBIG, WST_ENOMEM, WST_EINTERNAL. */
 int wst__proxy_http_request(wst__proxy_http_t *p, char out[WST__PROXY_REQUEST_MAX],
                             const uint8_t random[16]);
 
 /*
- * Takes what came in, *used bytes of it. A step, or WST_EPROXY, WST_EPROXYAUTH, WST_EHTTP,
- * WST_EHEADBIG, WST_ENOMEM; `why` tells.
+ * Takes *used of the bytes received. Returns a step, or WST_EPROXY, WST_EPROXYAUTH, WST_EHTTP,
+ * WST_EHEADBIG, WST_ENOMEM, with a text in `why`.
  */
 int wst__proxy_http_feed(wst__proxy_http_t *p, const char *data, size_t len, size_t *used);
 
-/* The connection is over: in an orderly way (0), or by this error, which is returned unless there
- * is more to say or to do. */
+/* The connection has ended: orderly (0) or by this error, which is returned unless there is a next
+ * step or a better error. */
 int wst__proxy_http_end(wst__proxy_http_t *p, int error);
 
-/* The embedder's answer to a challenge: fields, copied, or NULL: go on with what is built in. */
+/* The embedder's answer to a challenge: fields (copied), or NULL for the built-in schemes. */
 int wst__proxy_http_answer(wst__proxy_http_t *p, const char *fields);
 
 #endif

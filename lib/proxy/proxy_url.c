@@ -23,7 +23,7 @@ static int hex_value(char c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Copies part of a credential, percent-decoded if it is of a URL. NULL, or what is wrong. */
+/* Copies part of a credential, percent-decoded if `encoded`. NULL or an error text. */
 static const char *copy_credential(char out[WST__PROXY_CREDENTIAL_MAX], wst_str_t text,
                                    bool encoded) {
     size_t len = 0;
@@ -47,7 +47,7 @@ static const char *copy_credential(char out[WST__PROXY_CREDENTIAL_MAX], wst_str_
     return NULL;
 }
 
-/* "user[:password]". NULL, or what is wrong. */
+/* Reads "user[:password]". NULL or an error text. */
 static const char *read_credentials(wst__proxy_url_t *u, wst_str_t text, bool encoded) {
     const char *colon = text.len > 0 ? memchr(text.ptr, ':', text.len) : NULL;
     wst_str_t user = {text.ptr, colon != NULL ? (size_t)(colon - text.ptr) : text.len};
@@ -67,7 +67,7 @@ static const char *read_credentials(wst__proxy_url_t *u, wst_str_t text, bool en
     return NULL;
 }
 
-/* The scheme, and what is behind it. NULL, or what is wrong. */
+/* Splits off the scheme. NULL or an error text. */
 static const char *read_scheme(const struct scheme **scheme, const char **rest, const char *url) {
     const char *mark = strstr(url, "://");
     *scheme = &schemes[0];
@@ -89,7 +89,7 @@ static const char *parse(wst__proxy_url_t *u, const char *url, const char *crede
     if (wrong != NULL)
         return wrong;
     u->kind = scheme->kind;
-    /* To the last @, since people write passwords as they are; so a / or ? in one is not seen. */
+    /* Up to the last @, since people write passwords unencoded, also with a / or ? in them. */
     const char *at = strrchr(rest, '@');
     wst_str_t userinfo = {rest, at != NULL ? (size_t)(at - rest) : 0};
     if (at != NULL)

@@ -22,8 +22,8 @@ typedef struct wst__proxy_url {
 } wst__proxy_url_t;
 
 /*
- * Takes a proxy's URL apart. `credentials`, "user:password" as they are, stand in for those in it;
- * NULL: none. 0 or WST_EINVAL (*why tells people, without a secret); wipe *out when done with it.
+ * Parses a proxy's URL. `credentials`, "user:password" unencoded, replace those in the URL; NULL:
+ * none. 0 or WST_EINVAL (*why is a text for people, without secrets); wipe *out after use.
  */
 int wst__proxy_url_parse(wst__proxy_url_t *out, const char *url, const char *credentials,
                          const char **why);
