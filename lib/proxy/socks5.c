@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SOCKS5 (socks5.h). The proxy's messages are gathered byte by byte, each to its own length and not
- * further, since bytes of the destination follow the last one.
+ * SOCKS5 (socks5.h). Gathers the proxy's messages byte by byte, each exactly to its end, since the
+ * destination's bytes follow the last one.
  */
 #include "socks5.h"
 #include "ip.h"
@@ -14,7 +14,7 @@ enum { VERSION = 5, LOGIN_VERSION = 1 };
 enum { NO_LOGIN = 0, LOGIN = 2, NO_METHOD = 0xff };
 enum { CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
 
-static void put(wst__socks5_t *s, uint8_t byte) {
+static void put_byte(wst__socks5_t *s, uint8_t byte) {
     s->out[s->out_len++] = byte;
 }
 
@@ -23,9 +23,9 @@ static void put_bytes(wst__socks5_t *s, const void *bytes, size_t len) {
     s->out_len += len;
 }
 
-static void put_text(wst__socks5_t *s, const char *text) {
+static void put_counted(wst__socks5_t *s, const char *text) {
     size_t len = strnlen(text, 255);
-    put(s, (uint8_t)len);
+    put_byte(s, (uint8_t)len);
     put_bytes(s, text, len);
 }
 
@@ -38,51 +38,51 @@ static int expect(wst__socks5_t *s, wst__socks5_state_t state) {
 void wst__socks5_init(wst__socks5_t *s, const char *host, uint16_t port, const char *user,
                       const char *password) {
     *s = (wst__socks5_t){.host = host, .port = port, .user = user, .password = password};
-    put(s, VERSION);
-    put(s, user != NULL ? 2 : 1);
-    put(s, NO_LOGIN);
+    put_byte(s, VERSION);
+    put_byte(s, user != NULL ? 2 : 1);
+    put_byte(s, NO_LOGIN);
     if (user != NULL)
-        put(s, LOGIN);
+        put_byte(s, LOGIN);
     expect(s, WST__SOCKS5_METHOD);
 }
 
 static int send_login(wst__socks5_t *s) { /* RFC 1929 section 2 */
     s->out_len = 0;
-    put(s, LOGIN_VERSION);
-    put_text(s, s->user);
-    put_text(s, s->password);
+    put_byte(s, LOGIN_VERSION);
+    put_counted(s, s->user);
+    put_counted(s, s->password);
     return expect(s, WST__SOCKS5_LOGIN);
 }
 
 static int send_request(wst__socks5_t *s) { /* RFC 1928 section 4 */
     wst__ip_t ip;
     s->out_len = 0;
-    put(s, VERSION);
-    put(s, CONNECT);
-    put(s, 0);
+    put_byte(s, VERSION);
+    put_byte(s, CONNECT);
+    put_byte(s, 0);
     if (!wst__ip_parse(&ip, s->host, strlen(s->host))) {
-        put(s, NAME);
-        put_text(s, s->host);
+        put_byte(s, NAME);
+        put_counted(s, s->host);
     } else if (wst__ip_is_v4(&ip)) {
-        put(s, IPV4);
+        put_byte(s, IPV4);
         put_bytes(s, ip.bytes + 12, 4);
     } else {
-        put(s, IPV6);
+        put_byte(s, IPV6);
         put_bytes(s, ip.bytes, 16);
     }
-    put(s, (uint8_t)(s->port >> 8));
-    put(s, (uint8_t)s->port);
+    put_byte(s, (uint8_t)(s->port >> 8));
+    put_byte(s, (uint8_t)s->port);
     return expect(s, WST__SOCKS5_REPLY);
 }
 
-static int fail(wst__socks5_t *s, int error, const char *why) {
+static int fail_socks5(wst__socks5_t *s, int error, const char *why) {
     s->state = WST__SOCKS5_DONE;
     snprintf(s->why, sizeof(s->why), "%s", why);
     return error;
 }
 
-/* How long the message is that comes in, as far as that is known: at least one byte more than what
- * is there. */
+/* The length of the message being received, or a lower bound of at least one byte more than has
+ * arrived. */
 static size_t message_len(const wst__socks5_t *s) {
     if (s->state != WST__SOCKS5_REPLY)
         return 2;
@@ -94,26 +94,27 @@ static size_t message_len(const wst__socks5_t *s) {
 
 static int read_method(wst__socks5_t *s) {
     if (s->in[0] != VERSION)
-        return fail(s, WST_EPROTO, "does not speak SOCKS5");
+        return fail_socks5(s, WST_EPROTO, "does not speak SOCKS5");
     switch (s->in[1]) {
     case NO_LOGIN:
         return send_request(s);
     case LOGIN:
         if (s->user != NULL)
             return send_login(s);
-        return fail(s, WST_EPROTO, "chose a method of authentication that was not offered");
+        return fail_socks5(s, WST_EPROTO, "chose a method of authentication that was not offered");
     case NO_METHOD:
-        return fail(s, WST_EPROXYAUTH,
-                    s->user == NULL ? "wants authentication"
-                                    : "wants another authentication than user name and password");
+        return fail_socks5(s, WST_EPROXYAUTH,
+                           s->user == NULL
+                               ? "wants authentication"
+                               : "wants another authentication than user name and password");
     default:
-        return fail(s, WST_EPROTO, "chose a method of authentication that was not offered");
+        return fail_socks5(s, WST_EPROTO, "chose a method of authentication that was not offered");
     }
 }
 
 static int read_login(wst__socks5_t *s) {
-    if (s->in[1] != 0) /* the version is not worth a refusal: some say 5 */
-        return fail(s, WST_EPROXYAUTH, "refused the user name or password");
+    if (s->in[1] != 0) /* ignores the version: some proxies send 5 */
+        return fail_socks5(s, WST_EPROXYAUTH, "refused the user name or password");
     return send_request(s);
 }
 
@@ -139,14 +140,14 @@ static int read_reply_code(wst__socks5_t *s) {
     return WST_EPROXY;
 }
 
-/* After each byte of a reply: what refuses need not be complete, for some proxies end it early. */
+/* Checks a reply after each byte: some proxies end a refusal early. */
 static int check_reply(wst__socks5_t *s) {
     if (s->in[0] != VERSION)
-        return fail(s, WST_EPROTO, "does not speak SOCKS5");
+        return fail_socks5(s, WST_EPROTO, "does not speak SOCKS5");
     if (s->in_len >= 2 && s->in[1] != 0)
         return read_reply_code(s);
     if (s->in_len >= 4 && s->in[3] != IPV4 && s->in[3] != NAME && s->in[3] != IPV6)
-        return fail(s, WST_EPROTO, "answered with an unknown type of address");
+        return fail_socks5(s, WST_EPROTO, "answered with an unknown type of address");
     return WST__SOCKS5_READ;
 }
 
