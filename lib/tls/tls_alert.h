@@ -2,7 +2,7 @@
 #ifndef WST_LIB_TLS_ALERT_H
 #define WST_LIB_TLS_ALERT_H
 
-/* What an alert of TLS is called (RFC 8446 section 6.2, RFC 5246 section 7.2). */
+/* The name of a TLS alert (RFC 8446 section 6.2, RFC 5246 section 7.2). */
 const char *wst__tls_alert_name(unsigned alert);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading certificates (tls_cert.h). All is copied out of the parsed form, which mbedTLS frees when
- * it likes; texts are made harmless on the way, as a certificate may hold anything.
+ * Reading certificates (tls_cert.h). Copies everything out of the parsed form, which mbedTLS may
+ * free at any time, and makes texts harmless, as a certificate may contain any bytes.
  */
 #include "tls_cert.h"
 #include "digest.h"
@@ -35,7 +35,7 @@ typedef struct text {
     bool cut;
 } text_t;
 
-static void put(text_t *text, const char *bytes, size_t len) {
+static void put_bytes(text_t *text, const char *bytes, size_t len) {
     if (len >= text->left)
         text->cut = true;
     if (text->cut)
@@ -53,12 +53,12 @@ static void put_value(text_t *text, const mbedtls_asn1_buf *value, bool escape) 
         n = wst__utf8_get(&code, at + i, value->len - i);
         if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
             n = 1;
-            put(text, "?", 1);
+            put_bytes(text, "?", 1);
             continue;
         }
         if (escape && (code == ',' || code == '+' || code == '\\'))
-            put(text, "\\", 1);
-        put(text, at + i, n);
+            put_bytes(text, "\\", 1);
+        put_bytes(text, at + i, n);
     }
 }
 
@@ -72,14 +72,14 @@ void wst__tls_dn_text(char out[WST__TLS_DN_TEXT], const mbedtls_x509_name *dn) {
         if (mbedtls_oid_get_attr_short_name(&dn->oid, &type) != 0)
             type = "?";
         if (text.at != out)
-            put(&text, ", ", 2);
-        put(&text, type, strlen(type));
-        put(&text, "=", 1);
+            put_bytes(&text, ", ", 2);
+        put_bytes(&text, type, strlen(type));
+        put_bytes(&text, "=", 1);
         put_value(&text, &dn->val, true);
     }
 }
 
-/* One that is too long is none: cut, it could be another one's. */
+/* Leaves out a name that is too long: cut, it could be that of another. */
 static void common_name(char out[COMMON_NAME_TEXT], const mbedtls_x509_name *dn) {
     out[0] = '\0';
     for (; dn != NULL; dn = dn->next) {
@@ -93,7 +93,7 @@ static void common_name(char out[COMMON_NAME_TEXT], const mbedtls_x509_name *dn)
     }
 }
 
-/* Days since 1970 of a date of the Gregorian calendar, years beginning in March. */
+/* Days since 1970 of a Gregorian date, computed with years that begin in March. */
 static int64_t days(int year, int month, int day) {
     int64_t y = month > 2 ? year : year - 1;
     int64_t m = month > 2 ? month - 3 : month + 9;
@@ -142,13 +142,13 @@ static bool ip_of(wst__ip_t *ip, const mbedtls_asn1_buf *san) {
     return san->len == 4;
 }
 
-/* The list begins with an empty entry if there are none. */
+/* NULL if there are none: mbedTLS's list begins with an empty entry then. */
 static const mbedtls_x509_sequence *sans(const mbedtls_x509_crt *crt) {
     const mbedtls_x509_sequence *first = &crt->subject_alt_names;
     return first->buf.p != NULL ? first : NULL;
 }
 
-/* The name as text, `room` bytes at least: its length, or 0 if it is left out. */
+/* Writes the name as text into at least `room` bytes. Returns its length, or 0 to leave it out. */
 static size_t san_text(char *out, size_t room, wst_tls_name_kind_t *kind,
                        const mbedtls_asn1_buf *san) {
     wst__ip_t ip;
@@ -295,7 +295,7 @@ static void complain_about_names(wst__tls_found_t *found, const mbedtls_x509_crt
             continue;
         len +=
             (size_t)snprintf(text + len, sizeof(text) - len, "%s%s", len > begin ? ", " : "", name);
-        if (len >= sizeof(text)) { /* enough to see */
+        if (len >= sizeof(text)) { /* enough for people */
             memcpy(text + sizeof(text) - 4, "...", 4);
             break;
         }
@@ -304,7 +304,7 @@ static void complain_about_names(wst__tls_found_t *found, const mbedtls_x509_crt
              len > begin ? text : "certificate has no subjectAltName, and so is for no host");
 }
 
-/* Why it is not trusted: what mbedTLS flags is the last one that it found an issuer for. */
+/* Says why the chain is not trusted: mbedTLS flags the last certificate with a known issuer. */
 static void complain_about_trust(wst__tls_found_t *found, const mbedtls_x509_crt *crt) {
     char text[sizeof(found->text)], dn[WST__TLS_DN_TEXT];
     wst__tls_dn_text(dn, &crt->issuer);
@@ -315,8 +315,8 @@ static void complain_about_trust(wst__tls_found_t *found, const mbedtls_x509_crt
     complain(found, text);
 }
 
-static void explain(wst__tls_found_t *found, const mbedtls_x509_crt *crt, int depth,
-                    uint32_t flags) {
+static void complain_about_flags(wst__tls_found_t *found, const mbedtls_x509_crt *crt, int depth,
+                                 uint32_t flags) {
     char whose[WST__TLS_DN_TEXT + 32] = "certificate", text[sizeof(found->text)];
     if (depth > 0) {
         char dn[WST__TLS_DN_TEXT];
@@ -366,7 +366,7 @@ bool wst__tls_cert_serves(const mbedtls_x509_crt *crt) {
     return is_for_purpose(crt, false);
 }
 
-/* What is to be looked at in the peer's own certificate alone. */
+/* Checks that apply to the peer's own certificate only. */
 static void judge_peer(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                        const mbedtls_x509_crt *crt, uint32_t *flags) {
     if (!is_for_purpose(crt, expect->client)) {
@@ -387,7 +387,7 @@ static void judge_peer(const wst__tls_expect_t *expect, wst__tls_found_t *found,
 void wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                     const mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
     *flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
-    if (crt->raw.len == 0) { /* a list of certificates with nothing in it comes as this in 2.28 */
+    if (crt->raw.len == 0) { /* how 2.28 presents an empty list of certificates */
         *flags |= MBEDTLS_X509_BADCERT_MISSING;
         complain(found, "the peer has sent no certificate");
         found->bad = true;
@@ -396,11 +396,11 @@ void wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
     if (expect->insecure) {
         *flags = 0;
     } else {
-        explain(found, crt, depth, *flags);
+        complain_about_flags(found, crt, depth, *flags);
         if (depth == 0)
             judge_peer(expect, found, crt, flags);
     }
-    /* An issuer that is not verified could be anybody's name on anybody's key. */
+    /* An unverified issuer could be any name on any key. */
     if ((depth == 0 || !expect->insecure) && is_pinned(expect, crt))
         found->pinned = true;
     if (depth == 0 && expect->pin_count > 0 && !found->pinned) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_TLS_CERT_H
 #define WST_LIB_TLS_CERT_H
-/* What is read out of certificates, and whether they are good for what is wanted. */
+/* Reads certificates, and judges whether they are good for their purpose. */
 #include <mbedtls/x509_crt.h>
 #include <wstunnel/tls_types.h>
 
@@ -22,35 +22,35 @@ void wst__tls_dn_text(char out[WST__TLS_DN_TEXT], const mbedtls_x509_name *dn);
 /* Seconds since 1970. */
 int64_t wst__tls_time(const mbedtls_x509_time *time);
 
-/* SHA-256 of its public key (SubjectPublicKeyInfo). */
+/* SHA-256 of the certificate's public key (SubjectPublicKeyInfo). */
 void wst__tls_spki(uint8_t digest[32], const mbedtls_x509_crt *crt);
 
-/* Whether one of its DNS names stands for this host name, which need not be terminated. */
+/* Whether one of the DNS names matches this host name, which need not be terminated. */
 bool wst__tls_cert_names(const mbedtls_x509_crt *crt, const char *host, size_t len);
 
-/* Whether a server may use it (extendedKeyUsage). */
+/* Whether a server may use the certificate (extendedKeyUsage). */
 bool wst__tls_cert_serves(const mbedtls_x509_crt *crt);
 
-/* What is expected of a peer. */
+/* Requirements on a peer. */
 typedef struct wst__tls_expect {
-    bool client;               /* it is a client, else a server */
+    bool client;               /* the peer is a client, else a server */
     bool insecure;             /* only pins count */
     const char *host;          /* a server's name or address; NULL: any */
     const uint8_t (*pins)[32]; /* `pin_count` of them, see wst__tls_spki */
     size_t pin_count;
 } wst__tls_expect_t;
 
-/* What has been found so far, from the top of the chain to the peer's own certificate. */
+/* Findings so far, from the top of the chain to the peer's own certificate. */
 typedef struct wst__tls_found {
-    char text[256]; /* what is wrong; "": nothing */
+    char text[256]; /* the faults, for people; "": none */
     bool bad;       /* some flag counts */
     bool pinned;    /* a pin has matched */
 } wst__tls_found_t;
 
 /*
- * To be called for each certificate of a chain, the peer's own one (depth 0) last, with the flags
- * (MBEDTLS_X509_BADCERT_*) that mbedTLS has found; a mismatch of names among these is not heeded,
- * since 2.28 knows no IP addresses. Sets the flags that shall count, and adds to what is found.
+ * Call it for each certificate of a chain, the peer's own (depth 0) last, with mbedTLS's flags
+ * (MBEDTLS_X509_BADCERT_*). It ignores mbedTLS's mismatch of names, since 2.28 knows no IP
+ * addresses. Sets the flags that count, and adds to the findings.
  */
 void wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                     const mbedtls_x509_crt *crt, int depth, uint32_t *flags);

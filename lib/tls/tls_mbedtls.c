@@ -3,9 +3,9 @@
  * The TLS engine (tls_engine.h): mbedTLS 2.28 or 3.6. The only file that knows mbedTLS's ssl.h, and
  * the one where the versions differ.
  *
- * mbedTLS takes its memory from the C library, its time too, and random bytes from a generator that
- * each configuration has for itself. 3.6 needs its PSA library initialised for TLS 1.3: once a
- * process, which is the only state that is not ours.
+ * mbedTLS takes memory and time from the C library, and random bytes from a generator of each
+ * configuration. For TLS 1.3, 3.6 needs its PSA library initialised once per process: the only
+ * global state.
  */
 #include "mem.h"
 #include "sized.h"
@@ -34,14 +34,14 @@
 enum {
     IDENTITIES_MAX = 32,
     TICKET_LIFETIME_S = 3600,
-    UNASKED_MAX = 16 /* answers to what a peer should not send: renegotiation */
+    UNASKED_MAX = 16 /* answers to messages that a peer should not send: renegotiation */
 };
 
 /*
- * What is offered, best first, which is the server's order also if the client has another one. With
- * mbedTLS, ChaCha20-Poly1305 costs less than AES-GCM even where there are instructions for AES: on
- * an EPYC it is 1.4 times as fast as AES-128-GCM with 2.28, 1.25 times with 3.6 (test/bench). A
- * server has many clients and each of them has but one, so it is the server's burden that counts.
+ * The suites offered, best first; the server's order wins over the client's. With mbedTLS,
+ * ChaCha20-Poly1305 costs less than AES-GCM even with instructions for AES: on an EPYC it is 1.4
+ * times as fast as AES-128-GCM with 2.28, 1.25 times with 3.6 (test/bench). A server has many
+ * clients and each of them one server, so the server's load counts.
  */
 static const int suites[] = {
 #if MBEDTLS_VERSION_MAJOR >= 3
@@ -58,8 +58,8 @@ static const int suites[] = {
     0,
 };
 
-/* mbedTLS 2.28 would begin with the largest, P-521, which takes several times as long. Those behind
- * P-256 are there for certificates, which it holds against the same list. */
+/* mbedTLS 2.28 would begin with the largest, P-521, which takes several times as long. The groups
+ * behind P-256 are for certificates, which it checks against the same list. */
 #if MBEDTLS_VERSION_MAJOR >= 3
 static const uint16_t groups[] = {
     MBEDTLS_SSL_IANA_TLS_GROUP_X25519,    MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
@@ -75,7 +75,7 @@ static const int hashes[] = {MBEDTLS_MD_SHA256, MBEDTLS_MD_SHA384, MBEDTLS_MD_SH
                              MBEDTLS_MD_NONE};
 #endif
 
-/* What counts in a chain of certificates. A trust anchor's own signature is not looked at. */
+/* Requirements on a chain of certificates. A trust anchor's own signature is not checked. */
 static const mbedtls_x509_crt_profile profile = {
     .allowed_mds = MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
                    MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) |
@@ -122,18 +122,18 @@ struct wst__tls_conn {
     void *io_arg;
     char *server_name, *session_of; /* client */
     int io_error;
-    bool starved;       /* the call going on wants more than has come in */
-    bool begun, is_tls; /* something has come in, whose first byte is one of a record */
-    bool heard;         /* plaintext has come in */
-    bool offered;       /* client: a session */
-    bool full;          /* certificates are exchanged, no session resumed */
-    bool reading;       /* the call going on should not write */
-    bool optional;      /* mbedTLS does not heed what is found about certificates */
-    uint8_t last_sent;  /* type of the last record of the call going on */
-    uint8_t alert;      /* the one sent last in the open, if any */
+    bool starved;       /* the current call needs more input */
+    bool begun, is_tls; /* input has begun; its first byte is that of a record */
+    bool heard;         /* plaintext has arrived */
+    bool offered;       /* client: a session was offered */
+    bool full;          /* a full handshake with certificates, no session resumed */
+    bool reading;       /* the current call should not write */
+    bool optional;      /* mbedTLS ignores the findings about certificates */
+    uint8_t last_sent;  /* type of the last record that the current call sent */
+    uint8_t alert;      /* the last one sent unencrypted, if any */
     unsigned unasked;
     wst__tls_expect_t expect;
-    wst__tls_found_t found; /* its text is the reason of failure, whatever that is */
+    wst__tls_found_t found; /* its text is the reason of any failure */
     wst__tls_cert_t *peer;
     char cipher_suite[64], sni[WST__TLS_NAME_MAX + 1];
     wst_tls_info_t info;
@@ -258,7 +258,7 @@ static int configure(wst__tls_engine_t *e) {
     return mbedtls_ssl_conf_alpn_protocols(&e->conf, alpn);
 }
 
-/* All but what the options say. */
+/* Sets up all parts that do not depend on options. */
 static int engine_new(wst__tls_engine_t **out, const wst_allocator_t *allocator, bool server,
                       wst_tls_error_t *why) {
     if (why != NULL)
@@ -322,7 +322,7 @@ void wst__tls_engine_free(wst__tls_engine_t *e) {
     wst__free(&allocator, e);
 }
 
-/* Resuming would not check the certificate again, and TLS 1.3's tickets do not even name it. */
+/* A resumption would not check the client's certificate, and TLS 1.3's tickets do not name it. */
 static int set_up_tickets(wst__tls_engine_t *e, bool client_certs) {
     if (client_certs) {
         mbedtls_ssl_conf_session_tickets(&e->conf, MBEDTLS_SSL_SESSION_TICKETS_DISABLED);
@@ -432,7 +432,7 @@ static int on_send(void *arg, const uint8_t *data, size_t len) {
     return c->io_error == 0 ? (int)len : MBEDTLS_ERR_SSL_INTERNAL_ERROR;
 }
 
-/* A client asks for a name. All identities for it may serve: one may be RSA, another one EC. */
+/* Adds all identities for the name that a client asks for: one may be RSA, another EC. */
 static int on_sni(void *arg, mbedtls_ssl_context *ssl, const uint8_t *name, size_t len) {
     wst__tls_engine_t *e = arg;
     wst__tls_conn_t *c = (wst__tls_conn_t *)(void *)ssl;
@@ -457,14 +457,14 @@ static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flag
     c->peer = wst__tls_cert_new(&c->engine->allocator, crt);
     if (c->peer == NULL)
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
-    /* Where none is required, mbedTLS heeds flags no more than a missing one. */
+    /* If certificates are optional, mbedTLS ignores the flags. */
     return c->found.bad && c->optional ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
 }
 
 /* Failure ------------------------------------------------------------------------------------ */
 
-/* What mbedTLS's own texts do not say well. */
-static const char *explain(int error) {
+/* Errors for which mbedTLS's own texts are unclear; NULL for others. */
+static const char *clearer_text(int error) {
     switch (error) {
     case MBEDTLS_ERR_SSL_INVALID_MAC:
         return "a record cannot be decrypted: it has been changed on the way";
@@ -481,7 +481,8 @@ static const char *explain(int error) {
         return "no version in common: the peer wants none of TLS 1.2 and 1.3";
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
         return "no cipher suite, or parameter for one, in common";
-    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* of PSA's, or what is announced exceeds the buffer */
+    case MBEDTLS_ERR_SSL_BAD_INPUT_DATA: /* from PSA, or for an announced length beyond the buffer
+                                          */
         return "the peer sent a key that is not valid, or a record or message that is too long";
 #else
     case MBEDTLS_ERR_SSL_FEATURE_UNAVAILABLE:
@@ -497,13 +498,13 @@ static const char *explain(int error) {
     }
 }
 
-/* mbedTLS bears three in a row, and calls the next one a bad MAC. */
+/* mbedTLS accepts three empty records in a row, and calls the next one a bad MAC. */
 static bool is_flooded(const wst__tls_conn_t *c, int error) {
     return error == MBEDTLS_ERR_SSL_INVALID_MAC && c->ssl.MBEDTLS_PRIVATE(nb_zero) > 3;
 }
 
-/* An alert of two bytes in the clear, where none may be any more: mbedTLS's TLS 1.3 client refuses
- * certificates in this way. It proves nothing, but it tells. */
+/* An unencrypted alert of two bytes where only encrypted ones are allowed: mbedTLS's TLS 1.3 client
+ * refuses certificates this way. It proves nothing, but helps people. */
 static bool is_clear_alert(const wst__tls_conn_t *c) {
     const uint8_t *record = c->ssl.MBEDTLS_PRIVATE(in_hdr);
     return record[0] == MBEDTLS_SSL_MSG_ALERT && record[3] == 0 && record[4] == 2;
@@ -527,7 +528,7 @@ static bool is_about_certificate(int error) {
            error == MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE;
 }
 
-/* In most cases the call that failed has sent one already; in TLS 1.3 that looks like data. */
+/* The failed call has usually sent an alert already, which looks like data in TLS 1.3. */
 static void send_alert(wst__tls_conn_t *c, int error, bool open) {
     if (c->last_sent == MBEDTLS_SSL_MSG_ALERT || c->last_sent == MBEDTLS_SSL_MSG_APPLICATION_DATA)
         return;
@@ -538,13 +539,13 @@ static void send_alert(wst__tls_conn_t *c, int error, bool open) {
         alert = MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC;
     else if (open)
         alert = MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
-    if (c->ssl.MBEDTLS_PRIVATE(out_left) > 0) /* a first call sends no more than what waits */
+    if (c->ssl.MBEDTLS_PRIVATE(out_left) > 0) /* a first call only sends pending output */
         (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
     (void)mbedtls_ssl_send_alert_message(&c->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, alert);
 }
 
-/* Makes the error of mbedTLS's, and sees to the reason and the alert. */
-static int fail(wst__tls_conn_t *c, int error, bool open) {
+/* Maps an error of mbedTLS, records the reason and sends the alert. */
+static int conn_failed(wst__tls_conn_t *c, int error, bool open) {
     c->reading = false;
     if (c->io_error != 0)
         return c->io_error;
@@ -557,7 +558,7 @@ static int fail(wst__tls_conn_t *c, int error, bool open) {
     if (error == MBEDTLS_ERR_SSL_INVALID_MAC && !open && is_clear_alert(c))
         return tell_alert(c, c->ssl.MBEDTLS_PRIVATE(in_hdr)[6]);
     bool certificate = is_about_certificate(error);
-    const char *text = explain(error);
+    const char *text = clearer_text(error);
     if (c->alert == MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL)
         text = "no application protocol in common: the peer does not want http/1.1";
     else if (!open && !c->is_tls)
@@ -578,7 +579,7 @@ static int fail(wst__tls_conn_t *c, int error, bool open) {
 
 /* Connections -------------------------------------------------------------------------------- */
 
-/* The text under which a client's session is kept: whom it trusts, and whom it asked for. */
+/* The key of a client's session: the name that it verified and the name that it asked for. */
 static char *session_name(const wst__tls_engine_t *e, const char *server_name, const char *sni) {
     size_t size = strlen(server_name) + strlen(sni) + 2;
     char *name = wst__alloc(&e->allocator, size);
@@ -587,7 +588,7 @@ static char *session_name(const wst__tls_engine_t *e, const char *server_name, c
     return name;
 }
 
-/* Offers the last session, if it is of this server and its certificate still good. */
+/* Offers the last session if it is with this server and its certificate is still valid. */
 static int offer_session(wst__tls_conn_t *c) {
     wst__tls_engine_t *e = c->engine;
     if (e->session_of == NULL || strcmp(e->session_of, c->session_of) != 0)
@@ -605,7 +606,7 @@ static int offer_session(wst__tls_conn_t *c) {
     return 0;
 }
 
-/* Keeps what it takes to resume. There is none without it, so a failure is no error. */
+/* Keeps the session for resumption. That is optional, so a failure is not an error. */
 static void keep_session(wst__tls_conn_t *c) {
     wst__tls_engine_t *e = c->engine;
     drop_session(e);
@@ -631,7 +632,7 @@ static int set_up(wst__tls_conn_t *c, const char *server_name, const char *sni) 
     c->expect.host = c->server_name;
     if (sni != NULL)
         snprintf(c->sni, sizeof(c->sni), "%.*s", (int)wst__tls_name_len(sni, strlen(sni)), sni);
-    /* For SNI; what it makes mbedTLS find about the certificate is not heeded. */
+    /* For SNI; wst__tls_judge ignores mbedTLS's own check of the name. */
     status = mbedtls_ssl_set_hostname(&c->ssl, sni != NULL ? c->sni : NULL);
     return status != 0 ? status : offer_session(c);
 }
@@ -676,7 +677,7 @@ void wst__tls_conn_free(wst__tls_conn_t *c) {
     wst__free(allocator, c);
 }
 
-/* "TLS-ECDHE-RSA-WITH-..." and "TLS1-3-CHACHA20-..." in IANA's way. */
+/* Spells "TLS-ECDHE-RSA-WITH-..." and "TLS1-3-CHACHA20-..." as IANA does. */
 static void copy_suite(char *out, size_t size, const char *name) {
     static const char tls13[] = "TLS1-3-";
     if (strncmp(name, tls13, strlen(tls13)) == 0)
@@ -688,7 +689,7 @@ static void copy_suite(char *out, size_t size, const char *name) {
             *out = '_';
 }
 
-static void complete(wst__tls_conn_t *c) {
+static void conn_completed(wst__tls_conn_t *c) {
     const char *protocol = mbedtls_ssl_get_alpn_protocol(&c->ssl);
     copy_suite(c->cipher_suite, sizeof(c->cipher_suite), mbedtls_ssl_get_ciphersuite(&c->ssl));
     c->info.version = mbedtls_ssl_get_version(&c->ssl);
@@ -701,13 +702,13 @@ static void complete(wst__tls_conn_t *c) {
 }
 
 /* Before each call that may read or write. */
-static void begin(wst__tls_conn_t *c, bool reading) {
+static void begin_call(wst__tls_conn_t *c, bool reading) {
     c->reading = reading;
-    c->starved = true; /* unless it gets something to read */
+    c->starved = true; /* until it reads input */
     c->last_sent = 0;
 }
 
-/* Whether to call again: 0; else what to answer. */
+/* 0: call again; else the result to return. */
 static int judge_result(wst__tls_conn_t *c, int result, bool open) {
     if (result >= 0)
         return 0;
@@ -721,28 +722,28 @@ static int judge_result(wst__tls_conn_t *c, int result, bool open) {
         return 0;
     }
 #endif
-    return fail(c, result, open);
+    return conn_failed(c, result, open);
 }
 
 int wst__tls_conn_handshake(wst__tls_conn_t *c) {
     while (c->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
         if (c->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_CERTIFICATE)
             c->full = true;
-        begin(c, false);
+        begin_call(c, false);
         int status = judge_result(c, mbedtls_ssl_handshake_step(&c->ssl), false);
         if (status < 0 && c->offered)
-            drop_session(c->engine); /* it may be why: the next attempt goes without */
+            drop_session(c->engine); /* it may be the cause: the next attempt does without */
         if (status != 0)
             return status;
     }
-    complete(c);
+    conn_completed(c);
     return 0;
 }
 
-/* A read of nothing takes in a record. */
+/* Reading 0 bytes makes mbedTLS take in a record. */
 int wst__tls_conn_pending(wst__tls_conn_t *c, size_t *len) {
     while ((*len = mbedtls_ssl_get_bytes_avail(&c->ssl)) == 0) {
-        begin(c, true);
+        begin_call(c, true);
         int status = judge_result(c, mbedtls_ssl_read(&c->ssl, NULL, 0), true);
         if (status != 0)
             return status;
@@ -758,7 +759,7 @@ int wst__tls_conn_read(wst__tls_conn_t *c, uint8_t *buf, size_t len, size_t *n) 
         return status;
     int result = mbedtls_ssl_read(&c->ssl, buf, len < pending ? len : pending);
     if (result <= 0)
-        return fail(c, result, true);
+        return conn_failed(c, result, true);
     c->heard = true;
     *n = (size_t)result;
     return 0;
@@ -766,18 +767,18 @@ int wst__tls_conn_read(wst__tls_conn_t *c, uint8_t *buf, size_t len, size_t *n) 
 
 int wst__tls_conn_write(wst__tls_conn_t *c, const uint8_t *data, size_t len, size_t *n) {
     *n = 0;
-    begin(c, false);
+    begin_call(c, false);
     int result = mbedtls_ssl_write(&c->ssl, data, len < WST__TLS_PLAIN ? len : WST__TLS_PLAIN);
     if (result <= 0)
-        return fail(c, result, true);
+        return conn_failed(c, result, true);
     *n = (size_t)result;
     return 0;
 }
 
 int wst__tls_conn_close_notify(wst__tls_conn_t *c) {
-    begin(c, false);
+    begin_call(c, false);
     int result = mbedtls_ssl_close_notify(&c->ssl);
-    return result == 0 ? 0 : fail(c, result, true);
+    return result == 0 ? 0 : conn_failed(c, result, true);
 }
 
 const wst_tls_info_t *wst__tls_conn_info(const wst__tls_conn_t *c) {

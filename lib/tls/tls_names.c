@@ -4,18 +4,18 @@
 
 #include <string.h>
 
-static char lower(char c) {
+static char fold_name_case(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
 static bool in_label(char c) {
-    c = lower(c);
+    c = fold_name_case(c);
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
 static bool equal(const char *a, const char *b, size_t len) {
     for (size_t i = 0; i < len; i++)
-        if (lower(a[i]) != lower(b[i]))
+        if (fold_name_case(a[i]) != fold_name_case(b[i]))
             return false;
     return true;
 }

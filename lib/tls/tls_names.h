@@ -8,14 +8,14 @@
 enum { WST__TLS_NAME_MAX = 253 };
 
 /*
- * The length of a host name without the dot that may end it; 0 if it is none: longer than
- * WST__TLS_NAME_MAX, an empty label, or another character than letters, digits, '-' and '_'.
+ * The length of a host name without the dot that may end it; 0 if it is not a valid name: longer
+ * than WST__TLS_NAME_MAX, an empty label, or another character than letters, digits, '-' and '_'.
  */
 size_t wst__tls_name_len(const char *name, size_t len);
 
 /*
- * Whether a name in a certificate stands for a host. Case does not matter. "*" stands for one label
- * if it is the whole first one of at least three (RFC 9525 section 6.3; nobody owns "*.com").
+ * Whether a name in a certificate matches a host. Case does not matter. "*" matches one label if it
+ * is the whole first one of at least three (RFC 9525 section 6.3; no one owns "*.com").
  */
 bool wst__tls_name_matches(const char *pattern, size_t pattern_len, const char *host,
                            size_t host_len);

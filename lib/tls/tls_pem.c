@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading what configurations are made from (tls_pem.h). */
+/* Reading the texts of TLS configurations (tls_pem.h). */
 #include "tls_pem.h"
 #include "digest.h"
 
@@ -11,7 +11,7 @@
 #include <wstunnel/error.h>
 
 bool wst__tls_is_no_memory(int error) {
-    /* An error is the sum of one of a high and one of a low level. */
+    /* mbedTLS adds a high-level and a low-level error. */
     switch (-(-error & 0xff80)) {
     case MBEDTLS_ERR_X509_ALLOC_FAILED:
     case MBEDTLS_ERR_PK_ALLOC_FAILED:

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_TLS_PEM_H
 #define WST_LIB_TLS_PEM_H
-/* Texts that configurations of TLS are made from, and what is wrong with them. */
+/* Reads the texts of TLS configurations and reports their faults. */
 #include <mbedtls/x509_crt.h>
 #include <wstunnel/tls_types.h>
 
 enum { WST__TLS_PINS_MAX = 16 };
 
-/* Whether an error of mbedTLS's means that there is no memory. */
+/* Whether an error of mbedTLS means that memory ran out. */
 bool wst__tls_is_no_memory(int mbedtls_error);
 
 /* "what: text", cut; `why` may be NULL. WST_ETLS. */
@@ -17,7 +17,7 @@ int wst__tls_complain(wst_tls_error_t *why, const char *what, const char *text);
 int wst__tls_complain_of(wst_tls_error_t *why, const char *what, int mbedtls_error);
 
 /*
- * Reads certificates, called `what`. All must be good, or if `lenient` one.
+ * Reads certificates, called `what` in errors. All must be valid, or with `lenient` at least one.
  * 0, WST_ETLS or WST_ENOMEM.
  */
 int wst__tls_read_certificates(mbedtls_x509_crt *chain, const char *pem, bool lenient,
