@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages to bytes and back (PROTOCOL.md): the entry points, the binary encoding, and gathering
- * what comes in pieces.
+ * of messages that come in pieces.
  *
- *     START --first byte of a binary communication--> HEAD --its id--> PAYLOAD --last piece-->
- * START
- *       \---first byte of anything else--> GATHER --last piece--> START
+ *     START --first byte of a binary communication--> HEAD --its id--> PAYLOAD --last piece--+
+ *     ^ \---first byte of any other message--> GATHER --last piece---------------------------+
+ *     +--------------------------------------------------------------------------------------+
  */
 #include "codec.h"
 
@@ -25,9 +25,9 @@ typedef enum state { START, HEAD, PAYLOAD, GATHER } state_t;
 struct wst_decoder {
     const wst_allocator_t *allocator;
     state_t state;
-    wst__varint_t id; /* of the binary communication that is coming in */
-    size_t payload;   /* how much of it has come */
-    uint8_t *buf;     /* anything else, gathered */
+    wst__varint_t id; /* of the binary communication being received */
+    size_t payload;   /* bytes of it received */
+    uint8_t *buf;     /* any other message, gathered */
     size_t len, cap, max;
     wst__json_reader_t reader; /* also holds the encoding and max_frame */
     int error;
@@ -108,14 +108,14 @@ void wst_decoder_free(wst_decoder_t *d) {
     wst__free(d->allocator, d);
 }
 
-static int fail(wst_decoder_t *d, int status, const char *detail) {
+static int decoder_failed(wst_decoder_t *d, int status, const char *detail) {
     d->reader.detail = detail;
     return status;
 }
 
-static int gather(wst_decoder_t *d, const uint8_t *piece, size_t len) {
+static int gather_message(wst_decoder_t *d, const uint8_t *piece, size_t len) {
     if (len > d->max - d->len)
-        return fail(d, WST_EMSGBIG, "message too long");
+        return decoder_failed(d, WST_EMSGBIG, "message too long");
     if (len > d->cap - d->len) {
         size_t cap = d->cap > GATHER_MIN / 2 ? 2 * d->cap : GATHER_MIN;
         if (cap < d->len + len)
@@ -124,7 +124,7 @@ static int gather(wst_decoder_t *d, const uint8_t *piece, size_t len) {
             cap = d->max;
         uint8_t *buf = wst__realloc_array(d->allocator, d->buf, cap, 1);
         if (buf == NULL)
-            return fail(d, WST_ENOMEM, "no memory for a message");
+            return decoder_failed(d, WST_ENOMEM, "no memory for a message");
         d->buf = buf;
         d->cap = cap;
     }
@@ -144,7 +144,7 @@ static const char *read_reset(wst_message_t *m, const uint8_t **at, const uint8_
     return wst__error_text_is_valid(m->error_text) ? NULL : "error text not UTF-8 or too long";
 }
 
-/* A gathered binary message; it has at least a byte. */
+/* Reads a gathered binary message of at least a byte. */
 static int read_binary(wst_decoder_t *d, wst_message_t *m) {
     const uint8_t *at = d->buf, *end = d->buf + d->len;
     uint8_t method = *at++;
@@ -153,7 +153,7 @@ static int read_binary(wst_decoder_t *d, wst_message_t *m) {
     if (method < WST_MSG_HANDSHAKE || method > WST_MSG_YIELD)
         return 0;
     if (!wst__method_is_binary(method))
-        return fail(d, WST_EPROTO, "binary message with a method that is text");
+        return decoder_failed(d, WST_EPROTO, "binary message with a method that is text");
     memset(m, 0, sizeof(*m));
     m->method = (wst_method_t)method;
     right = wst__varint_get(&at, end, &m->id);
@@ -169,26 +169,26 @@ static int read_binary(wst_decoder_t *d, wst_message_t *m) {
         wrong = "malformed number";
     else if (wrong == NULL)
         wrong = at != end ? "bytes behind the message" : wst__message_check(m);
-    return wrong == NULL ? 1 : fail(d, WST_EPROTO, wrong);
+    return wrong == NULL ? 1 : decoder_failed(d, WST_EPROTO, wrong);
 }
 
-/* A piece behind the first byte of a binary communication. */
+/* Takes a piece of a binary communication, behind its first byte. */
 static int take_communication(wst_decoder_t *d, const uint8_t *piece, size_t len, bool fin,
                               wst_message_t *m) {
     while (d->state == HEAD && len > 0) {
         int done = wst__varint_take(&d->id, *piece++);
         len--;
         if (done < 0 || (done > 0 && d->id.value == 0))
-            return fail(d, WST_EPROTO, "stream id out of range");
+            return decoder_failed(d, WST_EPROTO, "stream id out of range");
         if (done > 0)
             d->state = PAYLOAD;
     }
     if (len > d->reader.max_frame - d->payload)
-        return fail(d, WST_EMSGBIG, "more data than max_frame");
+        return decoder_failed(d, WST_EMSGBIG, "more data than max_frame");
     d->payload += len;
     if (fin) {
         if (d->payload == 0)
-            return fail(d, WST_EPROTO, "communication without data");
+            return decoder_failed(d, WST_EPROTO, "communication without data");
         d->state = START;
     }
     if (len == 0)
@@ -205,9 +205,9 @@ static int push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, b
                 wst_message_t *m) {
     if (d->state == START) {
         if (!text && d->reader.encoding == WST_ENCODING_JSON)
-            return fail(d, WST_EPROTO, "binary message where all are text");
+            return decoder_failed(d, WST_EPROTO, "binary message where all are text");
         if (len == 0)
-            return fin ? fail(d, WST_EPROTO, "empty message") : 0;
+            return fin ? decoder_failed(d, WST_EPROTO, "empty message") : 0;
         if (!text && piece[0] == WST_MSG_COMMUNICATION) {
             d->state = HEAD;
             d->id = (wst__varint_t){0, 0};
@@ -221,7 +221,7 @@ static int push(wst_decoder_t *d, bool text, const uint8_t *piece, size_t len, b
     }
     if (d->state != GATHER)
         return take_communication(d, piece, len, fin, m);
-    int status = gather(d, piece, len);
+    int status = gather_message(d, piece, len);
     if (status != 0 || !fin)
         return status;
     d->state = START;

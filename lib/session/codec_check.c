@@ -75,7 +75,7 @@ static const char *check_hello(const wst_hello_t *hello) {
     return NULL;
 }
 
-/* Of an answer without an error; it may be left out. */
+/* The address in an answer without an error; it may be empty. */
 static bool is_address(wst_str_t text) {
     wst__ip_t ip;
     return text.len == 0 ||

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_CODEC_CHECK_H
 #define WST_LIB_CODEC_CHECK_H
-/* The rules of each message that do not depend on its encoding; the same for reading and writing.
- */
+/* The rules of messages in either encoding; the same for reading and writing. */
 #include <wstunnel/codec.h>
 
-/* Whether a method has a binary form, which is then its only one in WST_ENCODING_BINARY. */
+/* Whether a method has a binary form, then its only form in WST_ENCODING_BINARY. */
 bool wst__method_is_binary(uint64_t method);
 
 /*
- * What is wrong with a message, as static text, or NULL. Not looked at: `error_text`, and whether a
- * communication's data is there (only how long it is).
+ * The fault of a message, as a static text, or NULL. Does not check `error_text`, and of a
+ * communication's data only the length.
  */
 const char *wst__message_check(const wst_message_t *message);
 
-/* Whether it can be the `dest` of a handshake. */
+/* Whether a text can be the `dest` of a handshake. */
 bool wst__dest_is_valid(wst_str_t dest);
 
-/* Whether it can be the text of an error: short enough, UTF-8, no U+0000. */
+/* Whether a text can be that of an error: short enough, UTF-8, no U+0000. */
 bool wst__error_text_is_valid(wst_str_t text);
 
 /*
- * Makes one that can be: cut between characters, and '?' for each byte that is not right. Returns
+ * Makes a valid text of an error: cut between characters, with '?' for each invalid byte. Returns
  * its length.
  */
 size_t wst__error_text_clean(char out[WST_ERROR_TEXT_MAX], wst_str_t text);

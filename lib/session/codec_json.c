@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Messages as JSON texts (PROTOCOL.md, "JSON"). Written directly. Read by the scanner, which finds
- * the method; a communication is taken from there, with its data decoded where it lies; of the
- * others, which are rare, cJSON makes a tree.
+ * the method and the members of a communication, whose data is decoded in place; cJSON makes a tree
+ * of the other messages, which are rare.
  */
 #include "codec_json.h"
 
@@ -19,7 +19,7 @@ static void put_number(wst__json_writer_t *w, const char *name, uint64_t value) 
     wst__json_put_uint(w, value);
 }
 
-static void put_text(wst__json_writer_t *w, const char *name, wst_str_t text) {
+static void put_member_text(wst__json_writer_t *w, const char *name, wst_str_t text) {
     wst__json_put(w, name);
     wst__json_put_string(w, text);
 }
@@ -28,7 +28,7 @@ static void put_error(wst__json_writer_t *w, const wst_message_t *m) {
     char clean[WST_ERROR_TEXT_MAX];
     size_t len = wst__error_text_clean(clean, m->error_text);
     put_number(w, ",\"error\":{\"code\":-", (uint64_t)(-(int64_t)m->error));
-    put_text(w, ",\"message\":", (wst_str_t){clean, len});
+    put_member_text(w, ",\"message\":", (wst_str_t){clean, len});
     wst__json_put(w, "}");
 }
 
@@ -41,12 +41,12 @@ static void put_hello(wst__json_writer_t *w, const wst_hello_t *hello) {
     put_number(w, ",\"max_streams\":", hello->max_streams);
     if (hello->name.len == 0)
         return;
-    put_text(w, ",\"name\":", hello->name);
+    put_member_text(w, ",\"name\":", hello->name);
     if (hello->has_instance) {
         char hex[2 * sizeof(hello->instance)];
         for (size_t i = 0; i < sizeof(hex); i++)
             hex[i] = digits[i % 2 == 0 ? hello->instance[i / 2] >> 4 : hello->instance[i / 2] & 15];
-        put_text(w, ",\"instance\":", (wst_str_t){hex, sizeof(hex)});
+        put_member_text(w, ",\"instance\":", (wst_str_t){hex, sizeof(hex)});
     }
     put_number(w, ",\"conn\":", hello->conn);
     put_number(w, ",\"epoch\":", hello->epoch);
@@ -71,11 +71,11 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
         put_number(&w, ",\"id\":", m->id);
     }
     if (m->method == WST_MSG_HANDSHAKE)
-        put_text(&w, ",\"dest\":", m->dest);
+        put_member_text(&w, ",\"dest\":", m->dest);
     if (m->method == WST_MSG_RESET || (m->method == WST_MSG_COMPLETED && m->error != 0))
         put_error(&w, m);
     if (m->method == WST_MSG_COMPLETED && m->error == 0 && m->address.len > 0)
-        put_text(&w, ",\"address\":", m->address);
+        put_member_text(&w, ",\"address\":", m->address);
     if (m->method == WST_MSG_COMMUNICATION) {
         wst__json_put(&w, ",\"data\":");
         wst__json_put_base64(&w, m->data, m->len);
@@ -92,7 +92,7 @@ int wst__message_write_json(const wst_message_t *m, char *buf, size_t cap) {
     return w.overflow ? WST_EINVAL : (int)(w.at - buf);
 }
 
-/* From here on reading. Each function returns what is wrong, or NULL. */
+/* Reading. Functions that return text return NULL or a fault. */
 
 static bool get_number(const wst__json_t *object, const char *name, uint64_t max, uint64_t *out) {
     int64_t value;
@@ -110,7 +110,7 @@ static bool get_u32(const wst__json_t *object, const char *name, uint32_t *out) 
     return true;
 }
 
-/* A string goes from the tree, which is about to be freed, to the reader; none has two to keep. */
+/* Copies a string from the tree to the reader, since the tree is freed. A message has only one. */
 static bool get_text(wst__json_reader_t *reader, const wst__json_t *object, const char *name,
                      wst_str_t *out) {
     wst_str_t text;
@@ -160,7 +160,7 @@ static bool parse_instance(uint8_t instance[16], wst_str_t hex) {
     return true;
 }
 
-/* Of an agent; without a name the other three mean nothing. */
+/* Reads an agent's members; without a name the other three have no meaning. */
 static const char *read_agent(wst__json_reader_t *reader, const wst__json_t *root,
                               wst_hello_t *hello) {
     wst_str_t instance;
@@ -238,15 +238,15 @@ static const char *read_members(wst__json_reader_t *reader, const wst__json_t *r
     }
 }
 
-static int fail(wst__json_reader_t *reader, int status, const char *detail) {
+static int reader_failed(wst__json_reader_t *reader, int status, const char *detail) {
     reader->detail = detail;
     return status;
 }
 
-static int finish(wst__json_reader_t *reader, const char *wrong, const wst_message_t *m) {
+static int finish_reading(wst__json_reader_t *reader, const char *wrong, const wst_message_t *m) {
     if (wrong == NULL)
         wrong = wst__message_check(m);
-    return wrong == NULL ? 1 : fail(reader, WST_EPROTO, wrong);
+    return wrong == NULL ? 1 : reader_failed(reader, WST_EPROTO, wrong);
 }
 
 static int read_communication(wst__json_reader_t *reader, const wst__json_member_t *id,
@@ -254,14 +254,14 @@ static int read_communication(wst__json_reader_t *reader, const wst__json_member
     char *base64;
     size_t len;
     if (!wst__json_member_uint(id, &m->id))
-        return fail(reader, WST_EPROTO, "stream id out of range");
+        return reader_failed(reader, WST_EPROTO, "stream id out of range");
     if (!wst__json_member_string(data, &base64, &len) ||
         !wst__base64_decode((uint8_t *)base64, &m->len, base64, len))
-        return fail(reader, WST_EPROTO, "data is not base64");
+        return reader_failed(reader, WST_EPROTO, "data is not base64");
     if (m->len > reader->max_frame)
-        return fail(reader, WST_EMSGBIG, "more data than max_frame");
+        return reader_failed(reader, WST_EMSGBIG, "more data than max_frame");
     m->data = (const uint8_t *)base64;
-    return finish(reader, NULL, m);
+    return finish_reading(reader, NULL, m);
 }
 
 int wst__message_read_json(wst__json_reader_t *reader, char *text, size_t len, wst_message_t *m) {
@@ -269,15 +269,15 @@ int wst__message_read_json(wst__json_reader_t *reader, char *text, size_t len, w
     const char *wrong = wst__json_scan(text, len, wanted, sizeof(wanted) / sizeof(wanted[0]));
     uint64_t method;
     if (wrong != NULL)
-        return fail(reader, WST_EPROTO, wrong);
+        return reader_failed(reader, WST_EPROTO, wrong);
     if (!wst__json_member_uint(&wanted[0], &method))
-        return fail(reader, WST_EPROTO, "method is missing or no number");
+        return reader_failed(reader, WST_EPROTO, "method is missing or no number");
     if (method != WST_MSG_COMMUNICATION && len > WST_JSON_CONTROL_MAX)
-        return fail(reader, WST_EMSGBIG, "message too long for its method");
+        return reader_failed(reader, WST_EMSGBIG, "message too long for its method");
     if (method < WST_MSG_HANDSHAKE || method > WST_MSG_YIELD)
         return 0;
     if (wst__method_is_binary(method) && reader->encoding == WST_ENCODING_BINARY)
-        return fail(reader, WST_EPROTO, "text message with a method that is binary");
+        return reader_failed(reader, WST_EPROTO, "text message with a method that is binary");
 
     memset(m, 0, sizeof(*m));
     m->method = (wst_method_t)method;
@@ -286,8 +286,8 @@ int wst__message_read_json(wst__json_reader_t *reader, char *text, size_t len, w
     wst__json_t *root;
     int status = wst__json_parse(&root, text, len);
     if (status != 0)
-        return fail(reader, status, "no memory for a message");
+        return reader_failed(reader, status, "no memory for a message");
     wrong = read_members(reader, root, m);
     wst__json_free(root);
-    return finish(reader, wrong, m);
+    return finish_reading(reader, wrong, m);
 }

@@ -10,14 +10,14 @@
 #include "json.h"
 #include "json_scan.h"
 
-/* Whether what the method carries may be sent. */
+/* Whether the method and its members may be sent. */
 static bool is_valid(const wst_message_t *m) {
     switch (m->method) {
     case WST_MSG_HANDSHAKE:
         return wst__dest_is_valid(m->dest);
     case WST_MSG_COMPLETED:
         return true;
-    case WST_MSG_COMMUNICATION: /* none: the talk's own reader would take it for the end */
+    case WST_MSG_COMMUNICATION: /* not empty: the talk's own reader would take that for the end */
         return m->len > 0 && m->len <= WST__TALK_DATA_MAX;
     default:
         return false;

@@ -21,7 +21,7 @@ int wst__hello_complete(wst_hello_t *hello) {
     return wst__message_check(&message) == NULL ? 0 : WST_EINVAL;
 }
 
-/* Keeps the name, which has been checked for its length. */
+/* Copies the name, whose length has been checked. */
 static void keep_name(wst_hello_t *hello, char name[WST_NAME_MAX]) {
     if (hello->name.len > 0)
         memcpy(name, hello->name.ptr, hello->name.len);
@@ -54,7 +54,7 @@ int wst__greeting_next(wst__greeting_t *g, wst__outgoing_t *out) {
     return status;
 }
 
-static int fail(wst__greeting_t *g, int error, const char *detail) {
+static int greeting_failed(wst__greeting_t *g, int error, const char *detail) {
     g->error = error;
     g->detail = detail;
     return error;
@@ -67,11 +67,11 @@ int wst__greeting_recv(wst__greeting_t *g, bool text, wst_slice_t piece, bool fi
     wst_message_t m;
     int status = wst__decoder_push(g->decoder, text, piece.data, piece.len, fin, &m);
     if (status < 0)
-        return fail(g, status, wst_decoder_error_detail(g->decoder));
+        return greeting_failed(g, status, wst_decoder_error_detail(g->decoder));
     if (status == 0)
         return 0;
     if (m.method != WST_MSG_HELLO)
-        return fail(g, WST_EPROTO, "the first message was not hello");
+        return greeting_failed(g, WST_EPROTO, "the first message was not hello");
     g->heard = true;
     g->peer = *m.hello;
     keep_name(&g->peer, g->peer_name);

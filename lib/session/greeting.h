@@ -2,11 +2,11 @@
 #ifndef WST_LIB_GREETING_H
 #define WST_LIB_GREETING_H
 /*
- * The two hellos that begin a carrier: ours goes out at once, the peer's comes in, and no other
- * message may come before it. Whose session the carrier serves is decided by the peer's hello, so
- * the session takes over behind it (wst__session_attach).
+ * The two hellos that begin a carrier: ours goes out at once, the peer's must be the first message
+ * in. The peer's hello decides which session the carrier serves, so the session takes over behind
+ * it (wst__session_attach).
  *
- * No socket and no clock: the carrier gives up a peer that says no hello in time.
+ * No socket and no clock: the carrier gives up a peer that sends no hello in time.
  */
 #include "outgoing.h"
 
@@ -19,22 +19,22 @@ enum {
 typedef struct wst__greeting {
     wst__pool_t *pool;
     wst_encoding_t encoding;
-    wst_hello_t ours, peer; /* the peer's is complete once it has been heard */
+    wst_hello_t ours, peer; /* the peer's is complete once received */
     char our_name[WST_NAME_MAX], peer_name[WST_NAME_MAX];
     bool said, heard;
     wst_decoder_t *decoder;
     int error;
-    const char *detail; /* after an error: what was wrong, for people */
+    const char *detail; /* after an error: its cause, for people */
 } wst__greeting_t;
 
 /*
  * Completes a hello of ours: version, features, and the defaults of max_frame and initial_credit
- * where they are 0. max_streams is taken as it is: 0 says that the peer may open none. 0, or
+ * where they are 0. max_streams has no default: with 0 the peer may open none. Returns 0, or
  * WST_EINVAL: a number or the name is out of range.
  */
 int wst__hello_complete(wst_hello_t *hello);
 
-/* Copies our hello and completes it. 0 or WST_EINVAL. Nothing is to be freed before `begin`. */
+/* Copies our hello and completes it. 0 or WST_EINVAL. There is nothing to free before `begin`. */
 int wst__greeting_init(wst__greeting_t *greeting, wst__pool_t *pool, const wst_hello_t *ours);
 
 /* The carrier is open. 0 or WST_ENOMEM. */
@@ -44,12 +44,12 @@ int wst__greeting_begin(wst__greeting_t *greeting, wst_encoding_t encoding);
 int wst__greeting_next(wst__greeting_t *greeting, wst__outgoing_t *out);
 
 /*
- * A piece of a message came in. 1: the peer's hello is complete, and what follows is not the
- * greeting's; 0: more is to come; WST_EPROTO, WST_EMSGBIG or WST_ENOMEM, for good (`detail`).
+ * Takes a piece of a message. 1: the peer's hello is complete, and later messages are not the
+ * greeting's; 0: needs more; WST_EPROTO, WST_EMSGBIG or WST_ENOMEM, for good (`detail`).
  */
 int wst__greeting_recv(wst__greeting_t *greeting, bool text, wst_slice_t piece, bool fin);
 
-/* Frees what `begin` made; the hellos stay. Harmless if it has been called or was not begun. */
+/* Frees what `begin` made; the hellos stay. Harmless before `begin` and if called twice. */
 void wst__greeting_end(wst__greeting_t *greeting);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON texts, read by cJSON (nothing else here includes it) and written. */
+/* JSON texts, read by cJSON (included nowhere else) and written. */
 #include "json.h"
 
 #include <cjson/cJSON.h>
@@ -12,7 +12,7 @@
 
 int wst__json_parse(wst__json_t **out, const char *text, size_t len) {
     wst__json_t *root = cJSON_ParseWithLength(text, len);
-    if (root == NULL) /* nothing else can be wrong with a scanned text */
+    if (root == NULL) /* a scanned text has no other fault */
         return WST_ENOMEM;
     *out = root;
     return 0;
@@ -28,7 +28,7 @@ const wst__json_t *wst__json_get(const wst__json_t *object, const char *name) {
 }
 
 bool wst__json_integer(const wst__json_t *value, int64_t min, int64_t max, int64_t *out) {
-    /* The scanner left no number that a double does not hold exactly. */
+    /* The scanner has left only numbers that a double holds exactly. */
     if (!cJSON_IsNumber(value) || (int64_t)value->valuedouble < min ||
         (int64_t)value->valuedouble > max)
         return false;
@@ -63,7 +63,7 @@ bool wst__json_array_has(const wst__json_t *array, const char *text) {
     return item != NULL;
 }
 
-static void put_bytes(wst__json_writer_t *w, const char *bytes, size_t len) {
+static void put_raw(wst__json_writer_t *w, const char *bytes, size_t len) {
     if (w->overflow || len > (size_t)(w->end - w->at)) {
         w->overflow = true;
         return;
@@ -73,7 +73,7 @@ static void put_bytes(wst__json_writer_t *w, const char *bytes, size_t len) {
 }
 
 void wst__json_put(wst__json_writer_t *w, const char *text) {
-    put_bytes(w, text, strlen(text));
+    put_raw(w, text, strlen(text));
 }
 
 void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
@@ -83,25 +83,25 @@ void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
         digits[--start] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put_bytes(w, digits + start, sizeof(digits) - start);
+    put_raw(w, digits + start, sizeof(digits) - start);
 }
 
 /* A character below U+0100. */
 static void put_escape(wst__json_writer_t *w, uint32_t code) {
     static const char hex[] = "0123456789abcdef";
     const char escape[] = {'\\', 'u', '0', '0', hex[code >> 4 & 15], hex[code & 15]};
-    put_bytes(w, escape, sizeof(escape));
+    put_raw(w, escape, sizeof(escape));
 }
 
 /* A character of a string, escaped where it must be. */
 static void put_character(wst__json_writer_t *w, const char *at, size_t n) {
     const char escaped[] = {'\\', *at};
     if (*at == '"' || *at == '\\')
-        put_bytes(w, escaped, sizeof(escaped));
+        put_raw(w, escaped, sizeof(escaped));
     else if ((unsigned char)*at < 0x20)
         put_escape(w, (unsigned char)*at);
     else
-        put_bytes(w, at, n);
+        put_raw(w, at, n);
 }
 
 void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
@@ -113,7 +113,7 @@ void wst__json_put_string(wst__json_writer_t *w, wst_str_t text) {
 
 void wst__json_put_base64(wst__json_writer_t *w, const void *data, size_t len) {
     wst__json_put(w, "\"");
-    /* base64 comes with a terminator, where the quote goes then */
+    /* the quote replaces the terminator of the base64 */
     if (w->overflow || WST__BASE64_LEN(len) + 1 > (size_t)(w->end - w->at)) {
         w->overflow = true;
         return;
@@ -124,16 +124,16 @@ void wst__json_put_base64(wst__json_writer_t *w, const void *data, size_t len) {
 
 size_t wst_json_quote(char *out, size_t size, const char *text, size_t len) {
     wst__json_writer_t w = {out, out + size - 2, false}; /* room for the quote and the end */
-    put_bytes(&w, "\"", 1);
+    put_raw(&w, "\"", 1);
     for (const char *at = text; at < text + len && !w.overflow;) {
         uint32_t code;
         size_t n = wst__utf8_get(&code, at, (size_t)(text + len - at));
-        if (n > 0 && code >= 0x7f && code < 0xa0) /* a terminal obeys these too */
+        if (n > 0 && code >= 0x7f && code < 0xa0) /* terminals obey these, too */
             put_escape(&w, code);
         else if (n > 0)
             put_character(&w, at, n);
         else
-            put_bytes(&w, "\xef\xbf\xbd", 3);
+            put_raw(&w, "\xef\xbf\xbd", 3);
         at += n > 0 ? n : 1;
     }
     memcpy(w.at, "\"", 2);

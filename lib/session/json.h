@@ -2,11 +2,11 @@
 #ifndef WST_LIB_JSON_H
 #define WST_LIB_JSON_H
 /*
- * JSON texts: small ones read as a tree, by cJSON, and written, into a buffer. Only what
- * wst__json_scan has let through may be read: cJSON alone ends strings at \u0000, takes the first
- * of duplicate members, does not see text behind the object, and rounds.
+ * JSON texts: reads small ones as a tree, by cJSON, and writes into a buffer. Read only texts that
+ * wst__json_scan has accepted: cJSON alone ends strings at \u0000, takes the first of duplicate
+ * members, ignores text behind the object, and rounds.
  *
- * cJSON allocates through its own hooks, which are the program's business.
+ * cJSON allocates through its own hooks, which the program may set.
  */
 #include <wstunnel/common.h>
 
@@ -16,10 +16,10 @@ typedef struct cJSON wst__json_t;
 int wst__json_parse(wst__json_t **out, const char *text, size_t len);
 void wst__json_free(wst__json_t *root);
 
-/* A member of an object; NULL if it is absent, `null`, or `object` is none. */
+/* A member of an object; NULL if it is absent or `null`, or if `object` is not an object. */
 const wst__json_t *wst__json_get(const wst__json_t *object, const char *name);
 
-/* Whether a value (NULL: no) is of that kind; its content. Strings live as long as the tree. */
+/* Whether a value (NULL: no) is of a kind, and its content. Strings live as long as the tree. */
 bool wst__json_integer(const wst__json_t *value, int64_t min, int64_t max, int64_t *out);
 bool wst__json_string(const wst__json_t *value, wst_str_t *out);
 bool wst__json_is_object(const wst__json_t *value);
@@ -28,7 +28,7 @@ bool wst__json_is_array_of_strings(const wst__json_t *value);
 /* Whether that string is in an array of strings. */
 bool wst__json_array_has(const wst__json_t *array, const char *text);
 
-/* Writes into a buffer; what does not fit is not written and sets `overflow`. */
+/* Writes into a buffer; text that does not fit is not written and sets `overflow`. */
 typedef struct wst__json_writer {
     char *at, *end;
     bool overflow;

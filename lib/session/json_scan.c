@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The strict JSON scanner: recursive descent, one pass, no memory. Errors are static texts, kept
- * with where the first one happened.
+ * The strict JSON scanner: recursive descent, one pass, no memory. Keeps the first
+ * error, a static text, with its position.
  */
 #include "json_scan.h"
 
@@ -14,7 +14,7 @@
 
 typedef struct scanner {
     const char *text, *at, *end;
-    char *writable; /* the text once more; NULL: it must stay as it is */
+    char *writable; /* the same text, or NULL if it must not change */
     const char *why, *where;
     size_t max_members;
     wst__json_member_t *wanted;
@@ -33,7 +33,7 @@ static bool wrong(scanner_t *s, const char *why) {
     return wrong_at(s, s->at, why);
 }
 
-/* NUL at the end: it is no part of any token. */
+/* NUL at the end, which is not part of any token. */
 static char peek(const scanner_t *s) {
     return s->at < s->end ? *s->at : '\0';
 }
@@ -68,7 +68,7 @@ static bool read_hex4(const char *at, const char *end, uint32_t *unit) {
     return true;
 }
 
-/* `*at` is behind "\u". Two of them make a character above U+FFFF (RFC 8259 section 7). */
+/* `*at` is behind "\u". Two escapes make a character above U+FFFF (RFC 8259 section 7). */
 static const char *read_unicode_escape(const char **at, const char *end, uint32_t *code) {
     uint32_t low;
     if (!read_hex4(*at, end, code))
@@ -117,7 +117,7 @@ static bool scan_string(scanner_t *s) {
             s->at++;
             return true;
         }
-        if (c >= 0x20 && c < 0x80 && c != '\\') { /* all of base64 goes this way */
+        if (c >= 0x20 && c < 0x80 && c != '\\') { /* fast path, as for base64 */
             s->at++;
             continue;
         }
@@ -131,7 +131,7 @@ static bool scan_string(scanner_t *s) {
     return wrong_at(s, start, "JSON string without end");
 }
 
-/* Whether two scanned strings, from behind their opening quotes on, mean the same. */
+/* Whether two scanned strings are equal; `a` and `b` are behind the opening quotes. */
 static bool same_string(const char *a, const char *b, const char *end) {
     while (*a != '"' && *b != '"') {
         uint32_t a_code = 0, b_code = 0;
@@ -162,7 +162,7 @@ static void note_member(scanner_t *s, const char *name, const char *value) {
     }
 }
 
-/* `depth` counts the objects and arrays around a value, the one at hand included. */
+/* `depth` counts the enclosing objects and arrays, this one included. */
 static bool scan_object(scanner_t *s, size_t depth) {
     const char *names[WST_JSON_MEMBERS];
     size_t count = 0;
@@ -218,7 +218,7 @@ static bool skip_digits(scanner_t *s) {
     return s->at > start;
 }
 
-/* Whether digits without a leading zero are a number below 2^53; which is then in `*value`. */
+/* Whether digits without a leading zero are a number below 2^53, then in `*value`. */
 static bool read_digits(const char *digits, size_t len, uint64_t *value) {
     if (len == 0 || len > 16) /* 2^53 has 16 digits */
         return false;
@@ -236,7 +236,7 @@ static bool scan_number(scanner_t *s) {
     bool negative = accept(s, '-');
     const char *digits = s->at;
     uint64_t value;
-    /* A zero leads nothing (section 6): the digit behind it will be what was not expected. */
+    /* No leading zeros (section 6): a digit behind a zero is unexpected then. */
     if (!accept(s, '0') && !skip_digits(s))
         return wrong(s, "malformed JSON number");
     bool exact = read_digits(digits, (size_t)(s->at - digits), &value) && !(negative && value == 0);
@@ -252,7 +252,7 @@ static bool scan_number(scanner_t *s) {
         if (!skip_digits(s))
             return wrong(s, "malformed JSON number");
     }
-    if (!exact && s->writable != NULL) { /* at least 2 characters long, then */
+    if (!exact && s->writable != NULL) { /* at least 2 characters long */
         char *out = s->writable + (start - s->text);
         memset(out, ' ', (size_t)(s->at - start));
         memcpy(out, "{}", 2);
@@ -291,7 +291,7 @@ static bool scan_value(scanner_t *s, size_t depth) {
     }
 }
 
-/* NULL, or what is wrong, which is then at `where`. */
+/* NULL, or the error text; `where` is its position. */
 static const char *scan(scanner_t *s) {
     skip_space(s);
     if (peek(s) != '{')
@@ -354,7 +354,7 @@ bool wst__json_member_string(wst__json_member_t *member, char **value, size_t *l
     while (at < end) {
         uint32_t code = 0;
         next_code(&at, end, &code);
-        out += wst__utf8_put(out, code); /* never longer than what was read */
+        out += wst__utf8_put(out, code); /* never longer than the input read */
     }
     *len = (size_t)(out - *value);
     return true;

@@ -6,7 +6,7 @@
 
 #include <wstunnel/codec.h>
 
-/* `head`, then `payload`, whose reference is the taker's. */
+/* `head`, then `payload`, whose reference belongs to the taker. */
 typedef struct wst__outgoing {
     bool text;
     uint8_t head[WST_BINARY_HEAD_MAX];

@@ -83,9 +83,9 @@ void wst__session_changed(wst__session_t *s) {
 
 /* Deadlines ---------------------------------------------------------------------------------- */
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms);
+static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 
-/* When the peer becomes suspect, if it says nothing and a ping waits. */
+/* When a silent peer becomes suspect while a ping is unanswered. */
 static uint64_t suspect_at(const wst__session_t *s) {
     uint64_t since = s->ping_sent_ms > s->last_recv_ms ? s->ping_sent_ms : s->last_recv_ms;
     return since + WST__SUSPECT_MS;
@@ -95,18 +95,18 @@ bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
     return s->ping_unanswered && now_ms >= suspect_at(s);
 }
 
-/* The next look at the clock. What is received puts off no deadline: it is seen when one passes. */
+/* Sets the next deadline. Received messages do not move it: it checks them when it passes. */
 void wst__session_arm(wst__session_t *s) {
     uint64_t at = s->last_recv_ms + s->o.dead_after_ms;
     if (s->ping_due_ms < at)
         at = s->ping_due_ms;
     if (s->ping_unanswered && !s->suspect && suspect_at(s) < at)
         at = suspect_at(s);
-    wst__deadline_set(s->o.deadlines, &s->deadline, at, on_deadline);
+    wst__deadline_set(s->o.deadlines, &s->deadline, at, on_liveness_deadline);
 }
 
-/* What has been received since the last credit is acknowledged at the latest with a ping, so that
- * the sender of an idle stream does not keep its last bytes for ever; nor credit it does not use.
+/* Acknowledges bytes received since the last credit with each ping at the latest, so that the
+ * sender of an idle stream does not keep its last bytes for ever, nor unused credit.
  */
 static void tick_streams(wst__session_t *s) {
     WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node) {
@@ -116,7 +116,7 @@ static void tick_streams(wst__session_t *s) {
     }
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__session_t *s = WST__CONTAINER(deadline, wst__session_t, deadline);
     if (now_ms - s->last_recv_ms >= s->o.dead_after_ms) {
         wst__session_fail(s, WST_ETIMEOUT, "nothing received for too long");
@@ -135,18 +135,19 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
         s->ping_due_ms = now_ms + s->o.ping_interval_ms;
     wst__session_arm(s);
     if (tick) {
-        /* One at a time: a second one would say nothing that the first does not. */
+        /* One at a time: a second ping would tell nothing new. */
         s->ping_due |= !s->ping_unanswered;
         tick_streams(s);
         wst__session_wake(s);
     }
 }
 
-/* Dirty flags anew for one stream: what the peer said and was told may have been lost on the way.
+/* Sets a stream's flags anew: messages in either direction may have been lost on the old carrier.
  */
 static void restate(wst__session_stream_t *st) {
     if (st->state == WST__RESET && st->dest != NULL) {
-        /* The peer may never have heard of it, and what is not mentioned is lost: say nothing. */
+        /* The peer may not know the stream, and drops streams that are not mentioned: say nothing.
+         */
         wst__session_remove(st);
         wst__session_release_stream(st);
         return;
@@ -162,7 +163,7 @@ static void restate(wst__session_stream_t *st) {
         wst__session_tell(st, WST__TELL_CREDIT);
 }
 
-/* What streams rest on must be the same on each carrier. */
+/* Streams rely on these values, so they must be the same on each carrier. */
 static bool has_changed(const wst__session_t *s, const wst_hello_t *peer) {
     return s->peer_max_frame != 0 &&
            (peer->max_frame != s->peer_max_frame ||
@@ -260,7 +261,7 @@ wst__session_stream_t *wst__session_next_stream(const wst__session_stream_t *st)
     return stream_of(wst__list_next(&st->session->streams, &st->node));
 }
 
-/* Doubles the table; without memory it only gets slower. */
+/* Doubles the table; without memory look-ups only get slower. */
 static void grow_table(wst__session_t *s) {
     size_t count = s->bucket_count * 2;
     wst__session_stream_t **buckets = wst__zalloc(s->o.pool->allocator, count * sizeof(buckets[0]));
@@ -388,7 +389,7 @@ void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t t
         wst__session_release_stream(st);
 }
 
-/* Keeps what to say about the end of a stream; without memory the code must do. */
+/* Keeps the reason of a stream's end for the peer; without memory only the code. */
 static void set_reason(wst__session_stream_t *st, int reason, const char *text) {
     const wst_allocator_t *a = st->session->o.pool->allocator;
     st->reason = wst_is_reason(reason) ? reason : WST_EINTERNAL;
@@ -417,7 +418,7 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
 }
 
 void wst__session_drop_streams(wst__session_t *s, int reason) {
-    wst__session_detach(s); /* so that callbacks cannot open new ones */
+    wst__session_detach(s); /* so that callbacks cannot open new streams */
     wst__session_enter(s);
     wst__session_stream_t *st;
     while ((st = wst__session_first_stream(s)) != NULL)

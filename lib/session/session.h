@@ -9,15 +9,15 @@
  *
  * Control of a stream is state, not queued messages: flags that say what the peer must still be
  * told. So control needs no memory, coalesces, and goes out ahead of data. Data goes out by deficit
- * round robin over the streams that have some and may send it.
+ * round robin over the streams that may send some.
  *
- * Every byte has an absolute offset in its direction. A sender keeps what the peer has not
- * acknowledged, so the session survives its carrier: detach, attach another one, and both sides say
- * anew what they have.
+ * Every byte has an absolute offset in its direction. A sender keeps the bytes that the peer has
+ * not acknowledged, so the session survives its carrier: detach, attach another one, and both sides
+ * restate their streams.
  *
- * Callbacks run from wst__session_recv, wst__session_stream_deliver, wst__session_drop_streams and
- * the deadlines only, but for on_wakeup and on_change. They may call anything here but
- * wst__session_free, wst__session_recv and wst__session_attach.
+ * Except on_wakeup and on_change, callbacks run only from wst__session_recv,
+ * wst__session_stream_deliver, wst__session_drop_streams and the deadlines. They may call all
+ * functions here except wst__session_free, wst__session_recv and wst__session_attach.
  */
 #include "bufq.h"
 #include "budget.h"
@@ -31,30 +31,30 @@ typedef struct wst__session_callbacks {
     /* The peer opens a stream: accept or refuse it, now or later. NULL: WST_EDENIED for all. */
     void (*on_open)(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data);
 
-    /* Our open: done, or failed (the stream is dead then; close it). */
+    /* Our open succeeded, or failed (the stream is dead then; close it). */
     void (*on_opened)(wst__session_stream_t *st, wst_str_t address, void *stream_data);
     void (*on_failed)(wst__session_stream_t *st, int reason, wst_str_t text, void *stream_data);
 
     void (*on_data)(wst__session_stream_t *st, wst_slice_t data, void *stream_data); /* lent */
     void (*on_end)(wst__session_stream_t *st, void *stream_data);
-    void (*on_drain)(wst__session_stream_t *st, void *stream_data);    /* there is room again */
+    void (*on_drain)(wst__session_stream_t *st, void *stream_data);    /* it has room again */
     void (*on_shutdown)(wst__session_stream_t *st, void *stream_data); /* our end has arrived */
 
-    /* The peer reset the stream, or it was lost: it is dead; close it. */
+    /* The peer reset the stream, or the stream was lost: it is dead; close it. */
     void (*on_reset)(wst__session_stream_t *st, int reason, wst_str_t text, void *stream_data);
 
-    /* The peer wants no new streams; those it will not serve have failed already. */
+    /* The peer accepts no new streams; those that it will not serve have failed already. */
     void (*on_goaway)(wst__session_t *s, int reason, void *user_data);
 
     /* A deadline passed: WST_ETIMEOUT (nothing received for too long). */
     void (*on_dead)(wst__session_t *s, int error, void *user_data);
 
-    /* There is something to send where there was nothing: pull soon. Runs inside any call, so it
-     * may only take note. */
+    /* There is something to send again: pull soon. Runs inside any call, so it may only take
+     * note. */
     void (*on_wakeup)(wst__session_t *s, void *user_data);
 
-    /* What can_open, stream_count and is_suspect answer may be another from now on. Runs inside any
-     * call, so it may only take note. May be NULL. */
+    /* The results of can_open, stream_count and is_suspect may have changed. Runs inside any call,
+     * so it may only take note. May be NULL. */
     void (*on_change)(wst__session_t *s, void *user_data);
 } wst__session_callbacks_t;
 
@@ -63,10 +63,10 @@ typedef struct wst__session_options {
     wst__budget_t *budget; /* each stream reserves wst__session_stream_cost(), and may borrow */
     wst__deadlines_t *deadlines;
     bool client;               /* we open odd ids; else even ones */
-    wst_hello_t hello;         /* what greetings say: completed here too; the name is not used */
+    wst_hello_t hello;         /* as in greetings, completed here, too; the name is not used */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
-    uint64_t window_max;       /* 0: 4 MiB: as far as the windows of streams grow, both ways */
+    uint64_t window_max;       /* 0: 4 MiB: bound of the windows of streams, both ways */
     wst__session_callbacks_t callbacks;
     void *user_data;
 } wst__session_options_t;
@@ -81,34 +81,34 @@ enum {
     WST__REFUSALS_MAX = 256      /* refused opens that may wait for their answer: WST_EFLOOD */
 };
 
-/* Memory that one stream of a session with that window may pin, if the window does not grow. */
+/* Memory that a stream with that window may pin, if the window does not grow. */
 size_t wst__session_stream_cost(size_t window);
 
 /* Makes a session; attach it to start. 0, WST_ENOMEM or WST_EINVAL (hello out of range). */
 int wst__session_new(wst__session_t **out, const wst__session_options_t *options);
 
-/* Frees it and the streams in it, without a word (wst__session_drop_streams first). Dead streams
- * must have been closed. */
+/* Frees the session and its streams without telling their owners (wst__session_drop_streams tells
+ * them). Dead streams must have been closed. */
 void wst__session_free(wst__session_t *s);
 
 /*
- * A carrier is there, the first or a new one, on which the hellos have been said (greeting.h):
- * `peer` is the other side's. What streams need to go on goes out. 0; WST_ENOMEM; WST_EPROTO: the
- * peer's max_frame, initial_credit or yields is not what it was on the first carrier; or the
- * session's error (but WST_ETIMEOUT, which ended the old carrier only). After an error the session
- * is as it was, detached.
+ * Attaches a carrier, the first or a new one, after the hellos on it (greeting.h): `peer` is the
+ * peer's hello. Messages that let streams continue go out. 0; WST_ENOMEM; WST_EPROTO: the peer's
+ * max_frame, initial_credit or yields differ from the first carrier's; or the session's error
+ * (except WST_ETIMEOUT, which ended the old carrier only). After an error the session is unchanged,
+ * detached.
  */
 int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encoding,
                         const wst_hello_t *peer);
 
-/* The carrier is gone. Streams stay as they are; no deadline runs. */
+/* The carrier has ended. Streams stay as they are; no deadline runs. */
 void wst__session_detach(wst__session_t *s);
 
 /* Detaches and fails all streams with `reason`, by on_failed or on_reset. */
 void wst__session_drop_streams(wst__session_t *s, int reason);
 
 /*
- * A piece of a message came in; the slice is lent. 0, or an error after which the session can only
+ * Takes a piece of a message; the slice is lent. 0, or an error after which the session can only
  * be detached or freed (the carrier closes with the fitting code): WST_EPROTO, WST_EMSGBIG,
  * WST_EFLOOD, WST_ENOMEM. See wst__session_error_detail.
  */
@@ -117,25 +117,25 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
 /* The next message: 1; 0: none now (on_wakeup will tell); WST_ENOMEM: nothing has changed. */
 int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out);
 
-/* No new streams from the peer from now on, told by goaway with `reason`. Open ones go on. */
+/* Refuses new streams of the peer from now on, and sends goaway. Open streams continue. */
 void wst__session_goaway(wst__session_t *s, int reason);
 
-/* Whether a stream can be opened now: 0 or what wst__session_open would say. */
+/* Whether a stream can be opened now: 0 or the error of wst__session_open. */
 int wst__session_can_open(const wst__session_t *s);
 
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 uint64_t wst__session_rtt_ms(const wst__session_t *s);     /* of the last ping; 0: not known */
 
-/* Whether a ping has waited for WST__SUSPECT_MS, and nothing has come from the peer for as long. */
+/* Whether a ping is unanswered and the peer has been silent for WST__SUSPECT_MS. */
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms);
 
-/* After an error: what was wrong, for people. Never NULL. */
+/* After an error: its cause, for people. Never NULL. */
 const char *wst__session_error_detail(const wst__session_t *s);
 
 /*
  * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
- * stay here until it is open. 0; WST_ESTATE (detached, dead); WST_EGOAWAY; WST_ELIMIT (the
- * peer's max_streams); WST_EMEMORY (budget); WST_EDEST; WST_ENOMEM.
+ * wait until it is open. 0; WST_ESTATE (detached, dead); WST_EGOAWAY; WST_ELIMIT (the peer's
+ * max_streams); WST_EMEMORY (budget); WST_EDEST; WST_ENOMEM.
  */
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
                       void *stream_data);
@@ -147,28 +147,28 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
 void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data);
 uint64_t wst__session_stream_id(const wst__session_stream_t *st);
 
-/* Answers an open of the peer. `address`: what was reached, or "" (or no address: not told). After
- * a refusal only close is left. */
+/* Answers an open of the peer. `address`: the address reached; any other text, such as "", is not
+ * told. After a refusal only close is allowed. */
 void wst__session_stream_accept(wst__session_stream_t *st, const char *address);
 void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const char *text);
 
 /* Takes one reference of the slice. 0, WST_WAIT (on_drain follows), WST_ESTATE, WST_ENOMEM. */
 int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data);
 
-/* Bytes it may be given now without exceeding its bound. */
+/* Bytes that fit now within the stream's bound. */
 size_t wst__session_stream_room(const wst__session_stream_t *st);
 
-/* No more bytes from us. 0, or WST_ESTATE. on_shutdown follows when the peer has got all. */
+/* Ends our direction. 0, or WST_ESTATE. on_shutdown follows when the peer has received all. */
 int wst__session_stream_shutdown(wst__session_stream_t *st);
 
-/* Wants on_data and on_end, or not. Starting delivers nothing by itself: call deliver. */
+/* Starts or stops on_data and on_end. Starting delivers nothing by itself: call deliver. */
 void wst__session_stream_read(wst__session_stream_t *st, bool wanted);
 void wst__session_stream_deliver(wst__session_stream_t *st);
 
 /*
- * The owner lets go. `reset_reason` 0: what remains to be said (that the peer's end has been
- * received) is still said; if the stream is not done in both directions, it is reset with
- * WST_ECANCELLED. Else it is reset with that reason.
+ * The owner lets go. With `reset_reason` 0, the peer is still told that its end has been received,
+ * and a stream that is not done in both directions is reset with WST_ECANCELLED. Else the stream is
+ * reset with that reason.
  */
 void wst__session_stream_close(wst__session_stream_t *st, int reset_reason);
 

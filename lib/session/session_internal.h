@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_SESSION_INTERNAL_H
 #define WST_LIB_SESSION_INTERNAL_H
-/* What the files of the session share: session.c (life, deadlines, table), session_stream.c (what
- * owners call), session_recv.c (messages in), session_send.c (messages out). */
+/* Shared by the files of the session: session.c (life, deadlines, table), session_stream.c (the
+ * owners' calls), session_recv.c (messages in), session_send.c (messages out), session_window.c. */
 #include "codec_check.h"
 #include "ip.h"
 #include "list.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-/* What the peer must still be told about a stream, in the order in which it is told. */
+/* The peer must still be told this about a stream, in this order. */
 enum {
     WST__TELL_OPEN = 1,
     WST__TELL_ANSWER = 2,
@@ -26,23 +26,23 @@ enum {
 typedef enum {
     WST__PENDING, /* opened, not answered */
     WST__OPEN,    /* bytes flow */
-    WST__REFUSED, /* the peer's open; gone when the answer is out */
-    WST__RESET,   /* by us; gone when the reset is out */
-    WST__DEAD     /* out of the table */
+    WST__REFUSED, /* the peer's open; gone when the answer is sent */
+    WST__RESET,   /* by us; gone when the reset is sent */
+    WST__DEAD     /* not in the table any more */
 } wst__session_state_t;
 
 struct wst__session_stream {
     wst__session_t *session;
     uint64_t id;
     bool local;     /* we opened it */
-    bool announced; /* local: the open has gone out, if only on a carrier that was lost */
+    bool announced; /* local: the open was sent, if only on a lost carrier */
     wst__session_state_t state;
-    bool owned; /* the owner has not closed it; if it has, an open one is done both ways */
+    bool owned; /* not closed by the owner; an open stream without owner is done both ways */
     void *data;
-    char *dest;                       /* ours while pending: for the handshake */
+    char *dest;                       /* local and pending: for the handshake */
     int reason;                       /* of a refusal or reset */
-    char *text;                       /* with it; may be NULL */
-    char address[WST__IP_TEXT];       /* of an open one that we accepted: what was reached, or "" */
+    char *text;                       /* of the reason; may be NULL */
+    char address[WST__IP_TEXT];       /* accepted by us: the address reached, or "" */
     wst__session_stream_t *hash_next; /* table, or graveyard */
     wst__list_t node;                 /* in session->streams while in the table */
     unsigned tell;
@@ -52,15 +52,15 @@ struct wst__session_stream {
     size_t reserved;          /* of the budget, without what rx_window and tx_allowance borrow */
     bool resync;              /* re-attached: the peer has not yet mentioned the stream */
 
-    /* Sending: tx holds [tx_acked, tx_acked + tx.len), of which what lies before tx_sent is out. */
+    /* Sending: tx holds [tx_acked, tx_acked + tx.len); bytes before tx_sent have been sent. */
     wst__bufq_t tx;
     uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last ping */
     size_t tx_allowance;                             /* bound of tx.len */
     bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
 
     /* Receiving: rx holds [rx_delivered, rx_received), rx_limit is at most rx_window ahead of
-     * rx_delivered. rx_told is what the last credit said: one more than rx_received once it has
-     * acknowledged the end. rx_epoch: when and where rx_window was last judged. */
+     * rx_delivered. rx_told is the offset in the last credit: one more than rx_received once that
+     * has acknowledged the end. rx_epoch: when and where rx_window was last judged. */
     wst__bufq_t rx;
     uint64_t rx_received, rx_delivered, rx_limit, rx_told;
     uint64_t rx_window, rx_epoch_ms, rx_epoch;
@@ -81,7 +81,7 @@ struct wst__session {
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control, ready;
 
-    /* Of the peer's hello; max_frame 0: there has been none. */
+    /* Of the peer's hello; max_frame is 0 before the first. */
     uint32_t peer_max_frame, peer_max_streams;
     uint64_t peer_initial_credit;
     bool peer_yields;
@@ -89,7 +89,7 @@ struct wst__session {
     uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq;
     uint64_t rtt_ms, rtt_min_ms; /* of the last ping; the least on this carrier, UINT64_MAX: none */
     bool ping_due, ping_unanswered, resyncing;
-    bool suspect; /* as on_change was last told */
+    bool suspect; /* as of the last on_change */
     uint64_t pongs[WST__PONGS_MAX];
     size_t pong_count;
 
@@ -105,19 +105,19 @@ struct wst__session {
 int wst__session_fail(wst__session_t *s, int error, const char *detail);
 void wst__session_arm(wst__session_t *s); /* sets the deadline */
 void wst__session_enter(wst__session_t *s);
-void wst__session_leave(wst__session_t *s); /* frees what died meanwhile */
+void wst__session_leave(wst__session_t *s); /* frees streams that died meanwhile */
 wst__session_stream_t *wst__session_find(const wst__session_t *s, uint64_t id);
-/* All in the table, in the order of their opening; NULL: no more. Callbacks may take out any of
- * them: begin anew behind one. */
+/* The streams in the table, in order of opening; NULL at the end. A callback may remove any of
+ * them: start again after one. */
 wst__session_stream_t *wst__session_first_stream(const wst__session_t *s);
 wst__session_stream_t *wst__session_next_stream(const wst__session_stream_t *st);
 int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id, bool local);
-void wst__session_remove(wst__session_stream_t *st);         /* out of the table: dead */
+void wst__session_remove(wst__session_stream_t *st);         /* from the table: dead */
 void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
 void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);
 void wst__session_untell(wst__session_stream_t *st, unsigned what);
-/* Of the stream nothing is left but to tell the peer: REFUSED or RESET. It keeps no buffers. */
+/* Makes a stream REFUSED or RESET: without buffers, kept until the peer is told. */
 void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,
                             const char *text);
 void wst__session_wake(wst__session_t *s);
@@ -125,16 +125,16 @@ void wst__session_changed(wst__session_t *s);
 
 /* session_window.c */
 void wst__window_init(wst__session_stream_t *st);
-void wst__window_release(wst__session_stream_t *st);                /* all that was borrowed */
+void wst__window_release(wst__session_stream_t *st);                /* returns all loans */
 void wst__window_judge(wst__session_stream_t *st, uint64_t now_ms); /* before a credit */
-void wst__window_shrink(wst__session_stream_t *st);                 /* to what may still come */
-void wst__allowance_judge(wst__session_stream_t *st);               /* behind a write */
+void wst__window_shrink(wst__session_stream_t *st);                 /* to the credit still unused */
+void wst__allowance_judge(wst__session_stream_t *st);               /* after a write */
 void wst__window_tick(wst__session_stream_t *st);                   /* with each ping */
 
-/* session_send.c: puts the stream where it belongs now: among the ready ones, or told to end. */
+/* session_send.c: lists the stream as ready to send, or lets its end be told. */
 void wst__session_schedule(wst__session_stream_t *st);
 
-/* session_stream.c: forgets the stream if both directions are done and all has been said. */
+/* session_stream.c: removes the stream if both directions are done and the peer is told all. */
 void wst__session_check_done(wst__session_stream_t *st);
 void wst__session_update_credit(wst__session_stream_t *st);
 uint64_t wst__session_granted(const wst__session_stream_t *st); /* unacknowledged bytes: most */

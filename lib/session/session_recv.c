@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages in. Each rule of lib/PROTOCOL.md is checked here, each breach named.
+ * Messages in. Checks each rule of lib/PROTOCOL.md and names each breach.
  *
- * A message about a stream that is not in the table: at or below the highest id seen it has
- * finished and the message is late: ignored. Above it, it can only be an open.
+ * A message may be about a stream that is not in the table. At or below the highest id seen, the
+ * stream has finished: the message is late and ignored. Above it, only an open is allowed.
  */
 #include "session_internal.h"
 
@@ -17,7 +17,7 @@ static bool is_local_id(const wst__session_t *s, uint64_t id) {
     return (id % 2 == 1) == s->o.client;
 }
 
-/* A record of its own that says no: control is state here too. */
+/* Refuses by a stream of its own, since control is state here, too. */
 static int refuse_open(wst__session_t *s, uint64_t id, int reason) {
     if (s->refusal_count >= WST__REFUSALS_MAX)
         return wst__session_fail(s, WST_EFLOOD, "too many opens whose refusals are not read");
@@ -29,25 +29,25 @@ static int refuse_open(wst__session_t *s, uint64_t id, int reason) {
     return 0;
 }
 
-/* The first word about a stream on this carrier has come: go on where the peer stands. */
-static void go_on(wst__session_stream_t *st) {
+/* The first message about a stream on a new carrier: continue where the peer stands. */
+static void resume_stream(wst__session_stream_t *st) {
     st->resync = false;
     st->tx_sent = st->tx_acked;
     st->tx_end_sent = st->tx_end_acked;
     wst__session_schedule(st);
 }
 
-static int on_handshake(wst__session_t *s, const wst_message_t *m) {
+static int on_msg_handshake(wst__session_t *s, const wst_message_t *m) {
     if (is_local_id(s, m->id))
         return breach(s, "opened a stream with an id of ours");
     if (m->id <= s->peer_highest) {
         if (!s->resyncing)
             return breach(s, "opened a stream with an id that is not above the last");
         wst__session_stream_t *known = wst__session_find(s, m->id);
-        if (known == NULL) /* its answer was lost with the old carrier */
+        if (known == NULL) /* our answer was lost with the old carrier */
             return refuse_open(s, m->id, WST_ELOST);
         if (known->resync)
-            go_on(known); /* still pending for the peer: nothing that we sent has got there */
+            resume_stream(known); /* still pending for the peer: it has received nothing of ours */
         return 0;
     }
     s->peer_highest = m->id;
@@ -71,7 +71,7 @@ static int on_handshake(wst__session_t *s, const wst_message_t *m) {
     return 0;
 }
 
-static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+static int on_msg_completed(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (!st->local)
         return breach(s, "answered an open of its own");
     if (st->state == WST__RESET)
@@ -79,7 +79,7 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
     if (st->state != WST__PENDING)
         return s->resyncing ? 0 : breach(s, "answered a stream twice");
     if ((st->tell & WST__TELL_OPEN) != 0) {
-        /* It was heard of on an earlier carrier; the peer waits to hear of it on this one. */
+        /* Completed on an earlier carrier; the peer expects a message about it on this one. */
         wst__session_untell(st, WST__TELL_OPEN);
         wst__session_tell(st, WST__TELL_CREDIT);
     }
@@ -95,14 +95,14 @@ static int on_completed(wst__session_t *s, wst__session_stream_t *st, const wst_
     return 0;
 }
 
-/* Breaks a stream of ours both ways: the peer will be told, the owner is told now. */
+/* Resets a stream: tells the owner now, the peer later. */
 static void abort_stream(wst__session_stream_t *st, int reason, const char *text) {
     wst__session_t *s = st->session;
     wst__session_last_word(st, WST__RESET, reason, text);
     s->o.callbacks.on_reset(st, reason, (wst_str_t){text, strlen(text)}, st->data);
 }
 
-/* The piece as a slice: of the carrier's chunk if the payload lies there, else a copy is made. */
+/* The piece as a slice: in the carrier's chunk if the payload is there, else a copy. */
 static int payload_slice(wst__session_t *s, const wst_message_t *m, wst_slice_t piece,
                          wst_slice_t *data) {
     if (s->encoding == WST_ENCODING_BINARY) {
@@ -112,8 +112,8 @@ static int payload_slice(wst__session_t *s, const wst_message_t *m, wst_slice_t 
     return wst__pool_copy(s->o.pool, data, m->data, m->len);
 }
 
-static int on_communication(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m,
-                            wst_slice_t piece) {
+static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st,
+                                const wst_message_t *m, wst_slice_t piece) {
     if (st->state >= WST__REFUSED)
         return 0;
     if (st->state == WST__PENDING)
@@ -135,7 +135,7 @@ static int on_communication(wst__session_t *s, wst__session_stream_t *st, const 
         s->o.callbacks.on_data(st, data, st->data);
         wst_slice_unref(data);
     } else if (wst__bufq_append(&st->rx, m->data, m->len) != 0) {
-        /* Always copied: the carrier's chunk is shared with other streams. */
+        /* Always a copy: the carrier's chunk is shared with other streams. */
         abort_stream(st, WST_EMEMORY, "no memory for received data");
         return 0;
     }
@@ -143,7 +143,7 @@ static int on_communication(wst__session_t *s, wst__session_stream_t *st, const 
     return 0;
 }
 
-/* Bytes up to `received` need not be kept any longer. */
+/* Drops the bytes up to `received`, which need not be kept any longer. */
 static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t received) {
     uint64_t end = st->tx_acked + st->tx.len;
     bool end_acked = st->tx_end_sent && received == end + 1;
@@ -157,7 +157,7 @@ static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t re
     return 0;
 }
 
-static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+static int on_msg_credit(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (st->state >= WST__REFUSED)
         return 0;
     if (st->state == WST__PENDING)
@@ -170,7 +170,7 @@ static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_mes
         return status;
     st->tx_limit = m->credit;
     if (st->resync)
-        go_on(st);
+        resume_stream(st);
     else
         wst__session_schedule(st);
     if (st->tx_waiting && wst__session_stream_room(st) > 0) {
@@ -184,8 +184,8 @@ static int on_credit(wst__session_t *s, wst__session_stream_t *st, const wst_mes
     return 0;
 }
 
-/* The peer gives credit back; but if it has been given more meanwhile it will take that. */
-static int on_yield(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+/* The peer gives credit back, unless it has been granted more meanwhile. */
+static int on_msg_yield(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (st->state >= WST__REFUSED)
         return 0;
     if (st->state == WST__PENDING)
@@ -203,7 +203,7 @@ static int on_yield(wst__session_t *s, wst__session_stream_t *st, const wst_mess
     return 0;
 }
 
-static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
+static int on_msg_end(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (st->state >= WST__REFUSED)
         return 0;
     if (st->state == WST__PENDING)
@@ -220,11 +220,11 @@ static int on_end(wst__session_t *s, wst__session_stream_t *st, const wst_messag
     return 0;
 }
 
-static int on_goaway(wst__session_t *s, const wst_message_t *m) {
-    bool first = !s->peer_goaway; /* it is said again on each carrier */
+static int on_msg_goaway(wst__session_t *s, const wst_message_t *m) {
+    bool first = !s->peer_goaway; /* each carrier repeats it */
     s->peer_goaway = true;
     wst__session_changed(s);
-    /* What the peer will not serve has failed; another one may. */
+    /* The peer will not serve these streams; another peer may. */
     wst__session_stream_t *st = wst__session_first_stream(s);
     while (st != NULL) {
         if (st->local && st->state == WST__PENDING && st->id > m->last) {
@@ -241,7 +241,7 @@ static int on_goaway(wst__session_t *s, const wst_message_t *m) {
 
 /*
  * The peer has forgotten a stream that is still in our table. It has finished there if the peer can
- * have seen both ends, ours and our acknowledgement of its own; else it is lost.
+ * have received our end and our acknowledgement of its own end; else it is lost.
  */
 static void forgotten_by_peer(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
@@ -271,7 +271,7 @@ static void end_resync(wst__session_t *s) {
     }
 }
 
-static int on_ping(wst__session_t *s, const wst_message_t *m) {
+static int on_msg_ping(wst__session_t *s, const wst_message_t *m) {
     if (s->resyncing)
         end_resync(s);
     if (s->pong_count == WST__PONGS_MAX)
@@ -281,7 +281,7 @@ static int on_ping(wst__session_t *s, const wst_message_t *m) {
     return 0;
 }
 
-static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slice_t piece) {
+static int dispatch_to_stream(wst__session_t *s, const wst_message_t *m, wst_slice_t piece) {
     wst__session_stream_t *st = wst__session_find(s, m->id);
     if (st == NULL) {
         uint64_t highest = is_local_id(s, m->id) ? s->local_highest : s->peer_highest;
@@ -291,15 +291,15 @@ static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slic
         return breach(s, "message about a stream that was never opened");
     switch (m->method) {
     case WST_MSG_COMPLETED:
-        return on_completed(s, st, m);
+        return on_msg_completed(s, st, m);
     case WST_MSG_COMMUNICATION:
-        return on_communication(s, st, m, piece);
+        return on_msg_communication(s, st, m, piece);
     case WST_MSG_CREDIT:
-        return on_credit(s, st, m);
+        return on_msg_credit(s, st, m);
     case WST_MSG_END:
-        return on_end(s, st, m);
+        return on_msg_end(s, st, m);
     case WST_MSG_YIELD:
-        return on_yield(s, st, m);
+        return on_msg_yield(s, st, m);
     default:
         if (st->state < WST__REFUSED)
             wst__session_kill_stream(st, m->error, m->error_text);
@@ -307,15 +307,15 @@ static int on_stream_message(wst__session_t *s, const wst_message_t *m, wst_slic
     }
 }
 
-static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m,
-                      wst_slice_t piece) {
+static int dispatch_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m,
+                            wst_slice_t piece) {
     switch (m->method) {
     case WST_MSG_HELLO:
         return breach(s, "second hello");
     case WST_MSG_HANDSHAKE:
-        return on_handshake(s, m);
+        return on_msg_handshake(s, m);
     case WST_MSG_PING:
-        return on_ping(s, m);
+        return on_msg_ping(s, m);
     case WST_MSG_PONG:
         if (s->ping_unanswered && m->seq == s->ping_seq) {
             s->ping_unanswered = false;
@@ -325,13 +325,13 @@ static int on_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m
         }
         return 0;
     case WST_MSG_GOAWAY:
-        return on_goaway(s, m);
+        return on_msg_goaway(s, m);
     default:
-        return on_stream_message(s, m, piece);
+        return dispatch_to_stream(s, m, piece);
     }
 }
 
-/* The peer has been heard, but not its pong, maybe. */
+/* The peer has sent something, if not the pong. */
 static void clear_suspicion(wst__session_t *s) {
     s->suspect = false;
     wst__session_arm(s);
@@ -342,7 +342,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
     if (s->error != 0)
         return s->error;
     assert(s->attached && s->depth == 0);
-    /* Whoever asked may have been told so before the deadline was due that tells it to all. */
+    /* is_suspect may have answered true before the deadline that tells it by on_change. */
     bool suspect = wst__session_is_suspect(s, now_ms);
     s->last_recv_ms = now_ms;
     if (suspect)
@@ -353,7 +353,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
         return status == 0 ? 0 : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
     }
     wst__session_enter(s);
-    status = on_message(s, now_ms, &m, piece);
+    status = dispatch_message(s, now_ms, &m, piece);
     wst__session_leave(s);
     return s->error != 0 ? s->error : status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages out. The order: pongs, goaway, what must be told about streams, a ping, data.
+ * Messages out. The order: pongs, goaway, control of streams, a ping, data.
  *
  * Data goes out by deficit round robin (Shreedhar and Varghese, 1995) with the largest frame as the
  * quantum: a stream that sends small frames gets as many bytes as one that sends large ones.
@@ -9,7 +9,7 @@
 
 #include "codec.h"
 
-/* Bytes that may go out now. */
+/* Bytes that may be sent now. */
 static size_t sendable(const wst__session_stream_t *st) {
     uint64_t queued_end = st->tx_acked + st->tx.len;
     uint64_t end = queued_end < st->tx_limit ? queued_end : st->tx_limit;
@@ -20,7 +20,7 @@ void wst__session_schedule(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
     if (st->state != WST__OPEN || st->resync)
         return;
-    wst__session_untell(st, WST__TELL_YIELD); /* what it rested on has changed */
+    wst__session_untell(st, WST__TELL_YIELD); /* its premises have changed */
     if (sendable(st) > 0) {
         if (wst__list_empty(&st->ready_node)) {
             bool was_idle = wst__list_empty(&s->ready);
@@ -32,13 +32,13 @@ void wst__session_schedule(wst__session_stream_t *st) {
         return;
     }
     wst__list_remove(&st->ready_node);
-    /* The end goes out behind the last byte, and again after a new carrier was attached. */
+    /* The end follows the last byte, and is repeated on a new carrier. */
     if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked &&
         st->tx_sent == st->tx_acked + st->tx.len)
         wst__session_tell(st, WST__TELL_END);
 }
 
-/* Credit, end and yield are short in binary: they fit into the head. */
+/* In binary, credit, end and yield fit into the head. */
 static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoing_t *out) {
     bool small =
         s->encoding == WST_ENCODING_BINARY &&
@@ -58,11 +58,11 @@ static wst_str_t text_of(const wst__session_stream_t *st) {
     return (wst_str_t){text, text != NULL ? strlen(text) : 0};
 }
 
-/* The next thing to tell about a stream; its flag is cleared when that worked. */
+/* Encodes the next control message of a stream; clears its flag on success. */
 static int next_of_stream(wst__session_stream_t *st, uint64_t now_ms, wst__outgoing_t *out) {
     wst__session_t *s = st->session;
     wst_message_t m = {.size = sizeof(m), .id = st->id};
-    unsigned what = st->tell & (0u - st->tell); /* the lowest flag: the first to be told */
+    unsigned what = st->tell & (0u - st->tell); /* the lowest flag comes first */
     uint64_t limit;
     switch (what) {
     case WST__TELL_OPEN:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the owner of a stream calls. Nothing here runs a callback but deliver; what must reach the
- * peer is noted in the stream and goes out with the next messages.
+ * The calls of a stream's owner. Only deliver runs callbacks. A call sets flags in the stream; the
+ * messages for the peer are made of them later.
  *
  *     PENDING --completed--> OPEN --both directions done--> DEAD
  *        |  \--refused--> REFUSED --told--> DEAD
@@ -92,7 +92,7 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
         wst_slice_unref(data);
         return WST_ESTATE;
     }
-    /* Kept until acknowledged: a short slice would cost more to keep track of than to copy. */
+    /* Kept until acknowledged, so copying a short slice costs less than tracking it. */
     bool copy = data.chunk != NULL && data.len < COPY_BELOW;
     int status =
         copy ? wst__bufq_append(&st->tx, data.data, data.len) : wst__bufq_push(&st->tx, data);
@@ -141,7 +141,7 @@ void wst__session_stream_deliver(wst__session_stream_t *st) {
     const wst__session_callbacks_t *cb = &s->o.callbacks;
     wst__session_enter(s);
     while (st->state == WST__OPEN && st->reading && st->rx.len > 0) {
-        /* Kept, since the callback may reset the stream. */
+        /* A reference, since the callback may reset the stream. */
         wst_slice_t data = wst_slice_ref(wst__bufq_peek(&st->rx, 0, SIZE_MAX));
         wst__bufq_consume(&st->rx, data.len);
         st->rx_delivered += data.len;
@@ -175,8 +175,8 @@ void wst__session_stream_close(wst__session_stream_t *st, int reset_reason) {
         if (st->state == WST__PENDING && !st->local) {
             wst__session_stream_refuse(st, reset_reason != 0 ? reset_reason : WST_ECANCELLED, NULL);
         } else if (st->state == WST__PENDING && (st->tell & WST__TELL_OPEN) != 0) {
-            /* The peer has never heard of it; or on another carrier, then it is lost by not being
-             * mentioned on this one. */
+            /* The peer does not know the stream, or only by another carrier: then it drops a stream
+             * that is not mentioned on this one. */
             wst__session_remove(st);
         } else if (reset_reason != 0 || !st->tx_end_acked || !st->rx_end_delivered) {
             wst__session_last_word(st, WST__RESET,

@@ -2,10 +2,10 @@
 /*
  * Windows that follow the product of bandwidth and delay (PROTOCOL.md, "Windows that grow").
  *
- * The receiver sees to it that a window is at least twice what comes through in a round trip: if it
- * is not, the sender must have waited. The sender keeps as much as it is granted, since it keeps
- * all until it is acknowledged. Both borrow for it from the budget; if that has nothing to lend,
- * they stay as they are. A sender that falls silent gives back, and says so to the receiver.
+ * The receiver keeps a window at least twice as large as the data of a round trip: with less, the
+ * sender must have waited. The sender keeps as much as it is granted, since it keeps all bytes
+ * until they are acknowledged. Both borrow from the budget; if that lends no more, their bounds do
+ * not grow. A sender that falls silent gives back, and tells the receiver.
  */
 #include "session_internal.h"
 
@@ -44,7 +44,7 @@ void wst__window_judge(wst__session_stream_t *st, uint64_t now_ms) {
     uint64_t taken = st->rx_delivered - st->rx_epoch, elapsed_ms = now_ms - st->rx_epoch_ms;
     if (!s->peer_yields || s->rtt_min_ms == UINT64_MAX || st->rx_ended || taken < st->rx_window / 2)
         return;
-    /* taken / elapsed * rtt comes through in a round trip: less than twice that is too little. */
+    /* A round trip carries taken / elapsed * rtt bytes; a window below twice that is too small. */
     bool fast = st->rx_window * elapsed_ms < 2 * taken * s->rtt_min_ms;
     uint64_t window = 2 * st->rx_window < s->o.window_max ? 2 * st->rx_window : s->o.window_max;
     st->rx_epoch = st->rx_delivered;
