@@ -62,6 +62,7 @@ static const config_fields_t user_fields = {user_members,
 
 static void check_user(config_t *c, const config_node_t *node, void *target) {
     user_t *user = target;
+    user->user.size = sizeof(user->user);
     resolve_secret(c, node, "password", &user->user.password, user->password_file);
 }
 
@@ -117,7 +118,7 @@ static int read_user_lines(config_t *c, FILE *file, const char *path, wst_access
             count = -1;
             break;
         }
-        count++;
+        users[count++].size = sizeof(*users);
     }
     config_wipe(line, sizeof(line));
     if (ferror(file)) {
@@ -188,6 +189,7 @@ static const char *const *add_hash(config_t *c, const char *const *hashes, const
 
 static void check_agent(config_t *c, const config_node_t *node, void *target) {
     agent_t *agent = target;
+    agent->agent.size = sizeof(agent->agent);
     resolve_secret(c, node, "token", &agent->token, agent->token_file);
     const config_node_t member =
         config_member(node, agent->token_file != NULL ? "token_file" : "token");
@@ -237,9 +239,14 @@ static const config_field_t route_members[] = {
 static const config_fields_t route_fields = {route_members,
                                              sizeof(route_members) / sizeof(route_members[0])};
 
+static void check_route(config_t *c, const config_node_t *node, void *target) {
+    (void)c, (void)node;
+    ((wst_access_route_t *)target)->size = sizeof(wst_access_route_t);
+}
+
 void access_config_read_routes(config_t *c, const config_node_t *node, access_config_t *access) {
     access->options.routes = config_read_array(c, node, &route_fields, sizeof(wst_access_route_t),
-                                               &access->options.route_count, NULL);
+                                               &access->options.route_count, check_route);
 }
 
 /* -- All of it --------------------------------------------------------------------------------- */

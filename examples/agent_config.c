@@ -166,7 +166,7 @@ static void note_secret_files(agent_config_t *config) {
 }
 
 bool agent_config_read(agent_config_t *config, const options_t *options) {
-    *config = (agent_config_t){.log_level = WST_LOG_INFO};
+    *config = (agent_config_t){.log_level = WST_LOG_INFO, .options.size = sizeof(config->options)};
     options_read(&config->config, options, &agent_config_fields, config);
     if (options->argument != NULL)
         config->options.url =

@@ -255,7 +255,11 @@ const config_fields_t server_config_fields = {members, sizeof(members) / sizeof(
 
 bool server_config_read(server_config_t *config, const options_t *options) {
     config_t *c = &config->config;
-    *config = (server_config_t){.log_level = WST_LOG_INFO, .client_cert = -1};
+    *config = (server_config_t){.log_level = WST_LOG_INFO,
+                                .client_cert = -1,
+                                .options.size = sizeof(config->options),
+                                .limits.size = sizeof(config->limits),
+                                .access.options.size = sizeof(config->access.options)};
     config->file = options->config_file;
     options_read(c, options, &server_config_fields, config);
     options_pick_secret(c, options, "agent_token", &config->agent_token, &config->agent_token_file,
