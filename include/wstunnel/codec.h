@@ -131,8 +131,8 @@ typedef struct wst_decoder_options {
     size_t size; /**< sizeof the struct (common.h) */
     wst_encoding_t encoding;
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
-    uint32_t max_frame;               /**< most payload bytes of a communication taken, as in our
-                                           hello; 0: 16384 */
+    uint32_t max_frame;               /**< Optional (default 16384). Most payload bytes of a
+                                           communication taken, as in our hello. */
 } wst_decoder_options_t;
 
 /** Makes a decoder. @return 0, WST_EINVAL or WST_ENOMEM. */

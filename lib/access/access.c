@@ -2,6 +2,7 @@
 /* The life of an access object (access.h), and what its questions have in common. */
 #include "access.h"
 
+#include "defaults.h"
 #include "glob.h"
 #include "sized.h"
 
@@ -9,8 +10,6 @@
 #include <string.h>
 #include <uv.h>
 #include <wstunnel/tls.h>
-
-enum { MAX_FAILURES = 20, FAILURE_WINDOW_MS = 60000 };
 
 struct wst__access_block {
     wst__access_block_t *next;
@@ -30,8 +29,8 @@ void *wst__access_keep(wst_access_t *access, size_t size) {
 /* A limiter and nonces, where there is something to guess. */
 static int prepare(wst_access_t *access, const wst_access_options_t *o) {
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
-    size_t max = o->max_failures != 0 ? o->max_failures : MAX_FAILURES;
-    uint64_t window = o->failure_window_ms != 0 ? o->failure_window_ms : FAILURE_WINDOW_MS;
+    size_t max = o->max_failures != 0 ? o->max_failures : WST__MAX_FAILURES;
+    uint64_t window = o->failure_window_ms != 0 ? o->failure_window_ms : WST__FAILURE_WINDOW_MS;
     uint64_t seed;
     uint8_t key[32];
     int status = uv_random(NULL, NULL, &seed, sizeof(seed), 0, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The options of an access object: each member is checked, and a copy kept. */
 #include "access.h"
+#include "defaults.h"
 #include "glob.h"
 #include "http_digest.h"
 #include "sized.h"
@@ -392,7 +393,7 @@ int wst__access_read(wst_access_t *access, const wst_access_options_t *o,
         wst__access_keep(access, (o->route_count + 1) * sizeof(*access->route_agents));
     if (access->users == NULL || access->agents == NULL || access->route_agents == NULL)
         return WST_ENOMEM;
-    int status = read_realm(&r, o->realm != NULL ? o->realm : "wstunnel");
+    int status = read_realm(&r, o->realm != NULL ? o->realm : WST__REALM);
     if (status == 0)
         status = read_users(&r, o);
     if (status == 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent: a node whose parts are an egress and the slots that keep uplinks to its server. */
+#include "defaults.h"
 #include "egress.h"
 #include "session.h"
 #include "sized.h"
@@ -110,16 +111,16 @@ static uint64_t or_default(uint64_t value, uint64_t fallback) {
 
 static void set_defaults(wst_agent_options_t *o) {
     o->max_streams = (uint32_t)or_default(o->max_streams, WST__MAX_STREAMS);
-    o->max_pending = (size_t)or_default(o->max_pending, 256);
-    o->spare_connections = (size_t)or_default(o->spare_connections, 1);
-    o->stream_window = (size_t)or_default(o->stream_window, WST__INITIAL_CREDIT);
-    o->stream_window_max = (size_t)or_default(o->stream_window_max, WST__WINDOW_MAX);
-    o->dial_timeout_ms = or_default(o->dial_timeout_ms, 10000);
-    o->connect_timeout_ms = or_default(o->connect_timeout_ms, 10000);
-    o->half_closed_timeout_ms = or_default(o->half_closed_timeout_ms, 600000);
-    o->backoff_min_ms = or_default(o->backoff_min_ms, 500);
-    o->backoff_max_ms = or_default(o->backoff_max_ms, 30000);
-    o->drain_timeout_ms = or_default(o->drain_timeout_ms, 30000);
+    o->max_pending = (size_t)or_default(o->max_pending, WST__MAX_PENDING_DESTINATIONS);
+    o->spare_connections = (size_t)or_default(o->spare_connections, WST__SPARE_CONNECTIONS);
+    o->stream_window = (size_t)or_default(o->stream_window, WST__STREAM_WINDOW);
+    o->stream_window_max = (size_t)or_default(o->stream_window_max, WST__STREAM_WINDOW_MAX);
+    o->dial_timeout_ms = or_default(o->dial_timeout_ms, WST__STEP_TIMEOUT_MS);
+    o->connect_timeout_ms = or_default(o->connect_timeout_ms, WST__STEP_TIMEOUT_MS);
+    o->half_closed_timeout_ms = or_default(o->half_closed_timeout_ms, WST__HALF_CLOSED_TIMEOUT_MS);
+    o->backoff_min_ms = or_default(o->backoff_min_ms, WST__BACKOFF_MIN_MS);
+    o->backoff_max_ms = or_default(o->backoff_max_ms, WST__BACKOFF_MAX_MS);
+    o->drain_timeout_ms = or_default(o->drain_timeout_ms, WST__DRAIN_TIMEOUT_MS);
 }
 
 static bool name_is_valid(const char *name) {

@@ -8,6 +8,7 @@
  * outcome
  */
 #include "ctx.h"
+#include "defaults.h"
 #include "happy_eyeballs.h"
 #include "sized.h"
 #include "socket.h"
@@ -17,7 +18,7 @@
 #include <wstunnel/dial.h>
 #include <wstunnel/resolver.h>
 
-enum { ADDRESSES_MAX = 16, DEFAULT_TIMEOUT_MS = 10000 };
+enum { ADDRESSES_MAX = 16 };
 
 typedef struct attempt {
     wst_ctx_t *ctx;   /* held by the socket */
@@ -214,7 +215,7 @@ int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *given,
     wst_dial_t *dial = wst__zalloc(&ctx->allocator, sizeof(*dial));
     if (dial == NULL)
         return WST_ENOMEM;
-    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : DEFAULT_TIMEOUT_MS;
+    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : WST__STEP_TIMEOUT_MS;
     dial->ctx = ctx;
     dial->port = options.port;
     dial->allow = options.allow;

@@ -7,6 +7,7 @@
  *         ^                        | ^
  *         +---- another connection + +-> ASKING the embedder
  */
+#include "defaults.h"
 #include "proxy_http.h"
 #include "proxy_url.h"
 #include "request.h"
@@ -20,7 +21,7 @@
 #include <wstunnel/dial.h>
 #include <wstunnel/proxy.h>
 
-enum { MAGIC = 0x57535058, DEFAULT_TIMEOUT_MS = 10000, WHY_MAX = 800 };
+enum { MAGIC = 0x57535058, WHY_MAX = 800 };
 
 struct wst_proxy_dial {
     uint32_t magic;
@@ -398,7 +399,7 @@ int wst_proxy_dial(wst_proxy_dial_t **out, wst_ctx_t *ctx, const wst_proxy_dial_
     if (d == NULL)
         return WST_ENOMEM;
     uint64_t now_ms = wst__now(ctx);
-    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : DEFAULT_TIMEOUT_MS;
+    uint64_t timeout_ms = options.timeout_ms != 0 ? options.timeout_ms : WST__STEP_TIMEOUT_MS;
     d->magic = MAGIC;
     d->ctx = ctx;
     d->callback = callback;

@@ -15,13 +15,11 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
+#include "defaults.h"
 #include "http_text.h"
-
 #include "sized.h"
 
 enum {
-    HEAD_MAX = 16384,
-    TARGET_MAX = 8192,
     /* Empty lines and the method must end within these bytes. find scans them again in each call,
      * so only this bound keeps it linear. */
     PREAMBLE_MAX = 64
@@ -105,8 +103,8 @@ static int find_head(wst_http_head_t *head, const char *buf, size_t len, size_t 
     wst_http_limits_t limits;
     if (wst__sized_read(&limits, sizeof(limits), given) != 0)
         return WST_EINVAL;
-    size_t head_max = bound(limits.head_max, HEAD_MAX);
-    size_t target_max = bound(limits.target_max, TARGET_MAX);
+    size_t head_max = bound(limits.head_max, WST__HEAD_MAX);
+    size_t target_max = bound(limits.target_max, WST__TARGET_MAX);
     if (len > head_max)
         len = head_max;
     int found = request ? find_target(head, buf, len) : find_version(head, buf, len);

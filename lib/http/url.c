@@ -3,6 +3,8 @@
  * each attempt to connect. */
 #include "url.h"
 
+#include "defaults.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
@@ -62,7 +64,7 @@ static const char *check_path(const char *path) {
 }
 
 int wst__url_parse(wst__url_t *out, const char *url, const char **why) {
-    static const char default_path[] = "/websocket";
+    static const char default_path[] = WST__AGENTS_PATH;
     wst__url_t u = {.tls = has_scheme(url, "wss://")};
     if (!u.tls && !has_scheme(url, "ws://")) {
         *why = "not a ws:// or wss:// URL";

@@ -7,6 +7,7 @@
  * closed one after another, then the two libuv handles closed, then close_cb.
  */
 #include "ctx.h"
+#include "defaults.h"
 #include "sized.h"
 #include "utf8.h"
 
@@ -15,9 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_THREADS = 4, MAX_THREADS = 64, LINE_SIZE = 512 };
-
-static const size_t DEFAULT_BUDGET = (size_t)256 * 1024 * 1024;
+enum { MAX_THREADS = 64, LINE_SIZE = 512 };
 
 /* Deadlines ---------------------------------------------------------------------------------- */
 
@@ -96,9 +95,9 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     ctx->options = options;
     ctx->options.allocator = &ctx->allocator;
     if (ctx->options.memory_budget == 0)
-        ctx->options.memory_budget = DEFAULT_BUDGET;
+        ctx->options.memory_budget = WST__MEMORY_BUDGET;
     if (ctx->options.resolver_threads == 0)
-        ctx->options.resolver_threads = DEFAULT_THREADS;
+        ctx->options.resolver_threads = WST__RESOLVER_THREADS;
     if (ctx->options.resolver_threads > MAX_THREADS)
         ctx->options.resolver_threads = MAX_THREADS;
     ctx->budget.limit = ctx->options.memory_budget;

@@ -12,8 +12,10 @@
  * A head that comes in one piece is parsed where it lies; one that does not is gathered. Either way
  * what came in behind it is a part of the last piece and never copied.
  */
-#include "ctx.h"
 #include "hijack.h"
+
+#include "ctx.h"
+#include "defaults.h"
 #include "hijack_answer.h"
 #include "sized.h"
 
@@ -21,8 +23,6 @@
 #include <string.h>
 
 enum {
-    HEAD_MAX = 16384,
-    HEAD_TIMEOUT_MS = 10000,
     GATHER_MIN = 512,
     LINGER_MS = 5000,
     /* More than fits into the kernels' buffers between a client and us (4 + 6 MiB by default on
@@ -310,9 +310,9 @@ int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
     h->options = options;
     h->limits = limits;
     if (h->limits.head_max == 0)
-        h->limits.head_max = HEAD_MAX;
+        h->limits.head_max = WST__HEAD_MAX;
     if (h->options.head_timeout_ms == 0)
-        h->options.head_timeout_ms = HEAD_TIMEOUT_MS;
+        h->options.head_timeout_ms = WST__STEP_TIMEOUT_MS;
     wst__defer_init(&h->defer);
     wst__ctx_hold(ctx);
     wst_stream_set_callbacks(connection, &callbacks, h);

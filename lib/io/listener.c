@@ -7,6 +7,7 @@
  */
 #include "addr.h"
 #include "ctx.h"
+#include "defaults.h"
 #include "sized.h"
 #include "sockopt.h"
 
@@ -19,7 +20,6 @@
 #include <wstunnel/socket.h>
 
 enum {
-    DEFAULT_BACKLOG = 511,
     ACCEPTS_PER_TURN = 64, /* then others have their turn */
     RETRY_MS = 100
 };
@@ -189,7 +189,7 @@ int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_op
     int status = wst__addr_parse(&listener->addr, &any, options.address);
     if (status != 0)
         goto fail;
-    status = listen_on(listener, any, options.backlog > 0 ? options.backlog : DEFAULT_BACKLOG);
+    status = listen_on(listener, any, options.backlog > 0 ? options.backlog : WST__BACKLOG);
     if (status < 0)
         goto fail;
     listener->fd = status;

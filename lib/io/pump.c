@@ -10,11 +10,10 @@
  */
 #include "ctx.h"
 
+#include "defaults.h"
 #include "sized.h"
 
 #include <wstunnel/pump.h>
-
-enum { HALF_CLOSED_TIMEOUT_MS = 600000 };
 
 typedef struct side {
     wst_pump_t *pump;
@@ -206,7 +205,7 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
     p->ctx = ctx;
     p->options = options;
     if (p->options.half_closed_timeout_ms == 0)
-        p->options.half_closed_timeout_ms = HALF_CLOSED_TIMEOUT_MS;
+        p->options.half_closed_timeout_ms = WST__HALF_CLOSED_TIMEOUT_MS;
     p->a = (side_t){.pump = p, .stream = a};
     p->b = (side_t){.pump = p, .stream = b};
     p->open = 2;

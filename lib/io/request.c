@@ -7,6 +7,7 @@
  */
 #include "request.h"
 
+#include "defaults.h"
 #include "ip.h"
 #include "labels.h"
 #include "sized.h"
@@ -111,8 +112,8 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
     r->tls = ask->tls;
     r->on_answer = ask->on_answer;
     r->user_data = ask->user_data;
-    wst__deadline_in(ctx, &r->deadline, ask->timeout_ms != 0 ? ask->timeout_ms : 10000,
-                     on_deadline);
+    wst__deadline_in(ctx, &r->deadline,
+                     ask->timeout_ms != 0 ? ask->timeout_ms : WST__STEP_TIMEOUT_MS, on_deadline);
     *out = r;
     return 0;
 }

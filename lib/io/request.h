@@ -47,7 +47,7 @@ typedef struct wst__ask {
     bool authenticated; /* user and tenant are known to be right */
     wst_remote_t *remote;
     const struct wst_tls_info *tls;
-    uint64_t timeout_ms; /* 0: 10000 */
+    uint64_t timeout_ms; /* 0: WST__STEP_TIMEOUT_MS */
     wst__answer_cb on_answer;
     void *user_data;
 } wst__ask_t;

@@ -9,12 +9,13 @@
  *               -> name: joins a look-up or makes one -> answer, deadline or cancel
  */
 #include "ctx.h"
+#include "defaults.h"
 #include "lookup_threads.h"
 
 #include <string.h>
 #include <wstunnel/resolver.h>
 
-enum { HOST_MAX = 255, NAMES_MAX = 1024, DEFAULT_TIMEOUT_MS = 10000, THREAD_IDLE_MS = 10000 };
+enum { HOST_MAX = 255, NAMES_MAX = 1024, THREAD_IDLE_MS = 10000 };
 
 typedef struct wst__resolver {
     wst__service_t service;
@@ -369,7 +370,7 @@ static int join_lookup(wst_resolve_t *resolve, const char *host, uint64_t timeou
     resolve->lookup = lookup;
     wst__list_append(&lookup->waiters, &resolve->node);
     count_waiter(resolver, true);
-    wst__deadline_in(ctx, &resolve->deadline, timeout_ms != 0 ? timeout_ms : DEFAULT_TIMEOUT_MS,
+    wst__deadline_in(ctx, &resolve->deadline, timeout_ms != 0 ? timeout_ms : WST__STEP_TIMEOUT_MS,
                      on_deadline);
     return 0;
 }

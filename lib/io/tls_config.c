@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Configurations: the engine's, with references, and the system's trust store. */
+#include "tls_config.h"
+
 #include "read_file.h"
 #include "sized.h"
-#include "tls_config.h"
 
 #include <stdio.h>
 

@@ -9,6 +9,7 @@
  * and for a moment the key is not that of the certificate.
  */
 #include "ctx.h"
+#include "defaults.h"
 #include "digest.h"
 #include "read_file.h"
 #include "sized.h"
@@ -23,7 +24,6 @@ enum {
     FILE_MAX = 1024 * 1024,
     PAIRS_MAX = 32,
     FILES_MAX = 2 * PAIRS_MAX + 1,
-    INTERVAL_MS = 60000,
     WARN_DAYS = 14,
     DAY_S = 24 * 60 * 60
 };
@@ -295,7 +295,7 @@ int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t *ctx, const wst_tls_files
     f->ctx = ctx;
     f->o = options;
     if (f->o.check_interval_ms == 0)
-        f->o.check_interval_ms = INTERVAL_MS;
+        f->o.check_interval_ms = WST__FILES_CHECK_INTERVAL_MS;
     wst__defer_init(&f->defer);
     wst_tls_error_t wrong = {""};
     bool changed;

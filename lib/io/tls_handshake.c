@@ -9,6 +9,7 @@
  *
  * and gone as soon as the callback has run.
  */
+#include "defaults.h"
 #include "ip.h"
 #include "sized.h"
 #include "tls_config.h"
@@ -17,7 +18,7 @@
 
 #include <string.h>
 
-enum { TIMEOUT_MS = 10000, LINGER_MS = 1000 };
+enum { LINGER_MS = 1000 };
 
 struct wst_tls_handshake {
     wst_ctx_t *ctx;
@@ -188,7 +189,7 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
         return status;
     }
     uint64_t now = wst__now(ctx), timeout = options.timeout_ms;
-    timeout = timeout != 0 ? timeout : (uint64_t)TIMEOUT_MS;
+    timeout = timeout != 0 ? timeout : (uint64_t)WST__STEP_TIMEOUT_MS;
     h->give_up_at_ms = timeout < WST__NEVER - now ? now + timeout : WST__NEVER;
     wst__deadline_set(&ctx->deadlines, &h->deadline, h->give_up_at_ms, on_deadline);
     wst__ctx_hold(ctx);

@@ -10,12 +10,14 @@
  * down. It is over when the peer has ended its direction too: closing earlier, with bytes of the
  * peer unread, would reset the connection, and the peer might not get to read why.
  */
+#include "websocket.h"
+
 #include "ctx.h"
+#include "defaults.h"
 #include "head_writer.h"
 #include "sized.h"
 #include "socket.h"
 #include "stream.h"
-#include "websocket.h"
 #include "ws.h"
 #include "ws_handshake.h"
 
@@ -373,7 +375,8 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
     w->ctx = ctx;
     w->callbacks = *options->callbacks;
     w->user_data = options->user_data;
-    w->close_timeout_ms = options->close_timeout_ms != 0 ? options->close_timeout_ms : 5000;
+    w->close_timeout_ms =
+        options->close_timeout_ms != 0 ? options->close_timeout_ms : WST__CLOSE_TIMEOUT_MS;
     wst__defer_init(&w->defer);
     const wst__ws_options_t ws_options = {.pool = &ctx->pool,
                                           .server = server,
@@ -405,7 +408,7 @@ static int write_request(const wst_websocket_t *w, const wst_websocket_options_t
                          wst_chunk_t *chunk) {
     wst__head_writer_t head;
     wst__head_init(&head, (char *)wst_chunk_data(chunk), wst_chunk_capacity(chunk));
-    wst__head_request(&head, "GET", options->path != NULL ? options->path : "/");
+    wst__head_request(&head, "GET", options->path != NULL ? options->path : WST__WEBSOCKET_PATH);
     wst__head_field(&head, "Host", "%s", options->host);
     wst__head_field(&head, "Upgrade", "websocket");
     wst__head_field(&head, "Connection", "Upgrade");
@@ -448,7 +451,8 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
     }
     w->waiting = status == WST_WAIT;
     start(w, stream);
-    uint64_t timeout_ms = options.open_timeout_ms != 0 ? options.open_timeout_ms : 10000;
+    uint64_t timeout_ms =
+        options.open_timeout_ms != 0 ? options.open_timeout_ms : WST__STEP_TIMEOUT_MS;
     wst__deadline_in(ctx, &w->deadline, timeout_ms, on_deadline);
     wst_stream_read_start(stream, 0);
     *out = w;

@@ -4,6 +4,7 @@
  */
 #include "server.h"
 
+#include "defaults.h"
 #include "session.h"
 #include "sized.h"
 
@@ -12,7 +13,6 @@
 #include <sys/resource.h>
 
 enum {
-    MAX_CONNECTIONS = 10000,
     SPARE_DESCRIPTORS = 64 /* for other things than connections; at most a quarter of all */
 };
 
@@ -22,8 +22,8 @@ enum {
 static size_t default_connections(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        limit.rlim_cur >= MAX_CONNECTIONS + SPARE_DESCRIPTORS)
-        return MAX_CONNECTIONS;
+        limit.rlim_cur >= WST__MAX_CONNECTIONS + SPARE_DESCRIPTORS)
+        return WST__MAX_CONNECTIONS;
     size_t all = (size_t)limit.rlim_cur;
     size_t spare = all / 4 < SPARE_DESCRIPTORS ? all / 4 : SPARE_DESCRIPTORS;
     return all > spare ? all - spare : 1;
@@ -40,22 +40,22 @@ static void default_ms(uint64_t *value, uint64_t fallback) {
 static void set_defaults(wst_server_limits_t *l) {
     if (l->max_connections == 0)
         l->max_connections = default_connections();
-    default_size(&l->max_pending, 1024);
-    default_size(&l->max_agent_sessions, 1024);
-    default_size(&l->max_handshakes, 512);
-    default_size(&l->stream_window, WST__INITIAL_CREDIT);
-    default_size(&l->stream_window_max, WST__WINDOW_MAX);
+    default_size(&l->max_pending, WST__MAX_PENDING_FLOWS);
+    default_size(&l->max_agent_sessions, WST__MAX_AGENT_SESSIONS);
+    default_size(&l->max_handshakes, WST__MAX_HANDSHAKES);
+    default_size(&l->stream_window, WST__STREAM_WINDOW);
+    default_size(&l->stream_window_max, WST__STREAM_WINDOW_MAX);
     if (l->max_agent_streams == 0)
         l->max_agent_streams = WST__MAX_STREAMS;
-    default_ms(&l->tls_timeout_ms, 10000);
-    default_ms(&l->head_timeout_ms, 10000);
-    default_ms(&l->decision_timeout_ms, 10000);
-    default_ms(&l->hello_timeout_ms, 10000);
-    default_ms(&l->dial_timeout_ms, 15000);
-    default_ms(&l->half_closed_timeout_ms, 600000);
-    default_ms(&l->ping_interval_ms, 15000);
-    default_ms(&l->dead_after_ms, 45000);
-    default_ms(&l->drain_timeout_ms, 30000);
+    default_ms(&l->tls_timeout_ms, WST__STEP_TIMEOUT_MS);
+    default_ms(&l->head_timeout_ms, WST__STEP_TIMEOUT_MS);
+    default_ms(&l->decision_timeout_ms, WST__STEP_TIMEOUT_MS);
+    default_ms(&l->hello_timeout_ms, WST__STEP_TIMEOUT_MS);
+    default_ms(&l->dial_timeout_ms, WST__SERVER_DIAL_TIMEOUT_MS);
+    default_ms(&l->half_closed_timeout_ms, WST__HALF_CLOSED_TIMEOUT_MS);
+    default_ms(&l->ping_interval_ms, WST__PING_INTERVAL_MS);
+    default_ms(&l->dead_after_ms, WST__DEAD_AFTER_MS);
+    default_ms(&l->drain_timeout_ms, WST__DRAIN_TIMEOUT_MS);
 }
 
 /* The caller's limits, complete. NULL: the defaults. 0 or WST_EINVAL. */
@@ -190,7 +190,7 @@ static int read_options(wst_server_t *s, wst_server_options_t *o,
         wst__sized_read(&s->http, sizeof(s->http), o->http) != 0 ||
         read_limits(&s->limits, o->limits) != 0 || (o->path != NULL && o->path[0] != '/'))
         return WST_EINVAL;
-    default_size(&s->http.head_max, 16384);
+    default_size(&s->http.head_max, WST__HEAD_MAX);
     s->user_data = o->user_data;
     s->allow_open = o->allow_open;
     s->allow_origin = o->allow_origin;
@@ -212,7 +212,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     if (status == 0)
         status = wst__random(ctx, random, sizeof(random));
     if (status == 0) {
-        s->path = wst__strdup(&ctx->allocator, o.path != NULL ? o.path : "/websocket");
+        s->path = wst__strdup(&ctx->allocator, o.path != NULL ? o.path : WST__AGENTS_PATH);
         status = s->path != NULL ? 0 : WST_ENOMEM;
     }
     if (status != 0) {

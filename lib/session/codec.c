@@ -11,6 +11,7 @@
 
 #include "codec_check.h"
 #include "codec_json.h"
+#include "defaults.h"
 #include "mem.h"
 #include "sized.h"
 #include "varint.h"
@@ -18,7 +19,7 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-enum { GATHER_MIN = 256, MAX_FRAME_DEFAULT = 16384 };
+enum { GATHER_MIN = 256 };
 
 typedef enum state { START, HEAD, PAYLOAD, GATHER } state_t;
 
@@ -87,7 +88,7 @@ int wst_decoder_new(wst_decoder_t **out, const wst_decoder_options_t *given) {
     wst_decoder_t *d = wst__zalloc(a, sizeof(*d));
     if (d == NULL)
         return WST_ENOMEM;
-    size_t max_frame = options.max_frame != 0 ? options.max_frame : MAX_FRAME_DEFAULT;
+    size_t max_frame = options.max_frame != 0 ? options.max_frame : WST__MAX_FRAME;
     if (max_frame > WST_FRAME_MAX_LIMIT)
         max_frame = WST_FRAME_MAX_LIMIT;
     d->allocator = a;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Hellos out and in (PROTOCOL.md, "Beginning"). */
+#include "greeting.h"
+
 #include "codec.h"
 #include "codec_check.h"
-#include "greeting.h"
+#include "defaults.h"
 
 #include <assert.h>
 #include <string.h>
@@ -15,7 +17,7 @@ int wst__hello_complete(wst_hello_t *hello) {
     if (hello->max_frame == 0)
         hello->max_frame = WST__MAX_FRAME;
     if (hello->initial_credit == 0)
-        hello->initial_credit = WST__INITIAL_CREDIT;
+        hello->initial_credit = WST__STREAM_WINDOW;
     const wst_message_t message = {
         .size = sizeof(message), .method = WST_MSG_HELLO, .hello = hello};
     return wst__message_check(&message) == NULL ? 0 : WST_EINVAL;

@@ -10,12 +10,6 @@
  */
 #include "outgoing.h"
 
-enum {
-    WST__MAX_FRAME = 16384,      /* default of hello.max_frame */
-    WST__INITIAL_CREDIT = 32768, /* default of hello.initial_credit: first window of a stream */
-    WST__MAX_STREAMS = 1024      /* hello.max_streams of agents whose options name none */
-};
-
 typedef struct wst__greeting {
     wst__pool_t *pool;
     wst_encoding_t encoding;

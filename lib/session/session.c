@@ -7,6 +7,8 @@
  */
 #include "session_internal.h"
 
+#include "defaults.h"
+
 size_t wst__session_stream_cost(size_t window) {
     return wst__bufq_bound_append(window) + wst__bufq_bound_push(WST__SEND_ALLOWANCE);
 }
@@ -23,9 +25,9 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     s->detail = "";
     int status = wst__hello_complete(&s->o.hello);
     s->o.hello.name = (wst_str_t){NULL, 0};
-    s->o.window_max = or_default(s->o.window_max, WST__WINDOW_MAX);
-    s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, 15000);
-    s->o.dead_after_ms = or_default(s->o.dead_after_ms, 45000);
+    s->o.window_max = or_default(s->o.window_max, WST__STREAM_WINDOW_MAX);
+    s->o.ping_interval_ms = or_default(s->o.ping_interval_ms, WST__PING_INTERVAL_MS);
+    s->o.dead_after_ms = or_default(s->o.dead_after_ms, WST__DEAD_AFTER_MS);
     wst__list_init(&s->streams);
     wst__list_init(&s->control);
     wst__list_init(&s->ready);

@@ -72,7 +72,6 @@ typedef struct wst__session_options {
 } wst__session_options_t;
 
 enum {
-    WST__WINDOW_MAX = 4 << 20,   /* default of window_max */
     WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
                                     least */
     WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */

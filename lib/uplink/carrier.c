@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A WebSocket and its greeting (carrier.h). */
 #include "carrier.h"
+#include "defaults.h"
 #include "websocket.h"
 
 #include <assert.h>
@@ -232,7 +233,7 @@ static int make(wst__carrier_t **out, wst_ctx_t *ctx, const wst__carrier_options
     c->callbacks = options->callbacks;
     c->owner = options->owner;
     c->hello_timeout_ms =
-        options->hello_timeout_ms != 0 ? options->hello_timeout_ms : HELLO_TIMEOUT_MS;
+        options->hello_timeout_ms != 0 ? options->hello_timeout_ms : WST__STEP_TIMEOUT_MS;
     wst__defer_init(&c->defer);
     int status = wst__greeting_init(&c->greeting, &ctx->pool, &options->hello);
     if (status != 0)

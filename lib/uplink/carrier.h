@@ -44,7 +44,7 @@ typedef struct wst__carrier_options {
     const wst__carrier_callbacks_t *callbacks; /* must outlive the carrier */
     void *owner;
     wst_hello_t hello;         /* ours, as wst__greeting_init takes it */
-    uint64_t hello_timeout_ms; /* 0: 10000 */
+    uint64_t hello_timeout_ms; /* 0: WST__STEP_TIMEOUT_MS */
 } wst__carrier_options_t;
 
 /* Our subprotocols, NULL-terminated, best first. Which one is agreed on decides the encoding. */

@@ -2,10 +2,12 @@
 /* The uplink of the talk's protocol (talk.h): its life, and the question for its one stream. */
 #include "talk_internal.h"
 
+#include "defaults.h"
+
 #include <stdio.h>
 #include <string.h>
 
-enum { SETTLE_MS = 200, HALF_CLOSED_TIMEOUT_MS = 600000 };
+enum { SETTLE_MS = 200 };
 
 static const char used_up[] = "its connection has been used";
 
@@ -405,7 +407,7 @@ static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_
     t->single = options->single;
     t->half_closed_timeout_ms = options->half_closed_timeout_ms != 0
                                     ? options->half_closed_timeout_ms
-                                    : HALF_CLOSED_TIMEOUT_MS;
+                                    : WST__HALF_CLOSED_TIMEOUT_MS;
     t->opening.cancel = cancel_opening;
     t->incoming.ops = &incoming_ops;
     t->incoming.peer = t->peer;

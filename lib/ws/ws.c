@@ -11,6 +11,8 @@
  * code around wslay_event_recv looks at afterwards. So nothing here is ever called from within it.
  */
 #include "ws.h"
+
+#include "defaults.h"
 #include "mem.h"
 #include "ws_frame.h"
 
@@ -20,7 +22,6 @@
 #include <wstunnel/error.h>
 
 enum {
-    MAX_MESSAGE = 1024 * 1024,
     MAX_SENT_HEAD = 64,
     MAX_REASON = WST__FRAME_CONTROL_MAX - 2,
     MAX_PONGS = 16, /* waiting in the output */
@@ -147,7 +148,7 @@ int wst__ws_new(wst__ws_t **out, const wst__ws_options_t *options) {
         return WST_ENOMEM;
     ws->options = *options;
     if (ws->options.max_message == 0)
-        ws->options.max_message = MAX_MESSAGE;
+        ws->options.max_message = WST__MAX_MESSAGE;
     ws->detail = "";
     wst__bufq_init(&ws->out, options->pool);
     if (new_wslay(ws) != 0) {

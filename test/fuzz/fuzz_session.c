@@ -10,6 +10,8 @@
  */
 #include "session_internal.h"
 
+#include "defaults.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <wstunnel/error.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Two muxes in one loop: making and ending them, and recording what they and their streams tell. */
 #include "mux_rig.h"
+
+#include "defaults.h"
 #include "socket_pair.h"
 
 #include <stdio.h>

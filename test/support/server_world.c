@@ -7,6 +7,8 @@
  */
 #include "server_world.h"
 
+#include "defaults.h"
+
 #include <stdio.h>
 #include <wstunnel/socket.h>
 

@@ -2,6 +2,8 @@
 /* The session's counterpart in unit tests (session_rig.h). */
 #include "session_rig.h"
 
+#include "defaults.h"
+
 #include <stdio.h>
 #include <wstunnel/error.h>
 
@@ -174,7 +176,7 @@ int session_rig_start_new(session_rig_t *r) {
     h->size = sizeof(*h);
     h->version = WST_PROTOCOL_VERSION;
     h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
-    h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__INITIAL_CREDIT;
+    h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__STREAM_WINDOW;
     if (h->max_streams == 0 && !r->peer_takes_none)
         h->max_streams = WST__MAX_STREAMS;
     if (r->hello.max_streams == 0 && !r->takes_none)

@@ -10,6 +10,7 @@
  */
 #include "support.h"
 
+#include "defaults.h"
 #include "session_internal.h"
 
 enum { SESSION_RIG_NOTES = 16384 };

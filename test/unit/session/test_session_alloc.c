@@ -6,6 +6,8 @@
  */
 #include "session_rig.h"
 
+#include "defaults.h"
+
 #include <wstunnel/error.h>
 
 typedef struct side {

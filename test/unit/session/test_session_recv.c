@@ -2,6 +2,8 @@
 /* What a peer may say about a stream and what ends the session: each rule by its breach. */
 #include "session_rig.h"
 
+#include "defaults.h"
+
 #include <wstunnel/error.h>
 
 static void breaks(session_rig_t *r, int status, const char *detail) {
@@ -108,8 +110,8 @@ static void test_data_up_to_the_credit_and_not_beyond(void **state) {
         r->no_read = true;
         session_rig_greet(r);
         wst__session_stream_t *st = session_rig_stream(r, false);
-        assert_int_equal(session_rig_say_bytes(r, 2, WST__INITIAL_CREDIT), 0);
-        assert_true(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(WST__INITIAL_CREDIT));
+        assert_int_equal(session_rig_say_bytes(r, 2, WST__STREAM_WINDOW), 0);
+        assert_true(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(WST__STREAM_WINDOW));
         session_rig_tells(r, "");
         if (beyond != 0) {
             breaks(r, session_rig_say_data(r, 2, "x"), "more data than credit");

@@ -3,6 +3,8 @@
  */
 #include "session_rig.h"
 
+#include "defaults.h"
+
 #include <wstunnel/error.h>
 
 static void test_the_order_of_messages(void **state) {

@@ -5,6 +5,8 @@
  */
 #include "sim.h"
 
+#include "defaults.h"
+
 #include <wstunnel/error.h>
 
 static void start(sim_t *sim, uint64_t seed) {

@@ -5,9 +5,11 @@
  */
 #include "session_rig.h"
 
+#include "defaults.h"
+
 #include <wstunnel/error.h>
 
-enum { RTT = 100, FIRST = WST__INITIAL_CREDIT, PING = 15000 };
+enum { RTT = 100, FIRST = WST__STREAM_WINDOW, PING = 15000 };
 
 /* As session_rig_greet, with a round trip of RTT. */
 static session_rig_t *greet(session_rig_t *r) {
@@ -81,7 +83,7 @@ static void test_grows_to_the_maximum(void **state) {
     for (int set = 0; set < 2; set++) {
         session_rig_t *r = session_rig_new();
         r->window_max = set != 0 ? 100000 : 0;
-        uint64_t most = set != 0 ? 100000 : WST__WINDOW_MAX;
+        uint64_t most = set != 0 ? 100000 : WST__STREAM_WINDOW_MAX;
         greet(r);
         wst__session_stream_t *st = session_rig_stream(r, false);
         for (int i = 0; i < 40 && st->rx_window < most; i++)
