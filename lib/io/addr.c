@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Socket addresses from and to text. Names are no addresses: "localhost" is the one exception. */
+/* Socket addresses from and to text. Names are not addresses, except "localhost". */
 #include "addr.h"
 
 #include <arpa/inet.h>

@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-enum { WST__ADDR_TEXT = 128 }; /* enough for every text, its end included */
+enum { WST__ADDR_TEXT = 128 }; /* the longest text, with its terminator */
 
 typedef struct wst__addr {
     struct sockaddr_storage storage;
@@ -15,8 +15,8 @@ typedef struct wst__addr {
 } wst__addr_t;
 
 /*
- * Reads the address of a listener (listener.h). `any` tells that no host was given: the address is
- * the IPv6 one then. 0 or WST_EINVAL.
+ * Reads the address of a listener (listener.h). `any` is set if no host was given: the address is
+ * that of IPv6 then. 0 or WST_EINVAL.
  */
 int wst__addr_parse(wst__addr_t *addr, bool *any, const char *text);
 
@@ -26,7 +26,7 @@ void wst__addr_any4(wst__addr_t *addr);
 /* Writes the text, cut to `size`. IPv4 within IPv6 shows as IPv4. */
 void wst__addr_text(const wst__addr_t *addr, char *text, size_t size);
 
-/* A loopback address or a Unix socket. */
+/* Whether it is a loopback address or a Unix socket. */
 bool wst__addr_is_local(const wst__addr_t *addr);
 
 #endif

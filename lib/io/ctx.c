@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The context: what all handles of one loop share. It owns two libuv handles: a timer that is armed
- * for the earliest deadline, and an idle handle that is active while callbacks are put off.
+ * The context, which all handles of a loop share. It owns two libuv handles: a timer for the
+ * earliest deadline, and an idle handle that is active while callbacks are deferred.
  *
- * Its end: closing, then every handle and request gone (ctx->handles is 0), then the services
- * closed one after another, then the two libuv handles closed, then close_cb.
+ * Its end: closing; then every handle and request is gone (ctx->handles is 0); then the services
+ * are closed one after another; then the two libuv handles; then close_cb runs.
  */
 #include "ctx.h"
 #include "defaults.h"
@@ -25,9 +25,9 @@ static void on_timer(uv_timer_t *timer) {
     wst__deadlines_run(&ctx->deadlines, wst__now(ctx));
 }
 
-/* Arms the timer for the earliest deadline. One armed too early is left alone: moving a deadline on
- * with every packet then costs nothing, and a timer that found nothing due comes by here again. */
-static void rearm(wst__deadlines_t *deadlines) {
+/* Arms the timer for the earliest deadline. Leaves a timer that is armed too early: so postponing a
+ * deadline with every packet costs nothing, and a timer that finds nothing due calls this again. */
+static void rearm_timer(wst__deadlines_t *deadlines) {
     wst_ctx_t *ctx = WST__CONTAINER(deadlines, wst_ctx_t, deadlines);
     uint64_t next = wst__deadlines_next(deadlines), now = wst__now(ctx);
     if (next == WST__NEVER) {
@@ -44,7 +44,7 @@ static void rearm(wst__deadlines_t *deadlines) {
 static void on_idle(uv_idle_t *idle) {
     wst_ctx_t *ctx = idle->data;
     wst__list_t due, *node;
-    /* What they defer is for the next turn; what they cancel leaves either list. */
+    /* Callbacks deferred meanwhile wait for the next turn; cancelled ones leave either list. */
     wst__list_take(&due, &ctx->deferred);
     while ((node = wst__list_first(&due)) != NULL) {
         wst__defer_t *defer = WST__CONTAINER(node, wst__defer_t, node);
@@ -86,7 +86,8 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
         return WST_ENOMEM;
     int status = uv_timer_init(loop, &ctx->timer);
     if (status == 0)
-        status = uv_idle_init(loop, &ctx->idle); /* like the former, cannot fail (libuv's guide) */
+        status = uv_idle_init(
+            loop, &ctx->idle); /* cannot fail, nor can the call before (libuv's guide) */
     assert(status == 0);
     ctx->timer.data = ctx->idle.data = ctx;
     ctx->uv_handles = 2;
@@ -101,7 +102,7 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     if (ctx->options.resolver_threads > MAX_THREADS)
         ctx->options.resolver_threads = MAX_THREADS;
     ctx->budget.limit = ctx->options.memory_budget;
-    ctx->deadlines.changed = rearm;
+    ctx->deadlines.changed = rearm_timer;
     ctx->random_used = sizeof(ctx->random);
     wst__pool_init(&ctx->pool, &ctx->allocator);
     wst__list_init(&ctx->deferred);
@@ -128,7 +129,8 @@ static void finish_if_unused(wst_ctx_t *ctx) {
     if (node != NULL) {
         wst__service_t *service = WST__CONTAINER(node, wst__service_t, node);
         wst__list_remove(node);
-        /* It may hold us until its libuv handles are closed; its release comes by here again. */
+        /* The service may hold the context until its libuv handles are closed; its release calls
+         * this again. */
         wst__ctx_hold(ctx);
         service->close(service);
         wst__ctx_release(ctx);
@@ -215,13 +217,13 @@ int wst__random(wst_ctx_t *ctx, void *buf, size_t len) {
     }
     uint8_t *from = ctx->random + ctx->random_used;
     memcpy(buf, from, len);
-    memset(from, 0, len); /* nobody finds a spent secret here */
+    memset(from, 0, len); /* no spent secret stays in memory */
     ctx->random_used += len;
     return 0;
 }
 
-/* What a log must not have becomes '?': control characters (C0, DEL, C1), and what is not UTF-8,
- * such as a name from elsewhere or a character cut at the end. */
+/* Replaces by '?' whatever a log must not contain: control characters (C0, DEL, C1), and bytes that
+ * are not UTF-8, such as foreign names or a character cut at the end. */
 static void sanitize(char *line) {
     size_t len = strlen(line), n;
     for (size_t i = 0; i < len; i += n) {

@@ -19,12 +19,12 @@ struct wst_ctx {
     wst__deadlines_t deadlines; /* on uv_now() of the loop; use wst__deadline_in() */
     uv_loop_t *loop;
     uv_timer_t timer;     /* for the earliest deadline */
-    uv_idle_t idle;       /* active while something is deferred */
+    uv_idle_t idle;       /* active while callbacks are deferred */
     wst__list_t deferred; /* wst__defer_t */
     wst__list_t services; /* wst__service_t */
     size_t handles;       /* handles and requests that are not gone yet */
     size_t uv_handles;    /* timer and idle */
-    uint8_t random[1024]; /* bytes from the system; those before random_used are spent */
+    uint8_t random[1024]; /* from the system; the bytes before random_used are spent */
     size_t random_used;
     uint64_t serial; /* the last one given */
     wst_ctx_options_t options;
@@ -32,7 +32,7 @@ struct wst_ctx {
     bool closing;
 };
 
-/* A callback put off to the loop's next turn; embedded in what it is about. */
+/* A callback deferred to the loop's next turn; embedded in its object. */
 typedef struct wst__defer wst__defer_t;
 struct wst__defer {
     wst__list_t node;
@@ -41,7 +41,7 @@ struct wst__defer {
 
 void wst__defer_init(wst__defer_t *defer);
 
-/* Runs `cb` from the loop, once; if it is waiting already, only the callback is replaced. */
+/* Runs `cb` from the loop, once; replaces the callback of a `defer` that is waiting. */
 void wst__defer(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer));
 void wst__defer_cancel(wst__defer_t *defer);
 
@@ -50,7 +50,7 @@ static inline uint64_t wst__now(const wst_ctx_t *ctx) {
     return uv_now(ctx->loop);
 }
 
-/* Sets a deadline `delay_ms` from now; what is too far away to be counted never comes. */
+/* Sets a deadline `delay_ms` from now; one beyond the range of the clock never comes. */
 static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t delay_ms,
                                     wst__deadline_cb cb) {
     uint64_t now = wst__now(ctx);
@@ -71,10 +71,10 @@ void wst__ctx_hold(wst_ctx_t *ctx);
 void wst__ctx_release(wst_ctx_t *ctx);
 
 /*
- * What a context keeps for another part of the library (the resolver): made at its first use,
- * embedded in that part's struct, and found again by its function `close`. That runs when all
- * handles and requests of the context are gone. It may hold the context until libuv handles of the
- * service's own are closed.
+ * A part of the library that a context keeps (the resolver): made at its first use, embedded in
+ * that part's struct, and found by its function `close`. `close` runs when all handles and requests
+ * of the context are gone. It may hold the context until the service's own libuv handles are
+ * closed.
  */
 typedef struct wst__service wst__service_t;
 struct wst__service {
@@ -85,7 +85,7 @@ struct wst__service {
 void wst__ctx_add_service(wst_ctx_t *ctx, wst__service_t *service,
                           void (*close)(wst__service_t *service));
 
-/* The service of a context that has that `close`; NULL: there is none. */
+/* The service of a context with that `close`, or NULL. */
 wst__service_t *wst__ctx_service(const wst_ctx_t *ctx, void (*close)(wst__service_t *service));
 
 #endif

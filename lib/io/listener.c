@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Listeners. They watch their descriptor by uv_poll and accept by themselves, rather than through
- * uv_listen: so connections stay in the kernel's backlog while a listener is paused, and also when
- * descriptors run out, where libuv would throw them away (and, if it has not even its spare
- * descriptor left, call back for ever without returning to the loop).
+ * Listeners. They watch their descriptor by uv_poll and accept themselves instead of using
+ * uv_listen. So connections stay in the kernel's backlog while a listener is paused, and also when
+ * descriptors run out, where libuv would drop them (and, without its spare descriptor, call back
+ * for ever without returning to the loop).
  */
 #include "addr.h"
 #include "ctx.h"
@@ -20,7 +20,7 @@
 #include <wstunnel/socket.h>
 
 enum {
-    ACCEPTS_PER_TURN = 64, /* then others have their turn */
+    ACCEPTS_PER_TURN = 64, /* then other handles have their turn */
     RETRY_MS = 100
 };
 
@@ -30,13 +30,13 @@ struct wst_listener {
     int fd;
     wst__addr_t addr;
     char address[WST__ADDR_TEXT];
-    dev_t file_dev; /* what we made at the path of a Unix socket */
+    dev_t file_dev; /* of the file that we made for a Unix socket */
     ino_t file_ino;
     void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
     wst_close_cb close_cb;
     void *user_data;
     bool paused;           /* by the owner */
-    bool starved;          /* could not accept and told the log; until all who wait are in */
+    bool starved;          /* accepting failed and was logged; until the backlog is empty */
     wst__deadline_t retry; /* set: paused until then */
 };
 
@@ -52,7 +52,7 @@ static const char *path_of(const wst__addr_t *addr) {
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
-/* Watches the descriptor or not, after anything that decides about it has changed. */
+/* Watches the descriptor or not, after a change of state. */
 static void update_poll(wst_listener_t *listener) {
     if (is_closing(listener))
         return;
@@ -76,7 +76,7 @@ static void starve(wst_listener_t *listener, int status) {
     update_poll(listener);
 }
 
-/* Takes the next connection. Whether to go on. */
+/* Accepts the next connection. Returns whether to continue. */
 static bool accept_one(wst_listener_t *listener) {
     int fd = wst__sockopt_accept(listener->fd);
     switch (fd) {
@@ -84,7 +84,7 @@ static bool accept_one(wst_listener_t *listener) {
         listener->starved = false;
         return false;
     case UV_EINTR:
-    case UV_ECONNABORTED: /* gone before we looked */
+    case UV_ECONNABORTED: /* the connection is gone already */
         return true;
     }
     if (fd < 0) {
@@ -129,8 +129,7 @@ void wst_listener_resume(wst_listener_t *listener) {
 
 /* Binding ------------------------------------------------------------------------------------ */
 
-/* Removes the file of a Unix socket that nobody listens on. Whether there is a point in binding
- * again. */
+/* Removes the file of a Unix socket without a listener. Returns whether to bind again. */
 static bool remove_stale(const wst__addr_t *addr) {
     struct stat file;
     if (lstat(path_of(addr), &file) != 0 || !S_ISSOCK(file.st_mode))
@@ -150,7 +149,7 @@ static int listen_on(wst_listener_t *listener, bool any, int backlog) {
     return fd;
 }
 
-/* Notes what the socket is called: its port, or the file that is to be removed. */
+/* Records the socket's name: its port, or the file to remove later. */
 static int note_name(wst_listener_t *listener) {
     if (listener->addr.storage.ss_family == AF_UNIX) {
         struct stat file;
@@ -167,7 +166,7 @@ static int note_name(wst_listener_t *listener) {
     return 0;
 }
 
-/* The file goes before the descriptor, so that a new one of that name is not taken for ours. */
+/* Removes the file before the descriptor, so as not to mistake a new file of that name for ours. */
 static void stop_listening(wst_listener_t *listener) {
     struct stat file;
     if (listener->addr.storage.ss_family == AF_UNIX &&
@@ -224,7 +223,7 @@ bool wst_listener_is_local(const wst_listener_t *listener) {
     return wst__addr_is_local(&listener->addr);
 }
 
-static void on_closed(uv_handle_t *handle) {
+static void on_poll_closed(uv_handle_t *handle) {
     wst_listener_t *listener = handle->data;
     wst_ctx_t *ctx = listener->ctx;
     if (listener->close_cb != NULL)
@@ -238,6 +237,6 @@ void wst_listener_close(wst_listener_t *listener, wst_close_cb close_cb) {
         return;
     listener->close_cb = close_cb;
     wst__deadline_clear(&listener->ctx->deadlines, &listener->retry);
-    uv_close((uv_handle_t *)&listener->poll, on_closed);
+    uv_close((uv_handle_t *)&listener->poll, on_poll_closed);
     stop_listening(listener);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What threads and owner share is one block of memory under one mutex, counted by its users: the
- * owner and every thread that has not ended. It holds no pointer to the context; the async handle,
- * the one way back to the loop, is forgotten when the owner lets go.
+ * Threads and owner share one block of memory under one mutex. It counts its users: the owner and
+ * every thread that has not ended. It has no pointer to the context, and drops the async handle,
+ * the only way back to the loop, when the owner lets go.
  *
- * A thread is idle, busy (in getaddrinfo) or has ended. One that has ended is joined when the loop
- * next looks; letting go joins the idle ones too, which end at once, and detaches the busy ones.
+ * A thread is idle, busy (in getaddrinfo) or has ended. The loop joins ended threads. Letting go
+ * also joins the idle threads, which end at once, and detaches the busy ones.
  */
 #include "lookup_threads.h"
 
@@ -28,14 +28,14 @@ static void detach(uv_thread_t *id) {
 typedef struct thread {
     wst__lookup_threads_t *shared;
     uv_thread_t id;
-    bool started; /* and neither joined nor detached; the owner's */
+    bool started; /* and neither joined nor detached; for the owner only */
     bool busy, ended;
 } thread_t;
 
 struct wst__lookup_threads {
     wst_allocator_t allocator;
     uint64_t idle_ns;
-    uv_mutex_t mutex; /* for everything below */
+    uv_mutex_t mutex; /* guards everything below */
     uv_cond_t wake;   /* there is a job, or the owner has let go */
     uv_async_t *done; /* NULL: the owner has let go */
     wst__list_t queue, finished;
@@ -45,8 +45,8 @@ struct wst__lookup_threads {
     thread_t threads[];
 };
 
-/* What the look-up was short of, or 0: glibc says that it knows no such name if it could not open
- * its files, or not remember what is in them. */
+/* The shortage that a look-up met, or 0: glibc reports an unknown name if it could not open its
+ * files or had no memory for them. */
 static int shortage(int error) {
     return error == EMFILE || error == ENFILE || error == ENOMEM ? uv_translate_sys_error(error)
                                                                  : 0;
@@ -88,9 +88,8 @@ static int error_of(int eai) {
 
 int wst__getaddrinfo(struct addrinfo **out, const char *host, int flags) {
     /*
-     * No AI_ADDRCONFIG: it does not count loopback addresses, so a name for ::1 would vanish on a
-     * machine whose network is IPv4 only. An address that cannot be reached fails at once, and the
-     * next one is tried.
+     * No AI_ADDRCONFIG: it ignores loopback addresses, so a name for ::1 would vanish on a machine
+     * with an IPv4 network only. An unreachable address fails at once, and the dial tries the next.
      */
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
     errno = 0;
@@ -112,8 +111,8 @@ static void free_jobs(const wst_allocator_t *allocator, wst__list_t *jobs) {
     }
 }
 
-/* Ends one use; called with the mutex held, which is released. */
-static void leave(wst__lookup_threads_t *t) {
+/* Ends one use; called with the mutex held, and releases it. */
+static void leave_threads(wst__lookup_threads_t *t) {
     bool last = --t->users == 0;
     uv_mutex_unlock(&t->mutex);
     if (!last)
@@ -124,7 +123,7 @@ static void leave(wst__lookup_threads_t *t) {
     wst__free(&allocator, t);
 }
 
-/* Waits for a job; NULL: end. */
+/* Waits for a job; NULL: the thread should end. */
 static wst__lookup_job_t *next_job(wst__lookup_threads_t *t) {
     while (t->done != NULL && wst__list_empty(&t->queue)) {
         t->idle++;
@@ -141,7 +140,7 @@ static wst__lookup_job_t *next_job(wst__lookup_threads_t *t) {
     return WST__CONTAINER(node, wst__lookup_job_t, node);
 }
 
-static void run(void *arg) {
+static void run_thread(void *arg) {
     thread_t *thread = arg;
     wst__lookup_threads_t *t = thread->shared;
     uv_mutex_lock(&t->mutex);
@@ -163,7 +162,7 @@ static void run(void *arg) {
     thread->ended = true;
     if (t->done != NULL)
         uv_async_send(t->done);
-    leave(t);
+    leave_threads(t);
 }
 
 int wst__lookup_threads_new(wst__lookup_threads_t **out, const wst_allocator_t *allocator,
@@ -211,10 +210,10 @@ void wst__lookup_threads_let_go(wst__lookup_threads_t *t) {
         if (t->threads[i].started)
             uv_thread_join(&t->threads[i].id);
     uv_mutex_lock(&t->mutex);
-    leave(t);
+    leave_threads(t);
 }
 
-/* Joins threads that have ended; they have only to return. Called with the mutex held. */
+/* Joins threads that have ended and only need to return. Called with the mutex held. */
 static void reap(wst__lookup_threads_t *t) {
     for (unsigned i = 0; i < t->limit; i++) {
         thread_t *thread = &t->threads[i];
@@ -225,7 +224,7 @@ static void reap(wst__lookup_threads_t *t) {
     }
 }
 
-/* Sees to it that the job last queued will be run. Called with the mutex held. */
+/* Ensures that a thread will run the job last queued. Called with the mutex held. */
 static int start_thread(wst__lookup_threads_t *t) {
     if (t->idle >= t->queued) {
         uv_cond_signal(&t->wake);
@@ -240,7 +239,7 @@ static int start_thread(wst__lookup_threads_t *t) {
     thread_t *thread = &t->threads[i];
     thread->shared = t;
     thread->busy = thread->ended = false;
-    int status = uv_thread_create(&thread->id, run, thread);
+    int status = uv_thread_create(&thread->id, run_thread, thread);
     if (status == 0) {
         thread->started = true;
         t->users++;

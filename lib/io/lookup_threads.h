@@ -2,9 +2,9 @@
 #ifndef WST_LIB_LOOKUP_THREADS_H
 #define WST_LIB_LOOKUP_THREADS_H
 /*
- * getaddrinfo in threads. The owner, in the loop's thread, submits names and takes the results out;
- * threads start when there is work and end when idle for long or told to. Nothing here waits for
- * getaddrinfo: a thread stuck in it is let go of, and the memory it shares goes when it ends.
+ * getaddrinfo in threads. The owner, in the loop's thread, submits names and takes the results;
+ * threads start when there is work, and end when idle for long or told to. No call waits for
+ * getaddrinfo: a thread stuck in it is abandoned, and frees the shared memory when it ends.
  */
 #include "list.h"
 #include "mem.h"
@@ -13,35 +13,35 @@
 
 typedef struct wst__lookup_threads wst__lookup_threads_t;
 
-/* A name on its way through the threads. */
+/* A look-up in the threads. */
 typedef struct wst__lookup_job {
     wst__list_t node;
-    void *owner; /* the submitter's; not looked at here */
+    void *owner; /* the submitter's; not used here */
     bool begun;
     int status;            /* the result: 0 or libuv's error */
-    struct addrinfo *info; /* if 0; for freeaddrinfo() */
+    struct addrinfo *info; /* if status is 0; for freeaddrinfo() */
     char host[];
 } wst__lookup_job_t;
 
 /*
- * `allocator` must be safe to use from any thread at any time, after the owner has let go as well.
- * At most `limit` threads run, each ends when idle for `idle_ms`. `done` is sent whenever there is
- * something to take. 0, WST_ENOMEM or libuv's error.
+ * `allocator` must be safe to use from any thread at any time, even after the owner has let go. At
+ * most `limit` threads run; each ends when idle for `idle_ms`. `done` is sent whenever a job has
+ * finished. 0, WST_ENOMEM or libuv's error.
  */
 int wst__lookup_threads_new(wst__lookup_threads_t **out, const wst_allocator_t *allocator,
                             unsigned limit, uint64_t idle_ms, uv_async_t *done);
 
-/* Frees what it can and lets go of the rest. `done` is not touched any more. NULL is allowed. */
+/* Frees what it can and abandons busy threads. `done` is not used any more. NULL is allowed. */
 void wst__lookup_threads_let_go(wst__lookup_threads_t *threads);
 
 /*
- * Queues a name. The job is the threads' until it is taken or withdrawn; only `owner` may be looked
- * at. 0, WST_ENOMEM, or libuv's error if there is no thread and none can be started.
+ * Queues a name. The job belongs to the threads until taken or withdrawn; only `owner` may be read.
+ * 0, WST_ENOMEM, or libuv's error if there is no thread and none can be started.
  */
 int wst__lookup_threads_submit(wst__lookup_threads_t *threads, wst__lookup_job_t **out,
                                const char *host, void *owner);
 
-/* Frees a job that no thread has begun with and returns true; else does nothing. */
+/* Frees a job that no thread has begun, and returns true; else does nothing. */
 bool wst__lookup_threads_withdraw(wst__lookup_threads_t *threads, wst__lookup_job_t *job);
 
 /* The next finished job, for wst__lookup_job_free(), or NULL. */

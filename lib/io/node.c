@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a handle that is assembled of parts has in common (node.h). */
+/* The common part of handles that are assembled of parts (node.h). */
 #include "node.h"
 
 #include <assert.h>
 
 /* Telling ------------------------------------------------------------------------------------ */
 
-static void tell_drained(wst__defer_t *defer) {
+static void tell_node_drained(wst__defer_t *defer) {
     wst__node_t *node = WST__CONTAINER(defer, wst__node_t, defer);
     node->on_drained(node);
 }
@@ -14,7 +14,7 @@ static void tell_drained(wst__defer_t *defer) {
 static void set_drained(wst__node_t *node) {
     node->state = WST__NODE_DRAINED;
     wst__deadline_clear(&node->ctx->deadlines, &node->deadline);
-    wst__defer(node->ctx, &node->defer, tell_drained);
+    wst__defer(node->ctx, &node->defer, tell_node_drained);
 }
 
 static void on_busy(wst__tally_t *busy) {
@@ -23,12 +23,12 @@ static void on_busy(wst__tally_t *busy) {
         set_drained(node);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_drain_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     set_drained(WST__CONTAINER(deadline, wst__node_t, deadline));
 }
 
-static void tell_closed(wst__defer_t *defer) {
+static void tell_node_closed(wst__defer_t *defer) {
     wst__node_t *node = WST__CONTAINER(defer, wst__node_t, defer);
     wst_ctx_t *ctx = node->ctx;
     node->on_closed(node);
@@ -37,8 +37,8 @@ static void tell_closed(wst__defer_t *defer) {
 
 static void on_holds(wst__tally_t *holds) {
     wst__node_t *node = WST__CONTAINER(holds, wst__node_t, holds);
-    if (holds->count == 0) /* it has been closed: see `open` */
-        wst__defer(node->ctx, &node->defer, tell_closed);
+    if (holds->count == 0) /* the node has been closed: see `open` */
+        wst__defer(node->ctx, &node->defer, tell_node_closed);
 }
 
 /* Life --------------------------------------------------------------------------------------- */
@@ -71,7 +71,7 @@ void wst__node_drain(wst__node_t *node, uint64_t timeout_ms) {
     if (node->state != WST__NODE_RUNNING)
         return;
     node->state = WST__NODE_DRAINING;
-    wst__deadline_in(node->ctx, &node->deadline, timeout_ms, on_deadline);
+    wst__deadline_in(node->ctx, &node->deadline, timeout_ms, on_drain_deadline);
     WST__LIST_EACH(wst__part_t, part, &node->parts, link) {
         if (part->drain != NULL)
             part->drain(part);

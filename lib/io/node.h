@@ -2,16 +2,16 @@
 #ifndef WST_LIB_NODE_H
 #define WST_LIB_NODE_H
 /*
- * What a handle that is assembled of parts has in common, such as a server or an agent: it can be
- * drained and closed, and tells when that is done.
+ * The common part of handles that are assembled of parts, such as a server or an agent: they can be
+ * drained and closed, and report the end of either.
  *
  *     RUNNING -> DRAINING -> DRAINED -> CLOSING      closing: from each of them
  *
  * The handle embeds the node. Its parts register themselves and are told to drain and to close, in
- * the order in which they registered. What they work on takes a ticket of two tallies:
+ * that order. Their work takes tickets of two tallies:
  *
- *     holds   what must be gone before the handle can be
- *     busy    what must finish before the handle is drained
+ *     holds   must be gone before the handle
+ *     busy    must finish before the handle is drained
  */
 #include "ctx.h"
 #include "tally.h"
@@ -19,13 +19,13 @@
 typedef struct wst__node wst__node_t;
 typedef struct wst__part wst__part_t;
 
-/* One part, which embeds it. It stays until the handle has been closed. */
+/* Embedded in a part. It must stay until the handle has been closed. */
 struct wst__part {
     wst__list_t link;
-    /* Takes nothing new and lets go on what is under way; once at most, and before close. May be
+    /* Accepts no new work; current work continues. Runs at most once, before close. May be
      * NULL. */
     void (*drain)(wst__part_t *part);
-    /* Ends all it has; once. May be NULL. */
+    /* Ends all work; runs once. May be NULL. */
     void (*close)(wst__part_t *part);
 };
 
@@ -34,31 +34,32 @@ struct wst__node {
     enum { WST__NODE_RUNNING, WST__NODE_DRAINING, WST__NODE_DRAINED, WST__NODE_CLOSING } state;
     wst__list_t parts;
     wst__tally_t holds, busy;
-    wst__ticket_t open, in_service; /* its own of holds and of busy: until it closes, drains */
-    wst__deadline_t deadline;       /* of the drain */
-    wst__defer_t defer;             /* on_drained, later on_closed */
+    wst__ticket_t open,
+        in_service; /* the node's own of holds, until it closes, and of busy, until it drains */
+    wst__deadline_t deadline; /* of the drain */
+    wst__defer_t defer;       /* on_drained, later on_closed */
     void (*on_drained)(wst__node_t *node);
     void (*on_closed)(wst__node_t *node);
 };
 
 /*
  * Makes a node, which holds the context. Both functions run from the loop and at most once:
- * on_drained after a drain, unless the node is closed before that; on_closed last of all, when the
- * node has been closed and nothing holds it any more: it frees the handle, and the node with it.
+ * on_drained after a drain, unless the node is closed before that; on_closed last, when the node
+ * has been closed and has no holds any more: it frees the handle with the node.
  */
 void wst__node_init(wst__node_t *node, wst_ctx_t *ctx, void (*on_drained)(wst__node_t *node),
                     void (*on_closed)(wst__node_t *node));
 
-/* Undoes that, for a handle that could not be made. Nothing may hold the node. */
+/* Undoes wst__node_init, for a handle that could not be made. The node must have no holds. */
 void wst__node_undo(wst__node_t *node);
 
 void wst__node_add(wst__node_t *node, wst__part_t *part);
 
-/* Drains: on_drained follows when nothing is busy any more, or after that time. Only the first call
- * does anything. */
+/* Drains: on_drained follows when no work is busy any more, or after that time. Later calls do
+ * nothing. */
 void wst__node_drain(wst__node_t *node, uint64_t timeout_ms);
 
-/* Closes: on_closed follows. Only the first call does anything. */
+/* Closes: on_closed follows. Later calls do nothing. */
 void wst__node_close(wst__node_t *node);
 
 #endif

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The pump: the one loop that copies bytes from a stream to another. Two directions, each of them
- * the pair of a side (its source) and the other side (its destination).
+ * The pump, the only code that copies bytes between streams. It has two directions, each from one
+ * side (its source) to the other (its destination).
  *
- * A direction: reading while the destination has room -> ended, once its source has told its end
- * and the destination has been asked to shut down -> done, once that has shut down. The pump:
- * running -> finished (both directions done, or one thing failed; both streams are closed, on_done
- * follows from the loop) -> closing -> gone, when the streams' close_cbs have run.
+ * A direction: reading while the destination has room -> ended, once its source has ended and the
+ * destination has been asked to shut down -> done, once the destination has shut down. The pump:
+ * running -> finished (both directions done, or a failure; both streams are closed, on_done follows
+ * from the loop) -> closing -> gone, when the streams' close_cbs have run.
  */
 #include "ctx.h"
 
@@ -18,8 +18,8 @@
 typedef struct side {
     wst_pump_t *pump;
     wst_stream_t *stream;
-    size_t max;     /* what it may deliver at a time; 0: it is paused */
-    uint64_t bytes; /* that came out of it and went into the other */
+    size_t max;     /* bytes that it may deliver at a time; 0: paused */
+    uint64_t bytes; /* copied from it to the other side */
     bool ended;     /* its on_end has run */
     bool shut;      /* its on_shutdown has run */
 } side_t;
@@ -32,7 +32,7 @@ struct wst_pump {
     char first_end, failed_side;
     int status;
     bool finished, closing;
-    uint64_t moved_ms; /* when something was last heard of either stream */
+    uint64_t moved_ms; /* the last sign of life of either stream */
     wst__deadline_t deadline;
     wst__defer_t defer; /* on_done, later the pump's own end */
     wst_close_cb close_cb;
@@ -48,7 +48,7 @@ static char name_of(const side_t *side) {
 
 /* The end ------------------------------------------------------------------------------------ */
 
-static void gone(wst__defer_t *defer) {
+static void pump_gone(wst__defer_t *defer) {
     wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
     wst_ctx_t *ctx = p->ctx;
     if (p->close_cb != NULL)
@@ -57,11 +57,11 @@ static void gone(wst__defer_t *defer) {
     wst__ctx_release(ctx);
 }
 
-static void on_stream_closed(void *user_data) {
+static void on_side_closed(void *user_data) {
     wst_pump_t *p = ((side_t *)user_data)->pump;
     p->open--;
     if (p->open == 0 && p->closing)
-        wst__defer(p->ctx, &p->defer, gone);
+        wst__defer(p->ctx, &p->defer, pump_gone);
 }
 
 static void tell_done(wst__defer_t *defer) {
@@ -70,18 +70,18 @@ static void tell_done(wst__defer_t *defer) {
         p->options.on_done(p, p->status, p->options.user_data);
 }
 
-/* Closes both streams, in order if the pump has done its work. */
-static void finish(wst_pump_t *p, int status) {
+/* Closes both streams, orderly if the pump has completed its work. */
+static void finish_pump(wst_pump_t *p, int status) {
     p->finished = true;
     p->status = status;
     wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
     if (status == 0) {
-        wst_stream_close(p->a.stream, on_stream_closed);
-        wst_stream_close(p->b.stream, on_stream_closed);
+        wst_stream_close(p->a.stream, on_side_closed);
+        wst_stream_close(p->b.stream, on_side_closed);
     } else {
-        /* What is cut short must not look complete: never an orderly end. */
-        wst_stream_reset(p->a.stream, wst_reason_of(status), on_stream_closed);
-        wst_stream_reset(p->b.stream, wst_reason_of(status), on_stream_closed);
+        /* Cut-off data must not look complete: never an orderly end. */
+        wst_stream_reset(p->a.stream, wst_reason_of(status), on_side_closed);
+        wst_stream_reset(p->b.stream, wst_reason_of(status), on_side_closed);
     }
     wst__defer(p->ctx, &p->defer, tell_done);
 }
@@ -94,40 +94,40 @@ static void note_end(side_t *side) {
 static void fail_side(side_t *side, int error) {
     note_end(side);
     side->pump->failed_side = name_of(side);
-    finish(side->pump, error);
+    finish_pump(side->pump, error);
 }
 
 /* Timeouts ----------------------------------------------------------------------------------- */
 
-/* How long nothing may move now; WST__NEVER: for ever. */
-static uint64_t patience(const wst_pump_t *p) {
+/* The timeout that applies now; WST__NEVER: none. */
+static uint64_t current_timeout(const wst_pump_t *p) {
     uint64_t idle = p->options.idle_timeout_ms, half = p->options.half_closed_timeout_ms;
     if (idle == 0)
         idle = WST__NEVER;
     return (p->a.ended || p->b.ended) && half < idle ? half : idle;
 }
 
-/* The deadline is not moved for each packet: when it fires, it looks at what has moved since. */
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+/* Packets do not move the deadline: when it fires, it checks how long the pump has been silent. */
+static void on_pump_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_pump_t *p = WST__CONTAINER(deadline, wst_pump_t, deadline);
-    uint64_t silent = now_ms - p->moved_ms, limit = patience(p);
+    uint64_t silent = now_ms - p->moved_ms, limit = current_timeout(p);
     if (silent >= limit)
-        finish(p, WST_EIDLE);
+        finish_pump(p, WST_EIDLE);
     else if (limit != WST__NEVER)
-        wst__deadline_in(p->ctx, deadline, limit - silent, on_deadline);
+        wst__deadline_in(p->ctx, deadline, limit - silent, on_pump_deadline);
 }
 
-/* Something moved, and the patience is a new one. */
-static void rearm(wst_pump_t *p) {
-    uint64_t limit = patience(p);
+/* The timeout that applies has changed; restarts it. */
+static void restart_timeout(wst_pump_t *p) {
+    uint64_t limit = current_timeout(p);
     if (limit != WST__NEVER)
-        wst__deadline_in(p->ctx, &p->deadline, limit, on_deadline);
+        wst__deadline_in(p->ctx, &p->deadline, limit, on_pump_deadline);
 }
 
 /* The two directions ------------------------------------------------------------------------- */
 
-/* Lets `from` deliver what the other side has room for: none while that is to be waited for. */
-static void flow(side_t *from, bool wait) {
+/* Lets `from` deliver as much as the other side has room for; nothing while `wait`. */
+static void adjust_reading(side_t *from, bool wait) {
     size_t max = wait ? 0 : wst_stream_room(other(from)->stream);
     if (max == from->max)
         return;
@@ -138,7 +138,7 @@ static void flow(side_t *from, bool wait) {
         wst_stream_read_stop(from->stream);
 }
 
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+static void on_pump_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     side_t *from = user_data;
     wst_pump_t *p = from->pump;
     (void)stream;
@@ -150,17 +150,17 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
         return;
     }
     from->bytes += data.len;
-    flow(from, rc == WST_WAIT);
+    adjust_reading(from, rc == WST_WAIT);
 }
 
-static void on_drain(wst_stream_t *stream, void *user_data) {
+static void on_pump_drain(wst_stream_t *stream, void *user_data) {
     side_t *from = other(user_data);
     (void)stream;
     from->pump->moved_ms = wst__now(from->pump->ctx);
-    flow(from, false);
+    adjust_reading(from, false);
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_pump_end(wst_stream_t *stream, void *user_data) {
     side_t *from = user_data;
     wst_pump_t *p = from->pump;
     (void)stream;
@@ -171,26 +171,26 @@ static void on_end(wst_stream_t *stream, void *user_data) {
     if (rc < 0)
         fail_side(other(from), rc);
     else
-        rearm(p);
+        restart_timeout(p);
 }
 
-static void on_shutdown(wst_stream_t *stream, void *user_data) {
+static void on_pump_shutdown(wst_stream_t *stream, void *user_data) {
     side_t *side = user_data;
     wst_pump_t *p = side->pump;
     (void)stream;
     p->moved_ms = wst__now(p->ctx);
     side->shut = true;
     if (other(side)->shut)
-        finish(p, 0);
+        finish_pump(p, 0);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
+static void on_pump_error(wst_stream_t *stream, int error, void *user_data) {
     (void)stream;
     fail_side(user_data, error);
 }
 
-static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
-                                                 on_drain,          on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {
+    sizeof(callbacks), on_pump_read, on_pump_end, on_pump_drain, on_pump_shutdown, on_pump_error};
 
 /* Interface ---------------------------------------------------------------------------------- */
 
@@ -214,9 +214,9 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
     wst__ctx_hold(ctx);
     wst_stream_set_callbacks(a, &callbacks, &p->a);
     wst_stream_set_callbacks(b, &callbacks, &p->b);
-    flow(&p->a, false);
-    flow(&p->b, false);
-    rearm(p);
+    adjust_reading(&p->a, false);
+    adjust_reading(&p->b, false);
+    restart_timeout(p);
     *out = p;
     return 0;
 }
@@ -234,10 +234,10 @@ void wst_pump_close(wst_pump_t *p, wst_close_cb close_cb) {
     if (p->closing)
         return;
     if (!p->finished)
-        finish(p, WST_ECANCELLED);
+        finish_pump(p, WST_ECANCELLED);
     p->closing = true;
     p->close_cb = close_cb;
     wst__defer_cancel(&p->defer);
     if (p->open == 0)
-        wst__defer(p->ctx, &p->defer, gone);
+        wst__defer(p->ctx, &p->defer, pump_gone);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads files by libuv's synchronous calls, which any system has. */
+/* Reads files by libuv's synchronous calls. */
 #include "read_file.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 
 static int open_file(uv_loop_t *loop, const char *path) {
     uv_fs_t req;
-    /* Without O_NONBLOCK the opening of a pipe waits for whoever writes to it. */
+    /* Without O_NONBLOCK, opening a pipe waits for a writer. */
     int fd =
         uv_fs_open(loop, &req, path, UV_FS_O_RDONLY | UV_FS_O_NONBLOCK | UV_FS_O_NOCTTY, 0, NULL);
     uv_fs_req_cleanup(&req);
@@ -29,7 +29,7 @@ static int stat_file(uv_loop_t *loop, int fd, uv_stat_t *out) {
     return status;
 }
 
-/* Reads to the end, or until `size` bytes are there. Their number or an error. */
+/* Reads to the end, or `size` bytes. Returns their number or an error. */
 static int read_all(uv_loop_t *loop, int fd, char *out, size_t size) {
     size_t len = 0;
     while (len < size) {
@@ -55,7 +55,7 @@ static int read_open(wst__file_t *file, wst_ctx_t *ctx, int fd, size_t max) {
         return UV_EFTYPE;
     if (stat.st_size > max)
         return WST_EMSGBIG;
-    size_t size = (size_t)stat.st_size + 1; /* one more tells whether it has grown */
+    size_t size = (size_t)stat.st_size + 1; /* a further byte tells that the file has grown */
     *file = (wst__file_t){.text = wst__alloc(&ctx->allocator, size),
                           .everybody = (stat.st_mode & (S_IROTH | S_IWOTH)) != 0};
     if (file->text == NULL)
@@ -64,7 +64,7 @@ static int read_open(wst__file_t *file, wst_ctx_t *ctx, int fd, size_t max) {
     file->len = n > 0 ? (size_t)n : 0;
     if (n < 0)
         return n;
-    if (file->len == size) /* it is being written: another time */
+    if (file->len == size) /* the file is being written: retry later */
         return UV_EBUSY;
     file->text[file->len] = '\0';
     return strlen(file->text) == file->len ? 0 : UV_EFTYPE;

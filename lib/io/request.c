@@ -40,16 +40,16 @@ struct wst_request {
     char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
     char *fields;
     const char **labels;
-    bool labels_lost; /* there was no memory for them */
+    bool labels_lost; /* for lack of memory */
 };
 
-static void destroy(wst_request_t *r) {
+static void destroy_request(wst_request_t *r) {
     wst_ctx_t *ctx = r->ctx;
     wst__deadline_clear(&ctx->deadlines, &r->deadline);
     wst__defer_cancel(&r->defer);
     wst__free(&ctx->allocator, r->destination);
     wst__free(&ctx->allocator, r->peer);
-    wst__free_secret(&ctx->allocator, r->fields); /* an agent's credentials may be in them */
+    wst__free_secret(&ctx->allocator, r->fields); /* may contain an agent's credentials */
     wst__free(&ctx->allocator, r->labels);
     r->magic = 0;
     wst__free(&ctx->allocator, r);
@@ -61,7 +61,7 @@ static void tell_gone(wst_request_t *r) {
         r->on_gone(r, r->gone_data);
 }
 
-static void deliver(wst__defer_t *defer) {
+static void deliver_answer(wst__defer_t *defer) {
     wst_request_t *r = WST__CONTAINER(defer, wst_request_t, defer);
     if (r->state == CANCELLED) {
         tell_gone(r);
@@ -72,20 +72,20 @@ static void deliver(wst__defer_t *defer) {
         r->answer.labels = r->labels;
         r->on_answer(&r->answer, r->user_data);
     }
-    destroy(r);
+    destroy_request(r);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_answer_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
     r->state = ANSWERED;
     r->answer.kind = WST__UNANSWERED;
     r->head = NULL;
     r->tls = NULL;
-    /* The asker may cancel in the meantime, but it is too late for an answer. */
+    /* The asker may cancel in here, but an answer is too late. */
     tell_gone(r);
     if (r->state == ANSWERED)
-        wst__defer(r->ctx, &r->defer, deliver);
+        wst__defer(r->ctx, &r->defer, deliver_answer);
 }
 
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask) {
@@ -101,7 +101,7 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
     r->destination = wst__strdup(a, ask->destination != NULL ? ask->destination : "");
     r->peer = wst__strdup(a, ask->peer != NULL ? ask->peer : "");
     if (r->destination == NULL || r->peer == NULL) {
-        destroy(r);
+        destroy_request(r);
         return WST_ENOMEM;
     }
     wst_request_set_user(r, ask->user != NULL ? ask->user : "");
@@ -113,7 +113,8 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
     r->on_answer = ask->on_answer;
     r->user_data = ask->user_data;
     wst__deadline_in(ctx, &r->deadline,
-                     ask->timeout_ms != 0 ? ask->timeout_ms : WST__STEP_TIMEOUT_MS, on_deadline);
+                     ask->timeout_ms != 0 ? ask->timeout_ms : WST__STEP_TIMEOUT_MS,
+                     on_answer_deadline);
     *out = r;
     return 0;
 }
@@ -124,13 +125,13 @@ void wst__request_cancel(wst_request_t *r) {
         if (r->answer.stream != NULL)
             wst_stream_close(r->answer.stream, NULL);
         r->answer.stream = NULL;
-        r->on_gone = NULL; /* it has answered: it expects nothing more */
+        r->on_gone = NULL; /* the embedder has answered and expects no more calls */
     }
     r->state = CANCELLED;
     r->head = NULL;
     r->tls = NULL;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
-    wst__defer(r->ctx, &r->defer, deliver);
+    wst__defer(r->ctx, &r->defer, deliver_answer);
 }
 
 const wst_http_head_t *wst_request_head(const wst_request_t *r) {
@@ -192,7 +193,7 @@ void wst_request_on_gone(wst_request_t *r, void (*on_gone)(wst_request_t *, void
     r->gone_data = user_data;
 }
 
-/* Whether this is the first answer and in time. */
+/* Records an answer; false unless it is the first and in time. */
 static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     assert(r->magic == MAGIC);
     if (r->state != ASKED)
@@ -200,11 +201,11 @@ static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     r->state = ANSWERED;
     r->answer.kind = kind;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
-    wst__defer(r->ctx, &r->defer, deliver);
+    wst__defer(r->ctx, &r->defer, deliver_answer);
     return true;
 }
 
-static void fail(wst_request_t *r) {
+static void answer_failed(wst_request_t *r) {
     r->answer.kind = WST__DENIED;
     r->answer.status = 500;
 }
@@ -216,7 +217,7 @@ static void keep_fields(wst_request_t *r, const char *fields) {
     r->fields = wst__strdup(&r->ctx->allocator, fields);
     r->answer.fields = r->fields;
     if (r->fields == NULL)
-        fail(r);
+        answer_failed(r);
 }
 
 void wst_request_allow(wst_request_t *r) {
@@ -228,7 +229,7 @@ void wst_request_allow_with(wst_request_t *r, const char *fields) {
         return;
     keep_fields(r, fields);
     if (r->labels_lost)
-        fail(r);
+        answer_failed(r);
 }
 
 void *wst__request_asker(const wst_request_t *r, wst__answer_cb on_answer) {
@@ -242,7 +243,7 @@ void wst_request_deny(wst_request_t *r, int status, const char *reason, const ch
                                                      .fields = fields});
 }
 
-/* Whether it has the form of a proxy error type, so that it is safe in a header field. */
+/* Whether the text has the form of a proxy error type, and so is safe in a header field. */
 static bool is_error_type(const char *text) {
     size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_");
     return text[0] >= 'a' && len <= ERROR_MAX && text[len] == '\0';

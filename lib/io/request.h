@@ -2,9 +2,9 @@
 #ifndef WST_LIB_REQUEST_H
 #define WST_LIB_REQUEST_H
 /*
- * The inside of a question to the embedder: asked once, answered once, under a deadline, told if
- * its asker goes. The asker's function runs from the loop, never from inside wst_request_allow &
- * co.
+ * The inside of a question to the embedder: asked once, answered once, under a deadline; the
+ * embedder is told if the asker goes. The asker's function runs from the loop, never from inside
+ * wst_request_allow & co.
  */
 #include "ctx.h"
 
@@ -12,7 +12,7 @@
 
 enum { WST__CREDENTIAL_LEN = 32 };
 
-/* Bytes of a user's and of a tenant's name. */
+/* Bounds of a user's and of a tenant's name, in bytes. */
 enum { WST__USER_MAX = 127, WST__TENANT_MAX = 127 };
 
 /* How a request ended. */
@@ -35,16 +35,16 @@ typedef struct wst__answer {
     const uint8_t *credential; /* wst_request_set_credential or zeros */
     const char *const *labels; /* wst_request_set_labels or NULL */
     wst_remote_t *remote;      /* chosen */
-    wst_stream_t *stream;      /* connected: the asker's now */
+    wst_stream_t *stream;      /* connected: belongs to the asker now */
 } wst__answer_t;
 
-/* Everything in it is valid during the call; the request is gone afterwards. */
+/* The answer is valid during the call; the request is gone afterwards. */
 typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
 
 typedef struct wst__ask {
     const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
     const char *destination, *peer, *user, *tenant, *address; /* copied; may be NULL */
-    bool authenticated; /* user and tenant are known to be right */
+    bool authenticated;                                       /* user and tenant are verified */
     wst_remote_t *remote;
     const struct wst_tls_info *tls;
     uint64_t timeout_ms; /* 0: WST__STEP_TIMEOUT_MS */
@@ -58,10 +58,10 @@ typedef struct wst__ask {
  */
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask);
 
-/* Whose user_data it is, if the asker gave that function; else NULL. */
+/* The asker's user_data if `on_answer` is its function; else NULL. */
 void *wst__request_asker(const wst_request_t *request, wst__answer_cb on_answer);
 
-/* The asker is gone: the embedder is told (on_gone), on_answer will not run. */
+/* The asker goes: tells the embedder (on_gone); on_answer will not run. */
 void wst__request_cancel(wst_request_t *request);
 
 #endif

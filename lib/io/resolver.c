@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The resolver of a context: a table of the names being looked up, each with those who wait for it,
- * and the threads, or the embedder's hook, that do the work. A look-up is in the table until it is
- * answered, even when nobody waits any more: whoever asks for the name meanwhile joins it. Only one
- * that nobody has begun with is dropped with its last waiter.
+ * The resolver of a context: a table of the names being looked up, each with its waiters, and the
+ * threads, or the embedder's hook, that do the work. A look-up stays in the table until it is
+ * answered, even without waiters: further requests for the name join it. Only a look-up that has
+ * not begun is dropped with its last waiter.
  *
  *   wst_resolve -> literal: answered by a deferred callback
  *               -> name: joins a look-up or makes one -> answer, deadline or cancel
@@ -23,14 +23,14 @@ typedef struct wst__resolver {
     wst__lookup_threads_t *threads; /* NULL before the first name, and always with a hook */
     uv_async_t done;                /* lives with the threads */
     wst__list_t lookups;
-    size_t names;   /* how many those are */
-    size_t waiting; /* requests that wait for one of them */
+    size_t names;   /* their number */
+    size_t waiting; /* requests that wait for a look-up */
 } wst__resolver_t;
 
-/* One name. */
+/* A name being looked up. */
 struct wst_lookup {
     wst__list_t node;
-    wst__resolver_t *resolver; /* NULL: the context is gone, only the hook's answer is awaited */
+    wst__resolver_t *resolver; /* NULL: the context is gone; only the hook's answer is missing */
     wst_allocator_t allocator; /* a copy, for that case */
     wst__list_t waiters;
     wst__lookup_job_t *job; /* NULL: the hook's */
@@ -41,7 +41,7 @@ struct wst_lookup {
 
 struct wst_resolve {
     wst_ctx_t *ctx;
-    wst_lookup_t *lookup; /* NULL: `defer` gives the result, as it is known */
+    wst_lookup_t *lookup; /* NULL: the result is known and `defer` delivers it */
     wst__list_t node;
     wst__deadline_t deadline;
     wst__defer_t defer;
@@ -53,7 +53,7 @@ struct wst_resolve {
 
 /* Addresses ---------------------------------------------------------------------------------- */
 
-/* Copies an address of a family we can dial, without its port. */
+/* Copies an address of a family that we can dial, without its port. */
 static size_t copy_address(struct sockaddr_storage *out, const struct sockaddr *address) {
     memset(out, 0, sizeof(*out));
     if (address->sa_family == AF_INET) {
@@ -78,8 +78,7 @@ static size_t copy_info(struct sockaddr_storage *out, const struct addrinfo *inf
     return count;
 }
 
-/* Whether the host is an IP literal, or can be nothing else; then *status and *out are the answer.
- */
+/* Whether the host is an IP literal, valid or not; then *status and *out are the answer. */
 static bool read_literal(const char *host, int *status, struct sockaddr_storage *out) {
     memset(out, 0, sizeof(*out));
     if (uv_ip4_addr(host, 0, (struct sockaddr_in *)out) == 0) {
@@ -88,7 +87,7 @@ static bool read_literal(const char *host, int *status, struct sockaddr_storage 
     }
     if (strchr(host, ':') == NULL)
         return false;
-    /* Asks nobody, so it does not block, and knows zones ("fe80::1%eth0"). */
+    /* Sends no query, so it does not block, and knows zones ("fe80::1%eth0"). */
     struct addrinfo *info;
     *status = wst__getaddrinfo(&info, host, AI_NUMERICHOST);
     if (*status == 0) {
@@ -102,9 +101,9 @@ static bool read_literal(const char *host, int *status, struct sockaddr_storage 
 
 static void leave_lookup(wst_resolve_t *resolve);
 
-/* Ends a request that no list, deadline or defer knows any more. */
-static void tell(wst_resolve_t *resolve, int status, const struct sockaddr_storage *addresses,
-                 size_t count) {
+/* Ends a request that is in no list, deadline or defer any more. */
+static void tell_resolved(wst_resolve_t *resolve, int status,
+                          const struct sockaddr_storage *addresses, size_t count) {
     wst_ctx_t *ctx = resolve->ctx;
     resolve->callback(status, addresses, count, resolve->user_data);
     wst__free(&ctx->allocator, resolve);
@@ -114,16 +113,16 @@ static void tell(wst_resolve_t *resolve, int status, const struct sockaddr_stora
 static void on_known(wst__defer_t *defer) {
     wst_resolve_t *resolve = WST__CONTAINER(defer, wst_resolve_t, defer);
     if (resolve->status == 0)
-        tell(resolve, 0, &resolve->literal, 1);
+        tell_resolved(resolve, 0, &resolve->literal, 1);
     else
-        tell(resolve, resolve->status, NULL, 0);
+        tell_resolved(resolve, resolve->status, NULL, 0);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_resolve_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_resolve_t *resolve = WST__CONTAINER(deadline, wst_resolve_t, deadline);
     leave_lookup(resolve);
-    tell(resolve, WST_ENAMETIMEOUT, NULL, 0);
+    tell_resolved(resolve, WST_ENAMETIMEOUT, NULL, 0);
 }
 
 void wst_resolve_cancel(wst_resolve_t *resolve) {
@@ -138,7 +137,7 @@ void wst_resolve_cancel(wst_resolve_t *resolve) {
 
 /* Look-ups ----------------------------------------------------------------------------------- */
 
-/* The async handle keeps the loop alive while somebody waits for it, not longer. */
+/* The async handle keeps the loop alive only while requests wait. */
 static void count_waiter(wst__resolver_t *resolver, bool comes) {
     resolver->waiting = comes ? resolver->waiting + 1 : resolver->waiting - 1;
     if (resolver->threads == NULL)
@@ -165,7 +164,7 @@ static void free_lookup(wst_lookup_t *lookup) {
     wst__free(&allocator, lookup);
 }
 
-/* Whether somebody has begun with it, and therefore will answer. */
+/* Whether the look-up has begun, and so will be answered. */
 static bool begun(wst_lookup_t *lookup) {
     if (lookup->job == NULL)
         return lookup->hook_called;
@@ -183,7 +182,7 @@ static void leave_lookup(wst_resolve_t *resolve) {
     free_lookup(lookup);
 }
 
-/* Answers all who wait. Their callbacks may do anything: nothing is looked at behind the last. */
+/* Answers all waiters. Their callbacks may do anything: uses nothing after the last one. */
 static void finish_lookup(wst_lookup_t *lookup, int status,
                           const struct sockaddr_storage *addresses, size_t count) {
     wst__resolver_t *resolver = lookup->resolver;
@@ -192,7 +191,7 @@ static void finish_lookup(wst_lookup_t *lookup, int status,
     wst__list_take(&waiters, &lookup->waiters);
     free_lookup(lookup);
     WST__LIST_EACH(wst_resolve_t, resolve, &waiters, node) {
-        /* On a list of their own now, which one that is cancelled by another's callback leaves. */
+        /* The waiters are on a list of their own; a request that a callback cancels leaves it. */
         wst__deadline_clear(&resolve->ctx->deadlines, &resolve->deadline);
         resolve->lookup = NULL;
         count_waiter(resolver, false);
@@ -200,7 +199,7 @@ static void finish_lookup(wst_lookup_t *lookup, int status,
     wst__list_t *node;
     while ((node = wst__list_first(&waiters)) != NULL) {
         wst__list_remove(node);
-        tell(WST__CONTAINER(node, wst_resolve_t, node), status, addresses, count);
+        tell_resolved(WST__CONTAINER(node, wst_resolve_t, node), status, addresses, count);
     }
 }
 
@@ -236,11 +235,11 @@ void wst_lookup_answer(wst_lookup_t *lookup, int status, const struct sockaddr_s
 
 /* Threads ------------------------------------------------------------------------------------ */
 
-static void on_done(uv_async_t *done) {
+static void on_lookups_done(uv_async_t *done) {
     wst__resolver_t *resolver = done->data;
     wst_ctx_t *ctx = resolver->ctx;
     wst__lookup_job_t *job;
-    wst__ctx_hold(ctx); /* the last callback may let the context, and us, go */
+    wst__ctx_hold(ctx); /* the last callback may free the context and the resolver */
     while ((job = wst__lookup_threads_take(resolver->threads)) != NULL) {
         struct sockaddr_storage addresses[WST_ADDRESSES_MAX];
         wst_lookup_t *lookup = job->owner;
@@ -259,8 +258,8 @@ static int start_threads(wst__resolver_t *resolver) {
         return 0;
     wst_ctx_t *ctx = resolver->ctx;
     /*
-     * What threads share comes from the C library: the context's allocator need not bear threads,
-     * nor be there any more when one that was stuck comes to its end.
+     * The threads' memory comes from the C library: the context's allocator need not be
+     * thread-safe, nor exist any more when a stuck thread ends.
      */
     wst__lookup_threads_t *threads;
     int status =
@@ -268,7 +267,7 @@ static int start_threads(wst__resolver_t *resolver) {
                                 THREAD_IDLE_MS, &resolver->done);
     if (status != 0)
         return status;
-    status = uv_async_init(ctx->loop, &resolver->done, on_done);
+    status = uv_async_init(ctx->loop, &resolver->done, on_lookups_done);
     if (status != 0) {
         wst__lookup_threads_let_go(threads);
         return status;
@@ -288,7 +287,7 @@ static void on_async_closed(uv_handle_t *handle) {
     wst__ctx_release(ctx);
 }
 
-/* Cancels what waits and lets go of the threads. */
+/* Cancels all look-ups and lets go of the threads. */
 static void close_resolver(wst__service_t *service) {
     wst__resolver_t *resolver = WST__CONTAINER(service, wst__resolver_t, service);
     wst__list_t *node;
@@ -309,7 +308,7 @@ static void close_resolver(wst__service_t *service) {
     uv_close((uv_handle_t *)&resolver->done, on_async_closed);
 }
 
-/* The context's resolver, made at the first look-up; NULL: no memory. */
+/* The context's resolver, made at the first look-up; NULL without memory. */
 static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
     wst__service_t *service = wst__ctx_service(ctx, close_resolver);
     if (service != NULL)
@@ -371,7 +370,7 @@ static int join_lookup(wst_resolve_t *resolve, const char *host, uint64_t timeou
     wst__list_append(&lookup->waiters, &resolve->node);
     count_waiter(resolver, true);
     wst__deadline_in(ctx, &resolve->deadline, timeout_ms != 0 ? timeout_ms : WST__STEP_TIMEOUT_MS,
-                     on_deadline);
+                     on_resolve_deadline);
     return 0;
 }
 

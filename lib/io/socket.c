@@ -2,14 +2,14 @@
 /*
  * Streams on uv_tcp_t and uv_pipe_t.
  *
- * Reading: a chunk is taken when libuv is about to read and given back when the bytes have been
- * delivered; its size follows the traffic. Writing: what the kernel takes at once is never queued;
- * the rest waits in `out`, of which one uv_write at a time covers the front. A shutdown waits until
- * `out` is empty. If the peer has reset the connection, what it said before is still there to be
- * read (why it refuses what it is sent, perhaps): a reader gets that, and then the error.
+ * Reading: a chunk is allocated when libuv is about to read, and released when the bytes have been
+ * delivered; its size follows the traffic. Writing: bytes that the kernel takes at once are never
+ * queued; the rest waits in `out`, of which one uv_write at a time covers the front. A shutdown
+ * waits until `out` is empty. If the peer has reset the connection, the bytes that it sent before
+ * can still be read (perhaps the reason of its refusal): a reader gets them, and then the error.
  *
- * Life: made, connected by someone (dial, accept), then a stream; gone when libuv has closed the
- * handle. libuv completes pending requests before that, and these see a closing handle.
+ * Life: made, connected by its owner (dial, accept), then a stream; gone when libuv has closed the
+ * handle. libuv completes pending requests before that, and they see a closing handle.
  */
 #include "socket.h"
 #include "addr.h"
@@ -29,7 +29,7 @@ enum {
 
 struct wst__socket {
     wst_ctx_t *ctx;
-    wst_stream_t *stream; /* NULL until it is one */
+    wst_stream_t *stream; /* NULL until the socket is a stream */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -39,8 +39,8 @@ struct wst__socket {
     bool is_unix;
 
     size_t read_size;   /* of the next chunk */
-    size_t read_max;    /* the reader's wish, or 0 */
-    wst_chunk_t *chunk; /* what libuv reads into right now */
+    size_t read_max;    /* the reader's bound, or 0 */
+    wst_chunk_t *chunk; /* libuv reads into it right now */
 
     wst__bufq_t out;
     size_t in_flight; /* bytes of `out` that write_req covers; 0: it is not in use */
@@ -48,7 +48,7 @@ struct wst__socket {
     bool shutdown_wanted;
     uv_shutdown_t shutdown_req;
 
-    int broken; /* the error that is to be told when all has been read */
+    int broken; /* the error to tell when all has been read */
     wst__defer_t defer;
 };
 
@@ -61,25 +61,25 @@ static int fd_of(const wst__socket_t *sock) {
     return uv_fileno(&sock->uv.handle, &fd) == 0 ? fd : -1;
 }
 
-/* Nothing more goes out. What libuv has stays until it gives that back. */
+/* Drops unsent bytes, except those that libuv is writing. */
 static void drop_queue(wst__socket_t *sock) {
     if (sock->in_flight == 0)
         wst__bufq_reset(&sock->out);
 }
 
-/* The connection is of no more use. Reporting it stops reading, too. */
-static void fail(wst__socket_t *sock, int error) {
+/* Ends a broken connection. Reporting the error stops reading, too. */
+static void socket_failed(wst__socket_t *sock, int error) {
     drop_queue(sock);
     wst_stream_emit_error(sock->stream, error);
 }
 
 static void on_broken(wst__defer_t *defer) {
     wst__socket_t *sock = WST__CONTAINER(defer, wst__socket_t, defer);
-    fail(sock, sock->broken);
+    socket_failed(sock, sock->broken);
 }
 
-/* In the next turn, so that what was read just before gets out: a tunnel drops what it still has
- * when it is reset. */
+/* Fails in the next turn, so that bytes just read get through: a tunnel drops its bytes when it is
+ * reset. */
 static void fail_later(wst__socket_t *sock, int error) {
     sock->broken = error;
     uv_read_stop(&sock->uv.stream);
@@ -101,20 +101,20 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     buf->len = size;
 }
 
-/* Twice as large when the buffer was filled, half as large when most of it was not needed. */
-static void adapt(wst__socket_t *sock, size_t offered, size_t got) {
+/* Doubles the size after a full buffer, halves it after a mostly empty one. */
+static void adapt_read_size(wst__socket_t *sock, size_t offered, size_t got) {
     if (got == offered && offered == sock->read_size && sock->read_size < READ_MAX)
         sock->read_size *= 2;
     else if (got < sock->read_size / 4 && sock->read_size > READ_MIN)
         sock->read_size /= 2;
 }
 
-static void on_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
+static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     wst_chunk_t *chunk = sock->chunk;
     sock->chunk = NULL;
     if (nread > 0) {
-        adapt(sock, buf->len, (size_t)nread);
+        adapt_read_size(sock, buf->len, (size_t)nread);
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
         wst_stream_emit_read(sock->stream, data);
     }
@@ -136,7 +136,7 @@ static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     sock->read_max = max;
-    int status = uv_read_start(&sock->uv.stream, on_alloc, on_read);
+    int status = uv_read_start(&sock->uv.stream, on_alloc, on_socket_read);
     assert(status == 0 || status == UV_EALREADY);
     (void)status;
 }
@@ -145,7 +145,7 @@ static void socket_read_stop(wst_stream_t *stream, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     uv_read_stop(&sock->uv.stream);
-    if (sock->broken != 0) /* nothing else would tell it */
+    if (sock->broken != 0) /* nothing else would report it */
         fail_later(sock, sock->broken);
 }
 
@@ -155,12 +155,12 @@ static void on_write(uv_write_t *req, int status);
 
 static uv_buf_t buf_of(wst_slice_t slice) {
     uv_buf_t buf;
-    buf.base = (char *)(uintptr_t)slice.data; /* libuv knows no const, but only reads */
+    buf.base = (char *)(uintptr_t)slice.data; /* libuv only reads, but lacks the const */
     buf.len = slice.len;
     return buf;
 }
 
-/* Whether the error of a write is told by reading, behind what the peer said before. */
+/* Whether reading will report the error of a write, behind the bytes that the peer sent before. */
 static bool is_told_by_reading(wst__socket_t *sock, int error) {
     if (!wst_stream_reading(sock->stream) || (error != UV_EPIPE && error != UV_ECONNRESET))
         return false;
@@ -169,7 +169,7 @@ static bool is_told_by_reading(wst__socket_t *sock, int error) {
     return true;
 }
 
-/* Has libuv write the front of `out`. 0 or libuv's error. */
+/* Lets libuv write the front of `out`. 0 or libuv's error. */
 static int send_queued(wst__socket_t *sock) {
     uv_buf_t bufs[WRITE_SLICES];
     unsigned count = 0;
@@ -186,7 +186,7 @@ static int send_queued(wst__socket_t *sock) {
     return status;
 }
 
-static void on_shutdown(uv_shutdown_t *req, int status) {
+static void on_socket_shutdown(uv_shutdown_t *req, int status) {
     wst__socket_t *sock = req->data;
     if (is_closing(sock))
         return;
@@ -194,13 +194,13 @@ static void on_shutdown(uv_shutdown_t *req, int status) {
         wst__sockopt_reset_on_close(fd_of(sock), false);
     if (status == 0)
         wst_stream_emit_shutdown(sock->stream);
-    else /* a reset that came meanwhile shows up as a socket without a peer */
-        fail(sock, status == UV_ENOTCONN ? UV_ECONNRESET : status);
+    else /* after a reset meanwhile, the socket has no peer */
+        socket_failed(sock, status == UV_ENOTCONN ? UV_ECONNRESET : status);
 }
 
 static int shut_down(wst__socket_t *sock) {
     sock->shutdown_req.data = sock;
-    return uv_shutdown(&sock->shutdown_req, &sock->uv.stream, on_shutdown);
+    return uv_shutdown(&sock->shutdown_req, &sock->uv.stream, on_socket_shutdown);
 }
 
 static void on_write(uv_write_t *req, int status) {
@@ -217,12 +217,12 @@ static void on_write(uv_write_t *req, int status) {
     if (status == 0 && drained)
         wst_stream_emit_drain(sock->stream);
     else if (status < 0 && !is_told_by_reading(sock, status))
-        fail(sock, status);
+        socket_failed(sock, status);
 }
 
 /*
- * Offers slices to the kernel. `*done` counts those it took completely, `*part` the bytes taken of
- * the one behind. 0 (also if it took nothing) or libuv's error.
+ * Offers slices to the kernel. `*done` counts the slices taken completely, `*part` the bytes taken
+ * of the next one. 0 (also if none was taken) or libuv's error.
  */
 static int try_write(wst__socket_t *sock, const wst_slice_t *slices, size_t count, size_t *done,
                      size_t *part) {
@@ -254,7 +254,7 @@ static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t 
     int status = 0;
     if (sock->broken != 0)
         status = sock->broken;
-    else if (sock->in_flight == 0) /* else others are first, even if libuv has sent them */
+    else if (sock->in_flight == 0) /* else earlier bytes come first, even if libuv has sent them */
         status = try_write(sock, slices, count, &done, &part);
     for (size_t i = 0; i < count; i++) {
         wst_slice_t rest = slices[i];
@@ -290,7 +290,7 @@ static int socket_shutdown(wst_stream_t *stream, void *impl) {
 
 /* Closing ------------------------------------------------------------------------------------ */
 
-static void on_closed(uv_handle_t *handle) {
+static void on_socket_closed(uv_handle_t *handle) {
     wst__socket_t *sock = handle->data;
     wst_ctx_t *ctx = sock->ctx;
     wst_stream_t *stream = sock->stream;
@@ -305,12 +305,12 @@ static void on_closed(uv_handle_t *handle) {
 static void close_socket(wst__socket_t *sock, bool reset) {
     wst__defer_cancel(&sock->defer);
     if (reset && !sock->is_unix) {
-        if (uv_tcp_close_reset(&sock->uv.tcp, on_closed) == 0)
+        if (uv_tcp_close_reset(&sock->uv.tcp, on_socket_closed) == 0)
             return;
         /* libuv refuses while a shutdown is pending. */
         wst__sockopt_reset_on_close(fd_of(sock), true);
     }
-    uv_close(&sock->uv.handle, on_closed);
+    uv_close(&sock->uv.handle, on_socket_closed);
 }
 
 static void socket_close(wst_stream_t *stream, int reset_reason, void *impl) {
@@ -364,13 +364,13 @@ uv_pipe_t *wst__socket_pipe(wst__socket_t *sock) {
     return &sock->uv.pipe;
 }
 
-/* Makes the stream for a connected descriptor, which the handle may not have yet. */
+/* Makes the stream of a connected descriptor, which the handle may not own yet. */
 static int make_stream(wst__socket_t *sock, int fd) {
     wst__addr_t addr, own;
     int status = wst__sockopt_peername(fd, &addr);
     if (status != 0)
         return status;
-    /* Who connects by a Unix socket has no name; then ours says more. */
+    /* The peer of a Unix socket usually has no name; then ours tells more. */
     if (sock->is_unix && addr.len <= sizeof(sa_family_t) && wst__sockopt_sockname(fd, &own) == 0)
         addr = own;
     char peer[WST__ADDR_TEXT];
@@ -381,13 +381,13 @@ static int make_stream(wst__socket_t *sock, int fd) {
     return status;
 }
 
-/* Wishes: a connection that cannot have them is as good, or about to fail anyway. */
+/* Ignores failures: such a connection works as well, or is about to fail anyway. */
 static void tune(wst__socket_t *sock) {
     if (sock->is_unix)
         return;
     uv_tcp_nodelay(&sock->uv.tcp, 1);
     uv_tcp_keepalive(&sock->uv.tcp, 1, KEEPALIVE_S);
-    /* Until it is shut down: if we are killed, what is cut off must not look complete. */
+    /* Until the shutdown: if we are killed, cut-off data must not look complete. */
     wst__sockopt_reset_on_close(fd_of(sock), true);
 }
 

@@ -2,11 +2,12 @@
 #ifndef WST_LIB_SOCKET_H
 #define WST_LIB_SOCKET_H
 /*
- * The inside of socket streams, for those who bring sockets about: dial and the listener.
+ * The inside of socket streams, for the makers of sockets: dial and the listener.
  *
  * A socket begins without a stream: make it, connect its libuv handle (uv_tcp_connect or
- * uv_pipe_connect; the handle's `data` is the socket's, keep yours in the request), then turn it
- * into a stream or close it. A request that is pending then gets its callback, with UV_ECANCELED.
+ * uv_pipe_connect; the handle's `data` is the socket's, use that of the request), then turn it
+ * into a stream or close it. The callback of a pending request then
+ * gets UV_ECANCELED.
  */
 #include "ctx.h"
 
@@ -14,27 +15,26 @@
 
 typedef struct wst__socket wst__socket_t;
 
-/* A socket that is not connected: TCP, or Unix if `is_unix`. 0 or WST_ENOMEM, or libuv's error. */
+/* Makes an unconnected socket: TCP, or Unix if `is_unix`. 0, WST_ENOMEM, or libuv's error. */
 int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix);
 
-/* Its libuv handle: the one for TCP, the one for Unix sockets. */
+/* The libuv handle of a TCP or a Unix socket. */
 uv_tcp_t *wst__socket_tcp(wst__socket_t *socket);
 uv_pipe_t *wst__socket_pipe(wst__socket_t *socket);
 
 /*
- * Turns a connected socket into a stream, paused, with TCP_NODELAY and keep-alive (60 s) set. The
- * socket is the stream's on success and remains the caller's on error.
+ * Turns a connected socket into a stream, paused, with TCP_NODELAY and keep-alive (60 s) set. On
+ * success the socket belongs to the stream, on error to the caller still.
  * Returns 0, WST_ENOMEM, or the system's error if it is not connected (any more).
  */
 int wst__socket_stream(wst__socket_t *socket, wst_stream_t **out);
 
-/* Closes a socket that has not become a stream, with a reset if it is connected. It is gone later.
- */
+/* Closes a socket that is not a stream, with a reset if it is connected. It is freed later. */
 void wst__socket_close(wst__socket_t *socket);
 
 /*
- * Lets the kernel hold at most about `bytes` not yet sent, so that what is written next is decided
- * late. Does nothing for other kinds of stream, and where the system cannot.
+ * Limits the kernel to about `bytes` unsent bytes, so that the next bytes are chosen late. Does
+ * nothing for other kinds of stream, and where the system cannot.
  */
 void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * System calls on sockets that libuv does not offer, for POSIX systems. Listening is among them:
- * libuv accepts by itself, throws waiting connections away when it is out of descriptors, and
- * cannot be paused.
+ * System calls on sockets that libuv does not offer, for POSIX systems. Listening is among
+ * them: libuv accepts at once, drops waiting connections when descriptors run out, and cannot be
+ * paused.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* accept4 */

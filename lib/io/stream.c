@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The base of all streams. It keeps the promises of stream.h whatever the kind is: which calls are
- * legal when, that nothing is heard after an error or a close, that bytes put back come first.
+ * The base of all streams. It keeps the promises of stream.h for every kind: which calls are legal
+ * when, that no callback follows an error or a close, that bytes put back come first.
  *
- * Bytes and the end reach the owner on two ways that never mix: from the kind while `ops_reading`,
- * or, while bytes are put back or an end is to be told again, by the deferred `replay`.
+ * Bytes and the end reach the owner in two ways that never mix: from the kind while `ops_reading`,
+ * or by the deferred `replay` while bytes are put back or an end must be told again.
  *
  * Every callback may close the stream; the struct lives until wst_stream_closed, which kinds call
- * from the loop, so looking at its state afterwards is safe.
+ * from the loop, so reading its state afterwards is safe.
  */
 #include "stream.h"
 
@@ -18,7 +18,7 @@
 
 static const size_t DEFAULT_ROOM = 65536;
 
-static void check(const wst_stream_t *s) {
+static void check_stream(const wst_stream_t *s) {
     assert(s != NULL && s->magic == WST__STREAM_MAGIC);
     (void)s;
 }
@@ -59,7 +59,7 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
 
 int wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
                              void *user_data) {
-    check(s);
+    check_stream(s);
     int status = wst__sized_read(&s->callbacks, sizeof(s->callbacks), callbacks);
     if (status != 0) {
         wst_ctx_log(s->ctx, WST_LOG_ERROR, "wst_stream_set_callbacks: the size is not set");
@@ -70,32 +70,32 @@ int wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *call
 }
 
 wst_ctx_t *wst_stream_ctx(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->ctx;
 }
 
 const char *wst_stream_peer(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->peer;
 }
 
 void *wst_stream_impl(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->impl;
 }
 
 uint64_t wst_stream_bytes_read(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->bytes_read;
 }
 
 uint64_t wst_stream_bytes_written(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->bytes_written;
 }
 
 bool wst_stream_reading(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     return s->ops_reading;
 }
 
@@ -124,7 +124,7 @@ static bool must_replay(const wst_stream_t *s) {
     return s->unread.len > 0 || (s->ended && !s->end_told);
 }
 
-/* Starts and stops what delivers, after anything that decides about it has changed. */
+/* Starts and stops the kind and the replay, after a change of state. */
 static void update_reading(wst_stream_t *s) {
     bool replay = s->reading && must_replay(s);
     if (replay)
@@ -143,7 +143,7 @@ static void update_reading(wst_stream_t *s) {
 }
 
 void wst_stream_read_start(wst_stream_t *s, size_t max) {
-    check(s);
+    check_stream(s);
     if (is_dead(s))
         return;
     bool new_max = max != s->read_max;
@@ -156,14 +156,14 @@ void wst_stream_read_start(wst_stream_t *s, size_t max) {
 }
 
 void wst_stream_read_stop(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     if (!s->reading)
         return;
     s->reading = false;
     update_reading(s);
 }
 
-static void deliver(wst_stream_t *s, wst_slice_t data) {
+static void deliver_read(wst_stream_t *s, wst_slice_t data) {
     if (s->callbacks.on_read != NULL)
         s->callbacks.on_read(s, data, s->user_data);
 }
@@ -180,7 +180,7 @@ static void on_replay(wst__defer_t *defer) {
         size_t max = s->read_max > 0 ? s->read_max : SIZE_MAX;
         wst_slice_t data = wst_slice_ref(wst__bufq_peek(&s->unread, 0, max));
         wst__bufq_consume(&s->unread, data.len);
-        deliver(s, data);
+        deliver_read(s, data);
         wst_slice_unref(data);
     }
     if (s->reading && must_replay(s))
@@ -189,9 +189,9 @@ static void on_replay(wst__defer_t *defer) {
         update_reading(s);
 }
 
-/* Queues a slice ahead of others, which must stay in their order behind it. */
+/* Queues a slice before the others, which keep their order. */
 static int push_front(wst__bufq_t *q, wst_slice_t data) {
-    /* Never into the compact chunk, which would make it a part of the slice before. */
+    /* Never into the compact chunk, where it would join the slice before. */
     if (data.chunk != NULL && data.len < wst_chunk_capacity(data.chunk) / 4 * 3) {
         wst_slice_t copy;
         int status = wst__pool_copy(q->pool, &copy, data.data, data.len);
@@ -207,14 +207,14 @@ static int push_front(wst__bufq_t *q, wst_slice_t data) {
     while (others-- > 0) {
         wst_slice_t first;
         wst__bufq_pop(q, &first);
-        status = wst__bufq_push_ref(q, first); /* into the place just left: cannot fail */
+        status = wst__bufq_push_ref(q, first); /* into the slot just freed: cannot fail */
         assert(status == 0);
     }
     return 0;
 }
 
 int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
-    check(s);
+    check_stream(s);
     if (is_dead(s)) {
         wst_slice_unref(data);
         return 0;
@@ -233,7 +233,7 @@ int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
 
 /* Writing ------------------------------------------------------------------------------------ */
 
-/* Nothing goes any more, as the owner has just been told or is about to be. */
+/* Marks the stream as failed; the owner has just been told or is about to be. */
 static void set_failed(wst_stream_t *s, int error) {
     s->failed = true;
     s->error = error;
@@ -242,7 +242,7 @@ static void set_failed(wst_stream_t *s, int error) {
 }
 
 int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
-    check(s);
+    check_stream(s);
     if (is_dead(s) || s->shutdown_called) {
         unref_all(slices, count);
         return WST_ESTATE;
@@ -266,14 +266,14 @@ int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
 }
 
 size_t wst_stream_room(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     if (is_dead(s) || s->shutdown_called)
         return 0;
     return s->ops->room != NULL ? s->ops->room(s, s->impl) : DEFAULT_ROOM;
 }
 
 int wst_stream_shutdown(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     if (is_dead(s) || s->shutdown_called)
         return WST_ESTATE;
     s->shutdown_called = true;
@@ -290,25 +290,25 @@ static void close_with(wst_stream_t *s, int reset_reason, wst_close_cb close_cb)
         return;
     s->closing = true;
     s->close_cb = close_cb;
-    s->reading = s->ops_reading = false; /* closing implies it for the kind */
+    s->reading = s->ops_reading = false; /* for the kind, closing stops reading */
     wst__defer_cancel(&s->replay);
     wst__bufq_reset(&s->unread);
     s->ops->close(s, reset_reason, s->impl);
 }
 
 void wst_stream_reset(wst_stream_t *s, int reason, wst_close_cb close_cb) {
-    check(s);
+    check_stream(s);
     assert(reason < 0);
     close_with(s, reason, close_cb);
 }
 
 void wst_stream_close(wst_stream_t *s, wst_close_cb close_cb) {
-    check(s);
+    check_stream(s);
     close_with(s, s->shutdown_done && !s->failed ? 0 : WST_ECANCELLED, close_cb);
 }
 
 void wst_stream_closed(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     assert(s->closing);
     if (s->watch != NULL)
         s->watch(s, s->watch_data);
@@ -322,13 +322,13 @@ void wst_stream_closed(wst_stream_t *s) {
 
 void wst__stream_watch(wst_stream_t *s, void (*on_closed)(wst_stream_t *stream, void *user_data),
                        void *user_data) {
-    check(s);
+    check_stream(s);
     s->watch = on_closed;
     s->watch_data = user_data;
 }
 
 int wst__stream_outcome(const wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     if (s->failed)
         return s->error;
     return s->ended && s->shutdown_done ? 0 : WST_ECANCELLED;
@@ -337,16 +337,16 @@ int wst__stream_outcome(const wst_stream_t *s) {
 /* What the kind reports ---------------------------------------------------------------------- */
 
 void wst_stream_emit_read(wst_stream_t *s, wst_slice_t data) {
-    check(s);
+    check_stream(s);
     assert(s->ops_reading);
     if (data.len == 0)
         return;
     s->bytes_read += data.len;
-    deliver(s, data);
+    deliver_read(s, data);
 }
 
 void wst_stream_emit_end(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     assert(s->ops_reading);
     s->ended = true;
     s->ops_reading = false;
@@ -354,7 +354,7 @@ void wst_stream_emit_end(wst_stream_t *s) {
 }
 
 void wst_stream_emit_drain(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     assert(!s->closing);
     if (s->failed || s->shutdown_called || !s->waiting)
         return;
@@ -364,7 +364,7 @@ void wst_stream_emit_drain(wst_stream_t *s) {
 }
 
 void wst_stream_emit_shutdown(wst_stream_t *s) {
-    check(s);
+    check_stream(s);
     assert(!s->closing && s->shutdown_called && !s->shutdown_done);
     if (s->failed)
         return;
@@ -374,7 +374,7 @@ void wst_stream_emit_shutdown(wst_stream_t *s) {
 }
 
 void wst_stream_emit_error(wst_stream_t *s, int error) {
-    check(s);
+    check_stream(s);
     assert(!s->closing && error < 0);
     if (s->failed)
         return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_STREAM_H
 #define WST_LIB_STREAM_H
-/* The inside of the stream base. Kinds of stream use the public interface of stream.h only, but for
+/* The inside of the stream base. Kinds of stream use the public interface only, except for
  * `transport` and `explain`. */
 #include "bufq.h"
 #include "ctx.h"
@@ -22,8 +22,8 @@ struct wst_stream {
     bool reading;     /* the owner wants on_read and on_end */
     bool ops_reading; /* the kind has been told so */
     size_t read_max;
-    wst__bufq_t unread;  /* put back: goes out before anything of the kind */
-    wst__defer_t replay; /* delivers `unread`, and an end told before */
+    wst__bufq_t unread;  /* put back: delivered before bytes of the kind */
+    wst__defer_t replay; /* delivers `unread`, and repeats an end */
     bool ended;          /* the kind has emitted its end */
     bool end_told;       /* and on_end has run (unread undoes this) */
     bool waiting;        /* a write has answered WST_WAIT, on_drain has not run */
@@ -32,30 +32,30 @@ struct wst_stream {
     bool closing;
 
     uint64_t bytes_read, bytes_written;
-    int error; /* failed: why */
+    int error; /* the cause of `failed` */
     void (*watch)(wst_stream_t *stream, void *user_data);
     void *watch_data;
     char peer[96];
 
     /* Set by kinds that run over another stream. */
     wst_stream_t *transport; /* NULL: none */
-    /* NULL, or tells why the stream broke, for people; NULL: no more is known than the code. */
+    /* May be NULL. Tells people why the stream broke; NULL if only the code is known. */
     const char *(*explain)(const void *impl, int error);
 };
 
-/* What is at the bottom of a stream: its transport, or that one's, ...; else itself. */
+/* The bottom of a stream: its transport's transport, and so on; without one, the stream itself. */
 wst_stream_t *wst__stream_bottom(wst_stream_t *stream);
 
-/* The text for an error that a stream has told: what its kind, or one below it, knows of it; else
- * the standard one. */
+/* The text of a stream's error: the explanation of its kind, or of a kind below; else the standard
+ * text. */
 const char *wst__stream_why(const wst_stream_t *stream, int error);
 
-/* Another one than its owner is told when it is gone, before close_cb; NULL: nobody. */
+/* Tells another object when the stream is gone, before close_cb; NULL ends that. */
 void wst__stream_watch(wst_stream_t *stream,
                        void (*on_closed)(wst_stream_t *stream, void *user_data), void *user_data);
 
-/* How it went, of one that is closed: 0, both directions have ended; why it broke; or
- * WST_ECANCELLED, its owner closed it first. */
+/* The outcome of a closed stream: 0 if both directions had ended; the error that broke it; or
+ * WST_ECANCELLED if its owner closed it first. */
 int wst__stream_outcome(const wst_stream_t *stream);
 
 #endif

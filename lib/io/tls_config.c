@@ -9,7 +9,7 @@
 
 enum { TRUST_STORE_MAX = 16 * 1024 * 1024 };
 
-/* Where systems have the certificates that they trust. */
+/* Trust stores of systems. */
 static const char *const trust_stores[] = {
     "/etc/ssl/certs/ca-certificates.crt",                /* Debian, Ubuntu, Alpine, Arch, Gentoo */
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", /* Fedora, RHEL */

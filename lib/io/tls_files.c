@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Certificate files of a server, and the configuration that is made of them (tls_files.h).
+ * Certificate files of a server, and the configuration made of them (tls_files.h).
  *
  *     new: read, must be right --> CURRENT --interval, reload--> read: new content? --> parse -->
  *     swap, or keep what there is and say why
  *
- * What is wrong can mend itself: a tool that renews certificates replaces one file after the other,
- * and for a moment the key is not that of the certificate.
+ * A fault may be temporary: a tool that renews certificates replaces one file after the other, and
+ * for a moment key and certificate do not match.
  */
 #include "ctx.h"
 #include "defaults.h"
@@ -34,8 +34,8 @@ struct wst_tls_files {
     char *paths[FILES_MAX]; /* chain, key, chain, key, ..., client_ca */
     size_t count;
     wst_tls_config_t *config;
-    uint8_t tried[WST__HASH_MAX]; /* content that has been looked at; zeroes: look again */
-    wst_tls_error_t complaint;    /* the last one, since something was right; or "" */
+    uint8_t tried[WST__HASH_MAX]; /* hash of the content last tried; zeroes: try again */
+    wst_tls_error_t complaint;    /* the last one since a success, or "" */
     int64_t warned;               /* when about the expiry, in seconds since 1970; 0: not yet */
     bool closing;
     wst__deadline_t check;
@@ -50,16 +50,15 @@ static void free_all(wst_tls_files_t *f, wst__file_t *files) {
         wst__file_free(&files[i], f->ctx);
 }
 
-/* Writes what is wrong. */
 WST_PRINTF(2, 3)
-static void explain(wst_tls_error_t *why, const char *fmt, ...) {
+static void explain_fault(wst_tls_error_t *why, const char *fmt, ...) {
     va_list args;
     va_start(args, fmt);
     vsnprintf(why->text, sizeof(why->text), fmt, args);
     va_end(args);
 }
 
-/* A path, or so much of its end that there is room for what is wrong with it. */
+/* A path, or its end if it is long, to leave room for the fault. */
 static const char *shown(const char *path) {
     enum { SHOWN_MAX = 90 };
     size_t len = strlen(path);
@@ -77,22 +76,22 @@ static const char *read_error(int status) {
     }
 }
 
-/* 0, WST_ETLS or WST_ENOMEM; nothing is held then. */
+/* 0; or WST_ETLS or WST_ENOMEM, with no file held. */
 static int read_files(wst_tls_files_t *f, wst__file_t *files, wst_tls_error_t *why) {
     memset(files, 0, sizeof(*files) * FILES_MAX);
     for (size_t i = 0; i < f->count; i++) {
         int status = wst__read_file(&files[i], f->ctx, f->paths[i], FILE_MAX);
         if (status == 0)
             continue;
-        explain(why, "%s: %s", shown(f->paths[i]), read_error(status));
+        explain_fault(why, "%s: %s", shown(f->paths[i]), read_error(status));
         free_all(f, files);
         return status == WST_ENOMEM ? status : WST_ETLS;
     }
     return 0;
 }
 
-/* 0 or an error. Each terminator goes in, so that one file's end is not another one's beginning. */
-static int digest(const wst_tls_files_t *f, const wst__file_t *files, uint8_t *out) {
+/* 0 or an error. Includes the terminators, which mark the files' ends. */
+static int digest_files(const wst_tls_files_t *f, const wst__file_t *files, uint8_t *out) {
     wst_str_t parts[FILES_MAX];
     for (size_t i = 0; i < f->count; i++)
         parts[i] = (wst_str_t){files[i].text, files[i].len + 1};
@@ -108,7 +107,7 @@ static void write_date(char out[16], int64_t seconds) {
         snprintf(out, 16, "?");
 }
 
-/* A pair alone, so that it is known whose fault it is, and when it expires. */
+/* Tries a single pair, to find whose fault it is and when the certificate expires. */
 static int make_single(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
                        wst_tls_config_t **out, wst_tls_error_t *why) {
     static const char prefix[] = "identity 1: ";
@@ -120,8 +119,8 @@ static int make_single(wst_tls_files_t *f, const wst__file_t *files, size_t pair
     int status = wst_tls_server_config(out, f->ctx, &options, &wrong);
     if (status == WST_ETLS) {
         size_t skip = strncmp(wrong.text, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
-        explain(why, "%s, %s: %s", shown(f->paths[2 * pair]), shown(f->paths[2 * pair + 1]),
-                wrong.text + skip);
+        explain_fault(why, "%s, %s: %s", shown(f->paths[2 * pair]), shown(f->paths[2 * pair + 1]),
+                      wrong.text + skip);
     }
     return status;
 }
@@ -142,7 +141,8 @@ static int make_whole(wst_tls_files_t *f, const wst__file_t *files, wst_tls_conf
     wst_tls_error_t wrong;
     int status = wst_tls_server_config(out, f->ctx, &options, &wrong);
     if (status == WST_ETLS)
-        explain(why, "%s%s%s", has_ca ? shown(f->o.client_ca) : "", has_ca ? ": " : "", wrong.text);
+        explain_fault(why, "%s%s%s", has_ca ? shown(f->o.client_ca) : "", has_ca ? ": " : "",
+                      wrong.text);
     return status;
 }
 
@@ -186,10 +186,10 @@ static void warn_of_expiry(wst_tls_files_t *f) {
                 expiry < now ? "has expired" : "expires", date);
 }
 
-/* Looking after them ------------------------------------------------------------------------- */
+/* Checking ----------------------------------------------------------------------------------- */
 
-/* Whether there is another configuration now. 0, WST_ETLS or another error. */
-static int look(wst_tls_files_t *f, bool whatever, bool *changed, wst_tls_error_t *why) {
+/* Loads changed files; `changed` tells of a new configuration. 0, WST_ETLS or another error. */
+static int load_changed(wst_tls_files_t *f, bool whatever, bool *changed, wst_tls_error_t *why) {
     wst__file_t files[FILES_MAX];
     uint8_t hash[WST__HASH_MAX];
     *changed = false;
@@ -198,7 +198,7 @@ static int look(wst_tls_files_t *f, bool whatever, bool *changed, wst_tls_error_
         memset(f->tried, 0, sizeof(f->tried));
         return status;
     }
-    status = digest(f, files, hash);
+    status = digest_files(f, files, hash);
     if (status == 0 && (whatever || memcmp(hash, f->tried, sizeof(hash)) != 0)) {
         wst_tls_config_t *config;
         status = make_config(f, files, &config, why);
@@ -217,10 +217,10 @@ static int look(wst_tls_files_t *f, bool whatever, bool *changed, wst_tls_error_
 
 static void on_check(wst__deadline_t *deadline, uint64_t now_ms);
 
-static void check(wst_tls_files_t *f, bool asked) {
+static void check_files(wst_tls_files_t *f, bool asked) {
     wst_tls_error_t why = {""};
     bool changed;
-    int status = look(f, asked, &changed, &why);
+    int status = load_changed(f, asked, &changed, &why);
     if (status != 0 && why.text[0] == '\0')
         snprintf(why.text, sizeof(why.text), "%s", wst_strerror(status));
     if (changed)
@@ -237,16 +237,16 @@ static void check(wst_tls_files_t *f, bool asked) {
 
 static void on_check(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
-    check(WST__CONTAINER(deadline, wst_tls_files_t, check), false);
+    check_files(WST__CONTAINER(deadline, wst_tls_files_t, check), false);
 }
 
 static void on_reload(wst__defer_t *defer) {
-    check(WST__CONTAINER(defer, wst_tls_files_t, defer), true);
+    check_files(WST__CONTAINER(defer, wst_tls_files_t, defer), true);
 }
 
 /* Public ------------------------------------------------------------------------------------- */
 
-static void destroy(wst_tls_files_t *f) {
+static void destroy_tls_files(wst_tls_files_t *f) {
     wst_ctx_t *ctx = f->ctx;
     wst_tls_config_unref(f->config);
     for (size_t i = 0; i < f->count; i++)
@@ -301,9 +301,9 @@ int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t *ctx, const wst_tls_files
     bool changed;
     int status = copy_paths(f);
     if (status == 0)
-        status = look(f, true, &changed, &wrong);
+        status = load_changed(f, true, &changed, &wrong);
     if (status != 0) {
-        destroy(f);
+        destroy_tls_files(f);
         if (why != NULL)
             *why = wrong;
         return status;
@@ -324,12 +324,12 @@ void wst_tls_files_reload(wst_tls_files_t *f) {
         wst__defer(f->ctx, &f->defer, on_reload);
 }
 
-static void gone(wst__defer_t *defer) {
+static void tls_files_gone(wst__defer_t *defer) {
     wst_tls_files_t *f = WST__CONTAINER(defer, wst_tls_files_t, defer);
     wst_ctx_t *ctx = f->ctx;
     if (f->close_cb != NULL)
         f->close_cb(f->o.user_data);
-    destroy(f);
+    destroy_tls_files(f);
     wst__ctx_release(ctx);
 }
 
@@ -339,5 +339,5 @@ void wst_tls_files_close(wst_tls_files_t *f, wst_close_cb close_cb) {
     f->closing = true;
     f->close_cb = close_cb;
     wst__deadline_clear(&f->ctx->deadlines, &f->check);
-    wst__defer(f->ctx, &f->defer, gone);
+    wst__defer(f->ctx, &f->defer, tls_files_gone);
 }

@@ -2,7 +2,7 @@
 /*
  * Handshakes: from a transport to a TLS stream.
  *
- *   shaking    records go to and fro
+ *   shaking    records are exchanged
  *   lingering  it has failed and the peer is being told: the transport is shut down, and read until
  *              the peer closes, for a short while; closed at once, it could be reset before the
  *              alert has been read
@@ -31,8 +31,9 @@ struct wst_tls_handshake {
     void *user_data;
 };
 
-/* Tells the outcome and is gone. A wire that is left is the stream's. */
-static void finish(wst_tls_handshake_t *h, int status, wst_stream_t *stream, const char *detail) {
+/* Tells the outcome and frees the handshake. On success the stream owns the wire. */
+static void finish_handshake(wst_tls_handshake_t *h, int status, wst_stream_t *stream,
+                             const char *detail) {
     wst_ctx_t *ctx = h->ctx;
     wst__deadline_clear(&ctx->deadlines, &h->deadline);
     if (stream == NULL)
@@ -45,16 +46,16 @@ static void finish(wst_tls_handshake_t *h, int status, wst_stream_t *stream, con
 }
 
 static void give_up(wst_tls_handshake_t *h, int status, const char *detail) {
-    finish(h, status, NULL, detail != NULL ? detail : wst_strerror(status));
+    finish_handshake(h, status, NULL, detail != NULL ? detail : wst_strerror(status));
 }
 
-/* The end of lingering. */
+/* Ends lingering. */
 static void give_up_for_failure(wst_tls_handshake_t *h) {
     const char *detail = wst__tls_conn_info(h->wire->conn)->failure;
     give_up(h, h->failure, detail[0] != '\0' ? detail : NULL);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_handshake_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_tls_handshake_t *h = WST__CONTAINER(deadline, wst_tls_handshake_t, deadline);
     (void)now_ms;
     if (h->failure != 0)
@@ -71,10 +72,10 @@ static void linger(wst_tls_handshake_t *h, int failure) {
     }
     uint64_t until = wst__now(h->ctx) + LINGER_MS;
     wst__deadline_set(&h->ctx->deadlines, &h->deadline,
-                      until < h->give_up_at_ms ? until : h->give_up_at_ms, on_deadline);
+                      until < h->give_up_at_ms ? until : h->give_up_at_ms, on_handshake_deadline);
 }
 
-static void succeed(wst_tls_handshake_t *h) {
+static void handshake_succeeded(wst_tls_handshake_t *h) {
     wst_stream_t *stream;
     wst_stream_read_stop(h->wire->transport);
     int status = wst__tls_wire_give_back(h->wire);
@@ -83,25 +84,25 @@ static void succeed(wst_tls_handshake_t *h) {
     if (status != 0)
         give_up(h, status, NULL);
     else
-        finish(h, 0, stream, "");
+        finish_handshake(h, 0, stream, "");
 }
 
-/* Lets the engine go on: 0 when done, else as wst__tls_conn_handshake, or the transport's error. */
-static int go_on(wst_tls_handshake_t *h) {
+/* Continues the handshake: as wst__tls_conn_handshake, or the transport's error. */
+static int continue_handshake(wst_tls_handshake_t *h) {
     int status = wst__tls_conn_handshake(h->wire->conn);
     int sent = wst__tls_wire_flush(h->wire);
     return status >= 0 && sent != 0 ? sent : status;
 }
 
-static void on_read(wst_stream_t *transport, wst_slice_t data, void *user_data) {
+static void on_handshake_read(wst_stream_t *transport, wst_slice_t data, void *user_data) {
     wst_tls_handshake_t *h = user_data;
     (void)transport;
     if (h->failure != 0)
         return;
     h->wire->input = data;
-    int status = go_on(h);
+    int status = continue_handshake(h);
     if (status == 0) {
-        succeed(h);
+        handshake_succeeded(h);
         return;
     }
     h->wire->input = (wst_slice_t){0};
@@ -109,7 +110,7 @@ static void on_read(wst_stream_t *transport, wst_slice_t data, void *user_data) 
         linger(h, status);
 }
 
-static void on_end(wst_stream_t *transport, void *user_data) {
+static void on_handshake_end(wst_stream_t *transport, void *user_data) {
     wst_tls_handshake_t *h = user_data;
     (void)transport;
     h->read_all = true;
@@ -119,7 +120,7 @@ static void on_end(wst_stream_t *transport, void *user_data) {
         give_up_for_failure(h);
 }
 
-static void on_shutdown(wst_stream_t *transport, void *user_data) {
+static void on_handshake_shutdown(wst_stream_t *transport, void *user_data) {
     wst_tls_handshake_t *h = user_data;
     (void)transport;
     h->shut = true;
@@ -127,7 +128,7 @@ static void on_shutdown(wst_stream_t *transport, void *user_data) {
         give_up_for_failure(h);
 }
 
-static void on_error(wst_stream_t *transport, int error, void *user_data) {
+static void on_handshake_error(wst_stream_t *transport, int error, void *user_data) {
     wst_tls_handshake_t *h = user_data;
     (void)transport;
     if (h->failure != 0)
@@ -136,7 +137,7 @@ static void on_error(wst_stream_t *transport, int error, void *user_data) {
         give_up(h, error, NULL);
 }
 
-/* The names of a client's handshake: `*sni` is what to ask for, or NULL. */
+/* Checks the names of a client's handshake; `*sni` is the name to ask for, or NULL. */
 static bool valid_names(const wst_tls_handshake_options_t *o, const char **sni) {
     const char *name = o->server_name;
     wst__ip_t ip;
@@ -158,10 +159,10 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
                       void *user_data) {
     wst_tls_handshake_options_t options;
     static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
-                                                     .on_read = on_read,
-                                                     .on_end = on_end,
-                                                     .on_shutdown = on_shutdown,
-                                                     .on_error = on_error};
+                                                     .on_read = on_handshake_read,
+                                                     .on_end = on_handshake_end,
+                                                     .on_shutdown = on_handshake_shutdown,
+                                                     .on_error = on_handshake_error};
     const char *name = NULL, *sni = NULL;
     if (wst__sized_read(&options, sizeof(options), given) != 0 || options.config == NULL ||
         callback == NULL)
@@ -180,7 +181,7 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
     h->user_data = user_data;
     int status = wst__tls_wire_new(&h->wire, transport, options.config, name, sni);
     if (status == 0) {
-        status = go_on(h); /* a client's hello */
+        status = continue_handshake(h); /* a client's hello */
         if (status < 0)
             wst__tls_wire_free(h->wire);
     }
@@ -191,7 +192,7 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
     uint64_t now = wst__now(ctx), timeout = options.timeout_ms;
     timeout = timeout != 0 ? timeout : (uint64_t)WST__STEP_TIMEOUT_MS;
     h->give_up_at_ms = timeout < WST__NEVER - now ? now + timeout : WST__NEVER;
-    wst__deadline_set(&ctx->deadlines, &h->deadline, h->give_up_at_ms, on_deadline);
+    wst__deadline_set(&ctx->deadlines, &h->deadline, h->give_up_at_ms, on_handshake_deadline);
     wst__ctx_hold(ctx);
     wst_stream_set_callbacks(transport, &callbacks, h);
     wst_stream_read_start(transport, 0);

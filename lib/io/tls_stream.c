@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams of TLS over any other one, the transport.
+ * Streams of TLS over another stream, the transport.
  *
- * Reading: what the transport delivers is decrypted into one chunk, as large as that can become,
- * and passed on. If the reader stops meanwhile, what is left goes back to the transport; what is
- * decrypted already, a part of one record, waits in the engine. So nothing waits here.
+ * Reading: the transport's bytes are decrypted into one chunk, large enough for all of them, and
+ * passed on. If the reader stops meanwhile, unread records go back to the transport, and decrypted
+ * bytes, a part of one record, wait in the engine. So this file queues nothing.
  *
- * Writing: what is written is encrypted and handed to the transport at once. It queues, and its
- * marks are passed on.
+ * Writing: bytes are encrypted and handed to the transport at once. The transport queues, and its
+ * WST_WAIT and on_drain are passed on.
  *
- * The peer's close_notify is its end, and the transport is not read behind it. Ours is followed by
- * the transport's end.
+ * The peer's close_notify is its end; the transport is not read behind it. Our close_notify is
+ * followed by the transport's shutdown.
  */
 #include "tls_stream.h"
 #include "stream.h"
@@ -19,22 +19,22 @@
 
 enum {
     READ_MAX = 65536, /* plaintext in one piece */
-    ROOM_MIN = 1024   /* while nothing waits, see op_room */
+    ROOM_MIN = 1024   /* while nothing waits, see tls_room */
 };
 
 typedef struct tls_stream {
     wst__tls_wire_t *wire;
     wst_stream_t *stream;
-    size_t read_max;       /* the reader's wish, or 0 */
-    bool unfinished;       /* the reader stopped before the engine had no more */
-    bool peer_ended;       /* its close_notify has come */
+    size_t read_max;       /* the reader's bound, or 0 */
+    bool unfinished;       /* the reader stopped while the engine had more */
+    bool peer_ended;       /* its close_notify has arrived */
     bool waiting;          /* a write has answered WST_WAIT */
     bool closing;          /* by our owner */
-    wst__defer_t catch_up; /* delivers what waits in the engine */
+    wst__defer_t catch_up; /* delivers plaintext that waits in the engine */
 } tls_stream_t;
 
-/* The engine and the transport have failed, or one of them. */
-static void fail(tls_stream_t *t, int error) {
+/* The engine or the transport has failed. */
+static void tls_stream_failed(tls_stream_t *t, int error) {
     wst_stream_read_stop(t->wire->transport);
     wst__defer_cancel(&t->catch_up);
     wst_stream_emit_error(t->stream, error);
@@ -42,15 +42,15 @@ static void fail(tls_stream_t *t, int error) {
 
 /* Reading ------------------------------------------------------------------------------------ */
 
-/* Reads what there is into a chunk of its own. The slice, one reference of which is the caller's,
- * may have bytes whatever is answered: as wst__tls_conn_read. */
+/* Reads available plaintext into a new chunk. Returns as wst__tls_conn_read. The slice, whose
+ * reference belongs to the caller, may have bytes with any result. */
 static int read_piece(tls_stream_t *t, wst_slice_t *slice) {
     size_t pending, n;
     *slice = (wst_slice_t){0};
     int status = wst__tls_conn_pending(t->wire->conn, &pending);
     if (status != 0)
         return status;
-    size_t size = pending + t->wire->input.len; /* never less than what comes out of it */
+    size_t size = pending + t->wire->input.len; /* plaintext is never longer than its records */
     size_t max = t->read_max > 0 && t->read_max < READ_MAX ? t->read_max : (size_t)READ_MAX;
     slice->chunk = wst_chunk_new(t->wire->ctx, size < max ? size : max);
     if (slice->chunk == NULL)
@@ -65,8 +65,8 @@ static int read_piece(tls_stream_t *t, wst_slice_t *slice) {
     return status;
 }
 
-/* Passes on what there is, as long as it is wanted. Only from the loop. */
-static void deliver(tls_stream_t *t) {
+/* Delivers available plaintext while the reader wants it. Only from the loop. */
+static void deliver_plaintext(tls_stream_t *t) {
     int status = 0;
     while (status == 0 && wst_stream_reading(t->stream)) {
         wst_slice_t piece;
@@ -84,14 +84,14 @@ static void deliver(tls_stream_t *t) {
     if (status >= 0 && sent < 0)
         status = sent;
     if (status < 0) {
-        fail(t, status);
+        tls_stream_failed(t, status);
     } else if (t->peer_ended && wst_stream_reading(t->stream)) {
         wst__defer_cancel(&t->catch_up); /* the reader may have stopped and started meanwhile */
         wst_stream_emit_end(t->stream);
     }
 }
 
-static void op_read_stop(wst_stream_t *stream, void *impl) {
+static void tls_read_stop(wst_stream_t *stream, void *impl) {
     (void)stream;
     tls_stream_t *t = impl;
     wst_stream_read_stop(t->wire->transport);
@@ -104,12 +104,12 @@ static void on_catch_up(wst__defer_t *defer) {
         wst_stream_emit_end(t->stream);
         return;
     }
-    deliver(t);
+    deliver_plaintext(t);
     if (!t->closing && !t->peer_ended && wst_stream_reading(t->stream))
         wst_stream_read_start(t->wire->transport, t->read_max);
 }
 
-static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
+static void tls_read_start(wst_stream_t *stream, size_t max, void *impl) {
     (void)stream;
     tls_stream_t *t = impl;
     t->read_max = max;
@@ -119,10 +119,10 @@ static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
         wst_stream_read_start(t->wire->transport, max);
 }
 
-static void on_read(wst_stream_t *transport, wst_slice_t data, void *user_data) {
+static void on_transport_read(wst_stream_t *transport, wst_slice_t data, void *user_data) {
     tls_stream_t *t = user_data;
     t->wire->input = data;
-    deliver(t);
+    deliver_plaintext(t);
     if (t->closing)
         return;
     if (t->peer_ended)
@@ -130,18 +130,18 @@ static void on_read(wst_stream_t *transport, wst_slice_t data, void *user_data) 
     int status = t->peer_ended ? 0 : wst__tls_wire_give_back(t->wire);
     t->wire->input = (wst_slice_t){0};
     if (status != 0)
-        fail(t, status);
+        tls_stream_failed(t, status);
 }
 
-static void on_end(wst_stream_t *transport, void *user_data) {
+static void on_transport_end(wst_stream_t *transport, void *user_data) {
     tls_stream_t *t = user_data;
     (void)transport;
-    fail(t, WST_ETLSTRUNCATED);
+    tls_stream_failed(t, WST_ETLSTRUNCATED);
 }
 
 /* Writing ------------------------------------------------------------------------------------ */
 
-/* Encrypts and hands on `len` bytes that lie together. */
+/* Encrypts `len` contiguous bytes. */
 static int write_bytes(tls_stream_t *t, const uint8_t *data, size_t len) {
     int status = 0;
     while (status == 0 && len > 0) {
@@ -154,8 +154,8 @@ static int write_bytes(tls_stream_t *t, const uint8_t *data, size_t len) {
 }
 
 /*
- * Writes slices as records that are full but for the last one. Where a slice does not fill a record
- * by itself, what does is gathered first.
+ * Writes slices as records, all full except the last. Gathers bytes of slices that do not fill a
+ * record themselves.
  */
 static int write_slices(tls_stream_t *t, const wst_slice_t *slices, size_t count,
                         uint8_t *gathered) {
@@ -185,7 +185,7 @@ static int write_slices(tls_stream_t *t, const wst_slice_t *slices, size_t count
     return write_bytes(t, gathered, have);
 }
 
-static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
+static int tls_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
     (void)stream;
     tls_stream_t *t = impl;
     size_t len = 0;
@@ -214,9 +214,9 @@ static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t coun
     return t->waiting ? WST_WAIT : 0;
 }
 
-/* While nothing waits there is some room, whatever the transport says: if that has to do with the
- * handshake's last records, nobody here knows of a drain to wait for. */
-static size_t op_room(const wst_stream_t *stream, const void *impl) {
+/* While nothing waits there is some room, even if the transport has none: it may be full of the
+ * handshake's last records, and then no on_drain would follow. */
+static size_t tls_room(const wst_stream_t *stream, const void *impl) {
     (void)stream;
     const tls_stream_t *t = impl;
     if (t->waiting)
@@ -227,7 +227,7 @@ static size_t op_room(const wst_stream_t *stream, const void *impl) {
     return room > ROOM_MIN ? room : (size_t)ROOM_MIN;
 }
 
-static void on_drain(wst_stream_t *transport, void *user_data) {
+static void on_transport_drain(wst_stream_t *transport, void *user_data) {
     tls_stream_t *t = user_data;
     (void)transport;
     t->waiting = false;
@@ -236,7 +236,7 @@ static void on_drain(wst_stream_t *transport, void *user_data) {
 
 /* The end ------------------------------------------------------------------------------------ */
 
-static int op_shutdown(wst_stream_t *stream, void *impl) {
+static int tls_shutdown(wst_stream_t *stream, void *impl) {
     (void)stream;
     tls_stream_t *t = impl;
     int status = wst__tls_conn_close_notify(t->wire->conn);
@@ -246,15 +246,15 @@ static int op_shutdown(wst_stream_t *stream, void *impl) {
     return status != 0 ? status : wst_stream_shutdown(t->wire->transport);
 }
 
-static void on_shutdown(wst_stream_t *transport, void *user_data) {
+static void on_transport_shutdown(wst_stream_t *transport, void *user_data) {
     tls_stream_t *t = user_data;
     (void)transport;
     wst_stream_emit_shutdown(t->stream);
 }
 
-static void on_error(wst_stream_t *transport, int error, void *user_data) {
+static void on_transport_error(wst_stream_t *transport, int error, void *user_data) {
     (void)transport;
-    fail(user_data, error);
+    tls_stream_failed(user_data, error);
 }
 
 static void on_transport_closed(void *user_data) {
@@ -266,7 +266,7 @@ static void on_transport_closed(void *user_data) {
     wst_stream_closed(stream);
 }
 
-static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
+static void tls_close(wst_stream_t *stream, int reset_reason, void *impl) {
     (void)stream;
     tls_stream_t *t = impl;
     t->closing = true;
@@ -278,15 +278,15 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
 }
 
 static const wst_stream_ops_t ops = {.size = sizeof(ops),
-                                     .read_start = op_read_start,
-                                     .read_stop = op_read_stop,
-                                     .write = op_write,
-                                     .room = op_room,
-                                     .shutdown = op_shutdown,
-                                     .close = op_close};
+                                     .read_start = tls_read_start,
+                                     .read_stop = tls_read_stop,
+                                     .write = tls_write,
+                                     .room = tls_room,
+                                     .shutdown = tls_shutdown,
+                                     .close = tls_close};
 
-/* TLS may run over TLS, to a proxy: then it may be the other one that has failed. */
-static const char *explain(const void *impl, int error) {
+/* With TLS over TLS, to a proxy, the transport's TLS may have failed instead: then NULL. */
+static const char *tls_failure_text(const void *impl, int error) {
     const tls_stream_t *t = impl;
     const char *failure = wst__tls_conn_info(t->wire->conn)->failure;
     return error == WST_ETLS && failure[0] != '\0' ? failure : NULL;
@@ -295,8 +295,9 @@ static const char *explain(const void *impl, int error) {
 /* Interface ---------------------------------------------------------------------------------- */
 
 int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
-    static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
-                                                     on_drain,          on_shutdown, on_error};
+    static const wst_stream_callbacks_t callbacks = {sizeof(callbacks),     on_transport_read,
+                                                     on_transport_end,      on_transport_drain,
+                                                     on_transport_shutdown, on_transport_error};
     tls_stream_t *t = wst__zalloc(&wire->ctx->allocator, sizeof(*t));
     if (t == NULL)
         return WST_ENOMEM;
@@ -307,7 +308,7 @@ int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
     }
     t->wire = wire;
     t->stream->transport = wire->transport;
-    t->stream->explain = explain;
+    t->stream->explain = tls_failure_text;
     wst__defer_init(&t->catch_up);
     wst_stream_read_stop(wire->transport);
     wst_stream_set_callbacks(wire->transport, &callbacks, t);

@@ -2,9 +2,9 @@
 #ifndef WST_LIB_TLS_WIRE_H
 #define WST_LIB_TLS_WIRE_H
 /*
- * An engine's connection joined to its transport: records go from the slice that the transport has
- * just delivered, and to chunks that are handed to it. A handshake makes it and leaves it to the
- * stream. Between two calls it holds neither input nor output.
+ * An engine's connection joined to its transport: it reads records from the slice that the
+ * transport has just delivered, and writes them to chunks for the transport. A handshake makes it
+ * and leaves it to the stream. Between two calls it holds neither input nor output.
  */
 #include "ctx.h"
 #include "tls_engine.h"
@@ -16,10 +16,10 @@ typedef struct wst__tls_wire {
     wst_tls_config_t *config;
     wst_stream_t *transport;
     wst__tls_conn_t *conn;
-    wst_slice_t input; /* lent, while the transport delivers it: what is left of it */
+    wst_slice_t input; /* the rest of it, lent while the transport delivers it */
     wst_chunk_t *out;  /* `out_len` bytes of records */
     size_t out_len;
-    size_t out_expected; /* bytes of records that the call going on is likely to make */
+    size_t out_expected; /* bytes of records that the current call will probably make */
     bool waiting;        /* the transport has answered WST_WAIT */
 } wst__tls_wire_t;
 
@@ -33,7 +33,7 @@ void wst__tls_wire_free(wst__tls_wire_t *wire);
 /* Hands the records made so far to the transport. 0 or its error. */
 int wst__tls_wire_flush(wst__tls_wire_t *wire);
 
-/* Puts what is left of the input back to the transport. 0 or WST_ENOMEM. */
+/* Puts the rest of the input back to the transport. 0 or WST_ENOMEM. */
 int wst__tls_wire_give_back(wst__tls_wire_t *wire);
 
 #endif

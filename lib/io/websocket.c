@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A WebSocket over a stream: joins the sans-IO protocol (ws.h, ws_handshake.h) with bytes that come
- * and go.
+ * A WebSocket over a stream: joins the sans-IO protocol (ws.h, ws_handshake.h) with the stream's
+ * bytes.
  *
  *     OPENING --handshake--> OPEN --close frames both ways, or a breach--> CLOSING --> OVER
  *        \---------------- the stream breaks, a deadline passes ------------------->/
  *
- * In CLOSING nothing is delivered any more; the last frames are flushed and the stream is shut
- * down. It is over when the peer has ended its direction too: closing earlier, with bytes of the
- * peer unread, would reset the connection, and the peer might not get to read why.
+ * In CLOSING no message is delivered any more; the last frames are flushed and the stream is shut
+ * down. It is over when the peer has ended its direction, too: closing earlier, with bytes of the
+ * peer unread, would reset the connection, and the peer might not read our close frame.
  */
 #include "websocket.h"
 
@@ -54,17 +54,17 @@ struct wst_websocket {
     wst__defer_t defer; /* server: on_open; on_over, if wst_websocket_end failed */
 
     const char **protocols; /* one block with the texts; NULL: none */
-    const char *protocol;   /* the one agreed on */
+    const char *protocol;   /* the subprotocol agreed on */
     char key[WST__WS_KEY_LEN + 1];
     wst_chunk_t *head; /* client: the answer's head so far */
     size_t head_len, head_scanned;
     int http_status;
 
-    int error; /* what on_over will say */
+    int error; /* for on_over */
     char detail[200];
 };
 
-static wst_websocket_t *self(void *user_data) {
+static wst_websocket_t *websocket_of(void *user_data) {
     wst_websocket_t *w = user_data;
     assert(w->magic == MAGIC);
     return w;
@@ -75,7 +75,7 @@ static void set_error(wst_websocket_t *w, int error, const char *detail) {
     snprintf(w->detail, sizeof(w->detail), "%s", detail);
 }
 
-static void over(wst_websocket_t *w) {
+static void websocket_over(wst_websocket_t *w) {
     if (w->state == OVER || w->closing)
         return;
     w->state = OVER;
@@ -85,21 +85,21 @@ static void over(wst_websocket_t *w) {
     w->callbacks.on_over(w, w->error, w->detail, w->user_data);
 }
 
-static void fail(wst_websocket_t *w, int error, const char *detail) {
-    /* The first cause is the one that tells something. */
+static void websocket_failed(wst_websocket_t *w, int error, const char *detail) {
+    /* Keeps the first cause. */
     if (w->state != CLOSING)
         set_error(w, error, detail);
-    over(w);
+    websocket_over(w);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_websocket_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_websocket_t *w = WST__CONTAINER(deadline, wst_websocket_t, deadline);
     if (w->state == OPENING)
         set_error(w, WST_ETIMEOUT, "the upgrade was not answered in time");
     else if (w->error == 0 && !w->shut)
         set_error(w, WST_ETIMEOUT, "the closing handshake was not done in time");
-    over(w);
+    websocket_over(w);
 }
 
 static int write_some(wst_websocket_t *w) {
@@ -119,31 +119,31 @@ static int flush(wst_websocket_t *w) {
     return w->waiting ? WST_WAIT : 0;
 }
 
-/* Nothing more to say, nor to hear: the last frames and then the stream's end, without waiting. */
-static void finish(wst_websocket_t *w) {
+/* Starts CLOSING: writes the last frames and then the stream's end, without waiting. */
+static void start_closing(wst_websocket_t *w) {
     w->state = CLOSING;
-    wst__deadline_in(w->ctx, &w->deadline, w->close_timeout_ms, on_deadline);
+    wst__deadline_in(w->ctx, &w->deadline, w->close_timeout_ms, on_websocket_deadline);
     int status = 0;
     while (status >= 0 && wst__ws_pending(w->ws) > 0)
         status = write_some(w);
     if (status >= 0)
         status = wst_stream_shutdown(w->stream);
     if (status < 0)
-        over(w);
+        websocket_over(w);
     else
         wst_stream_read_start(w->stream, 0);
 }
 
 static void over_if_finished(wst_websocket_t *w) {
     if (w->shut && w->ended)
-        over(w);
+        websocket_over(w);
 }
 
-/* The protocol's side ------------------------------------------------------------------------ */
+/* Callbacks of the protocol ------------------------------------------------------------------ */
 
-static int on_data(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *user_data) {
+static int on_ws_data(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *user_data) {
     (void)ws;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     if (w->callbacks.on_message != NULL)
         w->callbacks.on_message(w, text, piece, fin, w->user_data);
     return w->closing || w->state != OPEN ? WST_ESTATE : 0;
@@ -151,7 +151,7 @@ static int on_data(wst__ws_t *ws, bool text, wst_slice_t piece, bool fin, void *
 
 static void on_close_frame(wst__ws_t *ws, int code, wst_str_t reason, void *user_data) {
     (void)ws;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     bool orderly = code == 1000 || code == 1001 || code == 1005 || code == w->end_code;
     w->close_code = code;
     w->error = orderly ? 0 : WST_EWSCLOSED;
@@ -159,50 +159,50 @@ static void on_close_frame(wst__ws_t *ws, int code, wst_str_t reason, void *user
              reason.len > 0 ? " " : "", (int)reason.len, reason.len > 0 ? reason.ptr : "");
 }
 
-/* An error shows up again when the peer is written to or read from next. */
+/* The next read or write reports the error. */
 static void on_full(wst__ws_t *ws, void *user_data) {
     (void)ws;
-    (void)flush(self(user_data));
+    (void)flush(websocket_of(user_data));
 }
 
 static int random_bytes(void *buf, size_t len, void *user_data) {
-    return wst__random(self(user_data)->ctx, buf, len);
+    return wst__random(websocket_of(user_data)->ctx, buf, len);
 }
 
-static void receive(wst_websocket_t *w, wst_slice_t data) {
+static void receive_frames(wst_websocket_t *w, wst_slice_t data) {
     int status = wst__ws_recv(w->ws, data);
     if (w->closing || w->state != OPEN)
         return;
     if (status < 0) {
         const char *detail = wst__ws_error_detail(w->ws);
         set_error(w, status, detail[0] != '\0' ? detail : wst_strerror(status));
-        finish(w);
+        start_closing(w);
         return;
     }
     if (wst__ws_close_received(w->ws)) {
-        finish(w);
+        start_closing(w);
         return;
     }
     status = flush(w);
     if (status < 0)
-        fail(w, status, wst_strerror(status));
+        websocket_failed(w, status, wst_strerror(status));
 }
 
-/* The stream's side -------------------------------------------------------------------------- */
+/* Callbacks of the stream -------------------------------------------------------------------- */
 
-/* The bytes of a chunk that may be changed in place; one of a stream that lends static memory is
- * copied first. */
+/* Receives bytes that are unmasked in place; copies them first if the stream lends static memory.
+ */
 static void receive_lent(wst_websocket_t *w, wst_slice_t data) {
     if (data.chunk != NULL) {
-        receive(w, data);
+        receive_frames(w, data);
         return;
     }
     wst_slice_t copy;
     if (wst__pool_copy(&w->ctx->pool, &copy, data.data, data.len) != 0) {
-        fail(w, WST_ENOMEM, wst_strerror(WST_ENOMEM));
+        websocket_failed(w, WST_ENOMEM, wst_strerror(WST_ENOMEM));
         return;
     }
-    receive(w, copy);
+    receive_frames(w, copy);
     wst_slice_unref(copy);
 }
 
@@ -215,7 +215,7 @@ static void opened(wst_websocket_t *w) {
         w->callbacks.on_open(w, w->protocol, w->user_data);
 }
 
-/* The protocol agreed on, as one of our own texts, which live as long as we do. */
+/* The subprotocol agreed on, as one of our own texts, which live as long as the WebSocket. */
 static const char *own_protocol(const wst_websocket_t *w, wst_str_t name) {
     for (size_t i = 0; w->protocols != NULL && w->protocols[i] != NULL; i++)
         if (wst_str_eq(name, w->protocols[i]))
@@ -233,16 +233,16 @@ static void check_answer(wst_websocket_t *w, const wst_http_head_t *head) {
         snprintf(detail, sizeof(detail), "the server answered %d %.*s", head->status,
                  (int)(head->reason.len < 80 ? head->reason.len : 80),
                  head->reason.len > 0 ? head->reason.ptr : "");
-        fail(w, status, detail);
+        websocket_failed(w, status, detail);
     } else if (status != 0) {
-        fail(w, status, why);
+        websocket_failed(w, status, why);
     } else {
         w->protocol = own_protocol(w, protocol);
         opened(w);
     }
 }
 
-/* Gathers the head of the server's answer; what is behind it belongs to the WebSocket. */
+/* Gathers the head of the server's answer; the bytes behind it are frames. */
 static void read_answer(wst_websocket_t *w, wst_slice_t data) {
     size_t room = HEAD_MAX - w->head_len, taken = data.len < room ? data.len : room;
     memcpy(wst_chunk_data(w->head) + w->head_len, data.data, taken);
@@ -250,7 +250,7 @@ static void read_answer(wst_websocket_t *w, wst_slice_t data) {
     const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     wst_http_head_t *head = wst__alloc(&w->ctx->allocator, sizeof(*head));
     if (head == NULL) {
-        fail(w, WST_ENOMEM, wst_strerror(WST_ENOMEM));
+        websocket_failed(w, WST_ENOMEM, wst_strerror(WST_ENOMEM));
         return;
     }
     const char *text = (const char *)wst_chunk_data(w->head);
@@ -259,7 +259,7 @@ static void read_answer(wst_websocket_t *w, wst_slice_t data) {
     if (n > 0)
         check_answer(w, head);
     else if (n < 0)
-        fail(w, WST_EHANDSHAKE, n == WST_EHTTP ? head->error : wst_strerror(n));
+        websocket_failed(w, WST_EHANDSHAKE, n == WST_EHTTP ? head->error : wst_strerror(n));
     wst__free(&w->ctx->allocator, head);
     if (n <= 0 || w->closing || w->state != OPEN)
         return;
@@ -270,36 +270,36 @@ static void read_answer(wst_websocket_t *w, wst_slice_t data) {
         receive_lent(w, (wst_slice_t){data.chunk, data.data + used, data.len - used});
 }
 
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+static void on_websocket_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     (void)stream;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     if (w->state == OPENING)
         read_answer(w, data);
     else if (w->state == OPEN)
         receive_lent(w, data);
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_websocket_end(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     w->ended = true;
     if (w->state == OPENING)
-        fail(w, UV_EOF, "the connection ended before the upgrade was answered");
+        websocket_failed(w, UV_EOF, "the connection ended before the upgrade was answered");
     else if (w->state == OPEN)
-        fail(w, UV_EOF, "the connection ended without a closing handshake");
+        websocket_failed(w, UV_EOF, "the connection ended without a closing handshake");
     else
         over_if_finished(w);
 }
 
-static void on_drain(wst_stream_t *stream, void *user_data) {
+static void on_websocket_drain(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     w->waiting = false;
     if (w->state != OPEN)
         return;
     int status = flush(w);
     if (status < 0) {
-        fail(w, status, wst_strerror(status));
+        websocket_failed(w, status, wst_strerror(status));
     } else if (status == 0 && w->drain_wanted) {
         w->drain_wanted = false;
         if (w->callbacks.on_drain != NULL && !wst__ws_close_sent(w->ws))
@@ -307,23 +307,24 @@ static void on_drain(wst_stream_t *stream, void *user_data) {
     }
 }
 
-static void on_shutdown(wst_stream_t *stream, void *user_data) {
+static void on_websocket_shutdown(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    wst_websocket_t *w = self(user_data);
+    wst_websocket_t *w = websocket_of(user_data);
     w->shut = true;
     over_if_finished(w);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
-    fail(self(user_data), error, wst__stream_why(stream, error));
+static void on_websocket_error(wst_stream_t *stream, int error, void *user_data) {
+    websocket_failed(websocket_of(user_data), error, wst__stream_why(stream, error));
 }
 
 static const wst_stream_callbacks_t stream_callbacks = {
-    sizeof(stream_callbacks), on_read, on_end, on_drain, on_shutdown, on_error};
+    sizeof(stream_callbacks), on_websocket_read,     on_websocket_end,
+    on_websocket_drain,       on_websocket_shutdown, on_websocket_error};
 
-/* Making one --------------------------------------------------------------------------------- */
+/* Opening ------------------------------------------------------------------------------------ */
 
-/* One block: the array, its NULL, and the texts. */
+/* Copies into one block: the array, its NULL, and the texts. */
 static int copy_protocols(wst_websocket_t *w, const char *const *protocols) {
     w->protocol = "";
     if (protocols == NULL)
@@ -345,7 +346,7 @@ static int copy_protocols(wst_websocket_t *w, const char *const *protocols) {
     return 0;
 }
 
-static void destroy(wst_websocket_t *w) {
+static void destroy_websocket(wst_websocket_t *w) {
     wst_ctx_t *ctx = w->ctx;
     wst__deadline_clear(&ctx->deadlines, &w->deadline);
     wst__defer_cancel(&w->defer);
@@ -366,8 +367,8 @@ static bool read_options(wst_websocket_options_t *options, wst_websocket_callbac
     return callbacks->on_over != NULL;
 }
 
-static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
-                const wst_websocket_options_t *options) {
+static int make_websocket(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
+                          const wst_websocket_options_t *options) {
     wst_websocket_t *w = wst__zalloc(&ctx->allocator, sizeof(*w));
     if (w == NULL)
         return WST_ENOMEM;
@@ -382,7 +383,7 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
                                           .server = server,
                                           .max_message = options->max_message,
                                           .random = random_bytes,
-                                          .on_data = on_data,
+                                          .on_data = on_ws_data,
                                           .on_close = on_close_frame,
                                           .on_full = on_full,
                                           .user_data = w};
@@ -390,20 +391,20 @@ static int make(wst_websocket_t **out, wst_ctx_t *ctx, bool server,
     if (status == 0)
         status = wst__ws_new(&w->ws, &ws_options);
     if (status != 0) {
-        destroy(w);
+        destroy_websocket(w);
         return status;
     }
     *out = w;
     return 0;
 }
 
-static void start(wst_websocket_t *w, wst_stream_t *stream) {
+static void start_websocket(wst_websocket_t *w, wst_stream_t *stream) {
     w->stream = stream;
     wst__ctx_hold(w->ctx);
     wst_stream_set_callbacks(stream, &stream_callbacks, w);
 }
 
-/* Writes the upgrade request into `chunk`. Its length or an error. */
+/* Writes the upgrade request into `chunk`. Returns its length or an error. */
 static int write_request(const wst_websocket_t *w, const wst_websocket_options_t *options,
                          wst_chunk_t *chunk) {
     wst__head_writer_t head;
@@ -427,7 +428,7 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
     if (!read_options(&options, &callbacks, given) || options.host == NULL)
         return WST_EINVAL;
     wst_websocket_t *w;
-    int status = make(&w, ctx, false, &options);
+    int status = make_websocket(&w, ctx, false, &options);
     if (status != 0)
         return status;
     uint8_t nonce[16];
@@ -446,14 +447,14 @@ int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx, wst_stream_t *s
     }
     wst_chunk_unref(request);
     if (status < 0) {
-        destroy(w);
+        destroy_websocket(w);
         return status;
     }
     w->waiting = status == WST_WAIT;
-    start(w, stream);
+    start_websocket(w, stream);
     uint64_t timeout_ms =
         options.open_timeout_ms != 0 ? options.open_timeout_ms : WST__STEP_TIMEOUT_MS;
-    wst__deadline_in(ctx, &w->deadline, timeout_ms, on_deadline);
+    wst__deadline_in(ctx, &w->deadline, timeout_ms, on_websocket_deadline);
     wst_stream_read_start(stream, 0);
     *out = w;
     return 0;
@@ -466,8 +467,8 @@ static void open_server(wst__defer_t *defer) {
         wst_stream_read_start(w->stream, 0);
 }
 
-/* Answers an upgrade that is not one. */
-static int refuse(wst_hijack_t *hijack, int http_status, const char *why) {
+/* Answers an invalid upgrade. */
+static int refuse_websocket(wst_hijack_t *hijack, int http_status, const char *why) {
     const char *reason = http_status == 405   ? "Method not allowed"
                          : http_status == 426 ? "Upgrade required"
                                               : "Not a valid WebSocket upgrade";
@@ -496,19 +497,19 @@ int wst_websocket_accept(wst_websocket_t **out, wst_ctx_t *ctx, wst_hijack_t *hi
     int http_status = 400;
     const char *why = "", *chosen = NULL;
     if (wst__ws_check_request(request, accept, &http_status, &why) != 0)
-        return refuse(hijack, http_status, why);
+        return refuse_websocket(hijack, http_status, why);
     if (options.protocols != NULL) {
         chosen = wst__ws_choose_protocol(request, options.protocols);
         if (chosen == NULL)
-            return refuse(hijack, 400, "none of the subprotocols offered is spoken here");
+            return refuse_websocket(hijack, 400, "none of the subprotocols offered is spoken here");
     }
     wst_websocket_t *w;
-    int status = make(&w, ctx, true, &options);
+    int status = make_websocket(&w, ctx, true, &options);
     if (status != 0)
         return status;
     wst_chunk_t *chunk = wst__pool_chunk(&ctx->pool, WST__CHUNK_MIN);
     if (chunk == NULL) {
-        destroy(w);
+        destroy_websocket(w);
         return WST_ENOMEM;
     }
     wst__head_writer_t head;
@@ -526,10 +527,10 @@ int wst_websocket_accept(wst_websocket_t **out, wst_ctx_t *ctx, wst_hijack_t *hi
     int taken = status >= 0 ? wst_hijack_take(hijack, &stream) : status;
     if (taken != 0) {
         wst_chunk_unref(chunk);
-        destroy(w);
+        destroy_websocket(w);
         return taken;
     }
-    start(w, stream);
+    start_websocket(w, stream);
     const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)status};
     status = wst_stream_write(stream, &slice, 1);
     if (status < 0) {
@@ -546,7 +547,7 @@ bool wst_websocket_is_upgrade(const wst_http_head_t *request) {
     return wst__ws_is_upgrade(request);
 }
 
-/* Using one ---------------------------------------------------------------------------------- */
+/* Use ---------------------------------------------------------------------------------------- */
 
 int wst__websocket_queue(wst_websocket_t *w, bool text, const void *head, size_t head_len,
                          wst_slice_t payload) {
@@ -589,7 +590,7 @@ void wst_websocket_read_start(wst_websocket_t *w) {
 }
 
 static void end_failed(wst__defer_t *defer) {
-    over(WST__CONTAINER(defer, wst_websocket_t, defer));
+    websocket_over(WST__CONTAINER(defer, wst_websocket_t, defer));
 }
 
 void wst__websocket_end_within(wst_websocket_t *w, int code, const char *reason,
@@ -606,7 +607,7 @@ void wst__websocket_end_within(wst_websocket_t *w, int code, const char *reason,
         return;
     }
     w->end_code = code;
-    wst__deadline_in(w->ctx, &w->deadline, timeout_ms, on_deadline);
+    wst__deadline_in(w->ctx, &w->deadline, timeout_ms, on_websocket_deadline);
 }
 
 void wst_websocket_end(wst_websocket_t *w, int code, const char *reason) {
@@ -634,12 +635,12 @@ int wst__websocket_close_code(const wst_websocket_t *w) {
     return w->close_code;
 }
 
-static void on_stream_closed(void *user_data) {
-    wst_websocket_t *w = self(user_data);
+static void on_websocket_closed(void *user_data) {
+    wst_websocket_t *w = websocket_of(user_data);
     wst_ctx_t *ctx = w->ctx;
     if (w->close_cb != NULL)
         w->close_cb(w->user_data);
-    destroy(w);
+    destroy_websocket(w);
     wst__ctx_release(ctx);
 }
 
@@ -650,7 +651,7 @@ void wst_websocket_close(wst_websocket_t *w, wst_close_cb close_cb) {
     w->close_cb = close_cb;
     wst__deadline_clear(&w->ctx->deadlines, &w->deadline);
     wst__defer_cancel(&w->defer);
-    wst_stream_close(w->stream, on_stream_closed);
+    wst_stream_close(w->stream, on_websocket_closed);
 }
 
 int wst_websocket_http_status(const wst_websocket_t *w) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_WEBSOCKET_H
 #define WST_LIB_WEBSOCKET_H
-/* What those above need of a WebSocket beyond the public interface: sending many messages at once,
- * and the details of its end. */
+/* WebSockets for the layers above, beyond the public interface: sending many messages at once, and
+ * the details of the end. */
 #include <wstunnel/websocket.h>
 
 /*
@@ -16,24 +16,24 @@ int wst__websocket_queue(wst_websocket_t *ws, bool text, const void *head, size_
 /* Bytes queued and not yet written. */
 size_t wst__websocket_queued(const wst_websocket_t *ws);
 
-/* Writes what is queued. 0: all is out; WST_WAIT: on_drain follows; or an error. */
+/* Writes queued messages. 0: all written; WST_WAIT: on_drain follows; or an error. */
 int wst__websocket_flush(wst_websocket_t *ws);
 
-/* Keeps the kernel's unsent backlog small, so that what goes out next is decided late. */
+/* Limits the kernel's unsent bytes, so that the next message is chosen late. */
 void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, size_t bytes);
 
 /* Whether messages can be sent: it is open, and neither side has begun to close it. */
 bool wst__websocket_is_open(const wst_websocket_t *ws);
 
-/* As wst_websocket_end, with a patience of its own for the peer's close frame, which is behind
- * whatever the peer has yet to read. */
+/* As wst_websocket_end, with a timeout of its own for the peer's close frame, which comes after the
+ * peer has read all frames before ours. */
 void wst__websocket_end_within(wst_websocket_t *ws, int code, const char *reason,
                                uint64_t timeout_ms);
 
 /* The close code (RFC 6455, section 7.4.1) to end with because of an error in a message. */
 int wst__websocket_code_of(int error);
 
-/* The code of the peer's close frame, 1005 if it held none; 0: there was no close frame. */
+/* The code of the peer's close frame, 1005 if it held none; 0 without a close frame. */
 int wst__websocket_close_code(const wst_websocket_t *ws);
 
 #endif
