@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Opening connections. A dial looks the name up, then runs attempts, one socket each, until one is
- * connected, all have failed, time is up, or nobody wants it any more; it is gone at that moment.
- * Attempts may outlive it: one that is abandoned goes when libuv has answered its request.
+ * connected, all have failed, time is up, or the owner cancels; that ends the dial. Attempts may
+ * outlive it: an abandoned attempt is freed when libuv has completed its request.
  *
- *   resolving -> attempting (next attempt: 250 ms after the last, or when that has failed) ->
- * outcome
+ *   resolving -> attempting (the next 250 ms after the last, or when that has failed) -> outcome
  */
 #include "ctx.h"
 #include "defaults.h"
@@ -31,27 +30,27 @@ typedef struct attempt {
 struct wst_dial {
     wst_ctx_t *ctx;
     wst_resolve_t *resolve;   /* while the name is looked up */
-    wst__deadline_t deadline; /* for the attempts; the resolver watches over the look-up */
+    wst__deadline_t deadline; /* for the attempts; the look-up has the resolver's */
     uint64_t give_up_at_ms;
     wst__deadline_t next_attempt;
     struct sockaddr_storage addresses[ADDRESSES_MAX];
     size_t count, tried;
     uint16_t port;
-    wst__list_t attempts; /* those that run; the last is the newest */
+    wst__list_t attempts; /* running attempts; the last is the newest */
     int error;            /* the most telling one so far */
     bool (*allow)(const char *address, void *user_data);
     wst_dial_cb callback;
     void *user_data;
 };
 
-/* libuv answers its request with UV_ECANCELED, which frees the attempt. */
+/* libuv completes the request with UV_ECANCELED, which frees the attempt. */
 static void abandon(attempt_t *attempt) {
     wst__list_remove(&attempt->node);
     attempt->dial = NULL;
     wst__socket_close(attempt->socket);
 }
 
-/* Lets go of everything and frees the dial; the hold on the context remains. */
+/* Ends all work and frees the dial; the hold on the context remains. */
 static void take_apart(wst_dial_t *dial) {
     wst__list_t *node;
     while ((node = wst__list_first(&dial->attempts)) != NULL)
@@ -63,7 +62,7 @@ static void take_apart(wst_dial_t *dial) {
     wst__free(&dial->ctx->allocator, dial);
 }
 
-static void finish(wst_dial_t *dial, int status, wst_stream_t *stream) {
+static void finish_dial(wst_dial_t *dial, int status, wst_stream_t *stream) {
     wst_ctx_t *ctx = dial->ctx;
     wst_dial_cb callback = dial->callback;
     void *user_data = dial->user_data;
@@ -95,7 +94,7 @@ static void on_connect(uv_connect_t *request, int status) {
     if (status == 0)
         status = wst__socket_stream(socket, &stream);
     if (status == 0) {
-        finish(dial, 0, stream);
+        finish_dial(dial, 0, stream);
         return;
     }
     wst__socket_close(socket);
@@ -104,7 +103,7 @@ static void on_connect(uv_connect_t *request, int status) {
         start_attempts(dial);
 }
 
-/* Starts one attempt: to `address`, or if that is NULL to the Unix socket `path`. */
+/* Starts an attempt: to `address`, or if that is NULL to the Unix socket `path`. */
 static int start_attempt(wst_dial_t *dial, const struct sockaddr_storage *address,
                          const char *path) {
     wst_ctx_t *ctx = dial->ctx;
@@ -136,7 +135,7 @@ static void on_next_attempt(wst__deadline_t *deadline, uint64_t now_ms) {
     start_attempts(WST__CONTAINER(deadline, wst_dial_t, next_attempt));
 }
 
-/* Starts the next attempt that can be started; if there is none and none runs, that was it. */
+/* Starts the next address; with none left and none pending, the dial fails. */
 static void start_attempts(wst_dial_t *dial) {
     wst__deadline_clear(&dial->ctx->deadlines, &dial->next_attempt);
     while (dial->tried < dial->count) {
@@ -150,18 +149,18 @@ static void start_attempts(wst_dial_t *dial) {
         dial->error = wst__more_telling(dial->error, status);
     }
     if (wst__list_empty(&dial->attempts))
-        finish(dial, dial->error, NULL);
+        finish_dial(dial, dial->error, NULL);
 }
 
 /* Dials -------------------------------------------------------------------------------------- */
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_dial_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
-    finish(WST__CONTAINER(deadline, wst_dial_t, deadline), WST_EDIALTIMEOUT, NULL);
+    finish_dial(WST__CONTAINER(deadline, wst_dial_t, deadline), WST_EDIALTIMEOUT, NULL);
 }
 
-/* Leaves those that may be tried. */
-static void filter(wst_dial_t *dial) {
+/* Keeps the allowed addresses. */
+static void filter_addresses(wst_dial_t *dial) {
     size_t kept = 0;
     for (size_t i = 0; i < dial->count; i++) {
         char text[INET6_ADDRSTRLEN] = "";
@@ -177,7 +176,7 @@ static void on_resolved(int status, const struct sockaddr_storage *addresses, si
     wst_dial_t *dial = user_data;
     dial->resolve = NULL;
     if (status != 0) {
-        finish(dial, status, NULL);
+        finish_dial(dial, status, NULL);
         return;
     }
     dial->count = wst__happy_eyeballs_order(dial->addresses, ADDRESSES_MAX, addresses, count);
@@ -189,12 +188,13 @@ static void on_resolved(int status, const struct sockaddr_storage *addresses, si
             ((struct sockaddr_in6 *)address)->sin6_port = htons(dial->port);
     }
     if (dial->allow != NULL)
-        filter(dial);
+        filter_addresses(dial);
     if (dial->count == 0) {
-        finish(dial, WST_EDENIED, NULL);
+        finish_dial(dial, WST_EDENIED, NULL);
         return;
     }
-    wst__deadline_set(&dial->ctx->deadlines, &dial->deadline, dial->give_up_at_ms, on_deadline);
+    wst__deadline_set(&dial->ctx->deadlines, &dial->deadline, dial->give_up_at_ms,
+                      on_dial_deadline);
     start_attempts(dial);
 }
 
@@ -203,7 +203,7 @@ static bool valid(const wst_dial_options_t *options) {
     if (options->path != NULL)
         return options->path[0] != '\0' &&
                strlen(options->path) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
-    return options->port != 0; /* and the resolver judges the host */
+    return options->port != 0; /* the resolver checks the host */
 }
 
 int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *given,
@@ -226,7 +226,7 @@ int wst_dial(wst_dial_t **out, wst_ctx_t *ctx, const wst_dial_options_t *given,
     if (options.path != NULL) {
         status = start_attempt(dial, NULL, options.path);
         if (status == 0)
-            wst__deadline_in(ctx, &dial->deadline, timeout_ms, on_deadline);
+            wst__deadline_in(ctx, &dial->deadline, timeout_ms, on_dial_deadline);
     } else {
         uint64_t now = wst__now(ctx);
         dial->give_up_at_ms = timeout_ms < WST__NEVER - now ? now + timeout_ms : WST__NEVER;

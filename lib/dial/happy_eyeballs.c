@@ -25,7 +25,7 @@ static bool seen_before(const struct sockaddr_storage *addresses, size_t i) {
     return false;
 }
 
-/* The first address from `i` on that is new and of the family `like` the given one or not. */
+/* The first new address from `i` on that is of the given family (`like`), or of another (not). */
 static size_t next_of(const struct sockaddr_storage *addresses, size_t count, size_t i, int family,
                       bool like) {
     while (i < count && ((addresses[i].ss_family == family) != like || seen_before(addresses, i)))
@@ -41,7 +41,7 @@ size_t wst__happy_eyeballs_order(struct sockaddr_storage *out, size_t max,
     size_t next[2] = {next_of(addresses, count, 0, family, false),
                       next_of(addresses, count, 0, family, true)};
     size_t written = 0;
-    bool first = true; /* whose turn it is: the first address's family */
+    bool first = true; /* whether it is the turn of the first address's family */
     while (written < max && (next[0] < count || next[1] < count)) {
         if (next[first] < count) {
             out[written++] = addresses[next[first]];

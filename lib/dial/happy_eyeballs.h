@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_HAPPY_EYEBALLS_H
 #define WST_LIB_HAPPY_EYEBALLS_H
-/* What Happy Eyeballs (RFC 8305) decides without doing any I/O. */
+/* The decisions of Happy Eyeballs (RFC 8305), without I/O. */
 #include <stddef.h>
 #include <uv.h>
 
-/* Between the starts of two attempts: the default of RFC 8305 section 8. */
+/* Time between the starts of two attempts: the default of RFC 8305 section 8. */
 enum { WST__ATTEMPT_DELAY_MS = 250 };
 
 /*
- * Puts IPv4 and IPv6 addresses, preferred ones first, into the order in which to try them (section
- * 4): families alternate, beginning with that of the first address; within a family the order
- * stays. An address given twice is tried once. Writes at most `max`; returns how many.
+ * Orders IPv4 and IPv6 addresses, preferred ones first, as they are to be tried (section 4):
+ * families alternate, beginning with that of the first address; within a family the order stays.
+ * Drops duplicates. Writes at most `max` addresses; returns their number.
  */
 size_t wst__happy_eyeballs_order(struct sockaddr_storage *out, size_t max,
                                  const struct sockaddr_storage *addresses, size_t count);
 
 /*
- * Which of two errors of attempts to report when all have failed, `last` being the later one: what
- * is wrong here, then what a host said, then what the network said, then that there is no way at
- * all.
+ * The error to report of two failed attempts, `last` being the later one. Local faults come first,
+ * then errors of a host, then errors of the network, then the lack of a route.
  */
 int wst__more_telling(int error, int last);
 

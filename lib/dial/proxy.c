@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dialling through a proxy. What is said to it is the business of proxy_http.c and socks5.c; here
- * are the connections that it is said on, and the deadline.
+ * Dialling through a proxy. proxy_http.c and socks5.c speak its protocols; this file manages the
+ * connections and the deadline.
  *
  *     DIALLING -> [HANDSHAKE] -> TALKING -> the outcome
  *         ^                        | ^
@@ -36,17 +36,17 @@ struct wst_proxy_dial {
 
     wst_dial_t *dial;               /* dialling */
     wst_tls_handshake_t *handshake; /* handshake */
-    wst_stream_t *stream;           /* talking, and asking unless it has gone */
+    wst_stream_t *stream;           /* talking, and asking unless it has ended */
     wst_request_t *question;        /* asking */
     wst__proxy_http_t http;
     wst__socks5_t socks;
     uint64_t give_up_at_ms;
-    wst__deadline_t deadline; /* talking; dial, handshake and question have their own */
+    wst__deadline_t deadline; /* for talking; dial, handshake and question have their own */
     wst_proxy_dial_cb callback;
     void *user_data;
 };
 
-static wst_proxy_dial_t *self(void *user_data) {
+static wst_proxy_dial_t *proxy_dial_of(void *user_data) {
     wst_proxy_dial_t *d = user_data;
     assert(d->magic == MAGIC);
     return d;
@@ -60,7 +60,7 @@ static void close_stream(wst_proxy_dial_t *d) {
     d->stream = NULL;
 }
 
-/* Lets go of everything and frees the dial; the hold on the context remains. */
+/* Ends all work and frees the dial; the hold on the context remains. */
 static void take_apart(wst_proxy_dial_t *d) {
     const wst_allocator_t *a = &d->ctx->allocator;
     if (d->dial != NULL)
@@ -79,13 +79,13 @@ static void take_apart(wst_proxy_dial_t *d) {
 }
 
 void wst_proxy_dial_cancel(wst_proxy_dial_t *dial) {
-    wst_ctx_t *ctx = self(dial)->ctx;
+    wst_ctx_t *ctx = proxy_dial_of(dial)->ctx;
     take_apart(dial);
     wst__ctx_release(ctx);
 }
 
-/* `why` goes behind "the proxy NAME"; NULL or "": the error's text. */
-static void fail(wst_proxy_dial_t *d, int error, const char *why) {
+/* `why` follows "the proxy NAME"; NULL or "": the error's text. */
+static void proxy_dial_failed(wst_proxy_dial_t *d, int error, const char *why) {
     wst_ctx_t *ctx = d->ctx;
     wst_proxy_dial_cb callback = d->callback;
     void *user_data = d->user_data;
@@ -100,11 +100,11 @@ static void fail(wst_proxy_dial_t *d, int error, const char *why) {
     wst__ctx_release(ctx);
 }
 
-/* The tunnel is there; `rest` came in behind the proxy's last word. */
-static void succeed(wst_proxy_dial_t *d, wst_slice_t rest) {
+/* The tunnel is open; `rest` arrived behind the proxy's last message. */
+static void proxy_dial_succeeded(wst_proxy_dial_t *d, wst_slice_t rest) {
     int status = rest.len > 0 ? wst_stream_unread(d->stream, wst_slice_ref(rest)) : 0;
     if (status != 0) {
-        fail(d, status, NULL);
+        proxy_dial_failed(d, status, NULL);
         return;
     }
     wst_ctx_t *ctx = d->ctx;
@@ -123,31 +123,31 @@ static void succeed(wst_proxy_dial_t *d, wst_slice_t rest) {
 
 static int connect_proxy(wst_proxy_dial_t *d);
 static void next_request(wst_proxy_dial_t *d);
-static void on_answer(const wst__answer_t *answer, void *user_data);
+static void on_challenge_answer(const wst__answer_t *answer, void *user_data);
 
-/* At least 1: 0 would mean a default. */
+/* At least 1, since 0 would mean a default. */
 static uint64_t remaining_ms(const wst_proxy_dial_t *d) {
     uint64_t now_ms = wst__now(d->ctx);
     return d->give_up_at_ms > now_ms ? d->give_up_at_ms - now_ms : 1;
 }
 
-static void ask(wst_proxy_dial_t *d) {
+static void ask_embedder(wst_proxy_dial_t *d) {
     const wst__ask_t ask = {.head = &d->http.head,
                             .destination = d->target,
                             .peer = d->proxy.name,
                             .timeout_ms = remaining_ms(d),
-                            .on_answer = on_answer,
+                            .on_answer = on_challenge_answer,
                             .user_data = d};
     wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
     int status = wst__request_new(&d->question, d->ctx, &ask);
     if (status != 0)
-        fail(d, status, NULL);
+        proxy_dial_failed(d, status, NULL);
     else
         d->on_challenge(d->question, d->challenge_data);
 }
 
-/* Does what comes of what an HTTP proxy has said. */
-static void go_on(wst_proxy_dial_t *d, int step) {
+/* Takes the step that an HTTP proxy's answer leads to. */
+static void take_step(wst_proxy_dial_t *d, int step) {
     switch (step) {
     case WST__PROXY_READ:
         return;
@@ -155,27 +155,27 @@ static void go_on(wst_proxy_dial_t *d, int step) {
         next_request(d);
         return;
     case WST__PROXY_CHALLENGED:
-        ask(d);
+        ask_embedder(d);
         return;
     case WST__PROXY_RECONNECT:
         close_stream(d);
         wst__deadline_clear(&d->ctx->deadlines, &d->deadline);
         step = connect_proxy(d);
         if (step != 0)
-            fail(d, step, NULL);
+            proxy_dial_failed(d, step, NULL);
         return;
     default:
-        fail(d, step, d->http.why);
+        proxy_dial_failed(d, step, d->http.why);
     }
 }
 
-static void on_answer(const wst__answer_t *answer, void *user_data) {
-    wst_proxy_dial_t *d = self(user_data);
+static void on_challenge_answer(const wst__answer_t *answer, void *user_data) {
+    wst_proxy_dial_t *d = proxy_dial_of(user_data);
     d->question = NULL;
-    if (answer->stream != NULL) /* no answer to this question */
+    if (answer->stream != NULL) /* not a valid answer to a challenge */
         wst_stream_close(answer->stream, NULL);
     if (answer->kind == WST__ALLOWED) {
-        go_on(d, wst__proxy_http_answer(&d->http, answer->fields));
+        take_step(d, wst__proxy_http_answer(&d->http, answer->fields));
         return;
     }
     bool late = answer->kind == WST__UNANSWERED;
@@ -184,63 +184,63 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
              late                     ? "no credentials in time"
              : answer->reason != NULL ? answer->reason
                                       : "no credentials");
-    fail(d, late ? WST_ETIMEOUT : WST_ECANCELLED, why);
+    proxy_dial_failed(d, late ? WST_ETIMEOUT : WST_ECANCELLED, why);
 }
 
-/* The connection is over: 0 in an orderly way, or by that error. */
-static void over(wst_proxy_dial_t *d, int error) {
+/* The connection has ended: orderly (0) or by this error. */
+static void connection_over(wst_proxy_dial_t *d, int error) {
     const wst_stream_t *stream = d->stream;
-    close_stream(d);           /* it is there until we are back in the loop */
-    if (d->question != NULL) { /* the answer will go out on another connection */
+    close_stream(d);           /* valid until control returns to the loop */
+    if (d->question != NULL) { /* the answer will use another connection */
         d->http.reusable = false;
     } else if (d->proxy.kind != WST__PROXY_SOCKS5) {
         int step = wst__proxy_http_end(&d->http, error);
         if (step == WST_ETLS)
             snprintf(d->http.why, sizeof(d->http.why), "fails at TLS: %s",
                      wst__stream_why(stream, error));
-        go_on(d, step);
+        take_step(d, step);
     } else {
-        fail(d, error != 0 ? error : WST_EPROXY,
-             error != 0 ? NULL : "ended the connection without an answer");
+        proxy_dial_failed(d, error != 0 ? error : WST_EPROXY,
+                          error != 0 ? NULL : "ended the connection without an answer");
     }
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_proxy_end(wst_stream_t *stream, void *user_data) {
     (void)stream;
-    over(self(user_data), 0);
+    connection_over(proxy_dial_of(user_data), 0);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
+static void on_proxy_error(wst_stream_t *stream, int error, void *user_data) {
     (void)stream;
-    over(self(user_data), error);
+    connection_over(proxy_dial_of(user_data), error);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_proxy_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_proxy_dial_t *d = WST__CONTAINER(deadline, wst_proxy_dial_t, deadline);
     int error = WST_EDIALTIMEOUT;
-    if (d->proxy.kind != WST__PROXY_SOCKS5) /* it may have refused, and said nothing more */
+    if (d->proxy.kind != WST__PROXY_SOCKS5) /* it may have refused before it fell silent */
         error = wst__proxy_http_end(&d->http, error);
     if (error >= 0 || error == WST_EDIALTIMEOUT)
-        fail(d, WST_EDIALTIMEOUT, "gave no answer in time");
+        proxy_dial_failed(d, WST_EDIALTIMEOUT, "gave no answer in time");
     else
-        fail(d, error, d->http.why);
+        proxy_dial_failed(d, error, d->http.why);
 }
 
-/* Writes a copy and waits for what comes back. */
+/* Writes a copy and waits for the answer. */
 static void send_message(wst_proxy_dial_t *d, const void *data, size_t len) {
     wst_slice_t slice;
     int status = wst_slice_copy(&slice, d->ctx, data, len);
     if (status != 0) {
-        fail(d, status, NULL);
+        proxy_dial_failed(d, status, NULL);
         return;
     }
     status = wst_stream_write(d->stream, &slice, 1);
     if (status < 0) {
-        over(d, status);
+        connection_over(d, status);
         return;
     }
-    wst__deadline_set(&d->ctx->deadlines, &d->deadline, d->give_up_at_ms, on_deadline);
+    wst__deadline_set(&d->ctx->deadlines, &d->deadline, d->give_up_at_ms, on_proxy_deadline);
     wst_stream_read_start(d->stream, 0);
 }
 
@@ -253,7 +253,7 @@ static void next_request(wst_proxy_dial_t *d) {
     if (rc > 0)
         send_message(d, request, (size_t)rc);
     else
-        fail(d, rc, d->http.why);
+        proxy_dial_failed(d, rc, d->http.why);
     wst__wipe(request, sizeof(request));
 }
 
@@ -261,29 +261,29 @@ static void read_http(wst_proxy_dial_t *d, wst_slice_t data) {
     size_t used;
     int step = wst__proxy_http_feed(&d->http, (const char *)data.data, data.len, &used);
     if (step == WST__PROXY_OPEN)
-        succeed(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
+        proxy_dial_succeeded(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
     else
-        go_on(d, step);
+        take_step(d, step);
 }
 
 static void read_socks(wst_proxy_dial_t *d, wst_slice_t data) {
     size_t used;
     int step = wst__socks5_feed(&d->socks, data.data, data.len, &used);
     if (step < 0)
-        fail(d, step, d->socks.why);
+        proxy_dial_failed(d, step, d->socks.why);
     else if (step == WST__SOCKS5_OPEN)
-        succeed(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
+        proxy_dial_succeeded(d, (wst_slice_t){data.chunk, data.data + used, data.len - used});
     else if (used < data.len)
-        fail(d, WST_EPROTO, "answers before it is asked");
+        proxy_dial_failed(d, WST_EPROTO, "answers before it is asked");
     else if (step == WST__SOCKS5_WRITE)
         send_message(d, d->socks.out, d->socks.out_len);
 }
 
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+static void on_proxy_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     (void)stream;
-    wst_proxy_dial_t *d = self(user_data);
-    if (d->question != NULL) /* nothing has been asked for: no good sign */
-        over(d, 0);
+    wst_proxy_dial_t *d = proxy_dial_of(user_data);
+    if (d->question != NULL) /* unasked bytes: do not trust the connection */
+        connection_over(d, 0);
     else if (d->proxy.kind == WST__PROXY_SOCKS5)
         read_socks(d, data);
     else
@@ -291,8 +291,10 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
 }
 
 static void talk(wst_proxy_dial_t *d, wst_stream_t *stream) {
-    static const wst_stream_callbacks_t callbacks = {
-        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_proxy_read,
+                                                     .on_end = on_proxy_end,
+                                                     .on_error = on_proxy_error};
     const char *user = d->proxy.has_credentials ? d->proxy.user : NULL;
     d->stream = stream;
     wst_stream_set_callbacks(stream, &callbacks, d);
@@ -306,8 +308,9 @@ static void talk(wst_proxy_dial_t *d, wst_stream_t *stream) {
 
 /* Connecting --------------------------------------------------------------------------------- */
 
-static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
-    wst_proxy_dial_t *d = self(user_data);
+static void on_proxy_handshake(int status, wst_stream_t *stream, const char *detail,
+                               void *user_data) {
+    wst_proxy_dial_t *d = proxy_dial_of(user_data);
     d->handshake = NULL;
     if (status == 0) {
         talk(d, stream);
@@ -315,16 +318,16 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
     }
     char why[WST__PROXY_WHY_MAX];
     snprintf(why, sizeof(why), "fails at TLS: %s", detail);
-    fail(d, status, why);
+    proxy_dial_failed(d, status, why);
 }
 
-static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
-    wst_proxy_dial_t *d = self(user_data);
+static void on_proxy_dialled(int status, wst_stream_t *stream, void *user_data) {
+    wst_proxy_dial_t *d = proxy_dial_of(user_data);
     d->dial = NULL;
     if (status != 0) {
         char why[128];
         snprintf(why, sizeof(why), "cannot be reached: %s", wst_strerror(status));
-        fail(d, status, why);
+        proxy_dial_failed(d, status, why);
         return;
     }
     if (d->proxy.kind != WST__PROXY_HTTPS) {
@@ -335,10 +338,10 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
                                                  .config = d->tls,
                                                  .server_name = d->proxy.host,
                                                  .timeout_ms = remaining_ms(d)};
-    status = wst_tls_handshake(&d->handshake, stream, &options, on_handshake, d);
+    status = wst_tls_handshake(&d->handshake, stream, &options, on_proxy_handshake, d);
     if (status != 0) {
         wst_stream_close(stream, NULL);
-        fail(d, status, NULL);
+        proxy_dial_failed(d, status, NULL);
     }
 }
 
@@ -347,12 +350,12 @@ static int connect_proxy(wst_proxy_dial_t *d) {
                                         .host = d->proxy.host,
                                         .port = d->proxy.port,
                                         .timeout_ms = remaining_ms(d)};
-    return wst_dial(&d->dial, d->ctx, &options, on_dialled, d);
+    return wst_dial(&d->dial, d->ctx, &options, on_proxy_dialled, d);
 }
 
 /* Public ------------------------------------------------------------------------------------- */
 
-/* The destination, as it stands in a request. 0 or WST_EINVAL. */
+/* Sets the destination, as a request names it. 0 or WST_EINVAL. */
 static int set_target(wst_proxy_dial_t *d, const char *host, uint16_t port, const char **why) {
     wst_authority_t a;
     if (strnlen(host, sizeof(d->host)) == sizeof(d->host)) {
