@@ -2,15 +2,15 @@
 /*
  * Takes over an HTTP connection. A hijack is
  *
- *   reading    a head, by a deadline; what is wrong with it is answered here
- *   asked      on_request has run; nothing is read unless watched, there is no deadline
- *   taken      the connection is somebody else's
- *   finishing  all is said: shut down, and read for a while (RFC 9112 section 9.6)
- *   ended      on_done has run or is about to; the connection waits for being closed
+ *   reading    a head, by a deadline; faults in it are answered here
+ *   asked      on_request has run; no bytes are read unless watched; no deadline
+ *   taken      the connection belongs to another owner
+ *   finishing  the last answer is written: shut down, and read for a while (RFC 9112 section 9.6)
+ *   ended      on_done has run or is about to; the connection waits to be closed
  *   closing    only close_cb follows
  *
- * A head that comes in one piece is parsed where it lies; one that does not is gathered. Either way
- * what came in behind it is a part of the last piece and never copied.
+ * A head in one piece is parsed in place; a head in several is gathered. Either way the bytes
+ * behind it are a part of the last piece and never copied.
  */
 #include "hijack.h"
 
@@ -25,8 +25,8 @@
 enum {
     GATHER_MIN = 512,
     LINGER_MS = 5000,
-    /* More than fits into the kernels' buffers between a client and us (4 + 6 MiB by default on
-       Linux): what it sent before it could see the answer. */
+    /* More than the kernels' buffers between a client and us hold (4 + 6 MiB by default on Linux):
+       the bytes that a client sends before it can see the answer. */
     LINGER_BYTES = 16777216
 };
 
@@ -42,14 +42,14 @@ struct wst_hijack {
 
     wst_http_head_t head;
     size_t scanned;    /* see wst_http_parse_request */
-    char *gathered;    /* a head that comes in pieces, `len` bytes of it so far */
+    char *gathered;    /* a head in several pieces, `len` bytes so far */
     size_t len, cap;   /* cap is at most limits.head_max */
-    wst_slice_t input; /* what the head, or its last piece, came in */
+    wst_slice_t input; /* holds the head, or its last piece */
     wst_slice_t rest;  /* the part of it behind the head */
-    wst_slice_t early; /* watched: what came in behind that, a chunk of WST__WATCH_MAX */
+    wst_slice_t early; /* watched: bytes received later, in a chunk of WST__WATCH_MAX */
 
     bool shut;      /* finishing: on_shutdown has run */
-    bool read_all;  /* nothing more comes, or no more of it matters */
+    bool read_all;  /* the client has ended, or further bytes do not matter */
     size_t ignored; /* finishing: bytes read */
 
     wst__deadline_t deadline;
@@ -64,7 +64,7 @@ static void tell_done(wst__defer_t *defer) {
     h->options.on_done(h, h->status, h->options.user_data);
 }
 
-static void end(wst_hijack_t *h, int status) {
+static void end_hijack(wst_hijack_t *h, int status) {
     h->state = ENDED;
     h->status = status;
     wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
@@ -84,23 +84,23 @@ static void forget_head(wst_hijack_t *h) {
 static void on_linger_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
     (void)now_ms;
-    end(h, h->shut ? h->status : WST_ETIMEOUT);
+    end_hijack(h, h->shut ? h->status : WST_ETIMEOUT);
 }
 
 static void end_if_quiet(wst_hijack_t *h) {
     if (h->shut && h->read_all)
-        end(h, h->status);
+        end_hijack(h, h->status);
 }
 
-/* Closing at once could make the kernel reset the connection before the client has read what we
- * said; so our direction ends first and we wait for the client's. */
-static void finish(wst_hijack_t *h, int status) {
+/* Closing at once could make the kernel reset the connection before the client has read our answer.
+ * So ends our direction first, and waits for the client's end. */
+static void finish_hijack(wst_hijack_t *h, int status) {
     h->state = FINISHING;
     h->status = status;
     forget_head(h);
     int rc = wst_stream_shutdown(h->stream);
     if (rc < 0) {
-        end(h, rc);
+        end_hijack(h, rc);
         return;
     }
     wst__deadline_in(h->ctx, &h->deadline, LINGER_MS, on_linger_deadline);
@@ -110,25 +110,25 @@ static void finish(wst_hijack_t *h, int status) {
 
 /* Reading a head ----------------------------------------------------------------------------- */
 
-/* Answers what is no request, and is done. */
-static void refuse(wst_hijack_t *h, int error) {
+/* Answers a faulty head and finishes. */
+static void refuse_request(wst_hijack_t *h, int error) {
     wst_slice_t answer;
     int rc = wst__answer_refusal(&answer, h->ctx, error, h->head.error);
     if (rc == 0)
         rc = wst_stream_write(h->stream, &answer, 1);
     if (rc < 0)
-        end(h, rc);
+        end_hijack(h, rc);
     else
-        finish(h, error);
+        finish_hijack(h, error);
 }
 
 static void on_head_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
     (void)now_ms;
     if (h->len > 0)
-        refuse(h, WST_ETIMEOUT);
-    else /* browsers connect ahead of need: not worth a word */
-        finish(h, WST_ETIMEOUT);
+        refuse_request(h, WST_ETIMEOUT);
+    else /* browsers connect ahead of need: no answer */
+        finish_hijack(h, WST_ETIMEOUT);
 }
 
 static void await_head(wst_hijack_t *h) {
@@ -137,8 +137,8 @@ static void await_head(wst_hijack_t *h) {
     wst__deadline_in(h->ctx, &h->deadline, h->options.head_timeout_ms, on_head_deadline);
 }
 
-/* Copies as much of the data as a head may be long. 0 or WST_ENOMEM. */
-static int gather(wst_hijack_t *h, wst_slice_t data) {
+/* Copies the data, as far as the bound on heads allows. 0 or WST_ENOMEM. */
+static int gather_head(wst_hijack_t *h, wst_slice_t data) {
     size_t max = h->limits.head_max;
     size_t n = data.len < max - h->len ? data.len : max - h->len;
     if (h->len + n > h->cap) {
@@ -157,29 +157,29 @@ static int gather(wst_hijack_t *h, wst_slice_t data) {
 }
 
 /* Looks for the head's end. As wst_http_parse_request; also WST_ENOMEM. */
-static int parse(wst_hijack_t *h, wst_slice_t data) {
+static int find_head_end(wst_hijack_t *h, wst_slice_t data) {
     const wst_http_limits_t *limits = &h->limits;
     int rc = 0;
     if (h->len == 0) {
         rc = wst_http_parse_request(&h->head, (const char *)data.data, data.len, &h->scanned,
                                     limits);
-        return rc != 0 ? rc : gather(h, data);
+        return rc != 0 ? rc : gather_head(h, data);
     }
-    rc = gather(h, data);
+    rc = gather_head(h, data);
     return rc < 0 ? rc : wst_http_parse_request(&h->head, h->gathered, h->len, &h->scanned, limits);
 }
 
 static void read_head(wst_hijack_t *h, wst_slice_t data) {
     size_t before = h->len;
-    int rc = parse(h, data);
+    int rc = find_head_end(h, data);
     if (rc == 0)
         return;
     if (rc == WST_ENOMEM) {
-        end(h, rc);
+        end_hijack(h, rc);
         return;
     }
     if (rc < 0) {
-        refuse(h, rc);
+        refuse_request(h, rc);
         return;
     }
     size_t used = (size_t)rc - before;
@@ -198,12 +198,12 @@ static bool nothing_behind_head(const wst_hijack_t *h) {
     return h->rest.len == 0 && h->early.len == 0;
 }
 
-/* Keeps what there is room for; the rest goes back and nothing more is read. */
+/* Keeps bytes as long as there is room, then puts the rest back and stops reading. */
 static void keep_early(wst_hijack_t *h, wst_slice_t data) {
     if (h->early.chunk == NULL) {
         h->early.chunk = wst_chunk_new(h->ctx, WST__WATCH_MAX);
         if (h->early.chunk == NULL) {
-            end(h, WST_ENOMEM);
+            end_hijack(h, WST_ENOMEM);
             return;
         }
         h->early.data = wst_chunk_data(h->early.chunk);
@@ -219,7 +219,7 @@ static void keep_early(wst_hijack_t *h, wst_slice_t data) {
         const wst_slice_t excess = {data.chunk, data.data + n, data.len - n};
         int rc = wst_stream_unread(h->stream, wst_slice_ref(excess));
         if (rc < 0)
-            end(h, rc);
+            end_hijack(h, rc);
     }
 }
 
@@ -230,7 +230,7 @@ void wst__hijack_watch(wst_hijack_t *h) {
 
 /* The stream --------------------------------------------------------------------------------- */
 
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+static void on_hijack_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     wst_hijack_t *h = user_data;
     if (h->state == READING) {
         read_head(h, data);
@@ -248,31 +248,31 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     }
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_hijack_end(wst_stream_t *stream, void *user_data) {
     wst_hijack_t *h = user_data;
     (void)stream;
     h->read_all = true;
     if (h->state == ASKED) {
         if (nothing_behind_head(h))
-            end(h, 0);
+            end_hijack(h, 0);
     } else if (h->state == FINISHING) {
         end_if_quiet(h);
     } else if (h->len == 0) {
-        finish(h, 0);
+        finish_hijack(h, 0);
     } else {
         h->head.error = "incomplete head";
-        refuse(h, WST_EHTTP);
+        refuse_request(h, WST_EHTTP);
     }
 }
 
-/* An answer that keeps the connection had to wait before it was out. */
-static void on_drain(wst_stream_t *stream, void *user_data) {
+/* An answer on a kept connection had to wait until it was written. */
+static void on_hijack_drain(wst_stream_t *stream, void *user_data) {
     wst_hijack_t *h = user_data;
     if (h->state == READING)
         wst_stream_read_start(stream, h->limits.head_max);
 }
 
-static void on_shutdown(wst_stream_t *stream, void *user_data) {
+static void on_hijack_shutdown(wst_stream_t *stream, void *user_data) {
     wst_hijack_t *h = user_data;
     (void)stream;
     if (h->state != FINISHING)
@@ -282,15 +282,16 @@ static void on_shutdown(wst_stream_t *stream, void *user_data) {
     end_if_quiet(h);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
+static void on_hijack_error(wst_stream_t *stream, int error, void *user_data) {
     wst_hijack_t *h = user_data;
     (void)stream;
     if (h->state != ENDED)
-        end(h, h->shut ? h->status : error);
+        end_hijack(h, h->shut ? h->status : error);
 }
 
-static const wst_stream_callbacks_t callbacks = {sizeof(callbacks), on_read,     on_end,
-                                                 on_drain,          on_shutdown, on_error};
+static const wst_stream_callbacks_t callbacks = {sizeof(callbacks),  on_hijack_read,
+                                                 on_hijack_end,      on_hijack_drain,
+                                                 on_hijack_shutdown, on_hijack_error};
 
 /* Interface ---------------------------------------------------------------------------------- */
 
@@ -335,7 +336,7 @@ int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
         if (rc < 0)
             return rc;
         wst_slice_unref(h->early);
-        h->early = (wst_slice_t){0}; /* it is not put back twice, should the rest fail */
+        h->early = (wst_slice_t){0}; /* not put back twice if the rest fails */
     }
     if (h->rest.len > 0) {
         int rc = wst_stream_unread(h->stream, wst_slice_ref(h->rest));
@@ -355,7 +356,7 @@ void wst__hijack_return(wst_hijack_t *h, wst_stream_t *connection, wst__return_t
         return;
     }
     h->stream = connection;
-    h->rest = (wst_slice_t){0}; /* it went with the connection */
+    h->rest = (wst_slice_t){0}; /* it was put back into the connection */
     wst_stream_set_callbacks(connection, &callbacks, h);
     wst_stream_read_stop(connection);
     switch (how) {
@@ -367,7 +368,7 @@ void wst__hijack_return(wst_hijack_t *h, wst_stream_t *connection, wst__return_t
         wst_stream_read_start(connection, h->limits.head_max);
         break;
     case WST__RETURN_FINISHED:
-        finish(h, 0);
+        finish_hijack(h, 0);
         break;
     }
 }
@@ -377,11 +378,11 @@ bool wst__hijack_retire(wst_hijack_t *h) {
         return false;
     wst_stream_read_stop(h->stream);
     h->read_all = true;
-    finish(h, 0);
+    finish_hijack(h, 0);
     return true;
 }
 
-/* Whether another request may follow: nothing but a new head can come behind this one. */
+/* Whether another request may follow: only a new head can come behind this one. */
 static bool may_persist(const wst_hijack_t *h) {
     return h->head.keep_alive && nothing_behind_head(h) && !h->read_all && !h->head.chunked &&
            h->head.content_length <= 0;
@@ -401,9 +402,9 @@ int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *given) {
     wst_stream_read_stop(h->stream);
     rc = wst_stream_write(h->stream, &answer, 1);
     if (rc < 0) {
-        end(h, rc); /* on_done tells */
+        end_hijack(h, rc); /* on_done tells */
     } else if (!keep_alive) {
-        finish(h, 0);
+        finish_hijack(h, 0);
     } else {
         await_head(h);
         if (rc != WST_WAIT)
@@ -416,7 +417,7 @@ const wst_stream_t *wst_hijack_connection(const wst_hijack_t *h) {
     return h->stream;
 }
 
-static void gone(wst_hijack_t *h) {
+static void hijack_gone(wst_hijack_t *h) {
     wst_ctx_t *ctx = h->ctx;
     if (h->close_cb != NULL)
         h->close_cb(h->options.user_data);
@@ -426,13 +427,13 @@ static void gone(wst_hijack_t *h) {
 }
 
 static void gone_later(wst__defer_t *defer) {
-    gone(WST__CONTAINER(defer, wst_hijack_t, defer));
+    hijack_gone(WST__CONTAINER(defer, wst_hijack_t, defer));
 }
 
-static void on_stream_closed(void *user_data) {
+static void on_hijack_stream_closed(void *user_data) {
     wst_hijack_t *h = user_data;
     h->stream = NULL;
-    gone(h);
+    hijack_gone(h);
 }
 
 void wst_hijack_close(wst_hijack_t *h, wst_close_cb close_cb) {
@@ -443,7 +444,7 @@ void wst_hijack_close(wst_hijack_t *h, wst_close_cb close_cb) {
     wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
     wst__defer_cancel(&h->defer);
     if (h->stream != NULL)
-        wst_stream_close(h->stream, on_stream_closed);
+        wst_stream_close(h->stream, on_hijack_stream_closed);
     else
         wst__defer(h->ctx, &h->defer, gone_later);
 }

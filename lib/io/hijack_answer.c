@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a hijack says to a client: the embedder's answers, and those to what is no request. Each has
- * its cause in the reason phrase, since most clients of a proxy show nothing else.
+ * A hijack's answers to a client: the embedder's, and those to faulty requests. Each has its cause
+ * in the reason phrase, since most clients of a proxy show nothing else.
  */
 #include "hijack_answer.h"
 
@@ -11,9 +11,9 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
-enum { OWN_FIELDS = 256 }; /* more than the status line's and our own fields' fixed parts */
+enum { OWN_FIELDS = 256 }; /* more than the fixed parts of the status line and our own fields */
 
-/* The length of an optional text, counted no further than matters. */
+/* The length of an optional text, counted up to WST__ANSWER_MAX. */
 static size_t length(const char *text) {
     return text != NULL ? strnlen(text, WST__ANSWER_MAX) : 0;
 }
@@ -66,7 +66,7 @@ int wst__answer_refusal(wst_slice_t *out, wst_ctx_t *ctx, int error, const char 
     const struct refusal *r = refusals;
     while (r->error != error && r->error != WST_EHTTP)
         r++;
-    /* RFC 9209 section 2.3.16. The texts are ours: nothing in them to escape in a string. */
+    /* RFC 9209 section 2.3.16. The texts are ours, with nothing to escape in a string. */
     char reason[128], fields[256], body[132];
     bool say_why = error == WST_EHTTP && why != NULL;
     (void)snprintf(reason, sizeof(reason), "%s%s%s", r->reason, say_why ? ": " : "",
