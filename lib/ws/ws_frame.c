@@ -23,7 +23,7 @@ size_t wst__frame_head_len(const uint8_t *head) {
     return 2 + extended_len(head[1]) + ((head[1] & 0x80) != 0 ? 4 : 0);
 }
 
-static const char *check(const wst__frame_t *frame, const uint8_t *head, bool from_client) {
+static const char *check_head(const wst__frame_t *frame, const uint8_t *head, bool from_client) {
     size_t extended = extended_len(head[1]);
     if ((head[0] & 0x70) != 0) /* section 5.2; no extension is ever negotiated */
         return "reserved bit set";
@@ -54,7 +54,7 @@ const char *wst__frame_parse(wst__frame_t *frame, const uint8_t *head, bool from
         frame->len = frame->len << 8 | head[2 + i];
     if (frame->masked)
         memcpy(frame->key, head + 2 + extended, sizeof(frame->key));
-    return check(frame, head, from_client);
+    return check_head(frame, head, from_client);
 }
 
 size_t wst__frame_write(uint8_t head[WST__FRAME_HEAD_MAX], uint8_t opcode, uint64_t len,
