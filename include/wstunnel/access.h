@@ -4,22 +4,25 @@
 /**
  * @file access.h
  * Who may do what on a server: users, agents, rules, routes, limits for those who guess. It answers
- * the questions that a server asks (server.h), each at once, so an access object may be replaced by
- * another one between any two of them:
+ * the questions that a server asks (server.h), each at once unless a user must be looked up:
  *
  *     static void on_client_request(wst_server_t *server, wst_request_t *request, void *app) {
  *         wst_access_client_request(((app_t *)app)->access, server, request);
  *     }
  *
- * and so for the other three. If wst_access_has_users() or wst_access_has_agents() is false, leave
- * on_client_request or on_agent_request NULL: then a server refuses to listen where others could
- * come (WST_EINSECURE).
+ * and so for the other three. Another access object may take its place at any time: those whose
+ * user is being looked up then are answered 503, and ask again. If wst_access_has_users() or
+ * wst_access_has_agents() is false, leave on_client_request or on_agent_request NULL: then a server
+ * refuses to listen where others could come (WST_EINSECURE).
  *
  * Clients authenticate with Digest (RFC 7616: SHA-256 or MD5, qop "auth"), Basic (RFC 7617) or the
  * certificate of their TLS session. The challenge offers these in this order, the strongest first;
  * a Digest algorithm only if there is a user it can be checked for. Nonces last 5 minutes
  * (then `stale`); none is taken twice with the same count, and 2048 are remembered: those forgotten
  * are stale.
+ *
+ * Users stand in a list (`users`), or in a data base of the embedder's, which is asked by `on_user`
+ * for each request whose credentials name nobody in the list. What such a user takes is not kept.
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
@@ -49,7 +52,7 @@ typedef struct wst_access wst_access_t;
  * "dns:NAME", "email:NAME", "uri:NAME", where `*` in NAME stands for any characters.
  */
 
-/** A user: a client that says who it is. */
+/** A user: a client that says who it is. In a list, or the answer to a look-up. */
 typedef struct wst_access_user {
     size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: 1..127 bytes of UTF-8 without control characters and ':'. */
@@ -88,13 +91,51 @@ typedef struct wst_access_route {
     const char *const *agents;       /**< Required: as in wst_rule_t. */
 } wst_access_route_t;
 
+/**
+ * A question for a user, see wst_access_options.on_user. It ends by one call of
+ * wst_access_lookup_answer() or wst_access_lookup_fail(), which frees it: inside on_user, or later
+ * from the loop's thread. That call is needed, and allowed, even if the request has gone meanwhile,
+ * the access object has been freed or the context has been closed: then it does nothing else. The
+ * allocator of the context must still work.
+ */
+typedef struct wst_access_lookup wst_access_lookup_t;
+
+/** The name of the user: 1..127 bytes of UTF-8 without control characters and ':', as the client
+   has sent it, so a query must quote it. Valid as long as the look-up. */
+WST_EXTERN const char *wst_access_lookup_name(const wst_access_lookup_t *lookup);
+
+/**
+ * Says who the user is.
+ *
+ * A user without password and hashes cannot authenticate. `certificate` is not used. `name` must be
+ * the name asked for, byte by byte: any other one counts as no user, so that a data base which
+ * ignores case does not let "ALICE" by a rule that is about "alice". An answer that would be
+ * refused in `users` (a hash that is none) is logged as an error, and counts as a failed look-up.
+ *
+ * To keep secret which users exist, answer as late for those who do not.
+ *
+ * @param user  NULL: there is no such user. Borrowed for the call.
+ */
+WST_EXTERN void wst_access_lookup_answer(wst_access_lookup_t *lookup,
+                                         const wst_access_user_t *user);
+
+/** Says that nobody knows: the data base does not answer. The client gets a 503 with Retry-After,
+   and that is not counted as a failed attempt. */
+WST_EXTERN void wst_access_lookup_fail(wst_access_lookup_t *lookup);
+
+/** Digest algorithms; values to be or-ed. */
+typedef enum wst_access_digest {
+    WST_ACCESS_SHA256 = 1, /**< needs `password` or `ha1_sha256` */
+    WST_ACCESS_MD5 = 2     /**< needs `password` or `ha1_md5` */
+} wst_access_digest_t;
+
 /** Options; copied, but for `rules`. */
 typedef struct wst_access_options {
     size_t size;       /**< sizeof the struct (common.h) */
     const char *realm; /**< Optional (default "wstunnel"): 1..127 bytes of printable ASCII without
                           '"' and '\'. */
     const wst_access_user_t *users;
-    size_t user_count; /**< 0: clients are not authenticated */
+    size_t user_count; /**< 0, and no `on_user`: clients are not authenticated */
     const wst_access_agent_t *agents;
     size_t agent_count; /**< 0: agents are not authenticated */
     const wst_access_route_t *routes;
@@ -110,6 +151,30 @@ typedef struct wst_access_options {
 
     size_t max_failures;        /**< Optional (default 20); SIZE_MAX: no limit. */
     uint64_t failure_window_ms; /**< Optional (default 60000): in which so many are allowed. */
+
+    /**
+     * Optional: looks up a user who is not in `users`: answer by wst_access_lookup_answer() or
+     * wst_access_lookup_fail(). Runs inside wst_access_client_request(), once for each request with
+     * credentials, unless too many failures are counted for the client. wst_access_free() may be
+     * called in it. It is also asked for the tenant of a client that has been authenticated
+     * already.
+     *
+     * With `user_selects_agent` it is asked for what stands before the last "+": users whose own
+     * name has a "+" must be in `users` then.
+     *
+     * A request waits until its deadline (wst_server_options.decision_timeout_ms, then 504); the
+     * look-up stays until it is answered. A client that leaves before counts as no failure.
+     */
+    void (*on_user)(wst_access_t *access, wst_access_lookup_t *lookup, void *user_data);
+    void *user_data; /**< For on_user. */
+
+    /** Optional (default: all). The Digest algorithms that each user of on_user can be checked by:
+        wst_access_digest_t values. A client takes one that is offered before it is known who it is:
+        if a user has no hash for it, the right password fails. Hashes for others are ignored. */
+    unsigned lookup_digests;
+    /** Optional (default 1024). Most look-ups at a time, those included whose request has gone.
+        Beyond it clients get a 503 with Retry-After; the log says so once. */
+    size_t max_lookups;
 } wst_access_options_t;
 
 /** What is wrong with the options. */
@@ -131,10 +196,11 @@ WST_EXTERN WST_MUST_CHECK int wst_access_new(wst_access_t **out, wst_ctx_t *ctx,
                                              const wst_access_options_t *options,
                                              wst_access_error_t *error);
 
-/** Frees it, and its rules; secrets are wiped. NULL is allowed. */
+/** Frees it, and its rules; secrets are wiped. Requests whose user is being looked up are answered
+   503 with Retry-After; the look-ups still have to be answered. NULL is allowed. */
 WST_EXTERN void wst_access_free(wst_access_t *access);
 
-/** Whether clients, and agents, are authenticated. */
+/** Whether clients (by `users` or `on_user`), and agents, are authenticated. */
 WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
 WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
 
@@ -144,7 +210,8 @@ WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *ser
                                          wst_request_t *request);
 /** Answers on_client_request: sets user and tenant. A client that has been authenticated already
     (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it is of
-    that of the user of its name. */
+    that of the user of its name, who is looked up if need be, and of none if there is no such user.
+    */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several

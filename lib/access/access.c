@@ -57,6 +57,7 @@ int wst_access_new(wst_access_t **out, wst_ctx_t *ctx, const wst_access_options_
     if (access == NULL)
         return WST_ENOMEM;
     access->ctx = ctx;
+    wst__list_init(&access->lookups);
     memset(access->nobody.ha1[WST__MD5], '0', 2 * wst__hash_len(WST__MD5));
     memset(access->nobody.ha1[WST__SHA256], '0', 2 * wst__hash_len(WST__SHA256));
     int status = wst__access_read(access, &options, error);
@@ -75,6 +76,7 @@ void wst_access_free(wst_access_t *access) {
     if (access == NULL)
         return;
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
+    wst__access_leave_lookups(access);
     wst_rules_free(access->rules);
     wst_rules_free(access->routes);
     wst__limiter_free(access->limiter);
@@ -89,7 +91,7 @@ void wst_access_free(wst_access_t *access) {
 }
 
 bool wst_access_has_users(const wst_access_t *access) {
-    return access->user_count > 0;
+    return access->user_count > 0 || access->on_user != NULL;
 }
 
 bool wst_access_has_agents(const wst_access_t *access) {

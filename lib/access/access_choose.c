@@ -136,9 +136,9 @@ static const char *wanted_agent(const wst_access_t *access, const wst_request_t 
                                 char claimed[WST_AUTH_MAX]) {
     const char *user = wst_request_user(request);
     size_t len = strlen(user);
-    if (!access->selects || access->user_count == 0 ||
-        !wst__access_claimed(wst_request_head(request), claimed) ||
-        strncmp(claimed, user, len) != 0 || claimed[len] != '+')
+    if (!access->selects || !wst_access_has_users(access) ||
+        !wst__access_claimed(request, claimed) || strncmp(claimed, user, len) != 0 ||
+        claimed[len] != '+')
         return NULL;
     return claimed + len + 1;
 }

@@ -3,14 +3,12 @@
 #include "access.h"
 #include "defaults.h"
 #include "glob.h"
-#include "http_digest.h"
 #include "sized.h"
-#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_LEN = 127 };
+enum { MAX_LOOKUPS = 1024 };
 
 typedef struct reader {
     wst_access_t *access;
@@ -46,20 +44,6 @@ static int keep_text(const reader_t *r, const char **out, const char *text) {
     return 0;
 }
 
-/* Whether it is UTF-8 without control characters. */
-static bool is_clean(const char *text) {
-    size_t len = strlen(text);
-    uint32_t code;
-    while (len > 0) {
-        size_t n = wst__utf8_get(&code, text, len);
-        if (n == 0 || code < ' ' || (code >= 0x7f && code < 0xa0))
-            return false;
-        text += n;
-        len -= n;
-    }
-    return true;
-}
-
 static size_t count_of(const char *const *list) {
     size_t n = 0;
     while (list != NULL && list[n] != NULL)
@@ -74,7 +58,8 @@ static int keep_list(const reader_t *r, const char *const **out, const char *mem
     if (copy == NULL)
         return WST_ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        if (list[i][0] == '\0' || strlen(list[i]) > NAME_MAX_LEN || !is_clean(list[i]))
+        if (list[i][0] == '\0' || strlen(list[i]) > WST__ACCESS_NAME_MAX ||
+            !wst__access_is_text(list[i]))
             return wrong(r, member, list[i], "not 1 to 127 bytes without control characters");
         if (keep_text(r, &copy[i], list[i]) != 0)
             return WST_ENOMEM;
@@ -84,60 +69,26 @@ static int keep_list(const reader_t *r, const char *const **out, const char *mem
 }
 
 static int read_tenant(const reader_t *r, const char **out, const char *tenant) {
-    if (tenant != NULL && (strlen(tenant) > NAME_MAX_LEN || !is_clean(tenant)))
-        return wrong(r, "tenant", NULL, "not at most 127 bytes without control characters");
-    return keep_text(r, out, tenant);
+    const char *flaw = wst__access_tenant_flaw(tenant);
+    return flaw != NULL ? wrong(r, "tenant", NULL, flaw) : keep_text(r, out, tenant);
 }
 
 static int read_certificate(const reader_t *r, const char **out, const char *pattern) {
-    static const char *const kinds[] = {"CN:", "dns:", "email:", "uri:"};
-    if (pattern == NULL)
-        return 0;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        size_t len = strlen(kinds[i]);
-        if (strncmp(pattern, kinds[i], len) == 0 && pattern[len] != '\0')
-            return keep_text(r, out, pattern);
-    }
-    return wrong(r, "certificate", NULL, "not CN:NAME, dns:NAME, email:NAME or uri:NAME");
+    const char *flaw = wst__access_certificate_flaw(pattern);
+    if (flaw != NULL)
+        return wrong(r, "certificate", NULL, flaw);
+    return pattern != NULL ? keep_text(r, out, pattern) : 0;
 }
 
 /* Users -------------------------------------------------------------------------------------- */
 
-/* Kept in lower case, as it goes into a digest. */
-static int read_hash(const reader_t *r, wst__access_user_t *u, wst__hash_t hash, const char *member,
-                     const char *text) {
-    uint8_t bytes[WST__HASH_MAX];
-    if (text == NULL)
-        return 0;
-    if (!wst__hex_decode(bytes, wst__hash_len(hash), (wst_str_t){text, strlen(text)}))
-        return wrong(r, member, NULL,
-                     hash == WST__MD5 ? "not 32 hexadecimal digits" : "not 64 hexadecimal digits");
-    wst__hex_encode(u->ha1[hash], bytes, wst__hash_len(hash));
-    wst__wipe(bytes, sizeof(bytes));
-    return 0;
-}
-
 /* The password itself is needed only for names that nobody can tell beforehand. */
-static int read_password(const reader_t *r, wst__access_user_t *u, const char *password) {
-    const char *realm = r->access->realm;
-    if (password[0] == '\0' || strlen(password) >= WST_AUTH_MAX || !is_clean(password))
-        return wrong(r, "password", NULL, "not 1 to 255 bytes without control characters");
-    int status = wst__digest_ha1(u->ha1[WST__SHA256], WST__SHA256, u->name, realm, password);
-    if (status == 0)
-        status = wst__digest_ha1(u->ha1[WST__MD5], WST__MD5, u->name, realm, password);
-    if (status == 0 && r->access->selects)
-        status = keep_text(r, &u->password, password);
-    return status;
-}
-
 static int read_user(const reader_t *r, wst__access_user_t *u, const wst_access_user_t *given) {
-    bool hashed = given->ha1_sha256 != NULL || given->ha1_md5 != NULL;
-    if (given->name == NULL || given->name[0] == '\0' || strlen(given->name) > NAME_MAX_LEN ||
-        !is_clean(given->name) || strchr(given->name, ':') != NULL)
-        return wrong(r, "name", NULL, "not 1 to 127 bytes without control characters and colons");
-    if (given->password != NULL && hashed)
-        return wrong(r, "password", NULL, "either it or its hashes");
-    if (given->password == NULL && !hashed && given->certificate == NULL)
+    const char *member, *flaw = wst__access_user_flaw(given, &member);
+    if (flaw != NULL)
+        return wrong(r, member, NULL, flaw);
+    if (given->password == NULL && given->ha1_sha256 == NULL && given->ha1_md5 == NULL &&
+        given->certificate == NULL)
         return wrong(r, "password", NULL, "neither it, nor its hashes, nor a certificate");
     u->index = r->index;
     int status = keep_text(r, &u->name, given->name);
@@ -146,11 +97,9 @@ static int read_user(const reader_t *r, wst__access_user_t *u, const wst_access_
     if (status == 0)
         status = read_certificate(r, &u->certificate, given->certificate);
     if (status == 0)
-        status = read_hash(r, u, WST__SHA256, "ha1_sha256", given->ha1_sha256);
-    if (status == 0)
-        status = read_hash(r, u, WST__MD5, "ha1_md5", given->ha1_md5);
-    if (status == 0 && given->password != NULL)
-        status = read_password(r, u, given->password);
+        status = wst__access_hash_user(u, r->access->realm, given);
+    if (status == 0 && given->password != NULL && r->access->selects)
+        status = keep_text(r, &u->password, given->password);
     return status;
 }
 
@@ -175,7 +124,6 @@ static int read_users(reader_t *r, const wst_access_options_t *o) {
         for (int hash = WST__MD5; hash <= WST__SHA256; hash++)
             access->digest[hash] = access->digest[hash] || access->users[i].ha1[hash][0] != '\0';
     }
-    access->basic = access->basic && (access->digest[WST__MD5] || access->digest[WST__SHA256]);
     if (access->user_count > 0)
         qsort(access->users, access->user_count, sizeof(*access->users), by_name);
     for (size_t i = 1; i < access->user_count; i++) {
@@ -184,6 +132,26 @@ static int read_users(reader_t *r, const wst_access_options_t *o) {
             return wrong(r, "name", NULL, "another user has this name");
         }
     }
+    return 0;
+}
+
+/* What the challenge offers, besides what users in the list can be checked by. */
+static int read_lookup(reader_t *r, const wst_access_options_t *o) {
+    enum { ALL = WST_ACCESS_SHA256 | WST_ACCESS_MD5 };
+    wst_access_t *access = r->access;
+    unsigned digests = o->lookup_digests != 0 ? o->lookup_digests : ALL;
+    r->list = "";
+    r->index = 0;
+    if ((digests & ~(unsigned)ALL) != 0)
+        return wrong(r, "lookup_digests", NULL, "not values of wst_access_digest_t");
+    access->on_user = o->on_user;
+    access->user_data = o->user_data;
+    access->max_lookups = o->max_lookups != 0 ? o->max_lookups : MAX_LOOKUPS;
+    if (access->on_user != NULL) {
+        access->digest[WST__SHA256] |= (digests & WST_ACCESS_SHA256) != 0;
+        access->digest[WST__MD5] |= (digests & WST_ACCESS_MD5) != 0;
+    }
+    access->basic = access->basic && (access->digest[WST__MD5] || access->digest[WST__SHA256]);
     return 0;
 }
 
@@ -374,7 +342,7 @@ static int read_routes(reader_t *r, const wst_access_options_t *o) {
 
 static int read_realm(const reader_t *r, const char *realm) {
     size_t len = strlen(realm);
-    bool fits = len > 0 && len <= NAME_MAX_LEN;
+    bool fits = len > 0 && len <= WST__ACCESS_NAME_MAX;
     for (size_t i = 0; i < len; i++)
         fits = fits && realm[i] >= ' ' && realm[i] < 0x7f && strchr("\"\\", realm[i]) == NULL;
     if (!fits)
@@ -396,6 +364,8 @@ int wst__access_read(wst_access_t *access, const wst_access_options_t *o,
     int status = read_realm(&r, o->realm != NULL ? o->realm : WST__REALM);
     if (status == 0)
         status = read_users(&r, o);
+    if (status == 0)
+        status = read_lookup(&r, o);
     if (status == 0)
         status = read_agents(&r, o);
     if (status == 0)
