@@ -24,10 +24,13 @@ void access_rig_reload(access_rig_t *r, const wst_access_options_t *options) {
 }
 
 static void on_answer(const wst__answer_t *answer, void *user_data) {
-    access_rig_t *r = user_data;
-    r->answers++;
+    access_asking_t *a = user_data;
+    access_rig_t *r = a->rig;
+    a->answers++;
     r->kind = answer->kind;
     r->status = answer->status;
+    a->status = answer->kind == WST__UNANSWERED ? -1 : answer->status;
+    assert_int_equal(answer->kind == WST__ALLOWED, a->status == 0);
     snprintf(r->reason, sizeof(r->reason), "%s", answer->reason != NULL ? answer->reason : "");
     snprintf(r->fields, sizeof(r->fields), "%s", answer->fields != NULL ? answer->fields : "");
     snprintf(r->error, sizeof(r->error), "%s", answer->error != NULL ? answer->error : "");
@@ -40,43 +43,93 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
 
 typedef void (*question_t)(wst_access_t *access, wst_server_t *server, wst_request_t *request);
 
-static int ask_as(access_rig_t *r, const wst__ask_t *options, question_t question) {
-    size_t answers = r->answers;
-    wst_request_t *request;
-    assert_int_equal(wst__request_new(&request, r->env.ctx, options), 0);
+static void ask_as(access_rig_t *r, access_asking_t *a, wst__ask_t options, question_t question) {
+    a->rig = r;
+    options.timeout_ms = a->timeout_ms;
+    options.on_answer = on_answer;
+    options.user_data = a;
+    assert_int_equal(wst__request_new(&a->request, r->env.ctx, &options), 0);
     r->env.loop.time += r->late_ms; /* until the loop looks at the clock again */
     test_alloc_fail(r->fail ? 1 : 0);
-    question(r->access, NULL, request);
-    test_env_until_count(&r->env, &r->answers, answers + 1);
-    assert_int_equal(r->kind, r->status == 0 ? WST__ALLOWED : WST__DENIED);
-    return r->status;
+    question(r->access, NULL, a->request);
 }
 
-static int ask(access_rig_t *r, const char *peer, const char *line, const char *fields,
-               question_t question) {
-    static char text[16384];
-    static wst_http_head_t head;
+static void ask(access_rig_t *r, access_asking_t *a, const char *peer, const char *line,
+                const char *fields, question_t question) {
     size_t scanned = 0;
-    int len = snprintf(text, sizeof(text), "%s HTTP/1.1\r\n%s\r\n", line, fields);
-    assert_int_equal(wst_http_parse_request(&head, text, (size_t)len, &scanned, NULL), len);
-    const wst__ask_t options = {
-        .head = &head, .peer = peer, .tls = r->tls, .on_answer = on_answer, .user_data = r};
-    return ask_as(r, &options, question);
+    int len = snprintf(a->text, sizeof(a->text), "%s HTTP/1.1\r\n%s\r\n", line, fields);
+    assert_int_equal(wst_http_parse_request(&a->head, a->text, (size_t)len, &scanned, NULL), len);
+    ask_as(r, a, (wst__ask_t){.head = &a->head, .peer = peer, .tls = r->tls}, question);
+}
+
+int access_rig_answer(access_asking_t *a) {
+    test_env_until_count(&a->rig->env, &a->answers, 1);
+    assert_int_equal(a->answers, 1);
+    return a->status;
+}
+
+void access_rig_leave(access_asking_t *a) {
+    wst__request_cancel(a->request);
+}
+
+void access_rig_ask_flow(access_rig_t *r, access_asking_t *a, const char *user,
+                         const char *tenant) {
+    ask_as(r, a, (wst__ask_t){.authenticated = user != NULL, .user = user, .tenant = tenant},
+           wst_access_client_request);
 }
 
 int access_rig_flow(access_rig_t *r, const char *user, const char *tenant) {
-    const wst__ask_t options = {.authenticated = user != NULL,
-                                .user = user,
-                                .tenant = tenant,
-                                .on_answer = on_answer,
-                                .user_data = r};
-    return ask_as(r, &options, wst_access_client_request);
+    access_asking_t a = {.rig = r};
+    access_rig_ask_flow(r, &a, user, tenant);
+    return access_rig_answer(&a);
+}
+
+void access_rig_ask_client(access_rig_t *r, access_asking_t *a, const char *peer, const char *line,
+                           const char *fields) {
+    ask(r, a, peer, line, fields, wst_access_client_request);
 }
 
 int access_rig_client(access_rig_t *r, const char *peer, const char *line, const char *fields) {
-    return ask(r, peer, line, fields, wst_access_client_request);
+    access_asking_t a = {.rig = r};
+    access_rig_ask_client(r, &a, peer, line, fields);
+    return access_rig_answer(&a);
 }
 
 int access_rig_agent(access_rig_t *r, const char *peer, const char *fields) {
-    return ask(r, peer, "GET /websocket", fields, wst_access_agent_request);
+    access_asking_t a = {.rig = r};
+    ask(r, &a, peer, "GET /websocket", fields, wst_access_agent_request);
+    return access_rig_answer(&a);
+}
+
+wst__offer_t access_rig_offer(const access_rig_t *r, wst__hash_t hash) {
+    static char text[4096];
+    static wst_http_head_t head;
+    size_t scanned = 0;
+    wst__offer_t offer;
+    int len = snprintf(text, sizeof(text), "HTTP/1.1 407 No\r\n%s\r\n", r->fields);
+    assert_int_equal(wst_http_parse_response(&head, text, (size_t)len, &scanned, NULL), len);
+    wst__offer_read(&offer, &head, "Proxy-Authenticate");
+    assert_int_equal(offer.kind, WST__OFFER_DIGEST);
+    if (offer.hash != hash)
+        offer.hash = hash; /* the nonce is the same one */
+    return offer;
+}
+
+const char *access_rig_credentials(const wst__offer_t *offer, const access_login_t *login) {
+    static char field[2048];
+    char value[1024];
+    const wst__offer_answer_t answer = {.user = login->user,
+                                        .password = login->password,
+                                        .method = login->method,
+                                        .uri = login->uri,
+                                        .cnonce = {7},
+                                        .nc = login->nc};
+    assert_true(wst__offer_answer(value, sizeof(value), offer, &answer) > 0);
+    snprintf(field, sizeof(field), "Proxy-Authorization: %s\r\n", value);
+    return field;
+}
+
+const char *access_rig_basic(const char *user, const char *password) {
+    static const wst__offer_t offer = {.kind = WST__OFFER_BASIC};
+    return access_rig_credentials(&offer, &(access_login_t){.user = user, .password = password});
 }

@@ -6,6 +6,7 @@
  */
 #include "env.h"
 
+#include "http_offer.h"
 #include "request.h"
 
 #include <wstunnel/access.h>
@@ -18,7 +19,6 @@ typedef struct access_rig {
     uint64_t late_ms;               /* how much later than the loop's time it is */
 
     /* The last answer. */
-    size_t answers;
     wst__answer_kind_t kind;
     int status;
     char reason[256], fields[2048], user[128], tenant[128], error[64];
@@ -40,7 +40,43 @@ int access_rig_client(access_rig_t *r, const char *peer, const char *line, const
  * not known). */
 int access_rig_flow(access_rig_t *r, const char *user, const char *tenant);
 
+/* A question that may wait for its answer. */
+typedef struct access_asking {
+    access_rig_t *rig;
+    char text[2048];
+    wst_http_head_t head;
+    wst_request_t *request;
+    uint64_t timeout_ms; /* 0: the default */
+    size_t answers;
+    int status; /* of the answer; 0: allowed; -1: there was none in time */
+} access_asking_t;
+
+/* The same two questions, put without waiting; in zeroed memory. */
+void access_rig_ask_client(access_rig_t *r, access_asking_t *a, const char *peer, const char *line,
+                           const char *fields);
+void access_rig_ask_flow(access_rig_t *r, access_asking_t *a, const char *user, const char *tenant);
+
+/* Waits for the answer; its status. The rig has the rest of it. */
+int access_rig_answer(access_asking_t *a);
+
+/* Whoever asked goes away. */
+void access_rig_leave(access_asking_t *a);
+
 /* Likewise on_agent_request. */
 int access_rig_agent(access_rig_t *r, const char *peer, const char *fields);
+
+/* What a client answers to a challenge. */
+typedef struct access_login {
+    const char *user, *password, *method, *uri;
+    wst__hash_t hash; /* to be used, of those offered */
+    uint32_t nc;
+} access_login_t;
+
+/* The challenge in the last answer. */
+wst__offer_t access_rig_offer(const access_rig_t *r, wst__hash_t hash);
+
+/* The header line, in static memory. */
+const char *access_rig_credentials(const wst__offer_t *offer, const access_login_t *login);
+const char *access_rig_basic(const char *user, const char *password);
 
 #endif

@@ -4,7 +4,6 @@
 
 #include "digest.h"
 #include "http_digest.h"
-#include "http_offer.h"
 
 #include <stdio.h>
 #include <wstunnel/tls.h>
@@ -31,57 +30,17 @@ static wst_access_options_t options_of(void) {
                                   .user_count = sizeof(users) / sizeof(users[0])};
 }
 
-/* Answers the challenges in the last answer as a client would; header lines, in static memory. */
-typedef struct trial {
-    const char *user, *password, *method, *uri;
-    wst__hash_t hash; /* to be used, of those offered */
-    uint32_t nc;
-} trial_t;
-
-static const trial_t alice = {.user = "alice",
-                              .password = "open: sesame",
-                              .method = "CONNECT",
-                              .uri = "host:443",
-                              .hash = WST__SHA256,
-                              .nc = 1};
-
-static wst__offer_t offer_of(const access_rig_t *r, wst__hash_t hash) {
-    static char text[4096];
-    static wst_http_head_t head;
-    size_t scanned = 0;
-    wst__offer_t offer;
-    int len = snprintf(text, sizeof(text), "HTTP/1.1 407 No\r\n%s\r\n", r->fields);
-    assert_int_equal(wst_http_parse_response(&head, text, (size_t)len, &scanned, NULL), len);
-    wst__offer_read(&offer, &head, "Proxy-Authenticate");
-    assert_int_equal(offer.kind, WST__OFFER_DIGEST);
-    if (offer.hash != hash)
-        offer.hash = hash; /* the nonce is the same one */
-    return offer;
-}
-
-static const char *credentials(const wst__offer_t *offer, const trial_t *t) {
-    static char field[2048];
-    char value[1024];
-    const wst__offer_answer_t answer = {.user = t->user,
-                                        .password = t->password,
-                                        .method = t->method,
-                                        .uri = t->uri,
-                                        .cnonce = {7},
-                                        .nc = t->nc};
-    assert_true(wst__offer_answer(value, sizeof(value), offer, &answer) > 0);
-    snprintf(field, sizeof(field), "Proxy-Authorization: %s\r\n", value);
-    return field;
-}
-
-static const char *basic(const char *user, const char *password) {
-    static const wst__offer_t offer = {.kind = WST__OFFER_BASIC};
-    return credentials(&offer, &(trial_t){.user = user, .password = password});
-}
+static const access_login_t alice = {.user = "alice",
+                                     .password = "open: sesame",
+                                     .method = "CONNECT",
+                                     .uri = "host:443",
+                                     .hash = WST__SHA256,
+                                     .nc = 1};
 
 /* A request that a challenge is answered to. */
 static wst__offer_t challenged(access_rig_t *r, wst__hash_t hash) {
     assert_int_equal(access_rig_client(r, PEER, CONNECT, ""), 407);
-    return offer_of(r, hash);
+    return access_rig_offer(r, hash);
 }
 
 static void test_challenge(void **state) {
@@ -119,7 +78,7 @@ static void test_challenge(void **state) {
     access_rig_reload(&r, &options);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 403);
     assert_string_equal(r.reason, "A client certificate is required");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("frank", "")), 403);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("frank", "")), 403);
     access_rig_close(&r);
 }
 
@@ -129,13 +88,14 @@ static void test_basic(void **state) {
     options.max_failures = SIZE_MAX;
     access_rig_t r;
     access_rig_open(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 0);
     assert_string_equal(r.user, "alice");
     assert_string_equal(r.tenant, "");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "x")), 0);
     assert_string_equal(r.tenant, "acme");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("dave", "z")), 0);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("erin", "w")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("dave", "z")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("erin", "w")), 0);
     static const char *const wrong[][2] = {
         {"alice", ""},
         {"alice", "open: sesam"},
@@ -150,8 +110,8 @@ static void test_basic(void **state) {
         {"bob", "y"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic(wrong[i][0], wrong[i][1])),
-                         407);
+        assert_int_equal(
+            access_rig_client(&r, PEER, CONNECT, access_rig_basic(wrong[i][0], wrong[i][1])), 407);
         assert_null(strstr(r.fields, "stale"));
     }
     static const char *const malformed[] = {
@@ -168,7 +128,8 @@ static void test_basic(void **state) {
         assert_int_equal(access_rig_client(&r, PEER, CONNECT, malformed[i]), 407);
     options.no_basic = true;
     access_rig_reload(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 407);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 407);
     access_rig_close(&r);
 }
 
@@ -179,24 +140,26 @@ static void test_digest(void **state) {
     access_rig_open(&r, &options);
     for (int hash = WST__MD5; hash <= WST__SHA256; hash++) {
         wst__offer_t offer = challenged(&r, (wst__hash_t)hash);
-        trial_t t = alice;
+        access_login_t t = alice;
         for (t.nc = 1; t.nc < 5; t.nc++) {
-            assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+            assert_int_equal(
+                access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
             assert_string_equal(r.user, "alice");
         }
         offer = challenged(&r, (wst__hash_t)hash);
         t = alice;
         t.user = "dave";
         t.password = "z";
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)),
+                         0);
     }
     wst__offer_t offer = challenged(&r, WST__MD5);
-    trial_t t = alice;
+    access_login_t t = alice;
     t.user = "erin";
     t.password = "w";
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     offer = challenged(&r, WST__SHA256); /* of which only the other hash is known */
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 407);
     access_rig_close(&r);
 }
 
@@ -206,7 +169,7 @@ static void test_digest_wrong(void **state) {
     options.max_failures = SIZE_MAX;
     access_rig_t r;
     access_rig_open(&r, &options);
-    trial_t wrong[5] = {alice, alice, alice, alice, alice};
+    access_login_t wrong[5] = {alice, alice, alice, alice, alice};
     wrong[0].password = "open: sesam";
     wrong[1].user = "nobody";
     wrong[2].method = "GET";
@@ -214,13 +177,15 @@ static void test_digest_wrong(void **state) {
     wrong[4].user = "alice+x"; /* nobody may select agents */
     for (size_t i = 0; i < 5; i++) {
         wst__offer_t offer = challenged(&r, WST__SHA256);
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &wrong[i])), 407);
+        assert_int_equal(
+            access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &wrong[i])), 407);
         assert_null(strstr(r.fields, "stale"));
     }
     /* Of another realm. */
     wst__offer_t offer = challenged(&r, WST__SHA256);
     snprintf(offer.realm, sizeof(offer.realm), "other");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &alice)), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &alice)),
+                     407);
     access_rig_close(&r);
 }
 
@@ -280,11 +245,12 @@ static void test_target(void **state) {
     access_rig_t r;
     access_rig_open(&r, &options);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        trial_t t = alice;
+        access_login_t t = alice;
         t.method = cases[i].line[0] == 'G' ? "GET" : "CONNECT";
         t.uri = cases[i].uri;
         wst__offer_t offer = challenged(&r, WST__SHA256);
-        if (access_rig_client(&r, PEER, cases[i].line, credentials(&offer, &t)) != cases[i].expect)
+        if (access_rig_client(&r, PEER, cases[i].line, access_rig_credentials(&offer, &t)) !=
+            cases[i].expect)
             fail_msg("%s, %s: %d", cases[i].line, cases[i].uri, r.status);
     }
     access_rig_close(&r);
@@ -297,33 +263,35 @@ static void test_stale(void **state) {
     access_rig_t r;
     access_rig_open(&r, &options);
     wst__offer_t offer = challenged(&r, WST__SHA256);
-    trial_t t = alice;
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    access_login_t t = alice;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     for (int i = 0; i < 100; i++) { /* replayed; that is no failure */
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
-        assert_true(offer_of(&r, WST__SHA256).stale);
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)),
+                         407);
+        assert_true(access_rig_offer(&r, WST__SHA256).stale);
     }
-    offer = offer_of(&r, WST__SHA256);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    offer = access_rig_offer(&r, WST__SHA256);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     /* Wrong ones are no more than wrong. */
     t.password = "x";
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
-    assert_false(offer_of(&r, WST__SHA256).stale);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 407);
+    assert_false(access_rig_offer(&r, WST__SHA256).stale);
     /* Five minutes later. */
     t = alice;
     t.nc = 2;
     r.late_ms = 299000;
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     t.nc = 3;
     r.late_ms = 301000;
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
-    assert_true(offer_of(&r, WST__SHA256).stale);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 407);
+    assert_true(access_rig_offer(&r, WST__SHA256).stale);
     /* A nonce of the server that was here before. */
     r.late_ms = 0;
     offer = challenged(&r, WST__SHA256);
     access_rig_reload(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &alice)), 407);
-    assert_true(offer_of(&r, WST__SHA256).stale);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &alice)),
+                     407);
+    assert_true(access_rig_offer(&r, WST__SHA256).stale);
     access_rig_close(&r);
 }
 
@@ -335,19 +303,19 @@ static void test_failures(void **state) {
     access_rig_t r;
     access_rig_open(&r, &options);
     wst__offer_t offer = challenged(&r, WST__SHA256);
-    trial_t wrong = alice;
+    access_login_t wrong = alice;
     wrong.password = "x";
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "x")), 407);
-    assert_int_equal(access_rig_client(&r, "192.0.2.1:6", CONNECT, credentials(&offer, &wrong)),
-                     407);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")),
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "x")), 407);
+    assert_int_equal(
+        access_rig_client(&r, "192.0.2.1:6", CONNECT, access_rig_credentials(&offer, &wrong)), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "x")),
                      0); /* clears nothing */
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, "Proxy-Authorization: x\r\n"), 407);
     assert_int_equal(r.env.log_lines, 1);
     assert_string_equal(r.env.log, PEER ": too many failed attempts to authenticate");
     /* Now whatever it sends. */
     static const char *const none = "";
-    const char *const sent[] = {basic("alice", "open: sesame"), none};
+    const char *const sent[] = {access_rig_basic("alice", "open: sesame"), none};
     for (size_t i = 0; i < 2; i++) {
         assert_int_equal(access_rig_client(&r, PEER, CONNECT, sent[i]), 429);
         assert_string_equal(r.reason, "Too many failed attempts to authenticate");
@@ -355,10 +323,12 @@ static void test_failures(void **state) {
         long seconds = strtol(r.fields + 13, NULL, 10);
         assert_true(seconds >= 1 && seconds <= 10);
     }
-    assert_int_equal(access_rig_client(&r, "192.0.2.2:5", CONNECT, basic("alice", "open: sesame")),
-                     0);
+    assert_int_equal(
+        access_rig_client(&r, "192.0.2.2:5", CONNECT, access_rig_basic("alice", "open: sesame")),
+        0);
     r.late_ms = 10000;
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 0);
     access_rig_close(&r);
 }
 
@@ -372,10 +342,13 @@ static void test_failures_from_here(void **state) {
     access_rig_t r;
     access_rig_open(&r, &options);
     for (int i = 0; i < 3; i++)
-        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i], "x")), 407);
-    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("alice", "open: sesame")),
-                     429);
-    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic("carol", "x")), 0);
+        assert_int_equal(
+            access_rig_client(&r, "127.0.0.1:5", CONNECT, access_rig_basic(names[i], "x")), 407);
+    assert_int_equal(
+        access_rig_client(&r, "127.0.0.1:5", CONNECT, access_rig_basic("alice", "open: sesame")),
+        429);
+    assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, access_rig_basic("carol", "x")),
+                     0);
     for (int i = 0; i < 10; i++)
         assert_int_equal(
             access_rig_client(&r, "127.0.0.1:5", CONNECT, "Proxy-Authorization: x\r\n"), 407);
@@ -399,9 +372,11 @@ static void test_unknown_users_from_here(void **state) {
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         for (size_t n = 0; n < 3; n++)
             assert_int_equal(
-                access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i][n], "no")), 407);
-        assert_int_equal(access_rig_client(&r, "127.0.0.1:5", CONNECT, basic(names[i][3], "no")),
-                         429);
+                access_rig_client(&r, "127.0.0.1:5", CONNECT, access_rig_basic(names[i][n], "no")),
+                407);
+        assert_int_equal(
+            access_rig_client(&r, "127.0.0.1:5", CONNECT, access_rig_basic(names[i][3], "no")),
+            429);
     }
     access_rig_close(&r);
 }
@@ -414,11 +389,12 @@ static void test_secrets_wiped(void **state) {
     test_alloc_watch("open: sesame");
     access_rig_t r;
     access_rig_open(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice", "open: sesame")), 0);
-    trial_t t = alice;
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 0);
+    access_login_t t = alice;
     t.user = "alice+berlin";
     wst__offer_t offer = challenged(&r, WST__SHA256);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     access_rig_close(&r);
     assert_int_equal(test_alloc_spilled(), 0);
     test_alloc_watch(NULL);
@@ -431,28 +407,31 @@ static void test_selection(void **state) {
     options.user_selects_agent = true;
     access_rig_t r;
     access_rig_open(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice+berlin", "open: sesame")),
-                     0);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice+berlin", "open: sesame")), 0);
     assert_string_equal(r.user, "alice");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("bob+x", "y")),
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("bob+x", "y")),
                      0); /* a name with it */
     assert_string_equal(r.user, "bob+x");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("bob+x+berlin", "y")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("bob+x+berlin", "y")),
+                     0);
     assert_string_equal(r.user, "bob+x");
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("dave+berlin", "z")), 0);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("alice+berlin", "x")), 407);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("+alice", "open: sesame")), 407);
-    trial_t t = alice;
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("dave+berlin", "z")), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice+berlin", "x")),
+                     407);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("+alice", "open: sesame")), 407);
+    access_login_t t = alice;
     t.user = "alice+berlin";
     wst__offer_t offer = challenged(&r, WST__SHA256);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 0);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 0);
     assert_string_equal(r.user, "alice");
     t.nc = 2;
     t.password = "x";
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 407);
     t.user = "dave+berlin";
     t.password = "z";
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, credentials(&offer, &t)), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_credentials(&offer, &t)), 407);
     access_rig_close(&r);
 }
 
@@ -488,8 +467,8 @@ static void test_certificate(void **state) {
         .size = sizeof(options), .users = by_certificate, .user_count = 4, .max_failures = 1};
     access_rig_t r;
     access_rig_open(&r, &options);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "y")), 407);
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, basic("carol", "x")), 429);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "y")), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "x")), 429);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const wst_tls_certificate_t peer = {.size = sizeof(peer),
                                             .common_name = cases[i].common_name,
@@ -499,7 +478,7 @@ static void test_certificate(void **state) {
             .size = sizeof(verified), .peer_verified = true, .peer = &peer};
         const wst_tls_info_t unverified = {.size = sizeof(unverified), .peer = &peer};
         r.tls = &verified;
-        int status = access_rig_client(&r, PEER, CONNECT, basic("carol", "y"));
+        int status = access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "y"));
         assert_int_equal(status, cases[i].user != NULL ? 0 : 429);
         assert_string_equal(r.user, cases[i].user != NULL ? cases[i].user : "");
         r.tls = &unverified;
