@@ -2,6 +2,7 @@
 /* Users out of a data base: answered at once, later, never; after the client or the access object
  * has gone. */
 #include "access_rig.h"
+#include "http_digest.h"
 
 #include <stdio.h>
 
@@ -97,6 +98,19 @@ static int digest(base_t *base, const char *user, const char *password, wst__has
     assert_int_equal(access_rig_client(&base->rig, PEER, CONNECT, ""), 407);
     wst__offer_t offer = access_rig_offer(&base->rig, hash);
     return access_rig_client(&base->rig, PEER, CONNECT, access_rig_credentials(&offer, &login));
+}
+
+/* Counts how often the hash of a password is made; linked by --wrap. */
+static size_t hashed;
+int __real_wst__digest_ha1(char out[WST__HASH_TEXT], wst__hash_t hash, const char *user,
+                           const char *realm, const char *password);
+int __wrap_wst__digest_ha1(char out[WST__HASH_TEXT], wst__hash_t hash, const char *user,
+                           const char *realm, const char *password);
+
+int __wrap_wst__digest_ha1(char out[WST__HASH_TEXT], wst__hash_t hash, const char *user,
+                           const char *realm, const char *password) {
+    hashed++;
+    return __real_wst__digest_ha1(out, hash, user, realm, password);
 }
 
 /* Who it is ---------------------------------------------------------------------------------- */
@@ -244,6 +258,33 @@ static void test_not_asked(void **state) {
     assert_int_equal(access_rig_client(&base.rig, PEER, CONNECT, field), 407);
     assert_int_equal(base.asked, 1);
     access_rig_close(&base.rig);
+}
+
+/* A wrong password costs as much, whether or not there is such a user and what is known of it. */
+static void test_cost(void **state) {
+    (void)state;
+    static const char *const names[] = {"alice", "dave", "erin", "frank", "nobody"};
+    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    base_t base;
+    for (int selects = 0; selects < 2; selects++) {
+        size_t expect[2] = {0, 0};
+        options.user_selects_agent = selects;
+        open_base(&base, &options);
+        base.at_once = true;
+        for (size_t i = 0; i < 5; i++) {
+            size_t costs[2];
+            hashed = 0;
+            assert_int_equal(basic(&base, names[i], "x"), 407);
+            costs[0] = hashed;
+            assert_int_equal(digest(&base, names[i], "x", WST__SHA256), 407);
+            costs[1] = hashed - costs[0];
+            if (i == 0)
+                memcpy(expect, costs, sizeof(costs));
+            assert_memory_equal(costs, expect, sizeof(costs));
+            assert_true(costs[0] > 0 && costs[1] > 0);
+        }
+        access_rig_close(&base.rig);
+    }
 }
 
 /* What is offered, and what the data base's users can be checked by. */
@@ -672,6 +713,7 @@ int main(void) {
         cmocka_unit_test(test_later),
         cmocka_unit_test(test_list_and_data_base),
         cmocka_unit_test(test_not_asked),
+        cmocka_unit_test(test_cost),
         cmocka_unit_test(test_algorithms),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_flows),
