@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A server whose questions an access object answers: who reaches which agent, and what. */
+/* A server whose questions an access object answers: who reaches which agent, and what. The users
+ * are in a list and, in a second run of the same tests, in a data base that is asked in another
+ * thread. */
 #include "server_world.h"
 
 #include <stdio.h>
@@ -53,6 +55,47 @@ typedef struct setting {
     wst_access_options_t options;
 } setting_t;
 
+/* The data base ------------------------------------------------------------------------------ */
+
+static bool has_data_base;
+
+typedef struct job {
+    uv_work_t work;
+    wst_access_lookup_t *lookup;
+} job_t;
+
+static void on_work(uv_work_t *work) {
+    (void)work;
+}
+
+static void on_worked(uv_work_t *work, int status) {
+    job_t *job = work->data;
+    const wst_access_user_t *found = NULL;
+    assert_int_equal(status, 0);
+    for (size_t i = 0; i < 2; i++)
+        if (strcmp(users[i].name, wst_access_lookup_name(job->lookup)) == 0)
+            found = &users[i];
+    wst_access_lookup_answer(job->lookup, found);
+    free(job);
+}
+
+static void on_user(wst_access_t *access, wst_access_lookup_t *lookup, void *user_data) {
+    setting_t *s = user_data;
+    job_t *job = calloc(1, sizeof(*job));
+    assert_ptr_equal(access, s->w.access);
+    job->work.data = job;
+    job->lookup = lookup;
+    assert_int_equal(uv_queue_work(&s->w.env.loop, &job->work, on_work, on_worked), 0);
+}
+
+static int use_data_base(void **state) {
+    (void)state;
+    has_data_base = true;
+    return 0;
+}
+
+/* The setting -------------------------------------------------------------------------------- */
+
 static wst_access_t *new_access(setting_t *s) {
     wst_access_t *access;
     const wst_rules_options_t rules = {.size = sizeof(rules),
@@ -85,6 +128,11 @@ static setting_t *setting_new(void) {
                                         .agents = all_agents,
                                         .agent_count = 3,
                                         .user_selects_agent = true};
+    if (has_data_base) {
+        s->options.user_count = 0;
+        s->options.on_user = on_user;
+        s->options.user_data = s;
+    }
     return s;
 }
 
@@ -544,5 +592,6 @@ int main(void) {
         cmocka_unit_test(test_another_one),     cmocka_unit_test(test_kept_origin),
         cmocka_unit_test(test_same_connection),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("list", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("data base", tests, use_data_base, NULL);
 }
