@@ -39,7 +39,8 @@ static bool same_hash(const char *a, const char *b) {
  * user has are made, for a time that does not depend on the user. */
 static int check_basic(const wst_access_t *access, const wst__access_user_t *user,
                        const wst__credentials_t *p) {
-    wst__hash_t strongest = user->ha1[WST__SHA256][0] != '\0' ? WST__SHA256 : WST__MD5;
+    bool sha256 = access->digest[WST__SHA256] && user->ha1[WST__SHA256][0] != '\0';
+    wst__hash_t strongest = sha256 ? WST__SHA256 : WST__MD5;
     const char *name = user->name != NULL ? user->name : p->name;
     char ha1[WST__HASH_TEXT];
     bool same = false;

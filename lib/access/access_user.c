@@ -88,14 +88,20 @@ const char *wst__access_user_flaw(const wst_access_user_t *given, const char **m
 
 /* Hashes ------------------------------------------------------------------------------------- */
 
-/* In lower case, as it goes into a digest. */
+/* In lower case, as it goes into a digest; "": it is not known. */
 static void take_hash(wst__access_user_t *user, wst__hash_t hash, const char *text) {
     uint8_t bytes[WST__HASH_MAX];
     size_t len = wst__hash_len(hash);
+    user->ha1[hash][0] = '\0';
     if (text == NULL || !wst__hex_decode(bytes, len, (wst_str_t){text, strlen(text)}))
         return;
     wst__hex_encode(user->ha1[hash], bytes, len);
     wst__wipe(bytes, sizeof(bytes));
+}
+
+static void take_hashes(wst__access_user_t *user, const wst_access_user_t *given) {
+    take_hash(user, WST__SHA256, given->ha1_sha256);
+    take_hash(user, WST__MD5, given->ha1_md5);
 }
 
 static int hash_password(wst__access_user_t *user, const char *realm, const char *password) {
@@ -109,31 +115,23 @@ int wst__access_hash_user(wst__access_user_t *user, const char *realm,
                           const wst_access_user_t *given) {
     if (given->password != NULL)
         return hash_password(user, realm, given->password);
-    take_hash(user, WST__SHA256, given->ha1_sha256);
-    take_hash(user, WST__MD5, given->ha1_md5);
+    take_hashes(user, given);
     return 0;
 }
 
 int wst__access_take_user(wst__access_user_t *out, const wst_access_t *access, const char *name,
                           const wst_access_user_t *given) {
     bool has_password = given != NULL && given->password != NULL;
-    *out = (wst__access_user_t){.name = name, .tenant = ""};
+    *out = (wst__access_user_t){.name = name};
     int status = hash_password(out, access->realm, has_password ? given->password : "password");
     if (given == NULL) {
         *out = access->nobody;
         return status;
     }
-    if (given->tenant != NULL)
-        out->tenant = given->tenant;
+    out->tenant = given->tenant != NULL ? given->tenant : "";
     out->password = access->selects ? given->password : NULL;
-    for (int hash = WST__MD5; hash <= WST__SHA256; hash++) {
-        if (!has_password || !access->digest[hash])
-            out->ha1[hash][0] = '\0';
-    }
-    if (access->digest[WST__SHA256])
-        take_hash(out, WST__SHA256, given->ha1_sha256);
-    if (access->digest[WST__MD5])
-        take_hash(out, WST__MD5, given->ha1_md5);
+    if (!has_password)
+        take_hashes(out, given);
     return status;
 }
 
