@@ -127,7 +127,7 @@ static int make_access(app_t *app, wst_access_t **access) {
     return wst_access_new(access, app->ctx, &options, NULL);
 }
 
-/* Who is being looked up is told to come again. */
+/* Clients whose user is being looked up get a 503, and ask again. */
 static void on_hangup(uv_signal_t *handle, int number) {
     app_t *app = handle->data;
     wst_access_t *access;

@@ -22,7 +22,7 @@
  * are stale.
  *
  * Users stand in a list (`users`), or in a data base of the embedder's, which is asked by `on_user`
- * for each request whose credentials name nobody in the list. What such a user takes is not kept.
+ * for each request whose credentials name nobody in the list. Nothing of the answer is kept.
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
@@ -92,7 +92,7 @@ typedef struct wst_access_route {
 } wst_access_route_t;
 
 /**
- * A question for a user, see wst_access_options.on_user. It ends by one call of
+ * A look-up of a user, see wst_access_options.on_user. It ends by one call of
  * wst_access_lookup_answer() or wst_access_lookup_fail(), which frees it: inside on_user, or later
  * from the loop's thread. That call is needed, and allowed, even if the request has gone meanwhile,
  * the access object has been freed or the context has been closed: then it does nothing else. The
@@ -108,18 +108,19 @@ WST_EXTERN const char *wst_access_lookup_name(const wst_access_lookup_t *lookup)
  * Says who the user is.
  *
  * A user without password and hashes cannot authenticate. `certificate` is not used. `name` must be
- * the name asked for, byte by byte: any other one counts as no user, so that a data base which
- * ignores case does not let "ALICE" by a rule that is about "alice". An answer that would be
- * refused in `users` (a hash that is none) is logged as an error, and counts as a failed look-up.
+ * the name asked for, byte by byte; another one counts as no user. (A data base that ignores case
+ * would else let "ALICE" in, whom a rule about "alice" does not deny anything.) What `users` would
+ * not take, a hash that is none, say, is logged as an error and counts as wst_access_lookup_fail().
  *
- * To keep secret which users exist, answer as late for those who do not.
+ * A client must not learn from the time which users there are: answer for others no sooner. What it
+ * can learn is which users are in the list.
  *
- * @param user  NULL: there is no such user. Borrowed for the call.
+ * @param user  NULL: there is no such user. Borrowed for the call; wipe the password after it.
  */
 WST_EXTERN void wst_access_lookup_answer(wst_access_lookup_t *lookup,
                                          const wst_access_user_t *user);
 
-/** Says that nobody knows: the data base does not answer. The client gets a 503 with Retry-After,
+/** Says that the data base has failed. The client gets a 503 with Retry-After,
    and that is not counted as a failed attempt. */
 WST_EXTERN void wst_access_lookup_fail(wst_access_lookup_t *lookup);
 
@@ -168,9 +169,10 @@ typedef struct wst_access_options {
     void (*on_user)(wst_access_t *access, wst_access_lookup_t *lookup, void *user_data);
     void *user_data; /**< For on_user. */
 
-    /** Optional (default: all). The Digest algorithms that each user of on_user can be checked by:
-        wst_access_digest_t values. A client takes one that is offered before it is known who it is:
-        if a user has no hash for it, the right password fails. Hashes for others are ignored. */
+    /** Optional (default: all). The Digest algorithms that every user of on_user can be checked by:
+        wst_access_digest_t values. They are offered before the client has said who it is, and it
+        takes the strongest that it knows: a user without a hash for that one is refused although
+        the password is right. Hashes for algorithms that are not offered are ignored. */
     unsigned lookup_digests;
     /** Optional (default 1024). Most look-ups at a time, those included whose request has gone.
         Beyond it clients get a 503 with Retry-After; the log says so once. */

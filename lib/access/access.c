@@ -76,7 +76,7 @@ void wst_access_free(wst_access_t *access) {
     if (access == NULL)
         return;
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
-    wst__access_leave_lookups(access);
+    wst__access_detach_lookups(access);
     wst_rules_free(access->rules);
     wst_rules_free(access->routes);
     wst__limiter_free(access->limiter);

@@ -152,7 +152,7 @@ void wst__access_found(wst_access_t *access, wst_request_t *request, const char 
 bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const char *name,
                          size_t len);
 
-/* The object goes: answers requests that wait. */
-void wst__access_leave_lookups(wst_access_t *access);
+/* Answers the requests that wait, and leaves their look-ups to the data base. */
+void wst__access_detach_lookups(wst_access_t *access);
 
 #endif

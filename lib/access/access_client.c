@@ -50,7 +50,7 @@ static void challenge(wst_access_t *access, wst_request_t *request, bool stale) 
         wst_request_deny(request, 407, NULL, fields);
 }
 
-/* The data base cannot say now who it is: that is not the client's fault, who may ask again. */
+/* The user could not be looked up. The client has done nothing wrong, and may ask again. */
 static void postpone(wst_request_t *request, const char *error, const char *reason) {
     wst_request_deny_with(request, &(wst_request_denial_t){.status = 503,
                                                            .error = error,
@@ -101,7 +101,7 @@ static bool key_of(const wst_access_t *access, wst__limiter_key_t *key,
                             c->name[0] != '\0' ? name : NULL);
 }
 
-/* Asked before a look-up and again after it, since many guesses may be under way at once. */
+/* Checked before a look-up and again after it, since many guesses may be under way at once. */
 static bool is_limited(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c) {
     wst__limiter_key_t key;
     return key_of(access, &key, request, c) && wst__access_limited(access, request, &key);
@@ -120,10 +120,11 @@ static void judge(wst_access_t *access, wst_request_t *request, const wst__crede
 /* The user is in the list, or must be looked up; credentials that are not taken are nobody's. */
 static void find_user(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c) {
     const wst__access_user_t *user = wst__access_find_claimed(access, c->name);
-    bool taken = wst__credentials_are_taken(access, c);
-    if (user != NULL || !taken ||
-        !wst__access_look_up(access, request, c->name, wst__access_user_part(access, c->name)))
-        judge(access, request, c, user != NULL ? user : &access->nobody);
+    size_t len = wst__access_user_part(access, c->name);
+    if (user == NULL && wst__credentials_are_taken(access, c) &&
+        wst__access_look_up(access, request, c->name, len))
+        return;
+    judge(access, request, c, user != NULL ? user : &access->nobody);
 }
 
 static void authenticate(wst_access_t *access, wst_request_t *request) {
@@ -172,8 +173,9 @@ static void find_tenant(wst_access_t *access, wst_request_t *request) {
     const char *name = wst_request_user(request);
     bool has_tenant = wst_request_tenant(request)[0] != '\0';
     const wst__access_user_t *user = has_tenant ? NULL : wst__access_find_user(access, name);
-    if (has_tenant || user != NULL || !wst__access_look_up(access, request, name, strlen(name)))
-        allow_authenticated(request, user != NULL ? user->tenant : NULL);
+    if (!has_tenant && user == NULL && wst__access_look_up(access, request, name, strlen(name)))
+        return;
+    allow_authenticated(request, user != NULL ? user->tenant : NULL);
 }
 
 /* The questions ------------------------------------------------------------------------------ */

@@ -21,7 +21,7 @@ static void on_gone(wst_request_t *request, void *user_data) {
     lookup->request = NULL;
 }
 
-/* The request is answered by other means, or not at all. NULL: it has gone. */
+/* Unties the look-up from its request, which the caller answers. NULL: the request has gone. */
 static wst_request_t *take_request(wst_access_lookup_t *lookup) {
     wst_request_t *request = lookup->request;
     lookup->request = NULL;
@@ -67,7 +67,7 @@ static void ask(wst_access_t *access, wst_request_t *request, const char *name) 
     wst__list_append(&access->lookups, &lookup->node);
     access->lookup_count++;
     wst_request_on_gone(request, on_gone, lookup);
-    access->on_user(access, lookup, access->user_data); /* which may free any of them */
+    access->on_user(access, lookup, access->user_data); /* this may free all three */
 }
 
 bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const char *name,
@@ -92,7 +92,7 @@ const char *wst_access_lookup_name(const wst_access_lookup_t *lookup) {
 
 /* Answers ------------------------------------------------------------------------------------ */
 
-/* Whether the answer is one; else what is wrong with it is logged, without its secrets. */
+/* Whether the list would take such a user; if not, logs why, without secrets. */
 static bool is_sound(const wst_access_lookup_t *lookup, const wst_access_user_t *user) {
     const char *member, *flaw = user != NULL ? wst__access_user_flaw(user, &member) : NULL;
     if (flaw != NULL)
@@ -119,7 +119,7 @@ void wst_access_lookup_fail(wst_access_lookup_t *lookup) {
     free_lookup(lookup);
 }
 
-void wst__access_leave_lookups(wst_access_t *access) {
+void wst__access_detach_lookups(wst_access_t *access) {
     wst__list_t *node;
     while ((node = wst__list_first(&access->lookups)) != NULL) {
         wst_access_lookup_t *lookup = WST__CONTAINER(node, wst_access_lookup_t, node);
