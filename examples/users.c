@@ -62,7 +62,8 @@ static void wipe(char *text, size_t size) {
 /* In the loop's thread again. The request, the access object and the server may be gone. */
 static void on_worked(uv_work_t *work, int status) {
     job_t *job = work->data;
-    const wst_access_user_t user = {.name = wst_access_lookup_name(job->lookup),
+    const wst_access_user_t user = {.size = sizeof(user),
+                                    .name = wst_access_lookup_name(job->lookup),
                                     .password = job->password};
     if (status == 0 && job->error == 0)
         wst_access_lookup_answer(job->lookup, &user);
@@ -123,7 +124,8 @@ static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_da
 }
 
 static int make_access(app_t *app, wst_access_t **access) {
-    const wst_access_options_t options = {.on_user = on_user, .user_data = app};
+    const wst_access_options_t options = {
+        .size = sizeof(options), .on_user = on_user, .user_data = app};
     return wst_access_new(access, app->ctx, &options, NULL);
 }
 
@@ -155,11 +157,14 @@ static void on_terminate(uv_signal_t *handle, int number) {
 }
 
 static int start(app_t *app, const char *address) {
-    const wst_server_options_t server = {.callbacks = {.on_client_request = on_client_request,
-                                                       .on_choose = on_choose,
-                                                       .on_reached = on_reached,
-                                                       .on_agent_up = on_agent_up},
-                                         .user_data = app};
+    const wst_server_options_t server = {
+        .size = sizeof(server),
+        .callbacks = &(const wst_server_callbacks_t){.size = sizeof(wst_server_callbacks_t),
+                                                     .on_client_request = on_client_request,
+                                                     .on_choose = on_choose,
+                                                     .on_reached = on_reached,
+                                                     .on_agent_up = on_agent_up},
+        .user_data = app};
     int status = wst_ctx_new(&app->ctx, uv_default_loop(), NULL);
     if (status == 0)
         status = make_access(app, &app->access);

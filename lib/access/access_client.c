@@ -52,7 +52,8 @@ static void challenge(wst_access_t *access, wst_request_t *request, bool stale) 
 
 /* The user could not be looked up. The client has done nothing wrong, and may ask again. */
 static void postpone(wst_request_t *request, const char *error, const char *reason) {
-    wst_request_deny_with(request, &(wst_request_denial_t){.status = 503,
+    wst_request_deny_with(request, &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
+                                                           .status = 503,
                                                            .error = error,
                                                            .reason = reason,
                                                            .fields = "Retry-After: 5\r\n"});

@@ -4,6 +4,7 @@
  * after its request (`request` is NULL then) and after the access object (`access` is NULL, too).
  */
 #include "access.h"
+#include "sized.h"
 
 #include <string.h>
 
@@ -92,22 +93,32 @@ const char *wst_access_lookup_name(const wst_access_lookup_t *lookup) {
 
 /* Answers ------------------------------------------------------------------------------------ */
 
+static const char *read_answer(wst_access_user_t *out, const char **member,
+                               const wst_access_user_t *given) {
+    *member = "size";
+    if (wst__sized_read(out, sizeof(*out), given) != 0)
+        return "not set, or a member is unknown here";
+    return wst__access_user_flaw(out, member);
+}
+
 /* Whether the list would take such a user; if not, logs why, without secrets. */
-static bool is_sound(const wst_access_lookup_t *lookup, const wst_access_user_t *user) {
-    const char *member, *flaw = user != NULL ? wst__access_user_flaw(user, &member) : NULL;
+static bool is_sound(wst_access_user_t *out, const wst_access_lookup_t *lookup,
+                     const wst_access_user_t *given) {
+    const char *member, *flaw = read_answer(out, &member, given);
     if (flaw != NULL)
         wst_ctx_log(lookup->access->ctx, WST_LOG_ERROR, "look-up of user %s: %s: %s", lookup->name,
                     member, flaw);
     return flaw == NULL;
 }
 
-void wst_access_lookup_answer(wst_access_lookup_t *lookup, const wst_access_user_t *user) {
+void wst_access_lookup_answer(wst_access_lookup_t *lookup, const wst_access_user_t *given) {
+    wst_access_user_t user = {.name = ""};
     wst_request_t *request = take_request(lookup);
-    if (request != NULL && !is_sound(lookup, user)) {
+    if (request != NULL && given != NULL && !is_sound(&user, lookup, given)) {
         wst__access_tell(lookup->access, request, WST__ACCESS_UNKNOWN, NULL);
     } else if (request != NULL) {
-        bool same = user != NULL && strcmp(user->name, lookup->name) == 0;
-        wst__access_found(lookup->access, request, lookup->name, same ? user : NULL);
+        bool found = strcmp(user.name, lookup->name) == 0;
+        wst__access_found(lookup->access, request, lookup->name, found ? &user : NULL);
     }
     free_lookup(lookup);
 }

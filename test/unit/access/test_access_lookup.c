@@ -14,14 +14,20 @@
 enum { ASKED_MAX = 64 };
 
 static const wst_access_user_t rows[] = {
-    {.name = "alice", .password = "open: sesame", .tenant = "acme"},
-    {.name = "bob+x", .password = "y"},
+    {.size = sizeof(wst_access_user_t),
+     .name = "alice",
+     .password = "open: sesame",
+     .tenant = "acme"},
+    {.size = sizeof(wst_access_user_t), .name = "bob+x", .password = "y"},
     /* SHA-256 and MD5 of "dave:wstunnel:z" */
-    {.name = "dave",
+    {.size = sizeof(wst_access_user_t),
+     .name = "dave",
      .ha1_sha256 = "73D524C88DA0F3BF44DF42C22828635FA33652B5625B3C1EAADC4B2AC6D27F38",
      .ha1_md5 = "09a506b3ad20b8253bebf356dcef5141"},
-    {.name = "erin", .ha1_md5 = "1777dd90d83c7c10d1d9b9285c46e3a0"}, /* "w" */
-    {.name = "frank"},                                               /* may not log in */
+    {.size = sizeof(wst_access_user_t),
+     .name = "erin",
+     .ha1_md5 = "1777dd90d83c7c10d1d9b9285c46e3a0"},      /* "w" */
+    {.size = sizeof(wst_access_user_t), .name = "frank"}, /* may not log in */
 };
 
 typedef struct base {
@@ -117,7 +123,7 @@ int __wrap_wst__digest_ha1(char out[WST__HASH_TEXT], wst__hash_t hash, const cha
 
 static void test_at_once(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = SIZE_MAX};
     base_t base;
     open_base(&base, &options);
     base.at_once = true;
@@ -141,7 +147,7 @@ static void test_at_once(void **state) {
 
 static void test_digest(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = SIZE_MAX};
     base_t base;
     open_base(&base, &options);
     base.at_once = true;
@@ -170,7 +176,7 @@ static void test_replayed(void **state) {
                                   .uri = "/a",
                                   .hash = WST__SHA256,
                                   .nc = 1};
-    wst_access_options_t options = {.max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 1};
     base_t base;
     access_asking_t a[2] = {{.rig = NULL}};
     open_base(&base, &options);
@@ -190,7 +196,7 @@ static void test_replayed(void **state) {
 static void test_later(void **state) {
     (void)state;
     static const char *const passwords[] = {"open: sesame", "x", "open: sesame"};
-    wst_access_options_t options = {.realm = NULL};
+    wst_access_options_t options = {.size = sizeof(options)};
     base_t base;
     access_asking_t a[3];
     open_base(&base, &options);
@@ -208,9 +214,10 @@ static void test_later(void **state) {
 /* The list comes first, and who is in it is not looked up. */
 static void test_list_and_data_base(void **state) {
     (void)state;
-    static const wst_access_user_t users[] = {{.name = "alice", .password = "mine"},
-                                              {.name = "root", .password = "r"}};
-    wst_access_options_t options = {.users = users, .user_count = 2};
+    static const wst_access_user_t users[] = {
+        {.size = sizeof(wst_access_user_t), .name = "alice", .password = "mine"},
+        {.size = sizeof(wst_access_user_t), .name = "root", .password = "r"}};
+    wst_access_options_t options = {.size = sizeof(options), .users = users, .user_count = 2};
     base_t base;
     open_base(&base, &options);
     base.at_once = true;
@@ -240,7 +247,7 @@ static void test_not_asked(void **state) {
         "qop=auth, nc=00000001, cnonce=\"c\"\r\n",
     };
     char name[129];
-    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = SIZE_MAX};
     base_t base;
     open_base(&base, &options);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
@@ -264,7 +271,7 @@ static void test_not_asked(void **state) {
 static void test_cost(void **state) {
     (void)state;
     static const char *const names[] = {"alice", "dave", "erin", "frank", "nobody"};
-    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = SIZE_MAX};
     base_t base;
     for (int selects = 0; selects < 2; selects++) {
         size_t expect[2] = {0, 0};
@@ -290,7 +297,8 @@ static void test_cost(void **state) {
 /* What is offered, and what the data base's users can be checked by. */
 static void test_algorithms(void **state) {
     (void)state;
-    wst_access_options_t options = {.lookup_digests = WST_ACCESS_MD5, .max_failures = SIZE_MAX};
+    wst_access_options_t options = {
+        .size = sizeof(options), .lookup_digests = WST_ACCESS_MD5, .max_failures = SIZE_MAX};
     base_t base;
     open_base(&base, &options);
     base.at_once = true;
@@ -328,7 +336,8 @@ static void test_algorithms(void **state) {
 /* With an agent's name behind the user's, the user is looked up, once. */
 static void test_selection(void **state) {
     (void)state;
-    wst_access_options_t options = {.user_selects_agent = true, .max_failures = SIZE_MAX};
+    wst_access_options_t options = {
+        .size = sizeof(options), .user_selects_agent = true, .max_failures = SIZE_MAX};
     static const struct {
         const char *sent, *password, *asked;
         int status;
@@ -369,7 +378,7 @@ static void test_selection(void **state) {
 /* Flows of clients that are authenticated already: their tenant is that of the user. */
 static void test_flows(void **state) {
     (void)state;
-    wst_access_options_t options = {.user_selects_agent = true};
+    wst_access_options_t options = {.size = sizeof(options), .user_selects_agent = true};
     base_t base;
     access_asking_t a = {.rig = NULL};
     open_base(&base, &options);
@@ -410,7 +419,7 @@ static void assert_postponed(const base_t *base) {
 /* It is not the client's fault. */
 static void test_data_base_fails(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 1};
     base_t base;
     access_asking_t a;
     open_base(&base, &options);
@@ -431,19 +440,24 @@ static void test_unfit_answers(void **state) {
         wst_access_user_t user;
         const char *log; /* NULL: it is just nobody */
     } cases[] = {
-        {{.name = "ALICE", .password = "x"}, NULL},
-        {{.name = "alice ", .password = "x"}, NULL},
-        {{.name = "bob", .password = "x"}, NULL},
-        {{.password = "x"}, "name: not 1 to 127 bytes without control characters and colons"},
-        {{.name = "alice", .password = ""},
+        {{.size = sizeof(wst_access_user_t), .name = "ALICE", .password = "x"}, NULL},
+        {{.size = sizeof(wst_access_user_t), .name = "alice ", .password = "x"}, NULL},
+        {{.size = sizeof(wst_access_user_t), .name = "bob", .password = "x"}, NULL},
+        {{.name = "alice", .password = "x"}, "size: not set, or a member is unknown here"},
+        {{.size = sizeof(wst_access_user_t), .password = "x"},
+         "name: not 1 to 127 bytes without control characters and colons"},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .password = ""},
          "password: not 1 to 255 bytes without control characters"},
-        {{.name = "alice", .password = "x", .ha1_md5 = "x"}, "password: either it or its hashes"},
-        {{.name = "alice", .ha1_md5 = "x"}, "ha1_md5: not 32 hexadecimal digits"},
-        {{.name = "alice", .ha1_sha256 = "x"}, "ha1_sha256: not 64 hexadecimal digits"},
-        {{.name = "alice", .password = "x", .tenant = "\n"},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .password = "x", .ha1_md5 = "x"},
+         "password: either it or its hashes"},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .ha1_md5 = "x"},
+         "ha1_md5: not 32 hexadecimal digits"},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .ha1_sha256 = "x"},
+         "ha1_sha256: not 64 hexadecimal digits"},
+        {{.size = sizeof(wst_access_user_t), .name = "alice", .password = "x", .tenant = "\n"},
          "tenant: not at most 127 bytes without control characters"},
     };
-    wst_access_options_t options = {.max_failures = SIZE_MAX};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = SIZE_MAX};
     base_t base;
     access_asking_t a;
     open_base(&base, &options);
@@ -466,7 +480,7 @@ static void test_unfit_answers(void **state) {
 
 static void test_never(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 1};
     base_t base;
     access_asking_t a = {.timeout_ms = 1};
     open_base(&base, &options);
@@ -486,7 +500,7 @@ static void test_never(void **state) {
 static void test_client_leaves(void **state) {
     (void)state;
     static void (*const ends[])(wst_access_lookup_t *) = {answer, wst_access_lookup_fail};
-    wst_access_options_t options = {.max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 1};
     base_t base;
     access_asking_t a;
     open_base(&base, &options);
@@ -513,7 +527,7 @@ static void test_client_leaves(void **state) {
 /* The client leaves after its answer was given, but before it was told. */
 static void test_client_leaves_late(void **state) {
     (void)state;
-    wst_access_options_t options = {.realm = NULL};
+    wst_access_options_t options = {.size = sizeof(options)};
     base_t base;
     access_asking_t a;
     open_base(&base, &options);
@@ -528,7 +542,7 @@ static void test_client_leaves_late(void **state) {
 /* Another access object takes the place of the one that has asked. */
 static void test_access_replaced(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 1};
     base_t base;
     access_asking_t a[4], flow = {.rig = NULL};
     open_base(&base, &options);
@@ -556,7 +570,7 @@ static void test_access_replaced(void **state) {
 /* It goes in the very callback. */
 static void test_freed_when_asked(void **state) {
     (void)state;
-    wst_access_options_t options = {.realm = NULL};
+    wst_access_options_t options = {.size = sizeof(options)};
     base_t base;
     for (int at_once = 0; at_once < 2; at_once++) {
         access_asking_t a = {.rig = NULL};
@@ -575,7 +589,7 @@ static void test_freed_when_asked(void **state) {
 /* A look-up needs neither a context nor a loop to end. */
 static void test_context_gone(void **state) {
     (void)state;
-    wst_access_options_t options = {.realm = NULL};
+    wst_access_options_t options = {.size = sizeof(options)};
     base_t base;
     test_env_t other; /* which looks last for what is left */
     access_asking_t a;
@@ -595,7 +609,7 @@ static void test_context_gone(void **state) {
 
 static void test_failures(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_failures = 3};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 3};
     base_t base;
     open_base(&base, &options);
     base.at_once = true;
@@ -616,7 +630,7 @@ static void test_guesses_at_once(void **state) {
     (void)state;
     enum { GUESSES = 10, ALLOWED = 3 };
     static access_asking_t a[GUESSES];
-    wst_access_options_t options = {.max_failures = ALLOWED};
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = ALLOWED};
     base_t base;
     open_base(&base, &options);
     for (size_t i = 0; i < GUESSES; i++)
@@ -631,7 +645,7 @@ static void test_guesses_at_once(void **state) {
 
 static void test_crowd(void **state) {
     (void)state;
-    wst_access_options_t options = {.max_lookups = 3, .max_failures = 1};
+    wst_access_options_t options = {.size = sizeof(options), .max_lookups = 3, .max_failures = 1};
     base_t base;
     access_asking_t a[3], more = {.rig = NULL};
     open_base(&base, &options);
@@ -667,7 +681,7 @@ static void test_crowd(void **state) {
 
 static void test_secrets_wiped(void **state) {
     (void)state;
-    wst_access_options_t options = {.user_selects_agent = true};
+    wst_access_options_t options = {.size = sizeof(options), .user_selects_agent = true};
     base_t base;
     access_asking_t a;
     test_alloc_watch("open: sesame");
@@ -682,7 +696,7 @@ static void test_secrets_wiped(void **state) {
 
 static void test_no_memory(void **state) {
     (void)state;
-    wst_access_options_t options = {.realm = NULL};
+    wst_access_options_t options = {.size = sizeof(options)};
     base_t base;
     access_asking_t a;
     open_base(&base, &options);
