@@ -16,6 +16,7 @@
 
 #include "ctx.h"
 #include "defaults.h"
+#include "early.h"
 #include "hijack_answer.h"
 #include "sized.h"
 
@@ -41,12 +42,12 @@ struct wst_hijack {
     int status; /* finishing, ended: for on_done */
 
     wst_http_head_t head;
-    size_t scanned;    /* see wst_http_parse_request */
-    char *gathered;    /* a head in several pieces, `len` bytes so far */
-    size_t len, cap;   /* cap is at most limits.head_max */
-    wst_slice_t input; /* holds the head, or its last piece */
-    wst_slice_t rest;  /* the part of it behind the head */
-    wst_slice_t early; /* watched: bytes received later, in a chunk of WST__WATCH_MAX */
+    size_t scanned;     /* see wst_http_parse_request */
+    char *gathered;     /* a head in several pieces, `len` bytes so far */
+    size_t len, cap;    /* cap is at most limits.head_max */
+    wst_slice_t input;  /* holds the head, or its last piece */
+    wst_slice_t rest;   /* the part of it behind the head */
+    wst__early_t early; /* watched: bytes received later */
 
     bool shut;      /* finishing: on_shutdown has run */
     bool read_all;  /* the client has ended, or further bytes do not matter */
@@ -74,8 +75,8 @@ static void end_hijack(wst_hijack_t *h, int status) {
 
 static void forget_head(wst_hijack_t *h) {
     wst_slice_unref(h->input);
-    wst_slice_unref(h->early);
-    h->input = h->rest = h->early = (wst_slice_t){0};
+    wst__early_free(&h->early);
+    h->input = h->rest = (wst_slice_t){0};
     wst__free(&h->ctx->allocator, h->gathered);
     h->gathered = NULL;
     h->len = h->cap = h->scanned = 0;
@@ -195,37 +196,18 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
 /* Waiting for the answer --------------------------------------------------------------------- */
 
 static bool nothing_behind_head(const wst_hijack_t *h) {
-    return h->rest.len == 0 && h->early.len == 0;
+    return h->rest.len == 0 && h->early.kept.len == 0;
 }
 
-/* Keeps bytes as long as there is room, then puts the rest back and stops reading. */
 static void keep_early(wst_hijack_t *h, wst_slice_t data) {
-    if (h->early.chunk == NULL) {
-        h->early.chunk = wst_chunk_new(h->ctx, WST__WATCH_MAX);
-        if (h->early.chunk == NULL) {
-            end_hijack(h, WST_ENOMEM);
-            return;
-        }
-        h->early.data = wst_chunk_data(h->early.chunk);
-    }
-    size_t room = WST__WATCH_MAX - h->early.len, n = data.len < room ? data.len : room;
-    memcpy(wst_chunk_data(h->early.chunk) + h->early.len, data.data, n);
-    h->early.len += n;
-    if (n < room)
-        wst_stream_read_start(h->stream, room - n);
-    else
-        wst_stream_read_stop(h->stream);
-    if (n < data.len) {
-        const wst_slice_t excess = {data.chunk, data.data + n, data.len - n};
-        int rc = wst_stream_unread(h->stream, wst_slice_ref(excess));
-        if (rc < 0)
-            end_hijack(h, rc);
-    }
+    int rc = wst__early_keep(&h->early, h->stream, data);
+    if (rc < 0)
+        end_hijack(h, rc);
 }
 
 void wst__hijack_watch(wst_hijack_t *h) {
     if (h->state == ASKED)
-        wst_stream_read_start(h->stream, WST__WATCH_MAX);
+        wst_stream_read_start(h->stream, WST__EARLY_MAX);
 }
 
 /* The stream --------------------------------------------------------------------------------- */
@@ -331,15 +313,11 @@ int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {
     if (h->state != ASKED)
         return WST_ESTATE;
     wst_stream_read_stop(h->stream);
-    if (h->early.len > 0) {
-        int rc = wst_stream_unread(h->stream, wst_slice_ref(h->early));
-        if (rc < 0)
-            return rc;
-        wst_slice_unref(h->early);
-        h->early = (wst_slice_t){0}; /* not put back twice if the rest fails */
-    }
+    int rc = wst__early_put_back(&h->early, h->stream);
+    if (rc < 0)
+        return rc;
     if (h->rest.len > 0) {
-        int rc = wst_stream_unread(h->stream, wst_slice_ref(h->rest));
+        rc = wst_stream_unread(h->stream, wst_slice_ref(h->rest));
         if (rc < 0)
             return rc;
     }

@@ -4,14 +4,11 @@
 /* Hijacks for a server, beyond the public interface. */
 #include <wstunnel/hijack.h>
 
-/* Most bytes kept of those received behind the head while a request is watched. */
-enum { WST__WATCH_MAX = 32768 };
-
 /*
  * Watches the connection while the request waits for its answer, instead of reading nothing: if the
  * client resets it, or ends it without a byte behind the head, the request is over and on_done
- * follows. Received bytes are kept, up to the bound, and put back by wst_hijack_take, as is an end
- * behind them.
+ * follows. Received bytes are kept, up to a bound (early.h), and put back by wst_hijack_take, as is
+ * an end behind them.
  */
 void wst__hijack_watch(wst_hijack_t *hijack);
 

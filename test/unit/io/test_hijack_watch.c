@@ -2,6 +2,7 @@
 /* A hijack that watches the connection while a request waits for its answer. */
 #include "hijack_world.h"
 
+#include "early.h"
 #include "hijack.h"
 
 #include <stdio.h>
@@ -150,7 +151,7 @@ static void test_bound(void **state) {
     fake_stream_data(&w.client, data + 1000, sizeof(data) - 1000);
     fake_stream_end(&w.client);
     hijack_world_turns(&w, 200);
-    assert_int_equal(w.client.delivered, strlen(HEAD) + WST__WATCH_MAX);
+    assert_int_equal(w.client.delivered, strlen(HEAD) + WST__EARLY_MAX);
     assert_false(w.client.reading);
     assert_int_equal(w.done, 0);
     sum_t sum = {0};
