@@ -266,6 +266,17 @@ static bool can_be_kept(const wst_flow_options_t *o) {
            fits(o->tenant, WST__TENANT_MAX) && fits(o->peer, PEER_MAX);
 }
 
+int wst__flow_check(const wst_flow_options_t *o, char destination[WST_DEST_MAX + 1]) {
+    if (o->destination == NULL || !can_be_kept(o))
+        return WST_EINVAL;
+    wst_authority_t authority;
+    const wst_str_t text = {o->destination, strlen(o->destination)};
+    if (wst_parse_authority(&authority, text, NULL) != 0)
+        return WST_EDEST;
+    wst__authority_write(destination, WST_DEST_MAX + 1, &authority);
+    return 0;
+}
+
 static void start_later(wst__defer_t *defer) {
     wst__flow_start(WST__CONTAINER(defer, wst_flow_t, defer));
 }
@@ -273,20 +284,17 @@ static void start_later(wst__defer_t *defer) {
 int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *given,
                  const wst_flow_callbacks_t *callbacks, void *user_data) {
     wst_flow_options_t o;
+    char canonical[WST_DEST_MAX + 1];
     if (wst__sized_read(&o, sizeof(o), given) != 0 || callbacks->size < sizeof(*callbacks) ||
-        o.destination == NULL || callbacks->on_established == NULL ||
-        callbacks->on_refused == NULL || !can_be_kept(&o))
+        callbacks->on_established == NULL || callbacks->on_refused == NULL)
         return WST_EINVAL;
     if (ingress->node->state == WST__NODE_CLOSING)
         return WST_ESTATE;
-    wst_authority_t authority;
-    const wst_str_t text = {o.destination, strlen(o.destination)};
-    if (wst_parse_authority(&authority, text, NULL) != 0)
-        return WST_EDEST;
-    char canonical[WST_DEST_MAX + 1];
-    wst__authority_write(canonical, sizeof(canonical), &authority);
+    int status = wst__flow_check(&o, canonical);
+    if (status != 0)
+        return status;
     o.destination = canonical;
-    int status = wst__flow_new(out, ingress, &o, callbacks, user_data);
+    status = wst__flow_new(out, ingress, &o, callbacks, user_data);
     if (status == 0)
         wst__defer(ingress->ctx, &(*out)->defer, start_later);
     return status;

@@ -106,6 +106,10 @@ struct wst_flow {
 
 /* -- flow.c ----------------------------------------------------------------------------------- */
 
+/* Whether a flow can be made of what the options ask for: 0, and how the destination is written;
+ * WST_EINVAL: there is no destination, or a text is too long; WST_EDEST. */
+int wst__flow_check(const wst_flow_options_t *options, char destination[WST_DEST_MAX + 1]);
+
 /* Makes a flow that has not begun; the destination is taken as it is written. 0 or WST_ENOMEM. */
 int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
                   const wst_flow_callbacks_t *callbacks, void *user_data);
