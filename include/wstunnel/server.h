@@ -157,7 +157,8 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
 WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char *address,
                                                 unsigned roles);
 
-/** The n-th address it listens on, with the real port; NULL behind the last. */
+/** The n-th address that wst_server_listen() has opened, with the real port; NULL behind the last.
+ */
 WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 
 /**

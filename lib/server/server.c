@@ -138,7 +138,7 @@ static void on_refused(void *owner, const wst_refusal_info_t *info) {
 }
 
 static const char *address(void *owner, size_t n) {
-    return wst_server_address(owner, n);
+    return wst__addresses_nth(owner, n);
 }
 
 static const wst__ingress_hooks_t hooks = {.wants = wants,

@@ -68,7 +68,27 @@ static inline bool wst__server_is_draining(const wst_server_t *s) {
 
 /* -- addresses.c ------------------------------------------------------------------------------ */
 
+/* One that is listened on. Draining and closing the server closes it. */
+typedef struct wst__address wst__address_t;
+
+/* A connection has come in there; it takes the stream. */
+typedef void (*wst__address_cb)(wst__address_t *address, wst_stream_t *stream, void *owner);
+
 void wst__addresses_init(wst_server_t *s);
+
+/* Listens (as in wst_listener_options), though other machines can reach the address only if it is
+ * to be `open`. 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new. */
+int wst__address_open(wst__address_t **out, wst_server_t *s, const char *text, bool open,
+                      wst__address_cb on_connection, void *owner);
+
+/* It is not to be used any more, and no callback comes. Not once the server drains or closes. */
+void wst__address_close(wst__address_t *address);
+
+/* Where it listens, with the real port. */
+const char *wst__address_text(const wst__address_t *address);
+
+/* The n-th of all that are listened on; NULL behind the last. */
+const char *wst__addresses_nth(const wst_server_t *s, size_t n);
 
 /* Listens only as long as there may be more connections. After a change of either. */
 void wst__addresses_update(wst_server_t *s);
