@@ -20,6 +20,7 @@
 #include <wstunnel/http_body.h>
 #include <wstunnel/json.h>
 #include <wstunnel/listener.h>
+#include <wstunnel/port.h>
 #include <wstunnel/proxy.h>
 #include <wstunnel/proxy_choose.h>
 #include <wstunnel/pump.h>

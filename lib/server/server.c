@@ -177,6 +177,7 @@ static void assemble(wst_server_t *s, uint64_t seed) {
     wst__addresses_init(s);
     wst__arrivals_init(s);
     wst__conns_init(s);
+    wst__ports_init(s);
     wst__ingress_init(&s->ingress, &s->node, &hooks, s, seed);
     hand_out_limits(s);
     wst__agents_init(s);

@@ -7,6 +7,7 @@
  *     addresses    where it listens                                       (addresses.c)
  *     arrivals     connections whose TLS handshake is not done            (arrival.c)
  *     connections  of HTTP: clients, agents' upgrades, monitors           (connection.c)
+ *     ports        addresses that lead to one destination each            (port.c)
  *     ingress      what clients ask for                                   (lib/ingress)
  *     agents       uplinks that have been let in                          (agents.c)
  */
@@ -54,6 +55,11 @@ struct wst_server {
         wst__list_t list;
         wst__client_options_t options;
     } conns;
+
+    struct {
+        wst__part_t part;
+        wst__list_t list;
+    } ports;
 
     struct {
         wst__part_t part;
@@ -117,6 +123,10 @@ void wst__conns_update(wst_server_t *s);
 
 /* Takes the stream on success. 0 or an error. */
 int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
+
+/* -- port.c ----------------------------------------------------------------------------------- */
+
+void wst__ports_init(wst_server_t *s);
 
 /* -- agents.c --------------------------------------------------------------------------------- */
 

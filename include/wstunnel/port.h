@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WSTUNNEL_PORT_H
+#define WSTUNNEL_PORT_H
+/**
+ * @file port.h
+ * A port: an address of a server that leads to one destination. Each connection that comes in there
+ * becomes a flow (flow.h) to that destination through an agent: for clients that know no proxy.
+ *
+ *     client --TCP--> port of the server ==an agent==> destination
+ *
+ * No byte is asked of a client, so protocols in which the server speaks first (ssh, SMTP, MySQL)
+ * begin at once. While the flow is under way up to 32 KiB that the client sends are kept for the
+ * destination, more waits in the kernel; a client that resets the connection, or ends it before it
+ * has sent a byte, cancels the flow. If the flow is refused the client's connection is reset, and
+ * on_refused (server.h) and the log tell why.
+ *
+ * Nobody is asked for a password: whoever reaches the address can use it. It listens whether or not
+ * an agent is there. Its connections are among the server's max_connections; beyond them clients
+ * wait in the kernel.
+ */
+#include <wstunnel/server.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct wst_port wst_port_t;
+
+/** Options of a port. */
+typedef struct wst_port_options {
+    size_t size;             /**< sizeof the struct (common.h) */
+    const char *listen;      /**< Required. As wst_listener_options.address. */
+    const char *destination; /**< Required. "host:port", "[v6]:port". */
+    const char *agent;       /**< Optional. An agent of this name, at most 64 bytes. */
+
+    /** Optional. An agent that has all of these: at most 32 of at most 127 bytes; NULL-terminated.
+     */
+    const char *const *labels;
+
+    /** Optional. Whose flows these are, at most 127 bytes each. With a user they count as
+        authenticated (wst_flow_options.authenticated); without one on_client_request, if there is
+        one, sees a client that has no credentials. */
+    const char *user;
+    const char *tenant;
+
+    bool open;       /**< Listen though other machines can reach the address. */
+    void *user_data; /**< For close_cb. */
+} wst_port_options_t;
+
+/**
+ * Listens on an address for a destination.
+ * @return 0; WST_EINVAL: an address that cannot be parsed, no destination, a text too long;
+ *         WST_EDEST: the destination cannot be parsed; WST_EINSECURE: other machines can reach the
+ *         address and it is not `open`; WST_ESTATE: the server drains or is closed; else as
+ *         wst_listener_new.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_port_new(wst_port_t **out, wst_server_t *server,
+                                           const wst_port_options_t *options);
+
+/** Where it listens, with the real port; lives as long as the port. */
+WST_EXTERN const char *wst_port_address(const wst_port_t *port);
+
+/**
+ * Stops listening, and resets the clients whose destination has not been reached yet. Connections
+ * that are relayed go on: taking a port away cuts nobody off.
+ *
+ * A draining server stops listening by itself, while the flows under way finish. Closing the server
+ * closes its ports: do not use a port after wst_server_close().
+ */
+WST_EXTERN void wst_port_close(wst_port_t *port, wst_close_cb close_cb);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
