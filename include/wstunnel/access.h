@@ -212,8 +212,8 @@ WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *ser
                                          wst_request_t *request);
 /** Answers on_client_request: sets user and tenant. A client that has been authenticated already
     (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it is of
-    that of the user of its name, who is looked up if need be, and of none if there is no such user.
-    */
+    that of the user of its name, who is looked up if need be. If there are users and none of them
+    (any more) has that name, it is refused (403). */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several

@@ -162,29 +162,37 @@ static void authenticate_looked_up(wst_access_t *access, wst_request_t *request,
 
 /* Authenticated already ---------------------------------------------------------------------- */
 
-static void allow_authenticated(wst_request_t *request, const char *tenant) {
-    if (tenant != NULL)
-        wst_request_set_tenant(request, tenant);
+/* `user_tenant`: of the user of this name; NULL: there is no such user. */
+static void answer_authenticated(wst_request_t *request, const char *user_tenant) {
+    if (user_tenant == NULL) {
+        wst_request_deny(request, 403, "No such user", NULL);
+        return;
+    }
+    if (wst_request_tenant(request)[0] == '\0')
+        wst_request_set_tenant(request, user_tenant);
     wst_request_allow(request);
 }
 
-/* Whoever asks has authenticated the client already: it needs no credentials, and is of the tenant
- * that the request says or, if it says none, of that of the user of this name. */
-static void find_tenant(wst_access_t *access, wst_request_t *request) {
+/* The front end has authenticated the client already, so it needs no credentials. Its name must be
+ * that of a user all the same: one that has been removed is refused. */
+static void check_authenticated(wst_access_t *access, wst_request_t *request) {
     const char *name = wst_request_user(request);
-    bool has_tenant = wst_request_tenant(request)[0] != '\0';
-    const wst__access_user_t *user = has_tenant ? NULL : wst__access_find_user(access, name);
-    if (!has_tenant && user == NULL && wst__access_look_up(access, request, name, strlen(name)))
-        return;
-    allow_authenticated(request, user != NULL ? user->tenant : NULL);
+    const wst__access_user_t *user = wst__access_find_user(access, name);
+    if (user != NULL)
+        answer_authenticated(request, user->tenant);
+    else if (name[0] == '\0' || !wst_access_has_users(access))
+        answer_authenticated(request, "");
+    else if (!wst__access_look_up(access, request, name, strlen(name)))
+        answer_authenticated(request, NULL);
 }
 
 /* The questions ------------------------------------------------------------------------------ */
 
 void wst__access_found(wst_access_t *access, wst_request_t *request, const char *name,
                        const wst_access_user_t *given) {
+    const char *tenant = given != NULL && given->tenant != NULL ? given->tenant : "";
     if (wst_request_is_authenticated(request))
-        allow_authenticated(request, given != NULL ? given->tenant : NULL);
+        answer_authenticated(request, given != NULL ? tenant : NULL);
     else
         authenticate_looked_up(access, request, name, given);
 }
@@ -193,7 +201,7 @@ void wst_access_client_request(wst_access_t *access, wst_server_t *server, wst_r
     (void)server;
     const wst__access_user_t *user = NULL;
     if (wst_request_is_authenticated(request))
-        find_tenant(access, request);
+        check_authenticated(access, request);
     else if ((user = wst__access_find_certified(access, request)) != NULL)
         wst__access_tell(access, request, WST__ACCESS_RIGHT, user);
     else

@@ -490,8 +490,8 @@ static void test_certificate(void **state) {
     access_rig_close(&r);
 }
 
-/* A flow whose front end has authenticated the client is that user's; one whose front end knows
- * nothing is challenged, though it has no HTTP request. */
+/* A flow whose front end has authenticated the client is that user's, if there is such a user; one
+ * whose front end knows nothing is challenged, though it has no HTTP request. */
 static void test_flows(void **state) {
     (void)state;
     const wst_access_user_t one[] = {{.size = sizeof(wst_access_user_t),
@@ -506,11 +506,24 @@ static void test_flows(void **state) {
     assert_string_equal(r.tenant, "acme");
     assert_int_equal(access_rig_flow(&r, "alice", "other"), 0);
     assert_string_equal(r.tenant, "other");
+    assert_int_equal(access_rig_flow(&r, "somebody", NULL), 403);
+    assert_int_equal(access_rig_flow(&r, "somebody", "acme"), 403);
+    assert_int_equal(access_rig_flow(&r, "", NULL), 0); /* vouched for without a name */
+    assert_string_equal(r.user, "");
+    for (int i = 0; i < 30; i++) /* never 429: it is no failure */
+        assert_int_equal(access_rig_flow(&r, NULL, NULL), 407);
+    access_rig_close(&r);
+}
+
+/* Without users any name is somebody's. */
+static void test_flows_without_users(void **state) {
+    (void)state;
+    const wst_access_options_t options = {.size = sizeof(options), .user_count = 0};
+    access_rig_t r;
+    access_rig_open(&r, &options);
     assert_int_equal(access_rig_flow(&r, "somebody", NULL), 0);
     assert_string_equal(r.user, "somebody");
     assert_string_equal(r.tenant, "");
-    for (int i = 0; i < 30; i++) /* never 429: it is no failure */
-        assert_int_equal(access_rig_flow(&r, NULL, NULL), 407);
     access_rig_close(&r);
 }
 
@@ -543,6 +556,7 @@ int main(void) {
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_flows),
+        cmocka_unit_test(test_flows_without_users),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
