@@ -78,6 +78,7 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
     if (w->agents == SERVER_ALLOW) {
         wst_request_set_user(request, w->agent_name);
         wst_request_set_tenant(request, w->agent_tenant);
+        wst_request_set_labels(request, w->agent_labels);
         wst_request_allow(request);
     }
     if (w->agents == SERVER_ACCESS)
@@ -103,7 +104,7 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
     server_world_t *w = user_data;
     enter(w);
-    assert_non_null(wst_request_head(request));
+    assert_int_equal(wst_request_head(request) == NULL, w->headless);
     w->choice_questions++;
     answer(w, request, w->choice);
     if (w->in_choice != NULL)
@@ -118,7 +119,7 @@ static void on_choose(wst_server_t *server, wst_request_t *request, void *user_d
 static void on_reached(wst_server_t *server, wst_request_t *request, void *user_data) {
     server_world_t *w = user_data;
     enter(w);
-    assert_non_null(wst_request_head(request));
+    assert_int_equal(wst_request_head(request) == NULL, w->headless);
     w->reached_questions++;
     snprintf(w->reached_what, sizeof(w->reached_what), "%s %s", wst_request_address(request),
              wst_remote_name(wst_request_remote(request)));
@@ -153,8 +154,8 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent,
 
 /* The address of a client: of a socket, of a fake_stream; or there is none, of a dial. */
 static void assert_client(const char *client) {
-    assert_true(strncmp(client, "127.0.0.1:", 10) == 0 || strcmp(client, "fake") == 0 ||
-                client[0] == '\0');
+    assert_true(strncmp(client, "127.0.0.1:", 10) == 0 || strncmp(client, "unix:", 5) == 0 ||
+                strcmp(client, "fake") == 0 || client[0] == '\0');
 }
 
 static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
@@ -469,12 +470,27 @@ static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data
     a->cancelled++;
 }
 
-static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
-                              void *user_data) {
+static void accept_stream(server_agent_t *a, wst__incoming_t *incoming) {
     static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
                                                      .on_read = stream_on_read,
                                                      .on_end = stream_on_end,
                                                      .on_error = stream_on_error};
+    if (a->stream != NULL)
+        wst_stream_close(a->stream, NULL);
+    assert_int_equal(
+        incoming->ops->accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
+    wst_stream_set_callbacks(a->stream, &callbacks, a);
+    wst_stream_read_start(a->stream, 0);
+}
+
+void server_agent_accept(server_agent_t *a) {
+    wst__incoming_t *incoming = a->incoming;
+    a->incoming = NULL;
+    accept_stream(a, incoming);
+}
+
+static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
+                              void *user_data) {
     server_agent_t *a = user_data;
     (void)uplink;
     snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
@@ -486,12 +502,7 @@ static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, 
     } else if (a->treatment == SERVER_AGENT_REFUSE) {
         incoming->ops->refuse(incoming, a->reason, a->text);
     } else {
-        if (a->stream != NULL)
-            wst_stream_close(a->stream, NULL);
-        assert_int_equal(
-            incoming->ops->accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
-        wst_stream_set_callbacks(a->stream, &callbacks, a);
-        wst_stream_read_start(a->stream, 0);
+        accept_stream(a, incoming);
     }
 }
 
@@ -588,6 +599,12 @@ void server_agent_close(server_agent_t *a) {
     a->stream = NULL;
     a->uplink->ops->close(a->uplink);
     test_env_until_count(&a->w->env, &a->closed, 1);
+}
+
+void server_agent_say(server_agent_t *a, const char *text) {
+    wst_slice_t slice;
+    assert_int_equal(wst_slice_copy(&slice, a->w->env.ctx, text, strlen(text)), 0);
+    assert_true(wst_stream_write(a->stream, &slice, 1) >= 0);
 }
 
 void server_agent_expect(server_agent_t *a, const char *text) {

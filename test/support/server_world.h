@@ -35,6 +35,8 @@ typedef struct server_world {
 
     wst_access_t *access;                                  /* freed with the world */
     const char *agent_name, *agent_tenant, *client_tenant; /* said when they are allowed */
+    const char *const *agent_labels;                       /* likewise */
+    bool headless;                                         /* the flows are of no HTTP request */
 
     wst_request_t *held;
     char question[128]; /* the last one: destination and user */
@@ -137,7 +139,9 @@ void server_agent_start_from(server_agent_t *a,
 void server_agent_open(server_world_t *w, server_agent_t *a, const char *name,
                        uint8_t instance); /* waits: up */
 wst_websocket_t *server_agent_websocket(const server_agent_t *a);
-void server_agent_close(server_agent_t *a); /* at once, and waits until it is gone */
+void server_agent_close(server_agent_t *a);  /* at once, and waits until it is gone */
+void server_agent_accept(server_agent_t *a); /* the stream that it has kept */
+void server_agent_say(server_agent_t *a, const char *text);
 void server_agent_expect(server_agent_t *a, const char *text);
 
 #endif

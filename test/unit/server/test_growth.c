@@ -239,6 +239,18 @@ static int set_limits(const void *given) {
     return status;
 }
 
+static int make_port(const void *given) {
+    const wst_server_options_t options = {.size = sizeof(options)};
+    wst_server_t *server;
+    wst_port_t *port;
+    assert_int_equal(wst_server_new(&server, env.ctx, &options), 0);
+    int status = wst_port_new(&port, server, given);
+    if (status == 0)
+        wst_port_close(port, NULL);
+    wst_server_close(server, NULL);
+    return status;
+}
+
 static int dial_by_server(const void *given) {
     const wst_server_options_t options = {.size = sizeof(options)};
     wst_server_t *server;
@@ -342,6 +354,8 @@ static const growing_t all[] = {
     {"server_limits of a new server", GROWING(wst_server_limits_t, .max_pending = 1),
      make_server_within},
     {"server_limits", GROWING(wst_server_limits_t, .max_pending = 1), set_limits},
+    {"port_options",
+     GROWING(wst_port_options_t, .listen = "127.0.0.1:0", .destination = "a.example:1"), make_port},
     {"flow_options", GROWING(wst_flow_options_t, .destination = "a.example:1"), dial_by_server},
     {"agent_options", GROWING(wst_agent_options_t, .url = "ws://127.0.0.1:9"), make_agent},
     {"agent_callbacks", GROWING(wst_agent_callbacks_t, .on_up = NULL), make_agent_with},
