@@ -394,7 +394,8 @@ void config_read_object(config_t *c, const config_node_t *node, const config_fie
     config_node_t member = {.parent = node, .value = node->value->child};
     for (; member.value != NULL; member.value = member.value->next) {
         size_t i = 0;
-        while (i < fields->count && strcmp(fields->fields[i].name, member.value->string) != 0)
+        while (i < fields->count && (fields->fields[i].line_only ||
+                                     strcmp(fields->fields[i].name, member.value->string) != 0))
             i++;
         if (i < fields->count)
             read_field(c, &member, &fields->fields[i], target);

@@ -94,9 +94,9 @@ typedef struct config_field {
     const char *choices;  /* "one|two|three" */
     const char *variable; /* of the environment; stronger than the file, weaker than the command
                              line; NULL: none */
-    bool file_only;
-    bool fixed; /* a change takes effect with the next start only */
-    bool hides; /* a URL whose user information is taken out of the process list */
+    bool file_only, line_only; /* the other one knows it not */
+    bool fixed;                /* a change takes effect with the next start only */
+    bool hides;                /* a URL whose user information is taken out of the process list */
     void (*read)(config_t *c, const config_node_t *node, void *target);
 } config_field_t;
 

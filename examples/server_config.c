@@ -78,6 +78,10 @@ static void read_routes(config_t *c, const config_node_t *node, void *target) {
     access_config_read_routes(c, node, &((server_config_t *)target)->access);
 }
 
+static void read_ports(config_t *c, const config_node_t *node, void *target) {
+    port_config_read(c, node, &((server_config_t *)target)->ports);
+}
+
 /* Those that are not of the file. */
 static void add_others(server_config_t *config) {
     config_t *c = &config->config;
@@ -88,6 +92,7 @@ static void add_others(server_config_t *config) {
         access_config_add_token(c, &config->access, token);
     if (config->user_file != NULL)
         access_config_add_user_file(c, &config->access, config->user_file);
+    port_config_add(c, &config->ports, (const char *const *)config->port);
 }
 
 int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out) {
@@ -237,6 +242,11 @@ static const config_field_t members[] = {
     {.name = "agents", .kind = CONFIG_OTHER, .read = read_agents},
     {.name = "rules", .kind = CONFIG_OTHER, .read = read_rules},
     {.name = "routes", .kind = CONFIG_OTHER, .read = read_routes},
+    {.name = "ports", .kind = CONFIG_OTHER, .read = read_ports},
+    {.name = "port",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(server_config_t, port),
+     .line_only = true},
     {.name = "realm",
      .kind = CONFIG_TEXT,
      .offset = offsetof(server_config_t, access.options.realm),
@@ -267,6 +277,7 @@ bool server_config_read(server_config_t *config, const options_t *options) {
     add_others(config);
     add_listeners(config);
     check_tls(config);
+    port_config_check(c, &config->ports, &config->access, config->file);
     config->options.allow_open = config->options.allow_open || needs_certificate(config);
     config->options.protocol = (wst_protocol_t)config->protocol;
     return c->error_count == 0;

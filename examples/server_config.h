@@ -5,6 +5,7 @@
  */
 #include "access_config.h"
 #include "options.h"
+#include "port_config.h"
 
 enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
 
@@ -28,6 +29,8 @@ typedef struct server_config {
     const char *file; /* that was read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
     access_config_t access;
+    const char **port; /* as written on the command line */
+    ports_config_t ports;
     wst_server_options_t options; /* path, allow_open, protocol; nothing else */
     wst_server_limits_t limits;
     size_t memory_budget;

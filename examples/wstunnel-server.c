@@ -3,6 +3,7 @@
 #include "program.h"
 #include "server_config.h"
 #include "server_log.h"
+#include "server_ports.h"
 
 #include <string.h>
 
@@ -17,6 +18,10 @@ static const char usage[] =
     "                            (default 127.0.0.1:8080). Roles: connect, agents, health\n"
     "                            (default all); and tls, plain or both, told apart by the first\n"
     "                            byte (default tls if there is a certificate)\n"
+    "  --port LISTEN=HOST:PORT[@AGENT][,user=NAME][,open]\n"
+    "                            whoever connects to LISTEN (PORT of this machine, or as for\n"
+    "                            --listen) is led to HOST:PORT, by the agent of that name, as\n"
+    "                            that user; may be repeated. Beyond this machine with open only\n"
     "  --cert FILE, --key FILE   certificate chain and private key (PEM); may be repeated: the\n"
     "                            name that is asked for chooses\n"
     "  --client-ca FILE          ask clients and agents for certificates issued by these\n"
@@ -44,6 +49,7 @@ typedef struct state {
     wst_access_t *access;
     wst_server_t *server;
     wst_tls_files_t *tls; /* NULL: none */
+    server_ports_t ports;
 } state_t;
 
 /* -- Who may do what -------------------------------------------------------------------------- */
@@ -201,12 +207,13 @@ static void use(state_t *s, const server_config_t *config, const made_t *made) {
     } else if (s->tls != NULL) {
         wst_tls_files_reload(s->tls);
     }
-    server_config_free(&s->reloaded);
-    s->reloaded = *config;
-    s->config = &s->reloaded;
     log_set((wst_log_level_t)config->log_level, (log_format_t)config->log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config->log_level);
     config_warn(&config->config);
+    (void)server_ports_change(&s->ports, s->server, &config->ports); /* what fails is logged */
+    server_config_free(&s->reloaded);
+    s->reloaded = *config;
+    s->config = &s->reloaded;
 }
 
 /* All or nothing. */
@@ -305,6 +312,8 @@ static int run(state_t *s) {
     if (status != 0)
         return failed(status);
     status = listen_all(s);
+    if (status == 0)
+        status = server_ports_change(&s->ports, s->server, &c->ports);
     if (status != 0)
         wst_server_close(s->server, on_server_closed);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Ports, in the server's configuration (port_config.h). */
+#include "port_config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define LISTEN_FAULT      "must be PORT, IP:PORT, [IP]:PORT, :PORT, localhost:PORT or unix:/PATH"
+#define DESTINATION_FAULT "must be HOST:PORT"
+#define TEXT_FORM         "LISTEN=HOST:PORT[@AGENT][,user=NAME][,open]"
+
+enum { PLACE_MAX = 256, AGENT_MAX = 64, USER_MAX = 127 };
+
+/* -- Addresses --------------------------------------------------------------------------------- */
+
+static bool is_number(const char *text) {
+    size_t len = strlen(text);
+    return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
+}
+
+/* A number alone is a port of this machine, as for ssh -R. NULL: no memory. */
+static const char *complete_listen(config_t *c, const char *listen) {
+    char text[32];
+    if (listen == NULL || !is_number(listen))
+        return listen;
+    int len = snprintf(text, sizeof(text), "127.0.0.1:%s", listen);
+    return config_copy(c, text, (size_t)len);
+}
+
+static bool is_ip(const char *host, size_t len) {
+    char text[64];
+    unsigned char ip[16];
+    bool six = len >= 2 && host[0] == '[' && host[len - 1] == ']';
+    if (len >= sizeof(text))
+        return false;
+    snprintf(text, sizeof(text), "%.*s", (int)len - (six ? 2 : 0), six ? host + 1 : host);
+    return uv_inet_pton(six ? AF_INET6 : AF_INET, text, ip) == 0;
+}
+
+static bool is_listen_address(const char *text) {
+    if (strncmp(text, "unix:", 5) == 0)
+        return text[5] != '\0';
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || !is_number(colon + 1))
+        return false;
+    size_t len = (size_t)(colon - text);
+    return len == 0 || (len == 9 && memcmp(text, "localhost", len) == 0) || is_ip(text, len);
+}
+
+static bool is_destination(const char *text) {
+    wst_authority_t authority;
+    return wst_parse_authority(&authority, (wst_str_t){text, strlen(text)}, NULL) == 0;
+}
+
+/* -- The file ---------------------------------------------------------------------------------- */
+
+static const config_field_t port_members[] = {
+    {.name = "listen", .kind = CONFIG_TEXT, .offset = offsetof(port_config_t, listen)},
+    {.name = "destination", .kind = CONFIG_TEXT, .offset = offsetof(port_config_t, destination)},
+    {.name = "agent",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(port_config_t, agent),
+     .max = AGENT_MAX},
+    {.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(port_config_t, user), .max = USER_MAX},
+    {.name = "open", .kind = CONFIG_FLAG, .offset = offsetof(port_config_t, open)},
+};
+static const config_fields_t port_fields = {port_members,
+                                            sizeof(port_members) / sizeof(port_members[0])};
+
+static void check_port(config_t *c, const config_node_t *node, void *target) {
+    port_config_t *port = target;
+    const config_node_t listen = config_member(node, "listen");
+    const config_node_t destination = config_member(node, "destination");
+    port->index = node->index;
+    port->listen = complete_listen(c, port->listen);
+    if (port->listen == NULL)
+        config_wrong(c, node, "\"listen\" is needed");
+    else if (!is_listen_address(port->listen))
+        config_wrong(c, &listen, LISTEN_FAULT);
+    if (port->destination == NULL)
+        config_wrong(c, node, "\"destination\" is needed");
+    else if (!is_destination(port->destination))
+        config_wrong(c, &destination, DESTINATION_FAULT);
+}
+
+void port_config_read(config_t *c, const config_node_t *node, ports_config_t *ports) {
+    ports->list =
+        config_read_array(c, node, &port_fields, sizeof(*ports->list), &ports->count, check_port);
+    if (ports->count > PORTS_MAX)
+        config_wrong(c, node, "more than %d ports", PORTS_MAX);
+}
+
+/* -- The command line -------------------------------------------------------------------------- */
+
+static void fault_of_text(config_t *c, const port_config_t *port, const char *why) {
+    config_fault(c, "--port", "%s: %s", port->text, why);
+}
+
+/* "user=NAME" or "open" */
+static void read_word(config_t *c, port_config_t *port, const char *word) {
+    if (strcmp(word, "open") == 0)
+        port->open = true;
+    else if (strncmp(word, "user=", 5) == 0 && word[5] != '\0' && strlen(word + 5) <= USER_MAX)
+        port->user = word + 5;
+    else
+        fault_of_text(c, port, "must be " TEXT_FORM);
+}
+
+/* "LISTEN=HOST:PORT[@AGENT]"; in a path there may be a "=". */
+static void read_ends(config_t *c, port_config_t *port, char *text) {
+    char *equals = text != NULL ? strrchr(text, '=') : NULL;
+    char *at = equals != NULL ? strchr(equals, '@') : NULL;
+    if (equals == NULL || (at != NULL && (at[1] == '\0' || strlen(at + 1) > AGENT_MAX))) {
+        fault_of_text(c, port, "must be " TEXT_FORM);
+        return;
+    }
+    *equals = '\0';
+    if (at != NULL)
+        *at++ = '\0';
+    port->agent = at;
+    port->listen = complete_listen(c, text);
+    port->destination = equals + 1;
+    if (port->listen != NULL && !is_listen_address(port->listen))
+        fault_of_text(c, port, "LISTEN " LISTEN_FAULT);
+    if (!is_destination(port->destination))
+        fault_of_text(c, port, "the destination " DESTINATION_FAULT);
+}
+
+static void read_port(config_t *c, port_config_t *port, const char *text) {
+    char *rest, *copy = config_copy(c, text, strlen(text));
+    port->text = text;
+    if (copy == NULL)
+        return;
+    read_ends(c, port, strtok_r(copy, ",", &rest));
+    for (char *word = NULL; (word = strtok_r(NULL, ",", &rest)) != NULL;)
+        read_word(c, port, word);
+}
+
+void port_config_add(config_t *c, ports_config_t *ports, const char *const *texts) {
+    size_t more = 0;
+    while (texts != NULL && texts[more] != NULL)
+        more++;
+    if (more == 0)
+        return;
+    port_config_t *all = config_alloc(c, (ports->count + more) * sizeof(*all));
+    if (all == NULL)
+        return;
+    if (ports->count > 0)
+        memcpy(all, ports->list, ports->count * sizeof(*all));
+    for (size_t i = 0; i < more; i++)
+        read_port(c, &all[ports->count + i], texts[i]);
+    ports->list = all;
+    ports->count += more;
+    if (ports->count > PORTS_MAX)
+        config_fault(c, "--port", "more than %d ports", PORTS_MAX);
+}
+
+/* -- All of them ------------------------------------------------------------------------------- */
+
+/* At a member of a port, wherever it is from. */
+static void wrong_member(config_t *c, const port_config_t *port, const char *file,
+                         const char *member, const char *why) {
+    char place[PLACE_MAX];
+    if (port->text != NULL) {
+        config_fault(c, "--port", "%s: %s: %s", port->text, member, why);
+        return;
+    }
+    snprintf(place, sizeof(place), "ports[%zu].%s", port->index, member);
+    c->file = file;
+    config_fault(c, place, "%s", why);
+    c->file = NULL;
+}
+
+static bool is_user(const access_config_t *access, const char *name) {
+    for (size_t i = 0; i < access->options.user_count; i++)
+        if (access->users[i].name != NULL && strcmp(access->users[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether both want the same address; any free port is not one. */
+static bool same_address(const port_config_t *a, const port_config_t *b) {
+    size_t len = a->listen != NULL ? strlen(a->listen) : 0;
+    return len >= 2 && b->listen != NULL && strcmp(a->listen, b->listen) == 0 &&
+           strcmp(a->listen + len - 2, ":0") != 0;
+}
+
+void port_config_check(config_t *c, const ports_config_t *ports, const access_config_t *access,
+                       const char *file) {
+    bool users = access->options.user_count > 0;
+    for (size_t i = 0; i < ports->count && i < PORTS_MAX; i++) {
+        const port_config_t *port = &ports->list[i];
+        if (users && port->user == NULL)
+            wrong_member(c, port, file, "user", "is needed, since there are users");
+        else if (users && !is_user(access, port->user))
+            wrong_member(c, port, file, "user", "there is no such user");
+        for (size_t other = 0; other < i; other++)
+            if (same_address(&ports->list[other], port))
+                wrong_member(c, port, file, "listen", "another port has this address");
+    }
+}
+
+static bool same_text(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool port_config_same(const port_config_t *a, const port_config_t *b) {
+    return same_text(a->listen, b->listen) && same_text(a->destination, b->destination) &&
+           same_text(a->agent, b->agent) && same_text(a->user, b->user) && a->open == b->open;
+}

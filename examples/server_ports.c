@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#include "server_ports.h"
+
+#include "log.h"
+
+/* Takes the port of that configuration out of the list. NULL: it is not there. */
+static wst_port_t *take_port(server_ports_t *ports, const port_config_t *config) {
+    for (size_t i = 0; i < ports->count; i++) {
+        wst_port_t *port = ports->list[i].port;
+        if (port != NULL && port_config_same(ports->list[i].config, config)) {
+            ports->list[i].port = NULL;
+            return port;
+        }
+    }
+    return NULL;
+}
+
+static void close_ports(server_ports_t *ports) {
+    for (size_t i = 0; i < ports->count; i++) {
+        if (ports->list[i].port == NULL)
+            continue;
+        log_line(WST_LOG_INFO, "port %s closed", wst_port_address(ports->list[i].port));
+        wst_port_close(ports->list[i].port, NULL);
+    }
+}
+
+static void log_opened(const server_port_t *p) {
+    const port_config_t *c = p->config;
+    log_line(WST_LOG_INFO, "port %s leads to %s%s%s%s%s", wst_port_address(p->port), c->destination,
+             c->agent != NULL ? " through " : "", c->agent != NULL ? c->agent : "",
+             c->user != NULL ? " for " : "", c->user != NULL ? c->user : "");
+}
+
+static int open_port(server_port_t *p, wst_server_t *server) {
+    const port_config_t *c = p->config;
+    const wst_port_options_t options = {.size = sizeof(options),
+                                        .listen = c->listen,
+                                        .destination = c->destination,
+                                        .agent = c->agent,
+                                        .user = c->user,
+                                        .open = c->open};
+    int status = wst_port_new(&p->port, server, &options);
+    if (status == 0) {
+        log_opened(p);
+        return 0;
+    }
+    p->port = NULL;
+    log_line(WST_LOG_ERROR, "cannot open port %s to %s: %s", c->listen, c->destination,
+             wst_strerror(status));
+    if (status == WST_EINSECURE)
+        log_line(WST_LOG_ERROR, "whoever reaches a port can use it: say \"open\" if that is meant");
+    return status;
+}
+
+int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports_config_t *config) {
+    server_ports_t now = {.count = config->count};
+    int first = 0;
+    for (size_t i = 0; i < now.count; i++)
+        now.list[i] = (server_port_t){&config->list[i], take_port(ports, &config->list[i])};
+    close_ports(ports); /* first: another one may want the address */
+    for (size_t i = 0; i < now.count; i++) {
+        int status = now.list[i].port == NULL ? open_port(&now.list[i], server) : 0;
+        first = first != 0 ? first : status;
+    }
+    *ports = now;
+    return first;
+}

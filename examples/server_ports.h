@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_SERVER_PORTS_H
+#define EXAMPLES_SERVER_PORTS_H
+/* The ports that the server has open. They are closed with it. */
+#include "port_config.h"
+
+typedef struct server_port {
+    const port_config_t *config;
+    wst_port_t *port; /* NULL: it could not be opened */
+} server_port_t;
+
+typedef struct server_ports {
+    server_port_t list[PORTS_MAX];
+    size_t count;
+} server_ports_t;
+
+/*
+ * Opens the ports of a configuration, at most PORTS_MAX, which must live until the next change.
+ * Those that are the same as before stay as they are; others that were there are closed, while
+ * their connections go on. What cannot be opened is logged, and tried again by the next change. 0,
+ * or the first error.
+ */
+int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports_config_t *config);
+
+#endif
