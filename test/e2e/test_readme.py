@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The section "On the Internet" of the README, done as it says, but for names and ports."""
+"""Sections of the README, done as they say, but for names and ports."""
 import json
 import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from processes import PASSWORD, program
+from processes import PASSWORD, TOKEN, program
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -70,3 +71,87 @@ def test_it(world, tmp_path, section, authority, identity, nginx, certificate):
     assert fetch("https://169.254.169.254/").stdout == "403"
     open_event = json.loads(server.wait_for(r'"stream_open"').string)
     assert (open_event["user"], open_event["agent"]) == ("alice", "berlin")
+
+
+# -- Fixed ports ----------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+FIXED_PORTS = re.search(r"^## Fixed ports$(.*?)^## ", README.read_text(), re.M | re.S)[1]
+ROWS = [
+    [cell.strip() for cell in row.split("|")]
+    for row in re.findall(r"^\|(.*)\|$", FIXED_PORTS, re.M)[2:]  # behind the heading
+]
+
+
+def test_table_of_ports_is_complete():
+    names = [name.split()[0] for name, _, _ in ROWS if name]
+    assert names == ["ssh", "chisel", "frp", "rathole", "wstunnel"]
+
+
+@pytest.mark.parametrize("theirs, ours", [row[1:] for row in ROWS])
+def test_lines_of_the_table(world, tmp_path, echo_site, theirs, ours):
+    """Done as they say, but for numbers, the path, and hosts that stand for the private network;
+    and they name the destination that the other program's line names."""
+    number = free_port()
+    option, value = ours.strip("`").split()
+    [destination] = re.findall(r"=([a-z0-9.]+:\d+)", value)
+    host, _, destination_port = destination.partition(":")
+    assert host in theirs and destination_port in theirs
+    value = value.replace(destination, echo_site.address.replace("127.0.0.1", "localhost"))
+    value = value.replace("2222=", f"{number}=").replace("/run/", f"{tmp_path}/")
+    server = world.server(option, value)
+    world.served_by(server, "one")
+    address = server.wait_for(r"port (\S+) leads to")[1]
+    is_unix, is_open = address.startswith("unix:"), ",open" in ours
+    client = world.client(address.replace("0.0.0.0", "127.0.0.1"))
+    client.send(b"ping")
+    assert client.read_exactly(4) == b"ping"
+    if not is_unix and not is_open:
+        with pytest.raises(ConnectionRefusedError):
+            world.client(f"127.0.0.2:{number}")
+    elif is_open:
+        world.client(f"127.0.0.2:{number}").send(b"ping")
+
+
+def test_other_lines_of_the_section(world, tmp_path, echo_site, identity, authority):
+    """The command above, and the member "ports"."""
+    command = re.search(r"^    (wstunnel-server (?:.*\\\n)*.*)$", FIXED_PORTS, re.M)[1]
+    words = command.replace("\\\n", " ").split()[1:]
+    (tmp_path / "agent.token").write_text(TOKEN)
+    (tmp_path / "agent.token").chmod(0o600)
+    shutil.copy(identity.certificate, tmp_path / "chain.pem")
+    shutil.copy(identity.key, tmp_path / "key.pem")
+    destinations = ["build-host:22", "db.intranet:5432"]
+    for i, word in enumerate(words):
+        word = re.sub(r"^(2222|5432)=", lambda _: f"{free_port()}=", word)
+        for destination in destinations:
+            word = word.replace(destination, echo_site.address)
+        words[i] = word.replace("0.0.0.0:8443", "127.0.0.1:0")
+    server = world.run([program("wstunnel-server"), *words], cwd=tmp_path)
+    number = server.wait_for(r"listening on 127.0.0.1:(\d+)")[1]
+    world.agent(f"wss://localhost:{number}", "--name", "berlin", "--ca", authority.certificate,
+                "--token-file", tmp_path / "agent.token")  # fmt: skip
+    server.wait_for("agent berlin .* up from")
+    for n in (1, 2):
+        client = world.client(server.wait_for(r"port (\S+) leads to", n)[1])
+        client.send(b"ping")
+        assert client.read_exactly(4) == b"ping"
+
+    [member] = re.findall(r"^```json$(.*?)^```$", FIXED_PORTS, re.M | re.S)
+    config = json.loads("{" + member + "}")
+    config["ports"][0].update(listen=f"0.0.0.0:{free_port()}", destination=echo_site.address)
+    config["users"] = [{"name": "alice", "password": PASSWORD}]
+    (tmp_path / "server.json").write_text(json.dumps(config))
+    (tmp_path / "server.json").chmod(0o600)
+    server = world.server("--config", tmp_path / "server.json")
+    world.served_by(server, "berlin")
+    opened = server.wait_for(r"port 0.0.0.0(:\d+) leads to .* through berlin for alice")
+    client = world.client("127.0.0.1" + opened[1])
+    client.send(b"ping")
+    assert client.read_exactly(4) == b"ping"
