@@ -5,8 +5,9 @@
  * @file flow.h
  * A flow: somebody asks for a connection to a destination; the embedder is asked whether that may
  * be, an agent opens it, and bytes go both ways until it is over. Every connection through an agent
- * is a flow, whatever asked for it: CONNECT, a forwarded request, wst_server_dial(), or a front end
- * of your own. All obey the same rules and bounds, are counted, noticed and drained.
+ * is a flow, whatever asked for it: CONNECT, a forwarded request, a port (port.h),
+ * wst_server_dial(), or a front end of your own. All obey the same rules and bounds, are counted,
+ * noticed and drained.
  *
  *     ASKING     may the client have it?             on_client_request
  *     CHOOSING   through which agent?                on_choose
