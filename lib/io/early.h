@@ -22,6 +22,9 @@ typedef struct wst__early {
  */
 int wst__early_keep(wst__early_t *early, wst_stream_t *stream, wst_slice_t data);
 
+/* The first bytes have been used: the others move to the front. */
+void wst__early_consume(wst__early_t *early, size_t len);
+
 /* Puts all of it back into the stream, in front of what has not been read. 0 or WST_ENOMEM. */
 int wst__early_put_back(wst__early_t *early, wst_stream_t *stream);
 

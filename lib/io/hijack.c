@@ -5,7 +5,7 @@
  *   reading    a head, by a deadline; faults in it are answered here
  *   asked      on_request has run; no bytes are read unless watched; no deadline
  *   taken      the connection belongs to another owner
- *   finishing  the last answer is written: shut down, and read for a while (RFC 9112 section 9.6)
+ *   finishing  the last answer is written: linger.h has the connection
  *   ended      on_done has run or is about to; the connection waits to be closed
  *   closing    only close_cb follows
  *
@@ -18,18 +18,13 @@
 #include "defaults.h"
 #include "early.h"
 #include "hijack_answer.h"
+#include "linger.h"
 #include "sized.h"
 
 #include <assert.h>
 #include <string.h>
 
-enum {
-    GATHER_MIN = 512,
-    LINGER_MS = 5000,
-    /* More than the kernels' buffers between a client and us hold (4 + 6 MiB by default on Linux):
-       the bytes that a client sends before it can see the answer. */
-    LINGER_BYTES = 16777216
-};
+enum { GATHER_MIN = 512 };
 
 typedef enum state { READING, ASKED, TAKEN, FINISHING, ENDED, CLOSING } state_t;
 
@@ -49,9 +44,8 @@ struct wst_hijack {
     wst_slice_t rest;   /* the part of it behind the head */
     wst__early_t early; /* watched: bytes received later */
 
-    bool shut;      /* finishing: on_shutdown has run */
-    bool read_all;  /* the client has ended, or further bytes do not matter */
-    size_t ignored; /* finishing: bytes read */
+    bool read_all; /* the client has ended, or further bytes do not matter */
+    wst__linger_t linger;
 
     wst__deadline_t deadline;
     wst__defer_t defer; /* on_done, or the hijack's own end */
@@ -82,31 +76,19 @@ static void forget_head(wst_hijack_t *h) {
     h->len = h->cap = h->scanned = 0;
 }
 
-static void on_linger_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
-    wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
-    (void)now_ms;
-    end_hijack(h, h->shut ? h->status : WST_ETIMEOUT);
+static void on_lingered(wst__linger_t *linger, int error) {
+    wst_hijack_t *h = WST__CONTAINER(linger, wst_hijack_t, linger);
+    end_hijack(h, error != 0 ? error : h->status);
 }
 
-static void end_if_quiet(wst_hijack_t *h) {
-    if (h->shut && h->read_all)
-        end_hijack(h, h->status);
-}
-
-/* Closing at once could make the kernel reset the connection before the client has read our answer.
- * So ends our direction first, and waits for the client's end. */
 static void finish_hijack(wst_hijack_t *h, int status) {
     h->state = FINISHING;
     h->status = status;
     forget_head(h);
-    int rc = wst_stream_shutdown(h->stream);
-    if (rc < 0) {
+    wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
+    int rc = wst__linger_start(&h->linger, h->ctx, h->stream, h->read_all, on_lingered);
+    if (rc < 0)
         end_hijack(h, rc);
-        return;
-    }
-    wst__deadline_in(h->ctx, &h->deadline, LINGER_MS, on_linger_deadline);
-    if (!h->read_all)
-        wst_stream_read_start(h->stream, 0);
 }
 
 /* Reading a head ----------------------------------------------------------------------------- */
@@ -199,12 +181,6 @@ static bool nothing_behind_head(const wst_hijack_t *h) {
     return h->rest.len == 0 && h->early.kept.len == 0;
 }
 
-static void keep_early(wst_hijack_t *h, wst_slice_t data) {
-    int rc = wst__early_keep(&h->early, h->stream, data);
-    if (rc < 0)
-        end_hijack(h, rc);
-}
-
 void wst__hijack_watch(wst_hijack_t *h) {
     if (h->state == ASKED)
         wst_stream_read_start(h->stream, WST__EARLY_MAX);
@@ -218,16 +194,9 @@ static void on_hijack_read(wst_stream_t *stream, wst_slice_t data, void *user_da
         read_head(h, data);
         return;
     }
-    if (h->state == ASKED) {
-        keep_early(h, data);
-        return;
-    }
-    h->ignored += data.len;
-    if (h->ignored > LINGER_BYTES) {
-        wst_stream_read_stop(stream);
-        h->read_all = true;
-        end_if_quiet(h);
-    }
+    int rc = wst__early_keep(&h->early, stream, data);
+    if (rc < 0)
+        end_hijack(h, rc);
 }
 
 static void on_hijack_end(wst_stream_t *stream, void *user_data) {
@@ -237,8 +206,6 @@ static void on_hijack_end(wst_stream_t *stream, void *user_data) {
     if (h->state == ASKED) {
         if (nothing_behind_head(h))
             end_hijack(h, 0);
-    } else if (h->state == FINISHING) {
-        end_if_quiet(h);
     } else if (h->len == 0) {
         finish_hijack(h, 0);
     } else {
@@ -254,26 +221,18 @@ static void on_hijack_drain(wst_stream_t *stream, void *user_data) {
         wst_stream_read_start(stream, h->limits.head_max);
 }
 
-static void on_hijack_shutdown(wst_stream_t *stream, void *user_data) {
-    wst_hijack_t *h = user_data;
-    (void)stream;
-    if (h->state != FINISHING)
-        return;
-    h->shut = true;
-    wst__deadline_in(h->ctx, &h->deadline, LINGER_MS, on_linger_deadline);
-    end_if_quiet(h);
-}
-
 static void on_hijack_error(wst_stream_t *stream, int error, void *user_data) {
     wst_hijack_t *h = user_data;
     (void)stream;
     if (h->state != ENDED)
-        end_hijack(h, h->shut ? h->status : error);
+        end_hijack(h, error);
 }
 
-static const wst_stream_callbacks_t callbacks = {sizeof(callbacks),  on_hijack_read,
-                                                 on_hijack_end,      on_hijack_drain,
-                                                 on_hijack_shutdown, on_hijack_error};
+static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                 .on_read = on_hijack_read,
+                                                 .on_end = on_hijack_end,
+                                                 .on_drain = on_hijack_drain,
+                                                 .on_error = on_hijack_error};
 
 /* Interface ---------------------------------------------------------------------------------- */
 
@@ -421,8 +380,11 @@ void wst_hijack_close(wst_hijack_t *h, wst_close_cb close_cb) {
     h->close_cb = close_cb;
     wst__deadline_clear(&h->ctx->deadlines, &h->deadline);
     wst__defer_cancel(&h->defer);
-    if (h->stream != NULL)
+    wst__linger_stop(&h->linger);
+    if (h->stream != NULL) {
+        wst_stream_set_callbacks(h->stream, NULL, h);
         wst_stream_close(h->stream, on_hijack_stream_closed);
-    else
+    } else {
         wst__defer(h->ctx, &h->defer, gone_later);
+    }
 }
