@@ -5,14 +5,11 @@
  */
 #include "socks5.h"
 #include "ip.h"
+#include "socks5_wire.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
-
-enum { VERSION = 5, LOGIN_VERSION = 1 };
-enum { NO_LOGIN = 0, LOGIN = 2, NO_METHOD = 0xff };
-enum { CONNECT = 1, IPV4 = 1, NAME = 3, IPV6 = 4 };
 
 static void put_byte(wst__socks5_t *s, uint8_t byte) {
     s->out[s->out_len++] = byte;
@@ -38,17 +35,17 @@ static int expect(wst__socks5_t *s, wst__socks5_state_t state) {
 void wst__socks5_init(wst__socks5_t *s, const char *host, uint16_t port, const char *user,
                       const char *password) {
     *s = (wst__socks5_t){.host = host, .port = port, .user = user, .password = password};
-    put_byte(s, VERSION);
+    put_byte(s, WST__SOCKS5_VERSION);
     put_byte(s, user != NULL ? 2 : 1);
-    put_byte(s, NO_LOGIN);
+    put_byte(s, WST__SOCKS5_METHOD_NONE);
     if (user != NULL)
-        put_byte(s, LOGIN);
+        put_byte(s, WST__SOCKS5_METHOD_LOGIN);
     expect(s, WST__SOCKS5_METHOD);
 }
 
 static int send_login(wst__socks5_t *s) { /* RFC 1929 section 2 */
     s->out_len = 0;
-    put_byte(s, LOGIN_VERSION);
+    put_byte(s, WST__SOCKS5_LOGIN_VERSION);
     put_counted(s, s->user);
     put_counted(s, s->password);
     return expect(s, WST__SOCKS5_LOGIN);
@@ -57,17 +54,17 @@ static int send_login(wst__socks5_t *s) { /* RFC 1929 section 2 */
 static int send_request(wst__socks5_t *s) { /* RFC 1928 section 4 */
     wst__ip_t ip;
     s->out_len = 0;
-    put_byte(s, VERSION);
-    put_byte(s, CONNECT);
+    put_byte(s, WST__SOCKS5_VERSION);
+    put_byte(s, WST__SOCKS5_CMD_CONNECT);
     put_byte(s, 0);
     if (!wst__ip_parse(&ip, s->host, strlen(s->host))) {
-        put_byte(s, NAME);
+        put_byte(s, WST__SOCKS5_ADDR_NAME);
         put_counted(s, s->host);
     } else if (wst__ip_is_v4(&ip)) {
-        put_byte(s, IPV4);
+        put_byte(s, WST__SOCKS5_ADDR_IPV4);
         put_bytes(s, ip.bytes + 12, 4);
     } else {
-        put_byte(s, IPV6);
+        put_byte(s, WST__SOCKS5_ADDR_IPV6);
         put_bytes(s, ip.bytes, 16);
     }
     put_byte(s, (uint8_t)(s->port >> 8));
@@ -88,21 +85,20 @@ static size_t message_len(const wst__socks5_t *s) {
         return 2;
     if (s->in_len < 5) /* the length of a name is the fifth byte */
         return 5;
-    size_t address = s->in[3] == IPV4 ? 4 : s->in[3] == IPV6 ? 16 : 1u + s->in[4];
-    return 4 + address + 2;
+    return 4 + wst__socks5_addr_len(s->in[3], s->in[4]) + 2;
 }
 
 static int read_method(wst__socks5_t *s) {
-    if (s->in[0] != VERSION)
+    if (s->in[0] != WST__SOCKS5_VERSION)
         return fail_socks5(s, WST_EPROTO, "does not speak SOCKS5");
     switch (s->in[1]) {
-    case NO_LOGIN:
+    case WST__SOCKS5_METHOD_NONE:
         return send_request(s);
-    case LOGIN:
+    case WST__SOCKS5_METHOD_LOGIN:
         if (s->user != NULL)
             return send_login(s);
         return fail_socks5(s, WST_EPROTO, "chose a method of authentication that was not offered");
-    case NO_METHOD:
+    case WST__SOCKS5_METHOD_REFUSED:
         return fail_socks5(s, WST_EPROXYAUTH,
                            s->user == NULL
                                ? "wants authentication"
@@ -142,11 +138,11 @@ static int read_reply_code(wst__socks5_t *s) {
 
 /* Checks a reply after each byte: some proxies end a refusal early. */
 static int check_reply(wst__socks5_t *s) {
-    if (s->in[0] != VERSION)
+    if (s->in[0] != WST__SOCKS5_VERSION)
         return fail_socks5(s, WST_EPROTO, "does not speak SOCKS5");
     if (s->in_len >= 2 && s->in[1] != 0)
         return read_reply_code(s);
-    if (s->in_len >= 4 && s->in[3] != IPV4 && s->in[3] != NAME && s->in[3] != IPV6)
+    if (s->in_len >= 4 && wst__socks5_addr_len(s->in[3], 0) == 0)
         return fail_socks5(s, WST_EPROTO, "answered with an unknown type of address");
     return WST__SOCKS5_READ;
 }
