@@ -10,10 +10,10 @@
  *         wst_access_client_request(((app_t *)app)->access, server, request);
  *     }
  *
- * and so for the other three. Another access object may take its place at any time: those whose
- * user is being looked up then are answered 503, and ask again. If wst_access_has_users() or
- * wst_access_has_agents() is false, leave on_client_request or on_agent_request NULL: then a server
- * refuses to listen where others could come (WST_EINSECURE).
+ * and so for the others. Another access object may take its place at any time: those whose user is
+ * being looked up then are answered 503, and ask again. If wst_access_has_users() is false, leave
+ * on_client_request and on_client_login NULL, if wst_access_has_agents() is, on_agent_request: then
+ * a server refuses to listen where others could come (WST_EINSECURE).
  *
  * Clients authenticate with Digest (RFC 7616: SHA-256 or MD5, qop "auth"), Basic (RFC 7617) or the
  * certificate of their TLS session. The challenge offers these in this order, the strongest first;
@@ -23,6 +23,9 @@
  *
  * Users stand in a list (`users`), or in a data base of the embedder's, which is asked by `on_user`
  * for each request whose credentials name nobody in the list. Nothing of the answer is kept.
+ *
+ * SOCKS clients authenticate with the name and password of RFC 1929, as Basic does, or by their
+ * certificate: `no_basic` leaves the certificate alone. Their failures are counted with the others.
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
@@ -145,7 +148,7 @@ typedef struct wst_access_options {
         *rules; /**< Optional: taken on success. NULL: all but guarded addresses. Asked about
                      the name first, then about each address that an agent has reached. */
 
-    bool no_basic; /**< Do not take passwords in clear (Basic). wget knows nothing else. */
+    bool no_basic; /**< Do not take passwords in clear (Basic, SOCKS). wget knows nothing else. */
     /** A client named "alice+berlin" is the user alice and wants the agent berlin, of those that
        may serve her. (With Digest that needs `password`: the hashes are those of the bare name.) */
     bool user_selects_agent;
@@ -216,6 +219,9 @@ WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *ser
     (any more) has that name, it is refused (403). */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
+/** Answers on_client_login by the same users, certificates and limits: sets user and tenant. */
+WST_EXTERN void wst_access_client_login(wst_access_t *access, wst_server_t *server,
+                                        wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several
     agents by the default policy. Agents that are not in `agents` (any more) do not serve. The one
     that a client selects, or the only one that a route names, is found by its name; otherwise the

@@ -58,7 +58,8 @@ typedef struct wst_refusal_info {
     const char *client;      /**< address of who asked; "": none (a dial) */
     const char *user;        /**< wst_request_set_user, or "" */
     const char *tenant;      /**< wst_request_set_tenant, or "" */
-    const char *destination; /**< of a client, as it was asked for if it is malformed; else "" */
+    const char *destination; /**< of a client, as it was asked for if it is malformed; else "": of
+                                  an agent, or of a client whose login has been refused */
     const char *agent;   /**< name of the agent that was asked last; or that the one refused gave
                               itself; else "" */
     const char *address; /**< IP address that the agent had reached; "": none, or not known */

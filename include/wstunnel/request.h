@@ -12,6 +12,7 @@
  * If whoever asked goes away, or the deadline (10 s unless said otherwise) passes, the request ends
  * too: a function set by wst_request_on_gone() is told. Whoever answers later must set one.
  */
+#include <wstunnel/auth.h>
 #include <wstunnel/http.h>
 #include <wstunnel/stream.h>
 
@@ -26,6 +27,15 @@ struct wst_tls_info;
 /** The head of the HTTP request it is about; NULL where there is none. Valid while the request is.
  */
 WST_EXTERN const wst_http_head_t *wst_request_head(const wst_request_t *request);
+
+/**
+ * The name and the password that the client has given in clear, whichever front end it came by:
+ * Proxy-Authorization: Basic of the head (RFC 7617), or those of SOCKS5 (RFC 1929).
+ * @param out  filled in on success; wipe it when done with it
+ * @return false: it has given none, or what cannot be right (malformed, NUL bytes in it, too long).
+ */
+WST_EXTERN WST_MUST_CHECK bool wst_request_basic(const wst_request_t *request,
+                                                 wst_auth_basic_t *out);
 
 /** The destination "host:port" as it was asked for; "" where there is none. */
 WST_EXTERN const char *wst_request_destination(const wst_request_t *request);

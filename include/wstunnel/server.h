@@ -3,12 +3,20 @@
 #define WSTUNNEL_SERVER_H
 /**
  * @file server.h
- * The server: takes agents' WebSockets and clients' CONNECT requests, and joins them; forwards
- * clients' requests for http:// URLs through agents.
+ * The server: takes agents' WebSockets and clients' requests by CONNECT and SOCKS5, and joins them;
+ * forwards clients' requests for http:// URLs through agents.
  *
  * On each address it offers roles: `CONNECT host:port` and `GET http://host/...` for clients, `GET
  * <path>` with a WebSocket upgrade for agents, `GET /healthz` (200 while it runs) and `GET /readyz`
- * (200 with at least one agent that takes streams, else 503) for monitors.
+ * (200 with at least one agent that takes streams, else 503) for monitors; and SOCKS5 (RFC 1928)
+ * for clients. Where several protocols are spoken at an address, the first byte of a connection
+ * tells which. One that an address does not take is refused in its own terms, and named in the log.
+ *
+ * A SOCKS5 client asks by CONNECT; BIND and UDP ASSOCIATE are answered 7, an unknown type of
+ * address 8, a refused flow by 2 (WST_EDENIED), 4 (WST_EUNREACHABLE, WST_ENAME), 5 (WST_EREFUSED),
+ * 6 (WST_EDIALTIMEOUT, WST_ENAMETIMEOUT) or 1; the log tells more. Names are resolved by the agent.
+ * From its connection to the end of its request it has head_timeout_ms, and decision_timeout_ms for
+ * each question besides; what it sends ahead is kept, up to 32 KiB. SOCKS4 is answered 91.
  *
  * An agent is one process: a name and an instance. It may hold several WebSockets (sessions). A new
  * session with the same name, instance and conn and a higher epoch replaces its predecessor at
@@ -33,7 +41,8 @@ enum wst_role {
     WST_ROLE_CONNECT = 1, /**< clients: CONNECT, and requests for http:// URLs */
     WST_ROLE_AGENTS = 2,  /**< agents: the WebSocket upgrade */
     WST_ROLE_HEALTH = 4,  /**< /healthz and /readyz */
-    WST_ROLE_ALL = 7
+    WST_ROLE_ALL = 7,     /**< of HTTP */
+    WST_ROLE_SOCKS = 8    /**< clients: SOCKS5. Where TLS alone is spoken, within TLS */
 };
 
 /**
@@ -85,6 +94,19 @@ typedef struct wst_server_callbacks {
     void (*on_agent_refused)(wst_server_t *server, const wst_refusal_info_t *info, void *user_data);
     /** After wst_server_drain: nothing is open any more, or the drain deadline has passed. */
     void (*on_drained)(wst_server_t *server, void *user_data);
+
+    /**
+     * A SOCKS client greets: must it log in, and is what it says right? The request has no head and
+     * no destination. It is asked first without credentials. Allow: it need not log in, for its
+     * certificate tells who it is, say. Deny with 407: it must, by name and password (RFC 1929);
+     * with any other status: it may not come in at all. Then with credentials (wst_request_basic):
+     * allow or deny; also asked after the client was allowed if it insists on logging in.
+     * After an allow on_client_request is asked about an authenticated client, of the user and
+     * tenant that were set here. Denials are told to on_refused, but for a 407 that the client can
+     * follow. NULL: nobody must log in, and on_client_request is asked about a client that has not
+     * been authenticated.
+     */
+    void (*on_client_login)(wst_server_t *server, wst_request_t *request, void *user_data);
 } wst_server_callbacks_t;
 
 /** Bounds and times of a server; see wst_server_set_limits. */
@@ -112,7 +134,8 @@ typedef struct wst_server_limits {
     uint64_t tls_timeout_ms;         /**< Optional (default 10000): from a connection, at an address
                                           with TLS, to the end of its handshake. One that has said
                                           nothing by then is closed silently. */
-    uint64_t head_timeout_ms;        /**< Optional (default 10000): a request's head. */
+    uint64_t head_timeout_ms;        /**< Optional (default 10000): a request's head; of SOCKS, all
+                                          messages of the client together. */
     uint64_t decision_timeout_ms;    /**< Optional (default 10000): each question; then 504. */
     uint64_t hello_timeout_ms;       /**< Optional (default 10000): an agent's hello. */
     uint64_t dial_timeout_ms;        /**< Optional (default 15000): the agent's answer; then 504. */
@@ -148,9 +171,10 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
 
 /**
  * Listens on one more address (as in wst_listener_options). An address that other machines can
- * reach needs a callback that authorises for each role that it offers, connect and agents. Where
- * TLS alone is spoken, a plain request is answered 400, saying so.
- * @param roles  of enum wst_role (none: all), and of enum wst_listen_flag
+ * reach needs a callback that authorises for each role that it offers: on_client_request for
+ * connect and socks, on_agent_request for agents. Where TLS alone is spoken, a plain request is
+ * answered 400, saying so.
+ * @param roles  of enum wst_role (none: all of HTTP), and of enum wst_listen_flag
  * @return 0; WST_EINSECURE; WST_EINVAL: WST_LISTEN_TLS without a configuration; WST_ESTATE:
  *         draining or closed; else as wst_listener_new.
  */

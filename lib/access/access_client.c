@@ -207,3 +207,14 @@ void wst_access_client_request(wst_access_t *access, wst_server_t *server, wst_r
     else
         authenticate(access, request);
 }
+
+void wst_access_client_login(wst_access_t *access, wst_server_t *server, wst_request_t *request) {
+    bool passwords = access->digest[WST__MD5] || access->digest[WST__SHA256];
+    if (access->basic || wst__access_find_certified(access, request) != NULL)
+        wst_access_client_request(access, server, request);
+    else
+        wst_request_deny(request, 403,
+                         passwords ? "Passwords in clear, as SOCKS sends them, are not taken"
+                                   : "A client certificate is required",
+                         NULL);
+}

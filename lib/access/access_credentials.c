@@ -7,12 +7,21 @@
 
 #include <string.h>
 
+/* Those of SOCKS, which are Basic in all but the way they come. */
+static bool read_login(wst__credentials_t *out, const wst_request_t *request) {
+    out->basic = out->whole = wst_request_basic(request, &out->pair);
+    memcpy(out->name, out->pair.user, sizeof(out->name));
+    return out->whole;
+}
+
 bool wst__credentials_read(wst__credentials_t *out, const wst_request_t *request) {
     static const char field[] = "Proxy-Authorization";
     const wst_http_head_t *head = wst_request_head(request);
-    const wst_http_header_t *h = head != NULL ? wst_http_header(head, field, NULL) : NULL;
-    wst__auth_t auth;
     *out = (wst__credentials_t){.basic = false};
+    if (head == NULL)
+        return read_login(out, request);
+    const wst_http_header_t *h = wst_http_header(head, field, NULL);
+    wst__auth_t auth;
     if (h == NULL)
         return false;
     if (wst_http_header(head, field, h) != NULL || wst__auth_read(&auth, h->value) != 0)

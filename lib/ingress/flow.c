@@ -125,7 +125,8 @@ static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_s
     if (ingress->node->state != WST__NODE_CLOSING)
         wst_ctx_log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
                     f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
-                    f->destination, refusal->status, text.reason);
+                    f->destination[0] != '\0' ? f->destination : "login", refusal->status,
+                    text.reason);
     const wst_refusal_info_t info = {.size = sizeof(info),
                                      .client = f->peer,
                                      .user = f->user,
@@ -181,6 +182,7 @@ void wst__flow_ask(wst_flow_t *f, wst__question_t question, wst__answer_cb on_an
     bool reached = question == WST__ASK_REACHED;
     const wst__ask_t ask = {
         .head = f->head,
+        .login = f->login,
         .destination = f->destination,
         .peer = f->peer,
         .user = f->user,

@@ -66,6 +66,7 @@ struct wst_flow {
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
     bool authenticated, unasked;
     const wst_http_head_t *head;
+    const wst_auth_basic_t *login; /* given by another way; set by a front, borrowed as the head */
     const struct wst_tls_info *tls;
 
     /* For what. */

@@ -16,6 +16,7 @@ void wst__flow_establish(wst_flow_t *f) {
         return;
     f->established = true;
     f->head = NULL;
+    f->login = NULL;
     f->tls = NULL;
     f->callbacks->on_established(f, f->user_data);
 }

@@ -58,6 +58,12 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
     c->options->on_request(c, head);
 }
 
+static wst_str_t on_stranger(wst_hijack_t *hijack, uint8_t first, void *user_data) {
+    wst__client_t *c = user_data;
+    (void)hijack;
+    return c->options->on_stranger(c, first);
+}
+
 int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *stream,
                      const wst__client_options_t *options) {
     *c = (wst__client_t){.ingress = ingress, .options = options, .tls = wst_stream_tls(stream)};
@@ -71,6 +77,7 @@ int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *str
     int status = wst_hijack_new(&c->hijack, ingress->ctx, stream, &hijack);
     if (status != 0)
         return status;
+    wst__hijack_set_stranger(c->hijack, on_stranger);
     wst__ticket_take(&c->hold, &ingress->node->holds);
     return 0;
 }

@@ -20,6 +20,8 @@ typedef struct wst__client_options {
     const char *pseudonym; /* in Via: this node and no other */
     /* A request's head is complete: serve it by wst__client_connect, _forward or _respond. */
     void (*on_request)(wst__client_t *client, const wst_http_head_t *head);
+    /* It begins with a control character: see wst__hijack_set_stranger. */
+    wst_str_t (*on_stranger)(wst__client_t *client, uint8_t first);
     /* It is being closed; and it is gone, last: free it. */
     void (*on_close)(wst__client_t *client);
     void (*on_closed)(wst__client_t *client);

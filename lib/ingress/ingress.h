@@ -13,8 +13,14 @@
 
 #include <wstunnel/flow.h>
 
-/* The questions that a flow puts to the embedder. */
-typedef enum wst__question { WST__ASK_CLIENT, WST__ASK_CHOOSE, WST__ASK_REACHED } wst__question_t;
+/* The questions that are put to the embedder: those of a flow, in their order, and about a client
+ * that has not asked for a destination yet. */
+typedef enum wst__question {
+    WST__ASK_CLIENT,
+    WST__ASK_CHOOSE,
+    WST__ASK_REACHED,
+    WST__ASK_LOGIN
+} wst__question_t;
 
 /* What an ingress asks and tells its owner. */
 typedef struct wst__ingress_hooks {

@@ -32,7 +32,8 @@ struct wst_hijack {
     wst_ctx_t *ctx;
     wst_stream_t *stream; /* NULL once taken or gone */
     wst_hijack_options_t options;
-    wst_http_limits_t limits; /* complete */
+    wst_http_limits_t limits;                                                       /* complete */
+    wst_str_t (*on_stranger)(wst_hijack_t *hijack, uint8_t first, void *user_data); /* or NULL */
     state_t state;
     int status; /* finishing, ended: for on_done */
 
@@ -152,8 +153,26 @@ static int find_head_end(wst_hijack_t *h, wst_slice_t data) {
     return rc < 0 ? rc : wst_http_parse_request(&h->head, h->gathered, h->len, &h->scanned, limits);
 }
 
+/* Whether it is another protocol, which no method's name could be, and has been answered so. */
+static bool refuse_stranger(wst_hijack_t *h, uint8_t first) {
+    if (first >= ' ' || first == '\r' || first == '\n' || h->on_stranger == NULL)
+        return false;
+    wst_str_t text = h->on_stranger(h, first, h->options.user_data);
+    if (text.len == 0)
+        return false;
+    const wst_slice_t answer = wst_slice_static(text.ptr, text.len);
+    int rc = wst_stream_write(h->stream, &answer, 1);
+    if (rc < 0)
+        end_hijack(h, rc);
+    else
+        finish_hijack(h, WST_EHTTP);
+    return true;
+}
+
 static void read_head(wst_hijack_t *h, wst_slice_t data) {
     size_t before = h->len;
+    if (before == 0 && refuse_stranger(h, data.data[0]))
+        return;
     int rc = find_head_end(h, data);
     if (rc == 0)
         return;
@@ -262,6 +281,12 @@ int wst_hijack_new(wst_hijack_t **out, wst_ctx_t *ctx, wst_stream_t *connection,
     wst_stream_read_start(connection, h->limits.head_max);
     *out = h;
     return 0;
+}
+
+void wst__hijack_set_stranger(wst_hijack_t *h,
+                              wst_str_t (*on_stranger)(wst_hijack_t *hijack, uint8_t first,
+                                                       void *user_data)) {
+    h->on_stranger = on_stranger;
 }
 
 const wst_http_head_t *wst_hijack_request(const wst_hijack_t *h) {

@@ -5,6 +5,15 @@
 #include <wstunnel/hijack.h>
 
 /*
+ * Sets a function for a connection that begins with a control character, as TLS and SOCKS do: it
+ * says what to answer, in their terms; static. Empty: it is refused as malformed HTTP. on_done
+ * follows in both cases.
+ */
+void wst__hijack_set_stranger(wst_hijack_t *hijack,
+                              wst_str_t (*on_stranger)(wst_hijack_t *hijack, uint8_t first,
+                                                       void *user_data));
+
+/*
  * Watches the connection while the request waits for its answer, instead of reading nothing: if the
  * client resets it, or ends it without a byte behind the head, the request is over and on_done
  * follows. Received bytes are kept, up to a bound (early.h), and put back by wst_hijack_take, as is

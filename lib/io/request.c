@@ -23,6 +23,7 @@ struct wst_request {
     wst_ctx_t *ctx;
     enum { ASKED, ANSWERED, CANCELLED } state;
     const wst_http_head_t *head;
+    const wst_auth_basic_t *login;
     char *destination, *peer;
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1], address[WST__IP_TEXT];
     bool authenticated;
@@ -81,6 +82,7 @@ static void on_answer_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     r->state = ANSWERED;
     r->answer.kind = WST__UNANSWERED;
     r->head = NULL;
+    r->login = NULL;
     r->tls = NULL;
     /* The asker may cancel in here, but an answer is too late. */
     tell_gone(r);
@@ -98,6 +100,7 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
     wst__ctx_hold(ctx);
     wst__defer_init(&r->defer);
     r->head = ask->head;
+    r->login = ask->login;
     r->destination = wst__strdup(a, ask->destination != NULL ? ask->destination : "");
     r->peer = wst__strdup(a, ask->peer != NULL ? ask->peer : "");
     if (r->destination == NULL || r->peer == NULL) {
@@ -129,6 +132,7 @@ void wst__request_cancel(wst_request_t *r) {
     }
     r->state = CANCELLED;
     r->head = NULL;
+    r->login = NULL;
     r->tls = NULL;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
     wst__defer(r->ctx, &r->defer, deliver_answer);
@@ -136,6 +140,13 @@ void wst__request_cancel(wst_request_t *r) {
 
 const wst_http_head_t *wst_request_head(const wst_request_t *r) {
     return r->head;
+}
+
+bool wst_request_basic(const wst_request_t *r, wst_auth_basic_t *out) {
+    if (r->login != NULL)
+        *out = *r->login;
+    return r->login != NULL ||
+           (r->head != NULL && wst_auth_basic_parse(out, r->head, "Proxy-Authorization"));
 }
 
 const char *wst_request_destination(const wst_request_t *r) {

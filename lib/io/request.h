@@ -42,7 +42,8 @@ typedef struct wst__answer {
 typedef void (*wst__answer_cb)(const wst__answer_t *answer, void *user_data);
 
 typedef struct wst__ask {
-    const wst_http_head_t *head; /* NULL, or valid until the answer or cancel */
+    const wst_http_head_t *head;   /* NULL, or valid until the answer or cancel */
+    const wst_auth_basic_t *login; /* likewise: given by another way than a head */
     const char *destination, *peer, *user, *tenant, *address; /* copied; may be NULL */
     bool authenticated;                                       /* user and tenant are verified */
     wst_remote_t *remote;

@@ -91,7 +91,7 @@ static int complete_roles(const wst_server_t *s, unsigned *roles) {
     unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
     if ((spoken & WST_LISTEN_TLS) != 0 && s->tls == NULL)
         return WST_EINVAL;
-    if ((*roles & WST_ROLE_ALL) == 0)
+    if ((*roles & (WST_ROLE_ALL | WST_ROLE_SOCKS)) == 0)
         *roles |= WST_ROLE_ALL;
     if (spoken == 0)
         *roles |= s->tls != NULL ? WST_LISTEN_TLS : WST_LISTEN_PLAIN;
@@ -101,7 +101,7 @@ static int complete_roles(const wst_server_t *s, unsigned *roles) {
 /* Whether everybody may use a role that is offered there. */
 static bool is_open(const wst_server_t *s, unsigned roles) {
     const wst_server_callbacks_t *cb = &s->callbacks;
-    return ((roles & WST_ROLE_CONNECT) != 0 && cb->on_client_request == NULL) ||
+    return ((roles & (WST_ROLE_CONNECT | WST_ROLE_SOCKS)) != 0 && cb->on_client_request == NULL) ||
            ((roles & WST_ROLE_AGENTS) != 0 && cb->on_agent_request == NULL);
 }
 

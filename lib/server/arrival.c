@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What comes in at an address with TLS, until it is an HTTP connection. The first byte tells what
- * is spoken; it is put back, so that whoever comes next reads from the beginning.
+ * What comes in at an address where it is not known yet what is spoken, until it is a connection of
+ * HTTP or SOCKS. The first byte tells; it is put back, so that whoever comes next reads from the
+ * beginning.
  *
- *     UNHEARD --a handshake record--> WAITING --its turn--> SHAKING --done--> wst__conn_t
- *        |  \--any other byte------------------------------------------------^
+ *     UNHEARD --a handshake record--> WAITING --its turn--> SHAKING --done--> UNHEARD
+ *        |  \--any other byte-----------------> handed on
  *        \--no byte, or the end--> LEAVING --> gone
+ *
+ * Where there is one protocol only, with TLS or within it, no byte is waited for.
  *
  * Only so many handshakes run at a time, for each one holds buffers. The others wait in the order
  * they came, unread; meanwhile a handshake that has run for a quarter of the time has had its turn.
  * Few begin in one turn of the loop, for each keeps it busy for some milliseconds. One deadline
- * covers it all.
+ * covers it all; within TLS there is another one for the first byte.
  */
 #include "server.h"
 
 #include <stdio.h>
 
-enum {
-    HANDSHAKE_RECORD = 22, /* the first byte of TLS (RFC 8446 section 5.1) */
-    STARTS_PER_TURN = 4
-};
+enum { STARTS_PER_TURN = 4 };
 
 typedef struct arrival {
     wst__list_t node; /* among all */
@@ -27,7 +27,8 @@ typedef struct arrival {
     wst_server_t *server;
     enum { UNHEARD, WAITING, SHAKING, LEAVING } phase;
     unsigned roles;
-    wst_stream_t *stream;           /* until SHAKING */
+    bool secure;                    /* the handshake is done */
+    wst_stream_t *stream;           /* but for SHAKING */
     wst_tls_handshake_t *handshake; /* SHAKING: has the stream */
     char peer[96];
     uint64_t started_ms; /* SHAKING */
@@ -39,14 +40,19 @@ static void give_turns(wst_server_t *s);
 
 /* Life --------------------------------------------------------------------------------------- */
 
+/* Gives up its handshake, or its place among those that wait for one. */
+static void leave_turn(arrival_t *a) {
+    if (a->phase == SHAKING)
+        a->server->arrivals.under_way--;
+    wst__list_remove(&a->turn);
+}
+
 /* Frees the arrival, whose stream was handed on or closed, and starts the next in line. */
 static void forget(arrival_t *a) {
     wst_server_t *s = a->server;
     wst__ticket_t hold = {0};
-    if (a->phase == SHAKING)
-        s->arrivals.under_way--;
+    leave_turn(a);
     wst__list_remove(&a->node);
-    wst__list_remove(&a->turn);
     wst__deadline_clear(&s->node.ctx->deadlines, &a->deadline);
     wst__ticket_give_back(&a->connection);
     wst__ticket_hand_on(&a->hold, &hold);
@@ -63,19 +69,36 @@ static void drop(arrival_t *a) {
     forget(a);
 }
 
-/* It is an HTTP connection now. */
-static void become_connection(arrival_t *a, wst_stream_t *stream) {
+/* Whether the first byte must tell HTTP from SOCKS. */
+static bool is_mixed(unsigned roles) {
+    return (roles & WST_ROLE_SOCKS) != 0 && (roles & WST_ROLE_ALL) != 0;
+}
+
+/* Without TLS where TLS alone is spoken, whoever speaks HTTP says so. Takes the stream on success.
+ * 0 or an error. */
+static int hand_on(wst_server_t *s, wst_stream_t *stream, unsigned roles, bool socks) {
+    bool refused = (roles & WST_LISTEN_PLAIN) == 0 && wst_stream_tls(stream) == NULL;
+    return socks && !refused ? wst__socks_accept(&s->socks, stream)
+                             : wst__conn_new(s, stream, roles);
+}
+
+/* It is a connection of HTTP or SOCKS now. */
+static void become_connection(arrival_t *a, bool socks) {
     wst_server_t *s = a->server;
+    wst_stream_t *stream = a->stream;
     unsigned roles = a->roles;
     wst__ticket_t hold = {0};
     wst__ticket_take(&hold, &s->node.holds);
     a->stream = NULL;
     forget(a);
     wst_stream_set_callbacks(stream, NULL, NULL);
-    if (wst__conn_new(s, stream, roles) != 0)
+    if (hand_on(s, stream, roles, socks) != 0)
         wst_stream_close(stream, NULL);
     wst__ticket_give_back(&hold);
 }
+
+/* The first byte is to come. */
+static void hear(arrival_t *a, uint64_t timeout_ms);
 
 /* Handshakes --------------------------------------------------------------------------------- */
 
@@ -86,6 +109,19 @@ static void failed(arrival_t *a, const char *detail) {
     drop(a);
 }
 
+/* Its handshake is done. */
+static void secured(arrival_t *a) {
+    wst_server_t *s = a->server;
+    a->secure = true;
+    if (!is_mixed(a->roles)) {
+        become_connection(a, (a->roles & WST_ROLE_SOCKS) != 0);
+        return;
+    }
+    leave_turn(a);
+    hear(a, s->limits.head_timeout_ms);
+    give_turns(s);
+}
+
 static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     arrival_t *a = user_data;
     a->handshake = NULL;
@@ -93,7 +129,8 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
         const wst_tls_info_t *info = wst_stream_tls(stream);
         wst_ctx_log(a->server->node.ctx, WST_LOG_DEBUG, "connection from %s: %s, %s%s", a->peer,
                     info->version, info->cipher_suite, info->resumed ? ", resumed" : "");
-        become_connection(a, stream);
+        a->stream = stream;
+        secured(a);
         return;
     }
     failed(a, detail);
@@ -181,16 +218,17 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     arrival_t *a = user_data;
-    bool tls = data.data[0] == HANDSHAKE_RECORD;
+    wst__spoken_t spoken = wst__spoken_of(data.data[0]);
     wst_stream_read_stop(stream);
     if (wst_stream_unread(stream, wst_slice_ref(data)) != 0) {
         drop(a);
-    } else if (tls) {
+    } else if (spoken == WST__SPEAKS_TLS && !a->secure && (a->roles & WST_LISTEN_TLS) != 0) {
         a->phase = WAITING;
         wst__list_append(&a->server->arrivals.queue, &a->turn);
         give_turns(a->server);
     } else {
-        become_connection(a, stream);
+        bool is_socks = spoken == WST__SPEAKS_SOCKS5 || spoken == WST__SPEAKS_SOCKS4;
+        become_connection(a, (a->roles & WST_ROLE_SOCKS) != 0 && (is_socks || !is_mixed(a->roles)));
     }
 }
 
@@ -218,11 +256,20 @@ static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
                                                  .on_shutdown = on_shutdown,
                                                  .on_error = on_error};
 
+static void hear(arrival_t *a, uint64_t timeout_ms) {
+    wst_server_t *s = a->server;
+    a->phase = UNHEARD;
+    wst__deadline_in(s->node.ctx, &a->deadline, timeout_ms, on_deadline);
+    wst_stream_set_callbacks(a->stream, &callbacks, a);
+    wst_stream_read_start(a->stream, s->http.head_max);
+}
+
 /* All of them -------------------------------------------------------------------------------- */
 
 int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
-    if ((roles & WST_LISTEN_TLS) == 0)
-        return wst__conn_new(s, stream, roles);
+    bool tls = (roles & WST_LISTEN_TLS) != 0;
+    if (!tls && !is_mixed(roles))
+        return hand_on(s, stream, roles, (roles & WST_ROLE_SOCKS) != 0);
     wst_ctx_t *ctx = s->node.ctx;
     arrival_t *a = wst__zalloc(&ctx->allocator, sizeof(*a));
     if (a == NULL)
@@ -236,10 +283,20 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
     wst__list_append(&s->arrivals.all, &a->node);
     wst__ticket_take(&a->hold, &s->node.holds);
     wst__ticket_take(&a->connection, &s->connections);
-    wst__deadline_in(ctx, &a->deadline, s->limits.tls_timeout_ms, on_deadline);
-    wst_stream_set_callbacks(stream, &callbacks, a);
-    wst_stream_read_start(stream, s->http.head_max);
+    hear(a, tls ? s->limits.tls_timeout_ms : s->limits.head_timeout_ms);
     return 0;
+}
+
+/* Those who have said nothing are let go. */
+static void drain(wst__part_t *part) {
+    wst_server_t *s = WST__CONTAINER(part, wst_server_t, arrivals.part);
+    wst__list_t *node = wst__list_first(&s->arrivals.all), *next;
+    for (; node != NULL; node = next) {
+        arrival_t *a = WST__CONTAINER(node, arrival_t, node);
+        next = wst__list_next(&s->arrivals.all, node);
+        if (a->phase == UNHEARD)
+            leave(a);
+    }
 }
 
 static void close_all(wst__part_t *part) {
@@ -251,7 +308,7 @@ static void close_all(wst__part_t *part) {
 }
 
 void wst__arrivals_init(wst_server_t *s) {
-    s->arrivals.part = (wst__part_t){.close = close_all};
+    s->arrivals.part = (wst__part_t){.drain = drain, .close = close_all};
     wst__list_init(&s->arrivals.all);
     wst__list_init(&s->arrivals.queue);
     wst__list_init(&s->arrivals.shaking);

@@ -99,13 +99,29 @@ static bool speaks_plain_to_tls(const wst__conn_t *c) {
            (c->roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN)) == WST_LISTEN_TLS;
 }
 
+static wst_str_t refuse_spoken(wst__conn_t *c, wst__spoken_t spoken) {
+    const wst_stream_t *stream = wst_hijack_connection(c->client.hijack);
+    return wst__spoken_refuse(c->server, stream, c->roles, spoken);
+}
+
+static wst_str_t on_stranger(wst__client_t *client, uint8_t first) {
+    wst__spoken_t spoken = wst__spoken_of(first);
+    return spoken != WST__SPEAKS_HTTP ? refuse_spoken(conn_of(client), spoken)
+                                      : (wst_str_t){NULL, 0};
+}
+
+static void refuse_plain(wst__conn_t *c, const wst_http_head_t *head) {
+    refuse_spoken(c, WST__SPEAKS_HTTP);
+    bad_request(c, head, "this address speaks TLS (https://, wss://)");
+}
+
 static void on_request(wst__client_t *client, const wst_http_head_t *head) {
     wst__conn_t *c = conn_of(client);
     bool clients = (c->roles & WST_ROLE_CONNECT) != 0;
     wst_http_target_t target;
     const char *why = "";
     if (speaks_plain_to_tls(c))
-        bad_request(c, head, "this address speaks TLS (https://, wss://)");
+        refuse_plain(c, head);
     else if (wst_http_parse_target(&target, head, &why) != 0)
         bad_request(c, head, why);
     else if (target.form == WST_HTTP_AUTHORITY && !clients)
@@ -172,6 +188,7 @@ void wst__conns_update(wst_server_t *s) {
 void wst__conns_init(wst_server_t *s) {
     s->conns.options = (wst__client_options_t){.pseudonym = s->pseudonym,
                                                .on_request = on_request,
+                                               .on_stranger = on_stranger,
                                                .on_close = on_close,
                                                .on_closed = on_closed};
     wst__conns_update(s);

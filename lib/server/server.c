@@ -75,6 +75,7 @@ static void hand_out_limits(wst_server_t *s) {
                                 .dial_timeout_ms = s->limits.dial_timeout_ms,
                                 .half_closed_timeout_ms = s->limits.half_closed_timeout_ms};
     wst__remotes_set_max_streams(&s->ingress.remotes, s->limits.max_agent_streams);
+    s->socks.head_timeout_ms = s->limits.head_timeout_ms;
 }
 
 int wst_server_set_limits(wst_server_t *s, const wst_server_limits_t *given) {
@@ -101,6 +102,8 @@ typedef void (*question_cb)(wst_server_t *server, wst_request_t *request, void *
 static question_cb callback_of(const wst_server_t *s, wst__question_t question) {
     const wst_server_callbacks_t *cb = &s->callbacks;
     switch (question) {
+    case WST__ASK_LOGIN:
+        return cb->on_client_login;
     case WST__ASK_CLIENT:
         return cb->on_client_request;
     case WST__ASK_CHOOSE:
@@ -171,6 +174,13 @@ static void tell_closed(wst__node_t *node) {
     free_server(s);
 }
 
+/* An address of SOCKS alone. */
+static wst_str_t on_socks_stranger(wst__socks_front_t *front, const wst_stream_t *stream,
+                                   uint8_t first) {
+    wst_server_t *s = WST__CONTAINER(front, wst_server_t, socks);
+    return wst__spoken_refuse(s, stream, WST_ROLE_SOCKS, wst__spoken_of(first));
+}
+
 /* In the order in which they are told to drain and to close: first whoever lets in, last the
  * uplinks that all else runs through. */
 static void assemble(wst_server_t *s, uint64_t seed) {
@@ -178,6 +188,8 @@ static void assemble(wst_server_t *s, uint64_t seed) {
     wst__arrivals_init(s);
     wst__conns_init(s);
     wst__ports_init(s);
+    wst__socks_init(&s->socks, &s->node, &s->ingress, &s->connections);
+    s->socks.on_stranger = on_socks_stranger;
     wst__ingress_init(&s->ingress, &s->node, &hooks, s, seed);
     hand_out_limits(s);
     wst__agents_init(s);

@@ -5,15 +5,18 @@
  * The inside of a server: a node assembled of
  *
  *     addresses    where it listens                                       (addresses.c)
- *     arrivals     connections whose TLS handshake is not done            (arrival.c)
+ *     arrivals     connections whose TLS handshake is not done, or of     (arrival.c)
+ *                  which it is not known what they speak
  *     connections  of HTTP: clients, agents' upgrades, monitors           (connection.c)
  *     ports        addresses that lead to one destination each            (port.c)
+ *     socks        connections of SOCKS clients                           (lib/ingress)
  *     ingress      what clients ask for                                   (lib/ingress)
  *     agents       uplinks that have been let in                          (agents.c)
  */
 #include "http_client.h"
 #include "ingress.h"
 #include "node.h"
+#include "socks.h"
 #include "uplink.h"
 
 #include <wstunnel/server.h>
@@ -55,6 +58,8 @@ struct wst_server {
         wst__list_t list;
         wst__client_options_t options;
     } conns;
+
+    wst__socks_front_t socks;
 
     struct {
         wst__part_t part;
@@ -127,6 +132,25 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 /* -- port.c ----------------------------------------------------------------------------------- */
 
 void wst__ports_init(wst_server_t *s);
+/* -- spoken.c --------------------------------------------------------------------------------- */
+
+/* What a connection speaks, as its first byte tells. */
+typedef enum wst__spoken {
+    WST__SPEAKS_HTTP, /* any other byte */
+    WST__SPEAKS_TLS,
+    WST__SPEAKS_SOCKS4,
+    WST__SPEAKS_SOCKS5
+} wst__spoken_t;
+
+wst__spoken_t wst__spoken_of(uint8_t first);
+
+/*
+ * A connection speaks what its address does not take: names that in the log. The answer in the
+ * terms of that protocol; static.
+ * @param stream  of the connection; or of its TLS session
+ */
+wst_str_t wst__spoken_refuse(wst_server_t *s, const wst_stream_t *stream, unsigned roles,
+                             wst__spoken_t spoken);
 
 /* -- agents.c --------------------------------------------------------------------------------- */
 

@@ -3,7 +3,7 @@
  * The world of the server's tests. `close_at`, which callback closes the server: 'a'
  * on_agent_request, 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o'
  * on_stream_open, 'e' on_stream_close, 'r' on_refused, 'f' on_agent_refused, 'n' on_drained, 'g'
- * on_gone of a question.
+ * on_gone of a question, 'l' on_client_login.
  */
 #include "server_world.h"
 
@@ -99,6 +99,35 @@ static void on_client_request(wst_server_t *server, wst_request_t *request, void
     if (w->clients == SERVER_ACCESS)
         wst_access_client_request(w->access, server, request);
     leave(w, 'c');
+}
+
+/* At once: users log in with the password "secret"; `deny_status` of those who do not. */
+static void answer_login(server_world_t *w, wst_request_t *request, const wst_auth_basic_t *login) {
+    if (strcmp(login->password, "secret") == 0) {
+        wst_request_set_user(request, login->user);
+        wst_request_set_tenant(request, w->client_tenant);
+        wst_request_allow(request);
+    } else {
+        wst_request_deny(request, 407, NULL, NULL);
+    }
+}
+
+static void on_client_login(wst_server_t *server, wst_request_t *request, void *user_data) {
+    server_world_t *w = user_data;
+    wst_auth_basic_t login = {.user = ""};
+    enter(w);
+    assert_null(wst_request_head(request));
+    assert_string_equal(wst_request_destination(request), "");
+    w->login_questions++;
+    w->login_what[0] = '\0';
+    if (wst_request_basic(request, &login))
+        snprintf(w->login_what, sizeof(w->login_what), "%s:%s", login.user, login.password);
+    answer(w, request, w->logins);
+    if (w->logins == SERVER_ALLOW)
+        answer_login(w, request, &login);
+    if (w->logins == SERVER_ACCESS)
+        wst_access_client_login(w->access, server, request);
+    leave(w, 'l');
 }
 
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
@@ -216,7 +245,7 @@ void server_world_init(server_world_t *w) {
     memset(w, 0, sizeof(*w));
     w->limits.size = sizeof(w->limits);
     w->http.size = sizeof(w->http);
-    w->clients = w->agents = w->choice = w->reached = SERVER_UNASKED;
+    w->clients = w->agents = w->choice = w->reached = w->logins = SERVER_UNASKED;
     w->agent_name = w->agent_tenant = w->client_tenant = "";
     w->deny_status = 403;
     test_env_open(&w->env);
@@ -235,7 +264,9 @@ bool server_world_try_start(server_world_t *w) {
         .on_stream_close = on_stream_close,
         .on_refused = on_refused,
         .on_agent_refused = on_agent_refused,
-        .on_drained = on_drained};
+        .on_drained = on_drained,
+        .on_client_login = w->logins != SERVER_UNASKED ? on_client_login : NULL,
+    };
     w->options.size = sizeof(w->options);
     w->options.callbacks = &callbacks;
     w->options.limits = &w->limits;
@@ -380,13 +411,21 @@ void server_client_end(server_client_t *c) {
     assert_int_equal(wst_stream_shutdown(c->stream), 0);
 }
 
-static void expect_text(server_world_t *w, char *got, size_t *got_len, const char *text) {
-    size_t len = strlen(text);
+static void expect_bytes(server_world_t *w, char *got, size_t *got_len, const void *bytes,
+                         size_t len) {
     test_env_until_count(&w->env, got_len, len);
-    if (memcmp(got, text, len) != 0)
-        fail_msg("expected:\n%s\ngot:\n%.*s", text, (int)*got_len, got);
+    if (memcmp(got, bytes, len) != 0)
+        fail_msg("expected:\n%.*s\ngot:\n%.*s", (int)len, (const char *)bytes, (int)*got_len, got);
     memmove(got, got + len, *got_len - len + 1);
     *got_len -= len;
+}
+
+static void expect_text(server_world_t *w, char *got, size_t *got_len, const char *text) {
+    expect_bytes(w, got, got_len, text, strlen(text));
+}
+
+void server_client_expect_bytes(server_client_t *c, const void *bytes, size_t len) {
+    expect_bytes(c->w, c->got, &c->got_len, bytes, len);
 }
 
 void server_client_expect(server_client_t *c, const char *text) {

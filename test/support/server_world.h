@@ -28,7 +28,7 @@ typedef struct server_world {
     wst_server_options_t options;
     wst_server_limits_t limits;
     wst_http_limits_t http;
-    server_policy_t clients, agents, choice, reached;
+    server_policy_t clients, agents, choice, reached, logins;
     int deny_status;
     const char *deny_reason, *deny_fields;
     char address[64]; /* the first one */
@@ -41,6 +41,8 @@ typedef struct server_world {
     wst_request_t *held;
     char question[128]; /* the last one: destination and user */
     size_t client_questions, agent_questions, choice_questions, reached_questions;
+    size_t login_questions;
+    char login_what[600];                      /* "NAME:PASSWORD" of the last one, or "" */
     char reached_what[128];                    /* address and agent of the last one */
     size_t gone;                               /* held questions that were taken back */
     void (*in_choice)(struct server_world *w); /* before the answer */
@@ -92,6 +94,7 @@ void server_client_send(server_client_t *c, const void *data, size_t len);
 void server_client_end(server_client_t *c);
 /* What comes next is exactly this, or contains that; it is forgotten then. */
 void server_client_expect(server_client_t *c, const char *text);
+void server_client_expect_bytes(server_client_t *c, const void *bytes, size_t len);
 void server_client_expect_end(server_client_t *c);
 void server_client_expect_reset(server_client_t *c);
 /* Says a request and gets an answer, which ends the connection. */

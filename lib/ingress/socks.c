@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/* The front end for SOCKS5 clients (socks.h). */
+#include "socks.h"
+
+#include "early.h"
+#include "linger.h"
+#include "socks5_server.h"
+#include "socks5_wire.h"
+
+#include <stdio.h>
+#include <wstunnel/tls.h>
+
+static const wst_str_t nothing = {NULL, 0};
+
+typedef struct client {
+    wst__list_t node;
+    wst__socks_front_t *front;
+    wst_stream_t *stream; /* NULL: it is the flow's */
+    char peer[96];
+    enum { READING, ASKING, CONNECTING, LEAVING, CLOSING } state;
+    wst__socks5_server_t socks;
+    wst__early_t early;
+    bool ended; /* it sends no more */
+
+    /* Who it is. */
+    bool logging_in; /* it has sent credentials */
+    bool authenticated;
+    char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
+
+    wst_request_t *request; /* ASKING */
+    wst_flow_t *flow;       /* CONNECTING */
+    wst__linger_t linger;
+    uint64_t left_ms; /* of the time for its messages */
+    wst__deadline_t deadline;
+    wst__defer_t defer;
+    wst__ticket_t hold, connection;
+    wst__ticket_t busy; /* taken by its greeting: the node waits for what becomes of it */
+} client_t;
+
+static wst_ctx_t *ctx_of(const client_t *c) {
+    return c->front->ingress->ctx;
+}
+
+static bool has_said_nothing(const client_t *c) {
+    return c->socks.phase == WST__SOCKS5_IN_GREETING && c->socks.in_len == 0;
+}
+
+/* The end ------------------------------------------------------------------------------------- */
+
+static void free_client(client_t *c) {
+    const wst_allocator_t *a = &ctx_of(c)->allocator;
+    wst__ticket_t hold = {0};
+    wst__list_remove(&c->node);
+    wst__ticket_give_back(&c->connection);
+    wst__ticket_give_back(&c->busy);
+    wst__ticket_hand_on(&c->hold, &hold);
+    wst__socks5_server_wipe(&c->socks);
+    wst__free(a, c);
+    wst__ticket_give_back(&hold);
+}
+
+static void on_stream_closed(void *user_data) {
+    free_client(user_data);
+}
+
+static void free_later(wst__defer_t *defer) {
+    free_client(WST__CONTAINER(defer, client_t, defer));
+}
+
+/* Ends what is under way; a connection that is not the flow's is reset unless it has been shut
+ * down. */
+static void close_client(client_t *c) {
+    if (c->state == CLOSING)
+        return;
+    c->state = CLOSING;
+    if (c->request != NULL)
+        wst__request_cancel(c->request);
+    if (c->flow != NULL)
+        wst_flow_cancel(c->flow);
+    c->request = NULL;
+    c->flow = NULL;
+    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+    wst__linger_stop(&c->linger);
+    wst__early_free(&c->early);
+    if (c->stream == NULL) {
+        wst__defer(ctx_of(c), &c->defer, free_later);
+        return;
+    }
+    wst_stream_set_callbacks(c->stream, NULL, c);
+    wst_stream_close(c->stream, on_stream_closed);
+}
+
+static void on_lingered(wst__linger_t *linger, int error) {
+    (void)error;
+    close_client(WST__CONTAINER(linger, client_t, linger));
+}
+
+/* Closes the client, too, if that cannot be written. */
+static bool say(client_t *c, wst_str_t text) {
+    const wst_slice_t slice = wst_slice_static(text.ptr, text.len);
+    bool said = text.len == 0 || wst_stream_write(c->stream, &slice, 1) >= 0;
+    if (!said)
+        close_client(c);
+    return said;
+}
+
+/* Says the last word, so that the client can read it. */
+static void dismiss(client_t *c, wst_str_t text) {
+    if (!say(c, text))
+        return;
+    c->state = LEAVING;
+    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+    wst__early_free(&c->early);
+    wst__socks5_server_wipe(&c->socks);
+    if (!wst__ticket_is_taken(&c->busy))
+        wst__ticket_take(&c->busy, &c->front->ingress->node->busy);
+    if (wst__linger_start(&c->linger, ctx_of(c), c->stream, c->ended, on_lingered) < 0)
+        close_client(c);
+}
+
+static void dismiss_for(client_t *c, wst_str_t text, const char *why) {
+    wst_ctx_log(ctx_of(c), WST_LOG_INFO, "client %s: SOCKS: %s", c->peer, why);
+    dismiss(c, text);
+}
+
+/* Its messages are not complete, and nothing more comes, or not in time. */
+static void give_up(client_t *c, const char *why) {
+    if (has_said_nothing(c))
+        dismiss(c, nothing);
+    else
+        dismiss_for(c, wst__socks5_server_give_up(&c->socks), why);
+}
+
+/* Time ---------------------------------------------------------------------------------------- */
+
+static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    give_up(WST__CONTAINER(deadline, client_t, deadline), "no complete request in time");
+}
+
+/* The client's time runs while it is to say something. */
+static void await_message(client_t *c) {
+    c->state = READING;
+    if (!c->deadline.set)
+        wst__deadline_in(ctx_of(c), &c->deadline, c->left_ms, on_deadline);
+}
+
+static void stop_clock(client_t *c) {
+    uint64_t now_ms = wst__now(ctx_of(c)), at_ms = c->deadline.at_ms;
+    c->left_ms = at_ms > now_ms ? at_ms - now_ms : 1;
+    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+}
+
+/* Flows --------------------------------------------------------------------------------------- */
+
+static void relay(client_t *c, wst_flow_t *flow) {
+    wst_stream_t *stream = c->stream;
+    c->flow = NULL;
+    c->stream = NULL;
+    wst_stream_set_callbacks(stream, NULL, NULL);
+    wst__ticket_hand_on(&c->connection, &flow->connection);
+    close_client(c);
+    if (wst_flow_relay(flow, stream) == 0)
+        return;
+    wst_stream_close(stream, NULL); /* a reset: its end was not said */
+    wst_flow_cancel(flow);
+}
+
+static void on_established(wst_flow_t *flow, void *user_data) {
+    client_t *c = user_data;
+    wst_stream_read_stop(c->stream);
+    if (wst__early_put_back(&c->early, c->stream) != 0)
+        wst__flow_refuse(flow, WST_ENOMEM, nothing);
+    else if (say(c, wst__socks5_server_reply(&c->socks, wst__socks5_reply_of(0))))
+        relay(c, flow);
+}
+
+static void on_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
+    client_t *c = user_data;
+    (void)flow;
+    c->flow = NULL;
+    dismiss(c, wst__socks5_server_reply(&c->socks, wst__socks5_reply_of(info->code)));
+}
+
+/* NULL: there is no memory. */
+static wst_flow_t *new_flow(client_t *c, const char *destination,
+                            const wst_flow_callbacks_t *callbacks) {
+    const wst_flow_options_t options = {.size = sizeof(options),
+                                        .destination = destination,
+                                        .peer = c->peer,
+                                        .authenticated = c->authenticated,
+                                        .user = c->user,
+                                        .tenant = c->tenant,
+                                        .tls = wst_stream_tls(c->stream)};
+    if (wst__flow_new(&c->flow, c->front->ingress, &options, callbacks, c) != 0)
+        c->flow = NULL;
+    return c->flow;
+}
+
+static void connect_flow(client_t *c) {
+    static const wst_flow_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_established = on_established, .on_refused = on_refused};
+    stop_clock(c);
+    c->state = CONNECTING;
+    if (c->ended && c->early.kept.len == 0) { /* it has gone, with nothing behind the request */
+        close_client(c);
+        return;
+    }
+    if (new_flow(c, c->socks.destination, &callbacks) == NULL) {
+        dismiss(c, wst__socks5_server_reply(&c->socks, wst__socks5_reply_of(WST_ENOMEM)));
+        return;
+    }
+    c->flow->login = c->logging_in ? &c->socks.login : NULL;
+    wst__flow_start(c->flow);
+}
+
+/* Refusals before there is a flow --------------------------------------------------------------
+ * A flow stands for each of them, so that they are told and noticed as all others are. */
+
+static void on_dismissed(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
+    client_t *c = user_data;
+    (void)flow, (void)info;
+    c->flow = NULL;
+    dismiss(c, c->socks.answer);
+}
+
+static const wst_flow_callbacks_t dismissal = {.size = sizeof(dismissal),
+                                               .on_refused = on_dismissed};
+
+/* Takes the answer: see socks5_server.h. */
+static void refuse(client_t *c, const char *destination, const wst__refusal_t *refusal, int code,
+                   wst_str_t answer) {
+    c->socks.answer = answer;
+    if (new_flow(c, destination, &dismissal) != NULL)
+        wst__flow_refuse_as(c->flow, refusal, code);
+    else
+        dismiss(c, answer);
+}
+
+static void refuse_request(client_t *c) {
+    char reason[WST__PHRASE_MAX + 1];
+    snprintf(reason, sizeof(reason), "Bad Request: %s", c->socks.why);
+    const wst__refusal_t refusal = {.status = 400, .reason = reason, .error = "http_request_error"};
+    const char *destination = c->socks.destination;
+    refuse(c, destination[0] != '\0' ? destination : "?", &refusal, WST_EDEST, c->socks.answer);
+}
+
+/* What the client is told whose login is refused, in the phase that it is in. */
+static wst_str_t login_refusal(client_t *c) {
+    return c->logging_in ? wst__socks5_server_login(&c->socks, false)
+                         : wst__socks5_server_choose(&c->socks, WST__SOCKS5_METHOD_REFUSED);
+}
+
+static void refuse_login(client_t *c, int status, const char *reason) {
+    const wst__refusal_t refusal = wst__refusal_denied(status, reason);
+    refuse(c, "", &refusal, WST_EDENIED, login_refusal(c));
+}
+
+/* Because of the embedder's answer. */
+static void deny_login(client_t *c, int verdict, const wst__answer_t *answer) {
+    c->socks.answer = login_refusal(c);
+    if (new_flow(c, "", &dismissal) != NULL)
+        wst__flow_deny(c->flow, verdict, answer);
+    else
+        dismiss(c, c->socks.answer);
+}
+
+/* Logging in ---------------------------------------------------------------------------------- */
+
+static void advance(client_t *c);
+
+static void choose_method(client_t *c, uint8_t method) {
+    if (say(c, wst__socks5_server_choose(&c->socks, method)))
+        await_message(c);
+}
+
+/* It need not log in, or not yet. */
+static void let_in(client_t *c) {
+    if (c->socks.offers_none)
+        choose_method(c, WST__SOCKS5_METHOD_NONE);
+    else if (c->socks.offers_login)
+        choose_method(c, WST__SOCKS5_METHOD_LOGIN);
+    else
+        refuse_login(c, 407, "No method of authentication in common");
+}
+
+static void accept_login(client_t *c) {
+    if (say(c, wst__socks5_server_login(&c->socks, true)))
+        await_message(c);
+}
+
+static void keep_identity(client_t *c, const wst__answer_t *answer) {
+    c->authenticated = true;
+    snprintf(c->user, sizeof(c->user), "%s", answer->user);
+    snprintf(c->tenant, sizeof(c->tenant), "%s", answer->tenant);
+}
+
+static void on_answer(const wst__answer_t *answer, void *user_data) {
+    client_t *c = user_data;
+    int verdict = wst__answer_verdict(answer, WST__ALLOWED);
+    bool must_log_in = verdict == WST_EDENIED && answer->status == 407;
+    c->request = NULL;
+    if (verdict == 0)
+        keep_identity(c, answer);
+    if (verdict == 0 && c->logging_in)
+        accept_login(c);
+    else if (verdict == 0)
+        let_in(c);
+    else if (must_log_in && !c->logging_in && c->socks.offers_login)
+        choose_method(c, WST__SOCKS5_METHOD_LOGIN);
+    else
+        deny_login(c, verdict, answer);
+    advance(c);
+}
+
+static bool is_asked_about(const client_t *c) {
+    const wst_ingress_t *ingress = c->front->ingress;
+    return ingress->hooks->wants(ingress->owner, WST__ASK_LOGIN);
+}
+
+static void ask(client_t *c) {
+    wst_ingress_t *ingress = c->front->ingress;
+    const wst__ask_t question = {.login = c->logging_in ? &c->socks.login : NULL,
+                                 .peer = c->peer,
+                                 .tls = wst_stream_tls(c->stream),
+                                 .timeout_ms = ingress->limits.decision_timeout_ms,
+                                 .on_answer = on_answer,
+                                 .user_data = c};
+    stop_clock(c);
+    c->state = ASKING;
+    if (wst__request_new(&c->request, ingress->ctx, &question) == 0)
+        ingress->hooks->ask(ingress->owner, WST__ASK_LOGIN, c->request);
+    else
+        dismiss(c, login_refusal(c));
+}
+
+static void on_greeting(client_t *c) {
+    wst__ticket_take(&c->busy, &c->front->ingress->node->busy);
+    if (is_asked_about(c))
+        ask(c);
+    else
+        let_in(c);
+}
+
+static void on_credentials(client_t *c) {
+    c->logging_in = true;
+    if (!c->socks.login_whole)
+        refuse_login(c, 407, "Malformed credentials");
+    else if (is_asked_about(c))
+        ask(c);
+    else
+        accept_login(c);
+}
+
+/* What comes in ------------------------------------------------------------------------------- */
+
+static void take_event(client_t *c, int event) {
+    switch (event) {
+    case WST__SOCKS5_MORE:
+        break;
+    case WST__SOCKS5_GREETED:
+        on_greeting(c);
+        break;
+    case WST__SOCKS5_CREDENTIALS:
+        on_credentials(c);
+        break;
+    case WST__SOCKS5_REQUEST:
+        connect_flow(c);
+        break;
+    case WST_EDEST:
+        refuse_request(c);
+        break;
+    default:
+        dismiss_for(c, c->socks.answer, c->socks.why);
+        break;
+    }
+}
+
+/* Reads on in what has come ahead, as far as it is the client's turn; behind that the stream. */
+static void advance(client_t *c) {
+    size_t used;
+    while (c->state == READING && c->early.kept.len > 0) {
+        const wst_slice_t kept = c->early.kept;
+        int event = wst__socks5_server_feed(&c->socks, kept.data, kept.len, &used);
+        wst__early_consume(&c->early, used);
+        take_event(c, event);
+    }
+    if (c->state == READING && c->ended)
+        give_up(c, "it ended before its request was complete");
+    else if (c->state < LEAVING && c->early.kept.len < WST__EARLY_MAX)
+        wst_stream_read_start(c->stream, WST__EARLY_MAX - c->early.kept.len);
+}
+
+/* False: there was no memory, and the client is closed. */
+static bool keep(client_t *c, wst_slice_t data) {
+    bool kept = data.len == 0 || wst__early_keep(&c->early, c->stream, data) == 0;
+    if (!kept)
+        close_client(c);
+    return kept;
+}
+
+static bool is_socks(uint8_t first) {
+    return first == 4 || first == WST__SOCKS5_VERSION;
+}
+
+static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    client_t *c = user_data;
+    size_t used = 0;
+    int event = WST__SOCKS5_MORE;
+    if (c->state == READING && has_said_nothing(c) && !is_socks(data.data[0])) {
+        dismiss(c, c->front->on_stranger(c->front, stream, data.data[0]));
+        return;
+    }
+    if (c->state == READING)
+        event = wst__socks5_server_feed(&c->socks, data.data, data.len, &used);
+    if (!keep(c, (wst_slice_t){data.chunk, data.data + used, data.len - used}))
+        return;
+    take_event(c, event);
+    advance(c);
+}
+
+static void on_end(wst_stream_t *stream, void *user_data) {
+    client_t *c = user_data;
+    (void)stream;
+    c->ended = true;
+    if (c->state == READING)
+        advance(c);
+    else if (c->early.kept.len == 0)
+        close_client(c);
+}
+
+static void on_error(wst_stream_t *stream, int error, void *user_data) {
+    (void)stream, (void)error;
+    close_client(user_data);
+}
+
+/* The part of the node ------------------------------------------------------------------------ */
+
+int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream) {
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
+    wst_ctx_t *ctx = front->ingress->ctx;
+    client_t *c = wst__zalloc(&ctx->allocator, sizeof(*c));
+    if (c == NULL)
+        return WST_ENOMEM;
+    c->front = front;
+    c->stream = stream;
+    c->left_ms = front->head_timeout_ms;
+    snprintf(c->peer, sizeof(c->peer), "%s", wst_stream_peer(stream));
+    wst__defer_init(&c->defer);
+    wst__list_init(&c->node);
+    wst__list_append(&front->clients, &c->node);
+    wst__ticket_take(&c->hold, &front->ingress->node->holds);
+    wst__ticket_take(&c->connection, front->connections);
+    wst_stream_set_callbacks(stream, &callbacks, c);
+    wst_stream_read_start(stream, WST__EARLY_MAX);
+    await_message(c);
+    return 0;
+}
+
+static client_t *client_of(wst__list_t *node) {
+    return node != NULL ? WST__CONTAINER(node, client_t, node) : NULL;
+}
+
+static client_t *first_client(const wst__socks_front_t *front) {
+    return client_of(wst__list_first(&front->clients));
+}
+
+static client_t *next_client(const client_t *c) {
+    return client_of(wst__list_next(&c->front->clients, &c->node));
+}
+
+/* Those who have said nothing are let go. */
+static void drain(wst__part_t *part) {
+    const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
+    for (client_t *c = first_client(front); c != NULL; c = next_client(c)) {
+        if (c->state == READING && has_said_nothing(c)) {
+            wst_stream_read_stop(c->stream);
+            c->ended = true; /* what it may say now does not matter any more */
+            dismiss(c, nothing);
+        }
+    }
+}
+
+static void close_all(wst__part_t *part) {
+    const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
+    for (client_t *c = first_client(front); c != NULL; c = next_client(c))
+        close_client(c);
+}
+
+void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress,
+                     wst__tally_t *connections) {
+    *front = (wst__socks_front_t){.part = {.drain = drain, .close = close_all},
+                                  .ingress = ingress,
+                                  .connections = connections};
+    wst__list_init(&front->clients);
+    wst__node_add(node, &front->part);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* What a connection speaks, and what it is told at an address that does not take that (server.h).
+ */
+#include "server.h"
+
+wst__spoken_t wst__spoken_of(uint8_t first) {
+    switch (first) {
+    case 22: /* a handshake record (RFC 8446 section 5.1) */
+        return WST__SPEAKS_TLS;
+    case 4:
+        return WST__SPEAKS_SOCKS4;
+    case 5: /* RFC 1928 section 3 */
+        return WST__SPEAKS_SOCKS5;
+    default:
+        return WST__SPEAKS_HTTP;
+    }
+}
+
+static const char *name_of(wst__spoken_t spoken) {
+    static const char *const names[] = {"HTTP", "TLS", "SOCKS4", "SOCKS5"};
+    return names[spoken];
+}
+
+/* What whoever runs the server can do about it. */
+static const char *remedy(wst__spoken_t spoken, bool lacks_tls) {
+    if (lacks_tls)
+        return "the client must speak TLS, or the address plain";
+    switch (spoken) {
+    case WST__SPEAKS_TLS:
+        return "make it speak tls";
+    case WST__SPEAKS_SOCKS4:
+        return "the client must speak SOCKS5";
+    case WST__SPEAKS_SOCKS5:
+        return "give it the role socks";
+    default:
+        return "give it a role of HTTP (connect, agents, health)";
+    }
+}
+
+static void log_stranger(wst_server_t *s, const char *peer, wst__spoken_t spoken, bool lacks_tls) {
+    wst_ctx_log(s->node.ctx, WST_LOG_INFO,
+                "connection from %s: speaks %s%s, which this address does not take: %s", peer,
+                name_of(spoken), lacks_tls ? " without TLS" : "", remedy(spoken, lacks_tls));
+}
+
+static wst_str_t answer_in(wst__spoken_t spoken) {
+    static const char http[] = "HTTP/1.1 400 Bad Request: this address speaks SOCKS5\r\n"
+                               "Content-Type: text/plain; charset=utf-8\r\n"
+                               "Content-Length: 28\r\n"
+                               "Connection: close\r\n\r\n"
+                               "This address speaks SOCKS5.\n";
+    static const char tls[] = {21, 3, 1, 0, 2, 2, 40}; /* an alert, fatal: handshake_failure */
+    static const char socks4[] = {0, 91, 0, 0, 0, 0, 0, 0};
+    static const char socks5[] = {5, (char)0xff};
+    switch (spoken) {
+    case WST__SPEAKS_TLS:
+        return (wst_str_t){tls, sizeof(tls)};
+    case WST__SPEAKS_SOCKS4:
+        return (wst_str_t){socks4, sizeof(socks4)};
+    case WST__SPEAKS_SOCKS5:
+        return (wst_str_t){socks5, sizeof(socks5)};
+    default:
+        return (wst_str_t){http, sizeof(http) - 1};
+    }
+}
+
+wst_str_t wst__spoken_refuse(wst_server_t *s, const wst_stream_t *stream, unsigned roles,
+                             wst__spoken_t spoken) {
+    bool tls_only = (roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN)) == WST_LISTEN_TLS;
+    bool lacks_tls = tls_only && wst_stream_tls(stream) == NULL && spoken != WST__SPEAKS_TLS;
+    log_stranger(s, wst_stream_peer(stream), spoken, lacks_tls);
+    return answer_in(spoken);
+}
