@@ -89,6 +89,25 @@ void access_rig_ask_client(access_rig_t *r, access_asking_t *a, const char *peer
     ask(r, a, peer, line, fields, wst_access_client_request);
 }
 
+static int ask_with(access_rig_t *r, const char *peer, const char *user, const char *password,
+                    question_t question) {
+    static wst_auth_basic_t login;
+    snprintf(login.user, sizeof(login.user), "%s", user != NULL ? user : "");
+    snprintf(login.password, sizeof(login.password), "%s", user != NULL ? password : "");
+    access_asking_t a = {.rig = r};
+    const wst__ask_t options = {.login = user != NULL ? &login : NULL, .peer = peer, .tls = r->tls};
+    ask_as(r, &a, options, question);
+    return access_rig_answer(&a);
+}
+
+int access_rig_login(access_rig_t *r, const char *peer, const char *user, const char *password) {
+    return ask_with(r, peer, user, password, wst_access_client_login);
+}
+
+int access_rig_headless(access_rig_t *r, const char *peer, const char *user, const char *password) {
+    return ask_with(r, peer, user, password, wst_access_client_request);
+}
+
 int access_rig_client(access_rig_t *r, const char *peer, const char *line, const char *fields) {
     access_asking_t a = {.rig = r};
     access_rig_ask_client(r, &a, peer, line, fields);

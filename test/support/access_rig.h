@@ -61,6 +61,12 @@ int access_rig_answer(access_asking_t *a);
 
 /* Whoever asked goes away. */
 void access_rig_leave(access_asking_t *a);
+/* Asks on_client_login about a SOCKS client with these credentials, or none (user NULL). */
+int access_rig_login(access_rig_t *r, const char *peer, const char *user, const char *password);
+
+/* Likewise on_client_request about a flow without an HTTP request and without a login, whose client
+ * gave these credentials. */
+int access_rig_headless(access_rig_t *r, const char *peer, const char *user, const char *password);
 
 /* Likewise on_agent_request. */
 int access_rig_agent(access_rig_t *r, const char *peer, const char *fields);

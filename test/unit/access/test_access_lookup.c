@@ -396,14 +396,14 @@ static void test_flows(void **state) {
     base.at_once = true;
     assert_int_equal(access_rig_flow(&base.rig, "frank", NULL), 0);
     assert_string_equal(base.rig.tenant, "");
-    assert_int_equal(access_rig_flow(&base.rig, "nobody", NULL), 0);
-    assert_string_equal(base.rig.user, "nobody");
+    assert_int_equal(access_rig_flow(&base.rig, "nobody", NULL), 403);
+    assert_int_equal(access_rig_flow(&base.rig, "nobody", "acme"), 403);
     assert_int_equal(access_rig_flow(&base.rig, "bob+x", NULL), 0);
-    assert_int_equal(base.asked, 5);
+    assert_int_equal(base.asked, 6);
     assert_int_equal(access_rig_flow(&base.rig, "alice", "other"), 0);
     assert_string_equal(base.rig.tenant, "other");
     assert_int_equal(access_rig_flow(&base.rig, NULL, NULL), 407);
-    assert_int_equal(base.asked, 5);
+    assert_int_equal(base.asked, 7);
     access_rig_close(&base.rig);
 }
 

@@ -583,6 +583,55 @@ static void test_same_connection(void **state) {
     setting_free(s);
 }
 
+/* By SOCKS: the same users, agents and tenants, and the same choice by name. */
+static void ask_by_socks(setting_t *s, server_client_t *c, const char *address, const char *name,
+                         const char *password) {
+    char login[64];
+    int len = snprintf(login, sizeof(login), "\1%c%s%c%s", (int)strlen(name), name,
+                       (int)strlen(password), password);
+    server_client_open_at(&s->w, c, address);
+    server_client_send(c, "\5\2\0\2", 4);
+    server_client_send(c, login, (size_t)len);
+    server_client_send(c, "\5\1\0\3\4host\0\26", 11);
+}
+
+static void test_socks(void **state) {
+    (void)state;
+    server_client_t c;
+    setting_t *s = setting_new();
+    s->w.logins = SERVER_ACCESS;
+    s->w.headless = true;
+    s->options.max_failures = 2;
+    setting_open(s);
+    assert_int_equal(wst_server_listen(s->w.server, "127.0.0.1:0", WST_ROLE_SOCKS), 0);
+    const char *address = wst_server_address(s->w.server, 1);
+    static const struct {
+        const char *name, *notice;
+    } rows[] = {{"alice+paris", " alice host:22 paris\n"},
+                {"alice+paris", " alice host:22 paris\n"},
+                {"alice+berlin", " alice host:22 berlin\n"},
+                {"bob", " bob host:22 berlin\n"}};
+    for (size_t i = 0; i < 4; i++) {
+        ask_by_socks(s, &c, address, rows[i].name, "x");
+        server_client_expect_bytes(&c, "\5\2\1\0\5\0\0\1\0\0\0\0\0\0", 14);
+        server_world_assert_notice(&s->w, rows[i].notice);
+        s->w.notices[0] = '\0';
+        server_client_close(&c);
+    }
+    assert_int_equal(s->acme.asked, 1); /* bob's berlin is that of his tenant */
+    ask_by_socks(s, &c, address, "bob+paris", "x");
+    server_client_expect_bytes(&c, "\5\2\1\0\5\1\0\1\0\0\0\0\0\0", 14);
+    server_client_close(&c);
+    for (int i = 0; i < 3; i++) { /* and too many failures, then, whatever it says */
+        ask_by_socks(s, &c, address, "bob", i < 2 ? "y" : "x");
+        server_client_expect_bytes(&c, "\5\2\1\1", 4);
+        server_client_expect_end(&c);
+        server_client_close(&c);
+    }
+    server_world_assert_notice(&s->w, "refused  429 Too many failed attempts to authenticate\n");
+    setting_free(s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tenants),         cmocka_unit_test(test_agents),
@@ -590,7 +639,7 @@ int main(void) {
         cmocka_unit_test(test_rules),           cmocka_unit_test(test_reload),
         cmocka_unit_test(test_review),          cmocka_unit_test(test_full),
         cmocka_unit_test(test_another_one),     cmocka_unit_test(test_kept_origin),
-        cmocka_unit_test(test_same_connection),
+        cmocka_unit_test(test_same_connection), cmocka_unit_test(test_socks),
     };
     int failed = cmocka_run_group_tests_name("list", tests, NULL, NULL);
     return failed + cmocka_run_group_tests_name("data base", tests, use_data_base, NULL);
