@@ -112,6 +112,7 @@ static void add_listener(server_config_t *config, const char *text) {
     } roles[] = {{"connect", WST_ROLE_CONNECT},
                  {"agents", WST_ROLE_AGENTS},
                  {"health", WST_ROLE_HEALTH},
+                 {"socks", WST_ROLE_SOCKS},
                  {"tls", WST_LISTEN_TLS},
                  {"plain", WST_LISTEN_PLAIN}};
     enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
@@ -131,7 +132,7 @@ static void add_listener(server_config_t *config, const char *text) {
         if (i < ROLES)
             listener->roles |= roles[i].role;
         else
-            config_fault(c, "listen", "unknown role '%s' (connect, agents, health, tls, plain)",
+            config_fault(c, "listen", "unknown role '%s' (connect, agents, health, socks, tls, plain)",
                          word);
     }
     if ((listener->roles & WST_LISTEN_TLS) != 0 && config->certs == NULL)

@@ -5,19 +5,22 @@
 #include "server_log.h"
 #include "server_ports.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char usage[] =
     "usage: wstunnel-server [options]\n"
-    "Joins clients of an HTTP proxy (CONNECT) with agents that have dialled in by WebSocket.\n"
+    "Joins clients of an HTTP proxy (CONNECT), or of SOCKS5, with agents that have dialled in by\n"
+    "WebSocket.\n"
     "\n"
     "  --config FILE             read all of these and more (users, agents, rules, routes,\n"
     "                            limits) from a JSON file, see wstunnel.json(5); what stands\n"
     "                            here is stronger\n"
     "  --listen ADDR[,ROLE...]   listen on HOST:PORT, :PORT or unix:/PATH; may be repeated\n"
     "                            (default 127.0.0.1:8080). Roles: connect, agents, health\n"
-    "                            (default all); and tls, plain or both, told apart by the first\n"
-    "                            byte (default tls if there is a certificate)\n"
+    "                            (default all of these), socks; and tls, plain or both (default\n"
+    "                            tls if there is a certificate). The first byte of a connection\n"
+    "                            tells what it speaks\n"
     "  --port LISTEN=HOST:PORT[@AGENT][,user=NAME][,open]\n"
     "                            whoever connects to LISTEN (PORT of this machine, or as for\n"
     "                            --listen) is led to HOST:PORT, by the agent of that name, as\n"
@@ -60,6 +63,10 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
 
 static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
     wst_access_client_request(((state_t *)user_data)->access, server, request);
+}
+
+static void on_client_login(wst_server_t *server, wst_request_t *request, void *user_data) {
+    wst_access_client_login(((state_t *)user_data)->access, server, request);
 }
 
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
@@ -237,15 +244,21 @@ static void on_reload(void *user_data) {
 
 /* -- The start --------------------------------------------------------------------------------- */
 
-/* What is spoken at an address. */
-static const char *spoken(const state_t *s, unsigned roles) {
+/* What is spoken at an address: nothing is said of HTTP alone, without TLS. */
+static void describe(char *out, size_t size, const state_t *s, unsigned roles) {
     bool plain = (roles & WST_LISTEN_PLAIN) != 0, tls = (roles & WST_LISTEN_TLS) != 0;
-    if (plain && tls)
-        return " (TLS and plain)";
-    return tls || (!plain && s->tls != NULL) ? " (TLS)" : "";
+    bool secure = tls || (!plain && s->tls != NULL);
+    bool socks = (roles & WST_ROLE_SOCKS) != 0, http = !socks || (roles & WST_ROLE_ALL) != 0;
+    const char *protocols = !socks ? "" : http ? "HTTP and SOCKS5" : "SOCKS5";
+    const char *way = secure && plain ? "TLS and plain" : secure ? "TLS" : "";
+    const char *between = protocols[0] != '\0' && way[0] != '\0' ? ", " : "";
+    out[0] = '\0';
+    if (socks || secure)
+        snprintf(out, size, " (%s%s%s)", protocols, between, way);
 }
 
 static int listen_all(state_t *s) {
+    char spoken[64];
     for (size_t i = 0; i < s->config->listener_count; i++) {
         const server_listener_t *l = &s->config->listeners[i];
         int status = wst_server_listen(s->server, l->address, l->roles);
@@ -259,8 +272,8 @@ static int listen_all(state_t *s) {
                                         "--insecure-open");
             return status;
         }
-        log_line(WST_LOG_INFO, "listening on %s%s", wst_server_address(s->server, i),
-                 spoken(s, l->roles));
+        describe(spoken, sizeof(spoken), s, l->roles);
+        log_line(WST_LOG_INFO, "listening on %s%s", wst_server_address(s->server, i), spoken);
     }
     return 0;
 }
@@ -278,7 +291,8 @@ static int make_server(state_t *s) {
         .on_refused = on_refused,
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
-        .on_drained = on_drained};
+        .on_drained = on_drained,
+        .on_client_login = wst_access_has_users(s->access) ? on_client_login : NULL};
     wst_server_options_t options = s->started.options;
     options.callbacks = &callbacks;
     options.limits = &s->started.limits;
