@@ -142,7 +142,7 @@ if [ "$ci" = yes ]; then
     say "clang"
     CC=clang setup build-clang --werror -Dfuzz=true -Db_lundef=false -Db_sanitize=address,undefined
     build build-clang
-    for target in http http_body http_forward proxy tls ws codec session talk config; do
+    for target in http http_body http_forward proxy socks tls ws codec session talk config; do
         say "fuzz: $target"
         mkdir -p "build-clang/corpus-$target"
         step "fuzz $target" "build-clang/test/fuzz/fuzz_$target" -max_total_time=15 -timeout=10 \

@@ -66,7 +66,8 @@ def intranet(tmp_path_factory, network):
 
 
 class Proxy:
-    """A server outside and an agent inside, for clients that all may come or that have a name."""
+    """A server outside and an agent inside, for clients that all may come or that have a name. At
+    another address the server speaks SOCKS5."""
 
     def __init__(self, world, network, port, credentials=None, authority=None, more=()):
         options, token = ["--insecure-open"], []
@@ -83,7 +84,8 @@ class Proxy:
             token += ["--ca", authority.certificate]
             web, http = "wss", "https"
         self.address = f"{OUTSIDE}:{port}"
-        listen = ("--listen", self.address)
+        self.socks = f"{OUTSIDE}:{port + 1000}"
+        listen = ("--listen", self.address, "--listen", f"{self.socks},socks")
         argv = network.outside.command(program("wstunnel-server"), *listen, *options, *more)
         self.server = Server(argv)
         world.processes.append(self.server)
@@ -91,8 +93,11 @@ class Proxy:
             network.inside.command(program("wstunnel-agent"), *token, f"{web}://{self.address}")
         )
         self.server.wait_for(rf"agent .* up from {INSIDE}")
-        user = f"{USER}:{PASSWORD}@" if credentials is not None else ""
-        self.url = f"{http}://{user}{self.address}"
+        self.user = f"{USER}:{PASSWORD}@" if credentials is not None else ""
+        self.url = f"{http}://{self.user}{self.address}"
+
+    def socks_url(self, scheme):
+        return f"{scheme}://{self.user}{self.socks}"
 
 
 @pytest.fixture(scope="session")

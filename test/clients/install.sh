@@ -22,7 +22,7 @@ export DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/usr/local/go/bin
 
 # -- Packages --------------------------------------------------------------------------------------
 packages=(iproute2 nginx-light openssl curl wget git openssh-client openssh-server netcat-openbsd
-    apt-utils python3-requests python3-aiohttp chromium chromium-driver
+    apt-utils python3-requests python3-aiohttp python3-socks chromium chromium-driver
     tinyproxy-bin microsocks dante-server haproxy apache2-utils)
 # Debian's other squid, without OpenSSL, will do if it is there.
 command -v squid >/dev/null || packages+=(squid-openssl)

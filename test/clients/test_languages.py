@@ -24,13 +24,14 @@ from network import environment
 HERE = Path(__file__).parent
 
 
-def python(module):
-    """The command of a Python that has the module: the one in use, or the system's."""
+def python(module, *more):
+    """The command of a Python that has the modules: the one in use, or the system's."""
     for interpreter in (sys.executable, "/usr/bin/python3"):
-        argv = [interpreter, "-c", f"import {module}"]
+        argv = [interpreter, "-c", f"import {', '.join((module, *more))}"]
         if os.path.exists(interpreter) and not subprocess.run(argv, capture_output=True).returncode:
             return [interpreter, "-B", HERE / f"client_{module.partition('.')[0]}.py"], {}
-    pytest.skip(f"python3-{module} not installed (test/clients/install.sh)")
+    names = " or ".join(f"python3-{name}" for name in (module, *more))
+    pytest.skip(f"{names} not installed (test/clients/install.sh)")
 
 
 def go(directory):
@@ -121,11 +122,13 @@ def test_client_of_an_https_proxy(outside, secure_proxy, intranet, program, lang
     visit(outside, intranet, program(language), secure_proxy.url, secure_proxy.bundle)
 
 
-def visit(outside, intranet, client, proxy, certificates):
+def visit(outside, intranet, client, proxy, certificates, refused=True):
+    """`refused`: the client says what it is told about the site that cannot be reached; else it fails
+    there, as by SOCKS."""
     argv, variables = client
     done = outside.run(
         *argv, proxy, certificates, HTTP, HTTPS, CLOSED,
-        env=environment(outside.home, **variables),
+        env=environment(outside.home, **variables), status=0 if refused else 1,
     )  # fmt: skip
     tiles = [(intranet.root / f"tiles/{i}.png").read_bytes() for i in range(100)]
     many = hashlib.sha256(b"".join(tiles)).hexdigest()
@@ -134,5 +137,8 @@ def visit(outside, intranet, client, proxy, certificates):
                              f"{scheme} many {many}")]  # fmt: skip
     lines = done.stdout.decode().splitlines()
     assert lines[:6] == expected
+    if not refused:
+        assert b"refused" in done.stderr
+        return
     for line, scheme in zip(lines[6:], ("http", "https"), strict=True):
         assert re.match(rf"{scheme} refused .*(502|refused)", line), line

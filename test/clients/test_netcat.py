@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""nc, with nothing around its bytes: half-close, sites that speak first, and what it is told."""
+"""nc, by CONNECT and by SOCKS5, with nothing around its bytes: half-close, sites that speak first, and
+what it is told."""
 import subprocess
 
 import pytest
@@ -9,16 +10,17 @@ from network import SITES
 from sites import Site, read_all
 
 
-@pytest.fixture
-def netcat(outside, proxy):
+@pytest.fixture(params=["connect", "5"])
+def netcat(request, outside, proxy):
     """A function that runs nc to a destination."""
+    address = proxy.address if request.param == "connect" else proxy.socks
     nc = need("nc")
     if b"-X proxy_protocol" not in subprocess.run([nc, "-h"], capture_output=True).stderr:
         pytest.skip("this nc knows no proxies: netcat-openbsd not installed")
 
     def run(destination, *options, **more):
         host, _, port = destination.rpartition(":")
-        return outside.run(nc, "-X", "connect", "-x", proxy.address, *options, host, port, **more)
+        return outside.run(nc, "-X", request.param, "-x", address, *options, host, port, **more)
 
     return run
 
@@ -55,6 +57,8 @@ def test_site_that_speaks_first(netcat, tcp_site, intranet):
     assert netcat(site.address).stdout == data
 
 
-def test_refused(netcat):
+def test_refused(netcat, request):
+    """By SOCKS5 it is told a number, which it does not pass on."""
     told = netcat(CLOSED, status=1).stderr
-    assert b"502" in told and b"refused" in told
+    by_connect = request.node.callspec.params["netcat"] == "connect"
+    assert b"502" in told and b"refused" in told if by_connect else b"onnection failed" in told

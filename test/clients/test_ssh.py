@@ -32,13 +32,13 @@ Host *
     StrictHostKeyChecking yes
     BatchMode yes
     LogLevel ERROR
-    ProxyCommand {nc} -X connect -x {proxy} %h %p
+    ProxyCommand {nc} {proxy} %h %p
 """
 
 
-@pytest.fixture(scope="module")
-def ssh_config(tmp_path_factory, inside, proxy):
-    """A running sshd inside; what ssh is to be given to reach it."""
+@pytest.fixture(scope="module", params=["connect", "socks"])
+def ssh_config(request, tmp_path_factory, inside, proxy):
+    """A running sshd inside; what ssh is to be given to reach it, by CONNECT or by SOCKS5."""
     sshd, keygen, nc, _ = need("sshd", "ssh-keygen", "nc", "ssh")
     if b"-X proxy_protocol" not in subprocess.run([nc, "-h"], capture_output=True).stderr:
         pytest.skip("this nc knows no proxies: netcat-openbsd not installed")
@@ -52,7 +52,10 @@ def ssh_config(tmp_path_factory, inside, proxy):
     (directory / "known").write_text(f"{SITE} {key_type} {key}\n")
     (directory / "sshd").write_text(SERVER.format(dir=directory, address=SITES))
     config = directory / "ssh"
-    config.write_text(CLIENT.format(dir=directory, user=user, nc=nc, proxy=proxy.address))
+    way = {"connect": f"-X connect -x {proxy.address}", "socks": f"-X 5 -x {proxy.socks}"}
+    config.write_text(
+        CLIENT.format(dir=directory, user=user, nc=nc, proxy=way[request.param])
+    )
     # It keeps its privilege separation directory in /run, which need not be there.
     daemon = f"mkdir -p /run/sshd && exec {sshd} -D -e -f {directory}/sshd"
     process = Process(inside.command("sh", "-c", daemon))
@@ -105,7 +108,8 @@ def test_many_at_once(outside, ssh_config):
 
 
 def test_refused(outside, ssh_config):
-    """nc says what the proxy says."""
+    """nc says what the proxy says; by SOCKS5 that is a number, which it has no words for."""
     host, _, port = CLOSED.rpartition(":")
     told = outside.run("ssh", "-F", ssh_config, "-p", port, host, "true", status=255).stderr
-    assert b"502" in told and b"refused" in told
+    by_socks = b"-X 5" in ssh_config.read_bytes()
+    assert (b"onnection failed" if by_socks else b"502") in told and (by_socks or b"refused" in told)
