@@ -15,6 +15,7 @@ from processes import PASSWORD, PATIENCE, TOKEN, USER, wait_until
 from pyagent import upgrade_request
 from scene import serve
 from sites import Site, echo
+from socks import EITHER, NO_LOGIN, REFUSED, WITH_LOGIN, login, reply, request
 
 LIMIT = 5
 FOREVER_MS = 3600_000  # a window: nothing of it passes meanwhile
@@ -43,27 +44,38 @@ def neighbour():
 
 
 class Guarded:
-    """A server with users and an agent, to be reached from other machines."""
+    """A server with users and an agent, to be reached from other machines, also by SOCKS5."""
 
     def __init__(self, world, tmp_path, window_ms=FOREVER_MS):
-        self.server = serve(world, tmp_path, listen="0.0.0.0:0", users=USERS, log_level="debug",
+        self.server = serve(world, tmp_path, "--listen", "0.0.0.0:0,socks", listen="0.0.0.0:0",
+                            users=USERS, log_level="debug",
                             agents=[{"name": "*", "token": TOKEN}],
                             limits={"max_failures": LIMIT, "failure_window_ms": window_ms})  # fmt: skip
         token = tmp_path / "token"
         token.write_text(TOKEN)
+        self.socks_port = int(self.server.wait_for(r"listening on \S+:(\d+) \(SOCKS5\)")[1])
         self.site = world.site(Site(echo))
         world.agent(self.server.url, "--name", "honest", "--token-file", token)
         self.server.wait_for("agent honest .* up from")
 
-    def connect(self, machine=None):
+    def connect(self, machine=None, port=None):
         """From that machine, or from this one."""
+        port = port or self.server.port
         if machine is None:
-            return Client(f"127.0.0.1:{self.server.port}")
+            return Client(f"127.0.0.1:{port}")
         client = Client.__new__(Client)
         client.socket, client.buffer = machine.socket(), bytearray()
         client.socket.settimeout(PATIENCE)
-        client.socket.connect((machine.server, self.server.port))
+        client.socket.connect((machine.server, port))
         return client
+
+    def ask_by_socks(self, machine, says):
+        """All that it is told."""
+        client = self.connect(machine, self.socks_port)
+        client.send(says)
+        told = client.read_to_end()
+        client.close()
+        return told
 
     def check_served(self, machine=None):
         client = self.connect(machine)
@@ -196,6 +208,33 @@ def test_absolute_form(guarded, attacker, neighbour):
         assert answer.status == 407
     client.close()
     check_limited(guarded, attacker, neighbour)
+
+
+def test_socks(guarded, attacker, neighbour):
+    """A flood of logins; counted together with those of HTTP, whether they are whole or not. Beyond
+    the limit not even a greeting is taken."""
+    client = guarded.connect(attacker)
+    assert client.ask(guarded.request(basic(USER, "guess"))).status == 407
+    client.close()
+    for n in range(LIMIT - 1):
+        wrong = [login(USER, f"guess {n}"), login(f"user{n}", "123456"), login("", "")][n % 3]
+        assert guarded.ask_by_socks(attacker, EITHER + wrong) == b"\5\2\1\1"
+    for _ in range(20):
+        assert guarded.ask_by_socks(attacker, EITHER + login(USER, PASSWORD)) == REFUSED
+        assert guarded.ask_by_socks(attacker, NO_LOGIN) == REFUSED
+    check_limited(guarded, attacker, neighbour)
+    for other in (neighbour, None):
+        client = guarded.connect(other, guarded.socks_port)
+        client.send(EITHER + login(USER, PASSWORD) + request(guarded.site.address) + b"ping")
+        assert client.read_exactly(18) == b"\5\2\1\0" + reply(0) + b"ping"
+        client.close()
+
+
+def test_socks_does_not_tell_who_is_a_user(guarded, attacker):
+    """What a stranger is told is the same for a user, a user without password and nobody."""
+    names = (USER, "hashed", "certified", "nobody", "x" * 255)
+    told = {guarded.ask_by_socks(attacker, WITH_LOGIN + login(name, "no")) for name in names}
+    assert told == {b"\5\2\1\1"}
 
 
 def test_tokens(guarded, attacker, neighbour, world):
