@@ -109,12 +109,9 @@ static void add_listener(server_config_t *config, const char *text) {
     static const struct {
         const char *name;
         unsigned role;
-    } roles[] = {{"connect", WST_ROLE_CONNECT},
-                 {"agents", WST_ROLE_AGENTS},
-                 {"health", WST_ROLE_HEALTH},
-                 {"socks", WST_ROLE_SOCKS},
-                 {"tls", WST_LISTEN_TLS},
-                 {"plain", WST_LISTEN_PLAIN}};
+    } roles[] = {{"connect", WST_ROLE_CONNECT}, {"agents", WST_ROLE_AGENTS},
+                 {"health", WST_ROLE_HEALTH},   {"socks", WST_ROLE_SOCKS},
+                 {"tls", WST_LISTEN_TLS},       {"plain", WST_LISTEN_PLAIN}};
     enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
     config_t *c = &config->config;
     server_listener_t *listener = &config->listeners[config->listener_count++];
@@ -132,8 +129,8 @@ static void add_listener(server_config_t *config, const char *text) {
         if (i < ROLES)
             listener->roles |= roles[i].role;
         else
-            config_fault(c, "listen", "unknown role '%s' (connect, agents, health, socks, tls, plain)",
-                         word);
+            config_fault(c, "listen",
+                         "unknown role '%s' (connect, agents, health, socks, tls, plain)", word);
     }
     if ((listener->roles & WST_LISTEN_TLS) != 0 && config->certs == NULL)
         config_fault(c, "listen", "tls needs cert and key");
