@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Those of SOCKS, which are Basic in all but the way they come. */
-static bool read_login(wst__credentials_t *out, const wst_request_t *request) {
+static bool read_socks_login(wst__credentials_t *out, const wst_request_t *request) {
     out->basic = out->whole = wst_request_basic(request, &out->pair);
     memcpy(out->name, out->pair.user, sizeof(out->name));
     return out->whole;
@@ -19,7 +19,7 @@ bool wst__credentials_read(wst__credentials_t *out, const wst_request_t *request
     const wst_http_head_t *head = wst_request_head(request);
     *out = (wst__credentials_t){.basic = false};
     if (head == NULL)
-        return read_login(out, request);
+        return read_socks_login(out, request);
     const wst_http_header_t *h = wst_http_header(head, field, NULL);
     wst__auth_t auth;
     if (h == NULL)

@@ -237,7 +237,7 @@ static void refuse(client_t *c, const char *destination, const wst__refusal_t *r
         dismiss(c, answer);
 }
 
-static void refuse_request(client_t *c) {
+static void refuse_socks_request(client_t *c) {
     char reason[WST__PHRASE_MAX + 1];
     snprintf(reason, sizeof(reason), "Bad Request: %s", c->socks.why);
     const wst__refusal_t refusal = {.status = 400, .reason = reason, .error = "http_request_error"};
@@ -368,7 +368,7 @@ static void take_event(client_t *c, int event) {
         connect_flow(c);
         break;
     case WST_EDEST:
-        refuse_request(c);
+        refuse_socks_request(c);
         break;
     default:
         dismiss_for(c, c->socks.answer, c->socks.why);

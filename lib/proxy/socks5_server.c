@@ -18,7 +18,7 @@
 
 enum { SOCKS4_VERSION = 4 };
 
-/* What is said: all of it is known beforehand. ------------------------------------------------ */
+/* What is said: all of it is known beforehand. ----------------------------------------------- */
 
 enum { REPLY_LEN = 10, REPLIES = 9 };
 enum {
@@ -81,7 +81,7 @@ uint8_t wst__socks5_reply_of(int error) {
     }
 }
 
-/* What comes in ------------------------------------------------------------------------------- */
+/* What comes in ------------------------------------------------------------------------------ */
 
 static int broken(wst__socks5_server_t *s, int error, wst_str_t answer, const char *why) {
     s->phase = WST__SOCKS5_OVER;
@@ -235,7 +235,7 @@ int wst__socks5_server_feed(wst__socks5_server_t *s, const uint8_t *data, size_t
     return read_message(s);
 }
 
-/* What goes out ------------------------------------------------------------------------------- */
+/* What goes out ------------------------------------------------------------------------------ */
 
 static wst_str_t go_on(wst__socks5_server_t *s, wst__socks5_phase_t phase, wst_str_t answer) {
     s->phase = phase;

@@ -161,7 +161,7 @@ static void on_connection(wst__address_t *address, wst_stream_t *stream, void *o
 /* -- A port ----------------------------------------------------------------------------------- */
 
 /* Keeps a text, if there is one. */
-static const char *keep_text(char *out, size_t size, const char *text) {
+static const char *keep_port_text(char *out, size_t size, const char *text) {
     if (text == NULL || text[0] == '\0')
         return NULL;
     snprintf(out, size, "%s", text);
@@ -182,9 +182,9 @@ static int describe_flows(wst_port_t *p, const wst_port_options_t *o) {
     if (status != 0)
         return status;
     p->flow.destination = p->destination;
-    p->flow.agent = keep_text(p->agent, sizeof(p->agent), o->agent);
-    p->flow.user = keep_text(p->user, sizeof(p->user), o->user);
-    p->flow.tenant = keep_text(p->tenant, sizeof(p->tenant), o->tenant);
+    p->flow.agent = keep_port_text(p->agent, sizeof(p->agent), o->agent);
+    p->flow.user = keep_port_text(p->user, sizeof(p->user), o->user);
+    p->flow.tenant = keep_port_text(p->tenant, sizeof(p->tenant), o->tenant);
     p->flow.authenticated = p->flow.user != NULL;
     p->flow.labels = p->labels;
     return 0;

@@ -1029,8 +1029,8 @@ static void open_secure(socks_world_t *s, tls_setup_t *tls, server_client_t *c,
     shaking_t shaking = {.client = c};
     wst_tls_handshake_t *handshake;
     server_client_open_at(&s->w, c, address);
-    const wst_tls_handshake_options_t options = {.size = sizeof(options), .config = tls->client,
-                                                 .server_name = "server.test"};
+    const wst_tls_handshake_options_t options = {
+        .size = sizeof(options), .config = tls->client, .server_name = "server.test"};
     assert_int_equal(wst_tls_handshake(&handshake, c->stream, &options, on_shaken, &shaking), 0);
     test_env_until_count(&s->w.env, &shaking.done, 1);
 }
