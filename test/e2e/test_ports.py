@@ -116,12 +116,12 @@ def test_refused(world):
 
 def test_drain(world, echo_site):
     server = world.server("--port", f"0={echo_site.address}")
-    world.served_by(server, "one")
+    agent = world.served_by(server, "one")
     address = port(server, echo_site.address)
     client = world.client(address)
     assert is_echoing(client)
     server.terminate()
-    server.wait_for("leaving")
+    agent.wait_for("the server takes no more streams")
     with pytest.raises(ConnectionRefusedError):
         world.client(address)
     assert is_echoing(client)
