@@ -91,7 +91,7 @@ SERVER_FAULTS = [
     ({"listen": [":1", 2]}, ["FILE: listen[1]: must be a string"]),
     ({"listen": []}, ["FILE: listen: must not be empty"]),
     ({"listen": ":1,boss"},
-     ["listen: unknown role 'boss' (connect, agents, health, tls, plain)"]),
+     ["listen: unknown role 'boss' (connect, agents, health, socks, tls, plain)"]),
     ({"listen": ["127.0.0.1:0"] * 17}, ["listen: more than 16 addresses"]),
     ({"insecure_open": "yes"}, ["FILE: insecure_open: must be true or false"]),
     ({"log_level": "loud"}, ["FILE: log_level: must be error, warn, info or debug"]),

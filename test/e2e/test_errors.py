@@ -47,7 +47,7 @@ MALFORMED = {
         b"CONNECT example.test:443 HTTP/1.1\r\nContent-Length: 1\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n",
     "CONNECT with a body": b"CONNECT example.test:443 HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
-    "method is not a token followed by a space": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "method is not a token followed by a space": b"G@T / HTTP/1.1\r\n\r\n",
     "fragment in the target": b"GET /a#b HTTP/1.1\r\n\r\n",
 }  # fmt: skip
 

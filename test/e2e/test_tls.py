@@ -197,11 +197,12 @@ def test_agent_without_tls_where_tls_is_spoken(world, identity):
 
 
 def test_tls_where_none_is_spoken(world, authority):
-    """The client is told in plain HTTP, which it takes for no TLS; the agent says so."""
+    """The client is told by an alert, handshake_failure; the agent says so, and the log why."""
     server = world.server()
     client = world.client(server)
-    client.send(b"\x16\x03\x01\x00\x05hello\r\n\r\n")
-    assert client.read_answer().status == 400
+    client.send(b"\x16\x03\x01\x00\x05hello")
+    assert client.read_to_end() == b"\x15\x03\x01\x00\x02\x02\x28"
+    server.wait_for("speaks TLS")
     agent = world.agent(server.secure_url, "--ca", authority.certificate)
     agent.wait_for(r"server localhost:\d+: .*; next attempt in")
 
