@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client sends before its destination is there (early.h). */
+/* Bytes that a client sends before its destination is connected (early.h). */
 #include "early.h"
 
 #include <string.h>
 #include <wstunnel/error.h>
 
-/* Starts or stops reading, as there is room; the rest of `data`, behind its first `used` bytes, is
- * delivered again. */
+/* Reads on if there is room, else stops; puts back the part of `data` behind its first `used`
+ * bytes. */
 static int read_on(const wst__early_t *early, wst_stream_t *stream, wst_slice_t data, size_t used) {
     size_t room = WST__EARLY_MAX - early->kept.len;
     if (room > 0)
@@ -44,7 +44,7 @@ int wst__early_put_back(wst__early_t *early, wst_stream_t *stream) {
         return 0;
     int status = wst_stream_unread(stream, wst_slice_ref(early->kept));
     if (status == 0)
-        wst__early_free(early); /* it is not put back twice, should the rest fail */
+        wst__early_free(early); /* not put back twice if the rest fails */
     return status;
 }
 

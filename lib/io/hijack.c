@@ -95,7 +95,7 @@ static void finish_hijack(wst_hijack_t *h, int status) {
 /* Reading a head ----------------------------------------------------------------------------- */
 
 /* Answers a faulty head and finishes. */
-static void refuse_request(wst_hijack_t *h, int error) {
+static void refuse_bad_head(wst_hijack_t *h, int error) {
     wst_slice_t answer;
     int rc = wst__answer_refusal(&answer, h->ctx, error, h->head.error);
     if (rc == 0)
@@ -110,7 +110,7 @@ static void on_head_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst_hijack_t *h = WST__CONTAINER(deadline, wst_hijack_t, deadline);
     (void)now_ms;
     if (h->len > 0)
-        refuse_request(h, WST_ETIMEOUT);
+        refuse_bad_head(h, WST_ETIMEOUT);
     else /* browsers connect ahead of need: no answer */
         finish_hijack(h, WST_ETIMEOUT);
 }
@@ -181,7 +181,7 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
         return;
     }
     if (rc < 0) {
-        refuse_request(h, rc);
+        refuse_bad_head(h, rc);
         return;
     }
     size_t used = (size_t)rc - before;
@@ -229,7 +229,7 @@ static void on_hijack_end(wst_stream_t *stream, void *user_data) {
         finish_hijack(h, 0);
     } else {
         h->head.error = "incomplete head";
-        refuse_request(h, WST_EHTTP);
+        refuse_bad_head(h, WST_EHTTP);
     }
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a connection to which the last word has been written (linger.h). */
+/* The end of a connection after its last bytes have been written (linger.h). */
 #include "linger.h"
 
 enum {
     LINGER_MS = 5000,
-    /* More than fits into the kernels' buffers between a client and us (4 + 6 MiB by default on
-       Linux): what it sent before it could see the answer. */
+    /* More than the kernels' buffers between a client and us hold (4 + 6 MiB by default on Linux):
+       the bytes that a client sends before it can see the answer. */
     LINGER_BYTES = 16777216
 };
 

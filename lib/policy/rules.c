@@ -193,7 +193,7 @@ static const char *read_pattern(pattern_t *p, int kind, wst_str_t *text) {
 }
 
 /* Copies the text; hosts in lower case. */
-static int keep_text(wst_rules_t *r, pattern_t *p, wst_str_t text) {
+static int keep_pattern_text(wst_rules_t *r, pattern_t *p, wst_str_t text) {
     if (text.ptr == NULL)
         return 0;
     p->text = wst__alloc(r->allocator, text.len + 1);
@@ -216,7 +216,7 @@ static int add_patterns(wst_rules_t *r, rule_t *rule, int kind, const char *cons
             error->why = why;
             return WST_EINVAL;
         }
-        if (keep_text(r, p, text) != 0)
+        if (keep_pattern_text(r, p, text) != 0)
             return WST_ENOMEM;
     }
     return 0;

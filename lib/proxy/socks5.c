@@ -108,7 +108,7 @@ static int read_method(wst__socks5_t *s) {
     }
 }
 
-static int read_login(wst__socks5_t *s) {
+static int read_login_answer(wst__socks5_t *s) {
     if (s->in[1] != 0) /* ignores the version: some proxies send 5 */
         return fail_socks5(s, WST_EPROXYAUTH, "refused the user name or password");
     return send_request(s);
@@ -163,7 +163,7 @@ int wst__socks5_feed(wst__socks5_t *s, const uint8_t *data, size_t len, size_t *
     case WST__SOCKS5_METHOD:
         return read_method(s);
     case WST__SOCKS5_LOGIN:
-        return read_login(s);
+        return read_login_answer(s);
     default:
         s->state = WST__SOCKS5_DONE;
         return WST__SOCKS5_OPEN;

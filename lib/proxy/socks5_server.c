@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's side of SOCKS5 (socks5_server.h). Each message is gathered to its own length and not
- * further, since bytes for the destination may follow the last one. What can be known to be wrong
- * before a message is complete is refused at once.
+ * The server's side of SOCKS5 (socks5_server.h). Gathers each message exactly to its end,
+ * since bytes for the destination may follow the last one. Refuses a fault at once, even in an
+ * incomplete message.
  */
 #include "socks5_server.h"
 
@@ -18,7 +18,7 @@
 
 enum { SOCKS4_VERSION = 4 };
 
-/* What is said: all of it is known beforehand. ----------------------------------------------- */
+/* Answers ------------------------------------------------------------------------------------ */
 
 enum { REPLY_LEN = 10, REPLIES = 9 };
 enum {
@@ -47,7 +47,7 @@ static wst_str_t login_text(bool right) {
     return (wst_str_t){right ? "\1\0" : "\1\1", 2};
 }
 
-/* RFC 1928 section 6, with the address 0.0.0.0:0, for it says nothing that a client needs. */
+/* RFC 1928 section 6, with the address 0.0.0.0:0, which clients do not need. */
 static wst_str_t reply_text(uint8_t reply) {
     static const char texts[REPLIES][REPLY_LEN] = {
         {5, 0, 0, 1}, {5, 1, 0, 1}, {5, 2, 0, 1}, {5, 3, 0, 1}, {5, 4, 0, 1},
@@ -81,7 +81,7 @@ uint8_t wst__socks5_reply_of(int error) {
     }
 }
 
-/* What comes in ------------------------------------------------------------------------------ */
+/* Messages in -------------------------------------------------------------------------------- */
 
 static int broken(wst__socks5_server_t *s, int error, wst_str_t answer, const char *why) {
     s->phase = WST__SOCKS5_OVER;
@@ -95,8 +95,8 @@ static size_t login_len(const wst__socks5_server_t *s) { /* RFC 1929 section 2 *
     return s->in_len <= user_end ? user_end + 1 : user_end + 1 + s->in[user_end];
 }
 
-/* How long the message is that comes in, as far as that is known: at least one byte more than what
- * is there, unless it is complete. */
+/* The length of the message being received, or a lower bound: unless the message is complete, at
+ * least one byte more than has arrived. */
 static size_t message_len(const wst__socks5_server_t *s) {
     switch (s->phase) {
     case WST__SOCKS5_IN_GREETING:
@@ -108,8 +108,8 @@ static size_t message_len(const wst__socks5_server_t *s) {
     }
 }
 
-/* After each byte: what is wrong already. */
-static int check(wst__socks5_server_t *s) {
+/* Checks a message after each byte. */
+static int check_prefix(wst__socks5_server_t *s) {
     uint8_t version = s->in[0];
     switch (s->phase) {
     case WST__SOCKS5_IN_GREETING:
@@ -150,7 +150,7 @@ static int read_login(wst__socks5_server_t *s) {
     return WST__SOCKS5_CREDENTIALS;
 }
 
-/* Writes the destination as it was asked for. */
+/* Writes the destination as requested. */
 static void write_destination(wst__socks5_server_t *s) {
     const uint8_t *address = s->in + 4, *port = s->in + s->in_len - 2;
     char host[WST__SOCKS5_SERVER_HOST_MAX + 1];
@@ -228,14 +228,14 @@ int wst__socks5_server_feed(wst__socks5_server_t *s, const uint8_t *data, size_t
         if (*used == len)
             return WST__SOCKS5_MORE;
         s->in[s->in_len++] = data[(*used)++];
-        int rc = check(s);
+        int rc = check_prefix(s);
         if (rc < 0)
             return rc;
     }
     return read_message(s);
 }
 
-/* What goes out ------------------------------------------------------------------------------ */
+/* Events answered ---------------------------------------------------------------------------- */
 
 static wst_str_t go_on(wst__socks5_server_t *s, wst__socks5_phase_t phase, wst_str_t answer) {
     s->phase = phase;

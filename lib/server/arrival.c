@@ -290,10 +290,7 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
 /* Those who have said nothing are let go. */
 static void drain(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, arrivals.part);
-    wst__list_t *node = wst__list_first(&s->arrivals.all), *next;
-    for (; node != NULL; node = next) {
-        arrival_t *a = WST__CONTAINER(node, arrival_t, node);
-        next = wst__list_next(&s->arrivals.all, node);
+    WST__LIST_EACH_SAFE(arrival_t, a, &s->arrivals.all, node) {
         if (a->phase == UNHEARD)
             leave(a);
     }
