@@ -87,8 +87,6 @@ HEADS = {
     "HTTP/01.1": ("GET / HTTP/01.1\r\n\r\n", VERSION),
     "http/1.1": ("GET / http/1.1\r\n\r\n", VERSION),
     "HTTP/2": ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", VERSION),
-    "TLS": ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", METHOD),
-    "SOCKS": ("\x05\x01\x00", METHOD),
     "ssh": ("SSH-2.0-OpenSSH_9.2\r\n", METHOD),
     "colon behind the method": ("GET: / HTTP/1.1\r\n\r\n", METHOD),
     "a long method": ("M" * 100 + " / HTTP/1.1\r\n\r\n", "method too long"),
@@ -142,6 +140,24 @@ def test_heads(at_server, name):
     assert answer.status_line == status_line(why)
     assert answer.fields["Proxy-Status"].startswith("libwstunnel; error=http_request_error; ")
     assert client.read_to_end() == b""  # the second request is not served
+    client.close()
+    at_server.check()
+
+
+# Other protocols, and what they are told in their own terms.
+STRANGERS = {
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x15\x03\x01\x00\x02\x02\x28"),
+    "SOCKS4": (b"\x04\x01\x00\x50\x7f\x00\x00\x01\x00", b"\x00\x5b" + bytes(6)),
+    "SOCKS5": (b"\x05\x01\x00", b"\x05\xff"),
+}
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_strangers(at_server, name):
+    head, answer = STRANGERS[name]
+    client = Client(at_server.server.address)
+    client.send(head + SMUGGLED)
+    assert client.read_to_end() == answer  # the request behind it is not served
     client.close()
     at_server.check()
 
