@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The addresses that a server listens on, and how many connections may come in by them. Who takes
- * the connections of an address is told by whoever opens it: by wst_server_listen they are of HTTP.
+ * The addresses that a server listens on, and the limit of connections. The opener of an address
+ * names the callback that takes its connections; wst_server_listen opens addresses of HTTP.
  */
 #include "server.h"
 
@@ -13,11 +13,11 @@ struct wst__address {
     wst_listener_t *listener;
     wst__address_cb on_connection;
     void *owner;
-    unsigned roles; /* of HTTP; 0: something else is spoken */
+    unsigned roles; /* of HTTP; 0: another protocol */
     wst__ticket_t hold;
 };
 
-/* -- Listening -------------------------------------------------------------------------------- */
+/* Listening ---------------------------------------------------------------------------------- */
 
 static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
     wst__address_t *a = user_data;
@@ -79,14 +79,14 @@ int wst__address_open(wst__address_t **out, wst_server_t *s, const char *text, b
     return 0;
 }
 
-/* -- HTTP ------------------------------------------------------------------------------------- */
+/* HTTP --------------------------------------------------------------------------------------- */
 
 static void on_http(wst__address_t *a, wst_stream_t *stream, void *owner) {
     if (wst__server_receive(owner, stream, a->roles) != 0)
         wst_stream_close(stream, NULL);
 }
 
-/* Completes what is asked for of an address: roles, and whether TLS. 0 or WST_EINVAL. */
+/* Fills in the default roles and the default of TLS or plain. 0 or WST_EINVAL. */
 static int complete_roles(const wst_server_t *s, unsigned *roles) {
     unsigned spoken = *roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN);
     if ((spoken & WST_LISTEN_TLS) != 0 && s->tls == NULL)
@@ -98,7 +98,7 @@ static int complete_roles(const wst_server_t *s, unsigned *roles) {
     return 0;
 }
 
-/* Whether everybody may use a role that is offered there. */
+/* Whether one of the roles is open to everybody. */
 static bool is_open(const wst_server_t *s, unsigned roles) {
     const wst_server_callbacks_t *cb = &s->callbacks;
     return ((roles & (WST_ROLE_CONNECT | WST_ROLE_SOCKS)) != 0 && cb->on_client_request == NULL) ||
@@ -140,7 +140,7 @@ int wst_server_adopt(wst_server_t *s, wst_stream_t *connection, unsigned roles) 
     return status == 0 ? wst__server_receive(s, connection, roles) : status;
 }
 
-/* -- The bound on connections ----------------------------------------------------------------- */
+/* The bound on connections ------------------------------------------------------------------- */
 
 void wst__addresses_update(wst_server_t *s) {
     bool full = s->connections.count >= s->limits.max_connections;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agents of a server: from the upgrade request to the end of the uplink. An uplink whose far
- * side has said who it is joins the set of agents (remote.h), and leaves it when it is down.
+ * The agents of a server: from the upgrade request to the end of the uplink. An uplink joins the
+ * set of agents (remote.h) when its agent has said hello, and leaves the set when it is down.
  */
 #include "server.h"
 
@@ -14,26 +14,26 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One uplink that has been let in. */
+/* One accepted uplink. */
 typedef struct session {
     wst__list_t node;
     wst_server_t *server;
     wst__uplink_t *uplink;
     wst__member_t member;
     char peer[96];
-    char name[WST__USER_MAX + 1]; /* that it must give itself, or a pattern; "": any */
+    char name[WST__USER_MAX + 1]; /* the required name, or a pattern; "": any */
     char tenant[WST__TENANT_MAX + 1];
-    const char **labels; /* NULL-terminated; NULL: none */
+    const char **labels; /* NULL-terminated; NULL: no labels */
     uint8_t credential[WST__CREDENTIAL_LEN];
-    wst__defer_t defer;                    /* its end, if that is not valid any more */
-    wst__ticket_t hold, connection, place; /* the last among the sessions */
+    wst__defer_t defer;                    /* runs revoke_session */
+    wst__ticket_t hold, connection, place; /* place: among the sessions */
 } session_t;
 
 static session_t *session_of_member(const wst__member_t *member) {
     return WST__CONTAINER(member, session_t, member);
 }
 
-/* -- Refusals --------------------------------------------------------------------------------- */
+/* Refusals ----------------------------------------------------------------------------------- */
 
 static void tell_refused(wst_server_t *s, const wst_refusal_info_t *info) {
     if (s->callbacks.on_agent_refused != NULL)
@@ -64,8 +64,8 @@ static int refuse_hello(session_t *a, const wst_hello_t *hello, const char *reas
     return 0;
 }
 
-static void refuse(wst__conn_t *c, const wst__refusal_t *refusal, int code,
-                   const wst__answer_t *answer, const char *fields, const char *body) {
+static void refuse_agent(wst__conn_t *c, const wst__refusal_t *refusal, int code,
+                         const wst__answer_t *answer, const char *fields, const char *body) {
     wst_server_t *s = c->server;
     wst_ctx_log(s->node.ctx, WST_LOG_INFO, "agent at %s refused: %d %s", c->client.peer,
                 refusal->status, refusal->reason);
@@ -96,19 +96,19 @@ static void refuse_request(wst__conn_t *c, int status, const char *reason, const
                            const char *body) {
     const wst__refusal_t refusal = {
         .status = status, .reason = reason, .error = "http_request_error"};
-    refuse(c, &refusal, WST_EHTTP, NULL, fields, body);
+    refuse_agent(c, &refusal, WST_EHTTP, NULL, fields, body);
 }
 
 static void refuse_error(wst__conn_t *c, int error, const wst__answer_t *answer) {
     const wst__refusal_t refusal = wst__refusal_of(error);
-    refuse(c, &refusal, wst__refusal_code(error), answer,
-           refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
+    refuse_agent(c, &refusal, wst__refusal_code(error), answer,
+                 refusal.retry ? "Retry-After: 5\r\n" : NULL, NULL);
 }
 
-/* -- The uplink ------------------------------------------------------------------------------- */
+/* The uplink --------------------------------------------------------------------------------- */
 
-/* What ran through it is lost at once, rather than when its peer, gone most likely, answers. */
-static void replace(const wst__member_t *old) {
+/* Ends the streams at once: the peer, most likely gone, would answer late or never. */
+static void replace_session(const wst__member_t *old) {
     wst__uplink_t *uplink = session_of_member(old)->uplink;
     uplink->ops->end(uplink, 1000, "replaced", true);
 }
@@ -128,7 +128,7 @@ static void warn_if_elsewhere(const session_t *a, const wst__member_t *replaced,
                     other->uplink->peer);
 }
 
-/* "berlin (0f3a9c21)"; an agent that told no instance has only its name. */
+/* "berlin (0f3a9c21)"; only the name if the agent told no instance. */
 typedef struct label {
     char text[WST_NAME_MAX + 16];
 } label_t;
@@ -143,7 +143,7 @@ static label_t label_of(const wst_remote_t *remote) {
 
 static void log_up(const session_t *a, bool is_new, bool replaces) {
     const wst_remote_t *remote = a->member.remote;
-    /* Of an agent that renews its connections each further one is an everyday matter. */
+    /* A further session is routine for an agent that renews its connections. */
     wst_log_level_t level = is_new || !a->uplink->renews ? WST_LOG_INFO : WST_LOG_DEBUG;
     wst_ctx_log(a->server->node.ctx, level, "agent %s %s from %s", label_of(remote).text,
                 is_new     ? "up"
@@ -152,7 +152,7 @@ static void log_up(const session_t *a, bool is_new, bool replaces) {
                 a->peer);
 }
 
-static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+static int on_uplink_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     session_t *a = user_data;
     wst_server_t *s = a->server;
     if (hello->name.len == 0)
@@ -174,20 +174,20 @@ static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_dat
     log_up(a, is_new, replaced != NULL);
     warn_if_elsewhere(a, replaced, is_new);
     if (replaced != NULL)
-        replace(replaced);
+        replace_session(replaced);
     wst__ingress_wake(&s->ingress);
     if (is_new && s->callbacks.on_agent_up != NULL)
         s->callbacks.on_agent_up(s, remote, s->user_data);
     return 0;
 }
 
-static void on_change(wst__uplink_t *uplink, void *user_data) {
+static void on_uplink_change(wst__uplink_t *uplink, void *user_data) {
     session_t *a = user_data;
     (void)uplink;
     wst__remotes_changed(&a->server->ingress.remotes, &a->member);
 }
 
-static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
+static void on_uplink_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     const session_t *a = user_data;
     (void)uplink;
     if (reason != 0 && a->member.remote != NULL)
@@ -195,8 +195,8 @@ static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
                     wst_remote_name(a->member.remote), wst_strerror(reason));
 }
 
-/* It takes no more streams; with an agent's last session goes the agent. */
-static void leave(session_t *a, int error, const char *detail) {
+/* Takes the session out of the set, with the agent if that was its last session. */
+static void leave_agents(session_t *a, int error, const char *detail) {
     wst_server_t *s = a->server;
     wst_remote_t *gone = wst__remotes_leave(&s->ingress.remotes, &a->member);
     if (gone == NULL)
@@ -208,12 +208,12 @@ static void leave(session_t *a, int error, const char *detail) {
     wst__remote_free(gone);
 }
 
-static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
-                    void *user_data) {
+static void on_uplink_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                           void *user_data) {
     session_t *a = user_data;
     (void)http_status;
-    wst__defer_cancel(&a->defer); /* there is nothing left to end */
-    leave(a, error, detail);
+    wst__defer_cancel(&a->defer); /* the session has already ended */
+    leave_agents(a, error, detail);
     uplink->ops->close(uplink);
 }
 
@@ -230,19 +230,19 @@ static void free_session(session_t *a) {
     wst__ticket_give_back(&hold);
 }
 
-static void on_closed(void *user_data) {
+static void on_uplink_closed(void *user_data) {
     session_t *a = user_data;
-    assert(a->member.remote == NULL); /* on_down has been told */
+    assert(a->member.remote == NULL); /* on_uplink_down has run */
     free_session(a);
 }
 
-static const wst__uplink_callbacks_t uplink_callbacks = {.on_up = on_up,
-                                                         .on_change = on_change,
-                                                         .on_goaway = on_goaway,
-                                                         .on_down = on_down,
-                                                         .on_closed = on_closed};
+static const wst__uplink_callbacks_t uplink_callbacks = {.on_up = on_uplink_up,
+                                                         .on_change = on_uplink_change,
+                                                         .on_goaway = on_uplink_goaway,
+                                                         .on_down = on_uplink_down,
+                                                         .on_closed = on_uplink_closed};
 
-/* -- Letting in ------------------------------------------------------------------------------- */
+/* Admission ---------------------------------------------------------------------------------- */
 
 static wst__uplink_options_t uplink_options(session_t *a) {
     const wst_server_limits_t *limits = &a->server->limits;
@@ -257,7 +257,7 @@ static wst__uplink_options_t uplink_options(session_t *a) {
                                    .half_closed_timeout_ms = limits->half_closed_timeout_ms};
 }
 
-/* `answer`: who the embedder found it to be; NULL: it was not asked. */
+/* `answer`: the embedder's, about the agent; NULL: the embedder was not asked. */
 static int session_new(wst__conn_t *c, const wst__answer_t *answer) {
     wst_server_t *s = c->server;
     wst_ctx_t *ctx = s->node.ctx;
@@ -301,7 +301,7 @@ static void accept_agent(wst__conn_t *c, const wst__answer_t *answer) {
         wst__client_close(&c->client);
     else if (wst_hijack_request(c->client.hijack) != NULL)
         refuse_error(c, status, answer);
-    else if (status != WST_EHANDSHAKE) /* that has been answered */
+    else if (status != WST_EHANDSHAKE) /* already answered */
         wst__client_close(&c->client);
 }
 
@@ -310,7 +310,7 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     c->request = NULL;
     int verdict = wst__answer_verdict(answer, WST__ALLOWED);
     if (wst_hijack_request(c->client.hijack) == NULL)
-        return; /* it has just gone: on_done follows */
+        return; /* the agent has just left: on_done follows */
     if (verdict == 0) {
         accept_agent(c, answer);
     } else if (verdict == WST_EDENIED) {
@@ -318,13 +318,13 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
         wst__refusal_text_t text;
         wst__refusal_write(&text, &denied, (wst_str_t){NULL, 0});
         denied.reason = text.reason;
-        refuse(c, &denied, WST_EDENIED, answer, answer->fields, text.body);
+        refuse_agent(c, &denied, WST_EDENIED, answer, answer->fields, text.body);
     } else {
         refuse_error(c, verdict, answer);
     }
 }
 
-static void ask(wst__conn_t *c, const wst_http_head_t *head) {
+static void ask_about_agent(wst__conn_t *c, const wst_http_head_t *head) {
     wst_server_t *s = c->server;
     const wst__ask_t question = {.head = head,
                                  .peer = c->client.peer,
@@ -362,32 +362,32 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
         if (s->callbacks.on_agent_request == NULL)
             accept_agent(c, NULL);
         else
-            ask(c, head);
+            ask_about_agent(c, head);
     }
 }
 
-/* -- All of them ------------------------------------------------------------------------------ */
+/* The part ----------------------------------------------------------------------------------- */
 
-static void drain(wst__part_t *part) {
+static void drain_agents(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, agents.part);
     WST__LIST_EACH(session_t, a, &s->agents.list, node)
-        if (a->member.remote != NULL) /* else it is told after its hello */
+        if (a->member.remote != NULL) /* else on_uplink_up sends the goaway */
             a->uplink->ops->goaway(a->uplink);
 }
 
-static void close_all(wst__part_t *part) {
+static void close_agents(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, agents.part);
     WST__LIST_EACH(session_t, a, &s->agents.list, node)
         a->uplink->ops->end(a->uplink, 1001, "server is shutting down", false);
 }
 
 void wst__agents_init(wst_server_t *s) {
-    s->agents.part = (wst__part_t){.drain = drain, .close = close_all};
+    s->agents.part = (wst__part_t){.drain = drain_agents, .close = close_agents};
     wst__list_init(&s->agents.list);
     wst__node_add(&s->node, &s->agents.part);
 }
 
-static void revoke(wst__defer_t *defer) {
+static void revoke_session(wst__defer_t *defer) {
     static const char reason[] = "its credentials are not valid any more";
     session_t *a = WST__CONTAINER(defer, session_t, defer);
     wst_ctx_log(a->server->node.ctx, WST_LOG_WARN, "agent at %s: %s", a->peer, reason);
@@ -404,6 +404,6 @@ void wst_server_review_agents(wst_server_t *s,
                                            .tenant = a->tenant,
                                            .credential = a->credential};
         if (!is_valid(&admission, user_data))
-            wst__defer(s->node.ctx, &a->defer, revoke);
+            wst__defer(s->node.ctx, &a->defer, revoke_session);
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP connection of a server: what is asked decides who it is, a client (CONNECT, a request in
- * absolute form), an agent (the upgrade) or a monitor. What an address offers is told by its roles;
- * what it does not offer is answered here.
+ * One HTTP connection of a server. The request tells whether the peer is a client (CONNECT, a
+ * request in absolute form), an agent (the upgrade) or a monitor. The roles tell what an address
+ * offers; requests for anything else are refused here.
  */
 #include "server.h"
 
@@ -46,7 +46,7 @@ static void not_offered(wst__conn_t *c, const wst_authority_t *authority) {
     wst__client_refuse(&c->client, destination, &refusal, wst__refusal_code(WST__NOT_OFFERED));
 }
 
-/* A monitor's question; it may come back on the same connection. */
+/* Answers a monitor, which may ask again on the same connection. */
 static void respond_health(wst__conn_t *c, bool well, const char *body) {
     const wst_response_t response = {.size = sizeof(response),
                                      .status = well ? 200 : 503,
@@ -93,7 +93,7 @@ static void serve_path(wst__conn_t *c, const wst_http_head_t *head, wst_str_t pa
         respond(c, 404, "Not Found", NULL, "Nothing is served here.\n");
 }
 
-/* A connection that should have begun with a handshake. */
+/* Whether a handshake should have come first. */
 static bool speaks_plain_to_tls(const wst__conn_t *c) {
     return c->client.tls == NULL &&
            (c->roles & (WST_LISTEN_TLS | WST_LISTEN_PLAIN)) == WST_LISTEN_TLS;
@@ -138,14 +138,14 @@ static void on_request(wst__client_t *client, const wst_http_head_t *head) {
 
 /* Life --------------------------------------------------------------------------------------- */
 
-static void on_close(wst__client_t *client) {
+static void on_client_close(wst__client_t *client) {
     wst__conn_t *c = conn_of(client);
     if (c->request != NULL)
         wst__request_cancel(c->request);
     c->request = NULL;
 }
 
-static void on_closed(wst__client_t *client) {
+static void on_client_closed(wst__client_t *client) {
     wst__conn_t *c = conn_of(client);
     wst__list_remove(&c->node);
     wst__free(&c->server->node.ctx->allocator, c);
@@ -168,13 +168,13 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
     return 0;
 }
 
-static void drain(wst__part_t *part) {
+static void drain_conns(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, conns.part);
     WST__LIST_EACH(wst__conn_t, c, &s->conns.list, node)
         wst__client_drain(&c->client);
 }
 
-static void close_all(wst__part_t *part) {
+static void close_conns(wst__part_t *part) {
     wst_server_t *s = WST__CONTAINER(part, wst_server_t, conns.part);
     WST__LIST_EACH(wst__conn_t, c, &s->conns.list, node)
         wst__client_close(&c->client);
@@ -189,10 +189,10 @@ void wst__conns_init(wst_server_t *s) {
     s->conns.options = (wst__client_options_t){.pseudonym = s->pseudonym,
                                                .on_request = on_request,
                                                .on_stranger = on_stranger,
-                                               .on_close = on_close,
-                                               .on_closed = on_closed};
+                                               .on_close = on_client_close,
+                                               .on_closed = on_client_closed};
     wst__conns_update(s);
-    s->conns.part = (wst__part_t){.drain = drain, .close = close_all};
+    s->conns.part = (wst__part_t){.drain = drain_conns, .close = close_conns};
     wst__list_init(&s->conns.list);
     wst__node_add(&s->node, &s->conns.part);
 }

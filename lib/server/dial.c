@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* wst_server_dial: a flow without a client whose stream is handed out. */
+/* wst_server_dial: a flow without a client; its stream is handed to the caller. */
 #include "server.h"
 
 struct wst_server_dial {
@@ -7,38 +7,39 @@ struct wst_server_dial {
     wst_flow_t *flow;
     wst_dial_cb callback;
     void *user_data;
-    bool taking;    /* the stream is there, and noticed, ... */
-    bool cancelled; /* ... and nobody wants it any more */
+    bool taking;    /* the stream is being taken, ... */
+    bool cancelled; /* ... and the dial has been cancelled */
 };
 
-static void finish(wst_server_dial_t *d, int status, wst_stream_t *stream) {
+static void finish_dial(wst_server_dial_t *d, int status, wst_stream_t *stream) {
     wst_dial_cb callback = d->callback;
     void *user_data = d->user_data;
     wst__free(&d->ctx->allocator, d);
     callback(status, stream, user_data);
 }
 
-static void on_established(wst_flow_t *flow, void *user_data) {
+static void on_dial_established(wst_flow_t *flow, void *user_data) {
     wst_server_dial_t *d = user_data;
     d->taking = true;
     wst_stream_t *stream = wst_flow_take(flow);
     if (!d->cancelled) {
-        finish(d, 0, stream);
+        finish_dial(d, 0, stream);
         return;
     }
     wst_stream_close(stream, NULL);
     wst__free(&d->ctx->allocator, d);
 }
 
-static void on_refused(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data) {
+static void on_dial_refused(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data) {
     (void)flow;
-    finish(user_data, refusal->code == WST_ETIMEOUT ? WST_EDIALTIMEOUT : refusal->code, NULL);
+    finish_dial(user_data, refusal->code == WST_ETIMEOUT ? WST_EDIALTIMEOUT : refusal->code, NULL);
 }
 
 int wst_server_dial(wst_server_dial_t **out, wst_server_t *s, const wst_flow_options_t *options,
                     wst_dial_cb callback, void *user_data) {
-    static const wst_flow_callbacks_t callbacks = {
-        .size = sizeof(callbacks), .on_established = on_established, .on_refused = on_refused};
+    static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                   .on_established = on_dial_established,
+                                                   .on_refused = on_dial_refused};
     wst_ctx_t *ctx = s->node.ctx;
     wst_server_dial_t *d = wst__zalloc(&ctx->allocator, sizeof(*d));
     if (d == NULL)

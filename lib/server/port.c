@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ports (wstunnel/port.h): a front end that asks its clients nothing. While a client's flow is
- * under way the client is watched, as a CONNECT is: one that goes away cancels the flow, and what
- * it sends ahead is kept. Once the destination is reached the connection is the flow's, which knows
- * no port.
+ * Ports (wstunnel/port.h): a front end that asks its clients nothing. Until the destination is
+ * reached, the client is watched, as a CONNECT is: if it goes away, the flow is cancelled; bytes
+ * that it sends ahead are kept. Then the connection belongs to the flow, which knows no port.
  */
 #include "addr.h"
 #include "early.h"
@@ -24,7 +23,7 @@ struct wst_port {
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
     const char **labels;
     wst_flow_options_t flow; /* of each connection, but for its peer; its texts are those above */
-    wst__list_t clients;     /* whose destination has not been reached */
+    wst__list_t clients;     /* whose destinations are not reached yet */
     bool closing;
     wst__defer_t defer;
     wst_close_cb close_cb;
@@ -41,7 +40,7 @@ typedef struct client {
     wst__ticket_t connection;
 } client_t;
 
-/* -- A client --------------------------------------------------------------------------------- */
+/* A client ----------------------------------------------------------------------------------- */
 
 /* Frees the client, whose stream was handed on or closed. */
 static void free_client(client_t *c) {
@@ -51,12 +50,12 @@ static void free_client(client_t *c) {
     wst__free(&c->port->server->node.ctx->allocator, c);
 }
 
-/* The client has left or is to leave: nobody waits for its flow any more. */
+/* Closes the client and cancels its flow. */
 static void drop_client(client_t *c) {
     wst_flow_t *flow = c->flow;
     wst_stream_close(c->stream, NULL);
     free_client(c);
-    wst_flow_cancel(flow); /* last: whoever was asked about it is told, and may close all */
+    wst_flow_cancel(flow); /* last: tells the embedder, which may close all */
 }
 
 static void refuse_client(client_t *c, int status) {
@@ -88,9 +87,9 @@ static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_ca
                                                         .on_end = on_client_end,
                                                         .on_error = on_client_error};
 
-/* -- Its flow --------------------------------------------------------------------------------- */
+/* Its flow ----------------------------------------------------------------------------------- */
 
-/* The flow takes the connection, and its place among the server's. */
+/* Hands the connection to the flow, with its place among the server's connections. */
 static void on_flow_established(wst_flow_t *flow, void *user_data) {
     client_t *c = user_data;
     wst_stream_t *stream = c->stream;
@@ -158,9 +157,9 @@ static void on_connection(wst__address_t *address, wst_stream_t *stream, void *o
     wst_stream_close(stream, NULL);
 }
 
-/* -- A port ----------------------------------------------------------------------------------- */
+/* A port ------------------------------------------------------------------------------------- */
 
-/* Keeps a text, if there is one. */
+/* Copies the text; NULL if there is none. */
 static const char *keep_port_text(char *out, size_t size, const char *text) {
     if (text == NULL || text[0] == '\0')
         return NULL;
@@ -168,7 +167,7 @@ static const char *keep_port_text(char *out, size_t size, const char *text) {
     return out;
 }
 
-/* What each flow is made of. 0 or an error. */
+/* Sets the options of all flows. 0 or an error. */
 static int describe_flows(wst_port_t *p, const wst_port_options_t *o) {
     p->flow = (wst_flow_options_t){.size = sizeof(p->flow),
                                    .destination = o->destination,
@@ -250,11 +249,11 @@ void wst_port_close(wst_port_t *p, wst_close_cb close_cb) {
         drop_client(WST__CONTAINER(node, client_t, node));
 }
 
-/* -- All of them ------------------------------------------------------------------------------ */
+/* The part ----------------------------------------------------------------------------------- */
 
 static void close_ports(wst__part_t *part) {
     const wst_server_t *s = WST__CONTAINER(part, wst_server_t, ports.part);
-    wst__list_t *node; /* the first one each time: what is told of a client may close another */
+    wst__list_t *node; /* the first one each time: a callback may close another port */
     while ((node = wst__list_first(&s->ports.list)) != NULL)
         wst_port_close(WST__CONTAINER(node, wst_port_t, node), NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The server's handle: it assembles the parts (server.h) and gives them what the options say.
+ * The server's handle: assembles the parts (server.h) and passes the options on to them.
  */
 #include "server.h"
 
@@ -13,12 +13,12 @@
 #include <sys/resource.h>
 
 enum {
-    SPARE_DESCRIPTORS = 64 /* for other things than connections; at most a quarter of all */
+    SPARE_DESCRIPTORS = 64 /* not for connections; at most a quarter of all */
 };
 
 /* Options ------------------------------------------------------------------------------------ */
 
-/* As many as there are, or what the descriptors allow. */
+/* WST__MAX_CONNECTIONS, or fewer if descriptors are scarce. */
 static size_t default_connections(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
@@ -67,7 +67,7 @@ static int read_limits(wst_server_limits_t *limits, const wst_server_limits_t *g
     return 0;
 }
 
-/* Tells the parts that keep limits of their own. */
+/* Updates the parts that keep copies of limits. */
 static void hand_out_limits(wst_server_t *s) {
     s->ingress.limits =
         (wst__ingress_limits_t){.max_pending = s->limits.max_pending,
@@ -95,7 +95,7 @@ void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
     wst_tls_config_unref(old);
 }
 
-/* What the ingress asks and tells ------------------------------------------------------------- */
+/* Hooks of the ingress ----------------------------------------------------------------------- */
 
 typedef void (*question_cb)(wst_server_t *server, wst_request_t *request, void *user_data);
 
@@ -117,24 +117,24 @@ static bool wants(void *owner, wst__question_t question) {
     return callback_of(owner, question) != NULL;
 }
 
-static void ask(void *owner, wst__question_t question, wst_request_t *request) {
+static void ask_embedder(void *owner, wst__question_t question, wst_request_t *request) {
     wst_server_t *s = owner;
     callback_of(s, question)(s, request, s->user_data);
 }
 
-static void on_open(void *owner, const wst_stream_info_t *info) {
+static void on_stream_open(void *owner, const wst_stream_info_t *info) {
     wst_server_t *s = owner;
     if (s->callbacks.on_stream_open != NULL)
         s->callbacks.on_stream_open(s, info, s->user_data);
 }
 
-static void on_close(void *owner, const wst_stream_info_t *info) {
+static void on_stream_close(void *owner, const wst_stream_info_t *info) {
     wst_server_t *s = owner;
     if (s->callbacks.on_stream_close != NULL)
         s->callbacks.on_stream_close(s, info, s->user_data);
 }
 
-static void on_refused(void *owner, const wst_refusal_info_t *info) {
+static void on_ingress_refused(void *owner, const wst_refusal_info_t *info) {
     wst_server_t *s = owner;
     if (s->callbacks.on_refused != NULL)
         s->callbacks.on_refused(s, info, s->user_data);
@@ -145,10 +145,10 @@ static const char *address(void *owner, size_t n) {
 }
 
 static const wst__ingress_hooks_t hooks = {.wants = wants,
-                                           .ask = ask,
-                                           .on_open = on_open,
-                                           .on_close = on_close,
-                                           .on_refused = on_refused,
+                                           .ask = ask_embedder,
+                                           .on_open = on_stream_open,
+                                           .on_close = on_stream_close,
+                                           .on_refused = on_ingress_refused,
                                            .address = address};
 
 /* Life --------------------------------------------------------------------------------------- */
@@ -174,15 +174,15 @@ static void tell_closed(wst__node_t *node) {
     free_server(s);
 }
 
-/* An address of SOCKS alone. */
+/* On an address that offers only SOCKS. */
 static wst_str_t on_socks_stranger(wst__socks_front_t *front, const wst_stream_t *stream,
                                    uint8_t first) {
     wst_server_t *s = WST__CONTAINER(front, wst_server_t, socks);
     return wst__spoken_refuse(s, stream, WST_ROLE_SOCKS, wst__spoken_of(first));
 }
 
-/* In the order in which they are told to drain and to close: first whoever lets in, last the
- * uplinks that all else runs through. */
+/* Parts drain and close in this order: first those that let connections in, last the uplinks that
+ * all streams run through. */
 static void assemble(wst_server_t *s, uint64_t seed) {
     wst__addresses_init(s);
     wst__arrivals_init(s);
@@ -195,7 +195,7 @@ static void assemble(wst_server_t *s, uint64_t seed) {
     wst__agents_init(s);
 }
 
-/* What the caller gives, complete and ours. 0 or WST_EINVAL. */
+/* Copies the caller's options and completes them. 0 or WST_EINVAL. */
 static int read_options(wst_server_t *s, wst_server_options_t *o,
                         const wst_server_options_t *given) {
     if (wst__sized_read(o, sizeof(*o), given) != 0 ||
@@ -220,7 +220,7 @@ int wst_server_new(wst_server_t **out, wst_ctx_t *ctx, const wst_server_options_
     if (s == NULL)
         return WST_ENOMEM;
     s->node.ctx = ctx;
-    uint64_t random[2]; /* the first one is told to the world */
+    uint64_t random[2]; /* the first one is public */
     int status = read_options(s, &o, given);
     if (status == 0)
         status = wst__random(ctx, random, sizeof(random));

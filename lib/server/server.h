@@ -4,14 +4,14 @@
 /*
  * The inside of a server: a node assembled of
  *
- *     addresses    where it listens                                       (addresses.c)
- *     arrivals     connections whose TLS handshake is not done, or of     (arrival.c)
- *                  which it is not known what they speak
+ *     addresses    the listeners                                          (addresses.c)
+ *     arrivals     connections whose TLS handshake is not done, or        (arrival.c)
+ *                  whose protocol is not known yet
  *     connections  of HTTP: clients, agents' upgrades, monitors           (connection.c)
  *     ports        addresses that lead to one destination each            (port.c)
  *     socks        connections of SOCKS clients                           (lib/ingress)
- *     ingress      what clients ask for                                   (lib/ingress)
- *     agents       uplinks that have been let in                          (agents.c)
+ *     ingress      the flows that clients ask for                         (lib/ingress)
+ *     agents       accepted uplinks                                       (agents.c)
  */
 #include "http_client.h"
 #include "ingress.h"
@@ -26,12 +26,12 @@ struct wst_server {
     wst__node_t node;
     wst_server_callbacks_t callbacks;
     void *user_data;
-    wst_server_limits_t limits; /* complete: no member means its default any more */
+    wst_server_limits_t limits; /* complete: defaults filled in */
     wst_http_limits_t http;     /* likewise */
-    wst_tls_config_t *tls;      /* NULL: none */
+    wst_tls_config_t *tls;      /* NULL: no TLS */
     bool allow_open, allow_origin;
     char *path;
-    char pseudonym[32]; /* in Via: this server and no other */
+    char pseudonym[32]; /* in Via: identifies this server */
     const wst__uplink_kind_t *kind;
     wst_ingress_t ingress;
     wst__tally_t connections; /* of clients, agents and monitors */
@@ -40,16 +40,16 @@ struct wst_server {
     struct {
         wst__part_t part;
         wst__list_t list;
-        bool paused; /* as many connections as there may be */
+        bool paused; /* at the limit of connections */
         bool limit_logged;
     } addresses;
 
     struct {
         wst__part_t part;
         wst__list_t all, queue, shaking;
-        size_t under_way; /* of the last */
+        size_t under_way; /* length of `shaking` */
         wst__defer_t turns;
-        wst__deadline_t overdue; /* of the first of those that shake */
+        wst__deadline_t overdue; /* of the oldest handshake */
         uint64_t failures;
     } arrivals;
 
@@ -77,64 +77,65 @@ static inline bool wst__server_is_draining(const wst_server_t *s) {
     return s->node.state != WST__NODE_RUNNING;
 }
 
-/* -- addresses.c ------------------------------------------------------------------------------ */
+/* -- addresses.c ----------------------------------------------------------------------------- */
 
-/* One that is listened on. Draining and closing the server closes it. */
+/* An address that the server listens on. Draining or closing the server closes it. */
 typedef struct wst__address wst__address_t;
 
-/* A connection has come in there; it takes the stream. */
+/* The address has accepted a connection. The callback takes the stream. */
 typedef void (*wst__address_cb)(wst__address_t *address, wst_stream_t *stream, void *owner);
 
 void wst__addresses_init(wst_server_t *s);
 
-/* Listens (as in wst_listener_options), though other machines can reach the address only if it is
- * to be `open`. 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new. */
+/* Listens (as in wst_listener_options). Other machines may reach the address only if it is to be
+ * `open`. 0; WST_EINSECURE; WST_ESTATE: draining or closed; else as wst_listener_new. */
 int wst__address_open(wst__address_t **out, wst_server_t *s, const char *text, bool open,
                       wst__address_cb on_connection, void *owner);
 
-/* It is not to be used any more, and no callback comes. Not once the server drains or closes. */
+/* Closes the address, without a callback. Do not call once the server drains or closes. */
 void wst__address_close(wst__address_t *address);
 
-/* Where it listens, with the real port. */
+/* The address as text, with the real port. */
 const char *wst__address_text(const wst__address_t *address);
 
-/* The n-th of all that are listened on; NULL behind the last. */
+/* The n-th of all addresses; NULL behind the last. */
 const char *wst__addresses_nth(const wst_server_t *s, size_t n);
 
-/* Listens only as long as there may be more connections. After a change of either. */
+/* Accepts only below the limit of connections. Call when the count or the limit has changed. */
 void wst__addresses_update(wst_server_t *s);
 
-/* -- arrival.c -------------------------------------------------------------------------------- */
+/* -- arrival.c ------------------------------------------------------------------------------- */
 
 void wst__arrivals_init(wst_server_t *s);
 
-/* A connection has come in. Takes the stream on success. 0 or an error. */
+/* Receives a connection. Takes the stream on success. 0 or an error. */
 int wst__server_receive(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 
-/* -- connection.c ----------------------------------------------------------------------------- */
+/* -- connection.c ---------------------------------------------------------------------------- */
 
 typedef struct wst__conn {
     wst__list_t node;
     wst_server_t *server;
     wst__client_t client;
     unsigned roles;
-    wst_request_t *request; /* about an agent that wants to connect; NULL: none */
+    wst_request_t *request; /* about an agent that connects; NULL: no question */
 } wst__conn_t;
 
 void wst__conns_init(wst_server_t *s);
 
-/* Other limits from now on. */
+/* Applies changed limits. */
 void wst__conns_update(wst_server_t *s);
 
 /* Takes the stream on success. 0 or an error. */
 int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles);
 
-/* -- port.c ----------------------------------------------------------------------------------- */
+/* -- port.c ---------------------------------------------------------------------------------- */
 
 void wst__ports_init(wst_server_t *s);
-/* -- spoken.c --------------------------------------------------------------------------------- */
 
-/* What a connection speaks, as its first byte tells. */
+/* -- spoken.c -------------------------------------------------------------------------------- */
+
+/* The protocol of a connection, by its first byte. */
 typedef enum wst__spoken {
     WST__SPEAKS_HTTP, /* any other byte */
     WST__SPEAKS_TLS,
@@ -145,18 +146,18 @@ typedef enum wst__spoken {
 wst__spoken_t wst__spoken_of(uint8_t first);
 
 /*
- * A connection speaks what its address does not take: names that in the log. The answer in the
- * terms of that protocol; static.
- * @param stream  of the connection; or of its TLS session
+ * Logs that a connection speaks a protocol that its address does not take. Returns the answer in
+ * that protocol; static.
+ * @param stream  the connection, or its TLS session
  */
 wst_str_t wst__spoken_refuse(wst_server_t *s, const wst_stream_t *stream, unsigned roles,
                              wst__spoken_t spoken);
 
-/* -- agents.c --------------------------------------------------------------------------------- */
+/* -- agents.c -------------------------------------------------------------------------------- */
 
 void wst__agents_init(wst_server_t *s);
 
-/* An upgrade request at the agents' path. */
+/* Handles an upgrade request at the agents' path. */
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
 
 #endif

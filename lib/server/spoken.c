@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a connection speaks, and what it is told at an address that does not take that (server.h).
- */
+/* The protocol of a connection, and the answer of an address that does not take it (server.h). */
 #include "server.h"
 
 wst__spoken_t wst__spoken_of(uint8_t first) {
@@ -21,7 +20,7 @@ static const char *name_of(wst__spoken_t spoken) {
     return names[spoken];
 }
 
-/* What whoever runs the server can do about it. */
+/* What the operator can do about it. */
 static const char *remedy(wst__spoken_t spoken, bool lacks_tls) {
     if (lacks_tls)
         return "the client must speak TLS, or the address plain";
