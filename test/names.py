@@ -15,7 +15,8 @@ import sys
 
 from layers import LIB, ROOT
 
-CHECKED = ["base", "http", "ws", "session", "policy", "proxy", "tls", "io", "dial", "server"]
+CHECKED = ["base", "http", "ws", "session", "policy", "proxy", "tls", "io", "dial",
+           "uplink", "server"]
 FILES_MAX = 2
 WIDTH = 98
 FUNCTION = re.compile(r"^static (?!inline\b)[^\n;={}()]*?\b(\w+)\([^;{}]*\)\s*\{", re.M)

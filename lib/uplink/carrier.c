@@ -22,7 +22,7 @@ typedef enum state {
     OPENING,
     GREETING,
     RUNNING,
-    ENDING, /* the closing handshake runs; nothing is moved any more */
+    ENDING, /* the closing handshake runs; no more messages are moved */
     OVER    /* on_over has run */
 } state_t;
 
@@ -30,32 +30,32 @@ struct wst__carrier {
     uint32_t magic;
     state_t state;
     wst_ctx_t *ctx;
-    const wst__carrier_callbacks_t *callbacks; /* NULL: without an owner */
+    const wst__carrier_callbacks_t *callbacks; /* NULL: no owner */
     void *owner;
     wst__greeting_t greeting;
     uint64_t hello_timeout_ms;
-    wst__deadline_t late; /* the peer's hello */
+    wst__deadline_t late; /* deadline of the peer's hello */
     wst_websocket_t *websocket;
     wst__defer_t defer; /* pull */
-    int error;          /* that broke it, or 0 */
+    int error;          /* what broke the carrier, or 0 */
     char detail[160];
     bool closing;
     wst_close_cb close_cb;
     void *close_data;
 };
 
-static wst__carrier_t *self(void *user_data) {
+static wst__carrier_t *checked_carrier(void *user_data) {
     wst__carrier_t *c = user_data;
     assert(c->magic == MAGIC);
     return c;
 }
 
-/* Whether it has not been ended, from either side. */
+/* Whether neither side has ended the carrier. */
 static bool is_alive(const wst__carrier_t *c) {
     return c->state < ENDING && !c->closing;
 }
 
-/* Nothing is moved any more. */
+/* Stops moving messages. */
 static void stop(wst__carrier_t *c, state_t state) {
     c->state = state;
     wst__defer_cancel(&c->defer);
@@ -82,7 +82,7 @@ void wst__carrier_fail(wst__carrier_t *c, int error, const char *detail) {
         wst_websocket_end(c->websocket, wst__websocket_code_of(error), c->detail);
 }
 
-/* -- Messages out ----------------------------------------------------------------------------- */
+/* Messages out ------------------------------------------------------------------------------- */
 
 static int next(wst__carrier_t *c, wst__outgoing_t *out) {
     if (!c->greeting.said)
@@ -91,8 +91,8 @@ static int next(wst__carrier_t *c, wst__outgoing_t *out) {
     return greeted ? c->callbacks->next(c, out, c->owner) : 0;
 }
 
-/* Moves messages into the WebSocket's output, up to `limit` bytes there. 1: it has so many; 0:
- * there are no more; or an error. */
+/* Moves messages into the WebSocket's output until it holds `limit` bytes (1) or no message is
+ * left (0); or returns an error. */
 static int fill(wst__carrier_t *c, size_t limit) {
     while (wst__websocket_queued(c->websocket) < limit) {
         wst__outgoing_t out;
@@ -116,7 +116,7 @@ static void pull(wst__defer_t *defer) {
     }
     if (written < 0)
         over(c, written, wst_strerror(written));
-    else if (status < 0 && status != WST_ESTATE) /* that: it is closing, on_over follows */
+    else if (status < 0 && status != WST_ESTATE) /* ESTATE: closing, on_over follows */
         wst__carrier_fail(c, status, wst_strerror(status));
 }
 
@@ -125,7 +125,7 @@ void wst__carrier_wake(wst__carrier_t *c) {
         wst__defer(c->ctx, &c->defer, pull);
 }
 
-/* -- Messages in ------------------------------------------------------------------------------ */
+/* Messages in -------------------------------------------------------------------------------- */
 
 static void on_late(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
@@ -158,8 +158,8 @@ static void greet(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
 }
 
 static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
-    /* What there is to say is queued before more is heard. So what the owner still has to say after
-     * that (pongs, refusals) waits for a peer that does not read, not for the end of this turn. */
+    /* Queue what is ready before reading more. What the owner adds later (pongs, refusals) then
+     * waits for a peer that does not read, not for the end of this turn. */
     bool waits = !wst__list_empty(&c->defer.node);
     if (text && waits && fill(c, BATCH) != 0)
         pull(&c->defer);
@@ -171,10 +171,10 @@ static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
         c->callbacks->on_message(c, text, piece, fin, c->owner);
 }
 
-/* -- The WebSocket ---------------------------------------------------------------------------- */
+/* The WebSocket ------------------------------------------------------------------------------ */
 
-static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
-    wst__carrier_t *c = self(user_data);
+static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
+    wst__carrier_t *c = checked_carrier(user_data);
     bool json = strcmp(protocol, wst__carrier_protocols[1]) == 0;
     if (!json && strcmp(protocol, wst__carrier_protocols[0]) != 0) {
         wst__carrier_fail(c, WST_EHANDSHAKE, "the server speaks none of our subprotocols");
@@ -184,47 +184,48 @@ static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) 
     begin_greeting(c, json ? WST_ENCODING_JSON : WST_ENCODING_BINARY);
 }
 
-static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
-                       void *user_data) {
+static void on_websocket_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
+                                 void *user_data) {
     (void)ws;
-    wst__carrier_t *c = self(user_data);
+    wst__carrier_t *c = checked_carrier(user_data);
     if (is_alive(c))
         receive(c, text, piece, fin);
 }
 
-static void on_drain(wst_websocket_t *ws, void *user_data) {
+static void on_websocket_drain(wst_websocket_t *ws, void *user_data) {
     (void)ws;
-    wst__carrier_t *c = self(user_data);
+    wst__carrier_t *c = checked_carrier(user_data);
     if (is_alive(c))
         pull(&c->defer);
 }
 
-static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+static void on_websocket_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
     (void)ws;
-    wst__carrier_t *c = self(user_data);
+    wst__carrier_t *c = checked_carrier(user_data);
     if (c->error != 0)
         over(c, c->error, c->detail);
     else
         over(c, error, detail);
 }
 
-static void destroy(wst__carrier_t *c) {
+static void free_carrier(wst__carrier_t *c) {
     wst_ctx_t *ctx = c->ctx;
     wst__greeting_end(&c->greeting);
     c->magic = 0;
     wst__free(&ctx->allocator, c);
 }
 
-static void on_closed(void *user_data) {
-    wst__carrier_t *c = self(user_data);
+static void on_carrier_websocket_closed(void *user_data) {
+    wst__carrier_t *c = checked_carrier(user_data);
     wst_close_cb close_cb = c->close_cb;
     void *close_data = c->close_data;
-    destroy(c);
+    free_carrier(c);
     if (close_cb != NULL)
         close_cb(close_data);
 }
 
-static int make(wst__carrier_t **out, wst_ctx_t *ctx, const wst__carrier_options_t *options) {
+static int new_carrier(wst__carrier_t **out, wst_ctx_t *ctx,
+                       const wst__carrier_options_t *options) {
     wst__carrier_t *c = wst__zalloc(&ctx->allocator, sizeof(*c));
     if (c == NULL)
         return WST_ENOMEM;
@@ -237,7 +238,7 @@ static int make(wst__carrier_t **out, wst_ctx_t *ctx, const wst__carrier_options
     wst__defer_init(&c->defer);
     int status = wst__greeting_init(&c->greeting, &ctx->pool, &options->hello);
     if (status != 0)
-        destroy(c);
+        free_carrier(c);
     else
         *out = c;
     return status;
@@ -246,18 +247,19 @@ static int make(wst__carrier_t **out, wst_ctx_t *ctx, const wst__carrier_options
 static wst_websocket_options_t options_of(wst__carrier_t *c,
                                           const wst_websocket_options_t *websocket) {
     static const wst_websocket_callbacks_t websocket_callbacks = {
-        sizeof(websocket_callbacks), on_open, on_message, on_drain, on_over};
+        sizeof(websocket_callbacks), on_websocket_open, on_websocket_message, on_websocket_drain,
+        on_websocket_over};
     wst_websocket_options_t options = *websocket;
     options.callbacks = &websocket_callbacks;
     options.user_data = c;
-    /* The largest text: a frame in JSON. The codec has the tighter bounds. */
+    /* The largest text is a frame in JSON. The codec's bounds are tighter. */
     options.max_message = WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT);
     return options;
 }
 
-static int made(wst__carrier_t *c, int status, wst__carrier_t **out) {
+static int hand_out_carrier(wst__carrier_t *c, int status, wst__carrier_t **out) {
     if (status != 0)
-        destroy(c);
+        free_carrier(c);
     else
         *out = c;
     return status;
@@ -267,22 +269,22 @@ int wst__carrier_connect(wst__carrier_t **out, wst_ctx_t *ctx, wst_stream_t *str
                          const wst_websocket_options_t *websocket,
                          const wst__carrier_options_t *options) {
     wst__carrier_t *c;
-    int status = make(&c, ctx, options);
+    int status = new_carrier(&c, ctx, options);
     if (status != 0)
         return status;
     const wst_websocket_options_t ws_options = options_of(c, websocket);
-    return made(c, wst_websocket_connect(&c->websocket, ctx, stream, &ws_options), out);
+    return hand_out_carrier(c, wst_websocket_connect(&c->websocket, ctx, stream, &ws_options), out);
 }
 
 int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
                         const wst_websocket_options_t *websocket,
                         const wst__carrier_options_t *options) {
     wst__carrier_t *c;
-    int status = make(&c, ctx, options);
+    int status = new_carrier(&c, ctx, options);
     if (status != 0)
         return status;
     const wst_websocket_options_t ws_options = options_of(c, websocket);
-    return made(c, wst_websocket_accept(&c->websocket, ctx, hijack, &ws_options), out);
+    return hand_out_carrier(c, wst_websocket_accept(&c->websocket, ctx, hijack, &ws_options), out);
 }
 
 void wst__carrier_end(wst__carrier_t *c, int code, const char *reason) {
@@ -303,7 +305,7 @@ void wst__carrier_close(wst__carrier_t *c, wst_close_cb close_cb, void *user_dat
     c->closing = true;
     c->close_cb = close_cb;
     c->close_data = user_data;
-    wst_websocket_close(c->websocket, on_closed);
+    wst_websocket_close(c->websocket, on_carrier_websocket_closed);
 }
 
 const char *wst__carrier_peer(const wst__carrier_t *c) {
@@ -318,7 +320,7 @@ wst_websocket_t *wst__carrier_websocket(const wst__carrier_t *c) {
     return c->websocket;
 }
 
-/* -- The owner -------------------------------------------------------------------------------- */
+/* The owner ---------------------------------------------------------------------------------- */
 
 void wst__carrier_set_owner(wst__carrier_t *c, const wst__carrier_callbacks_t *callbacks,
                             void *owner) {

@@ -2,14 +2,14 @@
 #ifndef WST_LIB_CARRIER_H
 #define WST_LIB_CARRIER_H
 /*
- * A carrier: a WebSocket and the greeting that begins it. It moves whole messages for its owner and
- * does not look into them; it knows no session.
+ * A carrier: a WebSocket and the greeting that begins it. It moves whole messages for its owner
+ * without looking into them, and knows no session.
  *
  *     OPENING --upgrade--> GREETING --hellos--> RUNNING --end, breach--> ENDING --> OVER
  *
- * What the owner wants to send is pulled once a turn of the loop, so that all that was written in
- * that turn goes out together, and only as much as the socket takes, so that the owner decides late
- * what goes first.
+ * The carrier pulls the owner's messages once a turn of the loop, so that all writes of a turn go
+ * out together. It pulls no more than the socket takes, so that the owner decides late what goes
+ * first.
  */
 #include "ctx.h"
 #include "greeting.h"
@@ -21,22 +21,23 @@ typedef struct wst__carrier wst__carrier_t;
 
 /* What a carrier tells its owner; all are required. */
 typedef struct wst__carrier_callbacks {
-    /* The hellos have been said (wst__carrier_greeting): messages are moved from now on. */
+    /* Both hellos have been exchanged (wst__carrier_greeting): messages are moved from now on. */
     void (*on_greeted)(wst__carrier_t *carrier, void *owner);
 
-    /* The next message to send: 1; 0: none now, wst__carrier_wake will tell; or an error, which
+    /* Gives the next message to send: 1; 0: no message until wst__carrier_wake; or an error, which
      * breaks the carrier. */
     int (*next)(wst__carrier_t *carrier, wst__outgoing_t *out, void *owner);
 
-    /* A piece of a message came in; the slice is lent. */
+    /* A piece of a message arrived; the slice is borrowed. */
     void (*on_message)(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
                        void *owner);
 
-    /* It is broken: nothing is moved any more, the peer is being told why. on_over follows. Runs
-     * inside wst__carrier_fail, too. */
+    /* The carrier is broken: it moves no more messages and tells the peer why. on_over follows.
+     * Also runs inside wst__carrier_fail. */
     void (*on_broken)(wst__carrier_t *carrier, void *owner);
 
-    /* It is over, once: by what broke it, or as of a WebSocket's on_over. Close it. */
+    /* The carrier is over: runs once, with the error that broke it or that of the WebSocket's
+     * on_over. Close it. */
     void (*on_over)(wst__carrier_t *carrier, int error, const char *detail, void *owner);
 } wst__carrier_callbacks_t;
 
@@ -47,14 +48,14 @@ typedef struct wst__carrier_options {
     uint64_t hello_timeout_ms; /* 0: WST__STEP_TIMEOUT_MS */
 } wst__carrier_options_t;
 
-/* Our subprotocols, NULL-terminated, best first. Which one is agreed on decides the encoding. */
+/* Our subprotocols, NULL-terminated, best first. The one agreed on decides the encoding. */
 extern const char *const wst__carrier_protocols[];      /* bin, json */
 extern const char *const wst__carrier_protocols_json[]; /* json */
 
 /*
- * By a connected stream, which is taken on success, or by the upgrade request that a hijack holds.
- * `websocket` as for wst_websocket_connect and _accept, whose errors these return, but for its
- * callbacks, user_data and max_message. WST_EINVAL: also a hello that is out of range.
+ * Makes a carrier from a connected stream, which it takes on success, or from a hijack's upgrade
+ * request. `websocket` and errors are those of wst_websocket_connect and _accept, but the carrier
+ * sets callbacks, user_data and max_message. WST_EINVAL: also a hello that is out of range.
  */
 int wst__carrier_connect(wst__carrier_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
                          const wst_websocket_options_t *websocket,
@@ -63,28 +64,29 @@ int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hija
                         const wst_websocket_options_t *websocket,
                         const wst__carrier_options_t *options);
 
-/* Another owner. NULL: none; what comes in is dropped, and nobody is told anything. */
+/* Replaces the owner. NULL: no owner; arriving messages are dropped, and no callback runs. */
 void wst__carrier_set_owner(wst__carrier_t *carrier, const wst__carrier_callbacks_t *callbacks,
                             void *owner);
 
-/* There is something to send: `next` is asked soon. */
+/* The owner has a message to send: `next` runs soon. */
 void wst__carrier_wake(wst__carrier_t *carrier);
 
-/* Breaks it because of the peer, or for want of memory: the peer is told why, by the close code
- * that fits the error. Only the first cause counts. */
+/* Breaks the carrier because of the peer, or for want of memory. The close code that fits the error
+ * tells the peer why. Only the first cause counts. */
 void wst__carrier_fail(wst__carrier_t *carrier, int error, const char *detail);
 
 /*
- * Ends in an orderly way: what the owner has to say comes first (as far as a batch holds it), then
- * the closing handshake, then on_over with 0, or with WST_ECANCELLED if the WebSocket was not open
- * yet. What the peer says meanwhile is dropped.
+ * Ends the carrier in order: first the owner's messages (up to a batch), then the closing
+ * handshake, then on_over with 0, or with WST_ECANCELLED if the WebSocket was not open yet. The
+ * peer's messages are dropped meanwhile.
  */
 void wst__carrier_end(wst__carrier_t *carrier, int code, const char *reason);
 
 /* Closes at once; `close_cb` runs from the loop. */
 void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *user_data);
 
-/* Whether messages are moved: the hellos have been said, and nothing has ended it. */
+/* Whether messages are moved: both hellos were exchanged, and neither side has ended the carrier.
+ */
 bool wst__carrier_is_running(const wst__carrier_t *carrier);
 
 const wst__greeting_t *wst__carrier_greeting(const wst__carrier_t *carrier);

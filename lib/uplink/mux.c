@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A session and the carrier that serves it (mux.h). What a carrier brings goes to the session, what
- * the session has to say is pulled by the carrier; its streams are tunnel.c's.
+ * A session and the carrier that serves it (mux.h). The carrier passes received messages to the
+ * session and pulls the session's messages. The streams are in tunnel.c.
  */
 #include "mux.h"
 
@@ -13,26 +13,26 @@ enum { MAGIC = 0x57534d58, WINDOW_LEAST = 1024, WINDOW_MOST = 1 << 30 };
 struct wst__mux {
     wst__uplink_t base;
     uint32_t magic;
-    size_t refs; /* itself and its streams */
+    size_t refs; /* of the mux itself and of its streams */
     wst_ctx_t *ctx;
     const wst__mux_streams_t *streams;
     wst__session_options_t session_options;
     wst__session_t *session; /* NULL: no carrier has been greeted yet */
-    wst__carrier_t *carrier; /* the only one; NULL: it has been closed */
-    bool goaway;             /* said before there was a session */
+    wst__carrier_t *carrier; /* NULL: closed */
+    bool goaway;             /* requested before there was a session */
     bool down;               /* on_down has run */
     bool closing;
     char peer[96];
 };
 
-static wst__mux_t *self(void *user_data) {
+static wst__mux_t *checked_mux(void *user_data) {
     wst__mux_t *m = user_data;
     assert(m->magic == MAGIC);
     return m;
 }
 
 wst__mux_t *wst__mux_of(wst__uplink_t *uplink) {
-    return self(WST__CONTAINER(uplink, wst__mux_t, base));
+    return checked_mux(WST__CONTAINER(uplink, wst__mux_t, base));
 }
 
 static const wst__mux_t *mux_of(const wst__uplink_t *uplink) {
@@ -63,7 +63,6 @@ static void changed(wst__mux_t *m) {
         m->base.callbacks->on_change(&m->base, m->base.user_data);
 }
 
-/* Nothing will be carried any more. */
 static void go_down(wst__mux_t *m, int error, const char *detail) {
     if (m->down)
         return;
@@ -76,60 +75,60 @@ static void go_down(wst__mux_t *m, int error, const char *detail) {
         m->base.callbacks->on_down(&m->base, error, http_status, detail, m->base.user_data);
 }
 
-/* -- What the session tells ------------------------------------------------------------------- */
+/* What the session tells --------------------------------------------------------------------- */
 
 static void on_session_goaway(wst__session_t *s, int reason, void *user_data) {
     (void)s;
-    wst__mux_t *m = self(user_data);
+    wst__mux_t *m = checked_mux(user_data);
     if (m->base.callbacks->on_goaway != NULL)
         m->base.callbacks->on_goaway(&m->base, reason, m->base.user_data);
 }
 
 static void on_session_dead(wst__session_t *s, int error, void *user_data) {
     /* A dead peer would not answer a close frame either. */
-    go_down(self(user_data), error, wst__session_error_detail(s));
+    go_down(checked_mux(user_data), error, wst__session_error_detail(s));
 }
 
 static void on_session_wakeup(wst__session_t *s, void *user_data) {
     (void)s;
-    wst__carrier_wake(self(user_data)->carrier);
+    wst__carrier_wake(checked_mux(user_data)->carrier);
 }
 
 static void on_session_change(wst__session_t *s, void *user_data) {
     (void)s;
-    changed(self(user_data));
+    changed(checked_mux(user_data));
 }
 
-/* -- What the carrier tells ------------------------------------------------------------------- */
+/* What the carrier tells --------------------------------------------------------------------- */
 
 static int next(wst__carrier_t *carrier, wst__outgoing_t *out, void *owner) {
     (void)carrier;
-    const wst__mux_t *m = self(owner);
+    const wst__mux_t *m = checked_mux(owner);
     return wst__session_next(m->session, wst__now(m->ctx), out);
 }
 
-static void on_message(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
-                       void *owner) {
-    wst__mux_t *m = self(owner);
+static void on_carrier_message(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
+                               void *owner) {
+    wst__mux_t *m = checked_mux(owner);
     int status = wst__session_recv(m->session, wst__now(m->ctx), text, piece, fin);
     if (status < 0)
         wst__carrier_fail(carrier, status, wst__session_error_detail(m->session));
 }
 
-static void on_broken(wst__carrier_t *carrier, void *owner) {
+static void on_carrier_broken(wst__carrier_t *carrier, void *owner) {
     (void)carrier;
-    wst__mux_t *m = self(owner);
+    wst__mux_t *m = checked_mux(owner);
     drop_streams(m);
     changed(m);
 }
 
-static void on_over(wst__carrier_t *carrier, int error, const char *detail, void *owner) {
+static void on_carrier_over(wst__carrier_t *carrier, int error, const char *detail, void *owner) {
     (void)carrier;
-    go_down(self(owner), error, detail);
+    go_down(checked_mux(owner), error, detail);
 }
 
-static void on_greeted(wst__carrier_t *carrier, void *owner) {
-    wst__mux_t *m = self(owner);
+static void on_carrier_greeted(wst__carrier_t *carrier, void *owner) {
+    wst__mux_t *m = checked_mux(owner);
     const wst__uplink_callbacks_t *cb = m->base.callbacks;
     int status = wst__mux_attach(m, carrier);
     if (status != 0) {
@@ -143,10 +142,10 @@ static void on_greeted(wst__carrier_t *carrier, void *owner) {
         wst__carrier_fail(carrier, status, "hello not accepted");
 }
 
-static const wst__carrier_callbacks_t carrier_callbacks = {on_greeted, next, on_message, on_broken,
-                                                           on_over};
+static const wst__carrier_callbacks_t carrier_callbacks = {
+    on_carrier_greeted, next, on_carrier_message, on_carrier_broken, on_carrier_over};
 
-/* -- Carriers come and go --------------------------------------------------------------------- */
+/* Carriers come and go ----------------------------------------------------------------------- */
 
 static int make_session(wst__mux_t *m) {
     int status = wst__session_new(&m->session, &m->session_options);
@@ -155,7 +154,7 @@ static int make_session(wst__mux_t *m) {
     return status;
 }
 
-/* Late bytes and timers of the old carrier must reach nothing. */
+/* Detaches the old carrier first, so that its late bytes and timers have no effect. */
 static void let_go(wst__mux_t *m) {
     wst__carrier_t *old = m->carrier;
     m->carrier = NULL;
@@ -180,7 +179,7 @@ int wst__mux_attach(wst__mux_t *m, wst__carrier_t *carrier) {
                        : status;
 }
 
-/* -- What an uplink can do -------------------------------------------------------------------- */
+/* What an uplink can do ---------------------------------------------------------------------- */
 
 static int can_open(const wst__uplink_t *uplink) {
     const wst__mux_t *m = mux_of(uplink);
@@ -190,8 +189,8 @@ static int can_open(const wst__uplink_t *uplink) {
     return status == WST_ESTATE ? WST_ELOST : status;
 }
 
-static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                       wst__opened_cb callback, void *user_data) {
+static int open_mux_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
+                           wst__opened_cb callback, void *user_data) {
     wst__mux_t *m = wst__mux_of(uplink);
     int status = can_open(uplink);
     return status == 0 ? m->streams->open(m, out, dest, callback, user_data) : status;
@@ -215,13 +214,13 @@ static bool is_suspect(const wst__uplink_t *uplink) {
 static void goaway(wst__uplink_t *uplink) {
     wst__mux_t *m = wst__mux_of(uplink);
     m->goaway = true;
-    if (m->session != NULL) /* else it is said behind the hello */
+    if (m->session != NULL) /* else it follows the hello */
         wst__session_goaway(m->session, WST_EGOAWAY);
 }
 
 static void end(wst__uplink_t *uplink, int code, const char *reason, bool lose) {
     wst__mux_t *m = wst__mux_of(uplink);
-    if (m->closing) /* there may be no carrier any more */
+    if (m->closing) /* the carrier may be gone */
         return;
     wst__carrier_end(m->carrier, code, reason);
     if (lose)
@@ -230,7 +229,7 @@ static void end(wst__uplink_t *uplink, int code, const char *reason, bool lose) 
 }
 
 static void on_carrier_closed(void *user_data) {
-    wst__mux_t *m = self(user_data);
+    wst__mux_t *m = checked_mux(user_data);
     m->carrier = NULL;
     drop_streams(m);
     m->base.callbacks->on_closed(m->base.user_data);
@@ -245,10 +244,10 @@ static void close_mux(wst__uplink_t *uplink) {
     wst__carrier_close(m->carrier, on_carrier_closed, m);
 }
 
-static const wst__uplink_ops_t ops = {can_open,   open_stream, load, rtt_ms,
-                                      is_suspect, goaway,      end,  close_mux};
+static const wst__uplink_ops_t ops = {can_open,   open_mux_stream, load, rtt_ms,
+                                      is_suspect, goaway,          end,  close_mux};
 
-/* -- Making one ------------------------------------------------------------------------------- */
+/* Making one --------------------------------------------------------------------------------- */
 
 static bool is_window(size_t bytes) {
     return bytes == 0 || (bytes >= WINDOW_LEAST && bytes <= WINDOW_MOST);
@@ -272,7 +271,7 @@ static wst__session_options_t session_options_of(wst__mux_t *m, bool client,
                                 .user_data = m};
     o.hello.name = (wst_str_t){NULL, 0};
     if (options->callbacks->on_incoming == NULL)
-        o.callbacks.on_open = NULL; /* all are refused */
+        o.callbacks.on_open = NULL; /* the session refuses all streams */
     o.callbacks.on_goaway = on_session_goaway;
     o.callbacks.on_dead = on_session_dead;
     o.callbacks.on_wakeup = on_session_wakeup;
@@ -280,8 +279,8 @@ static wst__session_options_t session_options_of(wst__mux_t *m, bool client,
     return o;
 }
 
-static wst__mux_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_t *options,
-                        const wst__mux_streams_t *streams) {
+static wst__mux_t *new_mux(wst_ctx_t *ctx, bool client, const wst__uplink_options_t *options,
+                           const wst__mux_streams_t *streams) {
     wst__mux_t *m = wst__zalloc(&ctx->allocator, sizeof(*m));
     if (m == NULL)
         return NULL;
@@ -306,8 +305,8 @@ static wst__carrier_options_t carrier_options_of(wst__mux_t *m,
                                     .hello_timeout_ms = options->hello_timeout_ms};
 }
 
-/* The last step: there is a carrier, or there is none. */
-static int made(wst__mux_t *m, int status, wst__uplink_t **out) {
+/* Frees the mux if its carrier could not be made, else hands it out. */
+static int hand_out_mux(wst__mux_t *m, int status, wst__uplink_t **out) {
     if (status != 0) {
         wst__mux_unref(m);
         return status;
@@ -320,30 +319,30 @@ static int made(wst__mux_t *m, int status, wst__uplink_t **out) {
 int wst__mux_connect(wst__uplink_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
                      const wst_websocket_options_t *websocket, const wst__uplink_options_t *options,
                      const wst__mux_streams_t *streams) {
-    wst__mux_t *m = make(ctx, true, options, streams);
+    wst__mux_t *m = new_mux(ctx, true, options, streams);
     if (m == NULL)
         return WST_ENOMEM;
     const wst__carrier_options_t carrier_options = carrier_options_of(m, options);
     wst_websocket_options_t ws_options = *websocket;
     ws_options.protocols = options->encoding == WST_ENCODING_JSON ? wst__carrier_protocols_json
                                                                   : wst__carrier_protocols;
-    return made(m, wst__carrier_connect(&m->carrier, ctx, stream, &ws_options, &carrier_options),
-                out);
+    return hand_out_mux(
+        m, wst__carrier_connect(&m->carrier, ctx, stream, &ws_options, &carrier_options), out);
 }
 
 int wst__mux_accept(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
                     const wst__uplink_options_t *options, const wst__mux_streams_t *streams) {
-    wst__mux_t *m = make(ctx, false, options, streams);
+    wst__mux_t *m = new_mux(ctx, false, options, streams);
     if (m == NULL)
         return WST_ENOMEM;
     const wst__carrier_options_t carrier_options = carrier_options_of(m, options);
     const wst_websocket_options_t ws_options = {.size = sizeof(ws_options),
                                                 .protocols = wst__carrier_protocols};
-    return made(m, wst__carrier_accept(&m->carrier, ctx, hijack, &ws_options, &carrier_options),
-                out);
+    return hand_out_mux(
+        m, wst__carrier_accept(&m->carrier, ctx, hijack, &ws_options, &carrier_options), out);
 }
 
-/* -- For the streams -------------------------------------------------------------------------- */
+/* For the streams ---------------------------------------------------------------------------- */
 
 wst_ctx_t *wst__mux_ctx(const wst__mux_t *m) {
     return m->ctx;

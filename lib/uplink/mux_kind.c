@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kind of uplink that a mux with its streams is. */
+/* The uplink kind of a mux with tunnels as its streams. */
 #include "mux.h"
 #include "tunnel.h"
 

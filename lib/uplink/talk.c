@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The uplink of the talk's protocol (talk.h): its life, and the question for its one stream. */
+/* The uplink of the talk's protocol (talk.h): its life, and the opening of its one stream. */
 #include "talk_internal.h"
 
 #include "defaults.h"
@@ -11,14 +11,14 @@ enum { SETTLE_MS = 200 };
 
 static const char used_up[] = "its connection has been used";
 
-static wst__talk_t *self(void *user_data) {
+static wst__talk_t *checked_talk(void *user_data) {
     wst__talk_t *t = user_data;
     assert(t->magic == WST__TALK_MAGIC);
     return t;
 }
 
 static wst__talk_t *talk_of(wst__uplink_t *uplink) {
-    return self(WST__CONTAINER(uplink, wst__talk_t, base));
+    return checked_talk(WST__CONTAINER(uplink, wst__talk_t, base));
 }
 
 void wst__talk_unref(wst__talk_t *t) {
@@ -34,7 +34,7 @@ void wst__talk_unref(wst__talk_t *t) {
     wst__ctx_release(ctx);
 }
 
-/* -- What its owner is told ------------------------------------------------------------------- */
+/* What its owner is told --------------------------------------------------------------------- */
 
 static void changed(wst__talk_t *t) {
     if (!t->closing && t->base.callbacks->on_change != NULL)
@@ -73,9 +73,9 @@ static void tell_closed_later(wst__defer_t *defer) {
     tell_closed(WST__CONTAINER(defer, wst__talk_t, later));
 }
 
-/* -- The question ----------------------------------------------------------------------------- */
+/* The question ------------------------------------------------------------------------------- */
 
-/* Whoever asked learns that there will be no stream. */
+/* Tells the asker that there will be no stream. */
 static void lose_question(wst__talk_t *t, int reason, const char *text) {
     if (!t->asking)
         return;
@@ -89,7 +89,7 @@ static void lose_question(wst__talk_t *t, int reason, const char *text) {
         t->incoming.on_gone(&t->incoming, reason, t->incoming.user_data);
 }
 
-/* The peer is gone, or must be left. With this protocol an agent refuses by leaving. */
+/* The connection has ended or must end. In this protocol an agent refuses by leaving. */
 static void answer_by_end(wst__talk_t *t, int error, const char *detail) {
     char text[WST_ERROR_TEXT_MAX];
     bool broken = error == WST_EPROTO || error == WST_EMSGBIG || error == WST_ENOMEM;
@@ -102,7 +102,7 @@ static void answer_by_end(wst__talk_t *t, int error, const char *detail) {
     lose_question(t, broken ? error : (int)WST_EUNREACHABLE, text);
 }
 
-/* -- The end ---------------------------------------------------------------------------------- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void begin_end(wst__talk_t *t, int code, const char *reason) {
     t->phase = WST__TALK_ENDING;
@@ -122,9 +122,9 @@ void wst__talk_fail(wst__talk_t *t, int error, const char *detail) {
     }
 }
 
-static void on_websocket_closed(void *user_data) {
-    wst__talk_t *t = self(user_data);
-    bool closing = t->closing; /* not from inside what follows */
+static void on_talk_websocket_closed(void *user_data) {
+    wst__talk_t *t = checked_talk(user_data);
+    bool closing = t->closing; /* read before a callback below can set it */
     t->ws = NULL;
     lose_question(t, WST_ELOST, "");
     if (t->stream_closed)
@@ -141,16 +141,16 @@ void wst__talk_drop(wst__talk_t *t) {
     if (t->phase == WST__TALK_CLOSING)
         return;
     t->phase = WST__TALK_CLOSING;
-    wst_websocket_close(t->ws, on_websocket_closed);
+    wst_websocket_close(t->ws, on_talk_websocket_closed);
     changed(t);
 }
 
-/* -- What the WebSocket tells ----------------------------------------------------------------- */
+/* What the WebSocket tells ------------------------------------------------------------------- */
 
-static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
+static void on_talk_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
     (void)ws;
     (void)protocol;
-    wst__talk_t *t = self(user_data);
+    wst__talk_t *t = checked_talk(user_data);
     const wst__uplink_callbacks_t *cb = t->base.callbacks;
     if (t->phase != WST__TALK_OPENING)
         return;
@@ -166,24 +166,24 @@ static void on_open(wst_websocket_t *ws, const char *protocol, void *user_data) 
         wst__talk_fail(t, status, "hello not accepted");
 }
 
-static void on_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
-                       void *user_data) {
+static void on_talk_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
+                            void *user_data) {
     (void)ws;
-    (void)text; /* either will do */
-    wst__talk_t *t = self(user_data);
+    (void)text; /* the protocol takes either type */
+    wst__talk_t *t = checked_talk(user_data);
     if (t->phase <= WST__TALK_STREAM && !t->over)
         wst__talk_receive(t, piece, fin);
 }
 
-static void on_drain(wst_websocket_t *ws, void *user_data) {
+static void on_talk_drain(wst_websocket_t *ws, void *user_data) {
     (void)ws;
-    wst__talk_t *t = self(user_data);
+    wst__talk_t *t = checked_talk(user_data);
     t->waiting = false;
     if (t->phase == WST__TALK_STREAM && !t->over)
         wst_stream_emit_drain(t->stream);
 }
 
-/* That of an end which we began is told as it was meant. */
+/* Reports an end that this side began with its original cause. */
 static void over_as_meant(wst__talk_t *t, int error, const char *detail) {
     if (t->error != 0)
         go_down(t, t->error, 0, t->detail);
@@ -191,8 +191,8 @@ static void over_as_meant(wst__talk_t *t, int error, const char *detail) {
         go_down(t, error == WST_ECANCELLED ? error : 0, 0, t->used ? used_up : detail);
 }
 
-static void on_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
-    wst__talk_t *t = self(user_data);
+static void on_talk_over(wst_websocket_t *ws, int error, const char *detail, void *user_data) {
+    wst__talk_t *t = checked_talk(user_data);
     if (t->phase == WST__TALK_STREAM) {
         wst__talk_stream_over(t, error);
         return;
@@ -208,7 +208,7 @@ static void on_over(wst_websocket_t *ws, int error, const char *detail, void *us
     go_down(t, error, error == WST_EREJECTED ? wst_websocket_http_status(ws) : 0, detail);
 }
 
-/* -- Messages --------------------------------------------------------------------------------- */
+/* Messages ----------------------------------------------------------------------------------- */
 
 /* Server: the agent has connected. */
 static void on_completed(wst__talk_t *t) {
@@ -237,7 +237,7 @@ static void on_handshake(wst__talk_t *t, wst_str_t dest) {
     if (!t->single)
         wst__talk_spent(t);
     if (t->phase != WST__TALK_ASKED)
-        return; /* its owner has just ended it */
+        return; /* the owner has just ended the talk */
     if (cb->on_incoming != NULL)
         cb->on_incoming(&t->base, &t->incoming, dest, t->base.user_data);
     else
@@ -253,16 +253,16 @@ void wst__talk_handle(wst__talk_t *t, const wst_message_t *m) {
         wst__talk_fail(t, WST_EPROTO, "message out of turn");
 }
 
-/* -- The stream that the server asks for ------------------------------------------------------ */
+/* The stream that the server asks for -------------------------------------------------------- */
 
-/* There is an answer of ours: with a single uplink, the server has some time to make use of it. */
+/* This side has answered: on a single uplink, gives the server some time to use the answer. */
 static void answered(wst__talk_t *t) {
     if (!t->spent_told)
         wst__deadline_in(t->ctx, &t->settle, SETTLE_MS, on_settled);
 }
 
 static int accept_incoming(wst__incoming_t *incoming, const char *address, wst_stream_t **stream) {
-    (void)address; /* the protocol has no place for it */
+    (void)address; /* the protocol has no field for it */
     wst__talk_t *t = WST__CONTAINER(incoming, wst__talk_t, incoming);
     assert(t->asking);
     answered(t);
@@ -288,7 +288,7 @@ static void refuse_incoming(wst__incoming_t *incoming, int reason, const char *t
 
 static const wst__incoming_ops_t incoming_ops = {accept_incoming, refuse_incoming};
 
-/* -- What an uplink can do -------------------------------------------------------------------- */
+/* What an uplink can do ---------------------------------------------------------------------- */
 
 static int can_open(const wst__uplink_t *uplink) {
     const wst__talk_t *t = WST__CONTAINER(uplink, const wst__talk_t, base);
@@ -305,8 +305,8 @@ static void cancel_opening(wst__opening_t *opening) {
         begin_end(t, 1001, "cancelled");
 }
 
-static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                       wst__opened_cb callback, void *user_data) {
+static int open_talk_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
+                            wst__opened_cb callback, void *user_data) {
     wst__talk_t *t = talk_of(uplink);
     int status = can_open(uplink);
     if (status != 0)
@@ -316,7 +316,7 @@ static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *
     status = wst__talk_send_control(t, &m);
     if (status == WST_EINVAL)
         return WST_EDEST;
-    if (status == WST_ENOMEM) /* it may be on its way */
+    if (status == WST_ENOMEM) /* the handshake may have been sent */
         begin_end(t, 1011, wst_strerror(status));
     if (status != 0)
         return status;
@@ -348,8 +348,8 @@ static void goaway(wst__uplink_t *uplink) {
         begin_end(t, 1001, t->client ? "drained" : "server is shutting down");
 }
 
-/* In use it is closed at once: the peer could not tell a closing handshake from the stream's end.
- */
+/* A talk in use is closed at once: the peer could not tell a closing handshake from the stream's
+ * end. */
 static void end(wst__uplink_t *uplink, int code, const char *reason, bool lose) {
     (void)lose;
     wst__talk_t *t = talk_of(uplink);
@@ -374,13 +374,13 @@ static void close_talk(wst__uplink_t *uplink) {
         wst__defer(t->ctx, &t->later, tell_closed_later);
 }
 
-static const wst__uplink_ops_t ops = {can_open,   open_stream, load, rtt_ms,
-                                      is_suspect, goaway,      end,  close_talk};
+static const wst__uplink_ops_t ops = {can_open,   open_talk_stream, load, rtt_ms,
+                                      is_suspect, goaway,           end,  close_talk};
 
-/* -- Making one ------------------------------------------------------------------------------- */
+/* Making one --------------------------------------------------------------------------------- */
 
-/* The name that the options give, or the peer's address without its port; cut if it is longer than
- * a name can be. */
+/* Writes the name from the options, or else the peer's address without its port, cut to the longest
+ * possible name. */
 static void write_name(wst__talk_t *t, const char *given) {
     const char *text = given, *colon = NULL;
     if (text == NULL || text[0] == '\0' || strchr(text, '*') != NULL) {
@@ -391,7 +391,7 @@ static void write_name(wst__talk_t *t, const char *given) {
     snprintf(t->name, sizeof(t->name), "%.*s", (int)len, text);
 }
 
-static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_t *options) {
+static wst__talk_t *new_talk(wst_ctx_t *ctx, bool client, const wst__uplink_options_t *options) {
     wst__talk_t *t = wst__zalloc(&ctx->allocator, sizeof(*t));
     if (t == NULL)
         return NULL;
@@ -421,7 +421,7 @@ static wst__talk_t *make(wst_ctx_t *ctx, bool client, const wst__uplink_options_
 static wst_websocket_options_t options_of(wst__talk_t *t,
                                           const wst_websocket_options_t *websocket) {
     static const wst_websocket_callbacks_t websocket_callbacks = {
-        sizeof(websocket_callbacks), on_open, on_message, on_drain, on_over};
+        sizeof(websocket_callbacks), on_talk_open, on_talk_message, on_talk_drain, on_talk_over};
     wst_websocket_options_t options = *websocket;
     options.callbacks = &websocket_callbacks;
     options.user_data = t;
@@ -429,9 +429,9 @@ static wst_websocket_options_t options_of(wst__talk_t *t,
     return options;
 }
 
-/* The last step: there is a WebSocket, or there is none. */
-static int made(wst__talk_t *t, int status, const wst__uplink_options_t *options,
-                wst__uplink_t **out) {
+/* Frees the talk if its WebSocket could not be made, else hands it out. */
+static int hand_out_talk(wst__talk_t *t, int status, const wst__uplink_options_t *options,
+                         wst__uplink_t **out) {
     if (status != 0) {
         wst__talk_unref(t);
         return status;
@@ -445,21 +445,21 @@ static int made(wst__talk_t *t, int status, const wst__uplink_options_t *options
 static int connect_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_stream_t *stream,
                         const wst_websocket_options_t *websocket,
                         const wst__uplink_options_t *options) {
-    wst__talk_t *t = make(ctx, true, options);
+    wst__talk_t *t = new_talk(ctx, true, options);
     if (t == NULL)
         return WST_ENOMEM;
     const wst_websocket_options_t ws_options = options_of(t, websocket);
-    return made(t, wst_websocket_connect(&t->ws, ctx, stream, &ws_options), options, out);
+    return hand_out_talk(t, wst_websocket_connect(&t->ws, ctx, stream, &ws_options), options, out);
 }
 
 static int accept_talk(wst__uplink_t **out, wst_ctx_t *ctx, wst_hijack_t *hijack,
                        const wst__uplink_options_t *options) {
-    wst__talk_t *t = make(ctx, false, options);
+    wst__talk_t *t = new_talk(ctx, false, options);
     if (t == NULL)
         return WST_ENOMEM;
     const wst_websocket_options_t websocket = {.size = sizeof(websocket)},
                                   ws_options = options_of(t, &websocket);
-    return made(t, wst_websocket_accept(&t->ws, ctx, hijack, &ws_options), options, out);
+    return hand_out_talk(t, wst_websocket_accept(&t->ws, ctx, hijack, &ws_options), options, out);
 }
 
 const wst__uplink_kind_t wst__talk_kind = {NULL, connect_talk, accept_talk};

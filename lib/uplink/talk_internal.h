@@ -24,14 +24,14 @@ typedef enum {
 typedef struct wst__talk {
     wst__uplink_t base;
     uint32_t magic;
-    size_t refs; /* of its owner, and of its stream's */
+    size_t refs; /* of the owner, and of the stream's owner */
     wst_ctx_t *ctx;
     wst_websocket_t *ws; /* NULL: gone */
     wst__talk_phase_t phase;
     bool client; /* the agent */
     bool single;
-    bool used;       /* it has been asked for its stream */
-    bool spent_told; /* agent: on_goaway has told that it is spent */
+    bool used;       /* its stream has been requested */
+    bool spent_told; /* agent: on_goaway has reported the talk as spent */
     bool down;       /* on_down has run */
     bool closing;    /* by its owner */
     char peer[96];
@@ -43,11 +43,11 @@ typedef struct wst__talk {
     wst__defer_t later; /* on_closed */
 
     /* talk_message.c */
-    wst_chunk_t *message; /* that comes in, so far */
+    wst_chunk_t *message; /* the part received so far */
     size_t message_len;
-    bool waiting; /* a send has answered WST_WAIT */
+    bool waiting; /* a send returned WST_WAIT */
 
-    /* ASKED: whoever asked has not been answered. */
+    /* ASKED: the asker has not been answered. */
     bool asking;
     wst__opening_t opening; /* server */
     wst__opened_cb callback;
@@ -57,48 +57,48 @@ typedef struct wst__talk {
 
     /* STREAM: talk_stream.c */
     wst_stream_t *stream;
-    wst__bufq_t unread;   /* what came while the reader was paused */
-    bool heard;           /* there was data */
+    wst__bufq_t unread;   /* data received while the reader was paused */
+    bool heard;           /* data has arrived */
     bool close_begun;     /* by our shutdown */
-    bool shutdown_wanted; /* and not told yet to be done */
-    bool over;            /* the WebSocket is of no more use */
-    bool ended;           /* the peer ended it, in order */
-    int stream_error;     /* still to be told */
+    bool shutdown_wanted; /* and not reported as done yet */
+    bool over;            /* the WebSocket is no longer usable */
+    bool ended;           /* the peer ended the stream in order */
+    int stream_error;     /* not reported yet */
     bool stream_closed;   /* by its owner */
-    wst__defer_t defer;   /* delivers what waits, or ends the stream */
+    wst__defer_t defer;   /* delivers waiting data, or ends the stream */
 } wst__talk_t;
 
 /* talk.c */
 void wst__talk_unref(wst__talk_t *talk);
-/* The peer broke the protocol, or there is no memory: it is told, then it is over. */
+/* The peer broke the protocol, or memory ran out: tells the peer, then ends the talk. */
 void wst__talk_fail(wst__talk_t *talk, int error, const char *detail);
 /* Closes the WebSocket at once. */
 void wst__talk_drop(wst__talk_t *talk);
-/* A message that is not data has come. */
+/* Handles a message that is not data. */
 void wst__talk_handle(wst__talk_t *talk, const wst_message_t *message);
-/* Agent: nothing is in the way of another one any more. */
+/* Agent: another uplink may be opened from now on. */
 void wst__talk_spent(wst__talk_t *talk);
 
 /* talk_message.c: queues a message. 0; WST_ESTATE: it is closing; WST_ENOMEM; WST_EINVAL. */
 int wst__talk_send(wst__talk_t *talk, const wst_message_t *message);
-/* A handshake or completed, which goes out at once. 0; WST_ELOST: it is closing; WST_ENOMEM;
+/* Sends a handshake or completed at once. 0; WST_ELOST: it is closing; WST_ENOMEM;
  * WST_EINVAL. */
 int wst__talk_send_control(wst__talk_t *talk, const wst_message_t *message);
-/* A piece of a message came in. */
+/* Takes a piece of a received message. */
 void wst__talk_receive(wst__talk_t *talk, wst_slice_t piece, bool fin);
 
 /* talk_stream.c */
 int wst__talk_become_stream(wst__talk_t *talk);
-/* Bytes, lent. 0 or WST_ENOMEM. */
+/* Delivers borrowed bytes. 0 or WST_ENOMEM. */
 int wst__talk_stream_data(wst__talk_t *talk, wst_slice_t data);
 /* The WebSocket is over. */
 void wst__talk_stream_over(wst__talk_t *talk, int error);
-/* It is broken: its owner is told now; or from the loop. */
+/* The stream is broken: tells its owner now, or later from the loop. */
 void wst__talk_stream_fail(wst__talk_t *talk, int error);
 void wst__talk_stream_fail_later(wst__talk_t *talk, int error);
-/* What was to be told later is told now. */
+/* Reports an error kept for later now. */
 void wst__talk_stream_lose(wst__talk_t *talk);
-/* Its owner has closed it, and the WebSocket is gone. */
+/* The owner has closed the stream, and the WebSocket is gone. */
 void wst__talk_stream_gone(wst__talk_t *talk);
 
 #endif

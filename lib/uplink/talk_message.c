@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Messages of a talk: gathered whole, whatever pieces they come in, and sent. */
+/* Messages of a talk: gathers received pieces into whole messages, and sends messages. */
 #include "talk_internal.h"
 
 #include <string.h>
 
-/* -- Out -------------------------------------------------------------------------------------- */
+/* Out ---------------------------------------------------------------------------------------- */
 
 int wst__talk_send(wst__talk_t *t, const wst_message_t *m) {
     bool data = m->method == WST_MSG_COMMUNICATION;
@@ -18,7 +18,7 @@ int wst__talk_send(wst__talk_t *t, const wst_message_t *m) {
         return len;
     }
     const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)len};
-    /* As the talk does it; a reader need not care. */
+    /* Data is binary, control is text, as in the talk; a reader may ignore the type. */
     return wst__websocket_queue(t->ws, !data, NULL, 0, slice);
 }
 
@@ -32,7 +32,7 @@ int wst__talk_send_control(wst__talk_t *t, const wst_message_t *m) {
     return 0;
 }
 
-/* -- In --------------------------------------------------------------------------------------- */
+/* In ----------------------------------------------------------------------------------------- */
 
 static void handle(wst__talk_t *t, const wst_message_t *m, wst_chunk_t *chunk) {
     if (t->phase != WST__TALK_STREAM || m->method != WST_MSG_COMMUNICATION) {
@@ -43,7 +43,7 @@ static void handle(wst__talk_t *t, const wst_message_t *m, wst_chunk_t *chunk) {
         wst__talk_spent(t);
     t->heard = true;
     if (t->phase != WST__TALK_STREAM)
-        return; /* its owner has just ended it */
+        return; /* the owner has just ended the talk */
     int status = wst__talk_stream_data(t, (wst_slice_t){chunk, m->data, m->len});
     if (status != 0)
         wst__talk_fail(t, status, wst_strerror(status));
@@ -65,7 +65,7 @@ static void end_of_message(wst__talk_t *t) {
     wst_chunk_unref(chunk);
 }
 
-/* Adds a piece to the message that comes in. */
+/* Adds a piece to the incoming message. */
 static int gather(wst__talk_t *t, wst_slice_t piece) {
     size_t max = t->phase == WST__TALK_STREAM ? WST__TALK_MESSAGE_MAX : WST__TALK_CONTROL_MAX;
     if (piece.len > max - t->message_len)
@@ -74,7 +74,7 @@ static int gather(wst__talk_t *t, wst_slice_t piece) {
     if (len == 0)
         return 0;
     if (t->message == NULL || wst_chunk_capacity(t->message) < len) {
-        /* The pool's capacities are powers of two, so this happens a few times a message. */
+        /* The pool's capacities are powers of two, so a message grows only a few times. */
         wst_chunk_t *chunk = wst__pool_chunk(&t->ctx->pool, len);
         if (chunk == NULL)
             return WST_ENOMEM;

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stream of a talk. Bytes are messages of at most WST__TALK_DATA_MAX of them. A reader that
- * stops stops the WebSocket, and with it the peer; what had been read by then is kept for it.
+ * The stream of a talk. Its bytes go in messages of at most WST__TALK_DATA_MAX bytes. Pausing the
+ * reader pauses the WebSocket, and with it the peer; bytes read by then are kept for the reader.
  *
- * The end is the WebSocket's closing handshake, and there is one for both directions:
- *  - The peer closed (1000) first: it has ended, in order. We cannot write any more.
- *  - Our shutdown closed first, and the peer has answered: our end has arrived, and that of the
- *    peer will never be known. To its reader that is an error.
- *  - Everything else breaks the stream, as a reset does, which is the end of the connection without
- *    a close frame.
+ * The WebSocket's closing handshake ends both directions:
+ *  - The peer closed (1000) first: it ended in order. This side cannot write any more.
+ *  - This side's shutdown closed first, and the peer has answered: our end has arrived, but the
+ * peer's end will never be known. That is an error for the reader.
+ *  - Anything else breaks the stream; a reset is the end of the connection without a close frame.
  */
 #include "talk_internal.h"
 
 #include <stdio.h>
 
-/* -- Reading ---------------------------------------------------------------------------------- */
+/* Reading ------------------------------------------------------------------------------------ */
 
-/* What waits, as long as it is wanted. */
+/* Delivers waiting data while the reader wants it. */
 static void deliver(wst__talk_t *t) {
     while (t->unread.len > 0 && wst_stream_reading(t->stream)) {
         wst_slice_t data;
@@ -37,14 +36,14 @@ static void tell_shutdown(wst__talk_t *t) {
     wst_stream_emit_shutdown(t->stream);
 }
 
-/* From the loop: all there is to be told. */
+/* Reports all that is pending, from the loop. */
 static void catch_up(wst__defer_t *defer) {
     wst__talk_t *t = WST__CONTAINER(defer, wst__talk_t, defer);
     if (t->stream_error != 0) {
         wst_stream_emit_error(t->stream, t->stream_error);
         return;
     }
-    if (t->over && t->shutdown_wanted) /* the peer had closed before we wanted to */
+    if (t->over && t->shutdown_wanted) /* the peer closed before our shutdown */
         tell_shutdown(t);
     if (!t->stream_closed)
         deliver(t);
@@ -52,7 +51,7 @@ static void catch_up(wst__defer_t *defer) {
 
 static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
     (void)stream;
-    (void)max; /* pieces are what the peer sends */
+    (void)max; /* pieces have the size that the peer sends */
     wst__talk_t *t = impl;
     wst__defer(t->ctx, &t->defer, catch_up);
 }
@@ -71,7 +70,7 @@ int wst__talk_stream_data(wst__talk_t *t, wst_slice_t data) {
     return 0;
 }
 
-/* -- Writing ---------------------------------------------------------------------------------- */
+/* Writing ------------------------------------------------------------------------------------ */
 
 static int send_data(wst__talk_t *t, const uint8_t *data, size_t len) {
     while (len > 0) {
@@ -102,14 +101,14 @@ static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t coun
     return status == WST_ESTATE ? (int)WST_EWSCLOSED : status;
 }
 
-/* A message, so that a reader with that much room has it sent as one. */
+/* Room for one message, so that this many bytes go out as one. */
 static size_t op_room(const wst_stream_t *stream, const void *impl) {
     (void)stream;
     const wst__talk_t *t = impl;
     return t->waiting ? 0 : (size_t)WST__TALK_DATA_MAX;
 }
 
-/* -- The end ---------------------------------------------------------------------------------- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static int op_shutdown(wst_stream_t *stream, void *impl) {
     (void)stream;
@@ -119,7 +118,7 @@ static int op_shutdown(wst_stream_t *stream, void *impl) {
         wst__defer(t->ctx, &t->defer, catch_up);
     } else if (wst__websocket_is_open(t->ws)) {
         t->close_begun = true;
-        /* The peer's close frame is behind all that it has yet to read. */
+        /* The peer reads all data before our close frame, and answers after it. */
         wst__websocket_end_within(t->ws, 1000, NULL, t->half_closed_timeout_ms);
     }
     return 0;
@@ -143,10 +142,10 @@ void wst__talk_stream_lose(wst__talk_t *t) {
 }
 
 void wst__talk_stream_over(wst__talk_t *t, int error) {
-    if (t->over) /* it has been told of */
+    if (t->over) /* already reported */
         return;
     int code = wst__websocket_close_code(t->ws);
-    if (error == 0 && code != 1000 && code != 1005) /* it leaves in the middle */
+    if (error == 0 && code != 1000 && code != 1005) /* the peer left in the middle */
         error = WST_EWSCLOSED;
     t->over = true;
     if (error == 0 && t->shutdown_wanted)
@@ -160,7 +159,7 @@ void wst__talk_stream_over(wst__talk_t *t, int error) {
     t->ended = true;
     if (t->waiting) {
         t->waiting = false;
-        wst_stream_emit_drain(t->stream); /* to find out that there is nobody to write to */
+        wst_stream_emit_drain(t->stream); /* so that the writer finds the stream unwritable */
     }
     if (!t->stream_closed)
         deliver(t);
@@ -179,7 +178,7 @@ static void on_stream_closed(wst__defer_t *defer) {
 
 static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
     (void)stream;
-    (void)reset_reason; /* an orderly close comes after the closing handshake only */
+    (void)reset_reason; /* an orderly close comes only after the closing handshake */
     wst__talk_t *t = impl;
     t->stream_closed = true;
     wst__defer_cancel(&t->defer);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Streams of a session as wst_stream_t (tunnel.h). One object from the first to the last:
+ * Streams of a session as wst_stream_t (tunnel.h). One object serves a stream for its whole life:
  *
- *     OPENING  we have asked; the callback waits         \
+ *     OPENING  this side has asked; the callback waits   \
  *     INCOMING the peer has asked; the owner will answer  } --> OPEN, a wst_stream_t
  */
 #include "tunnel.h"
@@ -19,16 +19,16 @@ typedef struct tunnel {
     wst__opened_cb callback; /* of the opening */
     void *user_data;
     wst__incoming_t incoming;
-    wst__defer_t defer; /* delivers what waits, or ends the stream */
+    wst__defer_t defer; /* delivers waiting data, or ends the stream */
     char dest[64];      /* for people, may be cut */
 } tunnel_t;
 
-static wst_ctx_t *ctx_of(const tunnel_t *t) {
+static wst_ctx_t *tunnel_ctx(const tunnel_t *t) {
     return wst__mux_ctx(t->mux);
 }
 
 /* NULL: no memory. */
-static tunnel_t *make(wst__mux_t *mux) {
+static tunnel_t *new_tunnel(wst__mux_t *mux) {
     tunnel_t *t = wst__zalloc(&wst__mux_ctx(mux)->allocator, sizeof(*t));
     if (t == NULL)
         return NULL;
@@ -38,20 +38,20 @@ static tunnel_t *make(wst__mux_t *mux) {
     return t;
 }
 
-static void destroy(tunnel_t *t) {
+static void free_tunnel(tunnel_t *t) {
     wst__mux_t *mux = t->mux;
     wst__defer_cancel(&t->defer);
-    wst__free(&ctx_of(t)->allocator, t);
+    wst__free(&tunnel_ctx(t)->allocator, t);
     wst__mux_unref(mux);
 }
 
-/* Lets go of the session's stream and of the object. */
+/* Closes the session's stream and frees the tunnel. */
 static void drop(tunnel_t *t, int reset_reason) {
     wst__session_stream_close(t->st, reset_reason);
-    destroy(t);
+    free_tunnel(t);
 }
 
-/* -- The stream ------------------------------------------------------------------------------- */
+/* The stream --------------------------------------------------------------------------------- */
 
 static void deliver(wst__defer_t *defer) {
     tunnel_t *t = WST__CONTAINER(defer, tunnel_t, defer);
@@ -63,7 +63,7 @@ static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
     (void)max; /* pieces are at most a frame */
     tunnel_t *t = impl;
     wst__session_stream_read(t->st, true);
-    wst__defer(ctx_of(t), &t->defer, deliver);
+    wst__defer(tunnel_ctx(t), &t->defer, deliver);
 }
 
 static void op_read_stop(wst_stream_t *stream, void *impl) {
@@ -97,10 +97,10 @@ static int op_shutdown(wst_stream_t *stream, void *impl) {
     return wst__session_stream_shutdown(t->st);
 }
 
-static void closed(wst__defer_t *defer) {
+static void on_tunnel_closed(wst__defer_t *defer) {
     tunnel_t *t = WST__CONTAINER(defer, tunnel_t, defer);
     wst_stream_t *stream = t->stream;
-    destroy(t);
+    free_tunnel(t);
     wst_stream_closed(stream);
 }
 
@@ -108,7 +108,7 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
     (void)stream;
     tunnel_t *t = impl;
     wst__session_stream_close(t->st, reset_reason != 0 ? wst_reason_of(reset_reason) : 0);
-    wst__defer(ctx_of(t), &t->defer, closed);
+    wst__defer(tunnel_ctx(t), &t->defer, on_tunnel_closed);
 }
 
 static const wst_stream_ops_t ops = {sizeof(ops), op_read_start, op_read_stop, op_write,
@@ -119,15 +119,15 @@ static int become_stream(tunnel_t *t) {
     snprintf(peer, sizeof(peer), "tunnel %llu%s%s",
              (unsigned long long)wst__session_stream_id(t->st), t->dest[0] != '\0' ? " to " : "",
              t->dest);
-    int status = wst_stream_new(&t->stream, ctx_of(t), &ops, t, peer);
+    int status = wst_stream_new(&t->stream, tunnel_ctx(t), &ops, t, peer);
     if (status == 0)
         t->phase = OPEN;
     return status;
 }
 
-/* -- What the session tells ------------------------------------------------------------------- */
+/* What the session tells --------------------------------------------------------------------- */
 
-static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
+static void on_tunnel_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
     (void)st;
     tunnel_t *t = data;
     wst__opened_cb callback = t->callback;
@@ -140,34 +140,34 @@ static void on_opened(wst__session_stream_t *st, wst_str_t address, void *data) 
     }
 }
 
-static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
+static void on_tunnel_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
     (void)st;
     tunnel_t *t = data;
     t->callback(reason, text, NULL, t->user_data);
     drop(t, 0);
 }
 
-static void on_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
+static void on_tunnel_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
     (void)st;
     wst_stream_emit_read(((tunnel_t *)data)->stream, slice);
 }
 
-static void on_end(wst__session_stream_t *st, void *data) {
+static void on_tunnel_end(wst__session_stream_t *st, void *data) {
     (void)st;
     wst_stream_emit_end(((tunnel_t *)data)->stream);
 }
 
-static void on_drain(wst__session_stream_t *st, void *data) {
+static void on_tunnel_drain(wst__session_stream_t *st, void *data) {
     (void)st;
     wst_stream_emit_drain(((tunnel_t *)data)->stream);
 }
 
-static void on_shutdown(wst__session_stream_t *st, void *data) {
+static void on_tunnel_shutdown(wst__session_stream_t *st, void *data) {
     (void)st;
     wst_stream_emit_shutdown(((tunnel_t *)data)->stream);
 }
 
-static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
+static void on_tunnel_reset(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
     (void)st;
     (void)text;
     tunnel_t *t = data;
@@ -180,7 +180,7 @@ static void on_reset(wst__session_stream_t *st, int reason, wst_str_t text, void
     drop(t, 0);
 }
 
-/* -- Opening ---------------------------------------------------------------------------------- */
+/* Opening ------------------------------------------------------------------------------------ */
 
 static void cancel_open(wst__opening_t *opening) {
     tunnel_t *t = WST__CONTAINER(opening, tunnel_t, opening);
@@ -190,7 +190,7 @@ static void cancel_open(wst__opening_t *opening) {
 
 static int open_tunnel(wst__mux_t *mux, wst__opening_t **out, const char *dest,
                        wst__opened_cb callback, void *user_data) {
-    tunnel_t *t = make(mux);
+    tunnel_t *t = new_tunnel(mux);
     if (t == NULL)
         return WST_ENOMEM;
     t->phase = OPENING;
@@ -200,14 +200,14 @@ static int open_tunnel(wst__mux_t *mux, wst__opening_t **out, const char *dest,
     snprintf(t->dest, sizeof(t->dest), "%s", dest);
     int status = wst__session_open(wst__mux_session(mux), &t->st, dest, t);
     if (status != 0) {
-        destroy(t);
+        free_tunnel(t);
         return status;
     }
     *out = &t->opening;
     return 0;
 }
 
-/* -- Being asked ------------------------------------------------------------------------------ */
+/* Being asked -------------------------------------------------------------------------------- */
 
 static int accept_tunnel(wst__incoming_t *incoming, const char *address, wst_stream_t **stream) {
     tunnel_t *t = WST__CONTAINER(incoming, tunnel_t, incoming);
@@ -229,10 +229,11 @@ static void refuse_tunnel(wst__incoming_t *incoming, int reason, const char *tex
 
 static const wst__incoming_ops_t incoming_ops = {accept_tunnel, refuse_tunnel};
 
-static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest, void *user_data) {
+static void on_tunnel_asked(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest,
+                            void *user_data) {
     (void)s;
     wst__uplink_t *uplink = wst__mux_uplink(user_data);
-    tunnel_t *t = make(user_data);
+    tunnel_t *t = new_tunnel(user_data);
     if (t == NULL) {
         wst__session_stream_close(st, WST_EMEMORY);
         return;
@@ -245,12 +246,12 @@ static void on_open(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest
     uplink->callbacks->on_incoming(uplink, &t->incoming, dest, uplink->user_data);
 }
 
-const wst__mux_streams_t wst__tunnels = {.session = {.on_open = on_open,
-                                                     .on_opened = on_opened,
-                                                     .on_failed = on_failed,
-                                                     .on_data = on_data,
-                                                     .on_end = on_end,
-                                                     .on_drain = on_drain,
-                                                     .on_shutdown = on_shutdown,
-                                                     .on_reset = on_reset},
+const wst__mux_streams_t wst__tunnels = {.session = {.on_open = on_tunnel_asked,
+                                                     .on_opened = on_tunnel_opened,
+                                                     .on_failed = on_tunnel_failed,
+                                                     .on_data = on_tunnel_data,
+                                                     .on_end = on_tunnel_end,
+                                                     .on_drain = on_tunnel_drain,
+                                                     .on_shutdown = on_tunnel_shutdown,
+                                                     .on_reset = on_tunnel_reset},
                                          .open = open_tunnel};
