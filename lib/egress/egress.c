@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream that a far side asked for: may it be opened, open it, pump.
+ * A stream that a far side asks for: checks whether it may be opened, opens it, pumps.
  *
  *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> CLOSING --> gone
  *        \--denied            \--failed: the far side is told why--> gone
  *
- * The far side may lose interest at any time before the stream is open.
+ * The far side may cancel at any time before the stream is open.
  */
 #include "egress.h"
 #include "ip.h"
@@ -29,33 +29,33 @@ typedef struct egress_stream {
     wst_request_t *question;     /* on_destination, on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
-    wst_rules_verdict_t denial; /* of the last address that may not be tried */
-    char address[WST__IP_TEXT]; /* that was reached, if we dialled */
+    wst_rules_verdict_t denial; /* of the last address denied */
+    char address[WST__IP_TEXT]; /* reached by our own dial, or "" */
     wst_authority_t authority;  /* of dest, into which it points */
     char dest[];                /* as the far side named it; at most WST_DEST_MAX bytes */
 } egress_stream_t;
 
-static wst_ctx_t *ctx_of(const egress_stream_t *s) {
+static wst_ctx_t *egress_stream_ctx(const egress_stream_t *s) {
     return s->egress->node->ctx;
 }
 
-static void destroy(egress_stream_t *s) {
+static void free_egress_stream(egress_stream_t *s) {
     wst__ticket_give_back(&s->pending);
     wst__ticket_give_back(&s->open);
     wst__ticket_give_back(&s->busy);
     wst__ticket_give_back(&s->hold);
     wst__list_remove(&s->node);
-    wst__free(&ctx_of(s)->allocator, s);
+    wst__free(&egress_stream_ctx(s)->allocator, s);
 }
 
-/* Neither open nor opening any more. */
+/* Counts the stream as neither open nor opening any more. */
 static void set_closing(egress_stream_t *s) {
     s->phase = CLOSING;
     wst__ticket_give_back(&s->pending);
     wst__ticket_give_back(&s->open);
 }
 
-/* Stops what is under way before the stream is open. */
+/* Cancels the pending question and dial. */
 static void cancel_pending(egress_stream_t *s) {
     if (s->question != NULL)
         wst__request_cancel(s->question);
@@ -69,21 +69,20 @@ static void tell_open(egress_stream_t *s, int status) {
     const wst__egress_t *e = s->egress;
     if (e->node->state == WST__NODE_CLOSING)
         return;
-    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
+    wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
                 status == 0 ? "open" : wst_strerror(status));
     if (e->o.on_stream_open != NULL)
         e->o.on_stream_open(s->dest, status, e->o.user_data);
 }
 
-/* It did not come about. */
 static void not_opened(egress_stream_t *s, int status) {
     set_closing(s);
     tell_open(s, status);
-    destroy(s);
+    free_egress_stream(s);
 }
 
-/* The far side is told why it cannot be. */
-static void refuse(egress_stream_t *s, int status, const char *text) {
+/* Tells the far side why its stream is refused. */
+static void refuse_egress_stream(egress_stream_t *s, int status, const char *text) {
     s->incoming->ops->refuse(s->incoming, status, text);
     not_opened(s, status);
 }
@@ -94,10 +93,10 @@ static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
     not_opened(user_data, reason);
 }
 
-/* -- Pumping ---------------------------------------------------------------------------------- */
+/* Pumping ------------------------------------------------------------------------------------ */
 
 static void on_pump_closed(void *user_data) {
-    destroy(user_data);
+    free_egress_stream(user_data);
 }
 
 static void on_done(wst_pump_t *pump, int status, void *user_data) {
@@ -105,8 +104,9 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
     const wst__egress_t *e = s->egress;
     wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
-    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "stream to %s: over: %s (%llu bytes to it, %llu from it)",
-                s->dest, status == 0 ? "ended" : wst_strerror(status),
+    wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO,
+                "stream to %s: over: %s (%llu bytes to it, %llu from it)", s->dest,
+                status == 0 ? "ended" : wst_strerror(status),
                 (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
     set_closing(s);
     wst_pump_close(pump, on_pump_closed);
@@ -125,11 +125,11 @@ static void start_pump(egress_stream_t *s, wst_stream_t *connection) {
     int status = s->incoming->ops->accept(s->incoming, s->address, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
-        refuse(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
+        refuse_egress_stream(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
         return;
     }
     wst__ticket_give_back(&s->pending);
-    if (wst_pump_new(&s->pump, ctx_of(s), tunnel, connection, &options) != 0) {
+    if (wst_pump_new(&s->pump, egress_stream_ctx(s), tunnel, connection, &options) != 0) {
         wst_stream_reset(tunnel, WST_EMEMORY, NULL);
         wst_stream_close(connection, NULL);
         not_opened(s, WST_EMEMORY);
@@ -139,15 +139,14 @@ static void start_pump(egress_stream_t *s, wst_stream_t *connection) {
     tell_open(s, 0);
 }
 
-/* -- Rules ------------------------------------------------------------------------------------ */
+/* Rules -------------------------------------------------------------------------------------- */
 
 static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
     const wst_str_t host = s->authority.host;
     snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
 }
 
-/* What the rules say of the destination, at an address, before that is known (NULL), or if it never
- * will be (""). */
+/* The rules' verdict on the destination at an address. NULL: not known yet; "": never known. */
 static wst_rules_verdict_t decide(const egress_stream_t *s, const char *address) {
     char host[HOST_MAX + 1];
     copy_host(s, host);
@@ -174,7 +173,7 @@ static void refuse_by_rule(egress_stream_t *s, wst_rules_verdict_t verdict) {
         snprintf(text, sizeof(text), "the %s denies link-local and metadata addresses", role);
         break;
     }
-    refuse(s, WST_EDENIED, text);
+    refuse_egress_stream(s, WST_EDENIED, text);
 }
 
 static bool may_try(const char *address, void *user_data) {
@@ -185,13 +184,13 @@ static bool may_try(const char *address, void *user_data) {
     return verdict.allow;
 }
 
-/* -- Dialling --------------------------------------------------------------------------------- */
+/* Dialling ----------------------------------------------------------------------------------- */
 
 static void connected(egress_stream_t *s, int status, wst_stream_t *connection) {
     if (status == 0)
         start_pump(s, connection);
     else
-        refuse(s, status, wst_strerror(status));
+        refuse_egress_stream(s, status, wst_strerror(status));
 }
 
 static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
@@ -218,25 +217,26 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
         connected(s, answer->status, answer->stream);
         break;
     case WST__UNANSWERED:
-        refuse(s, WST_EDIALTIMEOUT, NULL);
+        refuse_egress_stream(s, WST_EDIALTIMEOUT, NULL);
         break;
-    default: /* denied, or no answer to this question */
-        refuse(s, WST_EDENIED, answer->reason);
+    default: /* denied, or an answer of the wrong kind */
+        refuse_egress_stream(s, WST_EDENIED, answer->reason);
         break;
     }
 }
 
-/* Puts a question about the destination. */
-static void ask(egress_stream_t *s, void (*callback)(wst_request_t *request, void *user_data),
-                uint64_t timeout_ms, wst__answer_cb on_answer) {
+/* Asks the embedder about the destination. */
+static void ask_embedder(egress_stream_t *s,
+                         void (*callback)(wst_request_t *request, void *user_data),
+                         uint64_t timeout_ms, wst__answer_cb on_answer) {
     const wst__ask_t question = {.destination = s->dest,
                                  .peer = s->incoming->peer,
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
-    int status = wst__request_new(&s->question, ctx_of(s), &question);
+    int status = wst__request_new(&s->question, egress_stream_ctx(s), &question);
     if (status != 0)
-        refuse(s, status, wst_strerror(status));
+        refuse_egress_stream(s, status, wst_strerror(status));
     else
         callback(s->question, s->egress->o.user_data);
 }
@@ -245,7 +245,7 @@ static void dial(egress_stream_t *s) {
     const wst__egress_options_t *o = &s->egress->o;
     s->phase = DIALLING;
     if (o->on_dial != NULL) {
-        ask(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
+        ask_embedder(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
         return;
     }
     char host[HOST_MAX + 1];
@@ -255,26 +255,26 @@ static void dial(egress_stream_t *s) {
                                         .port = s->authority.port,
                                         .timeout_ms = o->dial_timeout_ms,
                                         .allow = may_try};
-    int status = wst_dial(&s->dial, ctx_of(s), &options, on_dialled, s);
+    int status = wst_dial(&s->dial, egress_stream_ctx(s), &options, on_dialled, s);
     if (status != 0)
-        refuse(s, status, wst_strerror(status));
+        refuse_egress_stream(s, status, wst_strerror(status));
 }
 
-/* -- Asking ----------------------------------------------------------------------------------- */
+/* Asking ------------------------------------------------------------------------------------- */
 
 static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
     egress_stream_t *s = user_data;
     char text[80];
     s->question = NULL;
-    if (answer->stream != NULL) /* no answer to this question */
+    if (answer->stream != NULL) /* an answer of the wrong kind */
         wst_stream_close(answer->stream, NULL);
     if (answer->kind == WST__ALLOWED) {
         dial(s);
     } else if (answer->kind == WST__UNANSWERED) {
         snprintf(text, sizeof(text), "the %s's policy did not answer in time", s->egress->o.role);
-        refuse(s, WST_EDENIED, text);
+        refuse_egress_stream(s, WST_EDENIED, text);
     } else {
-        refuse(s, WST_EDENIED, answer->reason);
+        refuse_egress_stream(s, WST_EDENIED, answer->reason);
     }
 }
 
@@ -282,22 +282,22 @@ static void begin(egress_stream_t *s) {
     const wst__egress_t *e = s->egress;
     const char *why;
     wst_rules_verdict_t verdict;
-    /* An embedder who dials does not say where a name leads. */
+    /* An embedder that dials does not report a name's address. */
     const char *address = e->o.on_dial != NULL ? "" : NULL;
     int status;
     if (e->streams.count > e->o.max_streams)
-        refuse(s, WST_ELIMIT, NULL);
+        refuse_egress_stream(s, WST_ELIMIT, NULL);
     else if (e->pending.count > e->o.max_pending)
-        refuse(s, WST_ELIMIT, "too many destinations are being opened");
+        refuse_egress_stream(s, WST_ELIMIT, "too many destinations are being opened");
     else if ((status = wst_parse_authority(&s->authority, (wst_str_t){s->dest, strlen(s->dest)},
                                            &why)) != 0)
-        refuse(s, status, why);
+        refuse_egress_stream(s, status, why);
     else if (!(verdict = decide(s, address)).allow)
         refuse_by_rule(s, verdict);
     else if (e->o.on_destination == NULL)
         dial(s);
     else
-        ask(s, e->o.on_destination, e->o.timeout_ms, on_policy_answer);
+        ask_embedder(s, e->o.on_destination, e->o.timeout_ms, on_policy_answer);
 }
 
 void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
@@ -320,7 +320,7 @@ void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t des
     begin(s);
 }
 
-/* -- The part --------------------------------------------------------------------------------- */
+/* The part ----------------------------------------------------------------------------------- */
 
 static void close_stream(egress_stream_t *s) {
     if (s->phase == CLOSING)
@@ -331,17 +331,17 @@ static void close_stream(egress_stream_t *s) {
         return;
     }
     cancel_pending(s);
-    refuse(s, WST_ECANCELLED, NULL);
+    refuse_egress_stream(s, WST_ECANCELLED, NULL);
 }
 
-static void close_all(wst__part_t *part) {
+static void close_egress(wst__part_t *part) {
     wst__egress_t *e = WST__CONTAINER(part, wst__egress_t, part);
     WST__LIST_EACH_SAFE(egress_stream_t, s, &e->list, node)
         close_stream(s);
 }
 
 void wst__egress_init(wst__egress_t *e, wst__node_t *node, const wst__egress_options_t *options) {
-    *e = (wst__egress_t){.part.close = close_all, .node = node, .o = *options};
+    *e = (wst__egress_t){.part.close = close_egress, .node = node, .o = *options};
     wst__list_init(&e->list);
     wst__node_add(node, &e->part);
 }

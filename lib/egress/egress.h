@@ -2,9 +2,9 @@
 #ifndef WST_LIB_EGRESS_H
 #define WST_LIB_EGRESS_H
 /*
- * The egress: what a stream that a far side asks for gets. Rules say whether its destination may be
- * opened, and the embedder may be asked as well; then the destination is dialled and the two are
- * pumped. An egress is a part of a node (node.h), of whichever handle.
+ * The egress serves the streams that a far side asks for. Rules decide whether a destination may be
+ * opened, and the embedder may be asked, too; then the egress dials it and pumps between the two.
+ * An egress is a part of a node (node.h), of whichever handle.
  */
 #include "node.h"
 #include "uplink.h"
@@ -14,8 +14,8 @@
 
 /* Options of an egress. Texts in it are borrowed for the egress' life. */
 typedef struct wst__egress_options {
-    const char *role;    /* what refusals call us: "agent" */
-    const char *name;    /* what the rules know as the agent */
+    const char *role;    /* our name in refusals: "agent" */
+    const char *name;    /* the agent's name in rules */
     size_t max_streams;  /* open or opening at a time */
     size_t max_pending;  /* opening at a time */
     uint64_t timeout_ms; /* of on_destination */
@@ -49,8 +49,8 @@ typedef struct wst__egress {
 void wst__egress_init(wst__egress_t *egress, wst__node_t *node,
                       const wst__egress_options_t *options);
 
-/* Takes a stream that a far side asks for: it is accepted or refused, now or later. Until it is
- * gone it holds the node, and keeps it busy. */
+/* Takes a stream that a far side asks for, and accepts or refuses it, now or later. Until the
+ * stream is gone it holds the node and keeps it busy. */
 void wst__egress_take(wst__egress_t *egress, wst__incoming_t *incoming, wst_str_t dest);
 
 #endif
