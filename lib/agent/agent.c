@@ -16,7 +16,7 @@ enum { MAGIC = 0x57534147, SLOTS = 1 };
 struct wst_agent {
     uint32_t magic;
     wst__node_t node;
-    wst_agent_options_t o; /* complete: no number means its default any more */
+    wst_agent_options_t o; /* complete: defaults are filled in */
     wst_agent_callbacks_t callbacks;
     char name[WST_NAME_MAX + 1];
     wst__endpoint_t endpoint;
@@ -27,43 +27,43 @@ struct wst_agent {
     wst_close_cb close_cb;
 };
 
-static wst_agent_t *self(void *user_data) {
+static wst_agent_t *checked_agent(void *user_data) {
     wst_agent_t *a = user_data;
     assert(a->magic == MAGIC);
     return a;
 }
 
-/* -- What the parts ask and tell -------------------------------------------------------------- */
+/* What the parts ask and tell ---------------------------------------------------------------- */
 
-static void on_credentials(wst_request_t *request, void *user_data) {
-    wst_agent_t *a = self(user_data);
+static void on_slot_credentials(wst_request_t *request, void *user_data) {
+    wst_agent_t *a = checked_agent(user_data);
     a->callbacks.on_credentials(a, request, a->o.user_data);
 }
 
 static void on_destination(wst_request_t *request, void *user_data) {
-    wst_agent_t *a = self(user_data);
+    wst_agent_t *a = checked_agent(user_data);
     a->callbacks.on_destination(a, request, a->o.user_data);
 }
 
 static void on_dial(wst_request_t *request, void *user_data) {
-    wst_agent_t *a = self(user_data);
+    wst_agent_t *a = checked_agent(user_data);
     a->callbacks.on_dial(a, request, a->o.user_data);
 }
 
-static void on_up(void *user_data) {
-    wst_agent_t *a = self(user_data);
+static void on_slot_up(void *user_data) {
+    wst_agent_t *a = checked_agent(user_data);
     if (a->callbacks.on_up != NULL)
         a->callbacks.on_up(a, a->o.user_data);
 }
 
-static void on_down(const wst_agent_failure_t *failure, void *user_data) {
-    wst_agent_t *a = self(user_data);
+static void on_slot_down(const wst_agent_failure_t *failure, void *user_data) {
+    wst_agent_t *a = checked_agent(user_data);
     if (a->callbacks.on_down != NULL)
         a->callbacks.on_down(a, failure, a->o.user_data);
 }
 
 static void on_stream_open(const char *destination, int status, void *user_data) {
-    wst_agent_t *a = self(user_data);
+    wst_agent_t *a = checked_agent(user_data);
     const wst_agent_stream_info_t info = {
         .size = sizeof(info), .destination = destination, .status = status};
     if (a->callbacks.on_stream_open != NULL)
@@ -72,7 +72,7 @@ static void on_stream_open(const char *destination, int status, void *user_data)
 
 static void on_stream_close(const char *destination, uint64_t bytes_to_destination,
                             uint64_t bytes_from_destination, int status, void *user_data) {
-    wst_agent_t *a = self(user_data);
+    wst_agent_t *a = checked_agent(user_data);
     const wst_agent_stream_info_t info = {.size = sizeof(info),
                                           .destination = destination,
                                           .status = status,
@@ -82,15 +82,15 @@ static void on_stream_close(const char *destination, uint64_t bytes_to_destinati
         a->callbacks.on_stream_close(a, &info, a->o.user_data);
 }
 
-static void on_drained(wst__node_t *node) {
+static void on_agent_drained(wst__node_t *node) {
     wst_agent_t *a = WST__CONTAINER(node, wst_agent_t, node);
     if (a->callbacks.on_drained != NULL)
         a->callbacks.on_drained(a, a->o.user_data);
 }
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------- */
 
-static void destroy(wst_agent_t *a) {
+static void free_agent(wst_agent_t *a) {
     wst_ctx_t *ctx = a->node.ctx;
     wst__endpoint_free(&a->endpoint);
     wst__upgrade_free(&a->upgrade);
@@ -98,11 +98,11 @@ static void destroy(wst_agent_t *a) {
     wst__free(&ctx->allocator, a);
 }
 
-static void on_closed(wst__node_t *node) {
+static void on_agent_closed(wst__node_t *node) {
     wst_agent_t *a = WST__CONTAINER(node, wst_agent_t, node);
     if (a->close_cb != NULL)
         a->close_cb(a->o.user_data);
-    destroy(a);
+    free_agent(a);
 }
 
 static uint64_t or_default(uint64_t value, uint64_t fallback) {
@@ -129,7 +129,7 @@ static bool name_is_valid(const char *name) {
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
 }
 
-/* The name given, or the host's with what a name may not hold replaced. */
+/* The name given, or the host's name with invalid characters replaced. */
 static int choose_name(wst_agent_t *a) {
     if (a->o.name != NULL) {
         if (!name_is_valid(a->o.name))
@@ -190,7 +190,7 @@ static void init_egress(wst_agent_t *a) {
     a->egress.rules = o->rules;
 }
 
-/* What each uplink is made with. 0 or libuv's error. */
+/* Sets the options of each uplink. 0 or libuv's error. */
 static int init_uplink(wst_agent_t *a, wst__uplink_options_t *uplink) {
     const wst_agent_options_t *o = &a->o;
     *uplink = (wst__uplink_options_t){
@@ -221,9 +221,9 @@ static int init_slots(wst_agent_t *a, const wst__uplink_kind_t *kind) {
         .timeout_ms = o->connect_timeout_ms,
         .backoff_min_ms = o->backoff_min_ms,
         .backoff_max_ms = o->backoff_max_ms,
-        .on_credentials = a->callbacks.on_credentials != NULL ? on_credentials : NULL,
-        .on_up = on_up,
-        .on_down = on_down,
+        .on_credentials = a->callbacks.on_credentials != NULL ? on_slot_credentials : NULL,
+        .on_up = on_slot_up,
+        .on_down = on_slot_down,
         .user_data = a,
     };
     int status = init_uplink(a, &a->slot_options.uplink);
@@ -234,7 +234,7 @@ static int init_slots(wst_agent_t *a, const wst__uplink_kind_t *kind) {
     return 0;
 }
 
-/* What these point to is the caller's, and has been copied where it is needed. */
+/* The caller owns these targets; copies were made where needed. */
 static void forget_texts(wst_agent_options_t *o) {
     o->url = o->name = o->sni = o->host = o->fields = NULL;
     o->proxy = NULL;
@@ -260,14 +260,14 @@ int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx, const wst_agent_options_t *
     a->o = options;
     a->callbacks = callbacks;
     set_defaults(&a->o);
-    wst__node_init(&a->node, ctx, on_drained, on_closed);
+    wst__node_init(&a->node, ctx, on_agent_drained, on_agent_closed);
     int status = init_target(a);
     init_egress(a);
     if (status == 0)
         status = init_slots(a, kind);
     if (status != 0) {
         wst__node_undo(&a->node);
-        destroy(a);
+        free_agent(a);
         return status;
     }
     forget_texts(&a->o);
@@ -286,7 +286,7 @@ void wst_agent_close(wst_agent_t *a, wst_close_cb close_cb) {
     wst__node_close(&a->node);
 }
 
-/* -- Questions and settings ------------------------------------------------------------------- */
+/* Questions and settings --------------------------------------------------------------------- */
 
 const char *wst_agent_name(const wst_agent_t *a) {
     return a->name;

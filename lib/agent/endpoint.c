@@ -5,30 +5,30 @@
 #include "proxy_url.h"
 #include "sized.h"
 
-static int refuse(const wst__endpoint_t *e, int error, const char *why) {
+static int refuse_endpoint(const wst__endpoint_t *e, int error, const char *why) {
     wst_ctx_log(e->ctx, WST_LOG_ERROR, "%s", why);
     return error;
 }
 
-/* -- TLS -------------------------------------------------------------------------------------- */
+/* TLS ---------------------------------------------------------------------------------------- */
 
 int wst__endpoint_set_tls(wst__endpoint_t *e, wst_tls_config_t *tls) {
     wst_tls_error_t why;
     int status = 0;
     if (!e->secure)
-        return tls == NULL ? 0 : refuse(e, WST_EINVAL, "TLS options need a wss:// URL");
+        return tls == NULL ? 0 : refuse_endpoint(e, WST_EINVAL, "TLS options need a wss:// URL");
     if (tls == NULL)
         status = wst_tls_client_config(&tls, e->ctx, NULL, &why);
     else
         wst_tls_config_ref(tls);
     if (status != 0)
-        return status == WST_ETLS ? refuse(e, status, why.text) : status;
+        return status == WST_ETLS ? refuse_endpoint(e, status, why.text) : status;
     wst_tls_config_unref(e->tls);
     e->tls = tls;
     return 0;
 }
 
-/* -- The proxy -------------------------------------------------------------------------------- */
+/* The proxy ---------------------------------------------------------------------------------- */
 
 static int check_proxy(const wst_proxy_options_t *o, bool *tls, const char **why) {
     wst__proxy_url_t url = {.kind = WST__PROXY_HTTP};
@@ -76,7 +76,7 @@ static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *given) {
     return 0;
 }
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------- */
 
 int wst__endpoint_init(wst__endpoint_t *e, wst_ctx_t *ctx, const wst__endpoint_options_t *options) {
     const wst_allocator_t *al = &ctx->allocator;
@@ -88,7 +88,7 @@ int wst__endpoint_init(wst__endpoint_t *e, wst_ctx_t *ctx, const wst__endpoint_o
     if (e->authority == NULL || e->host == NULL || (e->sni == NULL) != (options->sni == NULL))
         return WST_ENOMEM;
     if (!e->secure && e->sni != NULL)
-        return refuse(e, WST_EINVAL, "TLS options need a wss:// URL");
+        return refuse_endpoint(e, WST_EINVAL, "TLS options need a wss:// URL");
     int status = wst__endpoint_set_tls(e, options->tls);
     if (status == 0 && options->proxy != NULL)
         status = init_proxy(e, options->proxy);

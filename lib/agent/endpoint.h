@@ -8,7 +8,7 @@
 #include <wstunnel/proxy.h>
 #include <wstunnel/tls.h>
 
-/* All texts are its own. */
+/* The endpoint owns all texts. */
 typedef struct wst__endpoint {
     wst_ctx_t *ctx;
     char *authority; /* host and port as written, for people */
@@ -32,7 +32,7 @@ typedef struct wst__endpoint_options {
 int wst__endpoint_init(wst__endpoint_t *endpoint, wst_ctx_t *ctx,
                        const wst__endpoint_options_t *options);
 
-/* Of a zeroed one, too. */
+/* Also frees a zeroed one. */
 void wst__endpoint_free(wst__endpoint_t *endpoint);
 
 /* As wst_agent_set_tls. */

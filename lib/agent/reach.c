@@ -15,29 +15,30 @@ struct wst__reach {
     wst_tls_handshake_t *handshake;
 };
 
-/* -- The outcome ------------------------------------------------------------------------------ */
+/* The outcome -------------------------------------------------------------------------------- */
 
-static void finish(wst__reach_t *r, wst_stream_t *stream, const wst__reach_failure_t *failure) {
+static void finish_reach(wst__reach_t *r, wst_stream_t *stream,
+                         const wst__reach_failure_t *failure) {
     wst__reach_cb callback = r->callback;
     void *user_data = r->user_data;
     wst__free(&r->endpoint->ctx->allocator, r);
     callback(stream, failure, user_data);
 }
 
-static void fail(wst__reach_t *r, int error, int http_status, const char *detail) {
+static void fail_reach(wst__reach_t *r, int error, int http_status, const char *detail) {
     const wst__reach_failure_t failure = {error, http_status, detail};
-    finish(r, NULL, &failure);
+    finish_reach(r, NULL, &failure);
 }
 
-/* -- TLS -------------------------------------------------------------------------------------- */
+/* TLS ---------------------------------------------------------------------------------------- */
 
 static void on_tls(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     wst__reach_t *r = user_data;
     r->handshake = NULL;
     if (status == 0)
-        finish(r, stream, NULL);
+        finish_reach(r, stream, NULL);
     else
-        fail(r, status, 0, detail);
+        fail_reach(r, status, 0, detail);
 }
 
 /* Takes the stream. */
@@ -52,17 +53,17 @@ static void start_tls(wst__reach_t *r, wst_stream_t *stream) {
     if (status == 0)
         return;
     wst_stream_close(stream, NULL);
-    fail(r, status, 0, "");
+    fail_reach(r, status, 0, "");
 }
 
-/* -- The connection --------------------------------------------------------------------------- */
+/* The connection ----------------------------------------------------------------------------- */
 
 /* Takes the stream. */
 static void connected(wst__reach_t *r, wst_stream_t *stream) {
     if (r->endpoint->tls != NULL)
         start_tls(r, stream);
     else
-        finish(r, stream, NULL);
+        finish_reach(r, stream, NULL);
 }
 
 static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
@@ -71,7 +72,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     if (status == 0)
         connected(r, stream);
     else
-        fail(r, status, 0, "");
+        fail_reach(r, status, 0, "");
 }
 
 static void on_proxy_dialled(int status, wst_stream_t *stream, const wst_proxy_failure_t *failure,
@@ -81,7 +82,7 @@ static void on_proxy_dialled(int status, wst_stream_t *stream, const wst_proxy_f
     if (status == 0)
         connected(r, stream);
     else
-        fail(r, status, failure->http_status, failure->detail);
+        fail_reach(r, status, failure->http_status, failure->detail);
 }
 
 static int dial(wst__reach_t *r) {

@@ -24,7 +24,7 @@ typedef struct slot_uplink {
 
 static void attempt(wst__deadline_t *deadline, uint64_t now_ms);
 
-static wst_ctx_t *ctx_of(const wst__slot_t *s) {
+static wst_ctx_t *slot_ctx(const wst__slot_t *s) {
     return s->o->node->ctx;
 }
 
@@ -35,7 +35,7 @@ static size_t count_ready(const wst__slot_t *s) {
     return n;
 }
 
-/* Its memory goes when it has been closed, later from the loop. */
+/* on_uplink_closed frees the memory later, from the loop. */
 static void close_uplink(slot_uplink_t *u) {
     if (u->state == CLOSING)
         return;
@@ -44,7 +44,7 @@ static void close_uplink(slot_uplink_t *u) {
     u->uplink->ops->close(u->uplink);
 }
 
-/* -- Trying and failing ----------------------------------------------------------------------- */
+/* Trying and failing ------------------------------------------------------------------------- */
 
 /* Full jitter: any time up to the bound, so that a fleet does not come back all at once. */
 static uint64_t backoff_ms(wst__slot_t *s) {
@@ -53,23 +53,23 @@ static uint64_t backoff_ms(wst__slot_t *s) {
         bound = bound <= UINT64_MAX / 2 ? bound * 2 : UINT64_MAX;
     if (bound > s->o->backoff_max_ms)
         bound = s->o->backoff_max_ms;
-    if (wst__random(ctx_of(s), &random, sizeof(random)) != 0)
+    if (wst__random(slot_ctx(s), &random, sizeof(random)) != 0)
         return bound;
     return random % bound;
 }
 
 static void attempt_in(wst__slot_t *s, uint64_t delay_ms) {
     s->phase = WST__SLOT_WAITING;
-    wst__deadline_in(ctx_of(s), &s->retry, delay_ms, attempt);
+    wst__deadline_in(slot_ctx(s), &s->retry, delay_ms, attempt);
 }
 
 static void forget_credentials(wst__slot_t *s) {
-    wst__free_secret(&ctx_of(s)->allocator, s->fields);
+    wst__free_secret(&slot_ctx(s)->allocator, s->fields);
     s->fields = NULL;
 }
 
-/* The attempt failed, or there is an uplink less: tells it, and tries again later. */
-static void fail(wst__slot_t *s, int error, int http_status, const char *detail) {
+/* An attempt failed or an uplink was lost: reports it and tries again later. */
+static void fail_slot(wst__slot_t *s, int error, int http_status, const char *detail) {
     forget_credentials(s);
     s->is_up = false;
     if (s->failures < 64) /* by then any bound has been reached */
@@ -84,7 +84,7 @@ static void fail(wst__slot_t *s, int error, int http_status, const char *detail)
                                          .retry_in_ms =
                                              refused ? s->o->backoff_max_ms : backoff_ms(s)};
     attempt_in(s, failure.retry_in_ms);
-    wst_ctx_log(ctx_of(s), WST_LOG_WARN, "server %s: %s; next attempt in %llu ms",
+    wst_ctx_log(slot_ctx(s), WST_LOG_WARN, "server %s: %s; next attempt in %llu ms",
                 s->o->endpoint->authority, failure.detail, (unsigned long long)failure.retry_in_ms);
     s->o->on_down(&failure, s->o->user_data);
 }
@@ -93,51 +93,51 @@ static bool is_running(const wst__slot_t *s) {
     return s->o->node->state == WST__NODE_RUNNING;
 }
 
-/* At rest: stays there if it has what it wants, else begins the next attempt. */
+/* Rests if the slot has all the uplinks wanted, else begins the next attempt. */
 static void rest(wst__slot_t *s) {
     s->phase = WST__SLOT_UP;
     if (count_ready(s) < s->wanted)
         attempt_in(s, 0);
 }
 
-/* While draining, when no attempt follows: it is up as long as it has an uplink. */
+/* While draining no attempt follows: the slot is up as long as an uplink is ready. */
 static void update_is_up(wst__slot_t *s) {
     s->is_up = count_ready(s) > 0;
 }
 
-/* -- What an uplink tells --------------------------------------------------------------------- */
+/* What an uplink tells ----------------------------------------------------------------------- */
 
-static int on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+static int on_uplink_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     (void)hello;
     slot_uplink_t *u = user_data;
     wst__slot_t *s = u->slot;
     u->state = READY;
-    u->up_since_ms = wst__now(ctx_of(s));
+    u->up_since_ms = wst__now(slot_ctx(s));
     wst__ticket_take(&u->busy, &s->o->node->busy);
     s->wanted = uplink->renews ? s->o->spare : 1;
     rest(s);
     if (s->is_up)
         return 0;
     s->is_up = true;
-    wst_ctx_log(ctx_of(s), WST_LOG_INFO, "connected to %s as %.*s", s->o->endpoint->authority,
+    wst_ctx_log(slot_ctx(s), WST_LOG_INFO, "connected to %s as %.*s", s->o->endpoint->authority,
                 (int)s->o->uplink.hello.name.len, s->o->uplink.hello.name.ptr);
     s->o->on_up(s->o->user_data);
     return 0;
 }
 
-static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
-                        void *user_data) {
+static void on_uplink_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
+                               void *user_data) {
     (void)uplink;
     const slot_uplink_t *u = user_data;
     wst__egress_take(u->slot->o->egress, incoming, dest);
 }
 
-static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
+static void on_uplink_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
     (void)uplink;
     slot_uplink_t *u = user_data;
     wst__slot_t *s = u->slot;
     if (reason != 0) {
-        wst_ctx_log(ctx_of(s), WST_LOG_INFO, "the server takes no more streams: %s",
+        wst_ctx_log(slot_ctx(s), WST_LOG_INFO, "the server takes no more streams: %s",
                     wst_strerror(reason));
         return;
     }
@@ -152,17 +152,17 @@ static void on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
         rest(s);
 }
 
-/* An attempt that is on its way will replace what was lost. */
+/* An attempt under way will replace the lost uplink. */
 static void lost(wst__slot_t *s, const slot_uplink_t *u, int error, int http_status,
                  const char *detail) {
-    if (wst__now(ctx_of(s)) - u->up_since_ms >= s->o->backoff_max_ms)
+    if (wst__now(slot_ctx(s)) - u->up_since_ms >= s->o->backoff_max_ms)
         s->failures = 0;
     if (s->phase == WST__SLOT_UP)
-        fail(s, error, http_status, detail);
+        fail_slot(s, error, http_status, detail);
 }
 
-static void on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
-                    void *user_data) {
+static void on_uplink_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                           void *user_data) {
     (void)uplink;
     slot_uplink_t *u = user_data;
     wst__slot_t *s = u->slot;
@@ -173,22 +173,22 @@ static void on_down(wst__uplink_t *uplink, int error, int http_status, const cha
     if (!is_running(s))
         update_is_up(s);
     else if (was_opening)
-        fail(s, error, http_status, detail);
+        fail_slot(s, error, http_status, detail);
     else if (was_ready)
         lost(s, u, error, http_status, detail);
 }
 
-static void on_closed(void *user_data) {
+static void on_uplink_closed(void *user_data) {
     slot_uplink_t *u = user_data;
     wst__ticket_give_back(&u->hold);
     wst__list_remove(&u->node);
-    wst__free(&ctx_of(u->slot)->allocator, u);
+    wst__free(&slot_ctx(u->slot)->allocator, u);
 }
 
-/* -- Draining --------------------------------------------------------------------------------- */
+/* Draining ----------------------------------------------------------------------------------- */
 
 /* Ends the uplinks that have no stream left. */
-static void leave(wst__slot_t *s) {
+static void end_idle_uplinks(wst__slot_t *s) {
     WST__LIST_EACH(slot_uplink_t, u, &s->uplinks, node) {
         if (u->state == READY && u->uplink->ops->load(u->uplink) == 0) {
             u->state = LEAVING;
@@ -198,21 +198,21 @@ static void leave(wst__slot_t *s) {
     update_is_up(s);
 }
 
-static void leave_later(wst__defer_t *defer) {
-    leave(WST__CONTAINER(defer, wst__slot_t, defer));
+static void end_idle_uplinks_later(wst__defer_t *defer) {
+    end_idle_uplinks(WST__CONTAINER(defer, wst__slot_t, defer));
 }
 
-static void on_change(wst__uplink_t *uplink, void *user_data) {
+static void on_uplink_change(wst__uplink_t *uplink, void *user_data) {
     (void)uplink;
     const slot_uplink_t *u = user_data;
     wst__slot_t *s = u->slot;
     if (!is_running(s) && s->o->node->state != WST__NODE_CLOSING)
-        wst__defer(ctx_of(s), &s->defer, leave_later);
+        wst__defer(slot_ctx(s), &s->defer, end_idle_uplinks_later);
 }
 
-/* Ends an attempt that has not come as far as an uplink. */
+/* Cancels an attempt that has no uplink yet. */
 static void cancel_attempt(wst__slot_t *s) {
-    wst__deadline_clear(&ctx_of(s)->deadlines, &s->retry);
+    wst__deadline_clear(&slot_ctx(s)->deadlines, &s->retry);
     if (s->question != NULL)
         wst__request_cancel(s->question);
     if (s->reach != NULL)
@@ -232,7 +232,7 @@ static void drain_slot(wst__part_t *part) {
         else if (u->state == READY)
             u->uplink->ops->goaway(u->uplink);
     }
-    leave(s);
+    end_idle_uplinks(s);
 }
 
 static void close_slot(wst__part_t *part) {
@@ -244,15 +244,15 @@ static void close_slot(wst__part_t *part) {
         close_uplink(u);
 }
 
-/* -- An attempt ------------------------------------------------------------------------------- */
+/* An attempt --------------------------------------------------------------------------------- */
 
 static const wst__uplink_callbacks_t callbacks = {
-    .on_up = on_up,
-    .on_incoming = on_incoming,
-    .on_change = on_change,
-    .on_goaway = on_goaway,
-    .on_down = on_down,
-    .on_closed = on_closed,
+    .on_up = on_uplink_up,
+    .on_incoming = on_uplink_incoming,
+    .on_change = on_uplink_change,
+    .on_goaway = on_uplink_goaway,
+    .on_down = on_uplink_down,
+    .on_closed = on_uplink_closed,
 };
 
 static int connect_uplink(slot_uplink_t *u, wst_stream_t *stream, const char *fields) {
@@ -267,12 +267,12 @@ static int connect_uplink(slot_uplink_t *u, wst_stream_t *stream, const char *fi
     options.user_data = u;
     options.hello.conn = s->index;
     options.hello.epoch = s->epoch;
-    return s->o->kind->connect(&u->uplink, ctx_of(s), stream, &websocket, &options);
+    return s->o->kind->connect(&u->uplink, slot_ctx(s), stream, &websocket, &options);
 }
 
-/* Makes an uplink of the stream, which is taken on success. */
+/* Makes an uplink from the stream, which it takes on success. */
 static int add_uplink(wst__slot_t *s, wst_stream_t *stream) {
-    const wst_allocator_t *al = &ctx_of(s)->allocator;
+    const wst_allocator_t *al = &slot_ctx(s)->allocator;
     slot_uplink_t *u = wst__zalloc(al, sizeof(*u));
     char *fields = wst__upgrade_fields(s->o->upgrade, s->fields);
     int status = WST_ENOMEM;
@@ -294,7 +294,7 @@ static void on_reached(wst_stream_t *stream, const wst__reach_failure_t *failure
     wst__slot_t *s = user_data;
     s->reach = NULL;
     if (stream == NULL) {
-        fail(s, failure->error, failure->http_status, failure->detail);
+        fail_slot(s, failure->error, failure->http_status, failure->detail);
         return;
     }
     s->phase = WST__SLOT_CONNECTING;
@@ -304,45 +304,45 @@ static void on_reached(wst_stream_t *stream, const wst__reach_failure_t *failure
         return;
     }
     wst_stream_close(stream, NULL);
-    fail(s, status, 0, status == WST_EINVAL ? "the fields given are not complete lines" : "");
+    fail_slot(s, status, 0, status == WST_EINVAL ? "the fields given are not complete lines" : "");
 }
 
 static void reach(wst__slot_t *s) {
     s->phase = WST__SLOT_DIALLING;
     int status = wst__reach(&s->reach, s->o->endpoint, s->o->timeout_ms, on_reached, s);
     if (status != 0)
-        fail(s, status, 0, "");
+        fail_slot(s, status, 0, "");
 }
 
-static void on_credentials(const wst__answer_t *answer, void *user_data) {
+static void on_credentials_answer(const wst__answer_t *answer, void *user_data) {
     wst__slot_t *s = user_data;
     s->question = NULL;
-    if (answer->stream != NULL) /* no answer to this question */
+    if (answer->stream != NULL) /* an answer of the wrong kind */
         wst_stream_close(answer->stream, NULL);
     if (answer->kind == WST__UNANSWERED) {
-        fail(s, WST_ETIMEOUT, 0, "no credentials in time");
+        fail_slot(s, WST_ETIMEOUT, 0, "no credentials in time");
         return;
     }
     if (answer->kind != WST__ALLOWED) {
-        fail(s, WST_ECANCELLED, 0, answer->reason != NULL ? answer->reason : "no credentials");
+        fail_slot(s, WST_ECANCELLED, 0, answer->reason != NULL ? answer->reason : "no credentials");
         return;
     }
-    s->fields = wst__strdup(&ctx_of(s)->allocator, answer->fields);
+    s->fields = wst__strdup(&slot_ctx(s)->allocator, answer->fields);
     if (answer->fields != NULL && s->fields == NULL)
-        fail(s, WST_ENOMEM, 0, "");
+        fail_slot(s, WST_ENOMEM, 0, "");
     else
         reach(s);
 }
 
-static void ask(wst__slot_t *s) {
+static void ask_credentials(wst__slot_t *s) {
     s->phase = WST__SLOT_ASKING;
     const wst__ask_t question = {.peer = s->o->endpoint->authority,
                                  .timeout_ms = s->o->timeout_ms,
-                                 .on_answer = on_credentials,
+                                 .on_answer = on_credentials_answer,
                                  .user_data = s};
-    int status = wst__request_new(&s->question, ctx_of(s), &question);
+    int status = wst__request_new(&s->question, slot_ctx(s), &question);
     if (status != 0)
-        fail(s, status, 0, "");
+        fail_slot(s, status, 0, "");
     else
         s->o->on_credentials(s->question, s->o->user_data);
 }
@@ -352,7 +352,7 @@ static void attempt(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__slot_t *s = WST__CONTAINER(deadline, wst__slot_t, retry);
     s->epoch++;
     if (s->o->on_credentials != NULL)
-        ask(s);
+        ask_credentials(s);
     else
         reach(s);
 }

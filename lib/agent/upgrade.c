@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What each upgrade request to the server says (upgrade.h). */
+/* The content of each upgrade request to the server (upgrade.h). */
 #include "upgrade.h"
 #include "head_writer.h"
 
@@ -8,7 +8,7 @@
 
 enum { HEAD_MAX = 16384 }; /* of the upgrade request */
 
-static int refuse(const wst__upgrade_t *u, const char *why) {
+static int refuse_upgrade(const wst__upgrade_t *u, const char *why) {
     wst_ctx_log(u->ctx, WST_LOG_ERROR, "%s", why);
     return WST_EINVAL;
 }
@@ -34,7 +34,7 @@ static bool is_reserved(const char *line) {
     return false;
 }
 
-/* Said now, not at each attempt. */
+/* Checks the fields once, not at each attempt. */
 static int check_fields(const wst__upgrade_t *u) {
     char *buffer = wst__alloc(&u->ctx->allocator, HEAD_MAX);
     if (buffer == NULL)
@@ -46,10 +46,10 @@ static int check_fields(const wst__upgrade_t *u) {
     wst__wipe(buffer, HEAD_MAX);
     wst__free(&u->ctx->allocator, buffer);
     if (status < 0)
-        return refuse(u, "the header fields given are not complete lines");
+        return refuse_upgrade(u, "the header fields given are not complete lines");
     for (const char *line = u->fields; *line != '\0'; line = strstr(line, "\r\n") + 2)
         if (is_reserved(line))
-            return refuse(u, "the header fields given belong to the upgrade itself");
+            return refuse_upgrade(u, "the header fields given belong to the upgrade itself");
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_UPGRADE_H
 #define WST_LIB_UPGRADE_H
-/* What each upgrade request to the server says: Host, path, and fields of the embedder's. */
+/* The content of each upgrade request to the server: Host, path, and fields of the embedder's. */
 #include "ctx.h"
 #include "url.h"
 
@@ -17,7 +17,7 @@ typedef struct wst__upgrade {
 int wst__upgrade_init(wst__upgrade_t *upgrade, wst_ctx_t *ctx, const wst__url_t *url,
                       const char *host, const char *fields);
 
-/* Of a zeroed one, too. */
+/* Also frees a zeroed one. */
 void wst__upgrade_free(wst__upgrade_t *upgrade);
 
 /* Its fields and those of one attempt (NULL: none), which may be secret. NULL: no memory. */
