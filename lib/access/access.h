@@ -18,7 +18,7 @@
 enum { WST__ACCESS_NAME_MAX = 127 }; /* of a user, a tenant, ... */
 
 typedef struct wst__access_user {
-    const char *name, *tenant;   /* NULL: it is nobody */
+    const char *name, *tenant;   /* NULL: nobody's */
     const char *password;        /* kept where a hash does not do; else NULL */
     const char *certificate;     /* NULL: none */
     char ha1[2][WST__HASH_TEXT]; /* by wst__hash_t; "": not known */
@@ -51,7 +51,7 @@ struct wst_access {
     bool basic, digest[2], selects;
     wst__limiter_t *limiter; /* NULL: no limit */
     wst__nonces_t *nonces;
-    wst__access_user_t nobody; /* whom it takes as long to refuse as anybody else */
+    wst__access_user_t nobody; /* refused in the same time as any user */
 
     void (*on_user)(wst_access_t *access, wst_access_lookup_t *lookup, void *user_data);
     void *user_data;
@@ -60,17 +60,17 @@ struct wst_access {
     bool crowd_logged;
 };
 
-/* What is found about a client. */
+/* The verdict on a client. */
 typedef enum wst__access_verdict {
     WST__ACCESS_RIGHT,
     WST__ACCESS_WRONG, /* or there are no credentials */
     WST__ACCESS_STALE, /* right, but for their nonce */
     WST__ACCESS_CROWDED,
-    WST__ACCESS_UNKNOWN, /* the data base does not say */
+    WST__ACCESS_UNKNOWN, /* the data base gave no answer */
     WST__ACCESS_BROKEN   /* no memory, no hash */
 } wst__access_verdict_t;
 
-/* -- access.c -- */
+/* -- access.c -------------------------------------------------------------------------------- */
 
 /* Zeroed memory that lives as long as the object, and is wiped then. NULL: no memory. */
 void *wst__access_keep(wst_access_t *access, size_t size);
@@ -78,14 +78,14 @@ void *wst__access_keep(wst_access_t *access, size_t size);
 /* Whether a name in the peer's verified certificate is one that the pattern stands for. */
 bool wst__access_certificate(const char *pattern, const wst_request_t *request);
 
-/* Whether it has been answered 429 because there were too many failures. */
+/* Whether the request was answered 429 because of too many failures. */
 bool wst__access_limited(const wst_access_t *access, wst_request_t *request,
                          const wst__limiter_key_t *key);
 
-/* One more failure of whoever that is. */
+/* Counts one more failure for the key. */
 void wst__access_failed(wst_access_t *access, const wst__limiter_key_t *key, const char *peer);
 
-/* -- access_read.c: what is given, checked and kept. 0, WST_EINVAL or WST_ENOMEM -- */
+/* -- access_read.c: what is given, checked and kept. 0, WST_EINVAL or WST_ENOMEM ------------- */
 
 int wst__access_read(wst_access_t *access, const wst_access_options_t *options,
                      wst_access_error_t *error);
@@ -93,7 +93,7 @@ int wst__access_read(wst_access_t *access, const wst_access_options_t *options,
 /* The order of agents, for bsearch(). */
 int wst__access_compare_agents(const void *a, const void *b);
 
-/* -- access_user.c -- */
+/* -- access_user.c --------------------------------------------------------------------------- */
 
 /* Whether it is UTF-8 without control characters. */
 bool wst__access_is_text(const char *text);
@@ -130,7 +130,7 @@ const wst__access_user_t *wst__access_find_claimed(const wst_access_t *access, c
 const wst__access_user_t *wst__access_find_certified(const wst_access_t *access,
                                                      const wst_request_t *request);
 
-/* -- access_client.c -- */
+/* -- access_client.c ------------------------------------------------------------------------- */
 
 /* The user's name in the credentials, whether or not the rest is right; false: none. */
 bool wst__access_claimed(const wst_request_t *request, char out[WST_AUTH_MAX]);
@@ -143,7 +143,7 @@ void wst__access_tell(wst_access_t *access, wst_request_t *request, wst__access_
 void wst__access_found(wst_access_t *access, wst_request_t *request, const char *name,
                        const wst_access_user_t *given);
 
-/* -- access_lookup.c -- */
+/* -- access_lookup.c ------------------------------------------------------------------------- */
 
 /*
  * Looks up a user for a request. Then the request has been or will be answered, and the object may

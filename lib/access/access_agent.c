@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Which agent it is that wants to connect. */
+/* Authentication of an agent. */
 #include "access.h"
 #include "glob.h"
 #include "http_auth.h"
 
 #include <string.h>
 
-/* Whether it has a token with that hash; looks at all of them. */
+/* Whether the agent has a token with that hash; compares with all its tokens. */
 static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) {
     bool found = false;
     for (size_t i = 0; i < agent->token_count; i++)
@@ -14,7 +14,7 @@ static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) 
     return found;
 }
 
-/* Looks at all agents, whichever it is. */
+/* Compares with all agents, whichever matches. */
 static const wst__access_agent_t *agent_by_token(const wst_access_t *access, wst_str_t token,
                                                  uint8_t hash[32]) {
     const wst__access_agent_t *found = NULL;
@@ -80,7 +80,7 @@ void wst_access_agent_request(wst_access_t *access, wst_server_t *server, wst_re
     deny(request, any);
 }
 
-/* Whether what let a session in still would. */
+/* Whether the credential that admitted a session is still valid. */
 static bool is_valid(const wst_admission_t *admission, void *user_data) {
     const wst_access_t *access = user_data;
     for (size_t i = 0; i < access->agent_count; i++) {

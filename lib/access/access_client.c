@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who a client is. Its credentials name a user, who is found in the list at once, or by a look-up
- * (access_lookup.c) that ends in wst__access_found(); then the credentials are checked, and the
- * verdict is told.
+ * Authentication of a client. Its credentials name a user, who is found in the list at once, or by
+ * a look-up (access_lookup.c) that ends in wst__access_found(); then the credentials are checked,
+ * and the verdict is told.
  */
 #include "access_credentials.h"
 
@@ -19,7 +19,7 @@ bool wst__access_claimed(const wst_request_t *request, char out[WST_AUTH_MAX]) {
 
 /* Answering ---------------------------------------------------------------------------------- */
 
-/* Those offered, the strongest first: clients take the first one or the strongest they know. */
+/* Writes the challenges offered, strongest first: clients take the first or the strongest known. */
 static int write_challenges(char *out, size_t size, wst_access_t *access, bool stale) {
     static const wst__hash_t order[] = {WST__SHA256, WST__MD5};
     char nonce[WST__NONCE_TEXT];
@@ -89,8 +89,8 @@ void wst__access_tell(wst_access_t *access, wst_request_t *request, wst__access_
 
 /* Judging ------------------------------------------------------------------------------------ */
 
-/* Whom failures are counted for; false: nobody. Of a name that an agent's may stand behind it is
- * what comes before the first "+", so that it does not show whether there is such a user. */
+/* The limiter key of a failure; false: failures are not counted. For "user+agent" the part before
+ * the first "+", so that it does not reveal which users exist. */
 static bool key_of(const wst_access_t *access, wst__limiter_key_t *key,
                    const wst_request_t *request, const wst__credentials_t *c) {
     char name[WST_AUTH_MAX];
@@ -118,7 +118,7 @@ static void judge(wst_access_t *access, wst_request_t *request, const wst__crede
                      outcome < 0 ? WST__ACCESS_BROKEN : (wst__access_verdict_t)outcome, user);
 }
 
-/* The user is in the list, or must be looked up; credentials that are not taken are nobody's. */
+/* Finds the user in the list or by look-up. Credentials of a kind not taken are nobody's. */
 static void find_user(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c) {
     const wst__access_user_t *user = wst__access_find_claimed(access, c->name);
     size_t len = wst__access_user_part(access, c->name);

@@ -53,7 +53,7 @@ static bool is_crowded(wst_access_t *access) {
     return true;
 }
 
-static void ask(wst_access_t *access, wst_request_t *request, const char *name) {
+static void start_lookup(wst_access_t *access, wst_request_t *request, const char *name) {
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     wst_access_lookup_t *lookup = wst__zalloc(a, sizeof(*lookup));
     if (lookup == NULL) {
@@ -83,7 +83,7 @@ bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const cha
     if (is_crowded(access))
         wst__access_tell(access, request, WST__ACCESS_CROWDED, NULL);
     else
-        ask(access, request, copy);
+        start_lookup(access, request, copy);
     return true;
 }
 

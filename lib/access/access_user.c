@@ -137,7 +137,8 @@ int wst__access_take_user(wst__access_user_t *out, const wst_access_t *access, c
 
 /* The list ----------------------------------------------------------------------------------- */
 
-static const wst__access_user_t *find(const wst_access_t *access, const char *name, size_t len) {
+static const wst__access_user_t *find_named_user(const wst_access_t *access, const char *name,
+                                                 size_t len) {
     size_t low = 0, high = access->user_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -154,7 +155,7 @@ static const wst__access_user_t *find(const wst_access_t *access, const char *na
 }
 
 const wst__access_user_t *wst__access_find_user(const wst_access_t *access, const char *name) {
-    return find(access, name, strlen(name));
+    return find_named_user(access, name, strlen(name));
 }
 
 size_t wst__access_user_part(const wst_access_t *access, const char *name) {
@@ -164,7 +165,7 @@ size_t wst__access_user_part(const wst_access_t *access, const char *name) {
 
 const wst__access_user_t *wst__access_find_claimed(const wst_access_t *access, const char *name) {
     const wst__access_user_t *user = wst__access_find_user(access, name);
-    return user != NULL ? user : find(access, name, wst__access_user_part(access, name));
+    return user != NULL ? user : find_named_user(access, name, wst__access_user_part(access, name));
 }
 
 const wst__access_user_t *wst__access_find_certified(const wst_access_t *access,
