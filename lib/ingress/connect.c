@@ -20,18 +20,18 @@ static int say_established(wst_stream_t *client, int minor_version) {
     return wst_stream_write(client, &ok, 1);
 }
 
-/* The flow takes the connection, and its place among the node's. */
+/* Hands the connection to the flow, with its place among the node's connections. */
 static void relay(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client) {
     c->flow = NULL;
     wst__ticket_hand_on(&c->connection, &flow->connection);
     wst__client_close(c);
     if (wst_flow_relay(flow, client) == 0)
         return;
-    wst_stream_close(client, NULL); /* a reset: its end was not said */
+    wst_stream_close(client, NULL); /* a reset, as the stream was not shut down */
     wst_flow_cancel(flow);
 }
 
-static void on_established(wst_flow_t *flow, void *user_data) {
+static void on_connect_established(wst_flow_t *flow, void *user_data) {
     wst__client_t *c = user_data;
     int minor_version = wst_hijack_request(c->hijack)->minor_version;
     wst_stream_t *client;
@@ -47,14 +47,14 @@ static void on_established(wst_flow_t *flow, void *user_data) {
 }
 
 static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
-                                               .on_established = on_established,
+                                               .on_established = on_connect_established,
                                                .on_refused = wst__client_on_refused};
 
 void wst__client_connect(wst__client_t *c, const wst_http_head_t *head,
                          const wst_authority_t *authority) {
     char destination[WST_DEST_MAX + 1];
     wst__authority_write(destination, sizeof(destination), authority);
-    if (head->chunked || head->content_length > 0) { /* RFC 9110 section 9.3.6: it has none */
+    if (head->chunked || head->content_length > 0) { /* RFC 9110 section 9.3.6: no content */
         const wst__refusal_t refusal = {.status = 400,
                                         .reason = "Bad Request: CONNECT with a body",
                                         .error = "http_request_error"};

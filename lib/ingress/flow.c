@@ -11,13 +11,13 @@
 
 enum { PEER_MAX = 127 /* bytes of wst_flow_options.peer */ };
 
-/* -- Life ------------------------------------------------------------------------------------- */
+/* Life --------------------------------------------------------------------------------------- */
 
 static const char *or_empty(const char *text) {
     return text != NULL ? text : "";
 }
 
-/* Puts a text behind the others and returns it. */
+/* Appends a text and returns the copy. */
 static const char *put(char **texts, const char *text) {
     size_t size = strlen(text) + 1;
     char *at = memcpy(*texts, text, size);
@@ -106,11 +106,11 @@ bool wst__flow_is_gone(const wst_flow_t *f) {
     return f->is_gone != NULL && f->is_gone(f, f->user_data);
 }
 
-/* -- Refusing --------------------------------------------------------------------------------- */
+/* Refusing ----------------------------------------------------------------------------------- */
 
 /* Tells the front and whoever counts; the flow is gone. `fields`: the embedder's, or NULL. */
-static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_str_t detail,
-                   const char *fields) {
+static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_str_t detail,
+                        const char *fields) {
     wst_ingress_t *ingress = f->ingress;
     char more[WST__DETAIL_MAX + 1];
     wst__refusal_text_t text;
@@ -149,12 +149,12 @@ static void refuse(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_s
 }
 
 void wst__flow_refuse_as(wst_flow_t *f, const wst__refusal_t *refusal, int code) {
-    refuse(f, refusal, code, (wst_str_t){NULL, 0}, NULL);
+    refuse_flow(f, refusal, code, (wst_str_t){NULL, 0}, NULL);
 }
 
 void wst__flow_refuse(wst_flow_t *f, int cause, wst_str_t detail) {
     const wst__refusal_t refusal = wst__refusal_of(cause);
-    refuse(f, &refusal, wst__refusal_code(cause), detail, NULL);
+    refuse_flow(f, &refusal, wst__refusal_code(cause), detail, NULL);
 }
 
 void wst__flow_deny(wst_flow_t *f, int verdict, const wst__answer_t *answer) {
@@ -165,10 +165,10 @@ void wst__flow_deny(wst_flow_t *f, int verdict, const wst__answer_t *answer) {
     wst__refusal_t refusal = wst__refusal_denied(answer->status, answer->reason);
     if (answer->error != NULL)
         refusal.error = answer->error;
-    refuse(f, &refusal, WST_EDENIED, (wst_str_t){NULL, 0}, answer->fields);
+    refuse_flow(f, &refusal, WST_EDENIED, (wst_str_t){NULL, 0}, answer->fields);
 }
 
-/* -- Questions -------------------------------------------------------------------------------- */
+/* Questions ---------------------------------------------------------------------------------- */
 
 bool wst__flow_wants(const wst_flow_t *f, wst__question_t question) {
     const wst_ingress_t *ingress = f->ingress;
@@ -252,13 +252,13 @@ void wst__flow_start(wst_flow_t *f) {
         wst__flow_ask(f, WST__ASK_CLIENT, on_client_answer);
 }
 
-/* -- Public ----------------------------------------------------------------------------------- */
+/* Public ------------------------------------------------------------------------------------- */
 
 static bool fits(const char *text, size_t max) {
     return text == NULL || strlen(text) <= max;
 }
 
-/* Whether all names and labels can be kept: one that is cut would be that of somebody else. */
+/* Whether all names and labels fit: a cut one could belong to another user or agent. */
 static bool can_be_kept(const wst_flow_options_t *o) {
     size_t count = 0;
     for (const char *const *l = o->labels; l != NULL && *l != NULL; l++)

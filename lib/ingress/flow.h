@@ -105,7 +105,7 @@ struct wst_flow {
                                  idle tunnels keep them */
 };
 
-/* -- flow.c ----------------------------------------------------------------------------------- */
+/* -- flow.c ---------------------------------------------------------------------------------- */
 
 /* Whether a flow can be made of what the options ask for: 0, and how the destination is written;
  * WST_EINVAL: there is no destination, or a text is too long; WST_EDEST. */
@@ -146,12 +146,12 @@ void wst__flow_free(wst_flow_t *flow);
 /* Ends what is under way before bytes flow. */
 void wst__flow_stop(wst_flow_t *flow);
 
-/* -- flow_open.c ------------------------------------------------------------------------------ */
+/* -- flow_open.c ----------------------------------------------------------------------------- */
 
 /* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal. */
 void wst__flow_choose(wst_flow_t *flow);
 
-/* -- flow_relay.c ----------------------------------------------------------------------------- */
+/* -- flow_relay.c ---------------------------------------------------------------------------- */
 
 /* The destination is reached and allowed: it is the front's turn. */
 void wst__flow_establish(wst_flow_t *flow);

@@ -35,7 +35,7 @@ static bool is_waiting(const wst_flow_t *f) {
     return !wst__list_empty(&f->wait_node);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_open_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_flow_t *f = WST__CONTAINER(deadline, wst_flow_t, deadline);
     wst__flow_refuse(f, is_waiting(f) ? WST_ELIMIT : WST_ETIMEOUT, nothing);
@@ -44,19 +44,19 @@ static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 /* The time for the agent's answer runs from the first open, or the beginning of the wait. */
 static void arm(wst_flow_t *f) {
     if (!f->deadline.set)
-        wst__deadline_in(f->ingress->ctx, &f->deadline, f->timeout_ms, on_deadline);
+        wst__deadline_in(f->ingress->ctx, &f->deadline, f->timeout_ms, on_open_deadline);
 }
 
-/* -- Reached ---------------------------------------------------------------------------------- */
+/* Reached ------------------------------------------------------------------------------------ */
 
-/* The destination's connection breaks before the front has it. */
+/* The destination's stream broke before the front took it. */
 static void on_held_error(wst_stream_t *stream, int error, void *user_data) {
     wst_flow_t *f = user_data;
     if (!f->reused) {
         wst__flow_refuse(f, wst_reason_of(error), nothing);
         return;
     }
-    /* It has gone stale, which says nothing about the destination: a new one. */
+    /* A stale connection says nothing about the destination: open a new one. */
     wst_stream_close(stream, NULL);
     f->stream = NULL;
     f->reused = false;
@@ -89,7 +89,7 @@ static bool is_self(const wst_flow_t *f, const wst_remote_t *agent) {
                                 wst_remote_peer(agent));
 }
 
-/* The far side has opened it. */
+/* The far side has opened the stream. */
 static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
     static const wst_stream_callbacks_t held = {.size = sizeof(held), .on_error = on_held_error};
     const wst_remote_t *agent = wst__remotes_find(&f->ingress->remotes, f->agent_serial);
@@ -109,7 +109,7 @@ static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
         wst__flow_establish(f);
 }
 
-/* -- Opening ---------------------------------------------------------------------------------- */
+/* Opening ------------------------------------------------------------------------------------ */
 
 /* Whether it says nothing about the destination, and another uplink may do better. */
 static bool may_retry(const wst_flow_t *f, int status) {
@@ -117,7 +117,7 @@ static bool may_retry(const wst_flow_t *f, int status) {
                                                 status == WST_ELIMIT || status == WST_EMEMORY);
 }
 
-static void on_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
+static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
     f->opening = NULL;
     if (status == 0) {
@@ -145,12 +145,13 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
     snprintf(f->agent, sizeof(f->agent), "%s", wst_remote_name(member->remote));
     f->agent_serial = wst__remote_serial(member->remote);
     f->state = WST__FLOW_OPENING;
-    int status = member->uplink->ops->open(member->uplink, &f->opening, f->destination, on_open, f);
+    int status =
+        member->uplink->ops->open(member->uplink, &f->opening, f->destination, on_flow_open, f);
     if (status == 0)
         arm(f);
     else if (status == WST_ELOST) /* its end is on its way: another one */
-        on_open(status, nothing, NULL, f);
-    else /* no memory: no other uplink has more */
+        on_flow_open(status, nothing, NULL, f);
+    else /* no memory: no other uplink would help */
         wst__flow_refuse(f, status, nothing);
 }
 
@@ -182,8 +183,8 @@ static wst__choice_t choice_of(const wst_flow_t *f) {
                            .tried_count = s->tries};
 }
 
-/* Through the agent that has been chosen, or the best one. */
-static void open_stream(wst_flow_t *f) {
+/* Opens a stream through the chosen agent, or through the best one. */
+static void open_flow_stream(wst_flow_t *f) {
     wst_ingress_t *ingress = f->ingress;
     const wst__choice_t choice = choice_of(f);
     wst__member_t *member;
@@ -202,7 +203,7 @@ static void open_stream(wst_flow_t *f) {
 static void open_again(wst__defer_t *defer) {
     wst_flow_t *f = WST__CONTAINER(defer, wst_flow_t, defer);
     if (f->search.chosen != 0)
-        open_stream(f);
+        open_flow_stream(f);
     else
         wst__flow_choose(f);
 }
@@ -217,7 +218,7 @@ void wst__ingress_wake(wst_ingress_t *ingress) {
     }
 }
 
-/* -- Choosing --------------------------------------------------------------------------------- */
+/* Choosing ----------------------------------------------------------------------------------- */
 
 /* Whether an agent is one that the flow may go through at all. */
 static bool is_eligible(const wst_flow_t *f, const wst_remote_t *agent) {
@@ -248,7 +249,8 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
                          : s->choice_error != 0 ? s->choice_error
                                                 : (int)WST_ENOAGENT,
                          nothing);
-    } else if (!wst__remotes_has(&ingress->remotes, answer->remote)) { /* it has gone since */
+    } else if (!wst__remotes_has(&ingress->remotes,
+                                 answer->remote)) { /* the agent has left since */
         s->last_error = WST_ELOST;
         s->tried[s->tries] = 0;
         if (++s->tries < WST__TRIES_MAX)
@@ -262,7 +264,7 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         wst__flow_refuse(f, WST_ENOAGENT, nothing);
     } else {
         s->chosen = wst__remote_serial(answer->remote);
-        open_stream(f);
+        open_flow_stream(f);
     }
 }
 
@@ -277,7 +279,7 @@ wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *req
     choice.admits = admits;
     choice.user_data = user_data;
     if (name != NULL && choice.name != NULL && strcmp(name, choice.name) != 0) {
-        s->choice_error = WST_ENOAGENT; /* the flow wants another one */
+        s->choice_error = WST_ENOAGENT; /* the flow requires another agent */
         return NULL;
     }
     choice.name = name != NULL ? name : choice.name;
@@ -299,5 +301,5 @@ void wst__flow_choose(wst_flow_t *f) {
     if (wst__flow_wants(f, WST__ASK_CHOOSE))
         wst__flow_ask(f, WST__ASK_CHOOSE, on_choice);
     else
-        open_stream(f);
+        open_flow_stream(f);
 }

@@ -9,7 +9,7 @@
 
 #include <assert.h>
 
-/* -- The front's turn ------------------------------------------------------------------------- */
+/* The front's turn --------------------------------------------------------------------------- */
 
 void wst__flow_establish(wst_flow_t *f) {
     if (wst__flow_is_gone(f))
@@ -21,7 +21,7 @@ void wst__flow_establish(wst_flow_t *f) {
     f->callbacks->on_established(f, f->user_data);
 }
 
-/* -- Beginning and end ------------------------------------------------------------------------ */
+/* Beginning and end -------------------------------------------------------------------------- */
 
 void wst__flow_begin(wst_flow_t *f) {
     wst_ingress_t *ingress = f->ingress;
@@ -40,7 +40,7 @@ void wst__flow_begin(wst_flow_t *f) {
 }
 
 /* Counts it out and notices it; the info of then. */
-static wst_stream_info_t finish(wst_flow_t *f, int status, const char *ended_by) {
+static wst_stream_info_t finish_relaying(wst_flow_t *f, int status, const char *ended_by) {
     wst_ingress_t *ingress = f->ingress;
     wst_stream_info_t info = {.size = sizeof(info)};
     f->state = WST__FLOW_DONE;
@@ -61,7 +61,7 @@ static void tell_gone(wst_flow_t *f, const wst_stream_info_t *info) {
         f->callbacks->on_gone(f, info, f->user_data);
 }
 
-/* -- By a pump -------------------------------------------------------------------------------- */
+/* By a pump ---------------------------------------------------------------------------------- */
 
 static void on_pump_closed(void *user_data) {
     wst__flow_free(user_data);
@@ -92,7 +92,7 @@ static void on_pump_done(wst_pump_t *pump, int status, void *user_data) {
     wst_pump_get_stats(pump, &stats);
     wst_pump_close(pump, on_pump_closed);
     const wst_stream_info_t info =
-        finish(f, status, side_name(status == 0 ? stats.first_end : stats.failed_side));
+        finish_relaying(f, status, side_name(status == 0 ? stats.first_end : stats.failed_side));
     tell_gone(f, &info);
 }
 
@@ -120,7 +120,7 @@ int wst_flow_relay(wst_flow_t *f, wst_stream_t *client) {
     return status;
 }
 
-/* -- By whoever takes the stream -------------------------------------------------------------- */
+/* By whoever takes the stream ---------------------------------------------------------------- */
 
 static void on_taken_closed(wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
@@ -128,7 +128,7 @@ static void on_taken_closed(wst_stream_t *stream, void *user_data) {
     f->stream = NULL;
     int status = wst__stream_outcome(stream);
     const wst_stream_info_t info =
-        finish(f, status, status != 0 && status != WST_ECANCELLED ? "agent" : "client");
+        finish_relaying(f, status, status != 0 && status != WST_ECANCELLED ? "agent" : "client");
     tell_gone(f, &info);
     wst__flow_free(f);
 }
@@ -144,7 +144,7 @@ wst_stream_t *wst_flow_take(wst_flow_t *f) {
     return stream;
 }
 
-/* -- By a front that counts ------------------------------------------------------------------- */
+/* By a front that counts --------------------------------------------------------------------- */
 
 wst_stream_t *wst__flow_release(wst_flow_t *f) {
     assert(f->established);
@@ -155,10 +155,10 @@ wst_stream_t *wst__flow_release(wst_flow_t *f) {
 }
 
 void wst__flow_over(wst_flow_t *f, int status, const char *ended_by) {
-    finish(f, status, ended_by);
+    finish_relaying(f, status, ended_by);
 }
 
-/* -- Giving up -------------------------------------------------------------------------------- */
+/* Giving up ---------------------------------------------------------------------------------- */
 
 static void stop_relaying(wst_flow_t *f) {
     keep_count(f);
@@ -174,7 +174,7 @@ void wst_flow_cancel(wst_flow_t *f) {
     }
     if (f->state == WST__FLOW_RELAYING) {
         stop_relaying(f);
-        finish(f, WST_ECANCELLED, "client");
+        finish_relaying(f, WST_ECANCELLED, "client");
     } else {
         wst__flow_stop(f);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Plain HTTP through the proxy: a request in absolute form is sent to its origin through an agent,
- * and what comes back to the client. Nothing is buffered whole: bodies are passed on as they come,
- * at the pace of whoever takes them.
+ * and the response to the client. Nothing is buffered whole: bodies are passed on as they come, at
+ * the pace of the receiver.
  *
  *     authorise -> connect (a kept connection, or a dial) -> exchange -> the next request
  *
@@ -25,10 +25,10 @@
 
 enum { HEAD_MAX = 16384 }; /* of an origin's response */
 
-/* Whose doing it was that an exchange cannot go on. */
+/* The party that broke an exchange. */
 typedef enum blame {
     CLIENT_GONE,  /* its connection is broken */
-    CLIENT_WRONG, /* what it sends is malformed */
+    CLIENT_WRONG, /* its request is malformed */
     ORIGIN,       /* or the agent on the way to it */
     OURS
 } blame_t;
@@ -57,11 +57,11 @@ static void note_movement(wst__exchange_t *x) {
     x->moved_ms = wst__now(x->ctx);
 }
 
-/* -- The end of an exchange ------------------------------------------------------------------- */
+/* The end of an exchange --------------------------------------------------------------------- */
 
 /* Tells how it went and frees it; its streams are no longer its own. The flow, which has relayed,
  * is the caller's to go on with. */
-static wst_flow_t *finish(wst__exchange_t *x, int status, const char *ended_by) {
+static wst_flow_t *finish_exchange(wst__exchange_t *x, int status, const char *ended_by) {
     wst_flow_t *flow = x->flow;
     wst__deadline_clear(&x->ctx->deadlines, &x->silence);
     wst_chunk_unref(x->gathered);
@@ -78,7 +78,7 @@ static void close_origin(wst_stream_t *origin) {
 
 void wst__exchange_close(wst__exchange_t *x) {
     wst_stream_t *client = x->client, *origin = x->origin;
-    wst_flow_cancel(finish(x, WST_ECANCELLED, "server"));
+    wst_flow_cancel(finish_exchange(x, WST_ECANCELLED, "server"));
     wst_stream_close(client, NULL);
     close_origin(origin);
 }
@@ -107,16 +107,16 @@ static void give_back(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client, 
     wst__flow_refuse(flow, cause, (wst_str_t){why, why != NULL ? strlen(why) : 0});
 }
 
-/* It cannot go on. The client is told (`why`: more about it, or NULL), unless it has begun to get
- * an answer: then it is reset, so that it does not take the part for the whole. */
-static void fail(wst__exchange_t *x, int error, blame_t blame, const char *why) {
+/* Ends a broken exchange. The client gets an error answer (`why`: details, or NULL). If an answer
+ * has begun, the client is reset, so that it does not take a part for the whole. */
+static void fail_exchange(wst__exchange_t *x, int error, blame_t blame, const char *why) {
     static const char *const names[] = {"client", "client", "agent", "server"};
     wst__client_t *c = x->owner;
     wst_stream_t *client = x->client, *origin = x->origin;
     bool answering = x->answering;
     bool again = x->flow->reused && x->head_len == 0 && blame == ORIGIN;
     close_origin(origin);
-    wst_flow_t *flow = finish(x, error, names[blame]);
+    wst_flow_t *flow = finish_exchange(x, error, names[blame]);
     if (blame == CLIENT_GONE || answering) {
         wst_flow_cancel(flow);
         wst_stream_reset(client, wst_reason_of(error), NULL);
@@ -130,7 +130,7 @@ static void on_silence(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__exchange_t *x = WST__CONTAINER(deadline, wst__exchange_t, silence);
     uint64_t limit = x->owner->ingress->limits.half_closed_timeout_ms;
     if (now_ms - x->moved_ms >= limit)
-        fail(x, WST_EIDLE, OURS, NULL);
+        fail_exchange(x, WST_EIDLE, OURS, NULL);
     else
         wst__deadline_set(&x->ctx->deadlines, deadline, x->moved_ms + limit, on_silence);
 }
@@ -139,12 +139,12 @@ static bool is_draining(const wst__client_t *c) {
     return c->ingress->node->state != WST__NODE_RUNNING;
 }
 
-/* The client has been sent everything. */
+/* The whole response has left for the client. */
 static void hand_back(wst__exchange_t *x) {
     wst__client_t *c = x->owner;
     wst_stream_t *client = x->client;
     bool keep = x->reply.keep_client;
-    wst_flow_t *flow = finish(x, 0, "agent");
+    wst_flow_t *flow = finish_exchange(x, 0, "agent");
     bool next = keep && !is_draining(c);
     if (!next)
         wst__client_leave(c); /* before the flow is gone: not drained in between */
@@ -184,21 +184,21 @@ static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
     wst_stream_read_stop(client);
     wst_stream_read_stop(origin);
     if (wst_stream_unread(origin, wst_slice_ref(rest)) != 0) {
-        fail(x, WST_ENOMEM, OURS, NULL);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return;
     }
-    wst_flow_t *flow = finish(x, 0, "agent");
+    wst_flow_t *flow = finish_exchange(x, 0, "agent");
     wst__ticket_hand_on(&c->connection, &flow->connection);
-    bool closing = c->closing; /* by that notice */
+    bool closing = c->closing; /* by that callback */
     wst__client_close(c);
     if (!closing && wst__flow_join(flow, client, origin) == 0)
         return;
-    wst_stream_close(client, NULL); /* a reset: its end was not said */
+    wst_stream_close(client, NULL); /* a reset, as the stream was not shut down */
     wst_stream_close(origin, NULL);
     wst_flow_cancel(flow);
 }
 
-/* -- Request: from the client to the origin --------------------------------------------------- */
+/* Request: from the client to the origin ----------------------------------------------------- */
 
 /* Its body, as much of it as the origin has room for; behind that, whether the client goes. */
 static void read_client(wst__exchange_t *x) {
@@ -211,11 +211,12 @@ static void on_client_read(wst_stream_t *client, wst_slice_t data, void *user_da
     note_movement(x);
     int n = wst_http_body_walk(body, (const char *)data.data, data.len, NULL);
     if (n < 0) {
-        fail(x, WST_EHTTP, CLIENT_WRONG, body->error);
+        fail_exchange(x, WST_EHTTP, CLIENT_WRONG, body->error);
         return;
     }
     if (body->forbidden_trailer) {
-        fail(x, WST_EHTTP, CLIENT_WRONG, "field in the trailer section that belongs into the head");
+        fail_exchange(x, WST_EHTTP, CLIENT_WRONG,
+                      "field in the trailer section that belongs into the head");
         return;
     }
     int status = 0;
@@ -226,13 +227,13 @@ static void on_client_read(wst_stream_t *client, wst_slice_t data, void *user_da
         status = wst_stream_write(x->origin, &part, 1);
     }
     if (status < 0) {
-        fail(x, status, ORIGIN, NULL);
+        fail_exchange(x, status, ORIGIN, NULL);
     } else if ((size_t)n < data.len) {
         /* The next request: it waits in the stream until this one is done. */
         const wst_slice_t rest = {data.chunk, data.data + n, data.len - (size_t)n};
         wst_stream_read_stop(client);
         if (wst_stream_unread(client, wst_slice_ref(rest)) != 0)
-            fail(x, WST_ENOMEM, OURS, NULL);
+            fail_exchange(x, WST_ENOMEM, OURS, NULL);
     } else if (status == WST_WAIT && !body->complete) {
         wst_stream_read_stop(client);
     } else {
@@ -245,9 +246,9 @@ static void on_client_end(wst_stream_t *client, void *user_data) {
     /* It has nothing more to ask; the hijack learns that again, behind the answer. */
     wst_stream_read_stop(client);
     if (wst_stream_unread(client, wst_slice_static("", 0)) != 0)
-        fail(x, WST_ENOMEM, OURS, NULL);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
     else if (wst_http_body_end(&x->request_body) != 0)
-        fail(x, WST_EHTTP, CLIENT_WRONG, x->request_body.error);
+        fail_exchange(x, WST_EHTTP, CLIENT_WRONG, x->request_body.error);
 }
 
 static void on_client_drain(wst_stream_t *client, void *user_data) {
@@ -263,7 +264,7 @@ static void on_client_drain(wst_stream_t *client, void *user_data) {
 
 static void on_client_error(wst_stream_t *client, int error, void *user_data) {
     (void)client;
-    fail(user_data, error, CLIENT_GONE, NULL);
+    fail_exchange(user_data, error, CLIENT_GONE, NULL);
 }
 
 static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_callbacks),
@@ -272,14 +273,14 @@ static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_ca
                                                         .on_drain = on_client_drain,
                                                         .on_error = on_client_error};
 
-/* -- Response: from the origin to the client -------------------------------------------------- */
+/* Response: from the origin to the client ---------------------------------------------------- */
 
-/* Writes to the client. False: that failed, the exchange is over. */
+/* Writes to the client. False: failed, the exchange is over. */
 static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
     x->flow->bytes_to_client += slice.len;
     int status = wst_stream_write(x->client, &slice, 1);
     if (status < 0) {
-        fail(x, status, CLIENT_GONE, NULL);
+        fail_exchange(x, status, CLIENT_GONE, NULL);
         return false;
     }
     if (status == WST_WAIT) {
@@ -289,13 +290,13 @@ static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
     return true;
 }
 
-/* As send_client, of what is in no chunk. */
+/* As send_client, for bytes outside of chunks. */
 static bool send_copy(wst__exchange_t *x, wst_str_t text) {
     wst_slice_t slice;
     if (text.len == 0)
         return true;
     if (wst_slice_copy(&slice, x->ctx, text.ptr, text.len) != 0) {
-        fail(x, WST_ENOMEM, OURS, NULL);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
     return send_client(x, slice);
@@ -309,7 +310,7 @@ static void read_body(wst__exchange_t *x, wst_slice_t data) {
         int n = x->reply.decode ? wst_http_body_walk(body, bytes, data.len, &run)
                                 : wst__http_body_filter(body, bytes, data.len, &held, &run);
         if (n < 0) {
-            fail(x, WST_EHTTP, ORIGIN, NULL);
+            fail_exchange(x, WST_EHTTP, ORIGIN, NULL);
             return;
         }
         const wst_slice_t part = {data.chunk, (const uint8_t *)run.ptr, run.len};
@@ -327,7 +328,7 @@ static bool forward_head(wst__exchange_t *x) {
     size_t cap = HEAD_MAX + WST__FORWARD_EXTRA;
     wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
     if (chunk == NULL) {
-        fail(x, WST_ENOMEM, OURS, NULL);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
     /* Who is answered before it has sent all has to be read to the end, or closed. */
@@ -337,7 +338,7 @@ static bool forward_head(wst__exchange_t *x) {
     if (len <= 0)
         wst_chunk_unref(chunk);
     if (len < 0) {
-        fail(x, WST_EHTTP, ORIGIN, len == WST_EHTTP ? x->reply.error : wst_strerror(len));
+        fail_exchange(x, WST_EHTTP, ORIGIN, len == WST_EHTTP ? x->reply.error : wst_strerror(len));
         return false;
     }
     x->answering = !x->reply.interim;
@@ -353,7 +354,7 @@ static bool read_heads(wst__exchange_t *x, wst_slice_t *data) {
         if (x->gathered == NULL)
             x->gathered = wst__pool_chunk(&x->ctx->pool, HEAD_MAX);
         if (x->gathered == NULL) {
-            fail(x, WST_ENOMEM, OURS, NULL);
+            fail_exchange(x, WST_ENOMEM, OURS, NULL);
             return false;
         }
         char *head = (char *)wst_chunk_data(x->gathered);
@@ -363,7 +364,8 @@ static bool read_heads(wst__exchange_t *x, wst_slice_t *data) {
         x->head_len += taken;
         int n = wst_http_parse_response(&x->response, head, x->head_len, &x->scanned, &limits);
         if (n < 0)
-            fail(x, WST_EHTTP, ORIGIN, n == WST_EHTTP ? x->response.error : wst_strerror(n));
+            fail_exchange(x, WST_EHTTP, ORIGIN,
+                          n == WST_EHTTP ? x->response.error : wst_strerror(n));
         if (n <= 0)
             return false;
         data->data += (size_t)n - before;
@@ -394,7 +396,7 @@ static void on_origin_end(wst_stream_t *origin, void *user_data) {
     if (x->answering && wst_http_body_end(&x->reply.body) == 0)
         complete(x, false);
     else
-        fail(x, UV_EOF, ORIGIN, NULL);
+        fail_exchange(x, UV_EOF, ORIGIN, NULL);
 }
 
 static void on_origin_drain(wst_stream_t *origin, void *user_data) {
@@ -407,7 +409,7 @@ static void on_origin_drain(wst_stream_t *origin, void *user_data) {
 
 static void on_origin_error(wst_stream_t *origin, int error, void *user_data) {
     (void)origin;
-    fail(user_data, error, ORIGIN, NULL);
+    fail_exchange(user_data, error, ORIGIN, NULL);
 }
 
 static const wst_stream_callbacks_t origin_callbacks = {.size = sizeof(origin_callbacks),
@@ -416,7 +418,7 @@ static const wst_stream_callbacks_t origin_callbacks = {.size = sizeof(origin_ca
                                                         .on_drain = on_origin_drain,
                                                         .on_error = on_origin_error};
 
-/* -- Starting --------------------------------------------------------------------------------- */
+/* Starting ----------------------------------------------------------------------------------- */
 
 static wst__forward_t forward_of(const wst__client_t *c, const wst_http_head_t *head) {
     return (wst__forward_t){.request = head,
@@ -430,20 +432,20 @@ static void send_request(wst__exchange_t *x) {
     size_t cap = x->owner->options->limits.head_max + WST__FORWARD_EXTRA;
     wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
     if (chunk == NULL) {
-        fail(x, WST_ENOMEM, OURS, NULL);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return;
     }
     int len = wst__forward_request(&x->forward, (char *)wst_chunk_data(chunk), cap);
     if (len < 0) {
         wst_chunk_unref(chunk);
-        fail(x, len, OURS, NULL);
+        fail_exchange(x, len, OURS, NULL);
         return;
     }
     x->flow->bytes_to_agent += (size_t)len;
     const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)len};
     int status = wst_stream_write(x->origin, &slice, 1);
     if (status < 0) {
-        fail(x, status, ORIGIN, NULL);
+        fail_exchange(x, status, ORIGIN, NULL);
         return;
     }
     wst_stream_read_start(x->origin, 0);
@@ -470,8 +472,7 @@ static int exchange_new(wst__exchange_t **out, wst__client_t *c) {
     return 0;
 }
 
-/* The origin is connected. */
-static void on_established(wst_flow_t *flow, void *user_data) {
+static void on_forward_established(wst_flow_t *flow, void *user_data) {
     wst__client_t *c = user_data;
     wst__exchange_t *x;
     int status = exchange_new(&x, c);
@@ -513,7 +514,7 @@ static bool spare(wst_flow_t *flow, wst__origin_t *out, void *user_data) {
 }
 
 static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callbacks),
-                                                    .on_established = on_established,
+                                                    .on_established = on_forward_established,
                                                     .on_refused = wst__client_on_refused};
 
 /* Why it is not forwarded at all; NULL: it is. */

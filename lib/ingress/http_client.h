@@ -13,14 +13,14 @@
 typedef struct wst__client wst__client_t;
 typedef struct wst__exchange wst__exchange_t;
 
-/* What a client's connection is made with; borrowed texts and functions. */
+/* Options of a client's connection; texts and functions are borrowed. */
 typedef struct wst__client_options {
     wst_http_limits_t limits; /* complete */
     uint64_t head_timeout_ms;
-    const char *pseudonym; /* in Via: this node and no other */
+    const char *pseudonym; /* in Via: identifies this node */
     /* A request's head is complete: serve it by wst__client_connect, _forward or _respond. */
     void (*on_request)(wst__client_t *client, const wst_http_head_t *head);
-    /* It begins with a control character: see wst__hijack_set_stranger. */
+    /* The first byte is a control character: see wst__hijack_set_stranger. */
     wst_str_t (*on_stranger)(wst__client_t *client, uint8_t first);
     /* It is being closed; and it is gone, last: free it. */
     void (*on_close)(wst__client_t *client);
@@ -58,7 +58,7 @@ struct wst__client {
 int wst__client_init(wst__client_t *client, wst_ingress_t *ingress, wst_stream_t *stream,
                      const wst__client_options_t *options);
 
-/* Closes it, and ends its flow unless that relays. */
+/* Closes the client, and ends its flow unless the flow relays. */
 void wst__client_close(wst__client_t *client);
 
 /* It has got its last answer: the node does not count as drained before that is out. */
@@ -85,18 +85,18 @@ void wst__client_on_refused(wst_flow_t *flow, const wst_refusal_info_t *info, vo
 void wst__client_refuse(wst__client_t *client, const char *destination,
                         const wst__refusal_t *refusal, int code);
 
-/* -- connect.c -------------------------------------------------------------------------------- */
+/* -- connect.c ------------------------------------------------------------------------------- */
 
 void wst__client_connect(wst__client_t *client, const wst_http_head_t *head,
                          const wst_authority_t *authority);
 
-/* -- forward.c -------------------------------------------------------------------------------- */
+/* -- forward.c ------------------------------------------------------------------------------- */
 
 void wst__client_forward(wst__client_t *client, const wst_http_head_t *head,
                          const wst_http_target_t *target);
 void wst__exchange_close(wst__exchange_t *exchange);
 
-/* -- kept.c ----------------------------------------------------------------------------------- */
+/* -- kept.c ---------------------------------------------------------------------------------- */
 
 /* Keeps it for the next request to the destination of that flow; none may be kept yet. */
 void wst__kept_put(wst__client_t *client, const wst_flow_t *flow, const wst__origin_t *origin);
@@ -104,7 +104,7 @@ void wst__kept_put(wst__client_t *client, const wst_flow_t *flow, const wst__ori
 /* What is kept, paused, if it was opened for the same destination, user and tenant. */
 bool wst__kept_take(wst__client_t *client, const wst_flow_t *flow, wst__origin_t *out);
 
-/* Ends what is kept. */
+/* Ends the kept connection. */
 void wst__kept_drop(wst__client_t *client);
 
 #endif

@@ -4,11 +4,11 @@
 
 #include "flow.h"
 
-static void on_drain(wst__part_t *part) {
+static void on_ingress_drain(wst__part_t *part) {
     wst__ingress_wake(WST__CONTAINER(part, wst_ingress_t, part)); /* no uplink is waited for */
 }
 
-static void on_close(wst__part_t *part) {
+static void on_ingress_close(wst__part_t *part) {
     wst_ingress_t *ingress = WST__CONTAINER(part, wst_ingress_t, part);
     WST__LIST_EACH(wst_flow_t, f, &ingress->flows, node)
         wst__flow_abort(f);
@@ -18,7 +18,7 @@ void wst__ingress_init(wst_ingress_t *ingress, wst__node_t *node, const wst__ing
                        void *owner, uint64_t seed) {
     *ingress = (wst_ingress_t){.ctx = node->ctx,
                                .node = node,
-                               .part = {.drain = on_drain, .close = on_close},
+                               .part = {.drain = on_ingress_drain, .close = on_ingress_close},
                                .hooks = hooks,
                                .owner = owner};
     wst__list_init(&ingress->flows);

@@ -21,18 +21,18 @@ static void over(ending_t *e) {
     wst__free(&ctx->allocator, e);
 }
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_origin_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     over(WST__CONTAINER(deadline, ending_t, deadline));
 }
 
-/* Whatever it says now, nobody has asked for it. */
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+/* Discards bytes that no request asked for. */
+static void on_origin_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     (void)stream, (void)data;
     over(user_data);
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_origin_end(wst_stream_t *stream, void *user_data) {
     ending_t *e = user_data;
     (void)stream;
     e->ended = true;
@@ -40,7 +40,7 @@ static void on_end(wst_stream_t *stream, void *user_data) {
         over(e);
 }
 
-static void on_shutdown(wst_stream_t *stream, void *user_data) {
+static void on_origin_shutdown(wst_stream_t *stream, void *user_data) {
     ending_t *e = user_data;
     (void)stream;
     e->shut = true;
@@ -48,17 +48,17 @@ static void on_shutdown(wst_stream_t *stream, void *user_data) {
         over(e);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
+static void on_origin_error(wst_stream_t *stream, int error, void *user_data) {
     (void)stream, (void)error;
     over(user_data);
 }
 
 void wst__origin_end(wst_stream_t *origin) {
     static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
-                                                     .on_read = on_read,
-                                                     .on_end = on_end,
-                                                     .on_shutdown = on_shutdown,
-                                                     .on_error = on_error};
+                                                     .on_read = on_origin_read,
+                                                     .on_end = on_origin_end,
+                                                     .on_shutdown = on_origin_shutdown,
+                                                     .on_error = on_origin_error};
     wst_ctx_t *ctx = wst_stream_ctx(origin);
     ending_t *e = wst__zalloc(&ctx->allocator, sizeof(*e));
     int status = e != NULL ? wst_stream_shutdown(origin) : WST_ENOMEM;
@@ -73,5 +73,5 @@ void wst__origin_end(wst_stream_t *origin) {
     e->stream = origin;
     wst_stream_set_callbacks(origin, &callbacks, e);
     wst_stream_read_start(origin, 0);
-    wst__deadline_in(ctx, &e->deadline, ENDING_MS, on_deadline);
+    wst__deadline_in(ctx, &e->deadline, ENDING_MS, on_origin_deadline);
 }

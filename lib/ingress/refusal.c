@@ -60,7 +60,7 @@ static const struct row {
     {WST__ORIGIN_MALFORMED, {502, "Malformed answer of destination", "http_protocol_error", false}},
 };
 
-static const wst__refusal_t *find(int error) {
+static const wst__refusal_t *find_refusal(int error) {
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         if (rows[i].error == error)
             return &rows[i].refusal;
@@ -68,9 +68,9 @@ static const wst__refusal_t *find(int error) {
 }
 
 wst__refusal_t wst__refusal_of(int error) {
-    const wst__refusal_t *found = find(error);
+    const wst__refusal_t *found = find_refusal(error);
     if (found == NULL)
-        found = find(wst_reason_of(error)); /* every reason has a row */
+        found = find_refusal(wst_reason_of(error)); /* every reason has a row */
     return *found;
 }
 

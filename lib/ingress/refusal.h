@@ -8,10 +8,10 @@
  */
 #include "request.h"
 
-/* Causes that are no error code: the server's own. */
+/* The server's own causes, which have no error code. */
 enum wst__cause {
     WST__NO_DECISION = 1, /* a question to the embedder was not answered in time */
-    WST__BAD_ANSWER,      /* it was answered with what does not apply */
+    WST__BAD_ANSWER,      /* the answer does not fit the question */
     WST__TOO_MANY_PENDING,
     WST__TOO_MANY_AGENTS,
     WST__DRAINING,
@@ -29,7 +29,7 @@ typedef struct wst__refusal {
     int status;         /* HTTP status */
     const char *reason; /* any text; written as a phrase of at most WST__PHRASE_MAX */
     const char *error;  /* RFC 9209 section 2.3: proxy error type */
-    bool retry;         /* it may be different soon */
+    bool retry;         /* a retry may succeed soon */
 } wst__refusal_t;
 
 /* For an error code of error.h or a cause above. */

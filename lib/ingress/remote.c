@@ -37,7 +37,7 @@ static wst_remote_t *remote_of(wst__list_t *node) {
 
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after) {
     if (after != NULL && wst__list_empty(&after->node))
-        return NULL; /* it has left */
+        return NULL; /* the agent has left */
     return remote_of(after == NULL ? wst__list_first(&set->list)
                                    : wst__list_next(&set->list, &after->node));
 }
@@ -89,7 +89,7 @@ static wst_remote_t *find_identity(const wst__remotes_t *set, const char *tenant
     return NULL;
 }
 
-/* What members can do ------------------------------------------------------------------------- */
+/* What members can do ------------------------------------------------------------------------ */
 
 static unsigned state_of(const wst__uplink_t *u, size_t load, size_t max_streams) {
     int status = load >= max_streams ? WST_ELIMIT : u->ops->can_open(u);
@@ -151,7 +151,7 @@ void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
 
 /* Coming and going --------------------------------------------------------------------------- */
 
-static wst_remote_t *make(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello) {
+static wst_remote_t *make_agent(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello) {
     wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
     if (r == NULL)
         return NULL;
@@ -190,9 +190,9 @@ static void take_out(wst__remotes_t *set, wst_remote_t *r) {
 }
 
 /* A new agent with those labels; NULL: no memory. */
-static wst_remote_t *add(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello,
-                         const char *const *labels) {
-    wst_remote_t *r = make(set, tenant, hello);
+static wst_remote_t *add_agent(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello,
+                               const char *const *labels) {
+    wst_remote_t *r = make_agent(set, tenant, hello);
     if (r == NULL)
         return NULL;
     if (wst__standing_take(&r->standing, set, r, labels) != 0) {
@@ -238,8 +238,8 @@ static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *m) {
     settle(set, r);
 }
 
-/* Returns whether it was the last one of its agent. */
-static bool leave(wst__remotes_t *set, wst__member_t *m) {
+/* Returns whether the member was its agent's last. */
+static bool leave_agent(wst__remotes_t *set, wst__member_t *m) {
     wst_remote_t *r = m->remote;
     wst__list_remove(&m->node);
     m->remote = NULL;
@@ -257,7 +257,7 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t 
         return WST_EREPLACED;
     *is_new = r == NULL;
     if (r == NULL)
-        r = add(set, tenant, hello, labels);
+        r = add_agent(set, tenant, hello, labels);
     else if (relabel(set, r, labels) != 0)
         r = NULL;
     if (r == NULL)
@@ -266,13 +266,13 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t 
     enter(set, r, member);
     *replaced = old;
     if (old != NULL)
-        leave(set, old);
+        leave_agent(set, old);
     return 0;
 }
 
 wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member) {
     wst_remote_t *r = member->remote;
-    if (r == NULL || !leave(set, member))
+    if (r == NULL || !leave_agent(set, member))
         return NULL;
     take_out(set, r);
     return r;

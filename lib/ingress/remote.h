@@ -21,7 +21,7 @@
 /* An uplink of an agent; embedded in what owns the uplink. */
 typedef struct wst__member {
     wst__list_t node;     /* of its agent's, oldest first */
-    wst_remote_t *remote; /* NULL: it is none's (any more) */
+    wst_remote_t *remote; /* NULL: not in the set */
     wst__uplink_t *uplink;
     uint32_t conn;
     uint64_t epoch;
@@ -48,7 +48,7 @@ void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams, 
 /* Frees what the set has allocated; it must be empty. */
 void wst__remotes_free(wst__remotes_t *set);
 
-/* Another bound, also for those that are there. */
+/* Changes the bound, also of present members. */
 void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams);
 
 /*
@@ -85,10 +85,10 @@ const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst
 /* Whether two peers have the same address, whatever their ports. */
 bool wst__same_host(const char *peer, const char *other);
 
-/* Whether it is (still) in the set; the pointer need not be valid. */
+/* Whether the agent is in the set; the pointer need not be valid. */
 bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote);
 
-/* The one with that serial; NULL: it has left. */
+/* The agent with that serial; NULL: it has left. */
 wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial);
 
 /* The best one of that name, as in wst__remotes_choose(), though it may not be ready; NULL: none.
@@ -96,7 +96,7 @@ wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial);
 wst_remote_t *wst__remotes_find_named(const wst__remotes_t *set, const char *tenant,
                                       const char *name);
 
-/* The one behind `after`, the first one for NULL; NULL at the end. */
+/* The agent behind `after`, the first one for NULL; NULL at the end. */
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after);
 
 /* Unique in its set; never 0. */

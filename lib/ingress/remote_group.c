@@ -15,8 +15,8 @@ static uint64_t hash_of(const wst__remotes_t *set, wst__group_kind_t kind, const
     return wst__mix_bytes(hash, text, strlen(text));
 }
 
-static wst__group_t *find(const wst__remotes_t *set, uint64_t hash, wst__group_kind_t kind,
-                          const char *tenant, const char *text) {
+static wst__group_t *find_group(const wst__remotes_t *set, uint64_t hash, wst__group_kind_t kind,
+                                const char *tenant, const char *text) {
     for (wst__table_node_t *n = wst__table_first(&set->groups, hash); n != NULL;
          n = wst__table_next(n)) {
         wst__group_t *g = WST__CONTAINER(n, wst__group_t, node);
@@ -28,7 +28,7 @@ static wst__group_t *find(const wst__remotes_t *set, uint64_t hash, wst__group_k
 
 const wst__group_t *wst__group_find(const wst__remotes_t *set, wst__group_kind_t kind,
                                     const char *tenant, const char *text) {
-    return find(set, hash_of(set, kind, tenant, text), kind, tenant, text);
+    return find_group(set, hash_of(set, kind, tenant, text), kind, tenant, text);
 }
 
 /* The group, which is made if there is none. NULL: no memory. */
@@ -36,7 +36,7 @@ static wst__group_t *find_or_make(wst__remotes_t *set, wst__group_kind_t kind, c
                                   const char *text) {
     const wst_allocator_t *a = &set->ctx->allocator;
     uint64_t hash = hash_of(set, kind, tenant, text);
-    wst__group_t *g = find(set, hash, kind, tenant, text);
+    wst__group_t *g = find_group(set, hash, kind, tenant, text);
     if (g != NULL)
         return g;
     size_t tenant_size = strlen(tenant) + 1, text_size = strlen(text) + 1;

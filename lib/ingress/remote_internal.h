@@ -18,7 +18,7 @@ enum {
     WST__STATES
 };
 
-/* -- remote_group.c --------------------------------------------------------------------------- */
+/* -- remote_group.c -------------------------------------------------------------------------- */
 
 typedef enum wst__group_kind { WST__BY_TENANT, WST__BY_NAME, WST__BY_LABEL } wst__group_kind_t;
 
@@ -67,7 +67,7 @@ const wst__group_t *wst__group_find(const wst__remotes_t *set, wst__group_kind_t
 /* The agents of a group, the best first, as wst__load_index_next(). */
 const wst__place_t *wst__group_next(const wst__group_t *group, const wst__place_t *after);
 
-/* -- remote.c --------------------------------------------------------------------------------- */
+/* -- remote.c -------------------------------------------------------------------------------- */
 
 struct wst_remote {
     wst__list_t node; /* of the set's; unlinked: it has left */

@@ -15,15 +15,15 @@ static const wst_str_t nothing = {NULL, 0};
 typedef struct client {
     wst__list_t node;
     wst__socks_front_t *front;
-    wst_stream_t *stream; /* NULL: it is the flow's */
+    wst_stream_t *stream; /* NULL: handed to the flow */
     char peer[96];
     enum { READING, ASKING, CONNECTING, LEAVING, CLOSING } state;
     wst__socks5_server_t socks;
     wst__early_t early;
-    bool ended; /* it sends no more */
+    bool ended; /* the client sends no more */
 
     /* Who it is. */
-    bool logging_in; /* it has sent credentials */
+    bool logging_in; /* the client has sent credentials */
     bool authenticated;
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
 
@@ -37,7 +37,7 @@ typedef struct client {
     wst__ticket_t busy; /* taken by its greeting: the node waits for what becomes of it */
 } client_t;
 
-static wst_ctx_t *ctx_of(const client_t *c) {
+static wst_ctx_t *ctx_of_client(const client_t *c) {
     return c->front->ingress->ctx;
 }
 
@@ -45,10 +45,10 @@ static bool has_said_nothing(const client_t *c) {
     return c->socks.phase == WST__SOCKS5_IN_GREETING && c->socks.in_len == 0;
 }
 
-/* The end ------------------------------------------------------------------------------------- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void free_client(client_t *c) {
-    const wst_allocator_t *a = &ctx_of(c)->allocator;
+    const wst_allocator_t *a = &ctx_of_client(c)->allocator;
     wst__ticket_t hold = {0};
     wst__list_remove(&c->node);
     wst__ticket_give_back(&c->connection);
@@ -79,11 +79,11 @@ static void close_client(client_t *c) {
         wst_flow_cancel(c->flow);
     c->request = NULL;
     c->flow = NULL;
-    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+    wst__deadline_clear(&ctx_of_client(c)->deadlines, &c->deadline);
     wst__linger_stop(&c->linger);
     wst__early_free(&c->early);
     if (c->stream == NULL) {
-        wst__defer(ctx_of(c), &c->defer, free_later);
+        wst__defer(ctx_of_client(c), &c->defer, free_later);
         return;
     }
     wst_stream_set_callbacks(c->stream, NULL, c);
@@ -95,7 +95,7 @@ static void on_lingered(wst__linger_t *linger, int error) {
     close_client(WST__CONTAINER(linger, client_t, linger));
 }
 
-/* Closes the client, too, if that cannot be written. */
+/* Closes the client if the text cannot be written. */
 static bool say(client_t *c, wst_str_t text) {
     const wst_slice_t slice = wst_slice_static(text.ptr, text.len);
     bool said = text.len == 0 || wst_stream_write(c->stream, &slice, 1) >= 0;
@@ -109,17 +109,17 @@ static void dismiss(client_t *c, wst_str_t text) {
     if (!say(c, text))
         return;
     c->state = LEAVING;
-    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+    wst__deadline_clear(&ctx_of_client(c)->deadlines, &c->deadline);
     wst__early_free(&c->early);
     wst__socks5_server_wipe(&c->socks);
     if (!wst__ticket_is_taken(&c->busy))
         wst__ticket_take(&c->busy, &c->front->ingress->node->busy);
-    if (wst__linger_start(&c->linger, ctx_of(c), c->stream, c->ended, on_lingered) < 0)
+    if (wst__linger_start(&c->linger, ctx_of_client(c), c->stream, c->ended, on_lingered) < 0)
         close_client(c);
 }
 
 static void dismiss_for(client_t *c, wst_str_t text, const char *why) {
-    wst_ctx_log(ctx_of(c), WST_LOG_INFO, "client %s: SOCKS: %s", c->peer, why);
+    wst_ctx_log(ctx_of_client(c), WST_LOG_INFO, "client %s: SOCKS: %s", c->peer, why);
     dismiss(c, text);
 }
 
@@ -131,27 +131,27 @@ static void give_up(client_t *c, const char *why) {
         dismiss_for(c, wst__socks5_server_give_up(&c->socks), why);
 }
 
-/* Time ---------------------------------------------------------------------------------------- */
+/* Time --------------------------------------------------------------------------------------- */
 
-static void on_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
+static void on_client_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     give_up(WST__CONTAINER(deadline, client_t, deadline), "no complete request in time");
 }
 
-/* The client's time runs while it is to say something. */
+/* The client's time runs while its message is awaited. */
 static void await_message(client_t *c) {
     c->state = READING;
     if (!c->deadline.set)
-        wst__deadline_in(ctx_of(c), &c->deadline, c->left_ms, on_deadline);
+        wst__deadline_in(ctx_of_client(c), &c->deadline, c->left_ms, on_client_deadline);
 }
 
 static void stop_clock(client_t *c) {
-    uint64_t now_ms = wst__now(ctx_of(c)), at_ms = c->deadline.at_ms;
+    uint64_t now_ms = wst__now(ctx_of_client(c)), at_ms = c->deadline.at_ms;
     c->left_ms = at_ms > now_ms ? at_ms - now_ms : 1;
-    wst__deadline_clear(&ctx_of(c)->deadlines, &c->deadline);
+    wst__deadline_clear(&ctx_of_client(c)->deadlines, &c->deadline);
 }
 
-/* Flows --------------------------------------------------------------------------------------- */
+/* Flows -------------------------------------------------------------------------------------- */
 
 static void relay(client_t *c, wst_flow_t *flow) {
     wst_stream_t *stream = c->stream;
@@ -162,11 +162,11 @@ static void relay(client_t *c, wst_flow_t *flow) {
     close_client(c);
     if (wst_flow_relay(flow, stream) == 0)
         return;
-    wst_stream_close(stream, NULL); /* a reset: its end was not said */
+    wst_stream_close(stream, NULL); /* a reset, as the stream was not shut down */
     wst_flow_cancel(flow);
 }
 
-static void on_established(wst_flow_t *flow, void *user_data) {
+static void on_socks_established(wst_flow_t *flow, void *user_data) {
     client_t *c = user_data;
     wst_stream_read_stop(c->stream);
     if (wst__early_put_back(&c->early, c->stream) != 0)
@@ -175,14 +175,14 @@ static void on_established(wst_flow_t *flow, void *user_data) {
         relay(c, flow);
 }
 
-static void on_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
+static void on_socks_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
     client_t *c = user_data;
     (void)flow;
     c->flow = NULL;
     dismiss(c, wst__socks5_server_reply(&c->socks, wst__socks5_reply_of(info->code)));
 }
 
-/* NULL: there is no memory. */
+/* NULL: no memory. */
 static wst_flow_t *new_flow(client_t *c, const char *destination,
                             const wst_flow_callbacks_t *callbacks) {
     const wst_flow_options_t options = {.size = sizeof(options),
@@ -198,11 +198,12 @@ static wst_flow_t *new_flow(client_t *c, const char *destination,
 }
 
 static void connect_flow(client_t *c) {
-    static const wst_flow_callbacks_t callbacks = {
-        .size = sizeof(callbacks), .on_established = on_established, .on_refused = on_refused};
+    static const wst_flow_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                   .on_established = on_socks_established,
+                                                   .on_refused = on_socks_refused};
     stop_clock(c);
     c->state = CONNECTING;
-    if (c->ended && c->early.kept.len == 0) { /* it has gone, with nothing behind the request */
+    if (c->ended && c->early.kept.len == 0) { /* the client has gone; no bytes follow the request */
         close_client(c);
         return;
     }
@@ -214,8 +215,9 @@ static void connect_flow(client_t *c) {
     wst__flow_start(c->flow);
 }
 
-/* Refusals before there is a flow --------------------------------------------------------------
- * A flow stands for each of them, so that they are told and noticed as all others are. */
+/* Refusals before there is a flow ------------------------------------------------------------ */
+
+/* Each refusal gets a flow of its own, so that it is reported like all others. */
 
 static void on_dismissed(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
     client_t *c = user_data;
@@ -228,8 +230,8 @@ static const wst_flow_callbacks_t dismissal = {.size = sizeof(dismissal),
                                                .on_refused = on_dismissed};
 
 /* Takes the answer: see socks5_server.h. */
-static void refuse(client_t *c, const char *destination, const wst__refusal_t *refusal, int code,
-                   wst_str_t answer) {
+static void refuse_client(client_t *c, const char *destination, const wst__refusal_t *refusal,
+                          int code, wst_str_t answer) {
     c->socks.answer = answer;
     if (new_flow(c, destination, &dismissal) != NULL)
         wst__flow_refuse_as(c->flow, refusal, code);
@@ -242,10 +244,11 @@ static void refuse_socks_request(client_t *c) {
     snprintf(reason, sizeof(reason), "Bad Request: %s", c->socks.why);
     const wst__refusal_t refusal = {.status = 400, .reason = reason, .error = "http_request_error"};
     const char *destination = c->socks.destination;
-    refuse(c, destination[0] != '\0' ? destination : "?", &refusal, WST_EDEST, c->socks.answer);
+    refuse_client(c, destination[0] != '\0' ? destination : "?", &refusal, WST_EDEST,
+                  c->socks.answer);
 }
 
-/* What the client is told whose login is refused, in the phase that it is in. */
+/* The refusal of a login, in the client's current phase. */
 static wst_str_t login_refusal(client_t *c) {
     return c->logging_in ? wst__socks5_server_login(&c->socks, false)
                          : wst__socks5_server_choose(&c->socks, WST__SOCKS5_METHOD_REFUSED);
@@ -253,10 +256,9 @@ static wst_str_t login_refusal(client_t *c) {
 
 static void refuse_login(client_t *c, int status, const char *reason) {
     const wst__refusal_t refusal = wst__refusal_denied(status, reason);
-    refuse(c, "", &refusal, WST_EDENIED, login_refusal(c));
+    refuse_client(c, "", &refusal, WST_EDENIED, login_refusal(c));
 }
 
-/* Because of the embedder's answer. */
 static void deny_login(client_t *c, int verdict, const wst__answer_t *answer) {
     c->socks.answer = login_refusal(c);
     if (new_flow(c, "", &dismissal) != NULL)
@@ -265,7 +267,7 @@ static void deny_login(client_t *c, int verdict, const wst__answer_t *answer) {
         dismiss(c, c->socks.answer);
 }
 
-/* Logging in ---------------------------------------------------------------------------------- */
+/* Logging in --------------------------------------------------------------------------------- */
 
 static void advance(client_t *c);
 
@@ -318,7 +320,7 @@ static bool is_asked_about(const client_t *c) {
     return ingress->hooks->wants(ingress->owner, WST__ASK_LOGIN);
 }
 
-static void ask(client_t *c) {
+static void ask_about_login(client_t *c) {
     wst_ingress_t *ingress = c->front->ingress;
     const wst__ask_t question = {.login = c->logging_in ? &c->socks.login : NULL,
                                  .peer = c->peer,
@@ -337,22 +339,22 @@ static void ask(client_t *c) {
 static void on_greeting(client_t *c) {
     wst__ticket_take(&c->busy, &c->front->ingress->node->busy);
     if (is_asked_about(c))
-        ask(c);
+        ask_about_login(c);
     else
         let_in(c);
 }
 
-static void on_credentials(client_t *c) {
+static void on_socks_credentials(client_t *c) {
     c->logging_in = true;
     if (!c->socks.login_whole)
         refuse_login(c, 407, "Malformed credentials");
     else if (is_asked_about(c))
-        ask(c);
+        ask_about_login(c);
     else
         accept_login(c);
 }
 
-/* What comes in ------------------------------------------------------------------------------- */
+/* Input -------------------------------------------------------------------------------------- */
 
 static void take_event(client_t *c, int event) {
     switch (event) {
@@ -362,7 +364,7 @@ static void take_event(client_t *c, int event) {
         on_greeting(c);
         break;
     case WST__SOCKS5_CREDENTIALS:
-        on_credentials(c);
+        on_socks_credentials(c);
         break;
     case WST__SOCKS5_REQUEST:
         connect_flow(c);
@@ -391,7 +393,7 @@ static void advance(client_t *c) {
         wst_stream_read_start(c->stream, WST__EARLY_MAX - c->early.kept.len);
 }
 
-/* False: there was no memory, and the client is closed. */
+/* False: no memory; the client is closed. */
 static bool keep(client_t *c, wst_slice_t data) {
     bool kept = data.len == 0 || wst__early_keep(&c->early, c->stream, data) == 0;
     if (!kept)
@@ -403,7 +405,7 @@ static bool is_socks(uint8_t first) {
     return first == 4 || first == WST__SOCKS5_VERSION;
 }
 
-static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+static void on_socks_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     client_t *c = user_data;
     size_t used = 0;
     int event = WST__SOCKS5_MORE;
@@ -419,7 +421,7 @@ static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     advance(c);
 }
 
-static void on_end(wst_stream_t *stream, void *user_data) {
+static void on_socks_end(wst_stream_t *stream, void *user_data) {
     client_t *c = user_data;
     (void)stream;
     c->ended = true;
@@ -429,16 +431,18 @@ static void on_end(wst_stream_t *stream, void *user_data) {
         close_client(c);
 }
 
-static void on_error(wst_stream_t *stream, int error, void *user_data) {
+static void on_socks_error(wst_stream_t *stream, int error, void *user_data) {
     (void)stream, (void)error;
     close_client(user_data);
 }
 
-/* The part of the node ------------------------------------------------------------------------ */
+/* The part of the node ----------------------------------------------------------------------- */
 
 int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream) {
-    static const wst_stream_callbacks_t callbacks = {
-        .size = sizeof(callbacks), .on_read = on_read, .on_end = on_end, .on_error = on_error};
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_socks_read,
+                                                     .on_end = on_socks_end,
+                                                     .on_error = on_socks_error};
     wst_ctx_t *ctx = front->ingress->ctx;
     client_t *c = wst__zalloc(&ctx->allocator, sizeof(*c));
     if (c == NULL)
@@ -470,19 +474,19 @@ static client_t *next_client(const client_t *c) {
     return client_of(wst__list_next(&c->front->clients, &c->node));
 }
 
-/* Those who have said nothing are let go. */
-static void drain(wst__part_t *part) {
+/* Ends the clients that have sent nothing. */
+static void drain_clients(wst__part_t *part) {
     const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
     for (client_t *c = first_client(front); c != NULL; c = next_client(c)) {
         if (c->state == READING && has_said_nothing(c)) {
             wst_stream_read_stop(c->stream);
-            c->ended = true; /* what it may say now does not matter any more */
+            c->ended = true; /* further input does not matter */
             dismiss(c, nothing);
         }
     }
 }
 
-static void close_all(wst__part_t *part) {
+static void close_clients(wst__part_t *part) {
     const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
     for (client_t *c = first_client(front); c != NULL; c = next_client(c))
         close_client(c);
@@ -490,7 +494,7 @@ static void close_all(wst__part_t *part) {
 
 void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress,
                      wst__tally_t *connections) {
-    *front = (wst__socks_front_t){.part = {.drain = drain, .close = close_all},
+    *front = (wst__socks_front_t){.part = {.drain = drain_clients, .close = close_clients},
                                   .ingress = ingress,
                                   .connections = connections};
     wst__list_init(&front->clients);

@@ -11,8 +11,8 @@
  *     LEAVING     the last word has been said (linger.h)
  *     CLOSING     it ends, or has become the flow's
  *
- * While somebody else is waited for it is read all the same: a client that goes away is noticed,
- * and up to WST__EARLY_MAX bytes that it sends ahead are kept.
+ * The connection is read in ASKING and CONNECTING, too: a client that goes away is noticed, and up
+ * to WST__EARLY_MAX bytes that it sends ahead are kept.
  */
 #include "flow.h"
 
