@@ -3,11 +3,10 @@
 #define WSTUNNEL_FLOW_H
 /**
  * @file flow.h
- * A flow: somebody asks for a connection to a destination; the embedder is asked whether that may
- * be, an agent opens it, and bytes go both ways until it is over. Every connection through an agent
- * is a flow, whatever asked for it: CONNECT, a forwarded request, a port (port.h),
- * wst_server_dial(), or a front end of your own. All obey the same rules and bounds, are counted,
- * noticed and drained.
+ * A flow: a client requests a connection to a destination; the embedder allows it, an
+ * agent opens it, and bytes go both ways until it ends. Every connection through an agent is a
+ * flow, whatever its origin: CONNECT, a forwarded request, a port (port.h), wst_server_dial(), or a
+ * front end of your own. The same rules, bounds, counts, notices and draining apply to all.
  *
  *     ASKING     may the client have it?             on_client_request
  *     CHOOSING   through which agent?                on_choose
@@ -16,8 +15,8 @@
  *                reached? and the front end's turn
  *     RELAYING   bytes flow                          on_stream_open ... on_stream_close
  *
- * A front end accepts its clients, speaks their protocol, and makes a flow for each request. It is
- * told by on_established, on_refused and on_gone; examples/front.c is one.
+ * A front end accepts its clients, speaks their protocol, and makes a flow for each request. The
+ * flow reports by on_established, on_refused and on_gone; examples/front.c is a front end.
  */
 #include <wstunnel/http.h>
 #include <wstunnel/remote.h>
@@ -35,7 +34,8 @@ typedef struct wst_flow wst_flow_t;
 
 /** A flow that relays bytes, for notices. Strings are valid during the call. */
 typedef struct wst_stream_info {
-    size_t size;              /**< set by the library, and by whoever asks for it (common.h) */
+    size_t size;              /**< set by the library, and by the caller of wst_flow_get_info
+                                   (common.h) */
     uint64_t id;              /**< unique in this server */
     const char *client;       /**< address of the client; "": none (a dial) */
     const char *user;         /**< wst_request_set_user, or "" */
@@ -44,53 +44,54 @@ typedef struct wst_stream_info {
     const char *address;      /**< IP address that the agent reached; "": not known */
     const char *agent;        /**< name of the agent */
     uint64_t dial_ms;         /**< from the request to the open connection */
-    uint64_t duration_ms;     /**< since it was opened */
+    uint64_t duration_ms;     /**< since the connection opened */
     uint64_t bytes_to_agent;  /**< from the client */
     uint64_t bytes_to_client; /**< from the agent */
-    int status;               /**< 0: both directions ended; else why it broke */
-    const char *ended_by;     /**< who ended or broke it first: "client", "agent", "server" */
+    int status;               /**< 0: both directions ended; else why the flow broke */
+    const char *ended_by;     /**< the side that ended or broke it first: "client", "agent",
+                                   "server" */
 } wst_stream_info_t;
 
 /** A request, of a client or an agent, that was not served. Strings are valid during the call;
-    texts are from whoever refused, an agent also, and need not be UTF-8. */
+    texts come from the refusing side, possibly an agent, and need not be UTF-8. */
 typedef struct wst_refusal_info {
     size_t size;             /**< set by the library (common.h) */
-    const char *client;      /**< address of who asked; "": none (a dial) */
+    const char *client;      /**< address of the peer that asked; "": none (a dial) */
     const char *user;        /**< wst_request_set_user, or "" */
     const char *tenant;      /**< wst_request_set_tenant, or "" */
-    const char *destination; /**< of a client, as it was asked for if it is malformed; else "": of
-                                  an agent, or of a client whose login has been refused */
-    const char *agent;   /**< name of the agent that was asked last; or that the one refused gave
-                              itself; else "" */
+    const char *destination; /**< of a client's request, verbatim if malformed; "" for an agent, or
+                                  for a client whose login was refused */
+    const char *agent;   /**< name of the agent that was asked last, or of the refused agent by its
+                              own account; else "" */
     const char *address; /**< IP address that the agent had reached; "": none, or not known */
     int http_status;     /**< the status for HTTP; 0: a WebSocket was closed, after its hello */
     int code;            /**< a negative error code (error.h), for front ends that map it:
                               WST_EDENIED, WST_EREFUSED, WST_ENOAGENT, WST_ETIMEOUT, ... */
-    bool retry;          /**< it may be different soon */
-    const char *error;   /**< what kind of refusal: a type of RFC 9209 section 2.3 */
+    bool retry;          /**< a retry may succeed soon */
+    const char *error;   /**< kind of refusal: a type of RFC 9209 section 2.3 */
     const char *reason;  /**< reason phrase */
-    const char *detail;  /**< more about it, or "" */
-    const char *fields;  /**< header fields that belong to it, as complete lines (a challenge), or
-                              "" */
+    const char *detail;  /**< more about the refusal, or "" */
+    const char *fields;  /**< header fields of the answer, as complete lines (a challenge), or "" */
 } wst_refusal_info_t;
 
-/** What a flow tells its front end. */
+/** Notices of a flow to its front end. */
 typedef struct wst_flow_callbacks {
     size_t size; /**< sizeof the struct (common.h) */
     /** The connection to the destination is open. Tell the client, then call wst_flow_relay() or
         wst_flow_take(), now or later. If the connection breaks before that, on_refused follows. */
     void (*on_established)(wst_flow_t *flow, void *user_data);
-    /** The flow was refused, or broke before it relayed. The last callback: the flow is gone when
+    /** The flow was refused, or broke before it relayed. The last callback: the flow is freed when
         it returns. */
     void (*on_refused)(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data);
-    /** Optional. What was relayed or taken is over. The last callback, as on_refused. Without it
-        nothing tells that the flow is gone: do not use it after wst_flow_relay or wst_flow_take. */
+    /** Optional. The relayed or taken connection has ended. The last callback, as on_refused.
+        Without this callback nothing reports the end: do not use the flow after wst_flow_relay or
+        wst_flow_take. */
     void (*on_gone)(wst_flow_t *flow, const wst_stream_info_t *info, void *user_data);
 } wst_flow_callbacks_t;
 
 /**
- * Who asks for what. Zero it and set what you know: by default every question is asked and nothing
- * is known of who asks.
+ * The client and its request. Zero the struct and set what you know: by default every question is
+ * asked and nothing is known about the client.
  */
 typedef struct wst_flow_options {
     size_t size;             /**< sizeof the struct (common.h) */
@@ -98,32 +99,31 @@ typedef struct wst_flow_options {
     const char *peer;        /**< Optional. Address of the client, see wst_stream_peer; at most
                                   127 bytes. Copied. */
 
-    /** The client has been authenticated: `user` and `tenant` say who it is. The question
-        on_client_request carries that (wst_request_is_authenticated), so that a policy need not
-        ask for credentials. */
+    /** The client has been authenticated as `user` of `tenant`. on_client_request can see that
+        (wst_request_is_authenticated), so a policy need not ask for credentials. */
     bool authenticated;
     const char *user;   /**< Optional. At most 127 bytes. Copied. */
     const char *tenant; /**< Optional (default "", or that of `remote`). Likewise. */
 
-    /** No question is put. The destination's rules are then yours to keep. */
+    /** No question is asked. Enforcing the rules on destinations is then up to you. */
     bool unasked;
 
-    wst_remote_t *remote;      /**< Optional. This agent and no other. */
+    wst_remote_t *remote;      /**< Optional. Use this agent only. */
     const char *agent;         /**< Optional. An agent of this name, at most 64 bytes. Copied. */
     const char *const *labels; /**< Optional. An agent that has all of these: at most 32 of at most
                                     127 bytes; NULL-terminated, copied. */
     uint64_t timeout_ms;       /**< Optional (default: the server's dial_timeout_ms): the agent's
                                     answer. */
 
-    /** Optional. The HTTP request it is about and the client's TLS session, for policies that
-        look at them. Borrowed until the flow is established, refused or cancelled. */
+    /** Optional. The client's HTTP request and TLS session, for policies that look at them.
+        Borrowed until the flow is established, refused or cancelled. */
     const wst_http_head_t *head;
     const struct wst_tls_info *tls;
 } wst_flow_options_t;
 
 /**
  * Begins a flow.
- * @param callbacks  borrowed as long as the flow is; on_established and on_refused are required
+ * @param callbacks  borrowed for the flow's lifetime; on_established and on_refused are required
  * @return 0 and later on_established or on_refused, never from inside this call; WST_EINVAL: a
  *         required member is missing, a text too long; WST_EDEST: the destination cannot be parsed;
  *         WST_ESTATE: the server is closed; WST_ENOMEM.
@@ -134,28 +134,29 @@ WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingr
 
 /**
  * Joins the client's stream and the destination's: the flow pumps until both directions are done,
- * closes both, and tells by on_gone. Once, in or after on_established. Takes the stream on success.
+ * closes both, and reports by on_gone. Once, in or after on_established. Takes the stream on
+ * success.
  * @return 0; WST_ENOMEM: cancel the flow; WST_ESTATE: the server has been closed, on_refused
  *         follows.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_relay(wst_flow_t *flow, wst_stream_t *client);
 
 /**
- * Hands out the stream to the destination, paused, without callbacks, to whoever moves the bytes
- * itself. Once, in or after on_established. The flow lasts until that stream has been closed.
+ * Hands out the stream to the destination, paused, without callbacks, to a front end that moves the
+ * bytes itself. Once, in or after on_established. The flow lasts until that stream has been closed.
  * @return NULL: the server has been closed, on_refused follows.
  */
 WST_EXTERN wst_stream_t *wst_flow_take(wst_flow_t *flow);
 
 /**
- * Gives up a flow whose client is gone: the agent is told, what is relayed is reset, and no
- * callback runs any more; a stream that has been taken stays its owner's. In any state, but not in
- * or after on_refused and on_gone.
+ * Cancels a flow whose client is gone: the agent is told, relayed streams are reset, and no further
+ * callback runs; a taken stream stays with its owner. Allowed in any state, but not in or after
+ * on_refused and on_gone.
  */
 WST_EXTERN void wst_flow_cancel(wst_flow_t *flow);
 
-/** What is known of a flow now; strings are valid until the flow changes its state. @return 0;
-    WST_EINVAL: `info->size` is not set. */
+/** Fills in what is known about a flow; strings are valid until the flow changes its state. @return
+    0; WST_EINVAL: `info->size` is not set. */
 WST_EXTERN int wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
 
 #ifdef __cplusplus

@@ -226,9 +226,9 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
 }
 
 /* Asks the embedder about the destination. */
-static void ask_embedder(egress_stream_t *s,
-                         void (*callback)(wst_request_t *request, void *user_data),
-                         uint64_t timeout_ms, wst__answer_cb on_answer) {
+static void ask_egress_embedder(egress_stream_t *s,
+                                void (*callback)(wst_request_t *request, void *user_data),
+                                uint64_t timeout_ms, wst__answer_cb on_answer) {
     const wst__ask_t question = {.destination = s->dest,
                                  .peer = s->incoming->peer,
                                  .timeout_ms = timeout_ms,
@@ -245,7 +245,7 @@ static void dial(egress_stream_t *s) {
     const wst__egress_options_t *o = &s->egress->o;
     s->phase = DIALLING;
     if (o->on_dial != NULL) {
-        ask_embedder(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
+        ask_egress_embedder(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
         return;
     }
     char host[HOST_MAX + 1];
@@ -297,7 +297,7 @@ static void begin(egress_stream_t *s) {
     else if (e->o.on_destination == NULL)
         dial(s);
     else
-        ask_embedder(s, e->o.on_destination, e->o.timeout_ms, on_policy_answer);
+        ask_egress_embedder(s, e->o.on_destination, e->o.timeout_ms, on_policy_answer);
 }
 
 void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
