@@ -719,6 +719,27 @@ static void test_no_memory(void **state) {
     access_rig_close(&base.rig);
 }
 
+/* SOCKS clients are looked up by their login; a greeting looks up nobody. */
+static void test_socks(void **state) {
+    (void)state;
+    wst_access_options_t options = {.size = sizeof(options), .max_failures = 3};
+    base_t base;
+    open_base(&base, &options);
+    base.at_once = true;
+    assert_int_equal(access_rig_login(&base.rig, PEER, NULL, NULL), 407);
+    assert_int_equal(base.asked, 0);
+    assert_int_equal(access_rig_login(&base.rig, PEER, "alice", "open: sesame"), 0);
+    assert_string_equal(base.rig.user, "alice");
+    assert_string_equal(base.rig.tenant, "acme");
+    assert_int_equal(access_rig_login(&base.rig, PEER, "alice", "x"), 407);
+    assert_int_equal(access_rig_login(&base.rig, PEER, "nobody", "x"), 407);
+    assert_int_equal(access_rig_login(&base.rig, PEER, "frank", ""), 407);
+    assert_int_equal(base.asked, 4);
+    assert_int_equal(access_rig_login(&base.rig, PEER, "alice", "open: sesame"), 429);
+    assert_int_equal(base.asked, 4);
+    access_rig_close(&base.rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_at_once),
@@ -744,6 +765,7 @@ int main(void) {
         cmocka_unit_test(test_crowd),
         cmocka_unit_test(test_secrets_wiped),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_socks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -475,6 +475,36 @@ static void test_no_memory(void **state) {
                     (kind == ALLOW_WITH || kind == DENY ? 6 : 5));
 }
 
+/* Whichever way credentials in clear come; they go with the asker. */
+static void test_basic(void **state) {
+    (void)state;
+    static const char text[] = "CONNECT a.test:22 HTTP/1.1\r\n"
+                               "Proxy-Authorization: Basic YWxpY2U6eA==\r\n\r\n";
+    const wst_auth_basic_t given = {.user = "bob", .password = "y"};
+    wst_auth_basic_t login;
+    wst_http_head_t with;
+    size_t scanned = 0;
+    world_t w;
+    assert_true(wst_http_parse_request(&with, text, sizeof(text) - 1, &scanned, NULL) > 0);
+    for (int way = 0; way < 3; way++) {
+        assert_true(world_init(&w));
+        w.ask.head = way == 0 ? &with : NULL;
+        w.ask.login = way == 1 ? &given : NULL;
+        assert_int_equal(wst__request_new(&w.request, w.ctx, &w.ask), 0);
+        assert_int_equal(wst_request_basic(w.request, &login), way < 2);
+        if (way < 2) {
+            assert_string_equal(login.user, way == 0 ? "alice" : "bob");
+            assert_string_equal(login.password, way == 0 ? "x" : "y");
+        }
+        wst_request_on_gone(w.request, on_gone, &w);
+        wst__request_cancel(w.request);
+        assert_false(wst_request_basic(w.request, &login));
+        turns(&w, 2);
+        assert_int_equal(w.gones, 1);
+        world_free(&w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_question),
@@ -490,6 +520,7 @@ int main(void) {
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_basic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
