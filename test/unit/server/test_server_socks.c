@@ -2,6 +2,7 @@
 /* SOCKS5 clients of a server: their flows, logins, ends, and what is spoken at which address. */
 #include "server_world.h"
 
+#include "ctx.h"
 #include "early.h"
 #include "tls_setup.h"
 
@@ -623,27 +624,65 @@ static void test_head_timeout(void **state) {
     world_free(&s);
 }
 
-/* The time is that of all messages together, but for the questions. */
+/* Lets the loop's time pass, so that a deadline that is set anew is another one. */
+static void pass(socks_world_t *s, uint64_t ms) {
+    uint64_t start = uv_now(&s->w.env.loop);
+    while (uv_now(&s->w.env.loop) < start + ms) {
+        uv_run(&s->w.env.loop, UV_RUN_NOWAIT);
+        uv_sleep(1);
+    }
+}
+
+/* So that there is no other deadline than a client's. */
+static void start_without_agent(socks_world_t *s) {
+    server_world_start(&s->w);
+    snprintf(s->address, sizeof(s->address), "%s", listen_at(s, WST_ROLE_SOCKS));
+}
+
+/* The time is that of all messages together: none of them is given a new one. */
 static void test_one_deadline_for_all_messages(void **state) {
     (void)state;
     socks_world_t s;
     server_client_t c;
     world_init(&s);
-    s.w.limits.head_timeout_ms = 600;
-    s.w.logins = SERVER_HOLD;
-    world_start(&s);
+    start_without_agent(&s);
     open_client(&s, &c);
+    server_world_until_connections(&s.w, 1);
+    const uint64_t deadline = wst__deadlines_next(&s.w.env.ctx->deadlines);
+    pass(&s, 5);
+    server_client_send(&c, BYTES(WITH_LOGIN));
+    server_client_expect_bytes(&c, BYTES("\5\2"));
+    assert_int_equal(wst__deadlines_next(&s.w.env.ctx->deadlines), deadline);
+    pass(&s, 5);
+    server_client_send(&c, BYTES(ALICE));
+    server_client_expect_bytes(&c, BYTES("\1\0"));
+    assert_int_equal(wst__deadlines_next(&s.w.env.ctx->deadlines), deadline);
+    server_client_close(&c);
+    server_world_free(&s.w);
+}
+
+/* A question does not use up the client's time. */
+static void test_question_takes_its_own_time(void **state) {
+    (void)state;
+    socks_world_t s;
+    server_client_t c;
+    world_init(&s);
+    s.w.limits.decision_timeout_ms = 60000;
+    s.w.logins = SERVER_HOLD;
+    start_without_agent(&s);
+    open_client(&s, &c);
+    server_world_until_connections(&s.w, 1);
+    const uint64_t deadline = wst__deadlines_next(&s.w.env.ctx->deadlines);
     server_client_send(&c, BYTES(NO_LOGIN));
     test_env_until_count(&s.w.env, &s.w.login_questions, 1);
-    uint64_t start = uv_now(&s.w.env.loop);
-    while (uv_now(&s.w.env.loop) < start + 700) /* the question takes longer than that */
-        uv_run(&s.w.env.loop, UV_RUN_ONCE);
-    assert_non_null(s.w.held);
+    assert_true(wst__deadlines_next(&s.w.env.ctx->deadlines) > deadline);
+    pass(&s, 5);
     wst_request_allow(s.w.held);
     server_client_expect_bytes(&c, BYTES("\5\0"));
-    server_client_send(&c, BYTES("\5\1")); /* a message that has begun is given no new time */
-    expect_last(&c, BYTES(REPLY("\1")));
-    world_free(&s);
+    assert_in_range(wst__deadlines_next(&s.w.env.ctx->deadlines), deadline + 5,
+                    uv_now(&s.w.env.loop) + 10000);
+    server_client_close(&c);
+    server_world_free(&s.w);
 }
 
 static void test_no_decision(void **state) {
@@ -1159,6 +1198,7 @@ int main(void) {
         cmocka_unit_test(test_end_in_the_middle),
         cmocka_unit_test(test_head_timeout),
         cmocka_unit_test(test_one_deadline_for_all_messages),
+        cmocka_unit_test(test_question_takes_its_own_time),
         cmocka_unit_test(test_no_decision),
         cmocka_unit_test(test_drain_lets_the_silent_go),
         cmocka_unit_test(test_drain_waits_for_logins),
