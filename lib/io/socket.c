@@ -48,7 +48,8 @@ struct wst__socket {
     bool shutdown_wanted;
     uv_shutdown_t shutdown_req;
 
-    int broken; /* the error to tell when all has been read */
+    int broken;   /* the error to tell when all has been read */
+    bool failing; /* it will be told in the next turn: libuv may not read any more */
     wst__defer_t defer;
 };
 
@@ -82,6 +83,7 @@ static void on_broken(wst__defer_t *defer) {
  * reset. */
 static void fail_later(wst__socket_t *sock, int error) {
     sock->broken = error;
+    sock->failing = true;
     uv_read_stop(&sock->uv.stream);
     wst__defer(sock->ctx, &sock->defer, on_broken);
 }
@@ -136,6 +138,8 @@ static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     sock->read_max = max;
+    if (sock->failing)
+        return;
     int status = uv_read_start(&sock->uv.stream, on_alloc, on_socket_read);
     assert(status == 0 || status == UV_EALREADY);
     (void)status;

@@ -162,15 +162,18 @@ static void test_write_error_without_a_reader(void **state) {
     }
 }
 
-typedef struct late_writer {
+typedef struct late_owner late_owner_t;
+
+struct late_owner {
     rig_t rig;
+    void (*act)(late_owner_t *w);
     uv_check_t check; /* runs between reading and what is put off to the next turn */
     size_t errors;
     int status;
-} late_writer_t;
+};
 
 static void reset_while_reading(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    late_writer_t *w = user_data;
+    late_owner_t *w = user_data;
     (void)stream;
     (void)data;
     sockets_reset(w->rig.other);
@@ -178,41 +181,67 @@ static void reset_while_reading(wst_stream_t *stream, wst_slice_t data, void *us
 }
 
 static void count_error(wst_stream_t *stream, int error, void *user_data) {
-    late_writer_t *w = user_data;
+    late_owner_t *w = user_data;
     (void)stream;
     (void)error;
     w->errors++;
 }
 
-static void write_late(uv_check_t *check) {
-    late_writer_t *w = check->data;
+static void write_late(late_owner_t *w) {
+    w->status = sockets_write(w->rig.a.stream, "x", 1);
+}
+
+/* The reader wants other pieces. */
+static void read_late(late_owner_t *w) {
+    wst_stream_read_start(w->rig.a.stream, 8);
+}
+
+/* The reader had stopped. */
+static void resume_late(late_owner_t *w) {
+    wst_stream_read_stop(w->rig.a.stream);
+    wst_stream_read_start(w->rig.a.stream, 4);
+}
+
+static void act_late(uv_check_t *check) {
+    late_owner_t *w = check->data;
     if (w->rig.other >= 0)
         return;
-    w->status = sockets_write(w->rig.a.stream, "x", 1);
+    w->act(w);
     uv_close((uv_handle_t *)check, NULL);
 }
 
-/* Regression: the queue was dropped while libuv had it, by a write between the reset's being read
- * and its being told. */
-static void test_write_between_reset_and_error(void **state) {
-    (void)state;
+/* Does that between a reset's being read and its being told, which is done once. */
+static int act_between_reset_and_error(void (*act)(late_owner_t *w)) {
     static const wst_stream_callbacks_t callbacks = {
         .size = sizeof(callbacks), .on_read = reset_while_reading, .on_error = count_error};
-    late_writer_t w = {.status = 1};
+    late_owner_t w = {.status = 1, .act = act};
     rig_open(&w.rig, false);
     fill(w.rig.a.stream);
     w.check.data = &w;
     uv_check_init(&w.rig.env.loop, &w.check);
-    uv_check_start(&w.check, write_late);
+    uv_check_start(&w.check, act_late);
     wst_stream_set_callbacks(w.rig.a.stream, &callbacks, &w);
     assert_int_equal(write(w.rig.other, "full", 4), 4);
     wst_stream_read_start(w.rig.a.stream, 4); /* a full buffer is read on from at once */
     test_env_until_count(&w.rig.env, &w.errors, 1);
-    assert_int_equal(w.status, WST_WAIT);
     test_env_turns(&w.rig.env, 5);
     assert_int_equal(w.errors, 1);
     sockets_own(&w.rig.a, w.rig.a.stream);
     rig_close(&w.rig);
+    return w.status;
+}
+
+/* Regression: the queue was dropped while libuv had it. */
+static void test_write_between_reset_and_error(void **state) {
+    (void)state;
+    assert_int_equal(act_between_reset_and_error(write_late), WST_WAIT);
+}
+
+/* Regression: libuv does not read any more, and an assertion failed. */
+static void test_read_between_reset_and_error(void **state) {
+    (void)state;
+    act_between_reset_and_error(read_late);
+    act_between_reset_and_error(resume_late);
 }
 
 static void test_end_goes_while_bytes_are_queued(void **state) {
@@ -620,6 +649,7 @@ int main(void) {
         cmocka_unit_test(test_last_words_before_a_reset),
         cmocka_unit_test(test_write_error_without_a_reader),
         cmocka_unit_test(test_write_between_reset_and_error),
+        cmocka_unit_test(test_read_between_reset_and_error),
         BOTH(test_end_goes_while_bytes_are_queued),
         BOTH(test_orderly_close),
         cmocka_unit_test(test_close_without_shutdown_resets),
