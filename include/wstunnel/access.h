@@ -160,8 +160,8 @@ typedef struct wst_access_options {
      * Optional: looks up a user who is not in `users`: answer by wst_access_lookup_answer() or
      * wst_access_lookup_fail(). Runs inside wst_access_client_request(), once for each request with
      * credentials, unless too many failures are counted for the client. wst_access_free() may be
-     * called in it. It is also asked for the tenant of a client that has been authenticated
-     * already.
+     * called in it. It is also asked about a client that has been authenticated already: whether
+     * there is such a user, and of which tenant.
      *
      * With `user_selects_agent` it is asked for what stands before the last "+": users whose own
      * name has a "+" must be in `users` then.
