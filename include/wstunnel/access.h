@@ -3,26 +3,27 @@
 #define WSTUNNEL_ACCESS_H
 /**
  * @file access.h
- * Who may do what on a server: users, agents, rules, routes, limits for those who guess. It answers
- * the questions that a server asks (server.h), each at once unless a user must be looked up:
+ * Access control of a server: users, agents, rules, routes, limits against guessing. It answers the
+ * server's questions (server.h), each at once unless a user must be looked up:
  *
  *     static void on_client_request(wst_server_t *server, wst_request_t *request, void *app) {
  *         wst_access_client_request(((app_t *)app)->access, server, request);
  *     }
  *
- * and so for the others. Another access object may take its place at any time: those whose user is
- * being looked up then are answered 503, and ask again. If wst_access_has_users() is false, leave
- * on_client_request and on_client_login NULL, if wst_access_has_agents() is, on_agent_request: then
- * a server refuses to listen where others could come (WST_EINSECURE).
+ * and so on for the other callbacks. An access object may be replaced at any time: requests whose
+ * user is being looked up then are answered 503, and clients retry. If wst_access_has_users() is
+ * false, leave on_client_request and on_client_login NULL; if wst_access_has_agents() is,
+ * on_agent_request: then a server refuses to listen where other machines could connect
+ * (WST_EINSECURE).
  *
  * Clients authenticate with Digest (RFC 7616: SHA-256 or MD5, qop "auth"), Basic (RFC 7617) or the
  * certificate of their TLS session. The challenge offers these in this order, the strongest first;
- * a Digest algorithm only if there is a user it can be checked for. Nonces last 5 minutes
- * (then `stale`); none is taken twice with the same count, and 2048 are remembered: those forgotten
- * are stale.
+ * a Digest algorithm only if there is a user it can be checked for. Nonces last 5 minutes (then
+ * `stale`); a nonce is accepted once per count, and 2048 are remembered: forgotten nonces are
+ * stale.
  *
- * Users stand in a list (`users`), or in a data base of the embedder's, which is asked by `on_user`
- * for each request whose credentials name nobody in the list. Nothing of the answer is kept.
+ * Users are in a list (`users`), or in the embedder's data base, which `on_user` asks for each
+ * request whose credentials name a user not in the list. The answer is not cached.
  *
  * SOCKS clients authenticate with the name and password of RFC 1929, as Basic does, or by their
  * certificate: `no_basic` leaves the certificate alone. Their failures are counted with the others.
@@ -31,15 +32,15 @@
  *
  * Failures are counted by address, of IPv6 by network of 64 bits: `max_failures` at once, then one
  * for each part of the window that passes. Beyond, that address is answered 429 with Retry-After,
- * whatever it sends, right or wrong; success clears nothing. Not counted are requests without
- * credentials, stale nonces and certificates. From this machine (loopback, Unix sockets), where a
- * reverse proxy may stand for everybody, failures are counted by the user name tried (with
- * `user_selects_agent` by what stands before its first "+"), and those of agents not at all. 4096
- * addresses are remembered, those with the fewest failures go first. An object that replaces
- * another one knows nothing of its failures and nonces.
+ * even for right credentials; success clears nothing. Requests without credentials, stale nonces
+ * and certificates are not counted. From this machine (loopback, Unix sockets), where a reverse
+ * proxy may stand for all clients, failures are counted by the user name tried (with
+ * `user_selects_agent` by the part before its first "+"), and failures of agents not at all. 4096
+ * addresses are remembered; those with the fewest failures are forgotten first. An object that
+ * replaces another starts without its failures and nonces.
  *
- * A denial is a 403 whose reason says what kind of rule it was; which of them it was, counted from
- * 1: "Denied by rule 3 of the server".
+ * A denial is a 403 whose reason names the kind of rule and its number, counted from 1: "Denied by
+ * rule 3 of the server".
  */
 #include <wstunnel/rules.h>
 #include <wstunnel/server.h>
@@ -55,12 +56,12 @@ typedef struct wst_access wst_access_t;
  * "dns:NAME", "email:NAME", "uri:NAME", where `*` in NAME stands for any characters.
  */
 
-/** A user: a client that says who it is. In a list, or the answer to a look-up. */
+/** A user: the identity of a client. In a list, or the answer to a look-up. */
 typedef struct wst_access_user {
     size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: 1..127 bytes of UTF-8 without control characters and ':'. */
-    /** The password, 1..255 bytes, which is not kept but for `user_selects_agent`. Or, so that
-        nobody need know it, one or both of the hashes: */
+    /** The password, 1..255 bytes; kept only for `user_selects_agent`. Or, to avoid storing the
+        password, one or both of the hashes: */
     const char *password;
     const char *ha1_sha256;  /**< 64 hex digits: SHA-256 of "NAME:REALM:PASSWORD". */
     const char *ha1_md5;     /**< 32 hex digits: MD5 of the same. */
@@ -70,14 +71,14 @@ typedef struct wst_access_user {
 
 /**
  * An agent, or all whose names match a pattern. Within a tenant no two may cover the same name, so
- * that who has the token of one cannot pose as the other.
+ * that the holder of one's token cannot pose as the other.
  */
 typedef struct wst_access_agent {
     size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
     /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
-       must be long and random, for nothing slows down who tries them against a stolen hash.
-       Several: while one is being replaced. This or `certificate`, or both, are required. */
+        must be long and random: nothing slows down guessing against a stolen hash. Several: while
+        one is being replaced. This or `certificate`, or both, are required. */
     const char *const *tokens_sha256;
     const char *certificate;   /**< Optional: of an agent that needs no token. */
     const char *tenant;        /**< Optional (default ""). */
@@ -85,46 +86,48 @@ typedef struct wst_access_agent {
 } wst_access_agent_t;
 
 /** Which agents serve. The first route whose users and destinations match decides: only agents that
-    it names, of the client's tenant, do. Without such a route any does. */
+    it names, of the client's tenant, serve. Without a matching route any agent of the tenant
+    serves. */
 typedef struct wst_access_route {
     size_t size;                     /**< sizeof the struct (common.h) */
     const char *const *users;        /**< As in wst_rule_t; NULL: all. */
-    const char *const *destinations; /**< As in wst_rule_t, but of a name no address is known yet:
-                                          networks match literal addresses only; NULL: all. */
+    const char *const *destinations; /**< As in wst_rule_t, but the address of a name is not known
+                                          yet: networks match literal addresses only; NULL: all. */
     const char *const *agents;       /**< Required: as in wst_rule_t. */
 } wst_access_route_t;
 
 /**
  * A look-up of a user, see wst_access_options.on_user. It ends by one call of
  * wst_access_lookup_answer() or wst_access_lookup_fail(), which frees it: inside on_user, or later
- * from the loop's thread. That call is needed, and allowed, even if the request has gone meanwhile,
- * the access object has been freed or the context has been closed: then it does nothing else. The
+ * from the loop's thread. That call is required, and allowed, even after the request has gone, the
+ * access object has been freed or the context has been closed: then it only frees the look-up. The
  * allocator of the context must still work.
  */
 typedef struct wst_access_lookup wst_access_lookup_t;
 
-/** The name of the user: 1..127 bytes of UTF-8 without control characters and ':', as the client
-   has sent it, so a query must quote it. Valid as long as the look-up. */
+/** The name of the user: 1..127 bytes of UTF-8 without control characters and ':', unescaped as the
+    client sent it, so a query must quote it. Valid as long as the look-up. */
 WST_EXTERN const char *wst_access_lookup_name(const wst_access_lookup_t *lookup);
 
 /**
- * Says who the user is.
+ * Answers a look-up with the user.
  *
  * A user without password and hashes cannot authenticate. `certificate` is not used. `name` must be
- * the name asked for, byte by byte; another one counts as no user. (A data base that ignores case
- * would else let "ALICE" in, whom a rule about "alice" does not deny anything.) What `users` would
- * not take, a hash that is none, say, is logged as an error and counts as wst_access_lookup_fail().
+ * the name asked for, byte by byte; any other name counts as no user. (A data base that ignores
+ * case would otherwise admit "ALICE", to whom a rule that denies "alice" does not apply.) A user
+ * that `users` would not accept, with a malformed hash, say, is logged as an error and counts as
+ * wst_access_lookup_fail().
  *
- * A client must not learn from the time which users there are: answer for others no sooner. What it
- * can learn is which users are in the list.
+ * The time of an answer must not tell a client which users exist: answer for unknown users no
+ * sooner. A client can still learn which users are in the list.
  *
  * @param user  NULL: there is no such user. Borrowed for the call; wipe the password after it.
  */
 WST_EXTERN void wst_access_lookup_answer(wst_access_lookup_t *lookup,
                                          const wst_access_user_t *user);
 
-/** Says that the data base has failed. The client gets a 503 with Retry-After,
-   and that is not counted as a failed attempt. */
+/** Reports that the data base failed. The client gets a 503 with Retry-After, not counted as a
+    failed attempt. */
 WST_EXTERN void wst_access_lookup_fail(wst_access_lookup_t *lookup);
 
 /** Digest algorithms; values to be or-ed. */
@@ -144,41 +147,42 @@ typedef struct wst_access_options {
     size_t agent_count; /**< 0: agents are not authenticated */
     const wst_access_route_t *routes;
     size_t route_count;
-    wst_rules_t
-        *rules; /**< Optional: taken on success. NULL: all but guarded addresses. Asked about
-                     the name first, then about each address that an agent has reached. */
+    wst_rules_t *rules; /**< Optional: taken on success. NULL: all but guarded addresses. Applied to
+                           the name first, then to each address that an agent has reached. */
 
-    bool no_basic; /**< Do not take passwords in clear (Basic, SOCKS). wget knows nothing else. */
-    /** A client named "alice+berlin" is the user alice and wants the agent berlin, of those that
-       may serve her. (With Digest that needs `password`: the hashes are those of the bare name.) */
+    bool no_basic; /**< Do not accept passwords in clear (Basic, SOCKS). wget supports nothing
+                        else. */
+    /** A client named "alice+berlin" is the user alice and selects the agent berlin, among those
+        that may serve her. (With Digest this needs `password`: the hashes cover the bare name.) */
     bool user_selects_agent;
 
     size_t max_failures;        /**< Optional (default 20); SIZE_MAX: no limit. */
-    uint64_t failure_window_ms; /**< Optional (default 60000): in which so many are allowed. */
+    uint64_t failure_window_ms; /**< Optional (default 60000): the window for max_failures. */
 
     /**
-     * Optional: looks up a user who is not in `users`: answer by wst_access_lookup_answer() or
+     * Optional: looks up a user that is not in `users`: answer by wst_access_lookup_answer() or
      * wst_access_lookup_fail(). Runs inside wst_access_client_request(), once for each request with
      * credentials, unless too many failures are counted for the client. wst_access_free() may be
-     * called in it. It is also asked about a client that has been authenticated already: whether
-     * there is such a user, and of which tenant.
+     * called in it. It also runs for a client that is already authenticated, to find whether the
+     * user exists, and its tenant.
      *
-     * With `user_selects_agent` it is asked for what stands before the last "+": users whose own
-     * name has a "+" must be in `users` then.
+     * With `user_selects_agent` it gets the part before the last "+": users whose own name has a
+     * "+" must be in `users` then.
      *
      * A request waits until its deadline (wst_server_options.decision_timeout_ms, then 504); the
-     * look-up stays until it is answered. A client that leaves before counts as no failure.
+     * look-up stays until it is answered. A client that leaves before that is not counted as a
+     * failure.
      */
     void (*on_user)(wst_access_t *access, wst_access_lookup_t *lookup, void *user_data);
     void *user_data; /**< For on_user. */
 
     /** Optional (default: all). The Digest algorithms that every user of on_user can be checked by:
-        wst_access_digest_t values. They are offered before the client has said who it is, and it
-        takes the strongest that it knows: a user without a hash for that one is refused although
-        the password is right. Hashes for algorithms that are not offered are ignored. */
+        wst_access_digest_t values. They are offered before the client names its user, and the
+        client uses the strongest it supports: a user without a hash for that algorithm is refused
+        although the password is right. Hashes for algorithms that are not offered are ignored. */
     unsigned lookup_digests;
-    /** Optional (default 1024). Most look-ups at a time, those included whose request has gone.
-        Beyond it clients get a 503 with Retry-After; the log says so once. */
+    /** Optional (default 1024). Most look-ups at a time, including those whose request has gone.
+        Beyond that clients get a 503 with Retry-After; the log says so once. */
     size_t max_lookups;
 } wst_access_options_t;
 
@@ -187,8 +191,8 @@ typedef struct wst_access_error {
     const char *list;   /**< "users", "agents" or "routes"; "": the options themselves */
     size_t index;       /**< in that list */
     const char *member; /**< name of the member, as in the struct: "ha1_md5" */
-    const char *item;   /**< the text that is wrong if the member is a list of texts, as it was
-                             given, but of no token; else NULL */
+    const char *item;   /**< the wrong text, verbatim, if the member is a list of texts other than
+                             tokens; else NULL */
     const char *why;    /**< for people; static; without any secret */
 } wst_access_error_t;
 
@@ -201,31 +205,31 @@ WST_EXTERN WST_MUST_CHECK int wst_access_new(wst_access_t **out, wst_ctx_t *ctx,
                                              const wst_access_options_t *options,
                                              wst_access_error_t *error);
 
-/** Frees it, and its rules; secrets are wiped. Requests whose user is being looked up are answered
-   503 with Retry-After; the look-ups still have to be answered. NULL is allowed. */
+/** Frees the object and its rules; secrets are wiped. Requests whose user is being looked up are
+    answered 503 with Retry-After; the look-ups still have to be answered. NULL is allowed. */
 WST_EXTERN void wst_access_free(wst_access_t *access);
 
 /** Whether clients (by `users` or `on_user`), and agents, are authenticated. */
 WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
 WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
 
-/** Answers on_agent_request: sets the tenant, the labels, and the name the agent must give itself.
+/** Answers on_agent_request: sets the tenant, the labels, and the name the agent must state.
  */
 WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *server,
                                          wst_request_t *request);
 /** Answers on_client_request: sets user and tenant. A client that has been authenticated already
-    (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it is of
-    that of the user of its name, who is looked up if need be. If there are users and none of them
-    (any more) has that name, it is refused (403). */
+    (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it gets the
+    tenant of the user of its name, looked up if necessary. If there are users but none (any more)
+    of that name, the client is refused (403). */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_client_login by the same users, certificates and limits: sets user and tenant. */
 WST_EXTERN void wst_access_client_login(wst_access_t *access, wst_server_t *server,
                                         wst_request_t *request);
 /** Answers on_choose by rules (as far as they can be decided), selection and routes; of several
-    agents by the default policy. Agents that are not in `agents` (any more) do not serve. The one
+    agents by the default policy. Agents that are not in `agents` (any more) do not serve. The agent
     that a client selects, or the only one that a route names, is found by its name; otherwise the
-    tenant's agents are looked at in the order of wst_server_best_agent until one may serve. */
+    tenant's agents are tried in the order of wst_server_best_agent until one may serve. */
 WST_EXTERN void wst_access_choose(wst_access_t *access, wst_server_t *server,
                                   wst_request_t *request);
 /** Answers on_reached by the rules. */
@@ -233,9 +237,8 @@ WST_EXTERN void wst_access_reached(wst_access_t *access, wst_server_t *server,
                                    wst_request_t *request);
 
 /**
- * Ends the sessions of agents that would not be let in any more, and what runs through them: call
- * it when this object has taken the place of another one, so that a token that has been withdrawn
- * is of no use from then on.
+ * Ends the sessions of agents that would no longer be admitted, with their streams: call it when
+ * this object has replaced another one, so that a withdrawn token is useless from then on.
  */
 WST_EXTERN void wst_access_review_agents(wst_access_t *access, wst_server_t *server);
 

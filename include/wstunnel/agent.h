@@ -3,14 +3,14 @@
 #define WSTUNNEL_AGENT_H
 /**
  * @file agent.h
- * The agent: dials the server by WebSocket, keeps that connection for ever, and opens the
- * destinations that the server names from where it stands.
+ * The agent: dials the server by WebSocket, keeps that connection up, and opens the destinations
+ * that the server names, from its own network.
  *
  * It reconnects with full-jitter backoff: after the n-th failure in a row it waits a random time
  * between 0 and min(backoff_max_ms, backoff_min_ms * 2^n). A session that held for backoff_max_ms
  * resets n. After a 401 or 403, or if a proxy wants other credentials, it waits the longest time,
- * and says so. A server whose certificate is not accepted is a failure like any other: it may be
- * mended there.
+ * and reports that. A rejected server certificate is a failure like any other: the server may be
+ * repaired.
  */
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
@@ -31,14 +31,14 @@ typedef struct wst_agent_failure {
     int error;            /**< of the dial, through a proxy or not, of TLS, the WebSocket
                                (wst_websocket_callbacks; WST_EWSCLOSED instead of 0) or the session;
                                WST_ECANCELLED: no credentials */
-    int http_status;      /**< what the server answered instead of 101, or a proxy instead of 2xx;
-                               0: nothing of the kind */
+    int http_status;      /**< status of the server instead of 101, or of a proxy instead of 2xx; 0:
+                               no such status */
     bool refused;         /**< credentials are wrong: the server's 401 or 403, or WST_EPROXYAUTH */
     const char *detail;   /**< for people, never empty */
     uint64_t retry_in_ms; /**< when the next attempt starts */
 } wst_agent_failure_t;
 
-/** A destination that the server wanted opened, for notices. Strings are valid during the call. */
+/** A destination that the server asked for, for notices. Strings are valid during the call. */
 typedef struct wst_agent_stream_info {
     size_t size;                   /**< set by the library (common.h) */
     const char *destination;       /**< "host:port" */
@@ -47,26 +47,27 @@ typedef struct wst_agent_stream_info {
     uint64_t bytes_to_server;      /**< from the destination */
 } wst_agent_stream_info_t;
 
-/** What an agent asks and tells. Each may be NULL. */
+/** Questions and notices of an agent. Each may be NULL. */
 typedef struct wst_agent_callbacks {
     size_t size; /**< sizeof the struct (common.h) */
     /** Before each attempt: header fields for the upgrade request (Authorization, ...). Answer:
-        allow_with, or deny (this attempt fails). NULL: none. */
+        allow_with, or deny (this attempt fails). NULL: no fields. */
     void (*on_credentials)(wst_agent_t *agent, wst_request_t *request, void *user_data);
-    /** The server wants a destination opened. Answer: allow or deny. NULL: all may. */
+    /** The server asks for a destination. Answer: allow or deny. NULL: all are allowed. */
     void (*on_destination)(wst_agent_t *agent, wst_request_t *request, void *user_data);
-    /** Opens the destination (allowed already) in a way of your own. Answer: connected or deny.
-        NULL: wst_dial. */
+    /** Opens the destination (already allowed) in your own way. Answer: connected or deny. NULL:
+        wst_dial. */
     void (*on_dial)(wst_agent_t *agent, wst_request_t *request, void *user_data);
 
     /** The session with the server is up. */
     void (*on_up)(wst_agent_t *agent, void *user_data);
-    /** An attempt failed, or the session broke. It will be tried again, unless closed in here. */
+    /** An attempt failed, or the session broke. The agent tries again, unless closed in this
+        callback. */
     void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
     /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. */
     void (*on_stream_open)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data);
-    /** One that was open is over: status 0 if both directions ended, else why it broke. */
+    /** An open stream has ended: status 0 if both directions ended, else why it broke. */
     void (*on_stream_close)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                             void *user_data);
     /** After wst_agent_drain: no stream is open any more, or the drain deadline has passed. */
@@ -83,42 +84,41 @@ typedef struct wst_agent_options {
                            defaults to 80 or 443, the path to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
 
-    /** Optional (default: none). The proxy that the server is reached through, whatever the server
-        is; wst_proxy_choose() knows the conventions. Copied. */
+    /** Optional (default: none). The proxy to reach any server through; wst_proxy_choose()
+        implements the conventions. Copied. */
     const wst_proxy_options_t *proxy;
 
     wst_tls_config_t *tls; /**< Optional (default: the system's trust store), with wss:// only; a
                                 client's, referenced. The certificate must be one for the host of
                                 the URL. Its sessions are resumed when the agent reconnects. */
-    const char *sni;       /**< Optional (default: the URL's host), with wss:// only: the name to
-                                tell the server in clear (SNI); "": none. */
+    const char *sni;       /**< Optional (default: the URL's host), with wss:// only: the name sent
+                                to the server in clear (SNI); "": none. */
     const char *host;      /**< Optional (default: the URL's host and port): the Host field. */
     const char *fields;    /**< Optional: more fields for each upgrade request, as complete lines
                                 "Name: value\r\n"; not Host and those of the upgrade itself. */
 
     wst_protocol_t protocol;  /**< Optional (default WST_PROTOCOL_WSTUNNEL). As the server's. */
     size_t spare_connections; /**< Optional (default 1), WST_PROTOCOL_TALK: WebSockets that wait for
-                                   the server to use them; each one used is replaced. One is what
-                                   the talk's own server can deal with, which knows only the newest.
-                                   With more, as a wst_server takes them, clients wait less. */
+                                   the server to use them; each used one is replaced. The talk's own
+                                   server can handle one only, since it knows only the newest. A
+                                   wst_server takes more; then clients wait less. */
     wst_encoding_t encoding; /**< Optional (default binary, JSON if the server has only that). JSON:
                                   offer that alone; readable on the wire. */
 
-    /** Optional; borrowed until another one is set or close_cb has run. What the server may have
-        opened, whatever it says: asked with the name, before on_destination, and with each address
-        before that is tried. With on_dial the address of a name is never known (rules.h): rules
-        that allow networks do not hold for names then, those that deny networks do. Users and
+    /** Optional; borrowed until another one is set or close_cb has run. The destinations that the
+        server may have opened: applied to the name, before on_destination, and to each address
+        before that is tried. With on_dial the address of a name is never known (rules.h): then
+        rules that allow networks do not apply to names, rules that deny networks do. Users and
         agents in it are "" and this agent. Default: all but guarded addresses. */
     const wst_rules_t *rules;
 
-    uint32_t max_streams; /**< Optional (default 1024): open at a time; more are refused. */
-    size_t max_pending;   /**< Optional (default 256): destinations being opened at a time. */
-    size_t stream_window; /**< Optional (default 32768): bytes that may come in ahead on a stream;
-                               1024..2^30. */
-    size_t stream_window_max; /**< Optional (default 4 MiB): as far as a stream's window grows,
-                                   either way, where the round trip asks for it and the memory
-                                   budget has it to lend; 1024..2^30. At or below stream_window:
-                                   not at all. */
+    uint32_t max_streams;     /**< Optional (default 1024): open at a time; more are refused. */
+    size_t max_pending;       /**< Optional (default 256): destinations being opened at a time. */
+    size_t stream_window;     /**< Optional (default 32768): bytes the server may send ahead on a
+                                   stream; 1024..2^30. */
+    size_t stream_window_max; /**< Optional (default 4 MiB): up to which a stream's window grows,
+                                   either way, if the round trip needs it and the memory budget can
+                                   lend it; 1024..2^30. At or below stream_window: no growth. */
 
     uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
     uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the
@@ -126,7 +126,7 @@ typedef struct wst_agent_options {
                                           and each question. */
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). */
     uint64_t ping_interval_ms;       /**< Optional (default 15000). */
-    uint64_t dead_after_ms;          /**< Optional (default 45000): the server without a byte. */
+    uint64_t dead_after_ms;          /**< Optional (default 45000): silence of the server. */
     uint64_t backoff_min_ms;         /**< Optional (default 500). */
     uint64_t backoff_max_ms;         /**< Optional (default 30000). */
     uint64_t drain_timeout_ms;       /**< Optional (default 30000). */
@@ -135,13 +135,13 @@ typedef struct wst_agent_options {
 /**
  * Makes an agent and starts its first attempt.
  * @return 0; WST_EINVAL (URL, name, header fields, a number out of range; TLS options without
- *         wss://); what wst_tls_client_config has to say about the system's trust store;
- * WST_ENOMEM; libuv's error (random, host name).
+ *         wss://); the error of wst_tls_client_config for the system's trust store; WST_ENOMEM;
+ *         libuv's error (random, host name).
  */
 WST_EXTERN WST_MUST_CHECK int wst_agent_new(wst_agent_t **out, wst_ctx_t *ctx,
                                             const wst_agent_options_t *options);
 
-/** Its name. */
+/** The agent's name. */
 WST_EXTERN const char *wst_agent_name(const wst_agent_t *agent);
 /** Whether the session with the server is up. */
 WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
@@ -149,20 +149,20 @@ WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
 WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
 
 /**
- * Another TLS configuration for the connections to come: a certificate has been renewed. The
- * session that is up is left alone.
+ * Replaces the TLS configuration for later connections, for a renewed certificate. The current
+ * session is left alone.
  * @param tls  a client's, referenced; NULL: the system's trust store, read now (with ws:// nothing)
- * @return 0; WST_EINVAL: the URL is not wss://; what wst_tls_client_config has to say about the
- * system's trust store; WST_ENOMEM. On error nothing has changed.
+ * @return 0; WST_EINVAL: the URL is not wss://; the error of wst_tls_client_config for the system's
+ *         trust store; WST_ENOMEM. On error nothing changes.
  */
 WST_EXTERN WST_MUST_CHECK int wst_agent_set_tls(wst_agent_t *agent, wst_tls_config_t *tls);
 
-/** Other rules from now on; streams that are open are left alone. */
+/** Replaces the rules; open streams are left alone. */
 WST_EXTERN void wst_agent_set_rules(wst_agent_t *agent, const wst_rules_t *rules);
 
 /**
- * Takes no new streams, tells the server so, lets open ones finish; on_drained follows. It does not
- * reconnect any more. Close the agent then.
+ * Takes no new streams, tells the server so, lets open streams finish; on_drained follows. The
+ * agent does not reconnect any more. Close it then.
  */
 WST_EXTERN void wst_agent_drain(wst_agent_t *agent);
 

@@ -4,7 +4,7 @@
 /**
  * @file hijack.h
  * Takes over an HTTP connection: reads the head of a request, then either hands over the connection
- * as a stream, whose first bytes are what came in behind the head, or answers the request itself.
+ * as a stream, which starts with the bytes received after the head, or answers the request itself.
  */
 #include <wstunnel/http.h>
 #include <wstunnel/stream.h>
@@ -27,10 +27,10 @@ typedef struct wst_hijack_options {
      */
     void (*on_request)(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data);
     /**
-     * Required. There will be no (further) request, and what had to be said has been said and sent:
-     * 0: the client closed, or was answered; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG, WST_ETIMEOUT:
-     * answered with 400, 431, 414, 408 (a connection without any byte is closed silently); else the
-     * error of the connection. Close the hijack.
+     * Required. No (further) request follows, and the answer, if any, has been sent. 0: the client
+     * closed, or was answered; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG, WST_ETIMEOUT: answered with
+     * 400, 431, 414, 408 (a connection without any byte is closed silently); else the error of the
+     * connection. Close the hijack.
      */
     void (*on_done)(wst_hijack_t *hijack, int status, void *user_data);
     void *user_data;
@@ -64,15 +64,15 @@ typedef struct wst_response {
     const char *fields;
     /** Optional. Sent as text/plain; charset=utf-8 with its length. */
     const char *body;
-    /** Keep the connection for another request, if the client agrees and nothing came in behind the
+    /** Keep the connection for another request, if the client agrees and no bytes followed the
         head; on_request follows then. Otherwise the answer says `Connection: close`. */
     bool keep_alive;
 } wst_response_t;
 
 /**
  * Answers the request. Unless kept alive the connection is then shut down, drained of up to 16 MiB
- * for up to 5 s so that the client gets to read the answer (RFC 9112 section 9.6), and on_done
- * follows. Bytes behind the head are never taken for another request then.
+ * for up to 5 s so that the client can read the answer (RFC 9112 section 9.6), and on_done follows.
+ * Bytes after the head are never taken for another request then.
  * @return 0; WST_ESTATE; WST_EINVAL (control characters, too long); WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
@@ -81,7 +81,8 @@ WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
 /** The connection, for its peer's name; still the hijack's. NULL once taken. */
 WST_EXTERN const wst_stream_t *wst_hijack_connection(const wst_hijack_t *hijack);
 
-/** Closes; the connection too unless it was taken: by reset unless an answer has been sent. */
+/** Closes the hijack, and the connection unless it was taken: by reset unless an answer has been
+    sent. */
 WST_EXTERN void wst_hijack_close(wst_hijack_t *hijack, wst_close_cb close_cb);
 
 #ifdef __cplusplus

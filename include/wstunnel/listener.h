@@ -19,7 +19,7 @@ typedef struct wst_listener_options {
     /**
      * Required. "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses, IPv6 and IPv4), or
      * "unix:/path". Names are not resolved, except "localhost" (127.0.0.1). Port 0: any free one. A
-     * Unix socket's file is replaced if nobody listens on it any more, and removed at the end.
+     * Unix socket's file is replaced if no process listens on it any more, and removed at the end.
      */
     const char *address;
     int backlog; /**< Optional (default 511). */
@@ -36,20 +36,20 @@ typedef struct wst_listener_options {
 WST_EXTERN WST_MUST_CHECK int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx,
                                                const wst_listener_options_t *options);
 
-/** The address it is bound to, with the real port; lives as long as the listener. */
+/** The bound address, with the real port; lives as long as the listener. */
 WST_EXTERN const char *wst_listener_address(const wst_listener_t *listener);
 
-/** Whether only this machine can reach it: a loopback address or a Unix socket. */
+/** Whether only this machine can reach the listener: a loopback address or a Unix socket. */
 WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);
 
 /**
- * Stops taking connections (they wait in the kernel's backlog) until resumed. Out of descriptors it
- * pauses itself and tries again each 100 ms.
+ * Stops accepting connections (they wait in the kernel's backlog) until resumed. Out of descriptors
+ * the listener pauses itself and retries every 100 ms.
  */
 WST_EXTERN void wst_listener_pause(wst_listener_t *listener);
 WST_EXTERN void wst_listener_resume(wst_listener_t *listener);
 
-/** Stops listening. Streams handed out go on. */
+/** Stops listening. Accepted streams continue. */
 WST_EXTERN void wst_listener_close(wst_listener_t *listener, wst_close_cb close_cb);
 
 #ifdef __cplusplus

@@ -3,10 +3,10 @@
 #define WSTUNNEL_PUMP_H
 /**
  * @file pump.h
- * Joins two streams: what comes out of one goes into the other, both ways, until both directions
- * are done. Back-pressure: a side that does not take pauses the other. Half-close: the end of one
- * direction is passed on after its last byte, while the other direction goes on. Reset: if one side
- * breaks, the other is reset, never ended.
+ * Joins two streams: bytes read from one are written to the other, both ways, until both directions
+ * are done. Back-pressure: a side that cannot take more pauses the other. Half-close: the end of
+ * one direction is passed on after its last byte, while the other direction goes on. Reset: if one
+ * side breaks, the other is reset, never ended.
  */
 #include <wstunnel/stream.h>
 
@@ -16,12 +16,12 @@ extern "C" {
 
 typedef struct wst_pump wst_pump_t;
 
-/** What a pump did. */
+/** Figures of a pump. */
 typedef struct wst_pump_stats {
     size_t size; /**< sizeof the struct (common.h) */
     uint64_t bytes_a_to_b;
     uint64_t bytes_b_to_a;
-    char first_end; /**< which side ended or broke first: 'a', 'b', or 0: neither yet */
+    char first_end; /**< the side that ended or broke first: 'a', 'b', or 0: neither yet */
     char
         failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump itself (timeout) */
 } wst_pump_stats_t;
@@ -29,7 +29,8 @@ typedef struct wst_pump_stats {
 /** Options of a pump. */
 typedef struct wst_pump_options {
     size_t size;                     /**< sizeof the struct (common.h) */
-    uint64_t idle_timeout_ms;        /**< Optional (default 0: none). Neither direction moved. */
+    uint64_t idle_timeout_ms;        /**< Optional (default 0: none). No byte in either
+                                          direction. */
     uint64_t half_closed_timeout_ms; /**< Optional (default 600000). One direction has ended and the
                                           other has not moved for so long. */
     /**

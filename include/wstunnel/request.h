@@ -3,14 +3,15 @@
 #define WSTUNNEL_REQUEST_H
 /**
  * @file request.h
- * A question that the library puts to its embedder: may this agent connect, may this client, which
- * agent shall serve it, may this destination be opened, with which credentials. It comes as the
- * argument of a callback and is answered by exactly one of allow, deny, choose or connected (each
- * callback says which apply), inside the callback or later from the loop, before its deadline. An
- * answer ends the request; the pointer is invalid then.
+ * A question that the library asks its embedder: may this agent or this client connect, which agent
+ * shall serve it, may this destination be opened, with which credentials. It comes as the argument
+ * of a callback and is answered by exactly one of allow, deny, choose or connected (each callback
+ * says which apply), inside the callback or later from the loop, before its deadline. An answer
+ * ends the request; the pointer is invalid then.
  *
- * If whoever asked goes away, or the deadline (10 s unless said otherwise) passes, the request ends
- * too: a function set by wst_request_on_gone() is told. Whoever answers later must set one.
+ * If the asking peer goes away, or the deadline (10 s unless said otherwise) passes, the request
+ * ends too: the function set by wst_request_on_gone() is called. An embedder that answers later
+ * must set one.
  */
 #include <wstunnel/auth.h>
 #include <wstunnel/http.h>
@@ -24,15 +25,16 @@ typedef struct wst_request wst_request_t;
 typedef struct wst_remote wst_remote_t;
 struct wst_tls_info;
 
-/** The head of the HTTP request it is about; NULL where there is none. Valid while the request is.
+/** The head of the HTTP request in question; NULL where there is none. Valid as long as the
+    request.
  */
 WST_EXTERN const wst_http_head_t *wst_request_head(const wst_request_t *request);
 
 /**
- * The name and the password that the client has given in clear, whichever front end it came by:
- * Proxy-Authorization: Basic of the head (RFC 7617), or those of SOCKS5 (RFC 1929).
+ * The name and the password that the client sent in clear, by any front end: Proxy-Authorization:
+ * Basic of the head (RFC 7617), or the login of SOCKS5 (RFC 1929).
  * @param out  filled in on success; wipe it when done with it
- * @return false: it has given none, or what cannot be right (malformed, NUL bytes in it, too long).
+ * @return false: no credentials, or invalid ones (malformed, with NUL bytes, too long).
  */
 WST_EXTERN WST_MUST_CHECK bool wst_request_basic(const wst_request_t *request,
                                                  wst_auth_basic_t *out);
@@ -40,43 +42,43 @@ WST_EXTERN WST_MUST_CHECK bool wst_request_basic(const wst_request_t *request,
 /** The destination "host:port" as it was asked for; "" where there is none. */
 WST_EXTERN const char *wst_request_destination(const wst_request_t *request);
 
-/** Who asks: address of the client, agent or server; see wst_stream_peer. */
+/** Address of the client, agent or server that asks; see wst_stream_peer. */
 WST_EXTERN const char *wst_request_peer(const wst_request_t *request);
 
-/** Who the embedder found the client to be; "" if wst_request_set_user has not been called. */
+/** The client's user as the embedder named it; "" if wst_request_set_user has not been called. */
 WST_EXTERN const char *wst_request_user(const wst_request_t *request);
 
-/** Whether user and tenant are known to be right already, since whoever asks has authenticated the
-    client itself (wst_flow_options.authenticated): no credentials need be asked for. */
+/** Whether user and tenant are already verified, since the front end has authenticated the client
+    (wst_flow_options.authenticated): credentials need not be asked for. */
 WST_EXTERN bool wst_request_is_authenticated(const wst_request_t *request);
 
 /** Names the client, for later questions about it and for notices; cut at 127 bytes. Not a secret.
-    Of an agent that wants to connect: the name that it must give itself, else it is refused, or a
-    pattern of such names in which `*` stands for any characters; "" (unless set): any. */
+    For an agent that wants to connect: the name that it must state, or a pattern in which `*`
+    stands for any characters, else it is refused; "" (unless set): any name. */
 WST_EXTERN void wst_request_set_user(wst_request_t *request, const char *user);
 
-/** Whose agent or client it is; "" if wst_request_set_tenant has not been called. */
+/** The tenant of the agent or client; "" if wst_request_set_tenant has not been called. */
 WST_EXTERN const char *wst_request_tenant(const wst_request_t *request);
 
 /**
- * Says whose agent or client it is; cut at 127 bytes. Tenants share a server without meeting:
- * agents of one name are another one for each tenant, and only agents of the client's tenant can
- * serve it.
+ * Sets the tenant of the agent or client; cut at 127 bytes. Tenants share a server in isolation:
+ * the same agent name means another agent in each tenant, and only agents of the client's tenant
+ * can serve it.
  */
 WST_EXTERN void wst_request_set_tenant(wst_request_t *request, const char *tenant);
 
 /**
- * Says by which credential an agent is let in, so that wst_server_review_agents() can end its
+ * Records the credential that admits an agent, so that wst_server_review_agents() can end its
  * sessions when that credential has been withdrawn.
- * @param hash  a hash of it, 32 bytes; copied; unless set: zeros
+ * @param hash  a hash of the credential, 32 bytes; copied; unless set: zeros
  */
 WST_EXTERN void wst_request_set_credential(wst_request_t *request, const uint8_t hash[32]);
 
 /**
- * Labels an agent that wants to connect: it can be chosen by them (wst_remote_labels). Of an agent
- * with several sessions, those of the newest one count.
- * @param labels  NULL-terminated; copied; NULL: none. At most 32 are kept, none of more than 127
- *                bytes: further ones and longer ones are left out. Without memory for them
+ * Labels an agent that wants to connect: it can be chosen by them (wst_remote_labels). For an agent
+ * with several sessions, the labels of the newest session count.
+ * @param labels  NULL-terminated; copied; NULL: none. At most 32 are kept, of at most 127 bytes
+ *                each: further and longer labels are left out. If memory for them runs out,
  *                wst_request_allow answers 500 instead.
  */
 WST_EXTERN void wst_request_set_labels(wst_request_t *request, const char *const *labels);
@@ -89,28 +91,28 @@ WST_EXTERN const char *wst_request_address(const wst_request_t *request);
  */
 WST_EXTERN wst_remote_t *wst_request_remote(const wst_request_t *request);
 
-/** The TLS session of who asks (tls.h), valid as wst_request_head is; NULL: none. */
+/** The TLS session of the asking peer (tls.h), valid as wst_request_head is; NULL: none. */
 WST_EXTERN const struct wst_tls_info *wst_request_tls(const wst_request_t *request);
 
-/** Sets a function that is told when the request ends without an answer; `request` is still valid
-    in it, but has no head any more and can no longer be answered. */
+/** Sets a function to call when the request ends without an answer; `request` is still valid in it,
+    but has no head any more and can no longer be answered. */
 WST_EXTERN void wst_request_on_gone(wst_request_t *request,
                                     void (*on_gone)(wst_request_t *request, void *user_data),
                                     void *user_data);
 
-/** Yes. */
+/** Answers yes. */
 WST_EXTERN void wst_request_allow(wst_request_t *request);
 
 /**
- * Yes, with header fields: answers a request for credentials.
+ * Answers yes, with header fields: the answer to a request for credentials.
  * @param fields  complete lines, "Name: value\r\n" each; copied; NULL: none
  */
 WST_EXTERN void wst_request_allow_with(wst_request_t *request, const char *fields);
 
 /**
- * No.
+ * Answers no.
  * @param status  the HTTP status to answer with (400..599). After 407 the connection is kept for
- *                another try. Where no HTTP is spoken (an agent's destination) it is not used.
+ *                another try. Not used where there is no HTTP (an agent's destination).
  * @param reason  for people: reason phrase and body; copied, cut at 200 bytes; NULL: a standard one
  * @param fields  more header fields as complete lines ("Proxy-Authenticate: ..."); copied; NULL:
  * none
@@ -118,7 +120,7 @@ WST_EXTERN void wst_request_allow_with(wst_request_t *request, const char *field
 WST_EXTERN void wst_request_deny(wst_request_t *request, int status, const char *reason,
                                  const char *fields);
 
-/** How to say no. Members that are left zero mean what NULL means in wst_request_deny. */
+/** Details of a denial. Members that are left zero mean what NULL means in wst_request_deny. */
 typedef struct wst_request_denial {
     size_t size; /**< sizeof the struct (common.h) */
     int status;  /**< As of wst_request_deny. */
@@ -130,15 +132,15 @@ typedef struct wst_request_denial {
     const char *fields; /**< As of wst_request_deny. */
 } wst_request_denial_t;
 
-/** No, and of which kind. */
+/** Answers no, with the kind of refusal. */
 WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_denial_t *denial);
 
-/** This agent (server.h); NULL: none can serve it (503). If it goes away before it has answered,
-   the question is put again. */
+/** Answers with an agent (server.h); NULL: no agent can serve the request (503). If the agent goes
+    away before it has answered, the question is asked again. */
 WST_EXTERN void wst_request_choose(wst_request_t *request, wst_remote_t *remote);
 
-/** The connection asked for (a custom dial): status 0 and a stream, which is taken, or an error and
-    NULL. */
+/** Answers with the connection of a custom dial: status 0 and a stream, which is taken, or an error
+    and NULL. */
 WST_EXTERN void wst_request_connected(wst_request_t *request, int status, wst_stream_t *stream);
 
 #ifdef __cplusplus

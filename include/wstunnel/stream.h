@@ -24,7 +24,7 @@ extern "C" {
 
 typedef struct wst_stream wst_stream_t;
 
-/** What a stream tells its owner. Each member may be NULL; every callback may do anything. */
+/** Notices of a stream to its owner. Each member may be NULL; every callback may do anything. */
 typedef struct wst_stream_callbacks {
     size_t size; /**< sizeof the struct (common.h) */
     /** Bytes came in (len > 0). The slice is lent: wst_slice_ref() keeps it. */
@@ -33,8 +33,8 @@ typedef struct wst_stream_callbacks {
     void (*on_end)(wst_stream_t *stream, void *user_data);
     /** After a write had answered WST_WAIT: go on writing. */
     void (*on_drain)(wst_stream_t *stream, void *user_data);
-    /** After wst_stream_shutdown: all that was written has been handed over (to the kernel; for a
-        tunnel stream: to the other end of the tunnel), the end as well. Once. */
+    /** After wst_stream_shutdown: all written bytes and the end have been handed over (to the
+        kernel; for a tunnel stream: to the other end of the tunnel). Once. */
     void (*on_shutdown)(wst_stream_t *stream, void *user_data);
     /** The stream broke (negative code): reset by the peer, session lost, ... Once, and last. */
     void (*on_error)(wst_stream_t *stream, int error, void *user_data);
@@ -42,15 +42,16 @@ typedef struct wst_stream_callbacks {
 
 /**
  * Sets callbacks, which are copied, and their user_data; NULL for none. May be changed at any time.
- * @return 0; WST_EINVAL: `callbacks->size` is not set; there are none then, and a log line says so.
+ * @return 0; WST_EINVAL: `callbacks->size` is not set; then the stream has no callbacks, and a log
+ *         line says so.
  */
 WST_EXTERN int wst_stream_set_callbacks(wst_stream_t *stream,
                                         const wst_stream_callbacks_t *callbacks, void *user_data);
 
-/** The context it belongs to. */
+/** The stream's context. */
 WST_EXTERN wst_ctx_t *wst_stream_ctx(const wst_stream_t *stream);
 
-/** Who is at the other end, for people: "192.0.2.7:4711", "unix:/run/x", "tunnel 12 to host:22". */
+/** The peer, for people: "192.0.2.7:4711", "unix:/run/x", "tunnel 12 to host:22". */
 WST_EXTERN const char *wst_stream_peer(const wst_stream_t *stream);
 
 /**
@@ -64,10 +65,9 @@ WST_EXTERN void wst_stream_read_start(wst_stream_t *stream, size_t max);
 WST_EXTERN void wst_stream_read_stop(wst_stream_t *stream);
 
 /**
- * Puts bytes back: they are delivered first, before anything that has not been delivered yet. If
- * on_end has run, it will run again behind them (a slice of no bytes asks for just that). Takes one
- * reference of the slice, on error too.
- * Used by whoever read a head and hands the stream on.
+ * Puts bytes back: they are delivered before all other undelivered bytes. If on_end has run, it
+ * runs again after them (an empty slice asks for just that). Takes one reference of the slice, on
+ * error too. For an owner that has read a head and hands the stream on.
  * @return 0 or WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_stream_unread(wst_stream_t *stream, wst_slice_t data);
@@ -82,19 +82,19 @@ WST_EXTERN WST_MUST_CHECK int wst_stream_unread(wst_stream_t *stream, wst_slice_
 WST_EXTERN WST_MUST_CHECK int wst_stream_write(wst_stream_t *stream, const wst_slice_t *slices,
                                                size_t count);
 
-/** Bytes that a write may bring now so that the stream's buffers stay within their bounds; 0 only
-    while on_drain is to come: a write that leaves no room answers WST_WAIT. */
+/** Bytes that a write may carry now while the stream's buffers stay within their bounds; 0 only
+    while on_drain is pending: a write that leaves no room answers WST_WAIT. */
 WST_EXTERN size_t wst_stream_room(const wst_stream_t *stream);
 
 /**
- * Finishes sending: the end follows all that was written. on_shutdown tells when it is done.
+ * Finishes sending: the end follows all written bytes. on_shutdown reports completion.
  * @return 0; WST_ESTATE if shut down before, broken or closed.
  */
 WST_EXTERN WST_MUST_CHECK int wst_stream_shutdown(wst_stream_t *stream);
 
 /**
- * Closes with a reset (TCP: RST), giving the peer a reason where the kind has a way to. Like
- * wst_stream_close otherwise.
+ * Closes with a reset (TCP: RST), with a reason for the peer where the kind can carry one.
+ * Otherwise like wst_stream_close.
  * @param reason  a negative error code; wst_reason_of() of it travels
  */
 WST_EXTERN void wst_stream_reset(wst_stream_t *stream, int reason, wst_close_cb close_cb);
@@ -111,14 +111,13 @@ WST_EXTERN uint64_t wst_stream_bytes_read(const wst_stream_t *stream);
 WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
 /**
- * @name A stream kind of your own
- * Fill a wst_stream_ops and make the stream by wst_stream_new(). The functions are called as
- * described here; the base sees to it that they are only called in a legal state. Report what
- * happens by the wst_stream_emit functions, from the loop, never from inside one of your ops.
+ * @name A stream kind of your own Fill a wst_stream_ops and make the stream by wst_stream_new().
+ * The functions are called as described here; the base calls them only in a legal state. Report
+ * events by the wst_stream_emit functions, from the loop, never from inside one of your ops.
  * @{
  */
 
-/** What a kind does. All members but `room` are required. */
+/** Operations of a kind. All members but `room` are required. */
 typedef struct wst_stream_ops {
     size_t size; /**< sizeof the struct (common.h) */
     /** Start delivering: at most `max` bytes a piece if you can help it (0: no wish). Called again
@@ -131,7 +130,7 @@ typedef struct wst_stream_ops {
     int (*write)(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl);
     /** See wst_stream_room; NULL: 65536. */
     size_t (*room)(const wst_stream_t *stream, const void *impl);
-    /** Finish sending after all that was written, then wst_stream_emit_shutdown. 0 or an error. */
+    /** Finish sending after all written bytes, then wst_stream_emit_shutdown. 0 or an error. */
     int (*shutdown)(wst_stream_t *stream, void *impl);
     /** Release everything, then, later from the loop, wst_stream_closed. `reset_reason` is 0 for an
         orderly close, else the connection must be reset. Nothing may be emitted after this call. */
@@ -149,10 +148,11 @@ WST_EXTERN WST_MUST_CHECK int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx,
                                              const wst_stream_ops_t *ops, void *impl,
                                              const char *peer);
 
-/** Its `impl`. */
+/** The stream's `impl`. */
 WST_EXTERN void *wst_stream_impl(const wst_stream_t *stream);
 
-/** Delivers bytes; the slice is lent to the reader. It may have stopped or closed on return. */
+/** Delivers bytes; the slice is lent to the reader. The reader may have stopped or closed the
+    stream on return. */
 WST_EXTERN void wst_stream_emit_read(wst_stream_t *stream, wst_slice_t data);
 /** The peer finished sending. Neither read_start nor read_stop is called after it. */
 WST_EXTERN void wst_stream_emit_end(wst_stream_t *stream);

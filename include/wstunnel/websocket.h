@@ -4,7 +4,7 @@
 /**
  * @file websocket.h
  * A WebSocket (RFC 6455) over any stream, as client or server. Messages are delivered in pieces as
- * they come in, never buffered whole. Pings are answered by itself.
+ * they arrive, never buffered whole. Pings are answered automatically.
  */
 #include <wstunnel/hijack.h>
 #include <wstunnel/http.h>
@@ -16,7 +16,7 @@ extern "C" {
 
 typedef struct wst_websocket wst_websocket_t;
 
-/** What a WebSocket tells its owner. */
+/** Notices of a WebSocket to its owner. */
 typedef struct wst_websocket_callbacks {
     size_t size; /**< sizeof the struct (common.h) */
     /** The opening handshake is done; `protocol` is the subprotocol agreed on, "" for none; valid
@@ -28,13 +28,13 @@ typedef struct wst_websocket_callbacks {
     /** After a send had answered WST_WAIT: go on. */
     void (*on_drain)(wst_websocket_t *ws, void *user_data);
     /**
-     * It is over, once; nothing but close_cb follows. `error` is 0 after a closing handshake with
-     * code 1000 or 1001 or none, or the one given to wst_websocket_end; WST_EWSCLOSED if the peer
-     * closed with another code; WST_EREJECTED if the server answered the upgrade with another
-     * status (wst_websocket_http_status); WST_EHANDSHAKE, WST_EPROTO, WST_EUTF8, WST_EMSGBIG,
-     * WST_EFLOOD, WST_ETIMEOUT, WST_ENOMEM; UV_EOF if the connection ended without a closing
-     * handshake; WST_ECANCELLED if wst_websocket_end was called before on_open; else the stream's
-     * error. `detail` says more, for people; valid during the call.
+     * The WebSocket has ended. Runs once; only close_cb follows. `error` is 0 after a closing
+     * handshake with code 1000 or 1001 or none, or the one given to wst_websocket_end;
+     * WST_EWSCLOSED if the peer closed with another code; WST_EREJECTED if the server answered the
+     * upgrade with another status (wst_websocket_http_status); WST_EHANDSHAKE, WST_EPROTO,
+     * WST_EUTF8, WST_EMSGBIG, WST_EFLOOD, WST_ETIMEOUT, WST_ENOMEM; UV_EOF if the connection ended
+     * without a closing handshake; WST_ECANCELLED if wst_websocket_end was called before on_open;
+     * else the stream's error. `detail` says more, for people; valid during the call.
      */
     void (*on_over)(wst_websocket_t *ws, int error, const char *detail, void *user_data);
 } wst_websocket_callbacks_t;
@@ -57,7 +57,7 @@ typedef struct wst_websocket_options {
 
 /**
  * Client: opens a WebSocket on a connected stream, which is taken on success.
- * @return 0 (on_open or on_over follows); WST_EINVAL (something is missing, or cannot stand in a
+ * @return 0 (on_open or on_over follows); WST_EINVAL (an option is missing, or not valid in a
  *         head); WST_EHEADBIG (more than 16 KiB); WST_ENOMEM; the stream's error.
  */
 WST_EXTERN WST_MUST_CHECK int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx,
@@ -67,7 +67,8 @@ WST_EXTERN WST_MUST_CHECK int wst_websocket_connect(wst_websocket_t **out, wst_c
 /**
  * Server: accepts the upgrade request that `hijack` holds, unanswered; takes its connection and
  * answers 101. The hijack remains the caller's to close. The first of our protocols that the client
- * offers is chosen; if there are `protocols` and it offers none of them, the request is refused.
+ * offers is chosen; if there are `protocols` and the client offers none of them, the request is
+ * refused.
  * @return 0 (on_open or on_over follows); WST_EHANDSHAKE: not a valid upgrade, already answered
  *         with 400, 405 or 426 by the hijack (its on_done follows); WST_ESTATE: the hijack holds no
  *         request; WST_EINVAL; WST_ENOMEM; the stream's error. If wst_hijack_request still has the
@@ -83,31 +84,31 @@ WST_EXTERN bool wst_websocket_is_upgrade(const wst_http_head_t *request);
 /**
  * Sends one message. Takes one reference of the slice, on error too.
  * @return 0: go on; WST_WAIT: taken, on_drain follows unless it closes; WST_ESTATE: not open;
- *         another error: it is broken, close it (on_over does not follow).
+ *         another error: the WebSocket is broken, close it (on_over does not follow).
  */
 WST_EXTERN WST_MUST_CHECK int wst_websocket_send(wst_websocket_t *ws, bool text,
                                                  wst_slice_t payload);
 
-/** Pauses and resumes reading; what has been read already is still delivered. It starts reading.
-    While it is paused, nothing of the peer is noticed: no close frame, no end of the connection. */
+/** Pauses and resumes reading; bytes already read are still delivered. A WebSocket starts reading.
+    A paused one notices nothing of its peer: no close frame, no end of the connection. */
 WST_EXTERN void wst_websocket_read_stop(wst_websocket_t *ws);
 WST_EXTERN void wst_websocket_read_start(wst_websocket_t *ws);
 
 /**
- * Begins the closing handshake: what was sent goes out first, then a close frame; on_over follows,
- * also if something fails here. Messages of the peer still come until its close frame.
+ * Begins the closing handshake: messages sent before go out first, then a close frame; on_over
+ * follows, even if this call fails. Messages of the peer still come until its close frame.
  * @param code    1000..1003, 1007..1011, 3000..4999 (RFC 6455 section 7.4)
  * @param reason  NULL or UTF-8, cut at 123 bytes
  */
 WST_EXTERN void wst_websocket_end(wst_websocket_t *ws, int code, const char *reason);
 
-/** Closes at once: without a closing handshake done before, the connection is reset. */
+/** Closes at once: unless the closing handshake is done, the connection is reset. */
 WST_EXTERN void wst_websocket_close(wst_websocket_t *ws, wst_close_cb close_cb);
 
 /** Client: the status that the server answered the upgrade with; 0: none yet. */
 WST_EXTERN int wst_websocket_http_status(const wst_websocket_t *ws);
 
-/** Who is at the other end; see wst_stream_peer. */
+/** The peer; see wst_stream_peer. */
 WST_EXTERN const char *wst_websocket_peer(const wst_websocket_t *ws);
 
 #ifdef __cplusplus
