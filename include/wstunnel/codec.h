@@ -8,8 +8,8 @@
  *
  *  - JSON (subprotocol `wstunnel.v1.json`): every message is a JSON text in a text message.
  *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end, reset and yield are
- * compact binary messages; the others are the same JSON texts in text messages. Either kind in the
- * other's shape is an error.
+ * compact binary messages; the others are the same JSON texts in text messages. A message in the
+ * other kind's form is an error.
  */
 #include <wstunnel/common.h>
 
@@ -17,17 +17,17 @@
 extern "C" {
 #endif
 
-/** How messages are written. */
+/** Encoding of messages. */
 typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst_encoding_t;
 
-/** What server and agent speak. */
+/** Protocol of server and agent. */
 typedef enum wst_protocol {
     WST_PROTOCOL_WSTUNNEL = 0, /**< the tunnel protocol */
     /** That of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a WebSocket
-        carries one tunnel. No half-close: whoever ends first breaks off the other direction, and a
-        stream that has ended so has the status WST_EWSCLOSED there. No reasons, no names, no
-        liveness (lib/PROTOCOL.md); options about these have no meaning. A library built without
-        it (meson: -Dtalk=false) makes no server or agent for it: WST_EINVAL, and a log line. */
+        carries one tunnel. No half-close: the side that ends first breaks off the other direction,
+        and such a stream has the status WST_EWSCLOSED there. No reasons, no names, no liveness
+        (lib/PROTOCOL.md); options for these have no effect. A library built without this protocol
+        (meson: -Dtalk=false) refuses it for servers and agents: WST_EINVAL, and a log line. */
     WST_PROTOCOL_TALK
 } wst_protocol_t;
 
@@ -43,7 +43,7 @@ typedef enum wst_method {
     WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
     WST_MSG_PONG = 9,
     WST_MSG_GOAWAY = 10, /**< no new streams, please; `last`: the last one that will be served */
-    WST_MSG_YIELD = 11   /**< of `credit`, what lies at or beyond `offset` is given back */
+    WST_MSG_YIELD = 11   /**< gives back the part of `credit` at or beyond `offset` */
 } wst_method_t;
 
 /** Version of the protocol, sent in hello. */
@@ -62,7 +62,7 @@ typedef enum wst_method {
 /** Largest encoding of a communication with `len` bytes as JSON. */
 #define WST_JSON_DATA_MAX(len) (((size_t)(len) + 2) / 3 * 4 + 64)
 
-/** What either side says first. Unknown features and members are ignored by the receiver. */
+/** The first message of either side. Unknown features and members are ignored by the receiver. */
 typedef struct wst_hello {
     size_t size;             /**< sizeof the struct (common.h) */
     uint32_t version;        /**< WST_PROTOCOL_VERSION; a higher one is answered with ours */
@@ -98,8 +98,8 @@ typedef struct wst_message {
     const uint8_t *data; /**< communication: `len` > 0 bytes */
     size_t len;
 
-    uint64_t received; /**< credit: offset up to which all has been received; one more once the end
-                            has been received too */
+    uint64_t received; /**< credit: offset up to which all bytes have been received; one more once
+                            the end has been received too */
     uint64_t credit;   /**< credit: offset up to which may be sent; yield: the last one heard */
     uint64_t offset;   /**< end: offset at which the direction ends; yield: up to which the sender
                             will send without another credit, at most `credit` */
@@ -112,11 +112,11 @@ typedef struct wst_message {
 /**
  * Writes a message into `buf`.
  *
- * A communication in binary is written without its payload: what is written is the head, and the
- * payload follows it in the same WebSocket message. Everything else is written whole. A buffer of
- * WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(len) for a JSON communication, always suffices.
+ * Of a binary communication only the head is written; the payload follows it in the same WebSocket
+ * message. All other messages are written whole. A buffer of WST_JSON_CONTROL_MAX, or
+ * WST_JSON_DATA_MAX(len) for a JSON communication, always suffices.
  *
- * @param text  set to whether it goes out as a text (or a binary) WebSocket message
+ * @param text  set to whether the WebSocket message is text (else binary)
  * @return bytes written; WST_EINVAL if the message breaks a rule of the protocol (a range, a
  *         character) or the buffer is too small; WST_ENOMEM
  */
@@ -139,7 +139,7 @@ typedef struct wst_decoder_options {
 WST_EXTERN WST_MUST_CHECK int wst_decoder_new(wst_decoder_t **out,
                                               const wst_decoder_options_t *options);
 
-/** Frees it. NULL is allowed. */
+/** Frees the decoder. NULL is allowed. */
 WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
 
 /**
@@ -147,8 +147,8 @@ WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
  * next message. `text` is whether the WebSocket message is a text; it is the same for all its
  * pieces.
  *
- * The payload of a binary communication is handed on as it comes: each piece that holds some gives
- * a message of its own, whose `data` points into the piece. All other messages are gathered whole
+ * The payload of a binary communication is handed on as it arrives: each piece with payload gives
+ * its own message, whose `data` points into the piece. All other messages are gathered whole
  * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers are into
  * the decoder. Either is valid until the next call.
  *
@@ -157,13 +157,13 @@ WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
  *
  * @return 1: `*message` is filled; 0: nothing yet; WST_EPROTO (malformed, out of range, an empty
  *         communication, ...), WST_EMSGBIG, WST_ENOMEM. These errors are final: every later call
- *         returns the same. WST_EINVAL: `message->size` is not set; nothing has been taken.
+ *         returns the same. WST_EINVAL: `message->size` is not set; the piece was not taken.
  */
 WST_EXTERN WST_MUST_CHECK int wst_decoder_push(wst_decoder_t *decoder, bool text,
                                                const uint8_t *piece, size_t len, bool fin,
                                                wst_message_t *message);
 
-/** After an error: what is wrong, for people. Static text, "" if nothing is. */
+/** Text of the last error, for people. Static; "" without an error. */
 WST_EXTERN const char *wst_decoder_error_detail(const wst_decoder_t *decoder);
 
 #ifdef __cplusplus

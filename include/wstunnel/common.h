@@ -3,7 +3,7 @@
 #define WSTUNNEL_COMMON_H
 /**
  * @file common.h
- * What every other header needs: visibility, the allocator, borrowed strings.
+ * Shared by all other headers: visibility, the allocator, borrowed strings.
  *
  * Conventions that hold in all of libwstunnel:
  *  - Functions that can fail return an int: 0 (or a count) on success, a negative error code
@@ -11,25 +11,25 @@
  *  - Handles are created by `wst_x_new(&x, ctx, options)` and end by `wst_x_close(x, close_cb)`.
  *    After that call no callback of the handle runs but close_cb; it runs exactly once, last, from
  *    the loop, and the library frees the handle when it returns. Closing is legal in every state
- *    and inside every callback. A handle that has failed is not closed by itself: its owner closes.
+ *    and inside every callback. A failed handle does not close itself: its owner closes it.
  *  - Requests (a look-up, a dial) are lighter: started by a call, ended by their one callback or by
  *    `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
- *  - No callback runs from inside the call that asked for it.
+ *  - No callback runs from inside the call that caused it.
  *  - Everything of one context (ctx.h) is used from the thread of its loop only.
  *  - Options and callbacks are copied, the strings in them too, unless a field says otherwise. A
  *    member that is zero or NULL means its documented default.
- *  - A struct that can grow begins with `size`. Whoever makes one sets that to the size it was
- *    compiled with and leaves the members that it does not need zero:
+ *  - A struct that can grow begins with `size`. The code that makes one sets `size` to the size it
+ *    was compiled with and leaves unneeded members zero:
  *
  *        const wst_dial_options_t options = {.size = sizeof(options), .host = "wiki", .port = 80};
  *
- *    A later release adds members behind the last one, so a program built with an older one goes on
- *    as it was: what lies beyond its size is taken for zero when the library reads, and left alone
- *    when it writes. A size that is not set, and members that this library does not know and that
- *    are not zero, are WST_EINVAL. The elements of an array all have the size of the first one.
- *    Structs that the library makes have their size set; a program reads the members that it knows,
- *    by the pointer it got, and never copies such a struct by value. A struct without `size` never
- *    changes. RELEASES.md says what else a release may change.
+ *    A later release adds members behind the last one, so a program built with an older release
+ *    keeps working: members beyond its size read as zero, and the library does not write them. A
+ *    size that is not set, and members that this library does not know and that are not zero, are
+ *    WST_EINVAL. The elements of an array all have the size of the first one. Structs that the
+ *    library makes have their size set; a program reads the members that it knows, by the pointer
+ *    it got, and never copies such a struct by value. A struct without `size` never changes.
+ *    RELEASES.md says what else a release may change.
  *  - Durations are in milliseconds (`_ms`), sizes in bytes.
  */
 #include <stdbool.h>
@@ -63,23 +63,23 @@ extern "C" {
 #endif
 
 /**
- * Where memory comes from. All three functions are required and behave as malloc, realloc and free
- * of the C library; any of the first two may return NULL, which every call reports as WST_ENOMEM.
+ * Source of memory. All three functions are required and behave as malloc, realloc and free of the
+ * C library; any of the first two may return NULL, which every call reports as WST_ENOMEM.
  */
 typedef struct wst_allocator {
     void *(*malloc)(size_t size, void *user_data);
     void *(*realloc)(void *ptr, size_t size, void *user_data);
     void (*free)(void *ptr, void *user_data);
-    void *user_data; /**< handed to each of them */
+    void *user_data; /**< passed to each function */
 } wst_allocator_t;
 
 /**
- * Runs when a handle has been closed: the last thing heard of it, its memory goes when this
- * returns. `user_data` is that of the handle.
+ * Runs when a handle has been closed: its last callback; the handle is freed when this returns.
+ * `user_data` is that of the handle.
  */
 typedef void (*wst_close_cb)(void *user_data);
 
-/** What a write answers: the data was taken, but wait for the drain callback before writing more.
+/** Result of a write: the data was taken, but wait for the drain callback before writing more.
  */
 #define WST_WAIT 1
 

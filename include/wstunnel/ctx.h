@@ -3,9 +3,9 @@
 #define WSTUNNEL_CTX_H
 /**
  * @file ctx.h
- * The context: what the handles of one libuv loop share (allocator, chunks, deadlines, resolver,
- * memory budget, log). Create it first, close it last. There is no other shared state; a program
- * may have several contexts, each used from the thread of its own loop.
+ * The context: shared state of the handles of one libuv loop (allocator, chunks, deadlines,
+ * resolver, memory budget, log). Create it first, close it last. There is no other shared state; a
+ * program may have several contexts, each used from the thread of its own loop.
  *
  * The library leaves signal dispositions alone: the host must ignore SIGPIPE
  * (`signal(SIGPIPE, SIG_IGN)`), since libuv writes to sockets without MSG_NOSIGNAL.
@@ -19,7 +19,7 @@ extern "C" {
 
 struct uv_loop_s;
 
-/** How much a log line matters. */
+/** Severity of a log line. */
 typedef enum wst_log_level {
     WST_LOG_ERROR = 0, /**< something does not work */
     WST_LOG_WARN = 1,  /**< works, but look at it */
@@ -28,8 +28,8 @@ typedef enum wst_log_level {
 } wst_log_level_t;
 
 /**
- * Receives log lines: terminated UTF-8 without a line end, never any payload or secret. Called from
- * inside library calls: it may not call the library.
+ * Receives log lines: terminated UTF-8 without a line end, never any payload or secret. Runs inside
+ * library calls and must not call the library.
  */
 typedef void (*wst_log_cb)(wst_log_level_t level, const char *line, void *user_data);
 
@@ -37,8 +37,8 @@ typedef struct wst_lookup wst_lookup_t;
 
 /**
  * Replaces the resolver: look up `host` (a name, never an IP literal) and call wst_lookup_answer()
- * (resolver.h) once, now or later, from the loop's thread. Several callers that wait for one name
- * share a look-up, and it is not cancelled when they lose interest.
+ * (resolver.h) once, now or later, from the loop's thread. Callers that wait for the same name
+ * share a look-up, which is not cancelled when they are.
  */
 typedef void (*wst_resolve_hook)(wst_lookup_t *lookup, const char *host, void *user_data);
 
@@ -53,7 +53,7 @@ typedef struct wst_ctx_options {
     unsigned resolver_threads; /**< Optional (default 4, at most 64). Most look-ups running at
                                     a time; threads start when needed, end when idle. */
     wst_log_cb log;            /**< Optional (default: no log). */
-    wst_log_level_t log_level; /**< Lines above this level are not made. */
+    wst_log_level_t log_level; /**< Lines above this level are dropped. */
     wst_resolve_hook resolve;  /**< Optional (default: getaddrinfo in threads). */
     void *user_data;           /**< For the callbacks here and close_cb. */
 } wst_ctx_options_t;
@@ -68,31 +68,31 @@ WST_EXTERN WST_MUST_CHECK int wst_ctx_new(wst_ctx_t **out, struct uv_loop_s *loo
 
 /**
  * Closes the context. It waits for the handles and requests that still exist (close those too),
- * then runs `close_cb` (may be NULL) and is gone. A name look-up that hangs in the system does not
- * hold it up.
+ * then runs `close_cb` (may be NULL) and is freed. A name look-up that hangs in the system does not
+ * delay this.
  */
 WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
 
-/** Another level of log lines from now on. */
+/** Changes the log level. */
 WST_EXTERN void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level);
 
 /**
- * Makes a log line, as the library does: cut at 511 bytes; control characters and what is not UTF-8
- * become '?'. Nothing happens above the log level. Keep payload and secrets out of it.
+ * Logs a line, as the library does: cut at 511 bytes; control characters and invalid UTF-8 become
+ * '?'. Does nothing above the log level. Keep payload and secrets out of the line.
  */
 WST_EXTERN void wst_ctx_log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...)
     WST_PRINTF(3, 4);
 
-/** The loop it was made on. */
+/** The context's loop. */
 WST_EXTERN struct uv_loop_s *wst_ctx_loop(const wst_ctx_t *ctx);
 
 /** The loop's time in milliseconds (uv_now): the clock of all deadlines. */
 WST_EXTERN uint64_t wst_ctx_now(const wst_ctx_t *ctx);
 
-/** Where its memory comes from; valid as long as the context. Never NULL. */
+/** The context's allocator; valid as long as the context. Never NULL. */
 WST_EXTERN const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx);
 
-/** Memory figures of a context, in bytes, and what is alive. */
+/** Memory figures of a context, in bytes, and counts of live objects. */
 typedef struct wst_ctx_stats {
     size_t size;         /**< sizeof the struct (common.h) */
     size_t budget_limit; /**< see wst_ctx_options */
@@ -101,7 +101,7 @@ typedef struct wst_ctx_stats {
     size_t handles;      /**< handles and requests not yet gone */
 } wst_ctx_stats_t;
 
-/** Fills in the figures of this moment. @return 0; WST_EINVAL: `stats->size` is not set. */
+/** Fills in the current figures. @return 0; WST_EINVAL: `stats->size` is not set. */
 WST_EXTERN int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
 
 #ifdef __cplusplus

@@ -22,17 +22,18 @@ typedef struct wst_dial_options {
     const char *host;    /**< Required unless `path`. A name or an IP literal (no brackets). */
     uint16_t port;       /**< Required unless `path`. 1..65535. */
     const char *path;    /**< Optional. A Unix socket to connect to instead. */
-    uint64_t timeout_ms; /**< Optional (default 10000). For everything, look-up included. */
-    /** Optional. Asked, from the loop, for each address before it is tried: whether it may be. An
-        address without brackets; `user_data` is that of the dial. If none may be: WST_EDENIED. */
+    uint64_t timeout_ms; /**< Optional (default 10000). For the whole dial, including the
+                              look-up. */
+    /** Optional. Whether an address may be tried; runs from the loop before each attempt. The
+        address has no brackets; `user_data` is that of the dial. If no address is allowed:
+        WST_EDENIED. */
     bool (*allow)(const char *address, void *user_data);
 } wst_dial_options_t;
 
 /**
  * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status and
- * NULL: the resolver's errors, WST_ENAMETIMEOUT or WST_EDIALTIMEOUT, or if all addresses failed
- * libuv's most telling error of theirs (UV_EMFILE, UV_ECONNREFUSED, UV_ENETUNREACH, ...;
- * WST_ENOMEM).
+ * NULL: the resolver's errors, WST_ENAMETIMEOUT or WST_EDIALTIMEOUT, or if all addresses failed the
+ * most telling of their libuv errors (UV_EMFILE, UV_ECONNREFUSED, UV_ENETUNREACH, ...; WST_ENOMEM).
  */
 typedef void (*wst_dial_cb)(int status, wst_stream_t *stream, void *user_data);
 
@@ -45,7 +46,7 @@ WST_EXTERN WST_MUST_CHECK int wst_dial(wst_dial_t **out, wst_ctx_t *ctx,
                                        const wst_dial_options_t *options, wst_dial_cb callback,
                                        void *user_data);
 
-/** Gives up: the callback will not run. Only before it has run. */
+/** Cancels the dial: the callback will not run. Only before the callback has run. */
 WST_EXTERN void wst_dial_cancel(wst_dial_t *dial);
 
 #ifdef __cplusplus

@@ -3,19 +3,19 @@
 #define WSTUNNEL_PORT_H
 /**
  * @file port.h
- * A port: an address of a server that leads to one destination. Each connection that comes in there
- * becomes a flow (flow.h) to that destination through an agent: for clients that know no proxy.
+ * A port: an address of a server that leads to one destination. Each connection to it becomes a
+ * flow (flow.h) to that destination through an agent: for clients without proxy support.
  *
  *     client --TCP--> port of the server ==an agent==> destination
  *
- * No byte is asked of a client, so protocols in which the server speaks first (ssh, SMTP, MySQL)
- * begin at once. While the flow is under way up to 32 KiB that the client sends are kept for the
- * destination, more waits in the kernel; a client that resets the connection, or ends it before it
- * has sent a byte, cancels the flow. If the flow is refused the client's connection is reset, and
- * on_refused (server.h) and the log tell why.
+ * The port does not wait for a client's bytes, so protocols in which the server speaks first (ssh,
+ * SMTP, MySQL) begin at once. While the flow is under way up to 32 KiB from the client are kept for
+ * the destination, more bytes wait in the kernel; a client that resets the connection, or ends it
+ * before it has sent a byte, cancels the flow. If the flow is refused the client's connection is
+ * reset, and on_refused (server.h) and the log give the reason.
  *
- * Nobody is asked for a password: whoever reaches the address can use it. It listens whether or not
- * an agent is there. Its connections are among the server's max_connections; beyond them clients
+ * A port asks for no password: any client that reaches the address can use it. It listens with or
+ * without an agent. Its connections count towards the server's max_connections; further clients
  * wait in the kernel.
  */
 #include <wstunnel/server.h>
@@ -37,13 +37,13 @@ typedef struct wst_port_options {
      */
     const char *const *labels;
 
-    /** Optional. Whose flows these are, at most 127 bytes each. With a user they count as
-        authenticated (wst_flow_options.authenticated); without one on_client_request, if there is
-        one, sees a client that has no credentials. */
+    /** Optional. User and tenant of the flows, at most 127 bytes each. With a user they count as
+        authenticated (wst_flow_options.authenticated); without one on_client_request, if set, sees
+        a client without credentials. */
     const char *user;
     const char *tenant;
 
-    bool open;       /**< Listen though other machines can reach the address. */
+    bool open;       /**< Listen even if other machines can reach the address. */
     void *user_data; /**< For close_cb. */
 } wst_port_options_t;
 
@@ -57,12 +57,12 @@ typedef struct wst_port_options {
 WST_EXTERN WST_MUST_CHECK int wst_port_new(wst_port_t **out, wst_server_t *server,
                                            const wst_port_options_t *options);
 
-/** Where it listens, with the real port; lives as long as the port. */
+/** The bound address, with the real port; lives as long as the port. */
 WST_EXTERN const char *wst_port_address(const wst_port_t *port);
 
 /**
- * Stops listening, and resets the clients whose destination has not been reached yet. Connections
- * that are relayed go on: taking a port away cuts nobody off.
+ * Stops listening, and resets the clients whose destination has not been reached yet. Relayed
+ * connections continue.
  *
  * A draining server stops listening by itself, while the flows under way finish. Closing the server
  * closes its ports: do not use a port after wst_server_close().
