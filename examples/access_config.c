@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who may do what, in the server's configuration (access_config.h). It is read here; what it may be
+/* Access control in the server's configuration (access_config.h). It is read here; what it may be
  * is for wst_access_new() to say, whose errors are led back to where the text stands. */
 #include "access_config.h"
 
@@ -32,7 +32,7 @@ static void *extend(config_t *c, const void *array, size_t size, size_t count, s
     return grown;
 }
 
-/* An empty list of who may come is not taken for everybody. */
+/* An empty list of users or agents does not mean all. */
 static void refuse_empty(config_t *c, const config_node_t *node) {
     if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
         config_wrong(c, node, "must not be empty");
@@ -251,7 +251,7 @@ void access_config_read_routes(config_t *c, const config_node_t *node, access_co
 
 /* -- All of it --------------------------------------------------------------------------------- */
 
-/* Where the text stands that an error is about: "users[2].password", or what it came by. */
+/* The place of the text that an error is about: "users[2].password", or the option it came by. */
 static void note_error(config_t *c, const access_config_t *access, const wst_access_error_t *e) {
     char place[PLACE_MAX];
     if (strcmp(e->list, "users") == 0 && e->index >= access->file_users)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_ACCESS_CONFIG_H
 #define EXAMPLES_ACCESS_CONFIG_H
-/* What the server's configuration says about who may do what: users, agents, rules, routes. */
+/* Access control in the server's configuration: users, agents, rules, routes. */
 #include "config.h"
 
 typedef struct access_config {

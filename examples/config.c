@@ -140,7 +140,7 @@ void config_note_secret_file(config_t *c, const char *path) {
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
         (info.st_mode & (S_IROTH | S_IWOTH)) == 0)
-        return; /* whoever reads it complains of what is not there */
+        return; /* its reader reports a missing file */
     for (size_t i = 0; i < c->exposed_count; i++)
         if (strcmp(c->exposed[i], path) == 0)
             return;

@@ -46,10 +46,10 @@ void config_wipe(void *data, size_t size);
 void *config_alloc(config_t *c, size_t size);
 char *config_copy(config_t *c, const char *text, size_t len);
 
-/* Notes what is wrong with what stands at `place` (NULL: the file as a whole). */
+/* Notes a fault at `place` (NULL: the file as a whole). */
 void config_fault(config_t *c, const char *place, const char *fmt, ...) WST_PRINTF(3, 4);
 
-/* Tells what is wrong: on stderr, as a program that cannot start does; in the log. */
+/* Reports the faults: on stderr, as a program that cannot start does; in the log. */
 void config_print(const config_t *c, const char *program);
 void config_log(const config_t *c);
 

@@ -44,7 +44,7 @@ extern const config_fields_t server_config_fields;
 bool server_config_read(server_config_t *config, const options_t *options);
 void server_config_free(server_config_t *config);
 
-/* What it says about who may do what. 0 or an error, which has been noted. Once only. */
+/* Makes the access control that it describes. 0 or an error, which has been noted. Once only. */
 int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out);
 
 /* Whether the certificates are from the same files. */

@@ -29,7 +29,7 @@ typedef struct peer {
     size_t len;
 } peer_t;
 
-/* Messages come in pieces, so that nobody must buffer who does not want to; an echo does want. */
+/* Messages come in pieces, so that a program need not buffer them; an echo does. */
 static void on_server_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
                               void *user_data) {
     peer_t *peer = user_data;

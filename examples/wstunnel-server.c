@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The server as a program: its configuration, who may do what, and the end. */
+/* The server as a program: its configuration, access control, and shutdown. */
 #include "program.h"
 #include "server_config.h"
 #include "server_log.h"
@@ -171,7 +171,7 @@ typedef struct made {
     wst_tls_files_t *tls; /* NULL: the files are the same */
 } made_t;
 
-/* What must stay as it was at the start, since nobody is asked any more what depends on it. */
+/* Refuses changes of settings that are checked at the start only. */
 static bool may_follow(const state_t *s, server_config_t *config, const wst_access_t *access) {
     config_t *c = &config->config;
     if (wst_access_has_users(access) != wst_access_has_users(s->access) ||

@@ -4,9 +4,10 @@
 /**
  * @file resolver.h
  * Name look-up. Every context has a resolver: getaddrinfo (so /etc/hosts, mDNS and all that the
- * system knows count) in few threads of its own, started when needed. All who wait for a name share
- * one look-up. A look-up that hangs holds up neither other names (as long as fewer than all threads
- * hang), nor its caller's deadline, nor the end of the loop. IP literals need no thread.
+ * system knows count) in few threads of its own, started when needed. Callers that wait for the
+ * same name share one look-up. A look-up that hangs holds up neither other names (as long as fewer
+ * than all threads hang), nor its caller's deadline, nor the end of the loop. IP literals need no
+ * thread.
  *
  * Bounds: as many running as the context has threads, and 1024 names at a time, running or waiting.
  */
@@ -41,13 +42,13 @@ WST_EXTERN WST_MUST_CHECK int wst_resolve(wst_resolve_t **out, wst_ctx_t *ctx, c
                                           uint64_t timeout_ms, wst_resolve_cb callback,
                                           void *user_data);
 
-/** Loses interest: the callback will not run. Only before it has run. */
+/** Cancels the request: the callback will not run. Only before the callback has run. */
 WST_EXTERN void wst_resolve_cancel(wst_resolve_t *resolve);
 
 /**
  * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied,
  * the first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is
- * gone after it. The callbacks of those who wait run inside this call. Still allowed, and still
+ * gone after it. The callbacks of waiting callers run inside this call. Still allowed, and still
  * needed to free `lookup`, when the context is gone: closing it does not wait for the hook.
  */
 WST_EXTERN void wst_lookup_answer(wst_lookup_t *lookup, int status,

@@ -3,17 +3,18 @@
 #define WSTUNNEL_RULES_H
 /**
  * @file rules.h
- * Rules: who may reach what. An ordered list; the first rule that matches decides. No I/O.
+ * Rules: which users may reach which destinations. An ordered list; the first rule that matches
+ * decides. No I/O.
  *
  * A destination is known by its name first and by its address later, once that has been looked up
- * (at the agent) or reached (told to the server). Ask at both times: before, only what no address
- * could make allowed is denied; then the verdict is final. So a rule about addresses holds for
- * names too, whatever a name server answers.
+ * (at the agent) or reached (told to the server). Ask at both times: the first verdict denies only
+ * destinations that no address could make allowed; the second is final. So a rule about addresses
+ * holds for names too, whatever a name server answers.
  *
  * Guarded addresses, the link-local ones (169.254.0.0/16, fe80::/10) and those where clouds serve
  * their metadata, are denied in any case, unless the rule that allows names such an address or a
  * network within the guarded one: neither `*` nor a host name opens them. (An address that will
- * never be known is not taken for one of them: whoever dials must guard then, as agents do.)
+ * never be known does not count as guarded: the dialling side must guard then, as agents do.)
  *
  * IPv4 addresses within IPv6 (::ffff:0:0/96, 64:ff9b::/96) are taken for IPv4; the unspecified
  * addresses, which lead to this host, for 127.0.0.1 and ::1. A rule that denies 64:ff9b::/96 or an
@@ -41,23 +42,24 @@ typedef struct wst_rule {
     /**
      * HOST or HOST:PORTS. HOST is a pattern of host names (case does not matter, a trailing dot
      * neither; one of `*` alone matches addresses too), an IPv4 address or network ("10.0.0.0/8"),
-     * or an IPv6 one ("[2001:db8::]/32:443"; without ports the brackets may be left out). What is
-     * of digits, dots, '-' and '*' as addresses are, but is none ("10.*"), is an error. PORTS:
-     * numbers and ranges, separated by commas ("80,8000-8999"), or `*`.
+     * or an IPv6 one ("[2001:db8::]/32:443"; without ports the brackets may be left out). A text of
+     * digits, dots, '-' and '*' that is no address ("10.*") is an error. PORTS: numbers and ranges,
+     * separated by commas ("80,8000-8999"), or `*`.
      */
     const char *const *destinations;
 } wst_rule_t;
 
-/** What is to be made of rules; copied. */
+/** Options of rules; copied. */
 typedef struct wst_rules_options {
     size_t size; /**< sizeof the struct (common.h) */
     const wst_rule_t *rules;
     size_t count;
-    bool deny_by_default;             /**< What no rule matches is denied, else allowed. */
+    bool deny_by_default;             /**< Deny a destination that no rule matches; else allow
+                                           it. */
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the rules' life */
 } wst_rules_options_t;
 
-/** Which pattern is wrong; `pattern` points into what was given. */
+/** The malformed pattern; `pattern` points into the options. */
 typedef struct wst_rules_error {
     size_t rule;         /**< index of the rule */
     const char *pattern; /**< the text */
@@ -72,10 +74,10 @@ typedef struct wst_rules_error {
 WST_EXTERN WST_MUST_CHECK int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *options,
                                             wst_rules_error_t *error);
 
-/** Frees them. NULL is allowed. */
+/** Frees rules. NULL is allowed. */
 WST_EXTERN void wst_rules_free(wst_rules_t *rules);
 
-/** Who wants to reach what. */
+/** A user and the destination it asks for. */
 typedef struct wst_rules_query {
     size_t size;               /**< sizeof the struct (common.h) */
     const char *user;          /**< NULL: not known (an agent asks) */
@@ -87,7 +89,7 @@ typedef struct wst_rules_query {
                               will never be known, and rules that deny networks hold for it */
 } wst_rules_query_t;
 
-/** What decided. */
+/** The ground of a verdict. */
 typedef enum wst_rules_reason {
     WST_RULES_RULE,    /**< a rule, see `rule` */
     WST_RULES_DEFAULT, /**< no rule matched */
@@ -104,8 +106,8 @@ typedef struct wst_rules_verdict {
 } wst_rules_verdict_t;
 
 /**
- * Decides. While the agent or the address are not known, "allow" means that it may yet become so:
- * ask again. Literal addresses as `host` are decided on at once.
+ * Decides. While the agent or the address is not known, "allow" is provisional: ask again. Literal
+ * addresses as `host` are decided on at once.
  * @param rules  NULL: all is allowed but guarded addresses
  */
 WST_EXTERN wst_rules_verdict_t wst_rules_decide(const wst_rules_t *rules,

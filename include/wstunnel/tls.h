@@ -8,8 +8,8 @@
  * the plaintext.
  *
  * A close_notify is the end of a direction, so half-close is kept both ways. An end of the
- * transport without it is an error, WST_ETLSTRUNCATED, never on_end: who cuts a connection cannot
- * make a part look like the whole. A reset of the stream resets the transport.
+ * transport without it is an error, WST_ETLSTRUNCATED, never on_end: an attacker who cuts a
+ * connection cannot make a part look like the whole. A reset of the stream resets the transport.
  *
  * A configuration is made once, from PEM texts, is immutable and shared by any number of
  * handshakes; to replace a certificate make another configuration and use that from then on.
@@ -19,8 +19,8 @@
  * takes clients without ALPN, and refuses those that offer other protocols only.
  *
  * Memory: about 35 KiB a connection in Debian's builds of mbedTLS, and nothing of ours as long as
- * it is idle. A reader that stops makes at most one record (16 KiB) of plaintext and one read of
- * the transport wait; what is written is encrypted at once and waits in the transport.
+ * it is idle. While a reader is stopped, at most one record (16 KiB) of plaintext and one read of
+ * the transport wait; written bytes are encrypted at once and wait in the transport.
  */
 #include <wstunnel/stream.h>
 #include <wstunnel/tls_types.h>
@@ -79,9 +79,9 @@ typedef struct wst_tls_handshake wst_tls_handshake_t;
 
 /**
  * The outcome: status 0 and a stream, paused, which the callback owns; or a negative status, NULL,
- * and in `detail` what is wrong, for people, valid during the call ("certificate expired on
- * 2026-01-01", "the peer sent alert 40: handshake failure"). The transport is closed then; if the
- * peer had to be told by an alert, it has had up to a second to take that in.
+ * and in `detail` the cause, for people, valid during the call ("certificate expired on
+ * 2026-01-01", "the peer sent alert 40: handshake failure"). The transport is closed then; if an
+ * alert was due, the peer has had up to a second to receive it.
  *
  * Status: WST_ETLSCERT: the peer's certificate is not accepted, or it has none; WST_ETLS: another
  * failure of TLS, the peer's alerts included; WST_ETIMEOUT; WST_ENOMEM; the transport's error.
@@ -92,14 +92,14 @@ typedef void (*wst_tls_handshake_cb)(int status, wst_stream_t *stream, const cha
 /** Options of a handshake. */
 typedef struct wst_tls_handshake_options {
     size_t size;              /**< sizeof the struct (common.h) */
-    wst_tls_config_t *config; /**< Required. It decides who is server and who is client. A reference
-                                   is taken for the stream's life. */
+    wst_tls_config_t *config; /**< Required. A server's or a client's: decides the side. Referenced
+                                   for the stream's life. */
     const char *server_name;  /**< Client: required (unless the configuration is insecure). The name
                                    or IP address, without brackets, that the certificate must be for
                                    (RFC 9525: only a subjectAltName counts). */
     const char *sni;          /**< Client: optional (default: server_name, if that is no address).
                                    The name to ask the server for; "": none. */
-    uint64_t timeout_ms;      /**< Optional (default 10000). For everything. */
+    uint64_t timeout_ms;      /**< Optional (default 10000). For the whole handshake. */
 } wst_tls_handshake_options_t;
 
 /**
@@ -112,7 +112,8 @@ WST_EXTERN WST_MUST_CHECK int wst_tls_handshake(wst_tls_handshake_t **out, wst_s
                                                 const wst_tls_handshake_options_t *options,
                                                 wst_tls_handshake_cb callback, void *user_data);
 
-/** Gives up: the callback will not run, the transport is reset. Only before it has run. */
+/** Cancels the handshake: the callback will not run, the transport is reset. Only before the
+    callback has run. */
 WST_EXTERN void wst_tls_handshake_cancel(wst_tls_handshake_t *handshake);
 
 #ifdef __cplusplus

@@ -3,8 +3,7 @@
 #define WSTUNNEL_TLS_TYPES_H
 /**
  * @file tls_types.h
- * What goes into the configurations of TLS, and what is known of certificates and sessions. tls.h
- * includes it.
+ * Options of TLS configurations, and facts about certificates and sessions. tls.h includes it.
  */
 #include <wstunnel/common.h>
 
@@ -12,7 +11,7 @@
 extern "C" {
 #endif
 
-/** What is wrong, for people: "identity 2: the key does not belong to the certificate". */
+/** The fault, for people: "identity 2: the key does not belong to the certificate". */
 typedef struct wst_tls_error {
     char text[256]; /**< terminated */
 } wst_tls_error_t;
@@ -24,7 +23,7 @@ typedef struct wst_tls_identity {
     const char *key_pem;   /**< Required. Not encrypted. RSA, or EC on P-256, P-384, P-521. */
 } wst_tls_identity_t;
 
-/** What a server asks of its clients. */
+/** Whether a server asks its clients for certificates. */
 typedef enum wst_tls_client_cert {
     WST_TLS_CLIENT_NONE,     /**< it does not ask for a certificate */
     WST_TLS_CLIENT_OPTIONAL, /**< it takes one; a bad one ends the handshake all the same */
@@ -40,14 +39,14 @@ typedef struct wst_tls_server_options {
     const wst_tls_identity_t *identities;
     size_t identity_count;             /**< Required. 1..32. */
     wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
-    const char *client_ca_pem; /**< Required with client_cert: certificates of those who issue
-                                    the clients' ones. */
+    const char *client_ca_pem; /**< Required with client_cert: certificates of the issuers of
+                                    clients' certificates. */
 } wst_tls_server_options_t;
 
 /** A client's configuration; copied. */
 typedef struct wst_tls_client_options {
     size_t size; /**< sizeof the struct (common.h) */
-    /** Optional (default: the system's trust store). Certificates of those whose word counts. */
+    /** Optional (default: the system's trust store). Certificates of trusted issuers. */
     const char *ca_pem;
     /** Optional, NULL-terminated, at most 16: "sha256/BASE64", the SHA-256 of a public key
         (SubjectPublicKeyInfo, as RFC 7469 section 2.4 has it). A certificate of the verified chain
@@ -88,7 +87,7 @@ typedef struct wst_tls_certificate {
     int64_t not_after;
 } wst_tls_certificate_t;
 
-/** What is known of a TLS session. */
+/** Facts about a TLS session. */
 typedef struct wst_tls_info {
     size_t size;              /**< set by the library (common.h) */
     const char *version;      /**< "TLSv1.2" or "TLSv1.3" */
@@ -96,7 +95,7 @@ typedef struct wst_tls_info {
     const char *alpn;         /**< the protocol agreed on; "": none */
     const char *server_name;  /**< the name the client asked for (SNI); "": none */
     bool resumed;             /**< an earlier session goes on, with the peer of then */
-    bool peer_verified;       /**< `peer` has been found to be who it says */
+    bool peer_verified;       /**< the certificate `peer` has been verified */
     const wst_tls_certificate_t *peer; /**< the peer's certificate; NULL: it showed none */
     const char *failure; /**< after on_error: what went wrong, for people; "": not TLS's fault */
 } wst_tls_info_t;
