@@ -21,6 +21,7 @@
 #include "sim.h"
 #include "socket_pair.h"
 #include "sockets.h"
+#include "socks_world.h"
 #include "support.h"
 #include "talk_rig.h"
 #include "tls_certs.h"
