@@ -25,12 +25,23 @@ static bool all_zero(const uint8_t *bytes, size_t len) {
     return len == 0;
 }
 
+/* Whether members behind our struct, of `size` bytes, are set. */
+static bool sets_unknown(const void *theirs, size_t size) {
+    size_t given = size_of(theirs);
+    return given > size && !all_zero((const uint8_t *)theirs + size, given - size);
+}
+
+int wst__sized_check(const void *theirs, size_t size, size_t first_size) {
+    return wst__sized_valid(theirs) && size_of(theirs) >= first_size && !sets_unknown(theirs, size)
+               ? 0
+               : WST_EINVAL;
+}
+
 int wst__sized_read(void *ours, size_t size, const void *theirs) {
     size_t given = 0;
     if (theirs != NULL) {
         given = size_of(theirs);
-        if (!wst__sized_valid(theirs) ||
-            (given > size && !all_zero((const uint8_t *)theirs + size, given - size)))
+        if (!wst__sized_valid(theirs) || sets_unknown(theirs, size))
             return WST_EINVAL;
         memmove(ours, theirs, given < size ? given : size);
     }

@@ -18,6 +18,13 @@ bool wst__sized_valid(const void *theirs);
  */
 int wst__sized_read(void *ours, size_t size, const void *theirs);
 
+/*
+ * Checks a caller's struct that is borrowed, not copied: whether it reaches `first_size`, the size
+ * it had in the first release, and sets no member that we do not know (`size` is ours). Members of
+ * later releases lie beyond `first_size`: ask for its size before each use of one. 0 or WST_EINVAL.
+ */
+int wst__sized_check(const void *theirs, size_t size, size_t first_size);
+
 /* Copies our struct, whose size is set, into the caller's, as far as that goes. 0 or WST_EINVAL. */
 int wst__sized_write(void *theirs, const void *ours);
 

@@ -285,9 +285,11 @@ static void start_later(wst__defer_t *defer) {
 
 int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *given,
                  const wst_flow_callbacks_t *callbacks, void *user_data) {
+    const size_t first_size = offsetof(wst_flow_callbacks_t, on_gone) + sizeof(callbacks->on_gone);
     wst_flow_options_t o;
     char canonical[WST_DEST_MAX + 1];
-    if (wst__sized_read(&o, sizeof(o), given) != 0 || callbacks->size < sizeof(*callbacks) ||
+    if (wst__sized_read(&o, sizeof(o), given) != 0 ||
+        wst__sized_check(callbacks, sizeof(*callbacks), first_size) != 0 ||
         callbacks->on_established == NULL || callbacks->on_refused == NULL)
         return WST_EINVAL;
     if (ingress->node->state == WST__NODE_CLOSING)

@@ -33,8 +33,10 @@ static void unref_all(const wst_slice_t *slices, size_t count) {
 }
 
 static bool is_complete(const wst_stream_ops_t *ops) {
-    return ops->size >= sizeof(*ops) && ops->read_start != NULL && ops->read_stop != NULL &&
-           ops->write != NULL && ops->shutdown != NULL && ops->close != NULL;
+    const size_t first_size = offsetof(wst_stream_ops_t, close) + sizeof(ops->close);
+    return wst__sized_check(ops, sizeof(*ops), first_size) == 0 && ops->read_start != NULL &&
+           ops->read_stop != NULL && ops->write != NULL && ops->shutdown != NULL &&
+           ops->close != NULL;
 }
 
 int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *ops, void *impl,

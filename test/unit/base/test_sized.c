@@ -64,6 +64,21 @@ static void test_bounds(void **state) {
     }
 }
 
+/* A borrowed struct stays as it is: it must reach its first size, and set nothing unknown. */
+static void test_check(void **state) {
+    (void)state;
+    const old_t old = {.size = sizeof(old), .a = 1};
+    const current_t current = {.size = sizeof(current), .a = 2};
+    const later_t same = {.size = sizeof(same), .a = 3}, later = {.size = sizeof(later), .c = 1};
+    const current_t unset = {.a = 4};
+    assert_int_equal(wst__sized_check(&old, sizeof(current), sizeof(old)), 0);
+    assert_int_equal(wst__sized_check(&old, sizeof(current), sizeof(current)), WST_EINVAL);
+    assert_int_equal(wst__sized_check(&current, sizeof(current), sizeof(old)), 0);
+    assert_int_equal(wst__sized_check(&same, sizeof(current), sizeof(old)), 0);
+    assert_int_equal(wst__sized_check(&later, sizeof(current), sizeof(old)), WST_EINVAL);
+    assert_int_equal(wst__sized_check(&unset, sizeof(current), sizeof(old)), WST_EINVAL);
+}
+
 static void test_write(void **state) {
     (void)state;
     const current_t ours = {.size = sizeof(ours), .a = 7, .b = "b"};
@@ -100,10 +115,8 @@ static void test_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_read),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_write),
-        cmocka_unit_test(test_arrays),
+        cmocka_unit_test(test_read),  cmocka_unit_test(test_bounds), cmocka_unit_test(test_check),
+        cmocka_unit_test(test_write), cmocka_unit_test(test_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,6 +110,38 @@ static int set_stream_callbacks(const void *given) {
     return status;
 }
 
+static void no_start(wst_stream_t *stream, size_t max, void *impl) {
+    (void)stream, (void)max, (void)impl;
+}
+
+static void no_stop(wst_stream_t *stream, void *impl) {
+    (void)stream, (void)impl;
+}
+
+static int no_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
+    (void)stream, (void)slices, (void)count, (void)impl;
+    return WST_ESTATE;
+}
+
+static int no_shutdown(wst_stream_t *stream, void *impl) {
+    (void)stream, (void)impl;
+    return WST_ESTATE;
+}
+
+static void no_close(wst_stream_t *stream, int reset_reason, void *impl) {
+    (void)stream, (void)reset_reason, (void)impl;
+}
+
+static int make_stream(const void *given) {
+    wst_stream_t *stream;
+    int status = wst_stream_new(&stream, env.ctx, given, NULL, NULL);
+    if (status == 0) {
+        wst_stream_close(stream, NULL);
+        wst_stream_closed(stream);
+    }
+    return status;
+}
+
 static void ignore_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
     (void)hijack, (void)head, (void)user_data;
 }
@@ -263,6 +295,27 @@ static int dial_by_server(const void *given) {
     return status;
 }
 
+static void ignore_established(wst_flow_t *flow, void *user_data) {
+    (void)flow, (void)user_data;
+}
+
+static void ignore_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
+    (void)flow, (void)info, (void)user_data;
+}
+
+static int make_flow(const void *given) {
+    const wst_server_options_t options = {.size = sizeof(options)};
+    const wst_flow_options_t flow_options = {.size = sizeof(flow_options), .destination = "a:1"};
+    wst_server_t *server;
+    wst_flow_t *flow;
+    assert_int_equal(wst_server_new(&server, env.ctx, &options), 0);
+    int status = wst_flow_new(&flow, wst_server_ingress(server), &flow_options, given, NULL);
+    if (status == 0)
+        wst_flow_cancel(flow);
+    wst_server_close(server, NULL);
+    return status;
+}
+
 static int make_agent(const void *given) {
     wst_agent_t *agent;
     int status = wst_agent_new(&agent, env.ctx, given);
@@ -330,6 +383,14 @@ static const growing_t all[] = {
     {"proxy_options", GROWING(wst_proxy_options_t, .url = "http://127.0.0.1"), make_proxy_dial_by},
     {"pump_options", GROWING(wst_pump_options_t, .idle_timeout_ms = 5), make_pump},
     {"stream_callbacks", GROWING(wst_stream_callbacks_t, .on_read = NULL), set_stream_callbacks},
+    {"stream_ops",
+     GROWING(wst_stream_ops_t, .read_start = no_start, .read_stop = no_stop, .write = no_write,
+             .shutdown = no_shutdown, .close = no_close),
+     make_stream},
+    {"flow_callbacks",
+     GROWING(wst_flow_callbacks_t, .on_established = ignore_established,
+             .on_refused = ignore_refused),
+     make_flow},
     {"hijack_options",
      GROWING(wst_hijack_options_t, .on_request = ignore_request, .on_done = ignore_done),
      make_hijack},
