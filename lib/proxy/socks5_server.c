@@ -16,8 +16,6 @@
 #include <wstunnel/error.h>
 #include <wstunnel/http.h>
 
-enum { SOCKS4_VERSION = 4 };
-
 /* Answers ------------------------------------------------------------------------------------ */
 
 enum { REPLY_LEN = 10, REPLIES = 9 };
@@ -43,6 +41,10 @@ static wst_str_t method_text(uint8_t method) {
     }
 }
 
+wst_str_t wst__socks5_refusal(void) {
+    return method_text(WST__SOCKS5_METHOD_REFUSED);
+}
+
 static wst_str_t login_text(bool right) {
     return (wst_str_t){right ? "\1\0" : "\1\1", 2};
 }
@@ -57,7 +59,7 @@ static wst_str_t reply_text(uint8_t reply) {
 }
 
 /* 91: "request rejected or failed". */
-static wst_str_t socks4_refusal(void) {
+wst_str_t wst__socks4_refusal(void) {
     static const char text[] = {0, 91, 0, 0, 0, 0, 0, 0};
     return (wst_str_t){text, sizeof(text)};
 }
@@ -113,8 +115,8 @@ static int check_prefix(wst__socks5_server_t *s) {
     uint8_t version = s->in[0];
     switch (s->phase) {
     case WST__SOCKS5_IN_GREETING:
-        if (version == SOCKS4_VERSION)
-            return broken(s, WST_EPROTO, socks4_refusal(), "SOCKS4 is not served");
+        if (version == WST__SOCKS4_VERSION)
+            return broken(s, WST_EPROTO, wst__socks4_refusal(), "SOCKS4 is not served");
         if (version != WST__SOCKS5_VERSION)
             return broken(s, WST_EPROTO, (wst_str_t){0}, "not SOCKS");
         return 0;
@@ -263,7 +265,7 @@ wst_str_t wst__socks5_server_give_up(wst__socks5_server_t *s) {
     s->phase = WST__SOCKS5_OVER;
     switch (phase) {
     case WST__SOCKS5_IN_GREETING:
-        return method_text(WST__SOCKS5_METHOD_REFUSED);
+        return wst__socks5_refusal();
     case WST__SOCKS5_IN_LOGIN:
         return login_text(false);
     default:

@@ -71,6 +71,10 @@ wst_str_t wst__socks5_server_login(wst__socks5_server_t *s, bool right);
 /* Answers REQUEST, by a reply of section 6. */
 wst_str_t wst__socks5_server_reply(wst__socks5_server_t *s, uint8_t reply);
 
+/* What a client of SOCKS4 or SOCKS5 is told where its protocol is not served; static. */
+wst_str_t wst__socks4_refusal(void);
+wst_str_t wst__socks5_refusal(void);
+
 /* The reply for an error code; 0: success. */
 uint8_t wst__socks5_reply_of(int error);
 

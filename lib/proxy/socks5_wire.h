@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WST__SOCKS5_VERSION = 5, WST__SOCKS5_LOGIN_VERSION = 1 };
+enum { WST__SOCKS4_VERSION = 4, WST__SOCKS5_VERSION = 5, WST__SOCKS5_LOGIN_VERSION = 1 };
 
 /* Methods of authentication (RFC 1928 section 3). */
 enum {

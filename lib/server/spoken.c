@@ -2,13 +2,16 @@
 /* The protocol of a connection, and the answer of an address that does not take it (server.h). */
 #include "server.h"
 
+#include "socks5_server.h"
+#include "socks5_wire.h"
+
 wst__spoken_t wst__spoken_of(uint8_t first) {
     switch (first) {
     case 22: /* a handshake record (RFC 8446 section 5.1) */
         return WST__SPEAKS_TLS;
-    case 4:
+    case WST__SOCKS4_VERSION:
         return WST__SPEAKS_SOCKS4;
-    case 5: /* RFC 1928 section 3 */
+    case WST__SOCKS5_VERSION:
         return WST__SPEAKS_SOCKS5;
     default:
         return WST__SPEAKS_HTTP;
@@ -49,15 +52,13 @@ static wst_str_t answer_in(wst__spoken_t spoken) {
                                "Connection: close\r\n\r\n"
                                "This address speaks SOCKS5.\n";
     static const char tls[] = {21, 3, 1, 0, 2, 2, 40}; /* an alert, fatal: handshake_failure */
-    static const char socks4[] = {0, 91, 0, 0, 0, 0, 0, 0};
-    static const char socks5[] = {5, (char)0xff};
     switch (spoken) {
     case WST__SPEAKS_TLS:
         return (wst_str_t){tls, sizeof(tls)};
     case WST__SPEAKS_SOCKS4:
-        return (wst_str_t){socks4, sizeof(socks4)};
+        return wst__socks4_refusal();
     case WST__SPEAKS_SOCKS5:
-        return (wst_str_t){socks5, sizeof(socks5)};
+        return wst__socks5_refusal();
     default:
         return (wst_str_t){http, sizeof(http) - 1};
     }
