@@ -25,10 +25,7 @@ static void relay(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client) {
     c->flow = NULL;
     wst__ticket_hand_on(&c->connection, &flow->connection);
     wst__client_close(c);
-    if (wst_flow_relay(flow, client) == 0)
-        return;
-    wst_stream_close(client, NULL); /* a reset, as the stream was not shut down */
-    wst_flow_cancel(flow);
+    wst__flow_relay(flow, client);
 }
 
 static void on_connect_established(wst_flow_t *flow, void *user_data) {

@@ -66,7 +66,7 @@ struct wst_flow {
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
     bool authenticated, unasked;
     const wst_http_head_t *head;
-    const wst_auth_basic_t *login; /* given by another way; set by a front, borrowed as the head */
+    const wst_auth_basic_t *login; /* of a client without a head; set by its front, borrowed too */
     const struct wst_tls_info *tls;
 
     /* For what. */
@@ -155,6 +155,10 @@ void wst__flow_choose(wst_flow_t *flow);
 
 /* The destination is reached and allowed: it is the front's turn. */
 void wst__flow_establish(wst_flow_t *flow);
+
+/* As wst_flow_relay, for a front that has forgotten the flow: takes the stream, and without memory
+ * resets it and cancels the flow. */
+void wst__flow_relay(wst_flow_t *flow, wst_stream_t *client);
 
 /* For a front that moves the bytes itself and counts them in the flow: hands over the stream,
  * paused, which the flow forgets. */

@@ -120,6 +120,13 @@ int wst_flow_relay(wst_flow_t *f, wst_stream_t *client) {
     return status;
 }
 
+void wst__flow_relay(wst_flow_t *f, wst_stream_t *client) {
+    if (wst_flow_relay(f, client) == 0)
+        return;
+    wst_stream_close(client, NULL); /* a reset, as the stream was not shut down */
+    wst_flow_cancel(f);
+}
+
 /* By whoever takes the stream ---------------------------------------------------------------- */
 
 static void on_taken_closed(wst_stream_t *stream, void *user_data) {

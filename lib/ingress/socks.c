@@ -28,7 +28,8 @@ typedef struct client {
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
 
     wst_request_t *request; /* ASKING */
-    wst_flow_t *flow;       /* CONNECTING */
+    wst_flow_t *flow;       /* CONNECTING; or of a refusal to be noticed */
+    wst_str_t last_word;    /* said when that refusal has been noticed */
     wst__linger_t linger;
     uint64_t left_ms; /* of the time for its messages */
     wst__deadline_t deadline;
@@ -160,10 +161,7 @@ static void relay(client_t *c, wst_flow_t *flow) {
     wst_stream_set_callbacks(stream, NULL, NULL);
     wst__ticket_hand_on(&c->connection, &flow->connection);
     close_client(c);
-    if (wst_flow_relay(flow, stream) == 0)
-        return;
-    wst_stream_close(stream, NULL); /* a reset, as the stream was not shut down */
-    wst_flow_cancel(flow);
+    wst__flow_relay(flow, stream);
 }
 
 static void on_socks_established(wst_flow_t *flow, void *user_data) {
@@ -223,20 +221,19 @@ static void on_dismissed(wst_flow_t *flow, const wst_refusal_info_t *info, void 
     client_t *c = user_data;
     (void)flow, (void)info;
     c->flow = NULL;
-    dismiss(c, c->socks.answer);
+    dismiss(c, c->last_word);
 }
 
 static const wst_flow_callbacks_t dismissal = {.size = sizeof(dismissal),
                                                .on_refused = on_dismissed};
 
-/* Takes the answer: see socks5_server.h. */
 static void refuse_client(client_t *c, const char *destination, const wst__refusal_t *refusal,
-                          int code, wst_str_t answer) {
-    c->socks.answer = answer;
+                          int code, wst_str_t last_word) {
+    c->last_word = last_word;
     if (new_flow(c, destination, &dismissal) != NULL)
         wst__flow_refuse_as(c->flow, refusal, code);
     else
-        dismiss(c, answer);
+        dismiss(c, last_word);
 }
 
 static void refuse_socks_request(client_t *c) {
@@ -260,11 +257,11 @@ static void refuse_login(client_t *c, int status, const char *reason) {
 }
 
 static void deny_login(client_t *c, int verdict, const wst__answer_t *answer) {
-    c->socks.answer = login_refusal(c);
+    c->last_word = login_refusal(c);
     if (new_flow(c, "", &dismissal) != NULL)
         wst__flow_deny(c->flow, verdict, answer);
     else
-        dismiss(c, c->socks.answer);
+        dismiss(c, c->last_word);
 }
 
 /* Logging in --------------------------------------------------------------------------------- */
@@ -402,7 +399,7 @@ static bool keep(client_t *c, wst_slice_t data) {
 }
 
 static bool is_socks(uint8_t first) {
-    return first == 4 || first == WST__SOCKS5_VERSION;
+    return first == WST__SOCKS4_VERSION || first == WST__SOCKS5_VERSION;
 }
 
 static void on_socks_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
@@ -462,22 +459,10 @@ int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream) {
     return 0;
 }
 
-static client_t *client_of(wst__list_t *node) {
-    return node != NULL ? WST__CONTAINER(node, client_t, node) : NULL;
-}
-
-static client_t *first_client(const wst__socks_front_t *front) {
-    return client_of(wst__list_first(&front->clients));
-}
-
-static client_t *next_client(const client_t *c) {
-    return client_of(wst__list_next(&c->front->clients, &c->node));
-}
-
 /* Ends the clients that have sent nothing. */
 static void drain_clients(wst__part_t *part) {
     const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
-    for (client_t *c = first_client(front); c != NULL; c = next_client(c)) {
+    WST__LIST_EACH(client_t, c, &front->clients, node) {
         if (c->state == READING && has_said_nothing(c)) {
             wst_stream_read_stop(c->stream);
             c->ended = true; /* further input does not matter */
@@ -488,7 +473,7 @@ static void drain_clients(wst__part_t *part) {
 
 static void close_clients(wst__part_t *part) {
     const wst__socks_front_t *front = WST__CONTAINER(part, wst__socks_front_t, part);
-    for (client_t *c = first_client(front); c != NULL; c = next_client(c))
+    WST__LIST_EACH(client_t, c, &front->clients, node)
         close_client(c);
 }
 

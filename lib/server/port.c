@@ -102,10 +102,7 @@ static void on_flow_established(wst_flow_t *flow, void *user_data) {
     wst_stream_set_callbacks(stream, NULL, NULL);
     wst__ticket_hand_on(&c->connection, &flow->connection);
     free_client(c);
-    if (wst_flow_relay(flow, stream) == 0)
-        return;
-    wst_stream_close(stream, NULL);
-    wst_flow_cancel(flow);
+    wst__flow_relay(flow, stream);
 }
 
 static void on_flow_refused(wst_flow_t *flow, const wst_refusal_info_t *refusal, void *user_data) {
