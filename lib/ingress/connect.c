@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CONNECT: a flow; then 200 and the bytes. While the flow is under way the hijack watches the
- * connection, so a client that goes away cancels it, and what it sends ahead is kept for the
- * destination. Once 200 is said the connection is the flow's.
+ * CONNECT: makes a flow, answers 200 and relays. Until then the hijack watches the connection: a
+ * client that leaves cancels its flow, and bytes that it sends early are kept for the destination.
+ * After the 200 the connection belongs to the flow.
  */
 #include "http_client.h"
 
@@ -10,8 +10,8 @@
 #include "http_target.h"
 
 /*
- * Says 200. RFC 9110 section 9.3.6: no Content-Length, no Transfer-Encoding. The answer is a write
- * of its own, ahead of any byte of the destination, which some clients would lose.
+ * Writes the 200. RFC 9110 section 9.3.6: no Content-Length, no Transfer-Encoding. It is a write of
+ * its own, since some clients lose bytes of the destination that arrive with it.
  */
 static int say_established(wst_stream_t *client, int minor_version) {
     static const char ok10[] = "HTTP/1.0 200 Connection established\r\n\r\n";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A flow's life, the question about its client, and its refusal (flow.h). */
+/* Making, asking, refusing and freeing a flow (flow.h). */
 #include "flow.h"
 
 #include "http_target.h"
@@ -108,7 +108,8 @@ bool wst__flow_is_gone(const wst_flow_t *f) {
 
 /* Refusing ----------------------------------------------------------------------------------- */
 
-/* Tells the front and whoever counts; the flow is gone. `fields`: the embedder's, or NULL. */
+/* Reports the refusal to the front and to the ingress' owner, and frees the flow. If the client has
+ * left, only stops the flow: the front cancels it. `fields`: the embedder's, or NULL. */
 static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_str_t detail,
                         const char *fields) {
     wst_ingress_t *ingress = f->ingress;
@@ -143,7 +144,7 @@ static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, 
                                      .fields = fields != NULL ? fields : ""};
     f->refusal_text = &text;
     f->callbacks->on_refused(f, &info, f->user_data);
-    if (ingress->node->state != WST__NODE_CLOSING) /* also by that callback */
+    if (ingress->node->state != WST__NODE_CLOSING) /* the callback may have closed it */
         ingress->hooks->on_refused(ingress->owner, &info);
     wst__flow_free(f);
 }
@@ -201,7 +202,7 @@ void wst__flow_ask(wst_flow_t *f, wst__question_t question, wst__answer_cb on_an
     ingress->hooks->ask(ingress->owner, question, f->request);
 }
 
-/* Whether it may go on: as one of those that have not reached their destination. */
+/* Counts the flow as pending. False: over a bound or draining, so the flow has been refused. */
 static bool admit(wst_flow_t *f) {
     wst_ingress_t *ingress = f->ingress;
     int cause = 0;
@@ -258,7 +259,7 @@ static bool fits(const char *text, size_t max) {
     return text == NULL || strlen(text) <= max;
 }
 
-/* Whether all names and labels fit: a cut one could belong to another user or agent. */
+/* Whether all names and labels fit: a truncated one could belong to another user or agent. */
 static bool can_be_kept(const wst_flow_options_t *o) {
     size_t count = 0;
     for (const char *const *l = o->labels; l != NULL && *l != NULL; l++)

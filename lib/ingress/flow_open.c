@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A flow's way to its destination: chooses an uplink and opens a stream through it. Until the far
- * side has answered that the stream is open, or why the destination cannot be reached, no byte has
- * passed, so another uplink can be tried without anybody noticing: that is done if the uplink is
- * lost first, or has no room for the stream.
+ * Chooses an uplink for a flow and opens a stream through it. No byte of the client passes before
+ * the far side has answered. So if the uplink is lost before that, or has no room for the stream,
+ * the flow tries another one, unnoticed by the client.
  *
  *     choose (on_choose, or by default) -> open -> reached (on_reached) -> established
  *        ^-------------------------------- /          |
- *            lost, full or leaving: each uplink once  \--a real answer: refused
+ *            lost, full or leaving: each uplink once  \--another error: refused
  *
- * A connection that an earlier flow has left takes the place of `open`, if its agent is chosen.
+ * A connection kept from an earlier request replaces `open` if its agent is chosen.
  */
 #include "flow.h"
 
@@ -27,7 +26,7 @@ static void choose_later(wst__defer_t *defer) {
 
 static void choose_again(wst_flow_t *f) {
     f->state = WST__FLOW_CHOOSING;
-    /* From the loop: the uplink that failed may be in the middle of its end. */
+    /* From the loop: the failed uplink may still be ending. */
     wst__defer(f->ingress->ctx, &f->defer, choose_later);
 }
 
@@ -41,7 +40,7 @@ static void on_open_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__flow_refuse(f, is_waiting(f) ? WST_ELIMIT : WST_ETIMEOUT, nothing);
 }
 
-/* The time for the agent's answer runs from the first open, or the beginning of the wait. */
+/* The time for the agent's answer runs from the first open or wait. */
 static void arm(wst_flow_t *f) {
     if (!f->deadline.set)
         wst__deadline_in(f->ingress->ctx, &f->deadline, f->timeout_ms, on_open_deadline);
@@ -76,8 +75,8 @@ static void on_reached_answer(const wst__answer_t *answer, void *user_data) {
         wst__flow_establish(f);
 }
 
-/* Whether what the agent has opened is an address of ours; if it did not tell, as far as the
- * destination does. */
+/* Whether the agent has connected to an address of this node. If the agent did not tell the
+ * address, judges by the destination. */
 static bool is_self(const wst_flow_t *f, const wst_remote_t *agent) {
     wst_authority_t a;
     char host[WST_DEST_MAX + 1];
@@ -99,7 +98,7 @@ static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
              address.len > 0 ? address.ptr : "");
     wst__deadline_clear(&f->ingress->ctx->deadlines, &f->deadline);
     wst_stream_set_callbacks(stream, &held, f);
-    if (agent == NULL) /* it is leaving, and the stream with it */
+    if (agent == NULL) /* the agent has left; its stream ends */
         wst__flow_refuse(f, WST_ELOST, nothing);
     else if (is_self(f, agent))
         wst__flow_refuse(f, WST__SELF, nothing);
@@ -111,7 +110,7 @@ static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
 
 /* Opening ------------------------------------------------------------------------------------ */
 
-/* Whether it says nothing about the destination, and another uplink may do better. */
+/* Whether the error says nothing about the destination, and another uplink may do better. */
 static bool may_retry(const wst_flow_t *f, int status) {
     return f->search.tries < WST__TRIES_MAX && (status == WST_ELOST || status == WST_EGOAWAY ||
                                                 status == WST_ELIMIT || status == WST_EMEMORY);
@@ -133,7 +132,7 @@ static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void 
     }
 }
 
-/* An agent replaces each uplink that is used up by a stream, so one may come. */
+/* Waits for an uplink: an agent replaces each one that a stream has used up. */
 static void wait(wst_flow_t *f) {
     f->state = WST__FLOW_CHOOSING;
     wst__list_append(&f->ingress->waiting, &f->wait_node);
@@ -149,13 +148,13 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
         member->uplink->ops->open(member->uplink, &f->opening, f->destination, on_flow_open, f);
     if (status == 0)
         arm(f);
-    else if (status == WST_ELOST) /* its end is on its way: another one */
+    else if (status == WST_ELOST) /* the uplink is about to end: try another one */
         on_flow_open(status, nothing, NULL, f);
     else /* no memory: no other uplink would help */
         wst__flow_refuse(f, status, nothing);
 }
 
-/* Takes the connection that is kept if it came about through that agent (0: any). */
+/* Uses the kept connection if that agent (0: any) opened it and is still here; else ends it. */
 static bool use_kept(wst_flow_t *f, uint64_t agent) {
     wst_stream_t *stream = f->kept.stream;
     if (stream == NULL)
@@ -220,7 +219,7 @@ void wst__ingress_wake(wst_ingress_t *ingress) {
 
 /* Choosing ----------------------------------------------------------------------------------- */
 
-/* Whether an agent is one that the flow may go through at all. */
+/* Whether the flow's tenant and options allow the agent. */
 static bool is_eligible(const wst_flow_t *f, const wst_remote_t *agent) {
     wst__choice_t choice = choice_of(f);
     choice.only = f->search.only;
@@ -239,7 +238,7 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
                ingress->node->state == WST__NODE_RUNNING) {
         if (s->wakes == ingress->wakes) {
             wait(f);
-        } else { /* one has come while the answer was on its way */
+        } else { /* an uplink came up while the answer was on its way */
             arm(f);
             choose_again(f);
         }
@@ -273,7 +272,7 @@ wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *req
                                 bool (*admits)(const wst_remote_t *agent, void *user_data),
                                 void *user_data) {
     wst_flow_t *f = wst__request_asker(request, on_choice);
-    assert(f != NULL); /* it is a question of on_choose */
+    assert(f != NULL); /* the request is one of on_choose */
     wst__search_t *s = &f->search;
     wst__choice_t choice = choice_of(f);
     choice.admits = admits;

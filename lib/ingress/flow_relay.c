@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a flow does once its destination is reached: the front's turn, then bytes. They are moved by
- * a pump, by the owner of the stream that was taken, or by a front that counts them in the flow.
- * Whichever it is, it is counted and noticed here.
+ * A flow whose destination is reached: the front is told, then bytes flow. A pump moves them, or
+ * the front that took the stream, or a front that counts the bytes in the flow itself. In all cases
+ * their beginning and end are counted and reported here.
  */
 #include "flow.h"
 #include "stream.h"
 
 #include <assert.h>
 
-/* The front's turn --------------------------------------------------------------------------- */
+/* Established -------------------------------------------------------------------------------- */
 
 void wst__flow_establish(wst_flow_t *f) {
     if (wst__flow_is_gone(f))
@@ -39,7 +39,7 @@ void wst__flow_begin(wst_flow_t *f) {
     ingress->hooks->on_open(ingress->owner, &info);
 }
 
-/* Counts it out and notices it; the info of then. */
+/* Counts and reports the end. Returns the final info. */
 static wst_stream_info_t finish_relaying(wst_flow_t *f, int status, const char *ended_by) {
     wst_ingress_t *ingress = f->ingress;
     wst_stream_info_t info = {.size = sizeof(info)};
@@ -61,7 +61,7 @@ static void tell_gone(wst_flow_t *f, const wst_stream_info_t *info) {
         f->callbacks->on_gone(f, info, f->user_data);
 }
 
-/* By a pump ---------------------------------------------------------------------------------- */
+/* Relaying by a pump ------------------------------------------------------------------------- */
 
 static void on_pump_closed(void *user_data) {
     wst__flow_free(user_data);
@@ -113,7 +113,7 @@ int wst_flow_relay(wst_flow_t *f, wst_stream_t *client) {
     wst_stream_t *destination = f->stream;
     if (destination == NULL)
         return WST_ESTATE; /* the server has been closed: on_refused follows */
-    f->stream = NULL;      /* first, since a notice may end all */
+    f->stream = NULL;      /* first, since a notice may close the server */
     int status = wst__flow_join(f, client, destination);
     if (status != 0)
         f->stream = destination;
@@ -127,7 +127,7 @@ void wst__flow_relay(wst_flow_t *f, wst_stream_t *client) {
     wst_flow_cancel(f);
 }
 
-/* By whoever takes the stream ---------------------------------------------------------------- */
+/* Relaying by a front that takes the stream -------------------------------------------------- */
 
 static void on_taken_closed(wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
@@ -151,7 +151,7 @@ wst_stream_t *wst_flow_take(wst_flow_t *f) {
     return stream;
 }
 
-/* By a front that counts --------------------------------------------------------------------- */
+/* Relaying by a front that counts ------------------------------------------------------------ */
 
 wst_stream_t *wst__flow_release(wst_flow_t *f) {
     assert(f->established);
@@ -165,7 +165,7 @@ void wst__flow_over(wst_flow_t *f, int status, const char *ended_by) {
     finish_relaying(f, status, ended_by);
 }
 
-/* Giving up ---------------------------------------------------------------------------------- */
+/* Cancelling and aborting -------------------------------------------------------------------- */
 
 static void stop_relaying(wst_flow_t *f) {
     keep_count(f);
@@ -175,7 +175,7 @@ static void stop_relaying(wst_flow_t *f) {
 }
 
 void wst_flow_cancel(wst_flow_t *f) {
-    if (f->telling) { /* whoever tells goes on with it */
+    if (f->telling) { /* the caller of finish_relaying ends the flow */
         f->cancelled = true;
         return;
     }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Plain HTTP through the proxy: a request in absolute form is sent to its origin through an agent,
- * and the response to the client. Nothing is buffered whole: bodies are passed on as they come, at
- * the pace of the receiver.
+ * Plain HTTP through the proxy: sends a request in absolute form to its origin through an agent,
+ * and the response to the client. Bodies are not buffered whole: they are passed on as they come,
+ * at the pace of the receiver.
  *
  *     authorise -> connect (a kept connection, or a dial) -> exchange -> the next request
  *
- * An exchange has taken the connection from the hijack; the hijack gets it back for the next
- * request, for an error answer, or to end it, but not before all that was said has left our
- * buffers: so requests in a row cannot fill them, and no deadline for a head runs meanwhile.
+ * An exchange takes the client's connection from the hijack and returns it for the next request,
+ * for an error answer, or to be ended. After a response it returns the connection only when all
+ * bytes have left our buffers: so pipelined requests cannot fill them, and no head deadline runs
+ * meanwhile.
  *
- * One connection to an origin is kept for each client's connection (kept.c), and used for
- * requests that may be repeated: one that has gone stale just then costs nothing but a dial.
+ * Each client's connection keeps one connection to an origin (kept.c) for requests that may be
+ * repeated: if it has gone stale, the request is sent again on a new one.
  */
 #include "http_client.h"
 
@@ -27,9 +28,9 @@ enum { HEAD_MAX = 16384 }; /* of an origin's response */
 
 /* The party that broke an exchange. */
 typedef enum blame {
-    CLIENT_GONE,  /* its connection is broken */
-    CLIENT_WRONG, /* its request is malformed */
-    ORIGIN,       /* or the agent on the way to it */
+    CLIENT_GONE,  /* the client's connection is broken */
+    CLIENT_WRONG, /* the request is malformed */
+    ORIGIN,       /* the origin, or the agent on the way to it */
     OURS
 } blame_t;
 
@@ -38,12 +39,12 @@ struct wst__exchange {
     wst_ctx_t *ctx;
     wst_flow_t *flow; /* counts the bytes */
     wst_stream_t *client;
-    wst_stream_t *origin; /* NULL: the response is complete, the client is still to drain */
+    wst_stream_t *origin; /* NULL: the response is complete, but the client is full */
     wst__forward_t forward;
     wst_http_body_t request_body;
 
     bool answering;        /* the final response's head is on its way to the client */
-    bool client_full;      /* the client is to drain */
+    bool client_full;      /* the client's on_drain is to come */
     wst_chunk_t *gathered; /* a response's head so far */
     size_t head_len, scanned;
     wst_http_head_t response;
@@ -59,8 +60,8 @@ static void note_movement(wst__exchange_t *x) {
 
 /* The end of an exchange --------------------------------------------------------------------- */
 
-/* Tells how it went and frees it; its streams are no longer its own. The flow, which has relayed,
- * is the caller's to go on with. */
+/* Reports the exchange's outcome and frees it, but not its streams. Returns its flow, which has
+ * relayed, to the caller. */
 static wst_flow_t *finish_exchange(wst__exchange_t *x, int status, const char *ended_by) {
     wst_flow_t *flow = x->flow;
     wst__deadline_clear(&x->ctx->deadlines, &x->silence);
@@ -83,14 +84,14 @@ void wst__exchange_close(wst__exchange_t *x) {
     close_origin(origin);
 }
 
-/* The cause to give the client. */
+/* The cause that the client is told. */
 static int cause_of(int error, blame_t blame) {
     if (blame == ORIGIN && error == UV_EOF)
         return WST__ORIGIN_ENDED;
     return blame == ORIGIN && error == WST_EHTTP ? (int)WST__ORIGIN_MALFORMED : error;
 }
 
-/* The request is answered by us, or tried once more (`again`). */
+/* Refuses the request, or sends it once more (`again`) on a new connection. */
 static void give_back(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client, bool again,
                       int cause, const char *why) {
     wst__hijack_return(c->hijack, client, WST__RETURN_UNANSWERED);
@@ -139,7 +140,7 @@ static bool is_draining(const wst__client_t *c) {
     return c->ingress->node->state != WST__NODE_RUNNING;
 }
 
-/* The whole response has left for the client. */
+/* The whole response has been sent: the hijack gets the connection back. */
 static void hand_back(wst__exchange_t *x) {
     wst__client_t *c = x->owner;
     wst_stream_t *client = x->client;
@@ -147,7 +148,7 @@ static void hand_back(wst__exchange_t *x) {
     wst_flow_t *flow = finish_exchange(x, 0, "agent");
     bool next = keep && !is_draining(c);
     if (!next)
-        wst__client_leave(c); /* before the flow is gone: not drained in between */
+        wst__client_leave(c); /* before the flow is freed, or the node could drain in between */
     c->served = c->served || next;
     wst__hijack_return(c->hijack, client, next ? WST__RETURN_NEXT : WST__RETURN_FINISHED);
     wst_flow_cancel(flow);
@@ -161,14 +162,14 @@ static void keep_origin(const wst__exchange_t *x, wst_stream_t *stream) {
     wst__kept_put(x->owner, flow, &origin);
 }
 
-/* The response is whole. `extra`: the origin has sent more than that. */
+/* The response is complete. `extra`: the origin has sent bytes behind it. */
 static void complete(wst__exchange_t *x, bool extra) {
     wst_stream_t *origin = x->origin;
     bool next = x->reply.keep_client && !is_draining(x->owner);
     x->origin = NULL;
     wst_stream_read_stop(x->client);
     if (!x->request_body.complete || extra)
-        wst_stream_close(origin, NULL); /* a part of a request must not look like a whole one */
+        wst_stream_close(origin, NULL); /* an incomplete request must not look complete */
     else if (x->reply.keep_origin && next)
         keep_origin(x, origin);
     else
@@ -177,7 +178,8 @@ static void complete(wst__exchange_t *x, bool extra) {
         hand_back(x);
 }
 
-/* 101: the connections speak something else from now on, in a flow that is left to itself. */
+/* 101: the connections now speak another protocol, which the flow relays by itself. `rest`: bytes
+ * behind the head. */
 static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
     wst__client_t *c = x->owner;
     wst_stream_t *client = x->client, *origin = x->origin;
@@ -189,7 +191,7 @@ static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
     }
     wst_flow_t *flow = finish_exchange(x, 0, "agent");
     wst__ticket_hand_on(&c->connection, &flow->connection);
-    bool closing = c->closing; /* by that callback */
+    bool closing = c->closing; /* on_stream_close may have closed it */
     wst__client_close(c);
     if (!closing && wst__flow_join(flow, client, origin) == 0)
         return;
@@ -200,7 +202,7 @@ static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
 
 /* Request: from the client to the origin ----------------------------------------------------- */
 
-/* Its body, as much of it as the origin has room for; behind that, whether the client goes. */
+/* Reads the request's body while the origin has room; behind it, notices that the client ends. */
 static void read_client(wst__exchange_t *x) {
     wst_stream_read_start(x->client, x->request_body.complete ? 0 : wst_stream_room(x->origin));
 }
@@ -229,7 +231,7 @@ static void on_client_read(wst_stream_t *client, wst_slice_t data, void *user_da
     if (status < 0) {
         fail_exchange(x, status, ORIGIN, NULL);
     } else if ((size_t)n < data.len) {
-        /* The next request: it waits in the stream until this one is done. */
+        /* The next request waits in the stream until this one is done. */
         const wst_slice_t rest = {data.chunk, data.data + n, data.len - (size_t)n};
         wst_stream_read_stop(client);
         if (wst_stream_unread(client, wst_slice_ref(rest)) != 0)
@@ -243,7 +245,7 @@ static void on_client_read(wst_stream_t *client, wst_slice_t data, void *user_da
 
 static void on_client_end(wst_stream_t *client, void *user_data) {
     wst__exchange_t *x = user_data;
-    /* It has nothing more to ask; the hijack learns that again, behind the answer. */
+    /* The end is put back, for the hijack to see it behind the answer. */
     wst_stream_read_stop(client);
     if (wst_stream_unread(client, wst_slice_static("", 0)) != 0)
         fail_exchange(x, WST_ENOMEM, OURS, NULL);
@@ -275,7 +277,7 @@ static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_ca
 
 /* Response: from the origin to the client ---------------------------------------------------- */
 
-/* Writes to the client. False: failed, the exchange is over. */
+/* Writes to the client. False: the write failed and the exchange is over. */
 static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
     x->flow->bytes_to_client += slice.len;
     int status = wst_stream_write(x->client, &slice, 1);
@@ -331,7 +333,7 @@ static bool forward_head(wst__exchange_t *x) {
         fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
-    /* Who is answered before it has sent all has to be read to the end, or closed. */
+    /* A client that is answered before its request is complete is closed: the rest is not read. */
     x->forward.keep_client = x->request_body.complete && !is_draining(x->owner);
     int len = wst__forward_response(&x->reply, &x->forward, &x->response,
                                     (char *)wst_chunk_data(chunk), cap);
@@ -346,8 +348,7 @@ static bool forward_head(wst__exchange_t *x) {
     return len == 0 || send_client(x, (wst_slice_t){chunk, wst_chunk_data(chunk), (size_t)len});
 }
 
-/* Reads heads up to that of the final response. False: that is still to come, or the exchange is
- * over. */
+/* Reads heads up to the final response's. False: it has not arrived, or the exchange is over. */
 static bool read_heads(wst__exchange_t *x, wst_slice_t *data) {
     const wst_http_limits_t limits = {.size = sizeof(limits), .head_max = HEAD_MAX};
     while (!x->answering && data->len > 0) {
@@ -427,7 +428,7 @@ static wst__forward_t forward_of(const wst__client_t *c, const wst_http_head_t *
                             .keep_origin = !is_draining(c)};
 }
 
-/* Writes the request's head to the origin, and both streams start to flow. */
+/* Writes the request's head to the origin and starts reading both streams. */
 static void send_request(wst__exchange_t *x) {
     size_t cap = x->owner->options->limits.head_max + WST__FORWARD_EXTRA;
     wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
@@ -488,11 +489,11 @@ static void on_forward_established(wst_flow_t *flow, void *user_data) {
     wst_stream_set_callbacks(x->origin, &origin_callbacks, x);
     wst__deadline_in(x->ctx, &x->silence, c->ingress->limits.half_closed_timeout_ms, on_silence);
     wst__flow_begin(flow);
-    if (!c->closing) /* by that notice */
+    if (!c->closing) /* on_stream_open may have closed it */
         send_request(x);
 }
 
-/* Whether a request may be sent twice, should a kept connection have gone stale. */
+/* Whether the request may be sent again if a kept connection turns out to be stale. */
 static bool is_repeatable(const wst_http_head_t *head) {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"};
     if (head->chunked || head->content_length > 0)
@@ -503,7 +504,7 @@ static bool is_repeatable(const wst_http_head_t *head) {
     return false;
 }
 
-/* What is kept, if it may be used; else that ends. */
+/* Takes the kept connection if the request may use it; else ends it. */
 static bool spare(wst_flow_t *flow, wst__origin_t *out, void *user_data) {
     wst__client_t *c = user_data;
     const wst_http_head_t *head = wst_hijack_request(c->hijack);
@@ -517,7 +518,7 @@ static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callback
                                                     .on_established = on_forward_established,
                                                     .on_refused = wst__client_on_refused};
 
-/* Why it is not forwarded at all; NULL: it is. */
+/* Why the request cannot be forwarded; NULL: it can. */
 static const char *refusal_text(wst__forward_verdict_t verdict, int *cause) {
     switch (verdict) {
     case WST__FORWARD_YES:

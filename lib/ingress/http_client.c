@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client's HTTP connection (http_client.h): its life, and what it is answered. */
+/* A client's HTTP connection (http_client.h): its lifetime and its answers. */
 #include "http_client.h"
 
 #include "hijack.h"
@@ -45,7 +45,7 @@ void wst__client_drain(wst__client_t *c) {
         wst__client_leave(c);
 }
 
-/* Answered and sent, or the client went away, also while its request was pending. */
+/* The last answer has been sent, or the client has left, perhaps while its request was pending. */
 static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
     (void)hijack;
     (void)status;
@@ -116,8 +116,8 @@ static void respond_text(wst__client_t *c, int http_status, const wst__refusal_t
         wst__client_close(c);
         return;
     }
-    /* A rejected CONNECT closes the connection: what follows it was meant for the tunnel, or may
-     * have been. For 407 clients need it kept; the hijack does so if nothing has followed. */
+    /* A refusal closes the connection, since bytes behind a CONNECT may have been meant for the
+     * tunnel. After a 407 clients need it kept; the hijack keeps it if no bytes have followed. */
     const wst_response_t response = {.size = sizeof(response),
                                      .status = http_status,
                                      .reason = text->reason,

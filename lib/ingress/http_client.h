@@ -4,7 +4,7 @@
 /*
  * A client's HTTP connection: the front end for CONNECT (connect.c) and for requests in absolute
  * form (forward.c). It reads one request after the other; each that asks for a destination becomes
- * a flow. What else may be asked at the address is its owner's to answer.
+ * a flow. Its owner answers all other requests.
  */
 #include "flow.h"
 
@@ -22,12 +22,13 @@ typedef struct wst__client_options {
     void (*on_request)(wst__client_t *client, const wst_http_head_t *head);
     /* The first byte is a control character: see wst__hijack_set_stranger. */
     wst_str_t (*on_stranger)(wst__client_t *client, uint8_t first);
-    /* It is being closed; and it is gone, last: free it. */
+    /* The client is being closed. */
     void (*on_close)(wst__client_t *client);
+    /* The client is gone; the last callback. Free it. */
     void (*on_closed)(wst__client_t *client);
 } wst__client_options_t;
 
-/* An origin's connection that is kept for the next request, and whom it was opened for. */
+/* A connection to an origin, kept for the next request, and the user it was opened for. */
 typedef struct wst__kept {
     wst__origin_t origin;
     char destination[WST_DEST_MAX + 1];
@@ -44,14 +45,14 @@ struct wst__client {
     bool closing;
 
     wst_flow_t *flow;          /* of the request that waits for its answer; NULL: none */
-    wst__exchange_t *exchange; /* a request being forwarded: has the connection meanwhile */
-    wst_http_target_t target;  /* its */
-    bool served;               /* one was, and its answer kept the connection */
+    wst__exchange_t *exchange; /* the request being forwarded, which owns the stream; NULL: none */
+    wst_http_target_t target;  /* of the request to forward */
+    bool served;               /* a request was served, and its answer kept the connection */
     wst__kept_t kept;
 
     wst__ticket_t hold;
-    wst__ticket_t connection; /* the owner's to take; handed on to the flow that it becomes */
-    wst__ticket_t last_word;  /* of the node's busy ones: the last answer is on its way out */
+    wst__ticket_t connection; /* taken by the owner; handed on to a flow with the stream */
+    wst__ticket_t last_word;  /* of node.busy: the last answer is being sent */
 };
 
 /* Takes the stream on success. `options` is borrowed. 0 or WST_ENOMEM. */
@@ -61,27 +62,28 @@ int wst__client_init(wst__client_t *client, wst_ingress_t *ingress, wst_stream_t
 /* Closes the client, and ends its flow unless the flow relays. */
 void wst__client_close(wst__client_t *client);
 
-/* It has got its last answer: the node does not count as drained before that is out. */
+/* The client gets its last answer: the node is not drained before that has been sent. */
 void wst__client_leave(wst__client_t *client);
 
-/* The node drains: a kept connection without a request ends, behind what it was answered. */
+/* The node drains: ends a kept connection without a request, behind the answers written. */
 void wst__client_drain(wst__client_t *client);
 
-/* Answers the request; without memory for that the connection is closed. */
+/* Answers the request, or closes the connection if there is no memory. */
 void wst__client_respond(wst__client_t *client, const wst_response_t *response);
 
-/* Answers a request that no flow stands for. */
+/* Answers a request that has no flow. */
 void wst__client_respond_refusal(wst__client_t *client, const wst__refusal_t *refusal);
 
-/* Makes the flow of a request for `destination`. Its callbacks get the client. NULL: there was no
- * memory, the client has been told. */
+/* Makes the flow of a request for `destination`. Its user_data is the client. NULL: there was no
+ * memory; the client has been answered. */
 wst_flow_t *wst__client_flow(wst__client_t *client, const char *destination,
                              const wst_flow_callbacks_t *callbacks);
 
-/* As wst_flow_callbacks.on_refused: tells the client. */
+/* An on_refused (wst_flow_callbacks) that answers the client. */
 void wst__client_on_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *client);
 
-/* Refuses a request in the name of a flow for it; `code` as of wst_refusal_info. */
+/* Refuses a request by way of a flow, so that the refusal is reported; `code`: as in
+ * wst_refusal_info. */
 void wst__client_refuse(wst__client_t *client, const char *destination,
                         const wst__refusal_t *refusal, int code);
 
@@ -98,10 +100,10 @@ void wst__exchange_close(wst__exchange_t *exchange);
 
 /* -- kept.c ---------------------------------------------------------------------------------- */
 
-/* Keeps it for the next request to the destination of that flow; none may be kept yet. */
+/* Keeps the origin for the next request to the flow's destination. None may be kept yet. */
 void wst__kept_put(wst__client_t *client, const wst_flow_t *flow, const wst__origin_t *origin);
 
-/* What is kept, paused, if it was opened for the same destination, user and tenant. */
+/* Takes the kept connection, paused, if it was opened for the same destination, user and tenant. */
 bool wst__kept_take(wst__client_t *client, const wst_flow_t *flow, wst__origin_t *out);
 
 /* Ends the kept connection. */

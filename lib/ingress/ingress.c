@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The part of a node where flows begin (ingress.h): its life. */
+/* Making, draining and closing an ingress (ingress.h). */
 #include "ingress.h"
 
 #include "flow.h"
 
 static void on_ingress_drain(wst__part_t *part) {
-    wst__ingress_wake(WST__CONTAINER(part, wst_ingress_t, part)); /* no uplink is waited for */
+    wst__ingress_wake(WST__CONTAINER(part, wst_ingress_t, part)); /* no flow waits any more */
 }
 
 static void on_ingress_close(wst__part_t *part) {

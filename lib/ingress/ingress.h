@@ -2,9 +2,8 @@
 #ifndef WST_LIB_INGRESS_H
 #define WST_LIB_INGRESS_H
 /*
- * Where flows begin: the part of a node that lets clients in. It holds the flows (flow.h), their
- * bounds, and the far sides that they may go through (remote.h), and knows neither who accepts the
- * clients nor who lets the agents in.
+ * The part of a node in which flows begin. It holds the flows (flow.h), their bounds and the agents
+ * that they can use (remote.h). It knows neither how clients are accepted nor how agents join.
  */
 #include "list.h"
 #include "node.h"
@@ -13,8 +12,8 @@
 
 #include <wstunnel/flow.h>
 
-/* The questions that are put to the embedder: those of a flow, in their order, and about a client
- * that has not asked for a destination yet. */
+/* Questions to the embedder: those of a flow, in their order, and one about a client that has not
+ * named a destination yet (WST__ASK_LOGIN). */
 typedef enum wst__question {
     WST__ASK_CLIENT,
     WST__ASK_CHOOSE,
@@ -22,13 +21,14 @@ typedef enum wst__question {
     WST__ASK_LOGIN
 } wst__question_t;
 
-/* What an ingress asks and tells its owner. */
+/* Questions and notices of an ingress to its owner. */
 typedef struct wst__ingress_hooks {
-    /* Whether the embedder wants to be asked; puts the question. */
+    /* Whether the embedder wants to be asked. */
     bool (*wants)(void *owner, wst__question_t question);
+    /* Asks the embedder. */
     void (*ask)(void *owner, wst__question_t question, wst_request_t *request);
 
-    /* Notices: bytes begin to flow, that is over, it was refused. */
+    /* Notices: bytes of a flow begin to flow; they have ended; a flow was refused. */
     void (*on_open)(void *owner, const wst_stream_info_t *info);
     void (*on_close)(void *owner, const wst_stream_info_t *info);
     void (*on_refused)(void *owner, const wst_refusal_info_t *info);
@@ -51,10 +51,10 @@ struct wst_ingress {
     wst__ingress_limits_t limits;
     wst__remotes_t remotes;
     wst__list_t flows;
-    wst__list_t waiting;            /* of these, those that wait for an uplink */
-    wst__tally_t pending, relaying; /* of these, by what they do */
-    uint64_t wakes;                 /* times that wst__ingress_wake was called */
-    uint64_t flow_ids;              /* the last one given */
+    wst__list_t waiting;            /* flows that wait for an uplink */
+    wst__tally_t pending, relaying; /* flows before relaying; flows that relay */
+    uint64_t wakes;                 /* calls of wst__ingress_wake */
+    uint64_t flow_ids;              /* the last id given */
 };
 
 /* Becomes a part of the node. `hooks` is borrowed; `seed`: random bits. */
@@ -64,7 +64,7 @@ void wst__ingress_init(wst_ingress_t *ingress, wst__node_t *node, const wst__ing
 /* After all flows are gone. */
 void wst__ingress_free(wst_ingress_t *ingress);
 
-/* An uplink is up, or none is to be expected any more: flows that wait for one try again. */
+/* Flows that wait for an uplink try again: one has come up, or none is to be expected. */
 void wst__ingress_wake(wst_ingress_t *ingress);
 
 /* Answers wst_server_best_agent and, unless `name` is NULL, wst_server_best_named (server.h). */

@@ -11,7 +11,7 @@ void wst__kept_drop(wst__client_t *c) {
     c->kept.origin.stream = NULL;
 }
 
-/* An origin that ends or says something unasked is of no use any more. */
+/* An origin that sends unrequested bytes cannot be used again. */
 static void on_kept_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     wst__client_t *c = user_data;
     (void)data;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The orderly end of a connection to an origin (origin.h). Nobody owns one that ends: the deadline,
- * or at the latest the end of the agent's session, is its end. */
+/* The orderly end of a connection to an origin (origin.h). An ending connection has no owner: its
+ * deadline closes it, or the end of the agent's session, at the latest. */
 #include "origin.h"
 
 #include "ctx.h"
@@ -26,7 +26,7 @@ static void on_origin_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     over(WST__CONTAINER(deadline, ending_t, deadline));
 }
 
-/* Discards bytes that no request asked for. */
+/* Unrequested bytes: closes at once. */
 static void on_origin_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     (void)stream, (void)data;
     over(user_data);
@@ -62,7 +62,7 @@ void wst__origin_end(wst_stream_t *origin) {
     wst_ctx_t *ctx = wst_stream_ctx(origin);
     ending_t *e = wst__zalloc(&ctx->allocator, sizeof(*e));
     int status = e != NULL ? wst_stream_shutdown(origin) : WST_ENOMEM;
-    if (status == 0) /* its end, if it has been told already, is told again */
+    if (status == 0) /* repeats on_end if it has run already */
         status = wst_stream_unread(origin, wst_slice_static("", 0));
     if (status != 0) {
         wst__free(&ctx->allocator, e);

@@ -11,12 +11,12 @@ typedef struct wst__origin {
     wst_stream_t *stream; /* NULL: none */
     uint64_t agent_serial;
     char agent[WST_NAME_MAX + 1];
-    char address[WST__IP_TEXT]; /* that was reached, or "" */
+    char address[WST__IP_TEXT]; /* the address reached, or "" */
 } wst__origin_t;
 
-/* Ends a connection that has been sent nothing but whole requests in an orderly way, which takes a
- * while: ours is said, and theirs awaited, or the agent would reset the connection under an origin
- * that is still reading. */
+/* Ends a connection in order, after whole requests only: sends our end and waits for the origin's,
+ * a few seconds at most. Takes the stream. An immediate close would make the agent reset the
+ * connection while the origin may still be reading. */
 void wst__origin_end(wst_stream_t *origin);
 
 #endif

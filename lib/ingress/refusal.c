@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The table of refusals (refusal.h), and their text. The types are those that RFC 9209 section 2.3
- * registers.
- */
+/* The table of refusals (refusal.h), and their text. Error types: RFC 9209 section 2.3. */
 #include "refusal.h"
 
 #include <stdio.h>
@@ -15,7 +12,7 @@ static const struct row {
     int error;
     wst__refusal_t refusal;
 } rows[] = {
-    /* What became of the destination: the agent's answers. */
+    /* The agent's answers about the destination. */
     {WST_EREFUSED, {502, "Connection refused by destination", "connection_refused", false}},
     {WST_EUNREACHABLE, {502, "Destination unreachable", "destination_ip_unroutable", false}},
     {WST_ENAME, {502, "Name of destination not found", "dns_error", false}},
@@ -28,7 +25,7 @@ static const struct row {
     {WST_ECANCELLED, {502, "Connection cancelled by agent", "connection_terminated", false}},
     {WST_EINTERNAL, {502, "Agent failed to connect", "proxy_internal_error", false}},
 
-    /* No agent that could have answered. */
+    /* No agent has answered. */
     {WST_ENOAGENT, {503, "No agent available", "destination_unavailable", true}},
     {WST_EGOAWAY, {503, "Agent is shutting down", "destination_unavailable", true}},
     {WST_ELOST, {503, "Agent lost", "destination_unavailable", true}},
@@ -36,7 +33,7 @@ static const struct row {
     {WST_EMEMORY, {503, "Out of memory", "connection_limit_reached", true}},
     {WST_ETIMEOUT, {504, "Agent did not answer in time", "connection_timeout", false}},
 
-    /* The server's own. */
+    /* The server's own decisions. */
     {WST__NO_DECISION, {504, "No decision in time", "proxy_internal_response", false}},
     {WST__BAD_ANSWER, {500, "Unfit decision", "proxy_internal_error", false}},
     {WST__TOO_MANY_PENDING,
@@ -48,7 +45,7 @@ static const struct row {
 
     {WST__SELF, {403, "The destination is this proxy", "proxy_loop_detected", false}},
 
-    /* Requests that are forwarded. */
+    /* Forwarded requests. */
     {WST_EHTTP, {400, "Malformed body of the request", "http_request_error", false}},
     {WST_EHEADBIG, {431, "Request Header Fields Too Large", "http_request_error", false}},
     {WST__NEEDS_CONNECT, {400, "This scheme needs CONNECT", "http_request_error", false}},
@@ -82,7 +79,7 @@ int wst__refusal_code(int cause) {
     case WST__DRAINING:
         return WST_EGOAWAY;
     case WST__NOT_OFFERED:
-    case WST__NO_DECISION: /* nobody has said yes */
+    case WST__NO_DECISION: /* the embedder has not allowed it */
     case WST__SELF:
     case WST__LOOP:
         return WST_EDENIED;
@@ -102,7 +99,7 @@ int wst__answer_verdict(const wst__answer_t *answer, wst__answer_kind_t expected
         return WST_EDENIED;
     if (answer->kind == WST__UNANSWERED)
         return WST__NO_DECISION;
-    if (answer->stream != NULL) /* it was handed to us all the same */
+    if (answer->stream != NULL) /* the asker owns it all the same */
         wst_stream_close(answer->stream, NULL);
     return WST__BAD_ANSWER;
 }
@@ -139,7 +136,7 @@ static void copy_ascii(char *out, size_t size, wst_str_t text) {
     size_t n = 0;
     for (size_t i = 0; i < text.len && n + 1 < size; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if ((c & 0xc0) != 0x80) /* a character's further bytes: it is replaced already */
+        if ((c & 0xc0) != 0x80) /* a UTF-8 character is replaced once: skip the rest */
             out[n++] = c >= ' ' && c < 0x7f ? (char)c : '?';
     }
     out[n] = '\0';
@@ -171,7 +168,7 @@ void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal,
     const wst_str_t reason = {refusal->reason, strlen(refusal->reason)};
     copy_ascii(out->reason, sizeof(out->reason), reason);
     if (detail.len == 0)
-        detail = reason; /* it may be longer than a phrase is */
+        detail = reason; /* which may be longer than the phrase */
     copy_ascii(details, sizeof(details), detail);
     copy_line(line, sizeof(line), detail);
     escape(quoted, details);

@@ -2,9 +2,9 @@
 #ifndef WST_LIB_REFUSAL_H
 #define WST_LIB_REFUSAL_H
 /*
- * What a client is told when it cannot be served: one table from errors to an HTTP status, a reason
+ * The answer to a client that cannot be served: one table maps errors to an HTTP status, a reason
  * phrase (most clients show nothing else), a Proxy-Status (RFC 9209) and a short text. Front ends
- * that speak another protocol map the error code.
+ * of other protocols map the error code.
  */
 #include "request.h"
 
@@ -15,14 +15,14 @@ enum wst__cause {
     WST__TOO_MANY_PENDING,
     WST__TOO_MANY_AGENTS,
     WST__DRAINING,
-    WST__NOT_OFFERED,     /* a client at an address without that role */
-    WST__NEEDS_CONNECT,   /* a scheme that is not forwarded */
-    WST__LOOP,            /* a request that has been here before */
-    WST__SELF,            /* its destination is this server */
-    WST__LAST_HOP,        /* one that may go no further */
-    WST__CODING,          /* a transfer coding that is not understood */
-    WST__ORIGIN_ENDED,    /* the origin closed before it had answered */
-    WST__ORIGIN_MALFORMED /* its answer is no HTTP, or cannot be forwarded */
+    WST__NOT_OFFERED,     /* the address does not serve clients */
+    WST__NEEDS_CONNECT,   /* the request's scheme is not forwarded */
+    WST__LOOP,            /* the request has passed this server before */
+    WST__SELF,            /* the destination is this server */
+    WST__LAST_HOP,        /* the request's Max-Forwards is 0 */
+    WST__CODING,          /* the request's transfer coding is not supported */
+    WST__ORIGIN_ENDED,    /* the origin closed before its final response */
+    WST__ORIGIN_MALFORMED /* the origin's response is not HTTP, or cannot be forwarded */
 };
 
 typedef struct wst__refusal {
@@ -32,34 +32,34 @@ typedef struct wst__refusal {
     bool retry;         /* a retry may succeed soon */
 } wst__refusal_t;
 
-/* For an error code of error.h or a cause above. */
+/* The refusal for an error code of error.h or a cause above. */
 wst__refusal_t wst__refusal_of(int error);
 
-/* The code of error.h that stands for it; a code stands for itself. */
+/* The error code (error.h) of a cause; an error code is returned unchanged. */
 int wst__refusal_code(int cause);
 
 /*
- * Whether the embedder said yes: 0 if the answer is of the expected kind, else WST_EDENIED,
- * WST__NO_DECISION or WST__BAD_ANSWER.
+ * Judges the embedder's answer: 0 if it is of the expected kind, else WST_EDENIED, WST__NO_DECISION
+ * or WST__BAD_ANSWER (a stream in such an answer is closed).
  */
 int wst__answer_verdict(const wst__answer_t *answer, wst__answer_kind_t expected);
 
-/* For a denial of the embedder: a status that is none becomes 403; `reason` NULL: a standard one.
- */
+/* The refusal for a denial by the embedder. A status outside of 400 to 599 becomes 403. `reason`
+ * NULL or "": the standard one. */
 wst__refusal_t wst__refusal_denied(int status, const char *reason);
 
 enum { WST__PHRASE_MAX = 79, WST__DETAIL_MAX = 256 };
 
-/* The parts of the answer, terminated. */
+/* The parts of the answer, NUL-terminated. */
 typedef struct wst__refusal_text {
     char reason[WST__PHRASE_MAX + 1];
-    char fields[2 * WST__DETAIL_MAX + 128]; /* complete lines */
+    char fields[2 * WST__DETAIL_MAX + 128]; /* complete header lines */
     char body[WST__PHRASE_MAX + WST__DETAIL_MAX + 3];
 } wst__refusal_text_t;
 
 /*
- * Writes them. `detail` says more, may be empty, and need not be trusted: what may not stand in a
- * header field is replaced, what is too long is cut.
+ * Writes the answer's parts. `detail`: more about the cause; may be empty or untrusted: characters
+ * not allowed in a header field are replaced, excess length is cut.
  */
 void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal, wst_str_t detail);
 

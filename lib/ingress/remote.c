@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The set of agents (remote.h): who belongs to whom, who replaces whom. An uplink belongs to the
- * agent of its name and instance; in it, it takes the place `conn`, of which the highest epoch is
- * the only one.
+ * The set of agents (remote.h). An uplink belongs to the agent of its tenant, name and instance.
+ * Within an agent, only the uplink with the highest epoch of each `conn` stays.
  */
 #include "labels.h"
 #include "mix.h"
@@ -58,7 +57,7 @@ static uint64_t hash_of_serial(const wst__remotes_t *set, uint64_t serial) {
 }
 
 wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial) {
-    /* No two have the same hash, which is one to one. */
+    /* The hash is one to one, so no two serials share one. */
     wst__table_node_t *n = wst__table_first(&set->serials, hash_of_serial(set, serial));
     return n != NULL ? WST__CONTAINER(n, wst_remote_t, by_serial) : NULL;
 }
@@ -89,7 +88,7 @@ static wst_remote_t *find_identity(const wst__remotes_t *set, const char *tenant
     return NULL;
 }
 
-/* What members can do ------------------------------------------------------------------------ */
+/* States ------------------------------------------------------------------------------------- */
 
 static unsigned state_of(const wst__uplink_t *u, size_t load, size_t max_streams) {
     int status = load >= max_streams ? WST_ELIMIT : u->ops->can_open(u);
@@ -115,7 +114,7 @@ static void count_out(wst_remote_t *r, const wst__member_t *m) {
     r->load -= m->load;
 }
 
-/* The agent takes the state of its best member, and its places are those of state and load. */
+/* Gives the agent the state of its best member and moves it within its groups. */
 static void settle(wst__remotes_t *set, wst_remote_t *r) {
     unsigned state = WST__READY;
     while (state < WST__DOWN && r->members_in[state] == 0)
@@ -149,7 +148,7 @@ void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams) {
     }
 }
 
-/* Coming and going --------------------------------------------------------------------------- */
+/* Joining and leaving ------------------------------------------------------------------------ */
 
 static wst_remote_t *make_agent(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello) {
     wst_remote_t *r = wst__zalloc(&set->ctx->allocator, sizeof(*r));
@@ -189,7 +188,7 @@ static void take_out(wst__remotes_t *set, wst_remote_t *r) {
     set->count--;
 }
 
-/* A new agent with those labels; NULL: no memory. */
+/* Adds a new agent with those labels. NULL: no memory. */
 static wst_remote_t *add_agent(wst__remotes_t *set, const char *tenant, const wst_hello_t *hello,
                                const char *const *labels) {
     wst_remote_t *r = make_agent(set, tenant, hello);
@@ -225,7 +224,7 @@ static wst__member_t *find_conn(const wst_remote_t *r, uint32_t conn) {
     return NULL;
 }
 
-/* `member` is filled in but for what it is to the set. */
+/* Adds a member, whose uplink, conn and epoch are set, to the agent. */
 static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *m) {
     m->remote = r;
     m->serial = ++set->serial;
@@ -238,7 +237,7 @@ static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *m) {
     settle(set, r);
 }
 
-/* Returns whether the member was its agent's last. */
+/* Removes a member from its agent. Returns whether it was the last one. */
 static bool leave_agent(wst__remotes_t *set, wst__member_t *m) {
     wst_remote_t *r = m->remote;
     wst__list_remove(&m->node);
@@ -323,7 +322,7 @@ const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst
     return NULL;
 }
 
-/* What an embedder is told of an agent ------------------------------------------------------- */
+/* Public ------------------------------------------------------------------------------------- */
 
 uint64_t wst__remote_serial(const wst_remote_t *r) {
     return r->serial;

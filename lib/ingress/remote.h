@@ -2,13 +2,13 @@
 #ifndef WST_LIB_REMOTE_H
 #define WST_LIB_REMOTE_H
 /*
- * The agents that streams can be opened through. An agent (wst_remote_t) is a name and an instance
- * with one uplink or several, its members; it is in the set as long as it has one.
+ * The set of agents that streams can be opened through. An agent (wst_remote_t) has a tenant, a
+ * name, an instance, and one or more uplinks, its members; it is in the set as long as it has a
+ * member.
  *
- * What a request costs here does not grow with the number of agents. They are found by hash, and
- * each stands in several groups: all of its tenant, those of its name, those of each of its labels.
- * A group keeps its agents in order of their load (load_index.h), so that the best one of a group
- * is its first.
+ * The cost of a request does not grow with the number of agents. Agents are found by hash, and each
+ * is in several groups: of its tenant, of its name, and of each of its labels. A group orders its
+ * agents by load (load_index.h), so the first one is the best.
  */
 #include "ctx.h"
 #include "request.h"
@@ -18,25 +18,25 @@
 #include <wstunnel/codec.h>
 #include <wstunnel/remote.h>
 
-/* An uplink of an agent; embedded in what owns the uplink. */
+/* An uplink of an agent; embedded in the uplink's owner. */
 typedef struct wst__member {
-    wst__list_t node;     /* of its agent's, oldest first */
+    wst__list_t node;     /* of the agent's members, oldest first */
     wst_remote_t *remote; /* NULL: not in the set */
     wst__uplink_t *uplink;
     uint32_t conn;
     uint64_t epoch;
     uint64_t serial; /* unique in its set */
-    size_t load;     /* this and the state are as of the last wst__remotes_changed() */
+    size_t load;     /* load and state: as of the last wst__remotes_changed() */
     unsigned state;
 } wst__member_t;
 
 typedef struct wst__remotes {
     wst_ctx_t *ctx;
-    wst__list_t list; /* wst_remote_t, in the order they came */
+    wst__list_t list; /* wst_remote_t, oldest first */
     size_t count;
-    size_t ready;       /* of them, those that take streams */
-    size_t max_streams; /* of a member */
-    uint64_t serial;    /* the last one given */
+    size_t ready;       /* agents that take streams */
+    size_t max_streams; /* bound for each member */
+    uint64_t serial;    /* the last serial given */
     uint64_t seed;
     wst__table_t identities, serials, pointers; /* wst_remote_t */
     wst__table_t groups;
@@ -48,88 +48,88 @@ void wst__remotes_init(wst__remotes_t *set, wst_ctx_t *ctx, size_t max_streams, 
 /* Frees what the set has allocated; it must be empty. */
 void wst__remotes_free(wst__remotes_t *set);
 
-/* Changes the bound, also of present members. */
+/* Changes the bound of streams, for present members, too. */
 void wst__remotes_set_max_streams(wst__remotes_t *set, size_t max_streams);
 
 /*
- * An uplink is up: it joins its agent of that tenant, which is made if it is new (*is_new). The
- * agent gets these labels in place of its own (labels.h says which are kept; NULL: none). An uplink
- * of the same conn with a lower epoch leaves, *replaced; NULL if there is none. 0; WST_EREPLACED:
- * there is one with the same epoch or a higher one, which stays; WST_ENOMEM.
+ * An uplink is up: adds it to its agent of that tenant, which is made if it is new (*is_new). The
+ * labels replace the agent's (labels.h: which are kept; NULL: none). An uplink of the same conn
+ * with a lower epoch leaves: *replaced (NULL: none). 0; WST_EREPLACED: an uplink with the same or a
+ * higher epoch is present and stays; WST_ENOMEM.
  */
 int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t *uplink,
                       const wst_hello_t *hello, const char *tenant, const char *const *labels,
                       wst__member_t **replaced, bool *is_new);
 
-/* The uplink's on_change: what it answers now counts. Harmless for one that is none's. */
+/* The uplink's on_change: updates load and state. Harmless if the member is not in the set. */
 void wst__remotes_changed(wst__remotes_t *set, wst__member_t *member);
 
 /*
- * An uplink is gone. Returns its agent if that was the last one: it is out of the set and is to be
- * freed; else NULL.
+ * An uplink is gone. If it was its agent's last, the agent leaves the set and is returned, to be
+ * freed by wst__remote_free; else NULL.
  */
 wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member);
 
-/* Frees an agent that has left, from the loop: an answer that chose it may be under way and must
- * not find another one at its address. */
+/* Frees, from the loop, an agent that has left: a pending answer may have chosen it, and must not
+ * find another agent at its address. */
 void wst__remote_free(wst_remote_t *remote);
 
 /*
- * A member that comes from another address than this one, of the same agent or (`twins`) of those
- * of its name and tenant, of which no more than WST__TWINS_MAX are looked at; NULL: there is none.
+ * Finds a member that connects from another address than this one: of the same agent or, with
+ * `twins`, of agents with its name and tenant (at most WST__TWINS_MAX are checked). NULL: none.
  */
 enum { WST__TWINS_MAX = 64 };
 const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
                                             bool twins);
 
-/* Whether two peers have the same address, whatever their ports. */
+/* Whether two peers have the same address; ports are ignored. */
 bool wst__same_host(const char *peer, const char *other);
 
 /* Whether the agent is in the set; the pointer need not be valid. */
 bool wst__remotes_has(const wst__remotes_t *set, const wst_remote_t *remote);
 
-/* The agent with that serial; NULL: it has left. */
+/* The agent with that serial; NULL: the agent has left. */
 wst_remote_t *wst__remotes_find(const wst__remotes_t *set, uint64_t serial);
 
-/* The best one of that name, as in wst__remotes_choose(), though it may not be ready; NULL: none.
- */
+/* The best agent of that name, as in wst__remotes_choose(), even if it is not ready. NULL: none. */
 wst_remote_t *wst__remotes_find_named(const wst__remotes_t *set, const char *tenant,
                                       const char *name);
 
-/* The agent behind `after`, the first one for NULL; NULL at the end. */
+/* The agent after `after`, or the first one for NULL. NULL at the end, or if `after` has left. */
 wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *after);
 
 /* Unique in its set; never 0. */
 uint64_t wst__remote_serial(const wst_remote_t *remote);
 
-/* What may be chosen: what all of this is true of. */
+/* The conditions on an agent and its members; all must hold. */
 typedef struct wst__choice {
     uint64_t only;             /* serial of an agent; 0: any */
     const char *tenant;        /* NULL: any, if `only` says which agent */
     const char *name;          /* NULL: any */
-    const char *const *labels; /* all of them; NULL: none is needed */
+    const char *const *labels; /* the agent must have all of them; NULL: none */
     const uint64_t *tried;
-    size_t tried_count; /* serials of members that may not be chosen again; a few */
-    bool (*admits)(const wst_remote_t *remote, void *user_data); /* NULL: all */
+    size_t tried_count; /* serials of members not to be chosen again; a few */
+    bool (*admits)(const wst_remote_t *remote, void *user_data); /* NULL: admits all */
     void *user_data;
 } wst__choice_t;
 
-/* Whether an agent may be chosen, as far as its members do not matter. */
+/* Whether an agent meets the conditions, apart from its members. */
 bool wst__remote_fits(const wst_remote_t *remote, const wst__choice_t *choice);
 
 /*
- * The member to open a stream through: of the agent with the fewest streams the member with the
- * fewest; those that leave a ping unanswered come last. Of agents with as many streams, the one
- * that has had so many for longest is taken, so that idle ones take turns; of such members the
- * oldest.
+ * Chooses the member to open a stream through: of the agent with the fewest streams, the member
+ * with the fewest. Members with an unanswered ping come last. Among agents with equal load, the one
+ * that has had it for longest is chosen, so that idle agents take turns; among members with equal
+ * load, the oldest.
  *
- * 0; WST_ELIMIT: all that there are are full, *awaited tells whether one of them is used up and
- * will be replaced by a new one (uplink.h: `renews`); WST_EGOAWAY: they are leaving; WST_ENOAGENT.
+ * 0; WST_ELIMIT: no member is ready and some are full, and *awaited tells whether a used up one
+ * will be replaced (uplink.h: `renews`); WST_EGOAWAY: none is ready or full and some are leaving;
+ * WST_ENOAGENT.
  *
- * Takes the same time however many agents there are, but that it passes over those of the smallest
- * group (tenant, name or one of the labels) that lack a label or that `admits` says no to. That is
- * asked in the order of load and the first yes counts; if it says no to all that are ready, it is
- * asked about all others, too, to find out why there is none.
+ * The time does not depend on the number of agents, except for those of the smallest group (tenant,
+ * name or a label) that are passed over because they lack a label or `admits` rejects them.
+ * `admits` is called in the order of load until it accepts an agent. If it rejects all ready
+ * agents, it is called for the others, too, to determine the error.
  */
 int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice, wst__member_t **out,
                         bool *awaited);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Which agent, and which of its members, a stream is opened through (remote.h). */
+/* Chooses the agent, and its member, to open a stream through (remote.h). */
 #include "labels.h"
 #include "remote_internal.h"
 
 #include <string.h>
 
-/* How well a member serves; less is better. */
+/* Order of members; less is better. */
 typedef struct rank {
     unsigned state;
     size_t agent_load, load;
@@ -15,7 +15,7 @@ typedef struct search {
     const wst__choice_t *choice;
     wst__member_t *best;
     rank_t best_rank;
-    bool awaited, full, leaving; /* there is a member that could serve but for this */
+    bool awaited, full, leaving; /* a fitting member is in that state */
 } search_t;
 
 bool wst__remote_fits(const wst_remote_t *r, const wst__choice_t *c) {
@@ -37,7 +37,7 @@ static int compare(size_t a, size_t b) {
     return (a > b) - (a < b);
 }
 
-/* By what is the same for all of an agent's members in that state. */
+/* Compares what all members of an agent in one state have in common. */
 static int compare_agents(rank_t a, rank_t b) {
     return a.state != b.state ? compare(a.state, b.state) : compare(a.agent_load, b.agent_load);
 }
@@ -64,13 +64,13 @@ static void look_at(search_t *s, const wst_remote_t *r) {
     }
 }
 
-/* Whether neither this agent nor those behind it can change the outcome. */
+/* Whether neither this agent nor later ones can change the outcome. */
 static bool is_decided(const search_t *s, const wst_remote_t *next) {
     const rank_t rank = {next->state, next->load, 0};
     if (s->best != NULL)
         return compare_agents(s->best_rank, rank) <= 0;
     if (s->choice->admits != NULL)
-        return false; /* it is to be asked about all */
+        return false; /* `admits` is to be called for all */
     switch (next->state) {
     case WST__USED_UP:
         return s->awaited;
@@ -85,7 +85,7 @@ static bool is_decided(const search_t *s, const wst_remote_t *next) {
     }
 }
 
-/* The smallest group that all who fit are in; NULL: nobody does. */
+/* The smallest group that contains all fitting agents; NULL: there are none. */
 static const wst__group_t *smallest_group(const wst__remotes_t *set, const wst__choice_t *c) {
     const wst__group_t *smallest = c->name != NULL
                                        ? wst__group_find(set, WST__BY_NAME, c->tenant, c->name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The groups that agents stand in, each in order of load (remote.h). */
+/* The groups of agents, each ordered by load (remote.h). */
 #include "labels.h"
 #include "mix.h"
 #include "remote_internal.h"
@@ -31,7 +31,7 @@ const wst__group_t *wst__group_find(const wst__remotes_t *set, wst__group_kind_t
     return find_group(set, hash_of(set, kind, tenant, text), kind, tenant, text);
 }
 
-/* The group, which is made if there is none. NULL: no memory. */
+/* Finds the group, or makes it. NULL: no memory. */
 static wst__group_t *find_or_make(wst__remotes_t *set, wst__group_kind_t kind, const char *tenant,
                                   const char *text) {
     const wst_allocator_t *a = &set->ctx->allocator;
@@ -120,7 +120,7 @@ void wst__standing_leave(wst__standing_t *s, wst__remotes_t *set) {
     for (size_t i = 0; i < s->count; i++) {
         wst__group_t *g = s->places[i].group;
         if (g == NULL)
-            continue; /* there was no memory for it */
+            continue; /* the agent could not enter it for lack of memory */
         wst__load_index_remove(&g->index, &s->places[i].entry);
         free_if_empty(set, g);
     }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The self check: a client must not get through this node back to its own addresses, which may
- * trust connections from this machine. The agent's loopback addresses are ours only if it runs
- * here.
+ * The self check: a client must not reach the node's own addresses through the node, since they may
+ * trust connections from this machine. A loopback address reached by an agent is ours only if the
+ * agent runs on this machine.
  */
 #include "self.h"
 
@@ -15,7 +15,7 @@ typedef struct place {
     uint16_t port;
 } place_t;
 
-/* Of an address as listeners and streams tell it; false: none of IP. */
+/* Parses an address as listeners and streams write it. False: not an IP address. */
 static bool read_place(place_t *out, const char *text) {
     wst_authority_t a;
     if (wst_parse_authority(&a, (wst_str_t){text, strlen(text)}, NULL) != 0 ||

@@ -22,20 +22,20 @@ typedef struct client {
     wst__early_t early;
     bool ended; /* the client sends no more */
 
-    /* Who it is. */
+    /* The client's identity. */
     bool logging_in; /* the client has sent credentials */
     bool authenticated;
     char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
 
     wst_request_t *request; /* ASKING */
-    wst_flow_t *flow;       /* CONNECTING; or of a refusal to be noticed */
-    wst_str_t last_word;    /* said when that refusal has been noticed */
+    wst_flow_t *flow;       /* CONNECTING; or of a refusal being reported */
+    wst_str_t last_word;    /* written when that refusal has been reported */
     wst__linger_t linger;
-    uint64_t left_ms; /* of the time for its messages */
+    uint64_t left_ms; /* of the time for the client's messages */
     wst__deadline_t deadline;
     wst__defer_t defer;
     wst__ticket_t hold, connection;
-    wst__ticket_t busy; /* taken by its greeting: the node waits for what becomes of it */
+    wst__ticket_t busy; /* from the greeting on: the node's drain waits for the client */
 } client_t;
 
 static wst_ctx_t *ctx_of_client(const client_t *c) {
@@ -68,8 +68,8 @@ static void free_later(wst__defer_t *defer) {
     free_client(WST__CONTAINER(defer, client_t, defer));
 }
 
-/* Ends what is under way; a connection that is not the flow's is reset unless it has been shut
- * down. */
+/* Cancels the client's question and flow, and closes its connection unless that belongs to a flow:
+ * a reset unless it has been shut down. */
 static void close_client(client_t *c) {
     if (c->state == CLOSING)
         return;
@@ -96,7 +96,7 @@ static void on_lingered(wst__linger_t *linger, int error) {
     close_client(WST__CONTAINER(linger, client_t, linger));
 }
 
-/* Closes the client if the text cannot be written. */
+/* Writes to the client. False: the write failed and the client is closed. */
 static bool say(client_t *c, wst_str_t text) {
     const wst_slice_t slice = wst_slice_static(text.ptr, text.len);
     bool said = text.len == 0 || wst_stream_write(c->stream, &slice, 1) >= 0;
@@ -105,7 +105,7 @@ static bool say(client_t *c, wst_str_t text) {
     return said;
 }
 
-/* Says the last word, so that the client can read it. */
+/* Writes the last answer and closes once the client can have read it. */
 static void dismiss(client_t *c, wst_str_t text) {
     if (!say(c, text))
         return;
@@ -124,7 +124,7 @@ static void dismiss_for(client_t *c, wst_str_t text, const char *why) {
     dismiss(c, text);
 }
 
-/* Its messages are not complete, and nothing more comes, or not in time. */
+/* The client has ended, or its time is over, before its messages are complete. */
 static void give_up(client_t *c, const char *why) {
     if (has_said_nothing(c))
         dismiss(c, nothing);
@@ -273,7 +273,7 @@ static void choose_method(client_t *c, uint8_t method) {
         await_message(c);
 }
 
-/* It need not log in, or not yet. */
+/* The client is allowed: chooses a method, that without a login if the client offers it. */
 static void let_in(client_t *c) {
     if (c->socks.offers_none)
         choose_method(c, WST__SOCKS5_METHOD_NONE);
@@ -375,7 +375,7 @@ static void take_event(client_t *c, int event) {
     }
 }
 
-/* Reads on in what has come ahead, as far as it is the client's turn; behind that the stream. */
+/* Handles the early bytes as long as a message is expected, then reads the stream. */
 static void advance(client_t *c) {
     size_t used;
     while (c->state == READING && c->early.kept.len > 0) {
