@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stream that a far side asks for: checks whether it may be opened, opens it, pumps.
+ * A stream that the far side asks for: the egress checks its destination, dials it and pumps.
  *
  *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> CLOSING --> gone
  *        \--denied            \--failed: the far side is told why--> gone
@@ -25,13 +25,13 @@ typedef struct egress_stream {
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
     wst__ticket_t hold, busy;    /* of the node */
     wst__ticket_t open, pending; /* of the egress */
-    wst__incoming_t *incoming;   /* until it is answered */
-    wst_request_t *question;     /* on_destination, on_dial */
+    wst__incoming_t *incoming;   /* until accepted or refused */
+    wst_request_t *question;     /* pending: on_destination or on_dial */
     wst_dial_t *dial;
     wst_pump_t *pump;
     wst_rules_verdict_t denial; /* of the last address denied */
-    char address[WST__IP_TEXT]; /* reached by our own dial, or "" */
-    wst_authority_t authority;  /* of dest, into which it points */
+    char address[WST__IP_TEXT]; /* that wst_dial reached, or "" */
+    wst_authority_t authority;  /* of dest; points into it */
     char dest[];                /* as the far side named it; at most WST_DEST_MAX bytes */
 } egress_stream_t;
 
@@ -146,7 +146,8 @@ static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
     snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
 }
 
-/* The rules' verdict on the destination at an address. NULL: not known yet; "": never known. */
+/* The rules' verdict on the destination. `address`: the one that a name led to; NULL: not known
+ * yet; "": it will never be known. */
 static wst_rules_verdict_t decide(const egress_stream_t *s, const char *address) {
     char host[HOST_MAX + 1];
     copy_host(s, host);
@@ -225,7 +226,6 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
     }
 }
 
-/* Asks the embedder about the destination. */
 static void ask_egress_embedder(egress_stream_t *s,
                                 void (*callback)(wst_request_t *request, void *user_data),
                                 uint64_t timeout_ms, wst__answer_cb on_answer) {
