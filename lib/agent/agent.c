@@ -16,7 +16,7 @@ enum { MAGIC = 0x57534147, SLOTS = 1 };
 struct wst_agent {
     uint32_t magic;
     wst__node_t node;
-    wst_agent_options_t o; /* complete: defaults are filled in */
+    wst_agent_options_t o; /* with defaults filled in */
     wst_agent_callbacks_t callbacks;
     char name[WST_NAME_MAX + 1];
     wst__endpoint_t endpoint;
@@ -33,7 +33,7 @@ static wst_agent_t *checked_agent(void *user_data) {
     return a;
 }
 
-/* What the parts ask and tell ---------------------------------------------------------------- */
+/* Callbacks of the parts --------------------------------------------------------------------- */
 
 static void on_slot_credentials(wst_request_t *request, void *user_data) {
     wst_agent_t *a = checked_agent(user_data);
@@ -129,7 +129,7 @@ static bool name_is_valid(const char *name) {
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == len;
 }
 
-/* The name given, or the host's name with invalid characters replaced. */
+/* Takes the given name, or the host's name with invalid characters replaced. */
 static int choose_name(wst_agent_t *a) {
     if (a->o.name != NULL) {
         if (!name_is_valid(a->o.name))
@@ -149,7 +149,7 @@ static int choose_name(wst_agent_t *a) {
     return a->name[0] != '\0' ? 0 : WST_EINVAL;
 }
 
-/* How the server is reached. */
+/* Sets what it takes to reach the server: our name, the upgrade request, the endpoint. */
 static int init_target(wst_agent_t *a) {
     wst_ctx_t *ctx = a->node.ctx;
     const wst_agent_options_t *o = &a->o;
@@ -234,7 +234,7 @@ static int init_slots(wst_agent_t *a, const wst__uplink_kind_t *kind) {
     return 0;
 }
 
-/* The caller owns these targets; copies were made where needed. */
+/* Forgets pointers to the caller's data: what is still needed has been copied. */
 static void forget_texts(wst_agent_options_t *o) {
     o->url = o->name = o->sni = o->host = o->fields = NULL;
     o->proxy = NULL;

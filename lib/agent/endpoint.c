@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a server is, and how it is reached (endpoint.h): options, copied and checked. */
+/* Copies and checks the options of an endpoint (endpoint.h). */
 #include "endpoint.h"
 #include "proxy_http.h"
 #include "proxy_url.h"
@@ -42,7 +42,7 @@ static int check_proxy(const wst_proxy_options_t *o, bool *tls, const char **why
     return status;
 }
 
-/* NULL stays NULL. */
+/* The copy of NULL is NULL. */
 static int copy_text(const wst__endpoint_t *e, const char **out, const char *text) {
     *out = wst__strdup(&e->ctx->allocator, text);
     return *out != NULL || text == NULL ? 0 : WST_ENOMEM;
@@ -96,7 +96,7 @@ int wst__endpoint_init(wst__endpoint_t *e, wst_ctx_t *ctx, const wst__endpoint_o
 }
 
 static void wipe_and_free(const wst__endpoint_t *e, const char *text) {
-    wst__free_secret(&e->ctx->allocator, (char *)(uintptr_t)text); /* ours */
+    wst__free_secret(&e->ctx->allocator, (char *)(uintptr_t)text); /* our own copy */
 }
 
 void wst__endpoint_free(wst__endpoint_t *e) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reaching an endpoint (reach.h), one step after the other. */
+/* Connects to an endpoint (reach.h), step by step. */
 #include "reach.h"
 
 #include <wstunnel/dial.h>
@@ -9,7 +9,7 @@ struct wst__reach {
     uint64_t timeout_ms;
     wst__reach_cb callback;
     void *user_data;
-    /* The step under way. */
+    /* The current step; the other two are NULL. */
     wst_dial_t *dial;
     wst_proxy_dial_t *proxy_dial;
     wst_tls_handshake_t *handshake;

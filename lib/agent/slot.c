@@ -1,25 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* One place of an agent where it keeps an uplink (slot.h). */
+/* Keeps an agent connected to its server (slot.h). */
 #include "slot.h"
 #include "request.h"
 
 #include <wstunnel/websocket.h>
 
-/* An uplink of the slot's. */
+/* An uplink of the slot. */
 typedef struct slot_uplink {
     wst__list_t node;
     wst__slot_t *slot;
     wst__uplink_t *uplink;
     enum {
-        OPENING, /* the current attempt */
+        OPENING, /* made by the current attempt */
         READY,   /* up, and can take a stream */
-        SPENT,   /* has taken the only stream that it can */
+        SPENT,   /* used up by its only stream */
         LEAVING, /* drained, and ending */
         CLOSING
     } state;
     uint64_t up_since_ms;
     wst__ticket_t hold; /* of the node */
-    wst__ticket_t busy; /* of the node: READY and LEAVING */
+    wst__ticket_t busy; /* of the node; while READY or LEAVING */
 } slot_uplink_t;
 
 static void attempt(wst__deadline_t *deadline, uint64_t now_ms);
@@ -46,7 +46,7 @@ static void close_uplink(slot_uplink_t *u) {
 
 /* Trying and failing ------------------------------------------------------------------------- */
 
-/* Full jitter: any time up to the bound, so that a fleet does not come back all at once. */
+/* Full jitter: a random time up to the bound, so that agents do not all reconnect at once. */
 static uint64_t backoff_ms(wst__slot_t *s) {
     uint64_t bound = s->o->backoff_min_ms, random = 0;
     for (unsigned i = 0; i < s->failures && bound < s->o->backoff_max_ms; i++)
@@ -72,7 +72,7 @@ static void forget_credentials(wst__slot_t *s) {
 static void fail_slot(wst__slot_t *s, int error, int http_status, const char *detail) {
     forget_credentials(s);
     s->is_up = false;
-    if (s->failures < 64) /* by then any bound has been reached */
+    if (s->failures < 64) /* enough to reach any bound */
         s->failures++;
     const bool refused = error == WST_EPROXYAUTH ||
                          (error != WST_EPROXY && (http_status == 401 || http_status == 403));
@@ -105,7 +105,7 @@ static void update_is_up(wst__slot_t *s) {
     s->is_up = count_ready(s) > 0;
 }
 
-/* What an uplink tells ----------------------------------------------------------------------- */
+/* Callbacks of the uplinks ------------------------------------------------------------------- */
 
 static int on_uplink_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
     (void)hello;
@@ -152,7 +152,7 @@ static void on_uplink_goaway(wst__uplink_t *uplink, int reason, void *user_data)
         rest(s);
 }
 
-/* An attempt under way will replace the lost uplink. */
+/* An uplink was lost. In phases other than UP, an attempt that will replace it is under way. */
 static void lost(wst__slot_t *s, const slot_uplink_t *u, int error, int http_status,
                  const char *detail) {
     if (wst__now(slot_ctx(s)) - u->up_since_ms >= s->o->backoff_max_ms)

@@ -2,15 +2,15 @@
 #ifndef WST_LIB_SLOT_H
 #define WST_LIB_SLOT_H
 /*
- * One place of an agent where it keeps an uplink to its server, for ever.
+ * A slot keeps its agent connected to the server: dials an uplink, and another when that is lost.
  *
  *     WAITING -> ASKING -> DIALLING -> CONNECTING -> UP
- *        ^----------------------------------------- | any failure: backoff, and again
+ *        ^----------------------------------------- | any failure: backoff, then a new attempt
  *
- * There is no phase in which nothing is going to happen: each one has a deadline, its own or that
- * of what it waits for. UP is where the slot rests: it has as many uplinks as it wants that can
- * take a stream. It wants one; or, if the far side uses one up with each stream, as many spare ones
- * as the options say. What is used up or lost is replaced, by one attempt at a time.
+ * Every phase has a deadline, its own or that of the operation it waits for, so a slot never hangs.
+ * In UP the slot has all the uplinks it wants that can take a stream: one, or `spare` of them if
+ * each stream uses an uplink up. The slot replaces uplinks that are used up or lost, by one attempt
+ * at a time.
  *
  * A slot is a part of its agent's node.
  */
@@ -23,7 +23,7 @@
 
 #include <wstunnel/agent.h>
 
-/* What the slots of one agent share; borrowed for their life. */
+/* Options that all slots of an agent share; they must outlive the slots. */
 typedef struct wst__slot_options {
     wst__node_t *node;
     wst__egress_t *egress; /* takes the streams that the server asks for */
@@ -31,15 +31,15 @@ typedef struct wst__slot_options {
     const wst__endpoint_t *endpoint;
     const wst__upgrade_t *upgrade;
     wst__uplink_options_t uplink; /* the slot adds conn, epoch and callbacks */
-    size_t spare;                 /* uplinks wanted that can take a stream, if one uses them up */
+    size_t spare;                 /* uplinks to keep ready, if each stream uses one up */
     uint64_t timeout_ms;          /* of each phase of an attempt */
     uint64_t backoff_min_ms, backoff_max_ms;
 
-    /* Before each attempt: the credentials. Answer allow_with or deny; NULL: none are needed. */
+    /* Asks for the credentials of each attempt. Answer: allow_with or deny. NULL: does not ask. */
     void (*on_credentials)(wst_request_t *request, void *user_data);
-    /* The first uplink since a failure is up. */
+    /* An uplink is up, the first since the start or a failure. */
     void (*on_up)(void *user_data);
-    /* An attempt failed, or an uplink was lost that nothing is on its way for. */
+    /* An attempt failed, or an uplink was lost while no attempt to replace it was under way. */
     void (*on_down)(const wst_agent_failure_t *failure, void *user_data);
     void *user_data;
 } wst__slot_options_t;
@@ -47,7 +47,7 @@ typedef struct wst__slot_options {
 typedef struct wst__slot {
     wst__part_t part;
     const wst__slot_options_t *o;
-    uint32_t index; /* among the agent's: `conn` on the wire */
+    uint32_t index; /* among the agent's slots; `conn` on the wire */
     enum {
         WST__SLOT_WAITING,    /* for the next attempt */
         WST__SLOT_ASKING,     /* for credentials */
@@ -55,15 +55,15 @@ typedef struct wst__slot {
         WST__SLOT_CONNECTING, /* upgrade and hello */
         WST__SLOT_UP
     } phase;
-    bool is_up;        /* on_up has been told, and on_down not since */
+    bool is_up;        /* on_up has run, and on_down not since; draining: an uplink is ready */
     uint64_t epoch;    /* of the last attempt */
     unsigned failures; /* in a row */
     wst_request_t *question;
     wst__reach_t *reach;
-    char *fields; /* the credentials of this attempt */
+    char *fields; /* the credentials of the current attempt; or NULL */
     wst__deadline_t retry;
     wst__list_t uplinks;
-    size_t wanted;
+    size_t wanted;      /* uplinks to keep ready */
     wst__defer_t defer; /* draining: ends uplinks that have no stream left */
 } wst__slot_t;
 

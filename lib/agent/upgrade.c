@@ -23,7 +23,7 @@ static int check_host(const wst__upgrade_t *u, const char *host) {
     return WST_EINVAL;
 }
 
-/* Whether a line of fields has a name that the upgrade request has anyway. */
+/* Whether the line's field is one that the upgrade request sets itself. */
 static bool is_reserved(const char *line) {
     static const char *const names[] = {"Host:", "Connection:", "Upgrade:", "Sec-WebSocket-"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -34,7 +34,7 @@ static bool is_reserved(const char *line) {
     return false;
 }
 
-/* Checks the fields once, not at each attempt. */
+/* Checks the embedder's fields once, not at each attempt. */
 static int check_fields(const wst__upgrade_t *u) {
     char *buffer = wst__alloc(&u->ctx->allocator, HEAD_MAX);
     if (buffer == NULL)
