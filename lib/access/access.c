@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The life of an access object (access.h), and what its questions have in common. */
+/* The life of an access object (access.h), and functions for both users and agents. */
 #include "access.h"
 
 #include "defaults.h"
@@ -13,7 +13,7 @@
 
 struct wst__access_block {
     wst__access_block_t *next;
-    size_t size; /* of what follows */
+    size_t size; /* of the memory behind this struct */
 };
 
 void *wst__access_keep(wst_access_t *access, size_t size) {
@@ -26,7 +26,7 @@ void *wst__access_keep(wst_access_t *access, size_t size) {
     return block + 1;
 }
 
-/* A limiter and nonces, where there is something to guess. */
+/* Makes the nonces and, unless failures are unlimited, the limiter. */
 static int prepare(wst_access_t *access, const wst_access_options_t *o) {
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     size_t max = o->max_failures != 0 ? o->max_failures : WST__MAX_FAILURES;
@@ -132,7 +132,7 @@ bool wst__access_certificate(const char *pattern, const wst_request_t *request) 
     const wst_tls_info_t *tls = wst_request_tls(request);
     if (tls == NULL || !tls->peer_verified || tls->peer == NULL)
         return false;
-    const char *name = strchr(pattern, ':') + 1; /* it has been looked at when it was read */
+    const char *name = strchr(pattern, ':') + 1; /* found: the pattern was checked when read */
     const char *common = tls->peer->common_name;
     switch (pattern[0]) {
     case 'C':

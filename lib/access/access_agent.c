@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-/* Whether the agent has a token with that hash; compares with all its tokens. */
+/* Whether the agent has a token with that hash. Compares all tokens, so that the time tells
+ * nothing. */
 static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) {
     bool found = false;
     for (size_t i = 0; i < agent->token_count; i++)
@@ -14,7 +15,8 @@ static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) 
     return found;
 }
 
-/* Compares with all agents, whichever matches. */
+/* Sets `hash` to the token's, and finds its agent. Compares all agents, so that the time does not
+ * tell which one matches. */
 static const wst__access_agent_t *agent_by_token(const wst_access_t *access, wst_str_t token,
                                                  uint8_t hash[32]) {
     const wst__access_agent_t *found = NULL;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which agent serves a client, and whether it may have what that has reached. What a rule or a
- * route says of an agent it says of the entry that the agent's name is found in: no two entries of
- * a tenant have a name in common.
+ * Chooses the agent that serves a client, and checks the address that the agent has reached. An
+ * agent's labels are those of the entry that covers its name; no two entries of a tenant cover the
+ * same name.
  */
 #include "access.h"
 #include "glob.h"
@@ -15,13 +15,13 @@ enum { HOST_MAX = 255 };
 
 /* Rules -------------------------------------------------------------------------------------- */
 
-/* What is asked, in the terms of rules. */
+/* A client's request as a query of rules, which points to `host`. */
 typedef struct question {
     wst_rules_query_t query;
     char host[HOST_MAX + 1];
 } question_t;
 
-/* False: the destination is none; it has been looked at when it came. */
+/* False: the destination is malformed, which the flow has ruled out before. */
 static bool read_question(question_t *q, const wst_request_t *request) {
     const char *destination = wst_request_destination(request);
     wst_authority_t a;
@@ -35,7 +35,7 @@ static bool read_question(question_t *q, const wst_request_t *request) {
     return true;
 }
 
-/* Says by what kind of rule. `reached`: it is an address that is denied, not a name. */
+/* Denies with the kind of rule as reason. `reached`: a reached address is denied, not a name. */
 static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reached) {
     char text[64];
     switch (verdict.reason) {
@@ -60,7 +60,8 @@ static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reach
 
 /* Choosing ----------------------------------------------------------------------------------- */
 
-/* The entry of an agent; NULL: it is nobody's (any more). */
+/* The entry that covers the agent's name; NULL: no entry does (any more). Without any entries every
+ * agent may serve, and has no labels. */
 static const wst__access_agent_t *entry_of(const wst_access_t *access, const wst_remote_t *remote) {
     static const wst__access_agent_t anybody;
     const char *name = wst_remote_name(remote), *tenant = wst_remote_tenant(remote);
@@ -80,7 +81,7 @@ static const wst__access_agent_t *entry_of(const wst_access_t *access, const wst
 
 static const char label[] = "label:";
 
-/* Whether a list of names and labels has a pattern for it. */
+/* Whether a list of patterns (names, or labels after "label:") matches an agent. */
 static bool is_listed(const char *const *list, const char *name, const char *const *labels) {
     for (; *list != NULL; list++) {
         if (strncmp(*list, label, strlen(label)) != 0) {
@@ -96,7 +97,8 @@ static bool is_listed(const char *const *list, const char *name, const char *con
     return false;
 }
 
-/* The name, if the list is one name and no pattern; NULL: it is not, or there is no list. */
+/* The list's only element, if that is a plain name, not a pattern or label; else NULL. `list` may
+ * be NULL. */
 static const char *single_name(const char *const *list) {
     bool is_name = list != NULL && list[0] != NULL && list[1] == NULL &&
                    strchr(list[0], '*') == NULL && strncmp(list[0], label, strlen(label)) != 0;
@@ -107,10 +109,10 @@ static const char *single_name(const char *const *list) {
 typedef struct choice {
     const wst_access_t *access;
     question_t question;
-    const char *const *route;    /* names and labels; NULL: any */
-    const char *wanted;          /* name; NULL: any */
-    size_t denied;               /* agents that could, but for a rule, ... */
-    wst_rules_verdict_t verdict; /* ... the last one's */
+    const char *const *route;    /* patterns of names and labels; NULL: any agent */
+    const char *wanted;          /* name of the agent that the client selects; NULL: any */
+    size_t denied;               /* agents that only a rule excludes, ... */
+    wst_rules_verdict_t verdict; /* ... and the verdict on the last of them */
 } choice_t;
 
 static bool admits(const wst_remote_t *remote, void *user_data) {
@@ -131,7 +133,7 @@ static bool admits(const wst_remote_t *remote, void *user_data) {
     return verdict.allow;
 }
 
-/* The agent that the client names behind its user's name; NULL: none. `claimed` holds it. */
+/* Name of the agent that the client selects by "user+agent"; NULL: none. Points into `claimed`. */
 static const char *wanted_agent(const wst_access_t *access, const wst_request_t *request,
                                 char claimed[WST_AUTH_MAX]) {
     const char *user = wst_request_user(request);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Authentication of a client. Its credentials name a user, who is found in the list at once, or by
- * a look-up (access_lookup.c) that ends in wst__access_found(); then the credentials are checked,
- * and the verdict is told.
+ * Authentication of a client. Its credentials name a user, which is found in the list at once, or
+ * by a look-up (access_lookup.c) that ends in wst__access_found(). Then the credentials are checked
+ * and the request is answered.
  */
 #include "access_credentials.h"
 
@@ -50,7 +50,7 @@ static void challenge(wst_access_t *access, wst_request_t *request, bool stale) 
         wst_request_deny(request, 407, NULL, fields);
 }
 
-/* The user could not be looked up. The client has done nothing wrong, and may ask again. */
+/* The user could not be looked up. Answers 503, so that the client tries again. */
 static void postpone(wst_request_t *request, const char *error, const char *reason) {
     wst_request_deny_with(request, &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
                                                            .status = 503,
@@ -118,7 +118,7 @@ static void judge(wst_access_t *access, wst_request_t *request, const wst__crede
                      outcome < 0 ? WST__ACCESS_BROKEN : (wst__access_verdict_t)outcome, user);
 }
 
-/* Finds the user in the list or by look-up. Credentials of a kind not taken are nobody's. */
+/* Finds the user in the list or by look-up. Only acceptable credentials cause a look-up. */
 static void find_user(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c) {
     const wst__access_user_t *user = wst__access_find_claimed(access, c->name);
     size_t len = wst__access_user_part(access, c->name);
@@ -151,7 +151,7 @@ static void judge_looked_up(wst_access_t *access, wst_request_t *request,
     wst__wipe(&user, sizeof(user));
 }
 
-/* A request that has lost its credentials has been cancelled, and takes no answer. */
+/* A request without credentials has been cancelled during the look-up, and needs no answer. */
 static void authenticate_looked_up(wst_access_t *access, wst_request_t *request, const char *name,
                                    const wst_access_user_t *given) {
     wst__credentials_t c;
@@ -162,7 +162,7 @@ static void authenticate_looked_up(wst_access_t *access, wst_request_t *request,
 
 /* Authenticated already ---------------------------------------------------------------------- */
 
-/* `user_tenant`: of the user of this name; NULL: there is no such user. */
+/* `user_tenant`: the tenant of the request's user; NULL: there is no such user. */
 static void answer_authenticated(wst_request_t *request, const char *user_tenant) {
     if (user_tenant == NULL) {
         wst_request_deny(request, 403, "No such user", NULL);
@@ -173,8 +173,8 @@ static void answer_authenticated(wst_request_t *request, const char *user_tenant
     wst_request_allow(request);
 }
 
-/* The front end has authenticated the client already, so it needs no credentials. Its name must be
- * that of a user all the same: one that has been removed is refused. */
+/* The front end has authenticated the client already, so it needs no credentials. Its user must
+ * still exist: the client of a removed user is refused. */
 static void check_authenticated(wst_access_t *access, wst_request_t *request) {
     const char *name = wst_request_user(request);
     const wst__access_user_t *user = wst__access_find_user(access, name);
@@ -186,7 +186,7 @@ static void check_authenticated(wst_access_t *access, wst_request_t *request) {
         answer_authenticated(request, NULL);
 }
 
-/* The questions ------------------------------------------------------------------------------ */
+/* The server's questions --------------------------------------------------------------------- */
 
 void wst__access_found(wst_access_t *access, wst_request_t *request, const char *name,
                        const wst_access_user_t *given) {

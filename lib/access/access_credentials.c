@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The credentials of a client (RFC 9110 section 11.7), taken apart and checked. Wrong credentials,
- * credentials of nobody and malformed ones are answered alike, and take as long.
+ * Reads and checks the credentials of a client (RFC 9110 section 11.7). Wrong and malformed ones
+ * and those of unknown users get the same answer. Checking a password takes the same time whether
+ * or not the user exists.
  */
 #include "access_credentials.h"
 
 #include <string.h>
 
-/* Those of SOCKS, which are Basic in all but the way they come. */
+/* Reads the login of a SOCKS client, which is checked as Basic credentials are. */
 static bool read_socks_login(wst__credentials_t *out, const wst_request_t *request) {
     out->basic = out->whole = wst_request_basic(request, &out->pair);
     memcpy(out->name, out->pair.user, sizeof(out->name));
@@ -44,8 +45,8 @@ static bool same_hash(const char *a, const char *b) {
     return wst__equal_constant_time(a, strlen(a), b, strlen(b));
 }
 
-/* The hash of what was said is compared, so that passwords need not be kept. All hashes that any
- * user has are made, for a time that does not depend on the user. */
+/* Compares hashes, so that passwords need not be kept. Computes all hashes that the challenge
+ * offers, so that the time does not depend on the user. */
 static int check_basic(const wst_access_t *access, const wst__access_user_t *user,
                        const wst__credentials_t *p) {
     bool sha256 = access->digest[WST__SHA256] && user->ha1[WST__SHA256][0] != '\0';
@@ -68,22 +69,23 @@ static int check_basic(const wst_access_t *access, const wst__access_user_t *use
     return same && user->name != NULL ? WST__ACCESS_RIGHT : WST__ACCESS_WRONG;
 }
 
-/* Section 3.4.6 of RFC 7616: it must be the target. In absolute form some clients (curl, Chromium)
- * mean its path. */
+/* Whether the digest's `uri` is the request's target (RFC 7616 section 3.4.6). Of a target in
+ * absolute form, some clients (curl, Chromium) send only the path. */
 static bool is_target(const wst_http_head_t *head, wst_str_t uri) {
     wst_http_target_t target;
     if (uri.len == head->target.len && memcmp(uri.ptr, head->target.ptr, uri.len) == 0)
         return true;
     if (wst_http_parse_target(&target, head, NULL) != 0 || target.form != WST_HTTP_ABSOLUTE)
         return false;
-    if (target.path.ptr[0] == '?' && uri.ptr[0] == '/') /* the path was left out */
+    if (target.path.ptr[0] == '?' && uri.ptr[0] == '/') /* the target has no path */
         uri = (wst_str_t){uri.ptr + 1, uri.len - 1};
     return uri.len == target.path.len && memcmp(uri.ptr, target.path.ptr, uri.len) == 0;
 }
 
-/* The hash of the name as it was sent; that of nobody, and `*known` is false, if there is none.
- * With an agent's name behind the user's it must be made, and is, if only for the time, in any
- * case. 0 or an error. */
+/* Sets `out` to the hash of the name as sent: the stored one, or for "user+agent" one made from the
+ * password. Without either, `*known` is false and the hash is nobody's. If clients may select
+ * agents, a hash is made for every name, so that the time does not depend on the user. 0 or an
+ * error. */
 static int digest_ha1(char out[WST__HASH_TEXT], bool *known, const wst_access_t *access,
                       const wst__access_user_t *user, const wst__credentials_t *p) {
     wst__hash_t hash = p->digest.hash;

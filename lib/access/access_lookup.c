@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Look-ups of users in the embedder's data base. A look-up lives until it is answered, which may be
- * after its request (`request` is NULL then) and after the access object (`access` is NULL, too).
+ * Look-ups of users in the embedder's data base. A look-up lives until the embedder answers it. By
+ * then its request may be gone (`request` is NULL), and the access object, too (`access` is NULL).
  */
 #include "access.h"
 #include "sized.h"
@@ -12,7 +12,7 @@ struct wst_access_lookup {
     wst__list_t node; /* in access->lookups */
     wst_access_t *access;
     wst_request_t *request;
-    wst_allocator_t allocator; /* the context may be gone */
+    wst_allocator_t allocator; /* a copy: the context may go first */
     char name[WST__ACCESS_NAME_MAX + 1];
 };
 
@@ -22,7 +22,7 @@ static void on_gone(wst_request_t *request, void *user_data) {
     lookup->request = NULL;
 }
 
-/* Unties the look-up from its request, which the caller answers. NULL: the request has gone. */
+/* Detaches the request from its look-up, for the caller to answer. NULL: the request has gone. */
 static wst_request_t *take_request(wst_access_lookup_t *lookup) {
     wst_request_t *request = lookup->request;
     lookup->request = NULL;
@@ -68,7 +68,7 @@ static void start_lookup(wst_access_t *access, wst_request_t *request, const cha
     wst__list_append(&access->lookups, &lookup->node);
     access->lookup_count++;
     wst_request_on_gone(request, on_gone, lookup);
-    access->on_user(access, lookup, access->user_data); /* this may free all three */
+    access->on_user(access, lookup, access->user_data); /* may free access, request and look-up */
 }
 
 bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const char *name,
@@ -101,7 +101,7 @@ static const char *read_answer(wst_access_user_t *out, const char **member,
     return wst__access_user_flaw(out, member);
 }
 
-/* Whether the list would take such a user; if not, logs why, without secrets. */
+/* Reads an answer. Returns whether `users` would accept it; if not, logs why, without secrets. */
 static bool is_sound(wst_access_user_t *out, const wst_access_lookup_t *lookup,
                      const wst_access_user_t *given) {
     const char *member, *flaw = read_answer(out, &member, given);

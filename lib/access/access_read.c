@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The options of an access object: each member is checked, and a copy kept. */
+/* Checks the options of an access object and keeps copies of them. */
 #include "access.h"
 #include "defaults.h"
 #include "glob.h"
@@ -13,8 +13,8 @@ enum { MAX_LOOKUPS = 1024 };
 typedef struct reader {
     wst_access_t *access;
     wst_access_error_t *error;
-    const char *list; /* and the index of the element that is read */
-    size_t index;
+    const char *list; /* "users", ...; "": the options themselves */
+    size_t index;     /* of the list's element that is being read */
 } reader_t;
 
 static int wrong(const reader_t *r, const char *member, const char *item, const char *why) {
@@ -23,7 +23,7 @@ static int wrong(const reader_t *r, const char *member, const char *item, const 
     return WST_EINVAL;
 }
 
-/* The n-th element of one of the lists. */
+/* Copies the list's current element into `ours`, of `size` bytes. */
 static int read_element(const reader_t *r, void *ours, size_t size, const void *list) {
     return wst__sized_read_at(ours, size, list, r->index) == 0
                ? 0
@@ -32,7 +32,7 @@ static int read_element(const reader_t *r, void *ours, size_t size, const void *
 
 /* Texts -------------------------------------------------------------------------------------- */
 
-/* A copy that lives as long as the object; of NULL an empty one. */
+/* Copies a text for the life of the object; NULL becomes "". */
 static int keep_text(const reader_t *r, const char **out, const char *text) {
     size_t len = text != NULL ? strlen(text) : 0;
     char *copy = wst__access_keep(r->access, len + 1);
@@ -82,7 +82,7 @@ static int read_certificate(const reader_t *r, const char **out, const char *pat
 
 /* Users -------------------------------------------------------------------------------------- */
 
-/* The password itself is needed only for names that nobody can tell beforehand. */
+/* The password itself is kept only if clients select agents: hashes do not cover "user+agent". */
 static int read_user(const reader_t *r, wst__access_user_t *u, const wst_access_user_t *given) {
     const char *member, *flaw = wst__access_user_flaw(given, &member);
     if (flaw != NULL)
@@ -135,7 +135,7 @@ static int read_users(reader_t *r, const wst_access_options_t *o) {
     return 0;
 }
 
-/* What the challenge offers, besides what users in the list can be checked by. */
+/* The challenge offers the digests of look-ups, besides those of the users in the list. */
 static int read_lookup(reader_t *r, const wst_access_options_t *o) {
     enum { ALL = WST_ACCESS_SHA256 | WST_ACCESS_MD5 };
     wst_access_t *access = r->access;
@@ -292,8 +292,9 @@ static int read_agents(reader_t *r, const wst_access_options_t *o) {
 
 /* Routes ------------------------------------------------------------------------------------- */
 
-/* Rules that deny match before an address is known only what is certain, guarded or not; so they
- * find the first route of a destination. */
+/* Makes routes into rules that deny. While an address is not known, such a rule matches a name by
+ * its host patterns only, and guarded addresses are no exception. So the verdict names the first
+ * route that applies. */
 static int make_route_rules(reader_t *r, const wst_rule_t *rules, size_t count) {
     const wst_rules_options_t options = {.size = sizeof(options),
                                          .rules = rules,
@@ -308,7 +309,7 @@ static int make_route_rules(reader_t *r, const wst_rule_t *rules, size_t count) 
     return status;
 }
 
-/* A route's agents are kept; what it matches becomes a rule. */
+/* Keeps a route's agents, and makes a rule of its users and destinations. */
 static int read_route(reader_t *r, const wst_access_options_t *o, wst_rule_t *rule) {
     wst_access_route_t route;
     int status = read_element(r, &route, sizeof(route), o->routes);
@@ -338,7 +339,7 @@ static int read_routes(reader_t *r, const wst_access_options_t *o) {
     return status;
 }
 
-/* All of it ---------------------------------------------------------------------------------- */
+/* All options -------------------------------------------------------------------------------- */
 
 static int read_realm(const reader_t *r, const char *realm) {
     size_t len = strlen(realm);

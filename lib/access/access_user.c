@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Users: what one may look like, the hashes of its password, the list of them. */
+/* Users: checks of their members, hashes of their passwords, the search in the list. */
 #include "access.h"
 #include "http_digest.h"
 #include "utf8.h"
 
 #include <string.h>
 
-/* What a user may look like ------------------------------------------------------------------ */
+/* Checks ------------------------------------------------------------------------------------- */
 
 bool wst__access_is_text(const char *text) {
     size_t len = strlen(text);
@@ -88,7 +88,7 @@ const char *wst__access_user_flaw(const wst_access_user_t *given, const char **m
 
 /* Hashes ------------------------------------------------------------------------------------- */
 
-/* In lower case, as it goes into a digest; "": it is not known. */
+/* Sets a hash, in lower case as digests need it; "" if none is given. */
 static void take_hash(wst__access_user_t *user, wst__hash_t hash, const char *text) {
     uint8_t bytes[WST__HASH_MAX];
     size_t len = wst__hash_len(hash);
