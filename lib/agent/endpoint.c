@@ -50,8 +50,10 @@ static int copy_text(const wst__endpoint_t *e, const char **out, const char *tex
 
 static int init_proxy(wst__endpoint_t *e, const wst_proxy_options_t *given) {
     wst_proxy_options_t o;
-    if (wst__sized_read(&o, sizeof(o), given) != 0)
+    if (wst__sized_read(&o, sizeof(o), given) != 0) {
+        wst_ctx_log(e->ctx, WST_LOG_ERROR, "proxy: no size, or options that are not known");
         return WST_EINVAL;
+    }
     bool tls;
     const char *why;
     wst_tls_error_t tls_why;

@@ -45,6 +45,8 @@ static int check_fields(const wst__upgrade_t *u) {
     int status = wst__head_end(&head, NULL, 0);
     wst__wipe(buffer, HEAD_MAX);
     wst__free(&u->ctx->allocator, buffer);
+    if (status == WST_EHEADBIG)
+        return refuse_upgrade(u, "the header fields given are longer than 16 KiB");
     if (status < 0)
         return refuse_upgrade(u, "the header fields given are not complete lines");
     for (const char *line = u->fields; *line != '\0'; line = strstr(line, "\r\n") + 2)

@@ -123,8 +123,8 @@ void wst__flow_start(wst_flow_t *flow);
  * `tls`. May be called once more after wst__flow_over, if no byte of a response has arrived. */
 void wst__flow_dial(wst_flow_t *flow, const wst_http_head_t *head, const struct wst_tls_info *tls);
 
-/* Refuses the flow for a cause, a code of error.h or refusal.h, and frees it. `detail`: more about
- * the cause for people, or empty. */
+/* Refuses the flow for a cause, a code of error.h or refusal.h, and tells its owner, who frees it,
+ * unless the client has left. `detail`: more about the cause for people, or empty. */
 void wst__flow_refuse(wst_flow_t *flow, int cause, wst_str_t detail);
 void wst__flow_refuse_as(wst_flow_t *flow, const wst__refusal_t *refusal, int code);
 

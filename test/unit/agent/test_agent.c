@@ -346,6 +346,21 @@ static void test_credentials_malformed(void **state) {
     free(many);
 }
 
+static void test_fields_too_long(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, AGENT_RAW_SILENT);
+    char *many = malloc(20000);
+    memset(many, 'a', 20000);
+    memcpy(many, "A: ", 3);
+    memcpy(many + 19997, "\r\n", 3);
+    r.w.options.fields = many;
+    assert_int_equal(agent_world_try_start(&r.w), WST_EINVAL);
+    assert_string_equal(r.w.env.log, "the header fields given are longer than 16 KiB");
+    rig_free(&r);
+    free(many);
+}
+
 /* --- backoff --- */
 
 /* Nobody listens there any more. */
@@ -490,6 +505,7 @@ int main(void) {
         cmocka_unit_test(test_credentials_never),
         cmocka_unit_test(test_credentials_misfit),
         cmocka_unit_test(test_credentials_malformed),
+        cmocka_unit_test(test_fields_too_long),
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_backoff_extremes),
         cmocka_unit_test(test_backoff_reset),

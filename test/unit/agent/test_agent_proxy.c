@@ -179,6 +179,7 @@ static void test_options(void **state) {
         wst_proxy_options_t options;
         const char *log;
     } cases[] = {
+        {{.url = "http://p"}, "proxy: no size, or options that are not known"},
         {{.size = sizeof(wst_proxy_options_t), .url = NULL}, "proxy: no URL"},
         {{.size = sizeof(wst_proxy_options_t), .url = "ftp://ann:" AGENT_SECRET "@p"},
          "proxy: the scheme must be http, https, socks5 or socks5h"},
