@@ -11,33 +11,34 @@
  *     }
  *
  * and so on for the other callbacks. An access object may be replaced at any time: requests whose
- * user is being looked up then are answered 503, and clients retry. If wst_access_has_users() is
- * false, leave on_client_request and on_client_login NULL; if wst_access_has_agents() is,
- * on_agent_request: then a server refuses to listen where other machines could connect
- * (WST_EINSECURE).
+ * user is being looked up then are answered 503, and clients retry. Leave on_client_request and
+ * on_client_login NULL if wst_access_has_users() is false, and on_agent_request NULL if
+ * wst_access_has_agents() is false: then the server refuses to listen where other machines could
+ * connect (WST_EINSECURE).
  *
  * Clients authenticate with Digest (RFC 7616: SHA-256 or MD5, qop "auth"), Basic (RFC 7617) or the
- * certificate of their TLS session. The challenge offers these in this order, the strongest first;
- * a Digest algorithm only if there is a user it can be checked for. Nonces last 5 minutes (then
- * `stale`); a nonce is accepted once per count, and 2048 are remembered: forgotten nonces are
- * stale.
+ * certificate of their TLS session. The challenge offers them in this order, the strongest first,
+ * and a Digest algorithm only if at least one user can be checked by it. A nonce lasts 5 minutes,
+ * then it is `stale`. It is accepted once per nonce count. The server remembers 2048 nonces in use;
+ * forgotten ones are stale.
  *
- * Users are in a list (`users`), or in the embedder's data base, which `on_user` asks for each
+ * Users are in a list (`users`), or in the embedder's data base, which `on_user` queries for each
  * request whose credentials name a user not in the list. The answer is not cached.
  *
- * SOCKS clients authenticate with the name and password of RFC 1929, as Basic does, or by their
- * certificate: `no_basic` leaves the certificate alone. Their failures are counted with the others.
+ * SOCKS clients authenticate with name and password (RFC 1929), which count as Basic, or with their
+ * certificate, the only way left by `no_basic`. Their failures are counted with the others.
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
- * Failures are counted by address, of IPv6 by network of 64 bits: `max_failures` at once, then one
- * for each part of the window that passes. Beyond, that address is answered 429 with Retry-After,
- * even for right credentials; success clears nothing. Requests without credentials, stale nonces
- * and certificates are not counted. From this machine (loopback, Unix sockets), where a reverse
- * proxy may stand for all clients, failures are counted by the user name tried (with
- * `user_selects_agent` by the part before its first "+"), and failures of agents not at all. 4096
- * addresses are remembered; those with the fewest failures are forgotten first. An object that
- * replaces another starts without its failures and nonces.
+ * Failures are counted per address, for IPv6 per /64 network: `max_failures` are allowed at once,
+ * then one more for each part of the window (failure_window_ms / max_failures) that passes. Beyond
+ * that, the address is answered 429 with Retry-After, even for right credentials; a success does
+ * not reset the count. Requests without credentials, stale nonces and certificates are not counted.
+ * From this machine (loopback, Unix sockets), where a reverse proxy may stand for all clients,
+ * failures of clients are counted per user name tried (with `user_selects_agent` the part before
+ * its first "+"), and failures of agents are not counted. 4096 addresses are remembered; those with
+ * the fewest failures are forgotten first. An object that replaces another one starts without its
+ * failures and nonces.
  *
  * A denial is a 403 whose reason names the kind of rule and its number, counted from 1: "Denied by
  * rule 3 of the server".
@@ -52,8 +53,8 @@ extern "C" {
 typedef struct wst_access wst_access_t;
 
 /*
- * Certificates are named by one of the names in them (only verified ones count): "CN:NAME",
- * "dns:NAME", "email:NAME", "uri:NAME", where `*` in NAME stands for any characters.
+ * A `certificate` is given by one of the names in it: "CN:NAME", "dns:NAME", "email:NAME" or
+ * "uri:NAME", where `*` in NAME stands for any characters. Only verified certificates count.
  */
 
 /** A user: the identity of a client. In a list, or the answer to a look-up. */
@@ -65,22 +66,22 @@ typedef struct wst_access_user {
     const char *password;
     const char *ha1_sha256;  /**< 64 hex digits: SHA-256 of "NAME:REALM:PASSWORD". */
     const char *ha1_md5;     /**< 32 hex digits: MD5 of the same. */
-    const char *certificate; /**< Optional: of a client that needs no password. */
+    const char *certificate; /**< Optional: with this certificate no password is needed. */
     const char *tenant;      /**< Optional (default ""). */
 } wst_access_user_t;
 
 /**
- * An agent, or all whose names match a pattern. Within a tenant no two may cover the same name, so
- * that the holder of one's token cannot pose as the other.
+ * An agent, or all agents whose names match a pattern. Within a tenant no two entries may cover the
+ * same name, so that the holder of one entry's token cannot pose as the other's agent.
  */
 typedef struct wst_access_agent {
     size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
     /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
-        must be long and random: nothing slows down guessing against a stolen hash. Several: while
-        one is being replaced. This or `certificate`, or both, are required. */
+        must be long and random: nothing slows down guessing against a stolen hash. Give several
+        while a token is being replaced. This or `certificate`, or both, are required. */
     const char *const *tokens_sha256;
-    const char *certificate;   /**< Optional: of an agent that needs no token. */
+    const char *certificate;   /**< Optional: with this certificate no token is needed. */
     const char *tenant;        /**< Optional (default ""). */
     const char *const *labels; /**< Optional: NULL-terminated, for rules and routes. */
 } wst_access_agent_t;
@@ -213,23 +214,22 @@ WST_EXTERN void wst_access_free(wst_access_t *access);
 WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
 WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
 
-/** Answers on_agent_request: sets the tenant, the labels, and the name the agent must state.
- */
+/** Answers on_agent_request: sets tenant, labels, and the name that the agent must state. */
 WST_EXTERN void wst_access_agent_request(wst_access_t *access, wst_server_t *server,
                                          wst_request_t *request);
 /** Answers on_client_request: sets user and tenant. A client that has been authenticated already
     (wst_request_is_authenticated) needs no credentials; if its request names no tenant, it gets the
-    tenant of the user of its name, looked up if necessary. If there are users but none (any more)
-    of that name, the client is refused (403). */
+    tenant of the user with its name, looked up if necessary. If clients are authenticated but no
+    user has that name (any more), the client is refused (403). */
 WST_EXTERN void wst_access_client_request(wst_access_t *access, wst_server_t *server,
                                           wst_request_t *request);
 /** Answers on_client_login by the same users, certificates and limits: sets user and tenant. */
 WST_EXTERN void wst_access_client_login(wst_access_t *access, wst_server_t *server,
                                         wst_request_t *request);
-/** Answers on_choose by rules (as far as they can be decided), selection and routes; of several
-    agents by the default policy. Agents that are not in `agents` (any more) do not serve. The agent
-    that a client selects, or the only one that a route names, is found by its name; otherwise the
-    tenant's agents are tried in the order of wst_server_best_agent until one may serve. */
+/** Answers on_choose by rules (as far as they can be decided), selection and routes; among several
+    agents the default policy chooses. Agents that are not in `agents` (any more) do not serve. The
+    agent that a client selects, or the only one that a route names, is found by its name; otherwise
+    the tenant's agents are tried in the order of wst_server_best_agent until one may serve. */
 WST_EXTERN void wst_access_choose(wst_access_t *access, wst_server_t *server,
                                   wst_request_t *request);
 /** Answers on_reached by the rules. */

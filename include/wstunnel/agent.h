@@ -8,8 +8,8 @@
  *
  * It reconnects with full-jitter backoff: after the n-th failure in a row it waits a random time
  * between 0 and min(backoff_max_ms, backoff_min_ms * 2^n). A session that held for backoff_max_ms
- * resets n. After a 401 or 403, or if a proxy wants other credentials, it waits the longest time,
- * and reports that. A rejected server certificate is a failure like any other: the server may be
+ * resets n. After a 401 or 403, or if a proxy wants other credentials, it waits backoff_max_ms and
+ * reports `refused`. A rejected server certificate is a failure like any other: the server may be
  * repaired.
  */
 #include <wstunnel/codec.h>
@@ -28,9 +28,9 @@ typedef struct wst_agent wst_agent_t;
 /** Why there is no connection to the server. Valid during the call. */
 typedef struct wst_agent_failure {
     size_t size;          /**< set by the library (common.h) */
-    int error;            /**< of the dial, through a proxy or not, of TLS, the WebSocket
+    int error;            /**< error of the dial (through a proxy or not), TLS, the WebSocket
                                (wst_websocket_callbacks; WST_EWSCLOSED instead of 0) or the session;
-                               WST_ECANCELLED: no credentials */
+                               WST_ECANCELLED: on_credentials gave none */
     int http_status;      /**< status of the server instead of 101, or of a proxy instead of 2xx; 0:
                                no such status */
     bool refused;         /**< credentials are wrong: the server's 401 or 403, or WST_EPROXYAUTH */
@@ -89,8 +89,8 @@ typedef struct wst_agent_options {
     const wst_proxy_options_t *proxy;
 
     wst_tls_config_t *tls; /**< Optional (default: the system's trust store), with wss:// only; a
-                                client's, referenced. The certificate must be one for the host of
-                                the URL. Its sessions are resumed when the agent reconnects. */
+                                client's configuration, referenced. The server's certificate must be
+                                for the URL's host. Reconnecting resumes the TLS session. */
     const char *sni;       /**< Optional (default: the URL's host), with wss:// only: the name sent
                                 to the server in clear (SNI); "": none. */
     const char *host;      /**< Optional (default: the URL's host and port): the Host field. */
@@ -108,8 +108,8 @@ typedef struct wst_agent_options {
     /** Optional; borrowed until another one is set or close_cb has run. The destinations that the
         server may have opened: applied to the name, before on_destination, and to each address
         before that is tried. With on_dial the address of a name is never known (rules.h): then
-        rules that allow networks do not apply to names, rules that deny networks do. Users and
-        agents in it are "" and this agent. Default: all but guarded addresses. */
+        rules that allow networks do not apply to names, rules that deny networks do. Rules
+        see the user "" and this agent's name. Default: all but guarded addresses. */
     const wst_rules_t *rules;
 
     uint32_t max_streams;     /**< Optional (default 1024): open at a time; more are refused. */
@@ -120,11 +120,11 @@ typedef struct wst_agent_options {
                                    either way, if the round trip needs it and the memory budget can
                                    lend it; 1024..2^30. At or below stream_window: no growth. */
 
-    uint64_t dial_timeout_ms;        /**< Optional (default 10000): a destination. */
+    uint64_t dial_timeout_ms;        /**< Optional (default 10000): opening a destination. */
     uint64_t connect_timeout_ms;     /**< Optional (default 10000): each phase of reaching the
                                           server: TCP (by way of the proxy), TLS, upgrade, hello;
                                           and each question. */
-    uint64_t half_closed_timeout_ms; /**< Optional (default 600000). */
+    uint64_t half_closed_timeout_ms; /**< Optional (default 600000): half-closed and silent. */
     uint64_t ping_interval_ms;       /**< Optional (default 15000). */
     uint64_t dead_after_ms;          /**< Optional (default 45000): silence of the server. */
     uint64_t backoff_min_ms;         /**< Optional (default 500). */
@@ -151,7 +151,8 @@ WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
 /**
  * Replaces the TLS configuration for later connections, for a renewed certificate. The current
  * session is left alone.
- * @param tls  a client's, referenced; NULL: the system's trust store, read now (with ws:// nothing)
+ * @param tls  a client's configuration, referenced; NULL: the system's trust store, read now (with
+ *             ws:// no configuration)
  * @return 0; WST_EINVAL: the URL is not wss://; the error of wst_tls_client_config for the system's
  *         trust store; WST_ENOMEM. On error nothing changes.
  */

@@ -8,8 +8,8 @@
  *
  *  - JSON (subprotocol `wstunnel.v1.json`): every message is a JSON text in a text message.
  *  - binary (subprotocol `wstunnel.v1.bin`): communication, credit, end, reset and yield are
- * compact binary messages; the others are the same JSON texts in text messages. A message in the
- * other kind's form is an error.
+ *    compact binary messages; the others are JSON texts in text messages, as above. It is an
+ *    error to send a message in the other form.
  */
 #include <wstunnel/common.h>
 
@@ -23,26 +23,26 @@ typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst
 /** Protocol of server and agent. */
 typedef enum wst_protocol {
     WST_PROTOCOL_WSTUNNEL = 0, /**< the tunnel protocol */
-    /** That of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a WebSocket
-        carries one tunnel. No half-close: the side that ends first breaks off the other direction,
-        and such a stream has the status WST_EWSCLOSED there. No reasons, no names, no liveness
-        (lib/PROTOCOL.md); options for these have no effect. A library built without this protocol
+    /** The protocol of the Go Conference 2022 talk: JSON, no subprotocol, no hello, no ids; a
+        WebSocket carries one tunnel. No half-close: the side that ends first breaks off the other
+        direction, and such a stream has the status WST_EWSCLOSED there. No reasons, no names, no
+        liveness (lib/PROTOCOL.md); options for these have no effect. A library built without it
         (meson: -Dtalk=false) refuses it for servers and agents: WST_EINVAL, and a log line. */
     WST_PROTOCOL_TALK
 } wst_protocol_t;
 
 /** The kinds of message; the values are those on the wire. */
 typedef enum wst_method {
-    WST_MSG_HANDSHAKE = 1,     /**< please open a connection to `dest` as stream `id` */
+    WST_MSG_HANDSHAKE = 1,     /**< asks to open a connection to `dest` as stream `id` */
     WST_MSG_COMPLETED = 2,     /**< stream `id` is open, or could not be opened (`error`) */
     WST_MSG_COMMUNICATION = 3, /**< bytes of stream `id` */
     WST_MSG_HELLO = 4,         /**< first message of either side */
-    WST_MSG_CREDIT = 5,        /**< `received` in order so far, and `credit`: may send up to */
+    WST_MSG_CREDIT = 5,        /**< bytes `received` in order; the peer may send up to `credit` */
     WST_MSG_END = 6,           /**< no byte follows `offset` (half-close) */
     WST_MSG_RESET = 7,         /**< stream `id` is gone, because of `error` */
     WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
     WST_MSG_PONG = 9,
-    WST_MSG_GOAWAY = 10, /**< no new streams, please; `last`: the last one that will be served */
+    WST_MSG_GOAWAY = 10, /**< asks for no new streams; `last`: the last one that will be served */
     WST_MSG_YIELD = 11   /**< gives back the part of `credit` at or beyond `offset` */
 } wst_method_t;
 
@@ -79,7 +79,7 @@ typedef struct wst_hello {
     uint64_t epoch; /**< agent: number of the attempt, rising */
 } wst_hello_t;
 
-/** A message. Only the members its method names have a meaning, the others are zero. */
+/** A message. Members that do not belong to its method are zero. */
 typedef struct wst_message {
     size_t size; /**< sizeof the struct (common.h) */
     wst_method_t method;
@@ -100,7 +100,8 @@ typedef struct wst_message {
 
     uint64_t received; /**< credit: offset up to which all bytes have been received; one more once
                             the end has been received too */
-    uint64_t credit;   /**< credit: offset up to which may be sent; yield: the last one heard */
+    uint64_t credit;   /**< credit: offset up to which the peer may send; yield: the last
+                            credit received */
     uint64_t offset;   /**< end: offset at which the direction ends; yield: up to which the sender
                             will send without another credit, at most `credit` */
     uint64_t seq;      /**< ping, pong */
@@ -131,8 +132,8 @@ typedef struct wst_decoder_options {
     size_t size; /**< sizeof the struct (common.h) */
     wst_encoding_t encoding;
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
-    uint32_t max_frame;               /**< Optional (default 16384). Most payload bytes of a
-                                           communication taken, as in our hello. */
+    uint32_t max_frame;               /**< Optional (default 16384). Most payload bytes accepted in
+                                           a communication, as in our hello. */
 } wst_decoder_options_t;
 
 /** Makes a decoder. @return 0, WST_EINVAL or WST_ENOMEM. */
@@ -149,8 +150,8 @@ WST_EXTERN void wst_decoder_free(wst_decoder_t *decoder);
  *
  * The payload of a binary communication is handed on as it arrives: each piece with payload gives
  * its own message, whose `data` points into the piece. All other messages are gathered whole
- * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers are into
- * the decoder. Either is valid until the next call.
+ * (bounded by WST_JSON_CONTROL_MAX, or WST_JSON_DATA_MAX(max_frame)) and their pointers point
+ * into the decoder. Both kinds are valid until the next call.
  *
  * Ignored (0 is returned at the end of such a message): JSON objects with an unknown method,
  * unknown members, unknown hello features.

@@ -64,7 +64,7 @@ extern "C" {
 
 /**
  * Source of memory. All three functions are required and behave as malloc, realloc and free of the
- * C library; any of the first two may return NULL, which every call reports as WST_ENOMEM.
+ * C library; either of the first two may return NULL, which every call reports as WST_ENOMEM.
  */
 typedef struct wst_allocator {
     void *(*malloc)(size_t size, void *user_data);

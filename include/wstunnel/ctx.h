@@ -22,8 +22,8 @@ struct uv_loop_s;
 /** Severity of a log line. */
 typedef enum wst_log_level {
     WST_LOG_ERROR = 0, /**< something does not work */
-    WST_LOG_WARN = 1,  /**< works, but look at it */
-    WST_LOG_INFO = 2,  /**< came, went */
+    WST_LOG_WARN = 1,  /**< works, but needs a look */
+    WST_LOG_INFO = 2,  /**< normal events: an agent connects or leaves */
     WST_LOG_DEBUG = 3  /**< each step */
 } wst_log_level_t;
 
@@ -53,7 +53,7 @@ typedef struct wst_ctx_options {
     unsigned resolver_threads; /**< Optional (default 4, at most 64). Most look-ups running at
                                     a time; threads start when needed, end when idle. */
     wst_log_cb log;            /**< Optional (default: no log). */
-    wst_log_level_t log_level; /**< Lines above this level are dropped. */
+    wst_log_level_t log_level; /**< Optional (default WST_LOG_ERROR). Lines above it are dropped. */
     wst_resolve_hook resolve;  /**< Optional (default: getaddrinfo in threads). */
     void *user_data;           /**< For the callbacks here and close_cb. */
 } wst_ctx_options_t;

@@ -6,8 +6,8 @@
  * Error codes. Every code is negative. There are three families that never overlap:
  *  - libuv's (UV_ECONNREFUSED, ...; above -4096), passed through unchanged;
  *  - the library's own (from -10001 down);
- *  - reasons why a stream failed (-32000 and below): the very numbers that travel in `completed`,
- *    `reset` and `goaway` messages, after the manner of JSON-RPC 2.0 section 5.1.
+ *  - reasons why a stream failed (-32000 and below), in the style of JSON-RPC 2.0 section 5.1: the
+ *    same numbers travel in `completed`, `reset` and `goaway` messages.
  */
 #include <errno.h>
 #include <wstunnel/common.h>
@@ -39,7 +39,7 @@ extern "C" {
     X(ETLSCERT, -10019, "certificate not accepted")                                                \
     X(ETLSTRUNCATED, -10020, "the connection ended without the end of its TLS session")
 
-/** Name, value and text of the reasons a stream can fail for; these travel on the wire. */
+/** Name, value and text of the reasons for a stream's failure, which travel on the wire. */
 #define WST_REASON_MAP(X)                                                                          \
     X(EINTERNAL, -32000, "internal error")                                                         \
     X(EREFUSED, -32001, "connection refused")                                                      \
@@ -78,7 +78,7 @@ enum wst_error {
 WST_EXTERN const char *wst_strerror(int error);
 
 /**
- * The name of a code, e.g. "WST_EPROTO" or "ECONNREFUSED" (libuv's names come as libuv gives them).
+ * The name of a code, e.g. "WST_EPROTO", or "ECONNREFUSED" as libuv names its own.
  * Never NULL; the string is static. Unknown codes give "UNKNOWN".
  */
 WST_EXTERN const char *wst_err_name(int error);
@@ -87,8 +87,8 @@ WST_EXTERN const char *wst_err_name(int error);
 WST_EXTERN bool wst_is_reason(int error);
 
 /**
- * The reason to give a peer for any error: itself if it is one, else the nearest one
- * (UV_ECONNREFUSED: WST_EREFUSED, UV_EAI_NONAME: WST_ENAME, ..., otherwise WST_EINTERNAL).
+ * The reason to send to a peer for an error: the code itself if it is a reason, else the nearest
+ * one (UV_ECONNREFUSED: WST_EREFUSED, UV_EAI_NONAME: WST_ENAME, ..., otherwise WST_EINTERNAL).
  */
 WST_EXTERN int wst_reason_of(int error);
 

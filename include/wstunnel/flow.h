@@ -8,11 +8,11 @@
  * flow, whatever its origin: CONNECT, a forwarded request, a port (port.h), wst_server_dial(), or a
  * front end of your own. The same rules, bounds, counts, notices and draining apply to all.
  *
- *     ASKING     may the client have it?             on_client_request
+ *     ASKING     may the client connect to it?       on_client_request
  *     CHOOSING   through which agent?                on_choose
  *     OPENING    the agent opens the connection
- *     REACHED    may the client have what was        on_reached, then on_established
- *                reached? and the front end's turn
+ *     REACHED    may the client use the address?     on_reached, then on_established
+ *                Then the front end answers.
  *     RELAYING   bytes flow                          on_stream_open ... on_stream_close
  *
  * A front end accepts its clients, speaks their protocol, and makes a flow for each request. The
@@ -61,8 +61,8 @@ typedef struct wst_refusal_info {
     const char *tenant;      /**< wst_request_set_tenant, or "" */
     const char *destination; /**< of a client's request, verbatim if malformed; "" for an agent, or
                                   for a client whose login was refused */
-    const char *agent;   /**< name of the agent that was asked last, or of the refused agent by its
-                              own account; else "" */
+    const char *agent;   /**< name of the agent that was asked last, or that a refused agent stated;
+                              else "" */
     const char *address; /**< IP address that the agent had reached; "": none, or not known */
     int http_status;     /**< the status for HTTP; 0: a WebSocket was closed, after its hello */
     int code;            /**< a negative error code (error.h), for front ends that map it:

@@ -27,10 +27,10 @@ typedef struct wst_hijack_options {
      */
     void (*on_request)(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data);
     /**
-     * Required. No (further) request follows, and the answer, if any, has been sent. 0: the client
-     * closed, or was answered; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG, WST_ETIMEOUT: answered with
-     * 400, 431, 414, 408 (a connection without any byte is closed silently); else the error of the
-     * connection. Close the hijack.
+     * Required. No (further) request follows, and the answer, if any, has been sent. Close the
+     * hijack. `status` is 0 if the client closed or was answered; WST_EHTTP, WST_EHEADBIG,
+     * WST_ETARGETBIG or WST_ETIMEOUT if the library answered 400, 431, 414 or 408 (a connection
+     * without any byte is closed silently); else the error of the connection.
      */
     void (*on_done)(wst_hijack_t *hijack, int status, void *user_data);
     void *user_data;
@@ -78,7 +78,7 @@ typedef struct wst_response {
 WST_EXTERN WST_MUST_CHECK int wst_hijack_respond(wst_hijack_t *hijack,
                                                  const wst_response_t *response);
 
-/** The connection, for its peer's name; still the hijack's. NULL once taken. */
+/** The connection, for its peer's address; the hijack still owns it. NULL once taken. */
 WST_EXTERN const wst_stream_t *wst_hijack_connection(const wst_hijack_t *hijack);
 
 /** Closes the hijack, and the connection unless it was taken: by reset unless an answer has been

@@ -9,11 +9,11 @@
  * The parser is strict where leniency has been abused for request smuggling. Refused as WST_EHTTP:
  * white space before a field's colon, folded fields, control characters (NUL, bare CR, ...), field
  * names that are not tokens, repeated or malformed Content-Length, Transfer-Encoding together with
- * Content-Length or in HTTP/1.0, a final coding other than "chunked", tabs in these two, more than
- * one Host, versions other than 1.0 and 1.1, other white space in a request line than two single
- * spaces. Accepted, as real clients need it: a bare LF as the end of a line, empty lines before a
- * request line (RFC 9112 section 2.2; they and the method must fit into 64 bytes), a request
- * without Host, a status line that ends behind the status.
+ * Content-Length or in HTTP/1.0, a final coding other than "chunked", tabs in these two fields,
+ * more than one Host, versions other than 1.0 and 1.1, white space in a request line other than two
+ * single spaces. Accepted, because real peers send it: a bare LF as the end of a line, empty lines
+ * before a request line (RFC 9112 section 2.2; they and the method must fit into 64 bytes), a
+ * request without Host, a status line that ends after the status code.
  */
 #include <wstunnel/common.h>
 
@@ -36,8 +36,8 @@ typedef struct wst_http_head {
     int status;             /**< response: 100..999 */
     wst_str_t reason;       /**< response: may be empty */
     int minor_version;      /**< 0 or 1 */
-    bool keep_alive;        /**< the connection may persist (RFC 9112 section 9.3), as the sender
-                                 said it by Connection, Proxy-Connection and version */
+    bool keep_alive;        /**< the sender lets the connection persist (RFC 9112 section 9.3):
+                                 by Connection, Proxy-Connection and version */
     bool chunked;           /**< Transfer-Encoding ends in chunked */
     int64_t content_length; /**< -1: none given */
     size_t header_count;
@@ -56,13 +56,13 @@ typedef struct wst_http_limits {
  * Parses a request head at the start of `buf`.
  *
  * Incremental: while it returns 0, call again with the same bytes and more behind them (the buffer
- * may have moved). `*scanned`, 0 at first, remembers how far it has looked for the head's end, so
- * that a head that trickles in costs linear time.
+ * may have moved). `*scanned`, 0 at first, records how far the end of the head has been searched
+ * for, so that even a head that arrives byte by byte costs linear time.
  *
- * @param head    filled on success; on WST_EHTTP only `head->error` means something
+ * @param head    filled on success; on WST_EHTTP only `head->error` is valid
  * @param limits  NULL: defaults
- * @return the length of the head, what is behind it belongs to the body or the tunnel;
- *         0: incomplete; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG. A line that can only be wrong may
+ * @return the length of the head (the bytes behind it belong to the body or the tunnel); 0:
+ *         incomplete; WST_EHTTP, WST_EHEADBIG, WST_ETARGETBIG. A line that is certainly wrong may
  *         be refused before the head is complete; a head beyond its bounds always is.
  */
 WST_EXTERN WST_MUST_CHECK int wst_http_parse_request(wst_http_head_t *head, const char *buf,
@@ -78,8 +78,8 @@ WST_EXTERN WST_MUST_CHECK int wst_http_parse_response(wst_http_head_t *head, con
 WST_EXTERN const wst_http_header_t *wst_http_header(const wst_http_head_t *head, const char *name,
                                                     const wst_http_header_t *after);
 
-/** Whether a comma-separated list field (all of that name together) holds the token, ignoring case.
- */
+/** Whether a comma-separated list holds the token, ignoring case. All fields of that name form one
+    list. */
 WST_EXTERN bool wst_http_has_token(const wst_http_head_t *head, const char *name,
                                    const char *token);
 
@@ -104,7 +104,7 @@ typedef enum wst_http_form {
     WST_HTTP_ASTERISK   /**< *, OPTIONS only */
 } wst_http_form_t;
 
-/** A taken-apart request target; text points into the target. */
+/** The parts of a request target; their text points into it. */
 typedef struct wst_http_target {
     wst_http_form_t form;
     wst_str_t scheme;          /**< absolute form: as sent */
@@ -112,13 +112,14 @@ typedef struct wst_http_target {
                                     80, or 443 for https and wss */
     wst_str_t path;            /**< origin and absolute form: path and query; "/" if there is
                                     neither. In absolute form the path alone may be missing: then
-                                    it begins with '?', to be passed on behind a "/" */
+                                    the text begins with '?'; add a "/" before you pass it on */
 } wst_http_target_t;
 
 /**
- * Takes apart the target of a parsed request by the rules of its method. Refused: fragments, user
+ * Splits the target of a parsed request by the rules of its method. Refused: fragments, user
  * information, and in absolute form IPv6 without brackets.
- * @return 0, or WST_EHTTP (`*why`, if not NULL, tells people what is wrong).
+ * @param why  NULL, or set to the fault on error: static text for people
+ * @return 0, or WST_EHTTP.
  */
 WST_EXTERN WST_MUST_CHECK int wst_http_parse_target(wst_http_target_t *out,
                                                     const wst_http_head_t *head, const char **why);
@@ -127,9 +128,10 @@ WST_EXTERN WST_MUST_CHECK int wst_http_parse_target(wst_http_target_t *out,
  * Parses "host:port". Accepted hosts: names (letters, digits, '-', '_', '.', a trailing dot, bytes
  * from 0x80 on: IDNA stays as sent; at most 255 bytes), IPv4, IPv6 in brackets, and IPv6 without
  * them (the last colon splits, as apt sends it). A name whose last label is a number must be an
- * IPv4 address of four numbers, for resolvers take the likes of "127.1" for one. The port is
+ * IPv4 address of four numbers, since resolvers take texts like "127.1" for addresses. The port is
  * required (RFC 9110 section 9.3.6).
- * @return 0, or WST_EDEST (`*why`, if not NULL, tells people what is wrong).
+ * @param why  NULL, or set to the fault on error: static text for people
+ * @return 0, or WST_EDEST.
  */
 WST_EXTERN WST_MUST_CHECK int wst_parse_authority(wst_authority_t *out, wst_str_t text,
                                                   const char **why);

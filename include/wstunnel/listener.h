@@ -23,13 +23,13 @@ typedef struct wst_listener_options {
      */
     const char *address;
     int backlog; /**< Optional (default 511). */
-    /** Required. A connection; the callback owns the stream. */
+    /** Required. A client has connected; the callback owns the stream. */
     void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
     void *user_data;
 } wst_listener_options_t;
 
 /**
- * Binds and listens; connections are accepted from the loop on.
+ * Binds and listens. Connections are accepted from the loop, not inside this call.
  * @return 0; WST_EINVAL: the address cannot be parsed; WST_ENOMEM; libuv's error
  * (UV_EADDRINUSE...).
  */
@@ -43,8 +43,8 @@ WST_EXTERN const char *wst_listener_address(const wst_listener_t *listener);
 WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);
 
 /**
- * Stops accepting connections (they wait in the kernel's backlog) until resumed. Out of descriptors
- * the listener pauses itself and retries every 100 ms.
+ * Stops accepting connections (they wait in the kernel's backlog) until resumed. When the process
+ * is out of descriptors the listener pauses itself and retries every 100 ms.
  */
 WST_EXTERN void wst_listener_pause(wst_listener_t *listener);
 WST_EXTERN void wst_listener_resume(wst_listener_t *listener);

@@ -21,9 +21,8 @@ typedef struct wst_pump_stats {
     size_t size; /**< sizeof the struct (common.h) */
     uint64_t bytes_a_to_b;
     uint64_t bytes_b_to_a;
-    char first_end; /**< the side that ended or broke first: 'a', 'b', or 0: neither yet */
-    char
-        failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump itself (timeout) */
+    char first_end;   /**< the side that ended or broke first: 'a', 'b', or 0: neither yet */
+    char failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump's timeout */
 } wst_pump_stats_t;
 
 /** Options of a pump. */
@@ -42,8 +41,7 @@ typedef struct wst_pump_options {
 } wst_pump_options_t;
 
 /**
- * Starts pumping. Takes both streams (their callbacks are the pump's from now on) on success, none
- * on error.
+ * Starts pumping. On success takes both streams and sets their callbacks; on error takes none.
  * @return 0 or WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a,

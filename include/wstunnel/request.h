@@ -4,9 +4,9 @@
 /**
  * @file request.h
  * A question that the library asks its embedder: may this agent or this client connect, which agent
- * shall serve it, may this destination be opened, with which credentials. It comes as the argument
- * of a callback and is answered by exactly one of allow, deny, choose or connected (each callback
- * says which apply), inside the callback or later from the loop, before its deadline. An answer
+ * serves it, may this destination be opened, with which credentials. It comes as the argument of a
+ * callback and is answered by exactly one of allow, deny, choose or connected (each callback says
+ * which apply), inside the callback or later from the loop, before its deadline. An answer
  * ends the request; the pointer is invalid then.
  *
  * If the asking peer goes away, or the deadline (10 s unless said otherwise) passes, the request
@@ -132,7 +132,8 @@ typedef struct wst_request_denial {
     const char *fields; /**< As of wst_request_deny. */
 } wst_request_denial_t;
 
-/** Answers no, with the kind of refusal. */
+/** Answers no, with the kind of refusal. An unset `size`, or a set member that the library does not
+    know, makes the answer a 500; then the other members are ignored. */
 WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_denial_t *denial);
 
 /** Answers with an agent (server.h); NULL: no agent can serve the request (503). If the agent goes

@@ -3,13 +3,14 @@
 #define WSTUNNEL_RESOLVER_H
 /**
  * @file resolver.h
- * Name look-up. Every context has a resolver: getaddrinfo (so /etc/hosts, mDNS and all that the
- * system knows count) in few threads of its own, started when needed. Callers that wait for the
- * same name share one look-up. A look-up that hangs holds up neither other names (as long as fewer
- * than all threads hang), nor its caller's deadline, nor the end of the loop. IP literals need no
+ * Name look-up. Every context has a resolver, which runs getaddrinfo (so /etc/hosts, mDNS and all
+ * other sources of the system count) in a few threads of its own, started when needed. Callers that
+ * wait for the same name share one look-up. A look-up that hangs delays neither other names (unless
+ * all threads hang), nor its caller's deadline, nor the end of the loop. IP literals need no
  * thread.
  *
- * Bounds: as many running as the context has threads, and 1024 names at a time, running or waiting.
+ * Bounds: one running look-up per thread (wst_ctx_options.resolver_threads), and 1024 names at a
+ * time, running or waiting.
  */
 #include <wstunnel/ctx.h>
 
@@ -34,7 +35,8 @@ typedef void (*wst_resolve_cb)(int status, const struct sockaddr_storage *addres
 
 /**
  * Looks up a host: a name or an IP literal (IPv6 without brackets).
- * @param timeout_ms  0: 10000. Then WST_ENAMETIMEOUT; the look-up itself may go on for others.
+ * @param timeout_ms  0: 10000. When it has passed the callback gets WST_ENAMETIMEOUT; the look-up
+ *                    itself may go on for other callers.
  * @return 0 and later the callback, exactly once, never from inside this call; or WST_EINVAL (empty
  *         or longer than 255), WST_ENOMEM.
  */
@@ -47,9 +49,9 @@ WST_EXTERN void wst_resolve_cancel(wst_resolve_t *resolve);
 
 /**
  * Ends a look-up that was handed to the hook of wst_ctx_options: status 0 with addresses (copied,
- * the first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Once; `lookup` is
- * gone after it. The callbacks of waiting callers run inside this call. Still allowed, and still
- * needed to free `lookup`, when the context is gone: closing it does not wait for the hook.
+ * the first WST_ADDRESSES_MAX count; ports are ignored), or a negative status. Call it once:
+ * it frees `lookup`. The callbacks of waiting callers run inside this call. The call is required,
+ * and allowed, even after the context is gone: closing the context does not wait for the hook.
  */
 WST_EXTERN void wst_lookup_answer(wst_lookup_t *lookup, int status,
                                   const struct sockaddr_storage *addresses, size_t count);

@@ -18,7 +18,7 @@
  *
  * IPv4 addresses within IPv6 (::ffff:0:0/96, 64:ff9b::/96) are taken for IPv4; the unspecified
  * addresses, which lead to this host, for 127.0.0.1 and ::1. A rule that denies 64:ff9b::/96 or an
- * unspecified address by itself holds as well. IPv6 networks, "::/0" too, hold no IPv4 address.
+ * unspecified address by itself holds as well. IPv6 networks, even "::/0", contain no IPv4 address.
  */
 #include <wstunnel/common.h>
 
@@ -29,8 +29,8 @@ extern "C" {
 typedef struct wst_rules wst_rules_t;
 
 /**
- * A rule. It matches if each of its lists has a matching pattern; a list that is NULL matches all.
- * Lists end with NULL. In patterns `*` stands for any characters, also none, also dots.
+ * A rule. It matches if each of its lists has a matching pattern; a list that is NULL matches
+ * always. Lists end with NULL. In patterns `*` stands for any characters, also none, also dots.
  */
 typedef struct wst_rule {
     size_t size; /**< sizeof the struct (common.h) */
@@ -40,11 +40,11 @@ typedef struct wst_rule {
     /** Patterns of agents' names, or "label:" and a pattern of one of its labels. Case matters. */
     const char *const *agents;
     /**
-     * HOST or HOST:PORTS. HOST is a pattern of host names (case does not matter, a trailing dot
-     * neither; one of `*` alone matches addresses too), an IPv4 address or network ("10.0.0.0/8"),
+     * HOST or HOST:PORTS. HOST is a pattern of host names (case and a trailing dot do not
+     * matter; `*` alone matches addresses too), an IPv4 address or network ("10.0.0.0/8"),
      * or an IPv6 one ("[2001:db8::]/32:443"; without ports the brackets may be left out). A text of
-     * digits, dots, '-' and '*' that is no address ("10.*") is an error. PORTS: numbers and ranges,
-     * separated by commas ("80,8000-8999"), or `*`.
+     * digits, dots, '-' and '*' that looks like an address but is none ("10.*") is an error. PORTS:
+     * numbers and ranges, separated by commas ("80,8000-8999"), or `*`.
      */
     const char *const *destinations;
 } wst_rule_t;

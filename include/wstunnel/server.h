@@ -156,8 +156,8 @@ typedef struct wst_server_options {
                                   With WST_PROTOCOL_TALK an agent is an address without its port,
                                   and each of its WebSockets is a session that carries one stream,
                                   ever; a dial waits for a session if all are in use. */
-    wst_tls_config_t *tls;   /**< Optional (default: no TLS); a server's, referenced. See enum
-                                  wst_listen_flag and wst_server_set_tls. */
+    wst_tls_config_t *tls;   /**< Optional (default: no TLS); a server's configuration, referenced.
+                                  See enum wst_listen_flag and wst_server_set_tls. */
     const char *path;        /**< Optional (default "/websocket"): where agents connect. */
     const wst_http_limits_t *http; /**< Optional: bounds of request heads. */
     bool allow_open;   /**< Listen beyond this machine even if a role has no authentication. */
@@ -187,9 +187,9 @@ WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char
 WST_EXTERN const char *wst_server_address(const wst_server_t *server, size_t n);
 
 /**
- * Replaces the configuration: handshakes that begin later use it; existing connections keep theirs.
- * The protocols of addresses do not change.
- * @param config  a server's; referenced; not NULL
+ * Replaces the TLS configuration: handshakes that begin later use it; existing connections keep
+ * theirs. The protocols of addresses do not change.
+ * @param config  a server's configuration; referenced; not NULL
  */
 WST_EXTERN void wst_server_set_tls(wst_server_t *server, wst_tls_config_t *config);
 
@@ -263,7 +263,8 @@ typedef struct wst_server_stats {
 /** Fills in the current figures. @return 0; WST_EINVAL: `stats->size` is not set. */
 WST_EXTERN int wst_server_get_stats(const wst_server_t *server, wst_server_stats_t *stats);
 
-/** The agents: the first one (`after` NULL), the next one, NULL at the end. */
+/** Iterates over the agents: the first one if `after` is NULL, else the one after it; NULL at the
+    end. */
 WST_EXTERN wst_remote_t *wst_server_next_agent(const wst_server_t *server,
                                                const wst_remote_t *after);
 

@@ -5,9 +5,9 @@
  * @file socket.h
  * Streams over TCP connections and Unix sockets.
  *
- * Reads adapt: small buffers while little comes in, up to 64 KiB when much does; an idle stream
- * holds none. Writes are tried at once and queued only for what the kernel does not take; a stream
- * that answers WST_WAIT holds no more than what it was given.
+ * Read buffers are small while few bytes arrive and grow up to 64 KiB when many do; an idle stream
+ * holds none. A write is tried at once. Only the bytes that the kernel does not take are queued, by
+ * reference, and the write answers WST_WAIT.
  */
 #include <wstunnel/stream.h>
 
@@ -22,15 +22,15 @@ struct uv_stream_s;
  * in place of uv_accept. `server` is a uv_tcp_t or a uv_pipe_t on the context's loop. Sets
  * TCP_NODELAY, keep-alive (60 s) and, until the stream has been shut down, SO_LINGER of 0 s, as
  * wst_socket_open() does: a process that is killed resets its connections.
- * @return 0, WST_ENOMEM (libuv takes no further connection then until this one is, or has been
- *         dropped: call again later), or libuv's error.
+ * @return 0; WST_ENOMEM (libuv accepts no further connection until this one has been accepted or
+ *         dropped: call again later); or libuv's error.
  */
 WST_EXTERN WST_MUST_CHECK int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx,
                                                 struct uv_stream_s *server);
 
 /**
- * Takes over a connected socket (TCP, or Unix if `is_unix`). The descriptor is the stream's on
- * success and the caller's on error.
+ * Takes over a connected socket (TCP, or Unix if `is_unix`). On success the stream owns the
+ * descriptor; on error the caller still does.
  * @return 0, WST_ENOMEM, UV_ENOTCONN, or another error of the system.
  */
 WST_EXTERN WST_MUST_CHECK int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd,

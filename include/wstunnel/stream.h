@@ -111,17 +111,19 @@ WST_EXTERN uint64_t wst_stream_bytes_read(const wst_stream_t *stream);
 WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
 /**
- * @name A stream kind of your own Fill a wst_stream_ops and make the stream by wst_stream_new().
- * The functions are called as described here; the base calls them only in a legal state. Report
- * events by the wst_stream_emit functions, from the loop, never from inside one of your ops.
+ * @name A stream kind of your own
+ *
+ * Fill a wst_stream_ops and make the stream by wst_stream_new(). The library calls the ops as
+ * described here, and only in a legal state. Report events by the wst_stream_emit functions, from
+ * the loop, never from inside one of your ops.
  * @{
  */
 
 /** Operations of a kind. All members but `room` are required. */
 typedef struct wst_stream_ops {
     size_t size; /**< sizeof the struct (common.h) */
-    /** Start delivering: at most `max` bytes a piece if you can help it (0: no wish). Called again
-        while started when the wish has changed. */
+    /** Start delivering: at most `max` bytes a piece if possible (0: no wish). Called again while
+        started when `max` has changed. */
     void (*read_start)(wst_stream_t *stream, size_t max, void *impl);
     /** Stop: wst_stream_emit_read and _end must not be called until the next start. */
     void (*read_stop)(wst_stream_t *stream, void *impl);

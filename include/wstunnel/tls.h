@@ -11,16 +11,16 @@
  * transport without it is an error, WST_ETLSTRUNCATED, never on_end: an attacker who cuts a
  * connection cannot make a part look like the whole. A reset of the stream resets the transport.
  *
- * A configuration is made once, from PEM texts, is immutable and shared by any number of
- * handshakes; to replace a certificate make another configuration and use that from then on.
+ * A configuration is made from PEM texts. It is immutable and shared by any number of handshakes;
+ * to replace a certificate, make another configuration and use that from then on.
  *
  * Cipher suites are those with forward secrecy (ECDHE) and authenticated encryption only. There is
  * no compression and no renegotiation. ALPN (RFC 7301) is "http/1.1": a client offers it; a server
  * takes clients without ALPN, and refuses those that offer other protocols only.
  *
- * Memory: about 35 KiB a connection in Debian's builds of mbedTLS, and nothing of ours as long as
- * it is idle. While a reader is stopped, at most one record (16 KiB) of plaintext and one read of
- * the transport wait; written bytes are encrypted at once and wait in the transport.
+ * Memory: about 35 KiB a connection in Debian's builds of mbedTLS; for an idle connection the
+ * library adds no buffers. While a reader is stopped, at most one record (16 KiB) of plaintext and
+ * one read of the transport wait; written bytes are encrypted at once and wait in the transport.
  */
 #include <wstunnel/stream.h>
 #include <wstunnel/tls_types.h>
@@ -34,8 +34,8 @@ typedef struct wst_tls_config wst_tls_config_t;
 
 /**
  * Makes a server's configuration. It lets clients resume sessions by tickets (RFC 5077, RFC 8446
- * section 4.6.1) for an hour, unless it asks for certificates: those are checked each time.
- * Configurations do not take each other's tickets.
+ * section 4.6.1) for an hour, unless it asks for client certificates, which are checked at each
+ * handshake. A configuration accepts its own tickets only.
  * @param why  NULL, or filled in if WST_ETLS is returned
  * @return 0 and one reference; WST_ETLS: something is wrong with a PEM text; WST_EINVAL: a required
  *         member is missing; WST_ENOMEM.
@@ -45,8 +45,8 @@ WST_EXTERN WST_MUST_CHECK int wst_tls_server_config(wst_tls_config_t **out, wst_
                                                     wst_tls_error_t *why);
 
 /**
- * Makes a client's configuration. It remembers the last session and offers it to the server that it
- * is of, by name.
+ * Makes a client's configuration. It remembers the last session and offers to resume it when it
+ * connects to the server of that name again.
  * @param options  NULL: all defaults
  * @param why      NULL, or filled in if WST_ETLS is returned
  * @return 0 and one reference; WST_ETLS: something is wrong with a PEM text or pin, or there is no
@@ -59,22 +59,22 @@ WST_EXTERN WST_MUST_CHECK int wst_tls_client_config(wst_tls_config_t **out, wst_
 /** Adds a reference and returns the configuration. NULL is allowed and returned. */
 WST_EXTERN wst_tls_config_t *wst_tls_config_ref(wst_tls_config_t *config);
 
-/** Drops a reference; the last one frees it, and its context does not go before. NULL is allowed.
- */
+/** Drops a reference; the last one frees the configuration. The context does not close before that.
+    NULL is allowed. */
 WST_EXTERN void wst_tls_config_unref(wst_tls_config_t *config);
 
 /**
- * When the first of its identities' certificates expires (those of issuers are not looked at), in
- * seconds since 1970; INT64_MAX: it has none.
- * @param subject  NULL, or set to whose certificate that is ("CN=server.example"), valid as long as
- *                 the configuration; "": none
+ * The earliest expiry time of the certificates of its identities (those of issuers do not count),
+ * in seconds since 1970; INT64_MAX: it has no identity.
+ * @param subject  NULL, or set to the subject of that certificate ("CN=server.example"), valid as
+ *                 long as the configuration; "": none
  */
 WST_EXTERN int64_t wst_tls_config_expiry(const wst_tls_config_t *config, const char **subject);
 
-/** The session of a TLS stream, valid as long as the stream; NULL if it is of another kind. */
+/** The session of a TLS stream, valid as long as the stream; NULL for a stream of another kind. */
 WST_EXTERN const wst_tls_info_t *wst_stream_tls(const wst_stream_t *stream);
 
-/** A handshake that is going on. */
+/** A handshake in progress. */
 typedef struct wst_tls_handshake wst_tls_handshake_t;
 
 /**
@@ -83,8 +83,9 @@ typedef struct wst_tls_handshake wst_tls_handshake_t;
  * 2026-01-01", "the peer sent alert 40: handshake failure"). The transport is closed then; if an
  * alert was due, the peer has had up to a second to receive it.
  *
- * Status: WST_ETLSCERT: the peer's certificate is not accepted, or it has none; WST_ETLS: another
- * failure of TLS, the peer's alerts included; WST_ETIMEOUT; WST_ENOMEM; the transport's error.
+ * Status: WST_ETLSCERT: the peer's certificate is not accepted, or the peer has none; WST_ETLS:
+ * another failure of TLS, the peer's alerts included; WST_ETIMEOUT; WST_ENOMEM; the transport's
+ * error.
  */
 typedef void (*wst_tls_handshake_cb)(int status, wst_stream_t *stream, const char *detail,
                                      void *user_data);
@@ -92,8 +93,8 @@ typedef void (*wst_tls_handshake_cb)(int status, wst_stream_t *stream, const cha
 /** Options of a handshake. */
 typedef struct wst_tls_handshake_options {
     size_t size;              /**< sizeof the struct (common.h) */
-    wst_tls_config_t *config; /**< Required. A server's or a client's: decides the side. Referenced
-                                   for the stream's life. */
+    wst_tls_config_t *config; /**< Required. A server's or a client's: the role of this side.
+                                   Referenced for the stream's life. */
     const char *server_name;  /**< Client: required (unless the configuration is insecure). The name
                                    or IP address, without brackets, that the certificate must be for
                                    (RFC 9525: only a subjectAltName counts). */
@@ -104,9 +105,9 @@ typedef struct wst_tls_handshake_options {
 
 /**
  * Starts a handshake. On success the transport is taken: its callbacks are the handshake's, then
- * the stream's. Bytes put back to it (wst_stream_unread) are the first ones.
+ * the stream's. Bytes put back to it (wst_stream_unread) are read first.
  * @return 0 and later the callback, exactly once, never from inside this call; WST_EINVAL: a
- *         required member is missing, or a name is none; WST_ENOMEM; the transport's error.
+ *         required member is missing, or a name is invalid; WST_ENOMEM; the transport's error.
  */
 WST_EXTERN WST_MUST_CHECK int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
                                                 const wst_tls_handshake_options_t *options,

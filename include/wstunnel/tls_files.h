@@ -3,21 +3,22 @@
 #define WSTUNNEL_TLS_FILES_H
 /**
  * @file tls_files.h
- * A server's TLS configuration from certificate files, kept current: whoever renews certificates
- * only has to replace the files, or the symbolic links to them.
+ * A server's TLS configuration from certificate files, kept current: to renew a certificate,
+ * replace the files, or the symbolic links to them.
  *
  *     static void on_config(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data) {
  *         wst_server_set_tls(user_data, config);
  *     }
  *
- * The files are read at the beginning, every check_interval_ms, and when asked to; what counts is
- * their content. A new configuration is made from all of them before the old one is given up; if
- * anything is wrong with them the old one stays, and the error is logged, once as long as it is the
- * same. Subject and expiry date of each certificate are logged when it is taken; one that expires
- * within 14 days is warned about, at most once a day. So is a key file that everybody may read,
- * when it is taken.
+ * The files are read at the beginning, every check_interval_ms, and by wst_tls_files_reload(). A
+ * new configuration is made from all of them if the content of any has changed, and only then
+ * replaces the old one. If anything is wrong with the files the old configuration stays, and the
+ * error is logged; the same error is not logged again at the next interval. When a configuration is
+ * taken, the log gets the subject and expiry date of each certificate, and a warning for each key
+ * file that every user of this system may read. A certificate that expires within 14 days is warned
+ * about, at most once a day.
  *
- * The files are small and read at once: the loop waits for that, and a file over 1 MiB is refused.
+ * Reading blocks the loop, which is short since the files are small: a file over 1 MiB is refused.
  */
 #include <wstunnel/tls.h>
 
@@ -40,15 +41,16 @@ typedef struct wst_tls_files_options {
     const wst_tls_file_pair_t *pairs;  /**< Required. See wst_tls_server_options.identities. */
     size_t pair_count;                 /**< Required. 1..32. */
     wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
-    const char *client_ca;             /**< Required with client_cert: path. */
+    const char *client_ca;             /**< Required with client_cert: path of a PEM file. */
     uint64_t check_interval_ms;        /**< Optional (default 60000). */
-    /** Optional. There is another configuration now, lent; wst_tls_config_ref keeps it. */
+    /** Optional. A new configuration has replaced the old one. It is lent: wst_tls_config_ref()
+        keeps it. */
     void (*on_config)(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data);
     void *user_data;
 } wst_tls_files_options_t;
 
 /**
- * Reads the files, which must be right for once.
+ * Reads the files, which must all be valid this first time.
  * @param why  NULL, or filled in if WST_ETLS is returned: which file, and what is wrong
  * @return 0; WST_ETLS: a file cannot be read or used; WST_EINVAL: a required member is missing;
  *         WST_ENOMEM.
@@ -57,14 +59,14 @@ WST_EXTERN WST_MUST_CHECK int wst_tls_files_new(wst_tls_files_t **out, wst_ctx_t
                                                 const wst_tls_files_options_t *options,
                                                 wst_tls_error_t *why);
 
-/** The configuration of now, lent until the next on_config or the close. */
+/** The current configuration, lent until the next on_config or the close. */
 WST_EXTERN wst_tls_config_t *wst_tls_files_config(const wst_tls_files_t *files);
 
-/** Reads the files anew, from the loop, whatever time it is (on SIGHUP, say). What is wrong with
-    them is logged even if it has been before. */
+/** Has the files read again now, from the loop (on SIGHUP, say). A new configuration is made even
+    if they have not changed, and an error is logged even if it has been logged before. */
 WST_EXTERN void wst_tls_files_reload(wst_tls_files_t *files);
 
-/** Stops looking after them; configurations that somebody has referenced live on. */
+/** Stops checking the files. Configurations that are referenced elsewhere live on. */
 WST_EXTERN void wst_tls_files_close(wst_tls_files_t *files, wst_close_cb close_cb);
 
 #ifdef __cplusplus

@@ -26,16 +26,16 @@ typedef struct wst_tls_identity {
 /** Whether a server asks its clients for certificates. */
 typedef enum wst_tls_client_cert {
     WST_TLS_CLIENT_NONE,     /**< it does not ask for a certificate */
-    WST_TLS_CLIENT_OPTIONAL, /**< it takes one; a bad one ends the handshake all the same */
-    WST_TLS_CLIENT_REQUIRED  /**< without one there is no handshake */
+    WST_TLS_CLIENT_OPTIONAL, /**< a client may have none; an invalid one fails the handshake */
+    WST_TLS_CLIENT_REQUIRED  /**< a client without one fails the handshake */
 } wst_tls_client_cert_t;
 
 /** A server's configuration; copied. */
 typedef struct wst_tls_server_options {
     size_t size; /**< sizeof the struct (common.h) */
-    /** Required. Chosen by the name that the client asks for (SNI, RFC 6066 section 3) among the
-        DNS names in the certificates, wildcards too; the first one if none matches or it asks for
-        none. */
+    /** Required. The server shows the identity whose certificate has the DNS name that the client
+        asks for (SNI, RFC 6066 section 3), wildcards included; the first identity if no name
+        matches or the client asks for none. */
     const wst_tls_identity_t *identities;
     size_t identity_count;             /**< Required. 1..32. */
     wst_tls_client_cert_t client_cert; /**< Optional (default: none asked for). */
@@ -65,7 +65,7 @@ typedef enum wst_tls_name_kind {
     WST_TLS_NAME_URI
 } wst_tls_name_kind_t;
 
-/** A name in a certificate: printable ASCII. Others, and other kinds, are left out. */
+/** A name in a certificate, of printable ASCII. Names of other characters or kinds are left out. */
 typedef struct wst_tls_name {
     wst_tls_name_kind_t kind;
     const char *text;
@@ -75,8 +75,8 @@ typedef struct wst_tls_name {
 typedef struct wst_tls_certificate {
     size_t size;                 /**< set by the library (common.h) */
     const char *subject;         /**< "C=DE, O=Example, CN=agent.example"; UTF-8; control characters
-                                      and what is not UTF-8 are "?", "," "+" and "\\" of a value
-                                      have a "\\" in front; cut at 511 bytes */
+                                      and invalid UTF-8 become "?"; "," "+" and "\\" in a value are
+                                      escaped by "\\"; cut at 511 bytes */
     const char *common_name;     /**< the last CN of the subject; "": none, or over 255 bytes */
     const char *issuer;          /**< as `subject` */
     const wst_tls_name_t *names; /**< `name_count` of them */
@@ -94,10 +94,10 @@ typedef struct wst_tls_info {
     const char *cipher_suite; /**< its IANA name, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256" */
     const char *alpn;         /**< the protocol agreed on; "": none */
     const char *server_name;  /**< the name the client asked for (SNI); "": none */
-    bool resumed;             /**< an earlier session goes on, with the peer of then */
+    bool resumed;             /**< resumes an earlier session, with the peer of that session */
     bool peer_verified;       /**< the certificate `peer` has been verified */
     const wst_tls_certificate_t *peer; /**< the peer's certificate; NULL: it showed none */
-    const char *failure; /**< after on_error: what went wrong, for people; "": not TLS's fault */
+    const char *failure; /**< after on_error: the cause, for people; "": not a failure of TLS */
 } wst_tls_info_t;
 
 #ifdef __cplusplus

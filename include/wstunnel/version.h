@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-/** The version of the library linked, e.g. "0.1.0"; WST_VERSION is that of the headers. */
+/** The version of the linked library, e.g. "0.1.0"; WST_VERSION is that of the headers. */
 WST_EXTERN const char *wst_version(void);
 
 #ifdef __cplusplus

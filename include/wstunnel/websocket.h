@@ -57,7 +57,7 @@ typedef struct wst_websocket_options {
 
 /**
  * Client: opens a WebSocket on a connected stream, which is taken on success.
- * @return 0 (on_open or on_over follows); WST_EINVAL (an option is missing, or not valid in a
+ * @return 0 (on_open or on_over follows); WST_EINVAL (an option is missing, or invalid in a
  *         head); WST_EHEADBIG (more than 16 KiB); WST_ENOMEM; the stream's error.
  */
 WST_EXTERN WST_MUST_CHECK int wst_websocket_connect(wst_websocket_t **out, wst_ctx_t *ctx,
