@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Access control in the server's configuration (access_config.h). It is read here; what it may be
- * is for wst_access_new() to say, whose errors are led back to where the text stands. */
+/* Access control in the server's configuration (access_config.h). It is read here and checked by
+ * wst_access_new(), whose errors are reported with their place in the configuration. */
 #include "access_config.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 enum { USER_FILE_MAX = 1024, USER_NAME_MAX = 127, PLACE_MAX = 256 };
 
-/* A secret given as itself or by a file, not both. */
+/* Reads a secret's file, if it is given by one; it may not also be given as a text. */
 static void resolve_secret(config_t *c, const config_node_t *node, const char *name,
                            const char **secret, const char *file) {
     char file_name[32];
@@ -23,8 +23,7 @@ static void resolve_secret(config_t *c, const config_node_t *node, const char *n
         *secret = config_read_secret(c, &member, NULL, file);
 }
 
-/* An array with room for `more` members behind its `count` ones of `size` bytes. NULL: no memory.
- */
+/* Copies an array of `count` elements and adds room for `more`. NULL: no memory. */
 static void *extend(config_t *c, const void *array, size_t size, size_t count, size_t more) {
     char *grown = config_alloc(c, (count + more) * size);
     if (grown != NULL && count > 0)
@@ -32,13 +31,13 @@ static void *extend(config_t *c, const void *array, size_t size, size_t count, s
     return grown;
 }
 
-/* An empty list of users or agents does not mean all. */
+/* An empty list must not be taken for "all users" or "all agents". */
 static void refuse_empty(config_t *c, const config_node_t *node) {
     if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
         config_wrong(c, node, "must not be empty");
 }
 
-/* -- Users ------------------------------------------------------------------------------------- */
+/* Users -------------------------------------------------------------------------------------- */
 
 typedef struct user {
     wst_access_user_t user;
@@ -77,7 +76,7 @@ void access_config_read_users(config_t *c, const config_node_t *node, access_con
     access->options.user_count = access->file_users = count;
 }
 
-/* "NAME:PASSWORD". False: it is not. */
+/* Reads "NAME:PASSWORD". False: malformed. */
 static bool read_user_line(config_t *c, wst_access_user_t *user, const char *line) {
     const char *colon = strchr(line, ':');
     size_t name = colon != NULL ? (size_t)(colon - line) : 0;
@@ -89,7 +88,7 @@ static bool read_user_line(config_t *c, wst_access_user_t *user, const char *lin
     return true;
 }
 
-/* A line without its end: 1; behind the last: 0; too long, or with a zero byte: -1. */
+/* Reads a line, without its end. 1; 0 after the last one; -1: too long, or with a zero byte. */
 static int read_line(FILE *file, char *line, size_t size) {
     size_t len = 0;
     int c;
@@ -103,7 +102,7 @@ static int read_line(FILE *file, char *line, size_t size) {
     return len > 0 || c != EOF ? 1 : 0;
 }
 
-/* How many users, -1: the file is not as it must be. */
+/* Returns the number of users, or -1 if the file is malformed, which has been noted. */
 static int read_user_lines(config_t *c, FILE *file, const char *path, wst_access_user_t *users) {
     char line[USER_NAME_MAX + CONFIG_SECRET_MAX + 8], place[PLACE_MAX];
     int count = 0, got;
@@ -147,7 +146,7 @@ void access_config_add_user_file(config_t *c, access_config_t *access, const cha
     }
 }
 
-/* -- Agents ------------------------------------------------------------------------------------ */
+/* Agents ------------------------------------------------------------------------------------- */
 
 typedef struct agent {
     wst_access_agent_t agent;
@@ -171,7 +170,7 @@ static const config_field_t agent_members[] = {
 static const config_fields_t agent_fields = {agent_members,
                                              sizeof(agent_members) / sizeof(agent_members[0])};
 
-/* The hashes with that of a token behind them. NULL: noted. */
+/* Returns the hashes with the token's hash appended. NULL: an error, which has been noted. */
 static const char *const *add_hash(config_t *c, const char *const *hashes, const char *token) {
     size_t count = 0;
     while (hashes != NULL && hashes[count] != NULL)
@@ -223,7 +222,7 @@ void access_config_add_token(config_t *c, access_config_t *access, const char *t
     access->options.agent_count++;
 }
 
-/* -- Rules and routes -------------------------------------------------------------------------- */
+/* Rules and routes --------------------------------------------------------------------------- */
 
 void access_config_read_rules(config_t *c, const config_node_t *node, access_config_t *access) {
     access->rules = rules_config_read(c, node, true);
@@ -249,9 +248,9 @@ void access_config_read_routes(config_t *c, const config_node_t *node, access_co
                                                &access->options.route_count, check_route);
 }
 
-/* -- All of it --------------------------------------------------------------------------------- */
+/* The access object -------------------------------------------------------------------------- */
 
-/* The place of the text that an error is about: "users[2].password", or the option it came by. */
+/* Notes an error at its place: "users[2].password", or the option that the text came from. */
 static void note_error(config_t *c, const access_config_t *access, const wst_access_error_t *e) {
     char place[PLACE_MAX];
     if (strcmp(e->list, "users") == 0 && e->index >= access->file_users)
@@ -263,7 +262,7 @@ static void note_error(config_t *c, const access_config_t *access, const wst_acc
         snprintf(place, sizeof(place), "%s[%zu].%s", e->list, e->index, e->member);
     else
         snprintf(place, sizeof(place), "%s", e->member);
-    /* What stands for a hash may be the secret itself, by mistake. */
+    /* A user may have written the token itself in place of its hash: do not print it. */
     bool secret = strcmp(e->member, "tokens_sha256") == 0;
     if (e->item != NULL && !secret)
         config_fault(c, place, "'%s': %s", e->item, e->why);

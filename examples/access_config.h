@@ -5,11 +5,11 @@
 #include "config.h"
 
 typedef struct access_config {
-    wst_access_options_t options; /* its lists are those here */
+    wst_access_options_t options; /* access_config_make() sets users, agents, rules */
     wst_access_user_t *users;
     wst_access_agent_t *agents;
-    size_t file_users, file_agents; /* how many of them are of the configuration file */
-    wst_rules_t *rules;             /* until access_config_make() has succeeded */
+    size_t file_users, file_agents; /* how many come from the configuration file */
+    wst_rules_t *rules;             /* taken by access_config_make() on success */
 } access_config_t;
 
 /* Readers of the members "users", "agents", "rules" and "routes". */
@@ -18,12 +18,12 @@ void access_config_read_agents(config_t *c, const config_node_t *node, access_co
 void access_config_read_rules(config_t *c, const config_node_t *node, access_config_t *access);
 void access_config_read_routes(config_t *c, const config_node_t *node, access_config_t *access);
 
-/* Behind those of the configuration file: users of a file of one NAME:PASSWORD a line, and all
- * agents that present a token. */
+/* Append to the entries of the configuration file: the users of a file with one NAME:PASSWORD a
+ * line; an entry for all agents that present a token. */
 void access_config_add_user_file(config_t *c, access_config_t *access, const char *path);
 void access_config_add_token(config_t *c, access_config_t *access, const char *token);
 
-/* Makes an access object of it. 0 or an error, which has been noted. */
+/* Makes an access object. 0 or an error, which has been noted in `c`. */
 int access_config_make(config_t *c, access_config_t *access, wst_ctx_t *ctx, wst_access_t **out);
 
 void access_config_free(access_config_t *access);

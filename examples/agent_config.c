@@ -12,7 +12,7 @@
 
 enum { DAY_MS = 86400000 };
 
-/* A number of "limits", of the library's options. */
+/* A member of "limits" that sets the library's option of the same name. */
 #define LIMIT(member, low, high)                                                                   \
     {                                                                                              \
         .name = #member, .kind = CONFIG_NUMBER,                                                    \
@@ -58,7 +58,7 @@ static const config_field_t members[] = {
     {.name = "url",
      .kind = CONFIG_TEXT,
      .offset = offsetof(agent_config_t, options.url),
-     .file_only = true, /* on the command line it is no option */
+     .file_only = true, /* on the command line it is an argument */
      .fixed = true},
     {.name = "name",
      .kind = CONFIG_TEXT,
@@ -145,7 +145,7 @@ static bool is_name(const char *text) {
                              "0123456789._-")] == '\0';
 }
 
-/* As lines; NULL: none. */
+/* The headers as complete lines, for wst_agent_options.fields; NULL: none. */
 static const char *join_headers(agent_config_t *config) {
     size_t size = 1;
     for (size_t i = 0; config->headers != NULL && config->headers[i] != NULL; i++)
@@ -157,7 +157,7 @@ static const char *join_headers(agent_config_t *config) {
     return lines;
 }
 
-/* The files with secrets that are read later, at each attempt to connect or to set TLS up. */
+/* Notes the files with secrets that are read later: at each attempt, or when TLS is set up. */
 static void note_secret_files(agent_config_t *config) {
     const char *const paths[] = {config->token_file, config->proxy_user_file, config->key};
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
@@ -208,7 +208,7 @@ const char *agent_config_token(config_t *c, const agent_config_t *config) {
     return NULL;
 }
 
-/* All of a text file. NULL: none is given, or it cannot be read, which has been noted. */
+/* Reads a whole text file. NULL: `path` is NULL, or no memory. Faults are noted. */
 static char *read_pem(config_t *c, const char *place, const char *path) {
     char *text = path != NULL ? config_alloc(c, CONFIG_FILE_MAX + 1) : NULL;
     if (text == NULL)
@@ -250,14 +250,14 @@ bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_
     return ok;
 }
 
-/* -- The proxy --------------------------------------------------------------------------------- */
+/* The proxy ---------------------------------------------------------------------------------- */
 
 static const char *either(const char *name, const char *other) {
     const char *value = getenv(name);
     return value != NULL ? value : getenv(other);
 }
 
-/* Not HTTP_PROXY: to a program that a web server runs that is a field of the request, "Proxy". */
+/* Ignores HTTP_PROXY: in a program that a web server runs (CGI), a client's Proxy field sets it. */
 static const char *proxy_of_environment(const char *url) {
     const wst_proxy_env_t env = {.http_proxy = getenv("http_proxy"),
                                  .https_proxy = either("https_proxy", "HTTPS_PROXY"),

@@ -23,7 +23,7 @@ void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure
     log_event_end(&e);
 }
 
-/* Of a stream's opening or end. */
+/* The status of a stream that opens or ends. */
 static void put_status(log_event_t *e, int status) {
     log_event_text(e, "status", status == 0 ? "ok" : wst_err_name(status));
     log_event_text(e, "reason", status == 0 ? "" : wst_strerror(status));

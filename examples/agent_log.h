@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_AGENT_LOG_H
 #define EXAMPLES_AGENT_LOG_H
-/* What an agent notices, as objects in the log; for people the library has lines of its own. */
+/* Logs an agent's events as JSON objects; in the text format the library's own lines tell them. */
 #include "log.h"
 
 void agent_log_up(const wst_agent_t *agent);

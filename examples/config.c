@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading a configuration (config.h). wst_json_check() goes first, so that cJSON, which is too
- * trusting, has nothing left to be mistaken about; types, ranges and names are checked here.
+ * Reading a configuration (config.h). cJSON is lenient, so wst_json_check() checks the text first;
+ * types, ranges and names are checked here.
  */
 #include "config.h"
 
@@ -17,7 +17,7 @@
 
 enum { PLACE_MAX = 256, FAULT_MAX = 640 };
 
-/* -- Memory ------------------------------------------------------------------------------------ */
+/* Memory ------------------------------------------------------------------------------------- */
 
 typedef struct config_block {
     struct config_block *next;
@@ -25,7 +25,7 @@ typedef struct config_block {
     max_align_t data[];
 } config_block_t;
 
-/* The compiler may not leave it out, as it may a memset before free. */
+/* By a volatile pointer: the compiler may remove a memset before free. */
 void config_wipe(void *data, size_t size) {
     volatile unsigned char *at = data;
     while (size-- > 0)
@@ -55,7 +55,7 @@ static void *get_block(config_t *c, size_t size) {
 void *config_alloc(config_t *c, size_t size) {
     void *data = get_block(c, size);
     if (data == NULL)
-        c->error_count++; /* without a text: there is no memory for it either */
+        c->error_count++; /* without a text, since there is no memory for it either */
     return data;
 }
 
@@ -66,7 +66,7 @@ char *config_copy(config_t *c, const char *text, size_t len) {
     return copy;
 }
 
-/* -- What is wrong ----------------------------------------------------------------------------- */
+/* Faults ------------------------------------------------------------------------------------- */
 
 static void note(config_t *c, const char *place, const char *fmt, va_list args) {
     char text[FAULT_MAX];
@@ -77,7 +77,7 @@ static void note(config_t *c, const char *place, const char *fmt, va_list args) 
         vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, args);
     for (char *at = text; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* from a member's name */
+            *at = '?'; /* control characters of a member's name */
     if (c->error_count < CONFIG_ERRORS_MAX) {
         char *copy = get_block(c, strlen(text) + 1);
         if (copy != NULL)
@@ -116,7 +116,7 @@ void config_wrong(config_t *c, const config_node_t *node, const char *fmt, ...) 
     va_end(args);
 }
 
-/* The n-th; NULL behind the last. */
+/* The text of the n-th fault; NULL after the last. */
 static const char *error_at(const config_t *c, size_t n) {
     if (n >= c->error_count || n > CONFIG_ERRORS_MAX)
         return NULL;
@@ -140,7 +140,7 @@ void config_note_secret_file(config_t *c, const char *path) {
     struct stat info;
     if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) ||
         (info.st_mode & (S_IROTH | S_IWOTH)) == 0)
-        return; /* its reader reports a missing file */
+        return; /* a missing file is reported by the code that reads it */
     for (size_t i = 0; i < c->exposed_count; i++)
         if (strcmp(c->exposed[i], path) == 0)
             return;
@@ -161,10 +161,9 @@ config_node_t config_member(const config_node_t *node, const char *name) {
     return value != NULL ? (config_node_t){.parent = node, .value = value} : *node;
 }
 
-/* -- Fields ------------------------------------------------------------------------------------ */
+/* Fields ------------------------------------------------------------------------------------- */
 
-/* Where a value is from: a node of the file, or a place on the command line or in the environment.
- */
+/* The source of a value: a node of the file, or an option or variable by name. */
 typedef struct source {
     const config_node_t *node;
     const char *place;
@@ -181,7 +180,7 @@ static void wrong(config_t *c, const source_t *from, const char *fmt, ...) {
     va_end(args);
 }
 
-/* "one, two or three" */
+/* Writes "one|two|three" as "one, two or three". */
 static void write_choices(char *out, size_t size, const char *choices) {
     size_t len = 0;
     for (const char *at = choices; *at != '\0' && len + 5 < size; at++) {
@@ -239,7 +238,7 @@ static char *copy_text(config_t *c, const source_t *from, const config_field_t *
     return config_copy(c, text, len);
 }
 
-/* Appends to a list, of which there is a whole one at each time. */
+/* Appends to a list by replacing it with a longer copy, so that it is complete at any time. */
 static void put_item(config_t *c, const source_t *from, const config_field_t *field,
                      const char *text, void *at) {
     const char **old, **list;
@@ -264,7 +263,7 @@ static void put_text(config_t *c, const source_t *from, const config_field_t *fi
         memcpy(at, &copy, sizeof(copy));
 }
 
-/* A pointer in a struct. */
+/* The pointer stored at `at`. */
 static const void *pointer_at(const void *at) {
     const void *pointer;
     memcpy(&pointer, at, sizeof(pointer));
@@ -315,7 +314,7 @@ void config_compare(char *out, size_t size, const config_fields_t *fields, const
     }
 }
 
-/* -- A file ------------------------------------------------------------------------------------ */
+/* The file ----------------------------------------------------------------------------------- */
 
 static void read_list(config_t *c, const config_node_t *node, const config_field_t *field,
                       void *at) {
@@ -427,7 +426,7 @@ void *config_read_array(config_t *c, const config_node_t *node, const config_fie
     return all;
 }
 
-/* The content of a file, to be freed. NULL: noted. */
+/* Reads the content of a file, which the caller frees. NULL: an error, which has been noted. */
 static char *read_whole(config_t *c, const char *path, size_t *len) {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
@@ -479,12 +478,12 @@ void config_read_json(config_t *c, const char *text, size_t len, const config_fi
     cJSON *root = cJSON_ParseWithLength(text, len);
     if (root != NULL)
         config_read_object(c, &(config_node_t){.value = root}, fields, target);
-    else /* nothing else can be wrong with it */
+    else /* the only error left */
         config_fault(c, NULL, "out of memory");
     cJSON_Delete(root);
 }
 
-/* -- Other texts ------------------------------------------------------------------------------- */
+/* Other texts -------------------------------------------------------------------------------- */
 
 void config_read_text(config_t *c, const char *place, const config_field_t *field, const char *text,
                       bool first, void *target) {
@@ -515,7 +514,7 @@ void config_read_text(config_t *c, const char *place, const config_field_t *fiel
     case CONFIG_SECRET:
         put_text(c, &from, field, text, at);
         break;
-    case CONFIG_OTHER: /* not of one text */
+    case CONFIG_OTHER: /* in the file only */
         break;
     }
 }
@@ -535,7 +534,7 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
     line[got] = '\0';
     size_t len = strcspn(line, "\r\n");
     char *secret = NULL;
-    if (line[len] == '\0' && len < got) /* UTF-16, say: what is before it is not the secret */
+    if (line[len] == '\0' && len < got) /* UTF-16, say: the bytes before it are not the secret */
         wrong(c, &from, "the first line of %s holds a zero byte", path);
     else if (len == 0 || len > CONFIG_SECRET_MAX)
         wrong(c, &from, "the first line of %s must be 1 to %d bytes long", path, CONFIG_SECRET_MAX);

@@ -21,7 +21,7 @@
 #include <uv.h>
 #include <wstunnel/wstunnel.h>
 
-/* One client. It is handed as user_data to everything that is done for it. */
+/* One client: the user_data of every call on its behalf. */
 typedef struct client {
     wst_ctx_t *ctx;
     wst_hijack_t *hijack;
@@ -43,7 +43,7 @@ static void on_pumped(wst_pump_t *pump, int status, void *user_data) {
     (void)user_data; /* freed when the pump has been closed */
 }
 
-/* Closing is asynchronous: memory that a callback may still look at is freed in the close_cb. */
+/* Closing is asynchronous: memory that a callback may still use is freed in the close_cb. */
 static void on_hijack_closed(void *user_data) {
     client_t *client = user_data;
     if (client->pump == NULL)
@@ -62,7 +62,7 @@ static void on_dialled(int status, wst_stream_t *site, void *user_data) {
             wst_hijack_close(client->hijack, on_hijack_closed);
         return;
     }
-    /* Take over the connection. What the client sent behind its request comes out of it first. */
+    /* Take over the connection. It first delivers the bytes that followed the request. */
     static const char ok[] = "HTTP/1.1 200 Connection established\r\n\r\n";
     const wst_slice_t answer = wst_slice_static(ok, sizeof(ok) - 1);
     const wst_pump_options_t options = {
@@ -106,7 +106,7 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
         wst_hijack_close(hijack, on_hijack_closed);
 }
 
-/* The client went away, sent nonsense (which has been answered), or has got its answer. */
+/* The client has left, has sent a malformed request (already answered), or has its answer. */
 static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
     (void)status, (void)user_data;
     wst_hijack_close(hijack, on_hijack_closed);
@@ -129,7 +129,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *connection, void *
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN); /* a client that goes away must not end the program */
+    signal(SIGPIPE, SIG_IGN); /* a client that disconnects must not end the program */
     uv_loop_t *loop = uv_default_loop();
     wst_ctx_t *ctx;
     wst_listener_t *listener;

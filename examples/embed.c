@@ -5,9 +5,9 @@
  *     ./embed example.com:80
  *
  * The server listens on a free port, the agent dials it, and then the program opens a connection
- * to the destination *through the agent*, as an appliance's management would, and does an HTTP
- * request over it. Between the two halves there is a real WebSocket; run them in two processes on
- * two machines and nothing else changes.
+ * to the destination *through the agent*, as an appliance's management would, and sends an HTTP
+ * request over it. A real WebSocket connects server and agent: in two processes on two machines
+ * they work the same way.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -29,10 +29,10 @@ typedef struct app {
 static void finish(app_t *app) {
     wst_agent_close(app->agent, NULL);
     wst_server_close(app->server, NULL);
-    wst_ctx_close(app->ctx, NULL); /* waits for the others; then the loop has nothing left to do */
+    wst_ctx_close(app->ctx, NULL); /* waits for agent and server; then the loop ends */
 }
 
-/* -- The request: any stream of the library is used like this ---------------------------------- */
+/* The request, over a stream that is used like any other ------------------------------------- */
 
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     (void)stream, (void)user_data;
@@ -76,7 +76,7 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     wst_stream_read_start(stream, 0);
 }
 
-/* -- The server knows an agent: open a connection through it ----------------------------------- */
+/* The server: opens a connection through its first agent ------------------------------------- */
 
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
     app_t *app = user_data;

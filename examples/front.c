@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A front end of one's own: the fourth chapter of the tutorial.
+ * A front end of your own: the fourth chapter of the tutorial.
  *
  *     ./front 127.0.0.1:7000 127.0.0.1:8080 '*.intranet.example:22,80'
  *     wstunnel-agent ws://127.0.0.1:8080
  *     printf 'wiki.intranet.example:80\nGET / HTTP/1.0\r\n\r\n' | nc 127.0.0.1 7000
  *
  * The first address speaks a protocol that the library does not know: a client sends a line
- * "HOST:PORT", and is connected; if it cannot be, it gets a line that says why. The second address
- * is a server's, for agents; the third argument, if given, is what clients may reach.
+ * "HOST:PORT" and is connected to it; if that fails, it gets a line with the reason. The second
+ * address is the server's, for agents. The third argument is the rule's pattern of destinations
+ * that clients may reach; without it they may reach all.
  *
- * All that is ours is below "The front end": a listener, a line, a flow. The rules, the notices,
- * the bounds and the drain are those of the server.
+ * The section "The front end" is all the code it takes: a listener, a line, a flow. The rules, the
+ * notices, the bounds and the drain are those of the server.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -29,21 +30,21 @@ typedef struct app {
     wst_access_t *access;
     wst_listener_t *listener;
     uv_signal_t signal;
-    visitor_t *visitors; /* that have no flow: they are to say what they want, or to leave */
+    visitor_t *visitors; /* without a flow: their line is incomplete, or they were refused */
 } app_t;
 
-/* -- The front end ----------------------------------------------------------------------------- */
+/* The front end ------------------------------------------------------------------------------ */
 
 struct visitor {
     app_t *app;
-    visitor_t *next, **at; /* in app->visitors; at NULL: it is not there */
+    visitor_t *next, **at; /* links in app->visitors; `at` is NULL outside the list */
     wst_stream_t *stream;
     wst_flow_t *flow;
     char line[300];
     size_t len;
-    bool refused; /* it has been told why, ... */
-    bool shut;    /* ... and that is on its way */
-    bool ended;   /* it sends no more */
+    bool refused; /* the line with the reason has been written, ... */
+    bool shut;    /* ... and handed to the kernel, with the end behind it */
+    bool ended;   /* the visitor has finished sending */
 };
 
 static void enlist(visitor_t *v) {
@@ -68,9 +69,9 @@ static void on_visitor_closed(void *user_data) {
     free(user_data);
 }
 
-/* Says why in a line, behind which nothing follows, and waits for the visitor's end: what it still
- * sends must not reset the connection before the line is read. (A program for everybody would bound
- * that wait.) */
+/* Sends the reason in a line, then the end, and waits for the visitor's end: if the stream were
+ * closed at once, bytes that still arrive would reset the connection before the visitor has read
+ * the line. (A public server would limit that wait.) */
 static void say_no(visitor_t *v, const char *reason) {
     char line[400];
     wst_slice_t slice;
@@ -120,7 +121,7 @@ static void ask(visitor_t *v) {
         say_no(v, wst_strerror(status));
 }
 
-/* Gathers the line; what follows it is the destination's. */
+/* Gathers the line; the bytes behind it are for the destination. */
 static void on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     visitor_t *v = user_data;
     if (v->refused)
@@ -148,7 +149,7 @@ static void close_if_done(visitor_t *v) {
         wst_stream_close(v->stream, on_visitor_closed);
 }
 
-/* The visitor has been told no, or ends before its line is complete. */
+/* The visitor was refused, or has ended before its line was complete. */
 static void on_end(wst_stream_t *stream, void *user_data) {
     visitor_t *v = user_data;
     (void)stream;
@@ -191,7 +192,7 @@ static void on_accept(wst_listener_t *listener, wst_stream_t *stream, void *user
     wst_stream_read_start(stream, sizeof(v->line));
 }
 
-/* -- The server: agents, rules, notices, drain ------------------------------------------------- */
+/* The server: agents, rules, notices, drain -------------------------------------------------- */
 
 static void on_choose(wst_server_t *server, wst_request_t *request, void *user_data) {
     wst_access_choose(((app_t *)user_data)->access, server, request);
@@ -224,7 +225,7 @@ static void on_drained(wst_server_t *server, void *user_data) {
     wst_server_close(server, on_server_closed);
 }
 
-/* SIGTERM: no new visitors, those that are served, or asked for something, may finish. */
+/* SIGTERM: accepts no new visitors and refuses those without a flow; flows may finish. */
 static void on_signal(uv_signal_t *handle, int number) {
     app_t *app = handle->data;
     (void)number;
@@ -237,7 +238,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     wst_server_drain(app->server);
 }
 
-/* The rule that allows `pattern`, or, if that is NULL, none. */
+/* Makes access control that allows only destinations that match `pattern`; NULL: no rules. */
 static int make_access(app_t *app, const char *pattern) {
     const char *const destinations[] = {pattern, NULL};
     const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = destinations};

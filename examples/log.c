@@ -26,7 +26,7 @@ bool log_wants_event(wst_log_level_t level) {
     return current.format == LOG_JSON && level <= current.level;
 }
 
-/* RFC 3339, UTC; to the millisecond or the second. */
+/* Writes the time by RFC 3339, in UTC, to the millisecond or the second. */
 static void write_time(char *out, size_t size, bool millis) {
     struct timespec now;
     struct tm utc;
@@ -56,15 +56,15 @@ void log_line(wst_log_level_t level, const char *fmt, ...) {
     }
     for (char *at = line; *at != '\0'; at++)
         if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* one line stays one */
+            *at = '?'; /* a line of the log stays one line */
     write_time(stamp, sizeof(stamp), false);
     fprintf(stderr, "%s %-5s %s\n", stamp, level_names[level], line);
 }
 
-/* -- Events ------------------------------------------------------------------------------------ */
+/* Events ------------------------------------------------------------------------------------- */
 
-/* Whether there is room for `len` more bytes and the end: always, with as many members as any event
- * here has; but what would not fit is left out whole. */
+/* Whether there is room for `len` more bytes and the end. That is so for every event of these
+ * programs; a member that would not fit is left out whole. */
 static bool has_room(const log_event_t *e, size_t len) {
     return sizeof(e->text) - e->len > len + sizeof("}\n");
 }
@@ -103,5 +103,5 @@ void log_event_begin(log_event_t *e, wst_log_level_t level, const char *name) {
 
 void log_event_end(log_event_t *e) {
     memcpy(e->text + e->len, "}\n", 2);
-    fwrite(e->text, 1, e->len + 2, stderr); /* in one write: stderr has no buffer */
+    fwrite(e->text, 1, e->len + 2, stderr); /* in one write, since stderr is not buffered */
 }

@@ -2,8 +2,8 @@
 #ifndef EXAMPLES_LOG_H
 #define EXAMPLES_LOG_H
 /*
- * A program's log, on stderr: lines for people, or with --log-format json an object a line, which
- * is valid whatever names it holds. Never a secret.
+ * A program's log, on stderr: lines for people, or, with --log-format json, one object a line,
+ * which is valid whatever bytes its texts have. Contains no secrets.
  */
 #include <wstunnel/wstunnel.h>
 
@@ -12,13 +12,13 @@ typedef enum log_format { LOG_TEXT, LOG_JSON } log_format_t;
 #define LOG_FORMATS "text|json"
 #define LOG_LEVELS  "error|warn|info|debug" /* as wst_log_level_t */
 
-/* From now on. At first: info, text. */
+/* Sets level and format from now on. At first they are info and text. */
 void log_set(wst_log_level_t level, log_format_t format);
 
-/* A line for people: time, level, text. As an object: {"event":"log","message":...}. */
+/* Logs a line for people: time, level, text. In JSON: {"event":"log","message":...}. */
 void log_line(wst_log_level_t level, const char *fmt, ...) WST_PRINTF(2, 3);
 
-/* Whether an event is to be logged as an object. */
+/* Whether events of this level are logged as objects. */
 bool log_wants_event(wst_log_level_t level);
 
 /* An object: begin, members, end. Texts longer than 512 bytes are cut. */

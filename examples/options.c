@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Command lines (options.h), by getopt_long on what the table of fields says. */
+/* Command lines (options.h), parsed by getopt_long with options made from the table of fields. */
 #include "options.h"
 
 #include <getopt.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { FIELDS_MAX = 64, NAME_MAX_LEN = 48 };
-enum { CONFIG = 128, HELP, VERSION, FIELD = 256 }; /* none is the ? of getopt */
+enum { CONFIG = 128, HELP, VERSION, FIELD = 256 }; /* distinct from the '?' of getopt */
 
 static bool is_option(const config_field_t *field) {
     return !field->file_only && field->kind != CONFIG_OTHER && field->kind != CONFIG_SECRET;
@@ -27,8 +27,8 @@ static const char *program_name(const char *path) {
     return slash != NULL ? slash + 1 : path;
 }
 
-/* What was given as a URL, with the user information overwritten where all can see it. NULL: no
- * memory. */
+/* Returns a copy of a URL, and overwrites the user information in the original, which every user
+ * can see in the process list. NULL: no memory. */
 static const char *hide(char *text) {
     char *copy = strdup(text), *scheme = strstr(text, "://"), *at = strrchr(text, '@');
     char *start = scheme != NULL ? scheme + 3 : text;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ports, in the server's configuration (port_config.h). */
+/* Ports in the server's configuration (port_config.h). */
 #include "port_config.h"
 
 #include <stdio.h>
@@ -13,14 +13,14 @@
 
 enum { PLACE_MAX = 256, AGENT_MAX = 64, USER_MAX = 127 };
 
-/* -- Addresses --------------------------------------------------------------------------------- */
+/* Addresses ---------------------------------------------------------------------------------- */
 
 static bool is_number(const char *text) {
     size_t len = strlen(text);
     return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
 }
 
-/* A number alone is a port of this machine, as for ssh -R. NULL: no memory. */
+/* A number alone is a port on the loopback address, as for ssh -R. NULL: no memory. */
 static const char *complete_listen(config_t *c, const char *listen) {
     char text[32];
     if (listen == NULL || !is_number(listen))
@@ -54,7 +54,7 @@ static bool is_destination(const char *text) {
     return wst_parse_authority(&authority, (wst_str_t){text, strlen(text)}, NULL) == 0;
 }
 
-/* -- The file ---------------------------------------------------------------------------------- */
+/* The file ----------------------------------------------------------------------------------- */
 
 static const config_field_t port_members[] = {
     {.name = "listen", .kind = CONFIG_TEXT, .offset = offsetof(port_config_t, listen)},
@@ -92,13 +92,13 @@ void port_config_read(config_t *c, const config_node_t *node, ports_config_t *po
         config_wrong(c, node, "more than %d ports", PORTS_MAX);
 }
 
-/* -- The command line -------------------------------------------------------------------------- */
+/* The command line --------------------------------------------------------------------------- */
 
 static void fault_of_text(config_t *c, const port_config_t *port, const char *why) {
     config_fault(c, "--port", "%s: %s", port->text, why);
 }
 
-/* "user=NAME" or "open" */
+/* Reads "user=NAME" or "open". */
 static void read_word(config_t *c, port_config_t *port, const char *word) {
     if (strcmp(word, "open") == 0)
         port->open = true;
@@ -108,7 +108,7 @@ static void read_word(config_t *c, port_config_t *port, const char *word) {
         fault_of_text(c, port, "must be " TEXT_FORM);
 }
 
-/* "LISTEN=HOST:PORT[@AGENT]"; in a path there may be a "=". */
+/* Reads "LISTEN=HOST:PORT[@AGENT]". The last "=" separates, since a path may have one too. */
 static void read_ends(config_t *c, port_config_t *port, char *text) {
     char *equals = text != NULL ? strrchr(text, '=') : NULL;
     char *at = equals != NULL ? strchr(equals, '@') : NULL;
@@ -157,9 +157,9 @@ void port_config_add(config_t *c, ports_config_t *ports, const char *const *text
         config_fault(c, "--port", "more than %d ports", PORTS_MAX);
 }
 
-/* -- All of them ------------------------------------------------------------------------------- */
+/* All ports ---------------------------------------------------------------------------------- */
 
-/* At a member of a port, wherever it is from. */
+/* Notes a fault at a member of a port, from the file or the command line. */
 static void wrong_member(config_t *c, const port_config_t *port, const char *file,
                          const char *member, const char *why) {
     char place[PLACE_MAX];
@@ -180,7 +180,7 @@ static bool is_user(const access_config_t *access, const char *name) {
     return false;
 }
 
-/* Whether both want the same address; any free port is not one. */
+/* Whether two ports have the same address. Port 0 (any free one) does not count. */
 static bool same_address(const port_config_t *a, const port_config_t *b) {
     size_t len = a->listen != NULL ? strlen(a->listen) : 0;
     return len >= 2 && b->listen != NULL && strcmp(a->listen, b->listen) == 0 &&

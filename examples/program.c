@@ -21,8 +21,8 @@ static void on_signal(uv_signal_t *signal, int number) {
         log_line(WST_LOG_INFO, "leaving: finishing what is open; a second signal breaks it off");
         p->on_stop(p->user_data, false);
     } else if (p->signal_count == 2) {
-        /* Not by _Exit: the kernel would end connections in order, and what is cut off would look
-         * complete. */
+        /* Not by _Exit: the kernel would close connections in an orderly way, and a truncated
+         * transfer would look complete. */
         log_line(WST_LOG_WARN, "second signal: breaking off what is open");
         p->exit_status = 128 + number;
         p->on_stop(p->user_data, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_PROGRAM_H
 #define EXAMPLES_PROGRAM_H
-/* What both programs need around the library: loop, context, signals. */
+/* Shared by both programs: loop, context, signals. */
 #include <uv.h>
 #include <wstunnel/wstunnel.h>
 
@@ -15,19 +15,19 @@ typedef struct program {
     void (*on_stop)(void *user_data, bool now);
     void (*on_reload)(void *user_data);
     void *user_data;
-    int exit_status; /* 128 + signal if it was told to leave at once */
+    int exit_status; /* 128 + number of the second signal, else 0 */
 } program_t;
 
-/* Loop, context with its log in ours, SIGPIPE ignored, SIGINT and SIGTERM caught: the first one
- * calls on_stop to finish what is open, the second one to break it off (`now`), a third one exits.
- * memory_budget: as in wst_ctx_options. 0 or an error. */
+/* Makes loop and context, which logs to the program's log; ignores SIGPIPE; catches SIGINT and
+ * SIGTERM. The first signal calls on_stop to let open connections finish, the second one to break
+ * them off (`now`); a third one exits. memory_budget: as in wst_ctx_options. 0 or an error. */
 int program_init(program_t *program, wst_log_level_t level, size_t memory_budget,
                  void (*on_stop)(void *user_data, bool now), void *user_data);
 
-/* SIGHUP calls on_reload, as long as it has not been told to stop. 0 or an error. */
+/* Has SIGHUP call on_reload, until the program has been told to stop. 0 or an error. */
 int program_watch_reload(program_t *program, void (*on_reload)(void *user_data));
 
-/* Closes the context and the signals; the loop ends when all is closed. */
+/* Closes the context and the signals; then the loop ends. */
 void program_finish(program_t *program);
 
 #endif

@@ -22,7 +22,7 @@ static void check_rule(config_t *c, const config_node_t *node, void *target) {
         config_wrong(c, node, "either \"allow\" or \"deny\" is needed");
 }
 
-/* Which list of the rule holds the pattern: lists are copies, so it is a matter of pointers. */
+/* The name of the rule's list that holds the pattern, found by its pointer: all are copies. */
 static const char *list_with(const rule_t *rule, const char *pattern) {
     const char *const names[] = {"allow", "deny", "users", "agents"};
     const char *const *const lists[] = {rule->allow, rule->deny, rule->users, rule->agents};

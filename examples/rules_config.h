@@ -3,12 +3,12 @@
 #define EXAMPLES_RULES_CONFIG_H
 /*
  * "rules" in a configuration: [{"allow": "*.intranet:443"}, {"deny": ["10.0.0.0/8", "*:25"]}, ...].
- * The first one that matches decides; what none matches is denied.
+ * The first rule that matches decides; a destination that no rule matches is denied.
  */
 #include "config.h"
 
-/* Reads them; `with_names`: they may say for which "users" and "agents". NULL if anything is wrong.
- * To be freed. */
+/* Reads rules; `with_names`: they may have "users" and "agents". The caller frees them. NULL: an
+ * error, which has been noted. */
 wst_rules_t *rules_config_read(config_t *c, const config_node_t *node, bool with_names);
 
 #endif

@@ -8,7 +8,7 @@
 
 enum { DAY_MS = 86400000 };
 
-/* A number of "limits", as the library has it. */
+/* A member of "limits" that sets the library's limit of the same name. */
 #define LIMIT(member, low, high)                                                                   \
     {                                                                                              \
         .name = #member, .kind = CONFIG_NUMBER,                                                    \
@@ -60,7 +60,7 @@ static void read_limits(config_t *c, const config_node_t *node, void *target) {
     config_read_object(c, node, &limits, target);
 }
 
-/* -- Who --------------------------------------------------------------------------------------- */
+/* Access control and ports ------------------------------------------------------------------- */
 
 static void read_users(config_t *c, const config_node_t *node, void *target) {
     access_config_read_users(c, node, &((server_config_t *)target)->access);
@@ -82,7 +82,7 @@ static void read_ports(config_t *c, const config_node_t *node, void *target) {
     port_config_read(c, node, &((server_config_t *)target)->ports);
 }
 
-/* Those that are not of the file. */
+/* Adds agents, users and ports that are not members of the configuration file. */
 static void add_others(server_config_t *config) {
     config_t *c = &config->config;
     const char *token = config->agent_token;
@@ -102,9 +102,9 @@ int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_acces
     return status;
 }
 
-/* -- Where ------------------------------------------------------------------------------------- */
+/* Addresses and TLS -------------------------------------------------------------------------- */
 
-/* "ADDR[,ROLE...]" */
+/* Reads "ADDR[,ROLE...]". */
 static void add_listener(server_config_t *config, const char *text) {
     static const struct {
         const char *name;
@@ -156,7 +156,7 @@ static size_t count_of(const char **list) {
     return count;
 }
 
-/* Certificates with their keys, and what clients have to show. */
+/* Pairs certificates with keys, and decides whether clients must show a certificate. */
 static void check_tls(server_config_t *config) {
     config_t *c = &config->config;
     config->pair_count = count_of(config->certs);
@@ -180,7 +180,7 @@ static void check_tls(server_config_t *config) {
         config_fault(c, "client_ca", "needs cert and key");
 }
 
-/* Nobody comes in without a certificate: that is authentication. */
+/* Whether every client and agent must show a certificate, which is authentication enough. */
 static bool needs_certificate(const server_config_t *config) {
     bool plain = false;
     for (size_t i = 0; i < config->listener_count; i++)
@@ -188,7 +188,7 @@ static bool needs_certificate(const server_config_t *config) {
     return config->client_cert == WST_TLS_CLIENT_REQUIRED && !plain;
 }
 
-/* -- All of it --------------------------------------------------------------------------------- */
+/* The whole configuration -------------------------------------------------------------------- */
 
 static const config_field_t members[] = {
     {.name = "listen",

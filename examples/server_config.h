@@ -11,7 +11,7 @@ enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
 
 typedef struct server_listener {
     const char *address;
-    unsigned roles; /* of enum wst_role and wst_listen_flag; 0: as the library has it */
+    unsigned roles; /* of enum wst_role and wst_listen_flag; 0: the library's default */
 } server_listener_t;
 
 typedef struct server_config {
@@ -26,12 +26,12 @@ typedef struct server_config {
     size_t pair_count;
     const char *client_ca;
     int client_cert;  /* wst_tls_client_cert_t */
-    const char *file; /* that was read; NULL: none */
+    const char *file; /* the file read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
     access_config_t access;
     const char **port; /* as written on the command line */
     ports_config_t ports;
-    wst_server_options_t options; /* path, allow_open, protocol; nothing else */
+    wst_server_options_t options; /* only path, allow_open and protocol */
     wst_server_limits_t limits;
     size_t memory_budget;
 } server_config_t;
@@ -39,18 +39,17 @@ typedef struct server_config {
 /* The table of its options. */
 extern const config_fields_t server_config_fields;
 
-/* Reads it anew. Whether all is right; `config->config` says what is not. In either case it is to
- * be freed. */
+/* Reads a configuration. False: `config->config` has the faults. Free it in either case. */
 bool server_config_read(server_config_t *config, const options_t *options);
 void server_config_free(server_config_t *config);
 
-/* Makes the access control that it describes. 0 or an error, which has been noted. Once only. */
+/* Makes the access object of a configuration, once only. 0 or an error, which has been noted. */
 int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out);
 
 /* Whether the certificates are from the same files. */
 bool server_config_same_pairs(const server_config_t *a, const server_config_t *b);
 
-/* The fixed options that differ: names, separated by ", "; "": none. */
+/* Writes the names of the fixed options that differ, separated by ", "; "" if none do. */
 void server_config_compare(char *out, size_t size, const server_config_t *old,
                            const server_config_t *now);
 

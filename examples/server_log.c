@@ -11,7 +11,7 @@ static void put_agent(log_event_t *e, const wst_remote_t *agent) {
 void server_log_agent_up(const wst_remote_t *agent) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
-        return; /* the library has a line for people */
+        return; /* the library logs a line for people */
     log_event_begin(&e, WST_LOG_INFO, "agent_up");
     put_agent(&e, agent);
     log_event_end(&e);

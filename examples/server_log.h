@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_SERVER_LOG_H
 #define EXAMPLES_SERVER_LOG_H
-/* What a server notices, as lines for people or as objects: its access log. */
+/* Logs a server's notices, its access log, as lines for people or as JSON objects. */
 #include "log.h"
 
 void server_log_agent_up(const wst_remote_t *agent);

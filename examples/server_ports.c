@@ -3,7 +3,7 @@
 
 #include "log.h"
 
-/* Takes the port of that configuration out of the list. NULL: it is not there. */
+/* Takes the open port with that configuration out of the list. NULL: there is none. */
 static wst_port_t *take_port(server_ports_t *ports, const port_config_t *config) {
     for (size_t i = 0; i < ports->count; i++) {
         wst_port_t *port = ports->list[i].port;
@@ -57,7 +57,7 @@ int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports
     int first = 0;
     for (size_t i = 0; i < now.count; i++)
         now.list[i] = (server_port_t){&config->list[i], take_port(ports, &config->list[i])};
-    close_ports(ports); /* first: another one may want the address */
+    close_ports(ports); /* first, since a new port may use the same address */
     for (size_t i = 0; i < now.count; i++) {
         int status = now.list[i].port == NULL ? open_port(&now.list[i], server) : 0;
         first = first != 0 ? first : status;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_SERVER_PORTS_H
 #define EXAMPLES_SERVER_PORTS_H
-/* The ports that the server has open. They are closed with it. */
+/* The server's open ports. Closing the server closes them. */
 #include "port_config.h"
 
 typedef struct server_port {
@@ -15,9 +15,9 @@ typedef struct server_ports {
 } server_ports_t;
 
 /*
- * Opens the ports of a configuration, at most PORTS_MAX, which must live until the next change.
- * Those that are the same as before stay as they are; others that were there are closed, while
- * their connections go on. What cannot be opened is logged, and tried again by the next change. 0,
+ * Opens the ports of a configuration, at most PORTS_MAX. The configuration must live until the next
+ * change. Ports that are the same as before stay open; other earlier ports are closed, while their
+ * connections go on. A port that cannot be opened is logged, and tried again by the next change. 0,
  * or the first error.
  */
 int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports_config_t *config);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Users out of a data base: the fifth chapter of the tutorial.
+ * Users from a data base: the fifth chapter of the tutorial.
  *
  *     mkdir users && echo 'open: sesame' >users/alice
  *     ./users 127.0.0.1:8080 users
@@ -9,9 +9,9 @@
  *
  * The "data base" is a directory: a file for each user, with the password on its first line. It is
  * read for each request, in a thread of libuv's pool, since a disk may be slow; the loop goes on
- * meanwhile. A directory service or SQL takes its place in on_work().
+ * meanwhile. To use a directory service or SQL, change on_work().
  *
- * SIGHUP has another access object take the place of the one in use, SIGTERM ends the program.
+ * SIGHUP replaces the access object in use, SIGTERM ends the program.
  */
 #include <errno.h>
 #include <signal.h>
@@ -30,18 +30,17 @@ typedef struct app {
     uv_signal_t hangup, terminate;
 } app_t;
 
-/* -- The data base ------------------------------------------------------------------------------
- */
+/* The data base ------------------------------------------------------------------------------ */
 
 typedef struct job {
     uv_work_t work;
     wst_access_lookup_t *lookup;
     char path[1024];
-    int error; /* of errno */
+    int error; /* errno of the failure, or 0 */
     char password[WST_AUTH_MAX];
 } job_t;
 
-/* In another thread: nothing of the library may be called here. */
+/* Runs in another thread, which must not call the library. */
 static void on_work(uv_work_t *work) {
     job_t *job = work->data;
     errno = 0;
@@ -59,7 +58,7 @@ static void wipe(char *text, size_t size) {
         *at++ = 0;
 }
 
-/* In the loop's thread again. The request, the access object and the server may be gone. */
+/* Runs in the loop's thread. The request, the access object and the server may be gone. */
 static void on_worked(uv_work_t *work, int status) {
     job_t *job = work->data;
     const wst_access_user_t user = {.size = sizeof(user),
@@ -103,8 +102,7 @@ static void on_user(wst_access_t *access, wst_access_lookup_t *lookup, void *use
     }
 }
 
-/* -- The server ---------------------------------------------------------------------------------
- */
+/* The server --------------------------------------------------------------------------------- */
 
 static void on_client_request(wst_server_t *server, wst_request_t *request, void *user_data) {
     wst_access_client_request(((app_t *)user_data)->access, server, request);
@@ -129,7 +127,7 @@ static int make_access(app_t *app, wst_access_t **access) {
     return wst_access_new(access, app->ctx, &options, NULL);
 }
 
-/* Clients whose user is being looked up get a 503, and ask again. */
+/* Clients whose user is being looked up get a 503, and retry. */
 static void on_hangup(uv_signal_t *handle, int number) {
     app_t *app = handle->data;
     wst_access_t *access;

@@ -17,7 +17,7 @@
 #include <uv.h>
 #include <wstunnel/wstunnel.h>
 
-/* -- Server ----------------------------------------------------------------------------------- */
+/* Server ------------------------------------------------------------------------------------- */
 
 enum { MESSAGE_MAX = 65536 };
 
@@ -25,11 +25,11 @@ typedef struct peer {
     wst_ctx_t *ctx;
     wst_hijack_t *hijack;
     wst_websocket_t *ws;
-    wst_chunk_t *message; /* what has come of it so far */
+    wst_chunk_t *message; /* the pieces received so far; NULL: none */
     size_t len;
 } peer_t;
 
-/* Messages come in pieces, so that a program need not buffer them; an echo does. */
+/* Messages arrive in pieces, so a program need not buffer whole ones; this echo does. */
 static void on_server_message(wst_websocket_t *ws, bool text, wst_slice_t piece, bool fin,
                               void *user_data) {
     peer_t *peer = user_data;
@@ -48,7 +48,7 @@ static void on_server_message(wst_websocket_t *ws, bool text, wst_slice_t piece,
     const wst_slice_t echo = {peer->message, wst_chunk_data(peer->message), peer->len};
     peer->message = NULL; /* sending takes the reference */
     peer->len = 0;
-    /* If the other side does not read, stop reading from it: nothing piles up here. */
+    /* If the client does not read, stop reading from it, so that nothing piles up here. */
     if (wst_websocket_send(ws, text, echo) == WST_WAIT)
         wst_websocket_read_stop(ws);
 }
@@ -90,7 +90,7 @@ static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *
                                              .user_data = peer,
                                              .max_message = MESSAGE_MAX};
     int status = wst_websocket_accept(&peer->ws, peer->ctx, hijack, &options);
-    if (status != WST_EHANDSHAKE) /* which has been answered: on_done follows */
+    if (status != WST_EHANDSHAKE) /* that one has been answered: on_done follows */
         wst_hijack_close(hijack, on_hijack_closed);
 }
 
@@ -122,7 +122,7 @@ static int serve(wst_ctx_t *ctx, const char *address) {
     return status;
 }
 
-/* -- Client ----------------------------------------------------------------------------------- */
+/* Client ------------------------------------------------------------------------------------- */
 
 typedef struct client {
     wst_ctx_t *ctx;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent as a program: its configuration, credentials, and the end. */
+/* The agent as a program: configuration, credentials, and shutdown. */
 #include "agent_config.h"
 #include "agent_log.h"
 #include "program.h"
@@ -48,7 +48,7 @@ typedef struct state {
     program_t program;
     options_t options;
     agent_config_t started, reloaded;
-    const agent_config_t *config; /* the one in force of these */
+    const agent_config_t *config; /* in force: `started` or `reloaded` */
     wst_agent_t *agent;
     bool refused;
 } state_t;
@@ -115,7 +115,7 @@ static void on_stop(void *user_data, bool now) {
         wst_agent_drain(s->agent);
 }
 
-/* Whether its TLS files are in force from now on. */
+/* Puts the TLS files of a configuration in force. False: an error, which has been logged. */
 static bool set_tls(state_t *s, const agent_config_t *config) {
     wst_tls_config_t *tls = NULL;
     if (!agent_config_tls(&tls, config, s->program.ctx))
@@ -152,13 +152,13 @@ static void on_reload(void *user_data) {
         log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
 }
 
-/* Where a URL has user information, what is behind it. */
+/* The URL without its scheme and user information, if it has any user information. */
 static const char *without_user(const char *url) {
     const char *at = strrchr(url, '@');
     return at != NULL ? at + 1 : url;
 }
 
-/* 0 or an error. Takes the TLS configurations. */
+/* Takes the reference of `tls`. 0 or an error. */
 static int start_agent(state_t *s, wst_agent_options_t *options, wst_tls_config_t *tls) {
     config_t scratch = {0};
     wst_proxy_options_t proxy;
@@ -178,7 +178,6 @@ static int start_agent(state_t *s, wst_agent_options_t *options, wst_tls_config_
     return status;
 }
 
-/* 0 or an error. */
 static int start(state_t *s) {
     const agent_config_t *c = s->config;
     static const wst_agent_callbacks_t callbacks = {.size = sizeof(callbacks),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The server as a program: its configuration, access control, and shutdown. */
+/* The server as a program: configuration, access control, and shutdown. */
 #include "program.h"
 #include "server_config.h"
 #include "server_log.h"
@@ -48,14 +48,14 @@ typedef struct state {
     program_t program;
     options_t options;
     server_config_t started, reloaded;
-    const server_config_t *config; /* the one in force of these */
+    const server_config_t *config; /* in force: `started` or `reloaded` */
     wst_access_t *access;
     wst_server_t *server;
     wst_tls_files_t *tls; /* NULL: none */
     server_ports_t ports;
 } state_t;
 
-/* -- Who may do what -------------------------------------------------------------------------- */
+/* Access control ----------------------------------------------------------------------------- */
 
 static void on_agent_request(wst_server_t *server, wst_request_t *request, void *user_data) {
     wst_access_agent_request(((state_t *)user_data)->access, server, request);
@@ -77,7 +77,7 @@ static void on_reached(wst_server_t *server, wst_request_t *request, void *user_
     wst_access_reached(((state_t *)user_data)->access, server, request);
 }
 
-/* -- What happens ----------------------------------------------------------------------------- */
+/* Notices ------------------------------------------------------------------------------------ */
 
 static void on_agent_up(wst_server_t *server, wst_remote_t *agent, void *user_data) {
     (void)server, (void)user_data;
@@ -111,7 +111,7 @@ static void on_stream_close(wst_server_t *server, const wst_stream_info_t *info,
     server_log_stream_close(info);
 }
 
-/* -- The end ---------------------------------------------------------------------------------- */
+/* The end ------------------------------------------------------------------------------------ */
 
 static void on_server_closed(void *user_data) {
     state_t *s = user_data;
@@ -135,7 +135,7 @@ static void on_stop(void *user_data, bool now) {
         wst_server_drain(s->server);
 }
 
-/* -- Certificates ------------------------------------------------------------------------------ */
+/* Certificates ------------------------------------------------------------------------------- */
 
 static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data) {
     (void)files;
@@ -143,8 +143,8 @@ static void on_tls(wst_tls_files_t *files, wst_tls_config_t *config, void *user_
     wst_server_set_tls(s->server, config);
 }
 
-/* Reads the certificates of a configuration, and looks after them from then on. 0 or an error,
- * which has been noted. What clients have to show is as it was at the start. */
+/* Reads the certificate files of a configuration and keeps checking them. What clients must show
+ * stays as it was at the start. 0 or an error, which has been noted. */
 static int load_tls(state_t *s, server_config_t *config, wst_tls_files_t **out) {
     const server_config_t *started = &s->started;
     const wst_tls_files_options_t files = {.size = sizeof(files),
@@ -163,9 +163,9 @@ static int load_tls(state_t *s, server_config_t *config, wst_tls_files_t **out) 
     return status;
 }
 
-/* -- Reading it again -------------------------------------------------------------------------- */
+/* Reload ------------------------------------------------------------------------------------- */
 
-/* What is made of a configuration. */
+/* The objects made from a configuration. */
 typedef struct made {
     wst_access_t *access;
     wst_tls_files_t *tls; /* NULL: the files are the same */
@@ -186,8 +186,8 @@ static bool may_follow(const state_t *s, server_config_t *config, const wst_acce
     return false;
 }
 
-/* Makes of a configuration whatever can go wrong; sets the limits, last. False: noted, and nothing
- * has changed. */
+/* Does everything that can fail, before anything changes: makes the objects of a configuration,
+ * then sets the limits. False: an error, which has been noted; nothing has changed. */
 static bool make_anew(state_t *s, server_config_t *config, made_t *made) {
     if (server_config_make_access(config, s->program.ctx, &made->access) != 0)
         return false;
@@ -217,13 +217,13 @@ static void use(state_t *s, const server_config_t *config, const made_t *made) {
     log_set((wst_log_level_t)config->log_level, (log_format_t)config->log_format);
     wst_ctx_set_log_level(s->program.ctx, (wst_log_level_t)config->log_level);
     config_warn(&config->config);
-    (void)server_ports_change(&s->ports, s->server, &config->ports); /* what fails is logged */
+    (void)server_ports_change(&s->ports, s->server, &config->ports); /* logs failures */
     server_config_free(&s->reloaded);
     s->reloaded = *config;
     s->config = &s->reloaded;
 }
 
-/* All or nothing. */
+/* Puts the whole new configuration in force, or nothing of it. */
 static void on_reload(void *user_data) {
     state_t *s = user_data;
     server_config_t config;
@@ -242,9 +242,9 @@ static void on_reload(void *user_data) {
         log_line(WST_LOG_WARN, "takes effect with the next start only: %s", fixed);
 }
 
-/* -- The start --------------------------------------------------------------------------------- */
+/* The start ---------------------------------------------------------------------------------- */
 
-/* What is spoken at an address: nothing is said of HTTP alone, without TLS. */
+/* Names the protocols of an address; "" for HTTP alone, without TLS. */
 static void describe(char *out, size_t size, const state_t *s, unsigned roles) {
     bool plain = (roles & WST_LISTEN_PLAIN) != 0, tls = (roles & WST_LISTEN_TLS) != 0;
     bool secure = tls || (!plain && s->tls != NULL);
@@ -306,7 +306,7 @@ static int failed(int status) {
     return 1;
 }
 
-/* The exit status. */
+/* Returns the exit status. */
 static int run(state_t *s) {
     server_config_t *c = &s->started;
     log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
