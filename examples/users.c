@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Users from a data base: the fifth chapter of the tutorial.
+ * Users from a database: the fifth chapter of the tutorial.
  *
  *     mkdir users && echo 'open: sesame' >users/alice
  *     ./users 127.0.0.1:8080 users
  *     wstunnel-agent ws://127.0.0.1:8080
  *     curl -x 127.0.0.1:8080 --proxy-user 'alice:open: sesame' --proxy-digest http://intranet/
  *
- * The "data base" is a directory: a file for each user, with the password on its first line. It is
+ * The "database" is a directory: a file for each user, with the password on its first line. It is
  * read for each request, in a thread of libuv's pool, since a disk may be slow; the loop goes on
  * meanwhile. To use a directory service or SQL, change on_work().
  *
@@ -30,7 +30,7 @@ typedef struct app {
     uv_signal_t hangup, terminate;
 } app_t;
 
-/* The data base ------------------------------------------------------------------------------ */
+/* The database ------------------------------------------------------------------------------ */
 
 typedef struct job {
     uv_work_t work;

@@ -13,7 +13,7 @@ static const char usage[] =
     "\n"
     "  --config FILE         read all of these, the URL and more (rules, limits) from a JSON "
     "file,\n"
-    "                        see wstunnel.json(5); what stands here is stronger\n"
+    "                        see wstunnel.json(5); options given here take precedence\n"
     "  --name NAME           its name (default: the host's): 1 to 64 of A-Z a-z 0-9 . _ -\n"
     "  --token-file FILE     the token to present: the first line of FILE, read at each attempt;\n"
     "                        or the environment variable WSTUNNEL_TOKEN\n"

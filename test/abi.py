@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The binary interface: whether programs built with the last release run with this library.
+"""The binary interface: whether programs built with the committed one run with this library.
 
 The interface is what the public headers say, so it is read from them alone: every declaration gets
 an empty definition, gcc compiles these with debug information, and libabigail compares the result
@@ -170,7 +170,7 @@ def main():
     wrong = check(INCLUDE) if command == "check" else selftest()
     print(wrong)
     if wrong and command == "check":
-        print("A program built with the last release would break. See include/wstunnel/RELEASES.md;"
+        print("A program built with the committed interface would break. See include/wstunnel/RELEASES.md;"
               " if it is meant: test/abi.py update")
     return 1 if wrong else 0
 

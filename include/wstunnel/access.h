@@ -22,7 +22,7 @@
  * then it is `stale`. It is accepted once per nonce count. The server remembers 2048 nonces in use;
  * forgotten ones are stale.
  *
- * Users are in a list (`users`), or in the embedder's data base, which `on_user` queries for each
+ * Users are in a list (`users`), or in the embedder's database, which `on_user` queries for each
  * request whose credentials name a user not in the list. The answer is not cached.
  *
  * SOCKS clients authenticate with name and password (RFC 1929), which count as Basic, or with their
@@ -114,7 +114,7 @@ WST_EXTERN const char *wst_access_lookup_name(const wst_access_lookup_t *lookup)
  * Answers a look-up with the user.
  *
  * A user without password and hashes cannot authenticate. `certificate` is not used. `name` must be
- * the name asked for, byte by byte; any other name counts as no user. (A data base that ignores
+ * the name asked for, byte by byte; any other name counts as no user. (A database that ignores
  * case would otherwise admit "ALICE", to whom a rule that denies "alice" does not apply.) A user
  * that `users` would not accept, with a malformed hash, say, is logged as an error and counts as
  * wst_access_lookup_fail().
@@ -127,7 +127,7 @@ WST_EXTERN const char *wst_access_lookup_name(const wst_access_lookup_t *lookup)
 WST_EXTERN void wst_access_lookup_answer(wst_access_lookup_t *lookup,
                                          const wst_access_user_t *user);
 
-/** Reports that the data base failed. The client gets a 503 with Retry-After, not counted as a
+/** Reports that the database failed. The client gets a 503 with Retry-After, not counted as a
     failed attempt. */
 WST_EXTERN void wst_access_lookup_fail(wst_access_lookup_t *lookup);
 

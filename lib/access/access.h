@@ -66,7 +66,7 @@ typedef enum wst__access_verdict {
     WST__ACCESS_WRONG,   /* wrong credentials, or none */
     WST__ACCESS_STALE,   /* right credentials, but a stale nonce */
     WST__ACCESS_CROWDED, /* too many look-ups are pending */
-    WST__ACCESS_UNKNOWN, /* the data base gave no valid answer */
+    WST__ACCESS_UNKNOWN, /* the database gave no valid answer */
     WST__ACCESS_BROKEN   /* out of memory, or hashing failed */
 } wst__access_verdict_t;
 
@@ -151,13 +151,13 @@ void wst__access_found(wst_access_t *access, wst_request_t *request, const char 
 
 /*
  * Looks up the user of a name (`len` bytes) for a request. True: the request has been or will be
- * answered, and the object may be gone. False, and nothing happens: there is no data base, or no
+ * answered, and the object may be gone. False, and nothing happens: there is no database, or no
  * user can have such a name.
  */
 bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const char *name,
                          size_t len);
 
-/* Answers the waiting requests. Their look-ups stay until the data base answers. */
+/* Answers the waiting requests. Their look-ups stay until the database answers. */
 void wst__access_detach_lookups(wst_access_t *access);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Look-ups of users in the embedder's data base. A look-up lives until the embedder answers it. By
+ * Look-ups of users in the embedder's database. A look-up lives until the embedder answers it. By
  * then its request may be gone (`request` is NULL), and the access object, too (`access` is NULL).
  */
 #include "access.h"
