@@ -89,12 +89,13 @@ static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms);
 
 /* When a silent peer becomes suspect while a ping is unanswered. */
 static uint64_t suspect_at(const wst__session_t *s) {
-    uint64_t since = s->ping_sent_ms > s->last_recv_ms ? s->ping_sent_ms : s->last_recv_ms;
+    uint64_t ping_sent_ms = s->ping_sent_us / 1000;
+    uint64_t since = ping_sent_ms > s->last_recv_ms ? ping_sent_ms : s->last_recv_ms;
     return since + WST__SUSPECT_MS;
 }
 
-bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms) {
-    return s->ping_unanswered && now_ms >= suspect_at(s);
+bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_us) {
+    return s->ping_unanswered && now_us / 1000 >= suspect_at(s);
 }
 
 /* Sets the next deadline. Received messages do not move it: it checks them when it passes. */
@@ -120,7 +121,8 @@ static void tick_streams(wst__session_t *s) {
 
 static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     wst__session_t *s = WST__CONTAINER(deadline, wst__session_t, deadline);
-    if (now_ms - s->last_recv_ms >= s->o.dead_after_ms) {
+    /* The clock of deadlines may lag a little behind that of messages. */
+    if (now_ms >= s->last_recv_ms + s->o.dead_after_ms) {
         wst__session_fail(s, WST_ETIMEOUT, "nothing received for too long");
         wst__session_enter(s);
         if (s->o.callbacks.on_dead != NULL)
@@ -128,7 +130,7 @@ static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
         wst__session_leave(s);
         return;
     }
-    if (!s->suspect && wst__session_is_suspect(s, now_ms)) {
+    if (!s->suspect && wst__session_is_suspect(s, now_ms * 1000)) {
         s->suspect = true;
         wst__session_changed(s);
     }
@@ -172,7 +174,7 @@ static bool has_changed(const wst__session_t *s, const wst_hello_t *peer) {
             peer->initial_credit != s->peer_initial_credit || peer->yields != s->peer_yields);
 }
 
-int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encoding,
+int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encoding,
                         const wst_hello_t *peer) {
     assert(!s->attached && s->depth == 0);
     if (s->error != 0 && s->error != WST_ETIMEOUT)
@@ -198,13 +200,13 @@ int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encod
     s->peer_initial_credit = peer->initial_credit;
     s->peer_yields = peer->yields;
     s->ping_due = true;
-    s->ping_due_ms = now_ms + s->o.ping_interval_ms;
+    s->ping_due_ms = now_us / 1000 + s->o.ping_interval_ms;
     s->ping_unanswered = false;
     s->suspect = false;
-    s->rtt_min_ms = UINT64_MAX;
+    s->rtt_min_us = UINT64_MAX;
     s->pong_count = 0;
     s->goaway_due = s->goaway_said;
-    s->last_recv_ms = now_ms;
+    s->last_recv_ms = now_us / 1000;
     s->resyncing = s->local_highest + s->peer_highest > 0;
     WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node)
         restate(st);
@@ -236,8 +238,8 @@ size_t wst__session_stream_count(const wst__session_t *s) {
     return s->stream_count;
 }
 
-uint64_t wst__session_rtt_ms(const wst__session_t *s) {
-    return s->rtt_ms;
+uint64_t wst__session_rtt_us(const wst__session_t *s) {
+    return s->rtt_us;
 }
 
 static size_t bucket_of(size_t bucket_count, uint64_t id) {

@@ -4,8 +4,8 @@
 /*
  * The multiplexer: many streams over one carrier of ordered whole messages (lib/PROTOCOL.md). No
  * socket, no clock: messages go in by wst__session_recv and are pulled out by wst__session_next
- * when the carrier can take some; time is an argument, deadlines lie in a heap that the owner
- * drives.
+ * when the carrier can take some; time is an argument, in microseconds, and deadlines lie in a
+ * heap that the owner drives.
  *
  * Control of a stream is state, not queued messages: flags that say what the peer must still be
  * told. So control needs no memory, coalesces, and goes out ahead of data. Data goes out by deficit
@@ -97,7 +97,7 @@ void wst__session_free(wst__session_t *s);
  * (except WST_ETIMEOUT, which ended the old carrier only). After an error the session is unchanged,
  * detached.
  */
-int wst__session_attach(wst__session_t *s, uint64_t now_ms, wst_encoding_t encoding,
+int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encoding,
                         const wst_hello_t *peer);
 
 /* The carrier has ended. Streams stay as they are; no deadline runs. */
@@ -111,10 +111,10 @@ void wst__session_drop_streams(wst__session_t *s, int reason);
  * be detached or freed (the carrier closes with the fitting code): WST_EPROTO, WST_EMSGBIG,
  * WST_EFLOOD, WST_ENOMEM. See wst__session_error_detail.
  */
-int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin);
+int wst__session_recv(wst__session_t *s, uint64_t now_us, bool text, wst_slice_t piece, bool fin);
 
 /* The next message: 1; 0: none now (on_wakeup will tell); WST_ENOMEM: nothing has changed. */
-int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out);
+int wst__session_next(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out);
 
 /* Refuses new streams of the peer from now on, and sends goaway. Open streams continue. */
 void wst__session_goaway(wst__session_t *s, int reason);
@@ -123,10 +123,10 @@ void wst__session_goaway(wst__session_t *s, int reason);
 int wst__session_can_open(const wst__session_t *s);
 
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
-uint64_t wst__session_rtt_ms(const wst__session_t *s);     /* of the last ping; 0: not known */
+uint64_t wst__session_rtt_us(const wst__session_t *s);     /* of the last ping; 0: not known */
 
 /* Whether a ping is unanswered and the peer has been silent for WST__SUSPECT_MS. */
-bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_ms);
+bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_us);
 
 /* After an error: its cause, for people. Never NULL. */
 const char *wst__session_error_detail(const wst__session_t *s);

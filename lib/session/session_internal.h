@@ -63,7 +63,7 @@ struct wst__session_stream {
      * has acknowledged the end. rx_epoch: when and where rx_window was last judged. */
     wst__bufq_t rx;
     uint64_t rx_received, rx_delivered, rx_limit, rx_told;
-    uint64_t rx_window, rx_epoch_ms, rx_epoch;
+    uint64_t rx_window, rx_epoch_us, rx_epoch;
     bool rx_ended, rx_end_delivered, reading;
 };
 
@@ -86,8 +86,8 @@ struct wst__session {
     uint64_t peer_initial_credit;
     bool peer_yields;
 
-    uint64_t last_recv_ms, ping_due_ms, ping_sent_ms, ping_seq;
-    uint64_t rtt_ms, rtt_min_ms; /* of the last ping; the least on this carrier, UINT64_MAX: none */
+    uint64_t last_recv_ms, ping_due_ms, ping_sent_us, ping_seq;
+    uint64_t rtt_us, rtt_min_us; /* of the last ping; the least on this carrier, UINT64_MAX: none */
     bool ping_due, ping_unanswered, resyncing;
     bool suspect; /* as of the last on_change */
     uint64_t pongs[WST__PONGS_MAX];
@@ -126,7 +126,7 @@ void wst__session_changed(wst__session_t *s);
 /* session_window.c */
 void wst__window_init(wst__session_stream_t *st);
 void wst__window_release(wst__session_stream_t *st);                /* returns all loans */
-void wst__window_judge(wst__session_stream_t *st, uint64_t now_ms); /* before a credit */
+void wst__window_judge(wst__session_stream_t *st, uint64_t now_us); /* before a credit */
 void wst__window_shrink(wst__session_stream_t *st);                 /* to the credit still unused */
 void wst__allowance_judge(wst__session_stream_t *st);               /* after a write */
 void wst__window_tick(wst__session_stream_t *st);                   /* with each ping */

@@ -307,7 +307,7 @@ static int dispatch_to_stream(wst__session_t *s, const wst_message_t *m, wst_sli
     }
 }
 
-static int dispatch_message(wst__session_t *s, uint64_t now_ms, const wst_message_t *m,
+static int dispatch_message(wst__session_t *s, uint64_t now_us, const wst_message_t *m,
                             wst_slice_t piece) {
     switch (m->method) {
     case WST_MSG_HELLO:
@@ -319,9 +319,9 @@ static int dispatch_message(wst__session_t *s, uint64_t now_ms, const wst_messag
     case WST_MSG_PONG:
         if (s->ping_unanswered && m->seq == s->ping_seq) {
             s->ping_unanswered = false;
-            s->rtt_ms = now_ms - s->ping_sent_ms;
-            if (s->rtt_ms < s->rtt_min_ms)
-                s->rtt_min_ms = s->rtt_ms;
+            s->rtt_us = now_us - s->ping_sent_us;
+            if (s->rtt_us < s->rtt_min_us)
+                s->rtt_min_us = s->rtt_us;
         }
         return 0;
     case WST_MSG_GOAWAY:
@@ -338,13 +338,13 @@ static void clear_suspicion(wst__session_t *s) {
     wst__session_changed(s);
 }
 
-int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t piece, bool fin) {
+int wst__session_recv(wst__session_t *s, uint64_t now_us, bool text, wst_slice_t piece, bool fin) {
     if (s->error != 0)
         return s->error;
     assert(s->attached && s->depth == 0);
     /* is_suspect may have answered true before the deadline that tells it by on_change. */
-    bool suspect = wst__session_is_suspect(s, now_ms);
-    s->last_recv_ms = now_ms;
+    bool suspect = wst__session_is_suspect(s, now_us);
+    s->last_recv_ms = now_us / 1000;
     if (suspect)
         clear_suspicion(s);
     wst_message_t m;
@@ -353,7 +353,7 @@ int wst__session_recv(wst__session_t *s, uint64_t now_ms, bool text, wst_slice_t
         return status == 0 ? 0 : wst__session_fail(s, status, wst_decoder_error_detail(s->decoder));
     }
     wst__session_enter(s);
-    status = dispatch_message(s, now_ms, &m, piece);
+    status = dispatch_message(s, now_us, &m, piece);
     wst__session_leave(s);
     return s->error != 0 ? s->error : status;
 }

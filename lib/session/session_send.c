@@ -59,7 +59,7 @@ static wst_str_t text_of(const wst__session_stream_t *st) {
 }
 
 /* Encodes the next control message of a stream; clears its flag on success. */
-static int next_of_stream(wst__session_stream_t *st, uint64_t now_ms, wst__outgoing_t *out) {
+static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgoing_t *out) {
     wst__session_t *s = st->session;
     wst_message_t m = {.size = sizeof(m), .id = st->id};
     unsigned what = st->tell & (0u - st->tell); /* the lowest flag comes first */
@@ -79,7 +79,7 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_ms, wst__outgo
         }
         break;
     case WST__TELL_CREDIT:
-        wst__window_judge(st, now_ms);
+        wst__window_judge(st, now_us);
         limit = st->rx_delivered + st->rx_window;
         m.method = WST_MSG_CREDIT;
         m.received = st->rx_received + (st->rx_ended ? 1 : 0);
@@ -160,7 +160,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     return 1;
 }
 
-static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
+static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out) {
     int status;
     if (s->pong_count > 0) {
         const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PONG, .seq = s->pongs[0]};
@@ -180,7 +180,7 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
     }
     wst__list_t *node = wst__list_first(&s->control);
     if (node != NULL)
-        return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), now_ms,
+        return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), now_us,
                               out);
     if (s->ping_due) {
         const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PING, .seq = s->ping_seq + 1};
@@ -189,7 +189,7 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
             s->ping_due = false;
             s->ping_seq++;
             s->ping_unanswered = true;
-            s->ping_sent_ms = now_ms;
+            s->ping_sent_us = now_us;
             wst__session_arm(s);
         }
         return status;
@@ -197,11 +197,11 @@ static int next_message(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out
     return next_data(s, out);
 }
 
-int wst__session_next(wst__session_t *s, uint64_t now_ms, wst__outgoing_t *out) {
+int wst__session_next(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out) {
     if (!s->attached || s->error != 0)
         return 0;
     wst__session_enter(s);
-    int status = next_message(s, now_ms, out);
+    int status = next_message(s, now_us, out);
     wst__session_leave(s);
     return status;
 }

@@ -39,16 +39,16 @@ void wst__window_release(wst__session_stream_t *st) {
     reset_allowance(st);
 }
 
-void wst__window_judge(wst__session_stream_t *st, uint64_t now_ms) {
+void wst__window_judge(wst__session_stream_t *st, uint64_t now_us) {
     wst__session_t *s = st->session;
-    uint64_t taken = st->rx_delivered - st->rx_epoch, elapsed_ms = now_ms - st->rx_epoch_ms;
-    if (!s->peer_yields || s->rtt_min_ms == UINT64_MAX || st->rx_ended || taken < st->rx_window / 2)
+    uint64_t taken = st->rx_delivered - st->rx_epoch, elapsed_us = now_us - st->rx_epoch_us;
+    if (!s->peer_yields || s->rtt_min_us == UINT64_MAX || st->rx_ended || taken < st->rx_window / 2)
         return;
     /* A round trip carries taken / elapsed * rtt bytes; a window below twice that is too small. */
-    bool fast = st->rx_window * elapsed_ms < 2 * taken * s->rtt_min_ms;
+    bool fast = st->rx_window * elapsed_us < 2 * taken * s->rtt_min_us;
     uint64_t window = 2 * st->rx_window < s->o.window_max ? 2 * st->rx_window : s->o.window_max;
     st->rx_epoch = st->rx_delivered;
-    st->rx_epoch_ms = now_ms;
+    st->rx_epoch_us = now_us;
     if (fast && window > st->rx_window &&
         wst__budget_borrow(s->o.budget, window_loan(st, window) - window_loan(st, st->rx_window)))
         st->rx_window = window;

@@ -104,13 +104,13 @@ static void on_session_change(wst__session_t *s, void *user_data) {
 static int next(wst__carrier_t *carrier, wst__outgoing_t *out, void *owner) {
     (void)carrier;
     const wst__mux_t *m = checked_mux(owner);
-    return wst__session_next(m->session, wst__now(m->ctx), out);
+    return wst__session_next(m->session, wst__now_us(), out);
 }
 
 static void on_carrier_message(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
                                void *owner) {
     wst__mux_t *m = checked_mux(owner);
-    int status = wst__session_recv(m->session, wst__now(m->ctx), text, piece, fin);
+    int status = wst__session_recv(m->session, wst__now_us(), text, piece, fin);
     if (status < 0)
         wst__carrier_fail(carrier, status, wst__session_error_detail(m->session));
 }
@@ -174,9 +174,9 @@ int wst__mux_attach(wst__mux_t *m, wst__carrier_t *carrier) {
     wst__carrier_set_owner(carrier, &carrier_callbacks, m);
     snprintf(m->peer, sizeof(m->peer), "%s", wst__carrier_peer(carrier));
     int status = m->session == NULL ? make_session(m) : 0;
-    return status == 0 ? wst__session_attach(m->session, wst__now(m->ctx), greeting->encoding,
-                                             &greeting->peer)
-                       : status;
+    return status == 0
+               ? wst__session_attach(m->session, wst__now_us(), greeting->encoding, &greeting->peer)
+               : status;
 }
 
 /* What an uplink can do ---------------------------------------------------------------------- */
@@ -203,12 +203,12 @@ static size_t load(const wst__uplink_t *uplink) {
 
 static uint64_t rtt_ms(const wst__uplink_t *uplink) {
     const wst__mux_t *m = mux_of(uplink);
-    return m->session != NULL ? wst__session_rtt_ms(m->session) : 0;
+    return m->session != NULL ? (wst__session_rtt_us(m->session) + 999) / 1000 : 0;
 }
 
 static bool is_suspect(const wst__uplink_t *uplink) {
     const wst__mux_t *m = mux_of(uplink);
-    return m->session != NULL && wst__session_is_suspect(m->session, wst__now(m->ctx));
+    return m->session != NULL && wst__session_is_suspect(m->session, wst__now_us());
 }
 
 static void goaway(wst__uplink_t *uplink) {

@@ -52,7 +52,7 @@ typedef struct wst__uplink_ops {
                 wst__opened_cb callback, void *user_data);
 
     size_t (*load)(const wst__uplink_t *uplink);     /* streams open or opening, both ways */
-    uint64_t (*rtt_ms)(const wst__uplink_t *uplink); /* of the last ping; 0: unknown */
+    uint64_t (*rtt_ms)(const wst__uplink_t *uplink); /* of the last ping, rounded up; 0: unknown */
 
     /* Whether a ping has gone unanswered for a while, and no other data has arrived. */
     bool (*is_suspect)(const wst__uplink_t *uplink);

@@ -211,7 +211,7 @@ static int greet(fuzz_t *f, bool text, wst_slice_t piece, bool fin) {
     int status = wst__greeting_recv(&f->greeting, text, piece, fin);
     must(status <= 0 || f->greeting.heard, "greeted without a hello");
     if (status == 1)
-        status = wst__session_attach(f->s, f->now, f->encoding, &f->greeting.peer);
+        status = wst__session_attach(f->s, f->now * 1000, f->encoding, &f->greeting.peer);
     return status;
 }
 
@@ -223,8 +223,8 @@ static void say_piece(fuzz_t *f, bool text, const uint8_t *bytes, size_t len, bo
     wst_slice_t slice;
     wst__pool_init(&plain, &wst__default_allocator);
     must(wst__pool_copy(&plain, &slice, bytes, len) == 0, "no memory");
-    int status =
-        greeting ? greet(f, text, slice, fin) : wst__session_recv(f->s, f->now, text, slice, fin);
+    int status = greeting ? greet(f, text, slice, fin)
+                          : wst__session_recv(f->s, f->now * 1000, text, slice, fin);
     wst_slice_unref(slice);
     must(plain.live == 0, "a piece was kept");
     wst__pool_free(&plain);
@@ -322,7 +322,7 @@ static void check_message(fuzz_t *f, const wst_message_t *m) {
 static int next(fuzz_t *f, wst__outgoing_t *out) {
     if (!f->greeting.said)
         return wst__greeting_next(&f->greeting, out);
-    int status = wst__session_next(f->s, f->now, out);
+    int status = wst__session_next(f->s, f->now * 1000, out);
     must(status != 1 || (f->s->attached && f->s->error == 0), "a word of a session that has ended");
     return status;
 }

@@ -198,7 +198,8 @@ int session_rig_start_new(session_rig_t *r) {
                       on_shutdown, on_reset, on_goaway, on_dead, on_wakeup, on_change},
         .user_data = r};
     int status = wst__session_new(&r->s, &options);
-    return status == 0 ? wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello) : status;
+    return status == 0 ? wst__session_attach(r->s, r->now * 1000, r->encoding, &r->peer_hello)
+                       : status;
 }
 
 void session_rig_start(session_rig_t *r) {
@@ -213,7 +214,7 @@ void session_rig_greet(session_rig_t *r) {
 
 void session_rig_attach(session_rig_t *r) {
     assert_int_equal(new_ear(r), 0);
-    assert_int_equal(wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello), 0);
+    assert_int_equal(wst__session_attach(r->s, r->now * 1000, r->encoding, &r->peer_hello), 0);
 }
 
 void session_rig_stop(session_rig_t *r) {
@@ -245,7 +246,7 @@ static int recv_piece(session_rig_t *r, bool text, const uint8_t *bytes, size_t 
     wst__pool_init(&plain, &wst__default_allocator);
     wst_slice_t slice;
     assert_int_equal(wst__pool_copy(&plain, &slice, bytes, len), 0);
-    int status = wst__session_recv(r->s, r->now, text, slice, fin);
+    int status = wst__session_recv(r->s, r->now * 1000, text, slice, fin);
     wst_slice_unref(slice);
     assert_int_equal(plain.live, 0); /* the session copies what it keeps, callbacks keep nothing */
     wst__pool_free(&plain);
@@ -411,7 +412,7 @@ static void note_message(session_rig_t *r, const wst_message_t *m) {
 bool session_rig_pull(session_rig_t *r, wst_message_t *m) {
     static uint8_t buf[WST_JSON_DATA_MAX(WST_FRAME_MAX_LIMIT) + WST_JSON_CONTROL_MAX];
     wst__outgoing_t out;
-    int status = wst__session_next(r->s, r->now, &out);
+    int status = wst__session_next(r->s, r->now * 1000, &out);
     assert_true(status >= 0);
     if (status == 0)
         return false;

@@ -55,7 +55,7 @@ void sim_link_free(sim_t *sim) {
 static int next(sim_t *sim, sim_side_t *side, wst__outgoing_t *out) {
     if (!side->greeting.said)
         return wst__greeting_next(&side->greeting, out);
-    return wst__session_next(side->s, sim->now, out);
+    return wst__session_next(side->s, sim->now * 1000, out);
 }
 
 bool sim_pull(sim_t *sim, int from) {
@@ -86,14 +86,14 @@ bool sim_pull(sim_t *sim, int from) {
 static void receive(sim_t *sim, sim_side_t *to, bool text, wst_slice_t piece, bool fin) {
     int status;
     if (to->greeting.heard) {
-        status = wst__session_recv(to->s, sim->now, text, piece, fin);
+        status = wst__session_recv(to->s, sim->now * 1000, text, piece, fin);
         if (status != 0)
             sim_fail(sim, "side %d: %d, %s", to->index, status, wst__session_error_detail(to->s));
         return;
     }
     status = wst__greeting_recv(&to->greeting, text, piece, fin);
     if (status == 1)
-        status = wst__session_attach(to->s, sim->now, sim->encoding, &to->greeting.peer);
+        status = wst__session_attach(to->s, sim->now * 1000, sim->encoding, &to->greeting.peer);
     if (status != 0)
         sim_fail(sim, "side %d: hello: %d, %s", to->index, status, to->greeting.detail);
 }

@@ -82,12 +82,12 @@ static void test_pings_are_answered_and_timed(void **state) {
     session_rig_says(r, "ping 1");
     session_rig_wait(r, 30);
     assert_int_equal(session_rig_say_pong(r, 7), 0); /* not the one that was asked for */
-    assert_int_equal(wst__session_rtt_ms(r->s), 0);
+    assert_int_equal(wst__session_rtt_us(r->s), 0);
     assert_int_equal(session_rig_say_pong(r, 1), 0);
-    assert_int_equal(wst__session_rtt_ms(r->s), 30);
+    assert_int_equal(wst__session_rtt_us(r->s), 30000);
     session_rig_wait(r, 5);
     assert_int_equal(session_rig_say_pong(r, 1), 0); /* only once */
-    assert_int_equal(wst__session_rtt_ms(r->s), 30);
+    assert_int_equal(wst__session_rtt_us(r->s), 30000);
     assert_int_equal(session_rig_say_ping(r, 99), 0);
     session_rig_says(r, "pong 99");
     session_rig_wait(r, 15000 - 35 - 1);
@@ -113,11 +113,11 @@ static void test_silence_is_suspect_and_then_dead(void **state) {
     session_rig_greet(r);
     session_rig_wait(r, 15000);
     session_rig_says(r, "ping 2");
-    assert_false(wst__session_is_suspect(r->s, r->now + 1999));
-    assert_true(wst__session_is_suspect(r->s, r->now + 2000));
+    assert_false(wst__session_is_suspect(r->s, (r->now + 1999) * 1000));
+    assert_true(wst__session_is_suspect(r->s, (r->now + 2000) * 1000));
     session_rig_wait(r, 15000);
-    session_rig_says(r, "");                            /* one ping at a time */
-    assert_true(wst__session_is_suspect(r->s, r->now)); /* and no less suspect */
+    session_rig_says(r, "");                                   /* one ping at a time */
+    assert_true(wst__session_is_suspect(r->s, r->now * 1000)); /* and no less suspect */
     session_rig_wait(r, 14999);
     session_rig_tells(r, "");
     session_rig_wait(r, 1);
@@ -134,10 +134,10 @@ static void test_any_byte_is_a_sign_of_life(void **state) {
     session_rig_says(r, "ping 2");
     session_rig_wait(r, 10);
     assert_int_equal(session_rig_say_raw(r, true, "{", 1, false), 0);
-    assert_false(wst__session_is_suspect(r->s, r->now + 1999));
+    assert_false(wst__session_is_suspect(r->s, (r->now + 1999) * 1000));
     /* Regression: who froze between something else and its pong was not suspect until it was dead.
      */
-    assert_true(wst__session_is_suspect(r->s, r->now + 2000));
+    assert_true(wst__session_is_suspect(r->s, (r->now + 2000) * 1000));
     session_rig_wait(r, 44999);
     session_rig_tells(r, "");
     session_rig_wait(r, 1);
@@ -195,12 +195,12 @@ static void test_a_suspicion_is_a_change(void **state) {
     changes(r, false);
     session_rig_wait(r, 1);
     changes(r, true);
-    assert_true(wst__session_is_suspect(r->s, r->now));
+    assert_true(wst__session_is_suspect(r->s, r->now * 1000));
     session_rig_wait(r, 5000);
     changes(r, false);
     assert_int_equal(session_rig_say_raw(r, true, "\"method\":77}", 12, true), 0);
     changes(r, true);
-    assert_false(wst__session_is_suspect(r->s, r->now));
+    assert_false(wst__session_is_suspect(r->s, r->now * 1000));
     session_rig_wait(r, 2000);
     changes(r, true); /* it still has not answered */
     assert_int_equal(session_rig_say_pong(r, 2), 0);
@@ -220,11 +220,11 @@ static void test_a_suspicion_that_was_seen_first_goes_too(void **state) {
     session_rig_wait(r, 15000);
     session_rig_says(r, "ping 2");
     r->now += 2000;
-    assert_true(wst__session_is_suspect(r->s, r->now));
+    assert_true(wst__session_is_suspect(r->s, r->now * 1000));
     r->changes = 0;
     assert_int_equal(session_rig_say_raw(r, true, "{", 1, false), 0);
     changes(r, true);
-    assert_false(wst__session_is_suspect(r->s, r->now));
+    assert_false(wst__session_is_suspect(r->s, r->now * 1000));
     session_rig_wait(r, 1999);
     changes(r, false);
     session_rig_wait(r, 1);

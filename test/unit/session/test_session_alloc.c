@@ -124,9 +124,9 @@ static void attach(int i) {
         return;
     wst_hello_t peer = {.size = sizeof(peer), .max_streams = 1024};
     assert_int_equal(wst__hello_complete(&peer), 0);
-    int status = wst__session_attach(w.sides[i].s, 1000, w.encoding, &peer);
+    int status = wst__session_attach(w.sides[i].s, 1000000, w.encoding, &peer);
     if (status == WST_ENOMEM)
-        status = wst__session_attach(w.sides[i].s, 1000, w.encoding, &peer);
+        status = wst__session_attach(w.sides[i].s, 1000000, w.encoding, &peer);
     assert_int_equal(status, 0);
 }
 
@@ -134,9 +134,9 @@ static void attach(int i) {
 static bool carry(int from) {
     static uint8_t buf[WST_JSON_DATA_MAX(WST__MAX_FRAME) + WST_JSON_CONTROL_MAX];
     wst__outgoing_t out;
-    int status = wst__session_next(w.sides[from].s, 1000, &out);
+    int status = wst__session_next(w.sides[from].s, 1000000, &out);
     if (status == WST_ENOMEM) /* nothing has changed */
-        status = wst__session_next(w.sides[from].s, 1000, &out);
+        status = wst__session_next(w.sides[from].s, 1000000, &out);
     assert_true(status >= 0);
     if (status == 0)
         return false;
@@ -146,7 +146,7 @@ static bool carry(int from) {
     size_t len = out.head_len + out.payload.len;
     wst_slice_unref(out.payload);
     status =
-        wst__session_recv(w.sides[1 - from].s, 1000, out.text, wst_slice_static(buf, len), true);
+        wst__session_recv(w.sides[1 - from].s, 1000000, out.text, wst_slice_static(buf, len), true);
     if (status != 0) {
         assert_int_equal(status, WST_ENOMEM);
         assert_true(test_alloc_failed());

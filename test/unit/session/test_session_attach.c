@@ -74,7 +74,8 @@ static void test_a_broken_session_cannot_be_attached(void **state) {
     session_rig_greet(r);
     assert_int_equal(session_rig_say_raw(r, true, "{", 1, true), WST_EPROTO);
     wst__session_detach(r->s);
-    assert_int_equal(wst__session_attach(r->s, r->now, r->encoding, &r->peer_hello), WST_EPROTO);
+    assert_int_equal(wst__session_attach(r->s, r->now * 1000, r->encoding, &r->peer_hello),
+                     WST_EPROTO);
     session_rig_stop(r);
 }
 
@@ -91,7 +92,7 @@ static void test_the_peers_hello_must_be_the_same(void **state) {
         other.max_frame += which == 0;
         other.initial_credit -= which == 1;
         other.yields ^= which == 2;
-        assert_int_equal(wst__session_attach(r->s, r->now, r->encoding, &other), WST_EPROTO);
+        assert_int_equal(wst__session_attach(r->s, r->now * 1000, r->encoding, &other), WST_EPROTO);
         session_rig_says(r, "");
         session_rig_tells(r, "");
         session_rig_attach(r);

@@ -124,7 +124,7 @@ static void test_binary_data_are_not_copied(void **state) {
     static const char literal[] = "abc";
     assert_int_equal(wst__session_stream_write(st, wst_slice_static(literal, 3)), 0);
     wst__outgoing_t out;
-    assert_int_equal(wst__session_next(r->s, r->now, &out), 1);
+    assert_int_equal(wst__session_next(r->s, r->now * 1000, &out), 1);
     assert_false(out.text);
     assert_int_equal(out.head_len, 2);
     assert_ptr_equal(out.payload.data, literal);
