@@ -7,7 +7,8 @@
 #include <wstunnel/error.h>
 
 size_t wst__bufq_bound_append(size_t len) {
-    return len + 2 * (size_t)WST__CHUNK_MIN;
+    const size_t chunk = WST__CHUNK_MIN;
+    return len > 1 ? ((len - 2) / chunk + 2) * chunk : chunk;
 }
 
 size_t wst__bufq_bound_push(size_t len) {

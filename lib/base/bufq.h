@@ -22,9 +22,8 @@ typedef struct wst__bufq {
 
 /*
  * The most chunk capacity that a queue pins while its length never exceeds `len`. With append
- * alone: the bytes, one partly consumed compact chunk at the front and one partly filled at the
- * end. With push: slices fill at least 3/4 of their chunk, and most of the first one may be
- * consumed.
+ * alone: compact chunks, the first partly consumed and the last partly filled. With push: slices
+ * fill at least 3/4 of their chunk, and most of the first one may be consumed.
  */
 size_t wst__bufq_bound_append(size_t len);
 size_t wst__bufq_bound_push(size_t len);

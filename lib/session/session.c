@@ -10,7 +10,7 @@
 #include "defaults.h"
 
 size_t wst__session_stream_cost(size_t window) {
-    return wst__bufq_bound_append(window) + wst__bufq_bound_push(WST__SEND_ALLOWANCE);
+    return wst__bufq_bound_append(window) + wst__bufq_bound_append(WST__SEND_LEAST);
 }
 
 static uint64_t or_default(uint64_t value, uint64_t fallback) {
@@ -31,6 +31,9 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     wst__list_init(&s->streams);
     wst__list_init(&s->control);
     wst__list_init(&s->ready);
+    wst__list_init(&s->flying);
+    wst__list_init(&s->pinged);
+    wst__flight_init(&s->flight);
     s->bucket_count = 16;
     s->buckets = wst__zalloc(s->o.pool->allocator, s->bucket_count * sizeof(s->buckets[0]));
     if (s->buckets == NULL)
@@ -203,7 +206,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
     s->ping_due_ms = now_us / 1000 + s->o.ping_interval_ms;
     s->ping_unanswered = false;
     s->suspect = false;
-    s->rtt_min_us = UINT64_MAX;
+    wst__flight_reset(s);
     s->pong_count = 0;
     s->goaway_due = s->goaway_said;
     s->last_recv_ms = now_us / 1000;
@@ -239,7 +242,7 @@ size_t wst__session_stream_count(const wst__session_t *s) {
 }
 
 uint64_t wst__session_rtt_us(const wst__session_t *s) {
-    return s->rtt_us;
+    return s->flight.rtt_us;
 }
 
 static size_t bucket_of(size_t bucket_count, uint64_t id) {
@@ -295,6 +298,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
     wst__list_init(&st->node);
     wst__list_init(&st->control_node);
     wst__list_init(&st->ready_node);
+    wst__list_init(&st->flight_node);
     wst__bufq_init(&st->tx, s->o.pool);
     wst__bufq_init(&st->rx, s->o.pool);
     st->tx_limit = s->peer_initial_credit;
@@ -340,6 +344,7 @@ void wst__session_remove(wst__session_stream_t *st) {
     st->tell = 0;
     wst__list_remove(&st->control_node);
     wst__list_remove(&st->ready_node);
+    wst__flight_drop(st);
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
     release_budget(st);
@@ -411,6 +416,8 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
     set_reason(st, reason, text);
     st->session->refusal_count += state == WST__REFUSED;
     st->state = state;
+    wst__flight_drop(st);
+    st->tx_acked = st->tx_sent; /* nothing is in flight any more */
     st->resync = false;
     wst__list_remove(&st->ready_node);
     wst__bufq_reset(&st->tx);

@@ -72,15 +72,14 @@ typedef struct wst__session_options {
 } wst__session_options_t;
 
 enum {
-    WST__SEND_ALLOWANCE = 32768, /* unacknowledged bytes a sender keeps at first; PROTOCOL.md: at
-                                    least */
-    WST__ACK_EVERY = 16384,      /* a receiver acknowledges at the latest after so many bytes */
-    WST__SUSPECT_MS = 2000,      /* see wst__session_is_suspect */
-    WST__PONGS_MAX = 16,         /* pongs that may wait; beyond: WST_EFLOOD */
-    WST__REFUSALS_MAX = 256      /* refused opens that may wait for their answer: WST_EFLOOD */
+    WST__SEND_LEAST = 4096, /* unacknowledged bytes that a sender may keep without a loan */
+    WST__ACK_EVERY = 16384, /* a receiver acknowledges at the latest after so many bytes */
+    WST__SUSPECT_MS = 2000, /* see wst__session_is_suspect */
+    WST__PONGS_MAX = 16,    /* pongs that may wait; beyond: WST_EFLOOD */
+    WST__REFUSALS_MAX = 256 /* refused opens that may wait for their answer: WST_EFLOOD */
 };
 
-/* Memory that a stream with that window may pin, if the window does not grow. */
+/* Memory that a stream with that first window may pin without loans. */
 size_t wst__session_stream_cost(size_t window);
 
 /* Makes a session; attach it to start. 0, WST_ENOMEM or WST_EINVAL (hello out of range). */

@@ -4,6 +4,7 @@
 /* Shared by the files of the session: session.c (life, deadlines, table), session_stream.c (the
  * owners' calls), session_recv.c (messages in), session_send.c (messages out), session_window.c. */
 #include "codec_check.h"
+#include "flight.h"
 #include "ip.h"
 #include "list.h"
 #include "mem.h"
@@ -54,16 +55,21 @@ struct wst__session_stream {
 
     /* Sending: tx holds [tx_acked, tx_acked + tx.len); bytes before tx_sent have been sent. */
     wst__bufq_t tx;
-    uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last ping */
-    size_t tx_allowance;                             /* bound of tx.len */
+    uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last tick */
+    uint64_t tx_told;        /* what the peer has acknowledged by a credit: at most tx_acked */
+    uint64_t tx_pinged;      /* tx_sent when the unanswered ping was sent */
+    size_t tx_allowance;     /* bound of tx.len */
+    wst__list_t flight_node; /* in session->flying or ->pinged while bytes are in flight */
     bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
 
-    /* Receiving: rx holds [rx_delivered, rx_received), rx_limit is at most rx_window ahead of
+    /* Receiving: rx holds [rx_delivered, rx_received). A credit sets rx_limit rx_window ahead of
      * rx_delivered. rx_told is the offset in the last credit: one more than rx_received once that
-     * has acknowledged the end. rx_epoch: when and where rx_window was last judged. */
+     * has acknowledged the end. rx_epoch: when and where rx_window was last judged. rx_ticked:
+     * rx_received at the last tick. rx_reserved: the window that the budget covers, not below what
+     * has been granted. */
     wst__bufq_t rx;
-    uint64_t rx_received, rx_delivered, rx_limit, rx_told;
-    uint64_t rx_window, rx_epoch_us, rx_epoch;
+    uint64_t rx_received, rx_delivered, rx_limit, rx_told, rx_ticked;
+    uint64_t rx_window, rx_reserved, rx_epoch_us, rx_epoch;
     bool rx_ended, rx_end_delivered, reading;
 };
 
@@ -80,6 +86,8 @@ struct wst__session {
     uint64_t local_highest, peer_highest;
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control, ready;
+    wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
+    wst__flight_t flight;       /* of the carrier */
 
     /* Of the peer's hello; max_frame is 0 before the first. */
     uint32_t peer_max_frame, peer_max_streams;
@@ -87,9 +95,9 @@ struct wst__session {
     bool peer_yields;
 
     uint64_t last_recv_ms, ping_due_ms, ping_sent_us, ping_seq;
-    uint64_t rtt_us, rtt_min_us; /* of the last ping; the least on this carrier, UINT64_MAX: none */
     bool ping_due, ping_unanswered, resyncing;
-    bool suspect; /* as of the last on_change */
+    bool short_of_room; /* a writer waits, and all it may send is sent: a pong makes room */
+    bool suspect;       /* as of the last on_change */
     uint64_t pongs[WST__PONGS_MAX];
     size_t pong_count;
 
@@ -127,16 +135,29 @@ void wst__session_changed(wst__session_t *s);
 void wst__window_init(wst__session_stream_t *st);
 void wst__window_release(wst__session_stream_t *st);                /* returns all loans */
 void wst__window_judge(wst__session_stream_t *st, uint64_t now_us); /* before a credit */
-void wst__window_shrink(wst__session_stream_t *st);                 /* to the credit still unused */
-void wst__allowance_judge(wst__session_stream_t *st);               /* after a write */
-void wst__window_tick(wst__session_stream_t *st);                   /* with each ping */
+void wst__window_settle(wst__session_stream_t *st);   /* returns what is not needed any more */
+void wst__window_shrink(wst__session_stream_t *st);   /* to the credit still unused */
+void wst__allowance_judge(wst__session_stream_t *st); /* of a writer that is to wait */
+void wst__window_tick(wst__session_stream_t *st);     /* at each ping interval */
 
 /* session_send.c: lists the stream as ready to send, or lets its end be told. */
 void wst__session_schedule(wst__session_stream_t *st);
+
+/* session_flight.c */
+void wst__flight_note_sent(wst__session_stream_t *st, size_t len);
+void wst__flight_drop(wst__session_stream_t *st); /* forgets the stream's bytes in flight */
+void wst__flight_reset(wst__session_t *s);        /* a new carrier */
+/* Drops the bytes up to `offset`, which the peer has received. */
+void wst__flight_confirm(wst__session_stream_t *st, uint64_t offset);
+void wst__flight_pinged(wst__session_t *s, uint64_t now_us);
+void wst__flight_ponged(wst__session_t *s, uint64_t now_us);
+bool wst__flight_wants_ping(const wst__session_t *s);
 
 /* session_stream.c: removes the stream if both directions are done and the peer is told all. */
 void wst__session_check_done(wst__session_stream_t *st);
 void wst__session_update_credit(wst__session_stream_t *st);
 uint64_t wst__session_granted(const wst__session_stream_t *st); /* unacknowledged bytes: most */
+bool wst__session_has_room(const wst__session_stream_t *st);    /* worth a write */
+void wst__session_drain(wst__session_stream_t *st);             /* tells a waiting writer */
 
 #endif

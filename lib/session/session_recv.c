@@ -112,7 +112,7 @@ static int payload_slice(wst__session_t *s, const wst_message_t *m, wst_slice_t 
     return wst__pool_copy(s->o.pool, data, m->data, m->len);
 }
 
-static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st,
+static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st, uint64_t now_us,
                                 const wst_message_t *m, wst_slice_t piece) {
     if (st->state >= WST__REFUSED)
         return 0;
@@ -124,6 +124,8 @@ static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st,
         return breach(s, "more data than credit");
     if (st->resync)
         return breach(s, "data on a new carrier before the stream was restated");
+    if (st->rx_received == 0)
+        st->rx_epoch_us = now_us;
     st->rx_received += m->len;
     if (st->reading && st->rx.len == 0) {
         wst_slice_t data;
@@ -149,11 +151,12 @@ static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t re
     bool end_acked = st->tx_end_sent && received == end + 1;
     if (end_acked)
         received = end;
-    if (received < st->tx_acked || received > st->tx_sent || (st->tx_end_acked && !end_acked))
+    if (received < st->tx_told || received > st->tx_sent || (st->tx_end_acked && !end_acked))
         return breach(s, "credit acknowledges what was not sent, or takes back");
-    wst__bufq_consume(&st->tx, (size_t)(received - st->tx_acked));
-    st->tx_acked = received;
+    st->tx_told = received;
     st->tx_end_acked = end_acked;
+    if (received > st->tx_acked) /* else a pong has confirmed more */
+        wst__flight_confirm(st, received);
     return 0;
 }
 
@@ -173,10 +176,7 @@ static int on_msg_credit(wst__session_t *s, wst__session_stream_t *st, const wst
         resume_stream(st);
     else
         wst__session_schedule(st);
-    if (st->tx_waiting && wst__session_stream_room(st) > 0) {
-        st->tx_waiting = false;
-        s->o.callbacks.on_drain(st, st->data);
-    }
+    wst__session_drain(st);
     if (!was_acked && st->tx_end_acked && st->state == WST__OPEN)
         s->o.callbacks.on_shutdown(st, st->data);
     if (st->state == WST__OPEN)
@@ -262,6 +262,7 @@ static void end_resync(wst__session_t *s) {
     wst__session_stream_t *st = wst__session_first_stream(s);
     while (st != NULL) {
         if (st->resync) {
+            wst__flight_confirm(st, st->tx_sent); /* or lost, which comes to the same */
             st->resync = false;
             forgotten_by_peer(st);
             st = wst__session_first_stream(s);
@@ -281,7 +282,8 @@ static int on_msg_ping(wst__session_t *s, const wst_message_t *m) {
     return 0;
 }
 
-static int dispatch_to_stream(wst__session_t *s, const wst_message_t *m, wst_slice_t piece) {
+static int dispatch_to_stream(wst__session_t *s, uint64_t now_us, const wst_message_t *m,
+                              wst_slice_t piece) {
     wst__session_stream_t *st = wst__session_find(s, m->id);
     if (st == NULL) {
         uint64_t highest = is_local_id(s, m->id) ? s->local_highest : s->peer_highest;
@@ -293,7 +295,7 @@ static int dispatch_to_stream(wst__session_t *s, const wst_message_t *m, wst_sli
     case WST_MSG_COMPLETED:
         return on_msg_completed(s, st, m);
     case WST_MSG_COMMUNICATION:
-        return on_msg_communication(s, st, m, piece);
+        return on_msg_communication(s, st, now_us, m, piece);
     case WST_MSG_CREDIT:
         return on_msg_credit(s, st, m);
     case WST_MSG_END:
@@ -319,15 +321,13 @@ static int dispatch_message(wst__session_t *s, uint64_t now_us, const wst_messag
     case WST_MSG_PONG:
         if (s->ping_unanswered && m->seq == s->ping_seq) {
             s->ping_unanswered = false;
-            s->rtt_us = now_us - s->ping_sent_us;
-            if (s->rtt_us < s->rtt_min_us)
-                s->rtt_min_us = s->rtt_us;
+            wst__flight_ponged(s, now_us);
         }
         return 0;
     case WST_MSG_GOAWAY:
         return on_msg_goaway(s, m);
     default:
-        return dispatch_to_stream(s, m, piece);
+        return dispatch_to_stream(s, now_us, m, piece);
     }
 }
 

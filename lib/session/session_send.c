@@ -125,7 +125,7 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
 
 static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     wst__list_t *node = wst__list_first(&s->ready);
-    if (node == NULL)
+    if (node == NULL || wst__flight_is_full(&s->flight))
         return 0;
     wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
     size_t n = sendable(st);
@@ -149,6 +149,9 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
         return status;
     st->tx_sent += data.len;
     st->deficit -= data.len;
+    wst__flight_note_sent(st, data.len);
+    if (st->tx_waiting && sendable(st) == 0)
+        s->short_of_room = true;
     if (sendable(st) == 0) {
         wst__session_schedule(st);
     } else if (st->deficit == 0) {
@@ -182,7 +185,7 @@ static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out
     if (node != NULL)
         return next_of_stream(WST__CONTAINER(node, wst__session_stream_t, control_node), now_us,
                               out);
-    if (s->ping_due) {
+    if (s->ping_due || wst__flight_wants_ping(s)) {
         const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PING, .seq = s->ping_seq + 1};
         status = encode_control(s, &m, out);
         if (status > 0) {
@@ -190,6 +193,7 @@ static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out
             s->ping_seq++;
             s->ping_unanswered = true;
             s->ping_sent_us = now_us;
+            wst__flight_pinged(s, now_us);
             wst__session_arm(s);
         }
         return status;

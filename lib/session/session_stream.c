@@ -9,7 +9,10 @@
  */
 #include "session_internal.h"
 
-enum { COPY_BELOW = 1024 };
+enum {
+    COPY_MAX = 4096,        /* copying such a slice costs less than pinning its chunk */
+    ROOM_ENOUGH = 64 * 1024 /* a writer waits for so much room, or for half its bound */
+};
 
 int wst__session_can_open(const wst__session_t *s) {
     if (!s->attached || s->error != 0)
@@ -79,12 +82,30 @@ uint64_t wst__session_granted(const wst__session_stream_t *st) {
     return st->tx_limit > st->tx_acked ? st->tx_limit - st->tx_acked : 0;
 }
 
+/* Bound of tx.len. */
+static size_t tx_bound(const wst__session_stream_t *st) {
+    uint64_t granted = wst__session_granted(st);
+    return granted < st->tx_allowance ? (size_t)granted : st->tx_allowance;
+}
+
 size_t wst__session_stream_room(const wst__session_stream_t *st) {
     if (st->state > WST__OPEN || st->tx_ended)
         return 0;
-    uint64_t granted = wst__session_granted(st);
-    size_t most = granted < st->tx_allowance ? (size_t)granted : st->tx_allowance;
-    return most > st->tx.len ? most - st->tx.len : 0;
+    size_t bound = tx_bound(st);
+    return bound > st->tx.len ? bound - st->tx.len : 0;
+}
+
+/* A writer that went on for every byte of room would write in small pieces. */
+bool wst__session_has_room(const wst__session_stream_t *st) {
+    size_t room = wst__session_stream_room(st), half = tx_bound(st) / 2;
+    return room > 0 && room >= (half < ROOM_ENOUGH ? half : (size_t)ROOM_ENOUGH);
+}
+
+void wst__session_drain(wst__session_stream_t *st) {
+    if (!st->tx_waiting || !wst__session_has_room(st))
+        return;
+    st->tx_waiting = false;
+    st->session->o.callbacks.on_drain(st, st->data);
 }
 
 int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
@@ -93,7 +114,7 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
         return WST_ESTATE;
     }
     /* Kept until acknowledged, so copying a short slice costs less than tracking it. */
-    bool copy = data.chunk != NULL && data.len < COPY_BELOW;
+    bool copy = data.chunk != NULL && data.len <= COPY_MAX;
     int status =
         copy ? wst__bufq_append(&st->tx, data.data, data.len) : wst__bufq_push(&st->tx, data);
     if (copy)
@@ -101,11 +122,11 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
     if (status != 0)
         return status;
     wst__session_schedule(st);
-    wst__allowance_judge(st);
-    if (wst__session_stream_room(st) > 0)
-        return 0;
-    st->tx_waiting = true;
-    return WST_WAIT;
+    if (!wst__session_has_room(st))
+        wst__allowance_judge(st);
+    /* A writer that was told to wait is told by on_drain when to go on, even if it did not wait. */
+    st->tx_waiting = st->tx_waiting || !wst__session_has_room(st);
+    return st->tx_waiting ? WST_WAIT : 0;
 }
 
 int wst__session_stream_shutdown(wst__session_stream_t *st) {
@@ -132,8 +153,9 @@ void wst__session_update_credit(wst__session_stream_t *st) {
     uint64_t limit = st->rx_delivered + st->rx_window;
     if (step == 0)
         step = 1;
-    if (limit - st->rx_limit >= step || st->rx_received - st->rx_told >= step)
+    if (limit >= st->rx_limit + step || st->rx_received - st->rx_told >= step)
         wst__session_tell(st, WST__TELL_CREDIT);
+    wst__window_settle(st);
 }
 
 void wst__session_stream_deliver(wst__session_stream_t *st) {

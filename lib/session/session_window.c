@@ -2,85 +2,167 @@
 /*
  * Windows that follow the product of bandwidth and delay (PROTOCOL.md, "Windows that grow").
  *
- * The receiver keeps a window at least twice as large as the data of a round trip: with less, the
- * sender must have waited. The sender keeps as much as it is granted, since it keeps all bytes
- * until they are acknowledged. Both borrow from the budget; if that lends no more, their bounds do
- * not grow. A sender that falls silent gives back, and tells the receiver.
+ * The receiver gives a busy stream the carrier's floor at once, then keeps its window at least four
+ * times as large as the data of a least round trip: with less, the sender may have to wait, and
+ * credits arrive late. The sender keeps as much as it is granted, since it keeps all bytes until
+ * they are confirmed. Both borrow from the budget; if that lends no more, their bounds do not grow.
+ *
+ * At each tick a stream that has not used half of a bound gives a part of it back. A sender that
+ * falls silent gives back all, and tells the receiver.
  */
 #include "session_internal.h"
 
-static size_t window_loan(const wst__session_stream_t *st, uint64_t window) {
-    return wst__bufq_bound_append((size_t)window) -
-           wst__bufq_bound_append((size_t)st->session->o.hello.initial_credit);
+enum {
+    BUSY_US = 1000 * 1000, /* half a window within this, or within round trips, means busy */
+    BUSY_ROUND_TRIPS = 4,
+    MARGIN = 4 /* of a window over the data of a least round trip */
+};
+
+static uint64_t initial_window(const wst__session_stream_t *st) {
+    return st->session->o.hello.initial_credit;
 }
 
-static size_t allowance_loan(size_t allowance) {
-    return wst__bufq_bound_push(allowance) - wst__bufq_bound_push(WST__SEND_ALLOWANCE);
+static uint64_t least_of(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t most_of(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
 }
 
 void wst__window_init(wst__session_stream_t *st) {
-    st->rx_window = st->session->o.hello.initial_credit;
-    st->tx_allowance = WST__SEND_ALLOWANCE;
+    st->rx_window = st->rx_reserved = initial_window(st);
+    st->tx_allowance = WST__SEND_LEAST;
 }
 
-static void set_window(wst__session_stream_t *st, uint64_t window) {
-    wst__budget_give_back(st->session->o.budget,
-                          window_loan(st, st->rx_window) - window_loan(st, window));
+/* The receiver's window ---------------------------------------------------------------------- */
+
+static size_t window_loan(const wst__session_stream_t *st, uint64_t window) {
+    return wst__bufq_bound_append((size_t)window) -
+           wst__bufq_bound_append((size_t)initial_window(st));
+}
+
+/* What must be reserved: bytes not delivered yet, here or granted. */
+static uint64_t outstanding(const wst__session_stream_t *st) {
+    return (st->rx_ended ? st->rx_received : st->rx_limit) - st->rx_delivered;
+}
+
+/* Reserves for a window of `wanted` bytes or what is outstanding, whichever is more. Shrinking
+ * never fails. */
+static bool reserve_window(wst__session_stream_t *st, uint64_t wanted) {
+    wst__budget_t *budget = st->session->o.budget;
+    uint64_t need = most_of(wanted, most_of(outstanding(st), initial_window(st)));
+    size_t has = window_loan(st, st->rx_reserved), needs = window_loan(st, need);
+    if (needs > has && !wst__budget_borrow(budget, needs - has))
+        return false;
+    if (needs < has)
+        wst__budget_give_back(budget, has - needs);
+    st->rx_reserved = need;
+    return true;
+}
+
+static bool set_window(wst__session_stream_t *st, uint64_t window) {
+    if (!reserve_window(st, window))
+        return false;
     st->rx_window = window;
+    return true;
 }
 
-static void reset_allowance(wst__session_stream_t *st) {
-    wst__budget_give_back(st->session->o.budget, allowance_loan(st->tx_allowance));
-    st->tx_allowance = WST__SEND_ALLOWANCE;
+void wst__window_settle(wst__session_stream_t *st) {
+    if (st->rx_reserved > st->rx_window)
+        (void)reserve_window(st, st->rx_window);
 }
 
-void wst__window_release(wst__session_stream_t *st) {
-    set_window(st, st->session->o.hello.initial_credit);
-    reset_allowance(st);
+/* What the stream could use, going by the bytes taken in the time elapsed. */
+static uint64_t wanted_window(const wst__session_stream_t *st, uint64_t taken,
+                              uint64_t elapsed_us) {
+    const wst__session_t *s = st->session;
+    uint64_t rtt_us = s->flight.rtt_min_us != UINT64_MAX ? s->flight.rtt_min_us : 0;
+    uint64_t floor = wst__flight_floor(&s->flight), window = st->rx_window;
+    if (elapsed_us > BUSY_US + BUSY_ROUND_TRIPS * rtt_us)
+        return window;
+    if (window < floor)
+        window = floor;
+    else if (window * elapsed_us < MARGIN * taken * rtt_us)
+        window *= 2;
+    return most_of(least_of(window, s->o.window_max), st->rx_window);
 }
 
 void wst__window_judge(wst__session_stream_t *st, uint64_t now_us) {
-    wst__session_t *s = st->session;
     uint64_t taken = st->rx_delivered - st->rx_epoch, elapsed_us = now_us - st->rx_epoch_us;
-    if (!s->peer_yields || s->rtt_min_us == UINT64_MAX || st->rx_ended || taken < st->rx_window / 2)
+    if (!st->session->peer_yields || st->rx_ended || taken == 0 || taken < st->rx_window / 2)
         return;
-    /* A round trip carries taken / elapsed * rtt bytes; a window below twice that is too small. */
-    bool fast = st->rx_window * elapsed_us < 2 * taken * s->rtt_min_us;
-    uint64_t window = 2 * st->rx_window < s->o.window_max ? 2 * st->rx_window : s->o.window_max;
+    uint64_t wanted = wanted_window(st, taken, elapsed_us);
+    while (wanted > st->rx_window && !set_window(st, wanted))
+        wanted /= 2; /* as much as the budget lends */
     st->rx_epoch = st->rx_delivered;
     st->rx_epoch_us = now_us;
-    if (fast && window > st->rx_window &&
-        wst__budget_borrow(s->o.budget, window_loan(st, window) - window_loan(st, st->rx_window)))
-        st->rx_window = window;
 }
 
 void wst__window_shrink(wst__session_stream_t *st) {
-    uint64_t initial = st->session->o.hello.initial_credit;
-    uint64_t ahead = (st->rx_ended ? st->rx_received : st->rx_limit) - st->rx_delivered;
+    uint64_t ahead = outstanding(st);
     if (ahead < st->rx_window)
-        set_window(st, ahead > initial ? ahead : initial);
+        (void)set_window(st, most_of(ahead, initial_window(st)));
 }
 
+/* The sender's allowance --------------------------------------------------------------------- */
+
+static size_t allowance_loan(size_t allowance) {
+    return allowance > WST__SEND_LEAST
+               ? wst__bufq_bound_push(allowance) - wst__bufq_bound_append(WST__SEND_LEAST)
+               : 0;
+}
+
+static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
+    wst__budget_t *budget = st->session->o.budget;
+    size_t has = allowance_loan(st->tx_allowance), needs = allowance_loan(allowance);
+    if (needs > has && !wst__budget_borrow(budget, needs - has))
+        return false;
+    if (needs < has)
+        wst__budget_give_back(budget, has - needs);
+    st->tx_allowance = allowance;
+    return true;
+}
+
+/* More than twice what may be in flight would only wait here instead of at its source. */
 void wst__allowance_judge(wst__session_stream_t *st) {
-    uint64_t granted = wst__session_granted(st);
-    uint64_t wanted = 2 * (uint64_t)st->tx_allowance;
-    if (st->tx.len < st->tx_allowance || granted <= st->tx_allowance)
-        return;
-    wanted = wanted < granted ? wanted : granted;
-    wanted = wanted < st->session->o.window_max ? wanted : st->session->o.window_max;
-    if (wanted > st->tx_allowance &&
-        wst__budget_borrow(st->session->o.budget,
-                           allowance_loan((size_t)wanted) - allowance_loan(st->tx_allowance)))
-        st->tx_allowance = (size_t)wanted;
+    const wst__session_t *s = st->session;
+    uint64_t own = most_of(s->o.window_max, initial_window(st));
+    uint64_t most = least_of(wst__session_granted(st), own);
+    uint64_t used = most_of(2 * (uint64_t)st->tx_allowance, st->tx.len);
+    uint64_t wanted = least_of(2 * used, least_of(most, 2 * s->flight.limit));
+    while (wanted > st->tx_allowance && !set_allowance(st, (size_t)wanted))
+        wanted /= 2;
+}
+
+/* Both --------------------------------------------------------------------------------------- */
+
+void wst__window_release(wst__session_stream_t *st) {
+    wst__budget_give_back(st->session->o.budget, window_loan(st, st->rx_reserved));
+    st->rx_window = st->rx_reserved = initial_window(st);
+    (void)set_allowance(st, WST__SEND_LEAST);
+}
+
+static void shrink_unused(wst__session_stream_t *st) {
+    uint64_t received = st->rx_received - st->rx_ticked, sent = st->tx_sent - st->tx_ticked;
+    if (received < st->rx_window / 2 && st->rx_window > initial_window(st))
+        (void)set_window(st, most_of(st->rx_window / 2, initial_window(st)));
+    size_t half = st->tx_allowance / 2;
+    if (sent < half && st->tx.len < half)
+        (void)set_allowance(st, half > WST__SEND_LEAST ? half : (size_t)WST__SEND_LEAST);
 }
 
 void wst__window_tick(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
-    bool silent = st->tx.len == 0 && st->tx_sent == st->tx_ticked;
+    /* Once all is acknowledged by credits, no credit that a yield could cross is on its way. */
+    bool silent = st->tx.len == 0 && st->tx_told == st->tx_sent && st->tx_sent == st->tx_ticked;
+    if (st->state == WST__OPEN && !st->resync)
+        shrink_unused(st);
+    st->rx_ticked = st->rx_received;
     st->tx_ticked = st->tx_sent;
     if (st->state != WST__OPEN || st->resync || !silent)
         return;
-    reset_allowance(st);
+    (void)set_allowance(st, WST__SEND_LEAST);
     if (s->peer_yields && !st->tx_ended && st->tx_limit > st->tx_sent + s->peer_initial_credit)
         wst__session_tell(st, WST__TELL_YIELD);
 }

@@ -158,6 +158,7 @@ session_rig_t *session_rig_new(void) {
     static session_rig_t rig;
     memset(&rig, 0, sizeof(rig));
     rig.encoding = session_rig_encoding;
+    rig.window_max = 1; /* windows do not grow */
     rig.live = test_alloc_live();
     return &rig;
 }

@@ -383,17 +383,24 @@ void sim_check(sim_t *sim) {
     for (int i = 0; i < 2; i++) {
         const sim_side_t *side = &sim->sides[i];
         size_t reserved = 0, count = 0;
+        uint64_t in_flight = 0;
         const wst__session_stream_t *st = wst__session_first_stream(side->s);
         for (; st != NULL; st = wst__session_next_stream(st)) {
             const sim_end_t *end = st->owned ? st->data : NULL;
             reserved += st->reserved;
             count++;
-            if (wst__bufq_capacity(&st->rx) > wst__bufq_bound_append((size_t)st->rx_window))
+            in_flight += st->resync ? 0 : st->tx_sent - st->tx_acked;
+            size_t least = wst__bufq_bound_append(WST__SEND_LEAST);
+            size_t kept =
+                st->tx_allowance > WST__SEND_LEAST ? wst__bufq_bound_push(st->tx_allowance) : least;
+            if (wst__bufq_capacity(&st->rx) > wst__bufq_bound_append((size_t)st->rx_reserved))
                 sim_fail(sim, "side %d: more received than the window", i);
-            if (end != NULL && !end->overfilled &&
-                wst__bufq_capacity(&st->tx) > wst__bufq_bound_push(st->tx_allowance))
+            if (end != NULL && !end->overfilled && wst__bufq_capacity(&st->tx) > kept)
                 sim_fail(sim, "side %d: more kept than the allowance", i);
         }
+        if (in_flight != side->s->flight.in_flight)
+            sim_fail(sim, "side %d: in flight %llu, not %llu", i,
+                     (unsigned long long)side->s->flight.in_flight, (unsigned long long)in_flight);
         if (count != wst__session_stream_count(side->s))
             sim_fail(sim, "side %d: %zu streams, not %zu", i, count,
                      wst__session_stream_count(side->s));

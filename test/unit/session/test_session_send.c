@@ -58,7 +58,7 @@ static void test_data_stop_at_the_credit(void **state) {
     assert_int_equal(session_rig_write(r, st, "abcdef"), WST_WAIT);
     assert_int_equal(wst__session_stream_room(st), 0);
     assert_int_equal(wst__session_stream_shutdown(st), 0);
-    session_rig_says(r, "data 1 abcd");
+    session_rig_says(r, "data 1 abcd; ping 2");
     assert_int_equal(session_rig_say_credit(r, 1, 0, 5), 0);
     session_rig_says(r, "data 1 e");
     assert_int_equal(session_rig_say_credit(r, 1, 5, 9), 0);
@@ -80,23 +80,25 @@ static void test_small_writes_go_out_as_one(void **state) {
 
 static void test_what_is_sent_is_kept_until_acknowledged(void **state) {
     (void)state;
+    enum { ALLOWANCE = 32768 };
     session_rig_t *r = session_rig_new();
     session_rig_greet(r);
     wst__session_stream_t *st = session_rig_stream(r, true);
-    size_t allowance = WST__SEND_ALLOWANCE;
     assert_int_equal(session_rig_write_bytes(r, st, 16384), 0);
     assert_int_equal(session_rig_write_bytes(r, st, 16384), WST_WAIT);
     session_rig_ignores(r);
     assert_int_equal(wst__session_stream_room(st), 0);
-    assert_int_equal(st->tx.len, allowance);
+    assert_int_equal(st->tx.len, ALLOWANCE);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 100000), 0); /* credit alone makes no room */
     session_rig_tells(r, "");
-    assert_int_equal(session_rig_say_credit(r, 1, 1, 100000), 0);
+    assert_int_equal(session_rig_say_credit(r, 1, ALLOWANCE / 2 - 1, 100000), 0);
+    session_rig_tells(r, ""); /* not worth a write yet */
+    assert_int_equal(session_rig_say_credit(r, 1, ALLOWANCE / 2, 100000), 0);
     session_rig_tells(r, "drain 1");
-    assert_int_equal(wst__session_stream_room(st), 1);
-    assert_int_equal(session_rig_say_credit(r, 1, 32768, 100000), 0);
+    assert_int_equal(wst__session_stream_room(st), ALLOWANCE / 2);
+    assert_int_equal(session_rig_say_credit(r, 1, ALLOWANCE, 100000), 0);
     session_rig_tells(r, ""); /* told once */
-    assert_int_equal(wst__session_stream_room(st), allowance);
+    assert_int_equal(wst__session_stream_room(st), ALLOWANCE);
     assert_int_equal(st->tx.len, 0);
     assert_int_equal(r->pool.live, 0);
     session_rig_says(r, "");
@@ -159,7 +161,7 @@ static void test_turns_are_equal_in_bytes(void **state) {
     session_rig_greet(r);
     wst__session_stream_t *sts[] = {session_rig_stream(r, true), session_rig_stream(r, true),
                                     session_rig_stream(r, false)};
-    const size_t pieces[] = {700, 16384, 5000};
+    const size_t pieces[] = {700, 4000, 3000};
     uint64_t sent[3] = {0};
     run_turns(r, sts, pieces, 3, sent, 2000);
     for (size_t k = 1; k < 3; k++) {
@@ -178,7 +180,7 @@ static void test_a_stalled_stream_stalls_no_other(void **state) {
     wst__session_stream_t *stalled = session_rig_stream(r, true);
     wst__session_stream_t *sts[] = {session_rig_stream(r, true), session_rig_stream(r, true)};
     session_rig_write_bytes(r, stalled, 32768);
-    session_rig_says(r, "data 1 +16384; data 1 +16384"); /* never acknowledged */
+    session_rig_says(r, "data 1 +16384; data 1 +16384; ping 2"); /* never acknowledged */
     const size_t pieces[] = {1000, 1000};
     uint64_t sent[2] = {0};
     run_turns(r, sts, pieces, 2, sent, 500);
@@ -199,7 +201,140 @@ static void test_control_goes_ahead_of_data(void **state) {
     session_rig_close(r, other, WST_EIDLE);
     assert_int_equal(session_rig_say_ping(r, 1), 0);
     session_rig_open(r);
-    session_rig_says(r, "pong 1; reset 3 -32011; open 5 a:1; data 1 +16384");
+    session_rig_says(r, "pong 1; reset 3 -32011; open 5 a:1; data 1 +16384; ping 2");
+    session_rig_stop(r);
+}
+
+/* -- In flight -------------------------------------------------------------------------------- */
+
+/* A stream with credit and allowance for `bytes`. */
+static wst__session_stream_t *wide_stream(session_rig_t *r, uint64_t bytes) {
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, st->id, 0, bytes), 0);
+    while (st->tx.len < bytes && wst__session_stream_room(st) > 0)
+        session_rig_write_bytes(r, st, wst__session_stream_room(st));
+    return st;
+}
+
+/* Pulls messages to the last one; returns how many bytes of data were among them. */
+static uint64_t pull_all(session_rig_t *r, unsigned *pings) {
+    wst_message_t m = {.size = sizeof(m)};
+    uint64_t bytes = 0;
+    while (session_rig_pull(r, &m)) {
+        bytes += m.method == WST_MSG_COMMUNICATION ? m.len : 0;
+        *pings += m.method == WST_MSG_PING;
+    }
+    return bytes;
+}
+
+static void test_a_pong_confirms_what_was_sent_before_its_ping(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *st = session_rig_stream(r, true), *other = session_rig_stream(r, true);
+    assert_int_equal(session_rig_write(r, st, "abc"), 0);
+    session_rig_says(r, "data 1 abc");
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 2");
+    assert_int_equal(session_rig_write(r, st, "de"), 0);
+    assert_int_equal(session_rig_write(r, other, "f"), 0);
+    session_rig_says(r, "data 1 de; data 3 f");
+    assert_int_equal(r->s->flight.in_flight, 6);
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    assert_int_equal(st->tx_acked, 3);
+    assert_int_equal(st->tx.len, 2);
+    assert_int_equal(other->tx.len, 1);
+    assert_int_equal(r->s->flight.in_flight, 3);
+    /* A credit that was on its way acknowledges less, and may do so; but may take nothing back. */
+    assert_int_equal(session_rig_say_credit(r, 1, 2, 100000), 0);
+    assert_int_equal(st->tx_acked, 3);
+    session_rig_wait(r, 15000);
+    session_rig_says(r, "ping 3");
+    assert_int_equal(session_rig_say_pong(r, 3), 0);
+    assert_int_equal(r->s->flight.in_flight, 0);
+    assert_int_equal(r->pool.live, 0);
+    assert_int_equal(session_rig_say_credit(r, 1, 1, 100000), WST_EPROTO);
+    session_rig_stop(r);
+}
+
+static void test_the_flight_is_bounded(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->window_max = 4 << 20;
+    session_rig_greet(r);
+    uint64_t limit = r->s->flight.limit;
+    wst__session_stream_t *st = wide_stream(r, 1 << 20);
+    unsigned pings = 0;
+    uint64_t sent = pull_all(r, &pings);
+    assert_in_range(sent, limit, limit + WST__MAX_FRAME);
+    assert_int_equal(pings, 1);
+    /* Control does not wait for it. */
+    session_rig_open(r);
+    session_rig_says(r, "open 3 a:1");
+    r->wakeups = 0;
+    r->now += 5;
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    assert_true(r->wakeups > 0);
+    sent += pull_all(r, &pings);
+    assert_true(sent > limit + limit / 2 - WST__MAX_FRAME);
+    assert_int_equal(r->s->flight.in_flight, sent - st->tx_acked);
+    /* A credit makes room for as much as it confirms. */
+    r->wakeups = 0;
+    assert_int_equal(session_rig_say_credit(r, 1, st->tx_sent, 1 << 20), 0);
+    assert_true(r->wakeups > 0);
+    assert_int_equal(r->s->flight.in_flight, 0);
+    assert_true(pull_all(r, &pings) > 0);
+    session_rig_stop(r);
+}
+
+/* Bytes of a stream that has gone confirm nothing, and hold nothing up. */
+static void test_the_flight_of_a_lost_stream(void **state) {
+    (void)state;
+    for (int which = 0; which < 3; which++) {
+        session_rig_t *r = session_rig_new();
+        r->window_max = 4 << 20;
+        session_rig_greet(r);
+        wst__session_stream_t *st = wide_stream(r, 1 << 20);
+        unsigned pings = 0;
+        pull_all(r, &pings);
+        assert_true(wst__flight_is_full(&r->s->flight));
+        if (which == 0)
+            session_rig_close(r, st, WST_EIDLE);
+        else if (which == 1)
+            assert_int_equal(session_rig_say_reset(r, 1, WST_EIDLE), 0);
+        else
+            wst__session_detach(r->s);
+        if (which == 2)
+            session_rig_attach(r);
+        assert_int_equal(r->s->flight.in_flight, 0);
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_pong(r, which == 2 ? 3 : 2), 0);
+        session_rig_ignores(r);
+        assert_int_equal(r->s->flight.in_flight, 0);
+        session_rig_stop(r);
+    }
+}
+
+/* A peer acknowledges each 16 KiB at the latest, which is more than the budget lets us keep. */
+static void test_a_short_allowance_asks_for_a_pong(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->budget_limit = 4 * wst__session_stream_cost(WST__STREAM_WINDOW);
+    session_rig_greet(r);
+    r->budget.lent = r->budget.limit / 4; /* others have it all */
+    r->budget.used = r->budget.lent;
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(wst__session_stream_room(st), WST__SEND_LEAST);
+    for (uint64_t seq = 2; seq < 8; seq++) {
+        assert_int_equal(session_rig_write_bytes(r, st, WST__SEND_LEAST), WST_WAIT);
+        unsigned pings = 0;
+        assert_int_equal(pull_all(r, &pings), WST__SEND_LEAST);
+        assert_int_equal(pings, 1);
+        assert_int_equal(session_rig_say_pong(r, seq), 0);
+        session_rig_tells(r, "drain 1");
+    }
+    r->budget.used -= r->budget.lent;
+    r->budget.lent = 0;
     session_rig_stop(r);
 }
 
@@ -249,7 +384,7 @@ static void test_credit_wakes_what_waits_for_it(void **state) {
     wst__session_stream_t *st = session_rig_stream(r, true);
     r->wakeups = 0;
     session_rig_write(r, st, "ab");
-    wakes(r, "data 1 a");
+    wakes(r, "data 1 a; ping 2");
     assert_int_equal(session_rig_say_credit(r, 1, 1, 2), 0);
     wakes(r, "data 1 b");
     session_rig_stop(r);
@@ -267,6 +402,10 @@ int main(void) {
         cmocka_unit_test(test_turns_are_equal_in_bytes),
         cmocka_unit_test(test_a_stalled_stream_stalls_no_other),
         cmocka_unit_test(test_control_goes_ahead_of_data),
+        cmocka_unit_test(test_a_pong_confirms_what_was_sent_before_its_ping),
+        cmocka_unit_test(test_the_flight_is_bounded),
+        cmocka_unit_test(test_the_flight_of_a_lost_stream),
+        cmocka_unit_test(test_a_short_allowance_asks_for_a_pong),
         cmocka_unit_test(test_the_carrier_is_woken_for_each_kind_of_message),
         cmocka_unit_test(test_credit_wakes_what_waits_for_it),
     };

@@ -9,10 +9,18 @@
 
 #include <wstunnel/error.h>
 
-enum { RTT = 100, FIRST = WST__STREAM_WINDOW, PING = 15000 };
+enum {
+    RTT = 10, /* ms */
+    FIRST = WST__STREAM_WINDOW,
+    PING = 15000,
+    FLOOR = WST__FLIGHT_FLOOR + WST__FLIGHT_FLOOR_RATE * RTT * 1000,
+    BUSY = 1000 + 4 * RTT /* ms: half a window within this */
+};
 
 /* As session_rig_greet, with a round trip of RTT. */
 static session_rig_t *greet(session_rig_t *r) {
+    if (r->window_max == 1)
+        r->window_max = WST__STREAM_WINDOW_MAX;
     session_rig_start(r);
     session_rig_says(r, "ping 1");
     r->now += RTT;
@@ -37,33 +45,56 @@ static void send_a_window(session_rig_t *r, wst__session_stream_t *st) {
 
 /* -- The receiver ----------------------------------------------------------------------------- */
 
-static void test_grows_if_taken_within_a_round_trip(void **state) {
+static void test_a_busy_stream_gets_the_floor(void **state) {
     (void)state;
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = session_rig_stream(r, false);
-    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
-    session_rig_says(r, "credit 2 16384/49152"); /* the first half: since when is not known */
-    r->now += RTT - 1;
-    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
-    session_rig_says(r, "credit 2 32768/98304");
-    assert_int_equal(st->rx_window, 2 * FIRST);
-    assert_int_equal(r->budget.lent,
-                     wst__bufq_bound_append(2 * FIRST) - wst__bufq_bound_append(FIRST));
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2 - 1), 0);
+    session_rig_ignores(r);
+    assert_int_equal(st->rx_window, FIRST);
+    r->now += BUSY;
+    assert_int_equal(session_rig_say_bytes(r, 2, 1), 0);
+    session_rig_ignores(r);
+    assert_int_equal(st->rx_window, FLOOR);
+    assert_int_equal(st->rx_limit, FIRST / 2 + FLOOR);
+    assert_int_equal(r->budget.lent, wst__bufq_bound_append(FLOOR) - wst__bufq_bound_append(FIRST));
     session_rig_stop(r);
 }
 
-static void test_does_not_grow_if_it_takes_longer(void **state) {
+static void test_a_slow_stream_keeps_its_first_window(void **state) {
     (void)state;
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = session_rig_stream(r, false);
+    assert_int_equal(session_rig_say_bytes(r, 2, 1), 0);
     for (uint64_t n = 1; n < 20; n++) {
-        r->now += RTT;
+        r->now += BUSY + 1;
         assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
         session_rig_ignores(r);
         assert_int_equal(st->rx_window, FIRST);
-        assert_int_equal(st->rx_limit, n * FIRST / 2 + FIRST);
     }
+    assert_int_equal(r->budget.lent, 0);
     session_rig_stop(r);
+}
+
+/* Beyond the floor: less than four times the data of a round trip is too little. */
+static void test_a_fast_stream_gets_more_than_the_floor(void **state) {
+    (void)state;
+    for (int fast = 0; fast < 2; fast++) {
+        session_rig_t *r = greet(session_rig_new());
+        wst__session_stream_t *st = session_rig_stream(r, false);
+        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+        session_rig_ignores(r);
+        assert_int_equal(st->rx_window, FLOOR);
+        for (uint64_t left = FLOOR / 2, n; left > 0; left -= n) {
+            n = left % WST__MAX_FRAME > 0 ? left % WST__MAX_FRAME : (uint64_t)WST__MAX_FRAME;
+            if (left == n) /* the last one */
+                r->now += fast != 0 ? 2 * RTT - 1 : 2 * RTT;
+            assert_int_equal(session_rig_say_bytes(r, 2, (size_t)n), 0);
+            session_rig_ignores(r);
+        }
+        assert_int_equal(st->rx_window, fast != 0 ? 2 * FLOOR : FLOOR);
+        session_rig_stop(r);
+    }
 }
 
 static void test_does_not_grow_unread(void **state) {
@@ -96,42 +127,25 @@ static void test_grows_to_the_maximum(void **state) {
     }
 }
 
-/* Without a round trip that is known, or one of less than a millisecond, there is nothing to gain.
- */
-static void test_needs_a_round_trip(void **state) {
+/* Before a round trip is known, and if it takes no time that can be measured. */
+static void test_the_floor_needs_no_round_trip(void **state) {
     (void)state;
     for (int answered = 0; answered < 2; answered++) {
         session_rig_t *r = session_rig_new();
+        r->window_max = WST__STREAM_WINDOW_MAX;
         session_rig_start(r);
         session_rig_says(r, "ping 1");
         if (answered != 0)
             assert_int_equal(session_rig_say_pong(r, 1), 0);
         wst__session_stream_t *st = session_rig_stream(r, false);
-        for (int i = 0; i < 4; i++) {
+        for (int i = 0; i < 100; i++) {
+            r->now += (uint64_t)answered;
             assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
             session_rig_ignores(r);
         }
-        assert_int_equal(st->rx_window, FIRST);
+        assert_int_equal(st->rx_window, WST__FLIGHT_FLOOR + WST__FLIGHT_FLOOR_RATE * answered);
         session_rig_stop(r);
     }
-}
-
-/* The least one counts: a queue on the way makes windows grow that make the queue longer. */
-static void test_takes_the_least_round_trip(void **state) {
-    (void)state;
-    session_rig_t *r = greet(session_rig_new());
-    session_rig_wait(r, PING);
-    session_rig_says(r, "ping 2");
-    r->now += 10 * RTT;
-    assert_int_equal(session_rig_say_pong(r, 2), 0);
-    wst__session_stream_t *st = session_rig_stream(r, false);
-    for (int i = 0; i < 10; i++) {
-        r->now += RTT;
-        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
-        session_rig_ignores(r);
-    }
-    assert_int_equal(st->rx_window, FIRST);
-    session_rig_stop(r);
 }
 
 static void test_not_for_a_peer_that_keeps(void **state) {
@@ -146,41 +160,73 @@ static void test_not_for_a_peer_that_keeps(void **state) {
     session_rig_stop(r);
 }
 
-/* Half of the budget is never lent, so that new streams find some; the loan ends with the stream.
- */
+/* Most of the budget is never lent, so that new streams find some. A window gets what is left of
+ * the loans; a loan ends with its stream. */
 static void test_borrows_a_quarter_at_most(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
-    r->budget_limit = 4 * (wst__bufq_bound_append(8 * FIRST) + wst__bufq_bound_append(4 * FIRST) -
-                           2 * wst__bufq_bound_append(FIRST));
+    size_t floor_loan = wst__bufq_bound_append(FLOOR) - wst__bufq_bound_append(FIRST);
+    size_t half_loan = wst__bufq_bound_append(FLOOR / 2) - wst__bufq_bound_append(FIRST);
+    r->budget_limit = 4 * (floor_loan + half_loan);
+    r->window_max = FLOOR;
     greet(r);
     wst__session_stream_t *st = session_rig_stream(r, false);
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 10; i++)
         send_a_window(r, st);
-    assert_int_equal(st->rx_window, 8 * FIRST);
-    assert_true(r->budget.lent <= r->budget.limit / 4);
-    size_t lent = r->budget.lent;
+    assert_int_equal(st->rx_window, FLOOR);
+    assert_int_equal(r->budget.lent, floor_loan);
     wst__session_stream_t *other = session_rig_stream(r, false);
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 10; i++)
         send_a_window(r, other);
-    assert_int_equal(other->rx_window, 4 * FIRST);
-    assert_true(r->budget.lent > lent && r->budget.lent <= r->budget.limit / 4);
+    assert_int_equal(other->rx_window, FLOOR / 2);
+    assert_int_equal(r->budget.lent, floor_loan + half_loan);
     session_rig_close(r, st, 0);
     session_rig_ignores(r);
-    for (int i = 0; i < 40; i++)
+    for (int i = 0; i < 10; i++)
         send_a_window(r, other);
-    assert_int_equal(other->rx_window, 8 * FIRST);
-    assert_int_equal(r->budget.lent, lent);
+    assert_int_equal(other->rx_window, FLOOR);
+    assert_int_equal(r->budget.lent, floor_loan);
     session_rig_stop(r);
     assert_int_equal(r->budget.lent, 0);
+}
+
+/* A stream that has become slow gives its loan back step by step, but not what it was granted. */
+static void test_what_is_not_used_is_given_back(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    send_a_window(r, st);
+    assert_int_equal(st->rx_window, FLOOR);
+    session_rig_wait(r, PING); /* a tick behind the burst: it was busy */
+    session_rig_ignores(r);
+    uint64_t window = st->rx_window;
+    for (uint64_t seq = 2; st->rx_window > FIRST; seq++) {
+        assert_int_equal(session_rig_say_bytes(r, 2, 100), 0);
+        assert_int_equal(session_rig_say_pong(r, seq), 0);
+        session_rig_wait(r, PING);
+        session_rig_ignores(r);
+        window = window / 2 > FIRST ? window / 2 : FIRST;
+        assert_int_equal(st->rx_window, window);
+        assert_int_equal(st->rx_reserved, st->rx_limit - st->rx_delivered);
+    }
+    /* Credit stays out until it is used. */
+    uint64_t limit = st->rx_limit;
+    while (st->rx_limit - st->rx_received > FIRST) {
+        assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 8), 0);
+        session_rig_ignores(r);
+        r->now += BUSY;
+    }
+    assert_true(st->rx_limit - limit < FIRST);
+    assert_int_equal(st->rx_reserved, FIRST);
+    assert_int_equal(r->budget.lent, 0);
+    session_rig_stop(r);
 }
 
 static void test_the_end_gives_back(void **state) {
     (void)state;
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = session_rig_stream(r, false);
-    while (st->rx_window < 4 * FIRST)
-        send_a_window(r, st);
+    send_a_window(r, st);
     wst__session_stream_read(st, false);
     uint64_t more = st->rx_limit - st->rx_received;
     assert_int_equal(session_rig_say_bytes(r, 2, (size_t)more), 0);
@@ -194,11 +240,11 @@ static void test_the_end_gives_back(void **state) {
 
 /* -- Yields ----------------------------------------------------------------------------------- */
 
-/* A stream of the peer whose window has grown to twice the first one, all read. */
+/* A stream of the peer whose window has grown, all read. */
 static wst__session_stream_t *grown(session_rig_t *r) {
     wst__session_stream_t *st = session_rig_stream(r, false);
-    while (st->rx_window < 2 * FIRST)
-        send_a_window(r, st);
+    send_a_window(r, st);
+    assert_int_equal(st->rx_window, FLOOR);
     return st;
 }
 
@@ -250,7 +296,7 @@ static void test_a_yield_of_what_is_unread(void **state) {
     session_rig_ignores(r);
     assert_int_equal(session_rig_say_yield(r, 2, st->rx_limit, st->rx_received), 0);
     assert_int_equal(st->rx_window, FIRST + FIRST / 2); /* what is here still counts */
-    r->now += 10 * RTT;
+    r->now += BUSY + 1;
     wst__session_stream_read(st, true);
     wst__session_stream_deliver(st);
     session_rig_ignores(r);
@@ -306,16 +352,26 @@ static void test_keeps_as_much_as_it_is_granted(void **state) {
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
-    assert_int_equal(wst__session_stream_room(st), FIRST); /* nothing shows that more is needed */
-    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
-    assert_int_equal(wst__session_stream_room(st), FIRST);
-    assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
-    assert_int_equal(session_rig_write_bytes(r, st, 2 * FIRST), 0);
-    assert_int_equal(wst__session_stream_room(st), 200000 - 4 * FIRST);
-    assert_int_equal(session_rig_write_bytes(r, st, 200000 - 4 * FIRST), WST_WAIT);
-    assert_int_equal(st->tx_allowance, 200000);
+    assert_int_equal(wst__session_stream_room(st), WST__SEND_LEAST); /* more is not needed yet */
+    assert_int_equal(r->budget.lent, 0);
+    while (st->tx_allowance < 200000)
+        assert_int_equal(session_rig_write_bytes(r, st, wst__session_stream_room(st)), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, wst__session_stream_room(st)), WST_WAIT);
+    assert_int_equal(st->tx.len, 200000);
     assert_int_equal(r->budget.lent,
-                     wst__bufq_bound_push(200000) - wst__bufq_bound_push(WST__SEND_ALLOWANCE));
+                     wst__bufq_bound_push(200000) - wst__bufq_bound_append(WST__SEND_LEAST));
+    session_rig_stop(r);
+}
+
+/* More than what may be in flight would only wait here instead of at its source. */
+static void test_keeps_no_more_than_can_be_in_flight(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
+    while (wst__session_stream_room(st) > 0)
+        session_rig_write_bytes(r, st, wst__session_stream_room(st));
+    assert_int_equal(st->tx_allowance, 2 * FLOOR);
     session_rig_stop(r);
 }
 
@@ -333,7 +389,7 @@ static void test_keeps_no_more_than_the_budget_lends(void **state) {
     assert_true(st->tx_allowance > FIRST && st->tx.len == st->tx_allowance);
     assert_true(r->budget.lent <= r->budget.limit / 4);
     session_rig_ignores(r);
-    assert_int_equal(session_rig_say_credit(r, 1, 1, 4 << 20), 0);
+    assert_int_equal(session_rig_say_credit(r, 1, st->tx.len / 2, 4 << 20), 0);
     session_rig_tells(r, "drain 1");
     session_rig_stop(r);
 }
@@ -447,14 +503,15 @@ static void test_a_new_carrier(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grows_if_taken_within_a_round_trip),
-        cmocka_unit_test(test_does_not_grow_if_it_takes_longer),
+        cmocka_unit_test(test_a_busy_stream_gets_the_floor),
+        cmocka_unit_test(test_a_slow_stream_keeps_its_first_window),
+        cmocka_unit_test(test_a_fast_stream_gets_more_than_the_floor),
         cmocka_unit_test(test_does_not_grow_unread),
         cmocka_unit_test(test_grows_to_the_maximum),
-        cmocka_unit_test(test_needs_a_round_trip),
-        cmocka_unit_test(test_takes_the_least_round_trip),
+        cmocka_unit_test(test_the_floor_needs_no_round_trip),
         cmocka_unit_test(test_not_for_a_peer_that_keeps),
         cmocka_unit_test(test_borrows_a_quarter_at_most),
+        cmocka_unit_test(test_what_is_not_used_is_given_back),
         cmocka_unit_test(test_the_end_gives_back),
         cmocka_unit_test(test_a_yield_is_taken),
         cmocka_unit_test(test_a_yield_that_crosses_credit),
@@ -462,6 +519,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_yields),
         cmocka_unit_test(test_a_late_yield),
         cmocka_unit_test(test_keeps_as_much_as_it_is_granted),
+        cmocka_unit_test(test_keeps_no_more_than_can_be_in_flight),
         cmocka_unit_test(test_keeps_no_more_than_the_budget_lends),
         cmocka_unit_test(test_yields_when_silent),
         cmocka_unit_test(test_does_not_yield_while_it_sends),

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef WST_LIB_FLIGHT_H
+#define WST_LIB_FLIGHT_H
+/*
+ * How many bytes of data may be in flight on a carrier: sent, and not yet confirmed by the peer.
+ *
+ * More than the product of bandwidth and delay only makes a queue, behind which every other stream
+ * of the carrier waits. As BBR does (Cardwell et al., "BBR: Congestion-Based Congestion Control",
+ * 2016), the limit follows the rate at which bytes are confirmed and the least round trip, which
+ * contains no queue. The limit has a floor: what keeps a short path busy, and what a long path
+ * needs to start fast.
+ *
+ * Each ping begins a round, which its pong ends. No clock, no session: the owner says what happens.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    WST__FLIGHT_FLOOR = 256 * 1024, /* bytes; plus this for each microsecond of the round trip: */
+    WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
+    WST__FLIGHT_ROUNDS = 8,         /* the limit follows the best of so many rounds */
+    WST__FLIGHT_CALM = 4            /* the least round trip is of so many pings without a queue */
+};
+
+typedef struct wst__flight {
+    uint64_t in_flight, confirmed; /* bytes */
+    uint64_t limit;                /* of in_flight; one frame may go beyond */
+    uint64_t rtt_us;               /* of the last round; 0: not known */
+    uint64_t rtt_min_us;           /* the least; UINT64_MAX: not known */
+
+    bool in_round;
+    uint64_t round_began_us, round_confirmed, round_in_flight; /* when its ping was sent */
+    uint64_t products[WST__FLIGHT_ROUNDS]; /* of each round: bytes a least round trip; a ring */
+    uint64_t calm_us[WST__FLIGHT_CALM];    /* round trips with nothing in flight; a ring */
+    unsigned next_product, next_calm;
+} wst__flight_t;
+
+/* A new carrier: nothing is in flight, nothing is known. */
+void wst__flight_init(wst__flight_t *f);
+
+void wst__flight_sent(wst__flight_t *f, uint64_t bytes);
+void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes);
+void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes); /* of a stream that is gone */
+
+/* A ping is sent, its pong arrives. One at a time. */
+void wst__flight_ping(wst__flight_t *f, uint64_t now_us);
+void wst__flight_pong(wst__flight_t *f, uint64_t now_us);
+
+bool wst__flight_is_full(const wst__flight_t *f);
+
+/* Whether so much is in flight that a round should begin. Without it, the limit does not follow. */
+bool wst__flight_wants_round(const wst__flight_t *f);
+
+/* The least that `limit` can be. */
+uint64_t wst__flight_floor(const wst__flight_t *f);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a session has in flight on its carrier (flight.h), and what confirms it.
+ *
+ * Credits confirm the bytes of their stream, but the last ones of each stream late, if at all. A
+ * pong confirms all bytes that were sent before its ping, since messages arrive in order. So a
+ * stream with bytes in flight is in a list: `flying`, until a ping is sent, then `pinged`.
+ */
+#include "session_internal.h"
+
+void wst__flight_note_sent(wst__session_stream_t *st, size_t len) {
+    wst__session_t *s = st->session;
+    wst__flight_sent(&s->flight, len);
+    if (wst__list_empty(&st->flight_node))
+        wst__list_append(&s->flying, &st->flight_node);
+}
+
+void wst__flight_drop(wst__session_stream_t *st) {
+    if (!st->resync)
+        wst__flight_forgotten(&st->session->flight, st->tx_sent - st->tx_acked);
+    wst__list_remove(&st->flight_node);
+}
+
+void wst__flight_reset(wst__session_t *s) {
+    wst__flight_init(&s->flight);
+    WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
+        wst__list_remove(&st->flight_node);
+    s->short_of_room = false;
+}
+
+void wst__flight_confirm(wst__session_stream_t *st, uint64_t offset) {
+    wst__session_t *s = st->session;
+    uint64_t bytes = offset - st->tx_acked;
+    bool was_full = wst__flight_is_full(&s->flight);
+    wst__bufq_consume(&st->tx, (size_t)bytes);
+    st->tx_acked = offset;
+    if (st->resync) /* sent on the carrier before */
+        return;
+    wst__flight_confirmed(&s->flight, bytes);
+    if (was_full && !wst__flight_is_full(&s->flight) && !wst__list_empty(&s->ready))
+        wst__session_wake(s);
+}
+
+bool wst__flight_wants_ping(const wst__session_t *s) {
+    return !s->ping_unanswered && (s->short_of_room || wst__flight_wants_round(&s->flight));
+}
+
+void wst__flight_pinged(wst__session_t *s, uint64_t now_us) {
+    wst__flight_ping(&s->flight, now_us);
+    s->short_of_room = false;
+    wst__list_take(&s->pinged, &s->flying);
+    WST__LIST_EACH(wst__session_stream_t, st, &s->pinged, flight_node)
+        st->tx_pinged = st->tx_sent;
+}
+
+void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
+    wst__list_t *node;
+    while ((node = wst__list_first(&s->pinged)) != NULL) {
+        wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, flight_node);
+        wst__list_remove(node);
+        if (st->tx_pinged > st->tx_acked)
+            wst__flight_confirm(st, st->tx_pinged);
+        if (st->tx_sent > st->tx_acked)
+            wst__list_append(&s->flying, node);
+        wst__session_drain(st);
+    }
+    wst__flight_pong(&s->flight, now_us);
+    if (wst__flight_wants_ping(s) || !wst__list_empty(&s->ready))
+        wst__session_wake(s);
+}

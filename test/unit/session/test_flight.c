@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The limit of what is in flight on a carrier: its floor, how it follows rate and round trip. */
+#include "support.h"
+
+#include "flight.h"
+
+enum { MS = 1000, KIB = 1024 };
+
+/* A round: `bytes` in flight at its beginning are confirmed by its end. */
+static void pass_round(wst__flight_t *f, uint64_t *now_us, uint64_t bytes, uint64_t rtt_us) {
+    wst__flight_sent(f, bytes);
+    wst__flight_ping(f, *now_us);
+    *now_us += rtt_us;
+    wst__flight_confirmed(f, bytes);
+    wst__flight_pong(f, *now_us);
+}
+
+static void test_floor(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    assert_int_equal(f.limit, 256 * KIB);
+    pass_round(&f, &now_us, 0, 100 * MS);
+    assert_int_equal(f.limit, 256 * KIB + 1600000);
+    assert_int_equal(f.rtt_us, 100 * MS);
+    for (int i = 0; i < 20; i++)
+        pass_round(&f, &now_us, 1, 100 * MS);
+    assert_int_equal(f.limit, 256 * KIB + 1600000);
+}
+
+/* A path of 100 ms that carries 100 bytes a microsecond: 10 MB a round trip. */
+static void test_follows_the_product_of_rate_and_round_trip(void **state) {
+    (void)state;
+    enum { RTT = 100 * MS, PRODUCT = 100 * RTT };
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, RTT);
+    int rounds = 0;
+    while (f.limit < PRODUCT && rounds++ < 100)
+        pass_round(&f, &now_us, f.limit, RTT);
+    assert_in_range(rounds, 2, 4); /* it doubles with each */
+    for (int i = 0; i < 100; i++) {
+        uint64_t queue = f.limit - PRODUCT;
+        pass_round(&f, &now_us, f.limit, RTT + queue / 100);
+    }
+    assert_in_range(f.limit, 2 * PRODUCT - PRODUCT / 100, 2 * PRODUCT + PRODUCT / 100);
+    /* Ten times slower: after some rounds the limit is that of the new rate. */
+    for (int i = 0; i < 100; i++)
+        pass_round(&f, &now_us, PRODUCT / 10, RTT);
+    assert_int_equal(f.limit, 2 * PRODUCT / 10);
+}
+
+/* One good round counts for the next ones, in which there may be less to send. */
+static void test_remembers_some_rounds(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, MS);
+    pass_round(&f, &now_us, 1000 * KIB, MS);
+    for (int i = 1; i < WST__FLIGHT_ROUNDS; i++) {
+        pass_round(&f, &now_us, 10, MS);
+        assert_int_equal(f.limit, 2000 * KIB);
+    }
+    pass_round(&f, &now_us, 10, MS);
+    assert_int_equal(f.limit, wst__flight_floor(&f));
+}
+
+static void test_least_round_trip(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 10, 5 * MS); /* under load, but the first */
+    assert_int_equal(f.rtt_min_us, 5 * MS);
+    pass_round(&f, &now_us, 10, 3 * MS); /* less is always true */
+    assert_int_equal(f.rtt_min_us, 3 * MS);
+    for (int i = 0; i < 100; i++)
+        pass_round(&f, &now_us, 10, 90 * MS); /* a queue of our own */
+    assert_int_equal(f.rtt_min_us, 3 * MS);
+    /* The path has become longer, which calm pings tell. */
+    for (int i = 0; i < WST__FLIGHT_CALM - 1; i++) {
+        pass_round(&f, &now_us, 0, 20 * MS);
+        assert_int_equal(f.rtt_min_us, 3 * MS);
+    }
+    pass_round(&f, &now_us, 0, 20 * MS);
+    assert_int_equal(f.rtt_min_us, 20 * MS);
+    /* A clock that stands still is no division by zero. */
+    pass_round(&f, &now_us, 0, 0);
+    assert_int_equal(f.rtt_min_us, 1);
+}
+
+static void test_full(void **state) {
+    (void)state;
+    wst__flight_t f;
+    wst__flight_init(&f);
+    wst__flight_sent(&f, 128 * KIB);
+    assert_false(wst__flight_wants_round(&f));
+    wst__flight_sent(&f, 1);
+    assert_true(wst__flight_wants_round(&f));
+    wst__flight_ping(&f, 1);
+    assert_false(wst__flight_wants_round(&f)); /* one at a time */
+    wst__flight_sent(&f, 128 * KIB - 2);
+    assert_false(wst__flight_is_full(&f));
+    wst__flight_sent(&f, 1);
+    assert_true(wst__flight_is_full(&f));
+    wst__flight_forgotten(&f, 1);
+    assert_false(wst__flight_is_full(&f));
+    assert_int_equal(f.confirmed, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_floor),
+        cmocka_unit_test(test_follows_the_product_of_rate_and_round_trip),
+        cmocka_unit_test(test_remembers_some_rounds),
+        cmocka_unit_test(test_least_round_trip),
+        cmocka_unit_test(test_full),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
