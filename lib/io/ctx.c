@@ -107,6 +107,7 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     wst__pool_init(&ctx->pool, &ctx->allocator);
     wst__list_init(&ctx->deferred);
     wst__list_init(&ctx->services);
+    wst__list_init(&ctx->corked);
     *out = ctx;
     return 0;
 }

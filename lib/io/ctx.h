@@ -22,6 +22,8 @@ struct wst_ctx {
     uv_idle_t idle;       /* active while callbacks are deferred */
     wst__list_t deferred; /* wst__defer_t */
     wst__list_t services; /* wst__service_t */
+    wst__list_t corked;   /* wst__corked_t */
+    unsigned corks;       /* see cork.h */
     size_t handles;       /* handles and requests that are not gone yet */
     size_t uv_handles;    /* timer and idle */
     uint8_t random[1024]; /* from the system; the bytes before random_used are spent */
@@ -31,6 +33,8 @@ struct wst_ctx {
     wst_close_cb close_cb;
     bool closing;
 };
+
+typedef struct wst__corked wst__corked_t;
 
 /* A callback deferred to the loop's next turn; embedded in its object. */
 typedef struct wst__defer wst__defer_t;

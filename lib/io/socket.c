@@ -3,10 +3,11 @@
  * Streams on uv_tcp_t and uv_pipe_t.
  *
  * Reading: a chunk is allocated when libuv is about to read, and released when the bytes have been
- * delivered; its size follows the traffic. Writing: bytes that the kernel takes at once are never
- * queued; the rest waits in `out`, of which one uv_write at a time covers the front. A shutdown
- * waits until `out` is empty. If the peer has reset the connection, the bytes that it sent before
- * can still be read (perhaps the reason of its refusal): a reader gets them, and then the error.
+ * delivered; its size follows the traffic. Writing: while the context is corked, `out` gathers what
+ * is written; else bytes that the kernel takes at once are never queued. The rest waits in `out`,
+ * of which one uv_write at a time covers the front. A shutdown waits until `out` is empty. If the
+ * peer has reset the connection, the bytes that it sent before can still be read (perhaps the
+ * reason of its refusal): a reader gets them, and then the error.
  *
  * Life: made, connected by its owner (dial, accept), then a stream; gone when libuv has closed the
  * handle. libuv completes pending requests before that, and they see a closing handle.
@@ -14,6 +15,7 @@
 #include "socket.h"
 #include "addr.h"
 #include "bufq.h"
+#include "cork.h"
 #include "sockopt.h"
 #include "stream.h"
 
@@ -21,8 +23,9 @@
 
 enum {
     READ_MIN = 4096,
-    READ_MAX = 65536,
+    READ_MAX = 262144,
     WRITE_ROOM = 65536,
+    CORK_MAX = 262144, /* bytes gathered before they are written after all */
     WRITE_SLICES = 64, /* in one system call */
     KEEPALIVE_S = 60
 };
@@ -44,6 +47,7 @@ struct wst__socket {
 
     wst__bufq_t out;
     size_t in_flight; /* bytes of `out` that write_req covers; 0: it is not in use */
+    wst__corked_t corked;
     uv_write_t write_req;
     bool shutdown_wanted;
     uv_shutdown_t shutdown_req;
@@ -118,7 +122,9 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
     if (nread > 0) {
         adapt_read_size(sock, buf->len, (size_t)nread);
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
+        wst__cork(sock->ctx);
         wst_stream_emit_read(sock->stream, data);
+        wst__uncork(sock->ctx);
     }
     wst_chunk_unref(chunk);
     if (nread >= 0)
@@ -173,16 +179,23 @@ static bool is_told_by_reading(wst__socket_t *sock, int error) {
     return true;
 }
 
+/* The front of `out`, for one system call. Returns how many buffers, `*len` bytes together. */
+static unsigned front_of(const wst__socket_t *sock, uv_buf_t bufs[WRITE_SLICES], size_t *len) {
+    unsigned count = 0;
+    *len = 0;
+    while (count < WRITE_SLICES && *len < sock->out.len) {
+        wst_slice_t slice = wst__bufq_peek(&sock->out, *len, SIZE_MAX);
+        bufs[count++] = buf_of(slice);
+        *len += slice.len;
+    }
+    return count;
+}
+
 /* Lets libuv write the front of `out`. 0 or libuv's error. */
 static int send_queued(wst__socket_t *sock) {
     uv_buf_t bufs[WRITE_SLICES];
-    unsigned count = 0;
-    size_t len = 0;
-    while (count < WRITE_SLICES && len < sock->out.len) {
-        wst_slice_t slice = wst__bufq_peek(&sock->out, len, SIZE_MAX);
-        bufs[count++] = buf_of(slice);
-        len += slice.len;
-    }
+    size_t len;
+    unsigned count = front_of(sock, bufs, &len);
     sock->write_req.data = sock;
     int status = uv_write(&sock->write_req, &sock->uv.stream, bufs, count, on_write);
     if (status == 0)
@@ -251,9 +264,83 @@ static int try_write(wst__socket_t *sock, const wst_slice_t *slices, size_t coun
     return 0;
 }
 
+/* Keeps what the kernel has not taken. In compact chunks, unless a slice fills its own: gathered
+ * slices may each pin a large chunk. */
+static int settle(wst__socket_t *sock) {
+    wst_slice_t slice;
+    int status = 0;
+    for (size_t n = sock->out.count; n > 0 && status == 0; n--) {
+        wst__bufq_pop(&sock->out, &slice);
+        status = wst__bufq_push(&sock->out, slice);
+    }
+    return status;
+}
+
+/* Writes what has been gathered, the rest by libuv. 0 or an error. */
+static int write_gathered(wst__socket_t *sock) {
+    int status = 0;
+    while (sock->out.len > 0 && status == 0) {
+        uv_buf_t bufs[WRITE_SLICES];
+        size_t len;
+        unsigned count = front_of(sock, bufs, &len);
+        int taken = uv_try_write(&sock->uv.stream, bufs, count);
+        if (taken < 0)
+            status = taken;
+        else
+            wst__bufq_consume(&sock->out, (size_t)taken);
+        if (taken >= 0 && (size_t)taken < len)
+            break;
+    }
+    if (status != 0 && status != UV_EAGAIN)
+        return status;
+    if (sock->out.len == 0)
+        return 0;
+    status = settle(sock);
+    return status == 0 ? send_queued(sock) : status;
+}
+
+static void on_uncork(wst__corked_t *corked) {
+    wst__socket_t *sock = WST__CONTAINER(corked, wst__socket_t, corked);
+    int status = write_gathered(sock);
+    if (status == 0 && sock->out.len == 0 && sock->shutdown_wanted)
+        status = shut_down(sock);
+    if (status < 0 && !is_told_by_reading(sock, status))
+        socket_failed(sock, status);
+}
+
+static bool has_gathered(const wst__socket_t *sock) {
+    return !wst__list_empty(&sock->corked.node);
+}
+
+/* Behind gathered bytes, too, while others are being uncorked: bytes keep their order. */
+static bool is_gathering(const wst__socket_t *sock) {
+    return (wst__is_corked(sock->ctx) || has_gathered(sock)) && sock->in_flight == 0 &&
+           sock->broken == 0;
+}
+
+static int gather(wst__socket_t *sock, const wst_slice_t *slices, size_t count) {
+    int status = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (status == 0)
+            status = wst__bufq_push_ref(&sock->out, slices[i]);
+        else
+            wst_slice_unref(slices[i]);
+    }
+    wst__cork_add(sock->ctx, &sock->corked);
+    if (status != 0 || sock->out.len < CORK_MAX)
+        return status;
+    wst__list_remove(&sock->corked.node);
+    status = write_gathered(sock);
+    if (status < 0)
+        return is_told_by_reading(sock, status) ? (int)WST_WAIT : status;
+    return sock->out.len > 0 ? WST_WAIT : 0;
+}
+
 static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
+    if (is_gathering(sock))
+        return gather(sock, slices, count);
     size_t done = 0, part = 0;
     int status = 0;
     if (sock->broken != 0)
@@ -282,6 +369,8 @@ static int socket_write(wst_stream_t *stream, const wst_slice_t *slices, size_t 
 static size_t socket_room(const wst_stream_t *stream, const void *impl) {
     const wst__socket_t *sock = impl;
     (void)stream;
+    if (is_gathering(sock))
+        return WRITE_ROOM;
     return sock->out.len < WRITE_ROOM && sock->broken == 0 ? WRITE_ROOM - sock->out.len : 0;
 }
 
@@ -308,6 +397,10 @@ static void on_socket_closed(uv_handle_t *handle) {
 
 static void close_socket(wst__socket_t *sock, bool reset) {
     wst__defer_cancel(&sock->defer);
+    if (has_gathered(sock)) { /* as if it had been written at once */
+        wst__list_remove(&sock->corked.node);
+        (void)write_gathered(sock);
+    }
     if (reset && !sock->is_unix) {
         if (uv_tcp_close_reset(&sock->uv.tcp, on_socket_closed) == 0)
             return;
@@ -353,6 +446,8 @@ int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
     sock->read_size = READ_MIN;
     wst__bufq_init(&sock->out, &ctx->pool);
     wst__defer_init(&sock->defer);
+    wst__list_init(&sock->corked.node);
+    sock->corked.uncork = on_uncork;
     wst__ctx_hold(ctx);
     *out = sock;
     return 0;

@@ -10,7 +10,7 @@
 
 enum {
     MAGIC = 0x57534341,
-    BATCH = 65536,       /* bytes queued before they are written */
+    BATCH = 262144,      /* bytes queued before they are written */
     UNSENT_MAX = 131072, /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
     HELLO_TIMEOUT_MS = 10000
 };

@@ -7,6 +7,8 @@
  */
 #include "tunnel.h"
 
+#include "cork.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -55,7 +57,10 @@ static void drop(tunnel_t *t, int reset_reason) {
 
 static void deliver(wst__defer_t *defer) {
     tunnel_t *t = WST__CONTAINER(defer, tunnel_t, defer);
+    wst_ctx_t *ctx = tunnel_ctx(t);
+    wst__cork(ctx);
     wst__session_stream_deliver(t->st);
+    wst__uncork(ctx);
 }
 
 static void op_read_start(wst_stream_t *stream, size_t max, void *impl) {
