@@ -131,6 +131,9 @@ pytests build-release clients
 say "hostile conditions"
 pytests build-release hostile
 
+say "the benchmarks' emulated link"
+pytests build-release bench
+
 say "attacks"
 pytests build-release attack
 
