@@ -222,7 +222,7 @@ static void configure(const char *address) {
     set_address(sock, SIOCSIFADDR, address);
     set_address(sock, SIOCSIFNETMASK, "255.255.255.252");
     queue.ifr_qlen = DEVICE_QUEUE;
-    check(ioctl(sock, SIOCSIFTXQLEN, &queue), "the device's queue");
+    (void)ioctl(sock, SIOCSIFTXQLEN, &queue); /* refused in a user namespace: 500 have to do */
     bring_up(sock, "lo");
     bring_up(sock, DEVICE);
     close(sock);
