@@ -3,6 +3,7 @@
 lower bounds. test/unit/bench/test_link_line.c has the arithmetic, in virtual time."""
 import os
 import random
+import signal
 import socket
 import subprocess
 import threading
@@ -134,6 +135,27 @@ def test_queue_is_bounded(link_of):
     assert figures["queue_most"] <= 10 * (DATAGRAM + UDP)
 
 
+def test_overflow_of_a_device_is_told(link_of):
+    """Nobody reads from the device while a burst comes that its queue of 10,000 cannot hold."""
+    link = link_of(queue=1 << 30, rate_mbit=10000)
+    near, _ = udp_pair(link)
+    program = int(link.namespace("near").split("/")[2])
+    near.settimeout(0)
+    sent, blocked = 0, False
+    os.kill(program, signal.SIGSTOP)
+    try:
+        while sent < 15000:
+            sent += near.send(b"?")
+    except BlockingIOError:  # a kernel whose device has the sender wait
+        blocked = True
+    finally:
+        os.kill(program, signal.SIGCONT)
+    deadline = time.monotonic() + PATIENCE_S
+    while (figures := link.statistics()["near"])["packets"] + figures["overflow"] < sent:
+        assert time.monotonic() < deadline, figures
+    assert (figures["overflow"] > 0) != blocked
+
+
 @pytest.mark.parametrize("loss", [0, 1])
 def test_nothing_is_reordered_or_corrupted(link_of, loss):
     """TCP both ways. Runs of segments are cut where one of them is lost; the kernel takes our word for
@@ -167,7 +189,7 @@ def test_nothing_is_reordered_or_corrupted(link_of, loss):
     assert [bytes(piece) for piece in received] == data
     statistics = link.close()
     for end in "near", "far":
-        assert statistics[end]["refused"] == 0
+        assert statistics[end]["refused"] == statistics[end]["overflow"] == 0
         assert (statistics[end]["lost"] > 0) == (loss > 0)
 
 
