@@ -56,7 +56,7 @@ static uint64_t sum(uint64_t total, const uint8_t *data, size_t len) {
 static size_t make_run(uint8_t *out, size_t payload) {
     struct virtio_net_hdr virtio = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
                                     .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-                                    .hdr_len = HEADERS,
+                                    .hdr_len = (uint16_t)(HEADERS + payload), /* of any length */
                                     .gso_size = MSS,
                                     .csum_start = 20,
                                     .csum_offset = 16};
@@ -93,6 +93,7 @@ static size_t check_cut(const uint8_t *packet, size_t len, size_t whole, size_t 
     struct virtio_net_hdr virtio;
     memcpy(&virtio, packet, VIRTIO);
     *begin = (uint32_t)get(tcp + 4, 4) + 1;
+    assert_true(virtio.hdr_len >= HEADERS && virtio.hdr_len <= HEADERS + payload);
     assert_int_equal(virtio.gso_size, payload > MSS ? MSS : 0);
     assert_int_equal(virtio.gso_type,
                      payload > MSS ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE);
@@ -329,6 +330,9 @@ static void test_malformed_runs_are_one_segment(void **state) {
         run[others[i].at] = others[i].value;
         assert_int_equal(packet_of(run, whole).segments, 1);
     }
+    const size_t len = make_run(run, 30);
+    run[VIRTIO + 32] = 0xf0; /* a TCP header of 60 bytes, beyond the end */
+    assert_int_equal(packet_of(run, len).segments, 1);
 }
 
 int main(void) {
