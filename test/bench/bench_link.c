@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An emulated link: two network namespaces, joined by a TUN device in each, and this program
- * between the two devices. See usage() for its options and what it prints; lab/link.py runs it.
+ * between the two devices. See `usage` for its options and output; lab/link.py runs it.
  *
  * The namespaces have no name and no process: they exist as long as this program, or a process that
  * entered one by the path in the ready line. The devices hand over TCP segments in runs of up to
@@ -39,7 +39,7 @@
 enum {
     ENDS = 2,
     MTU = 1500,
-    DEVICE_QUEUE = 10000, /* packets that wait while this program does not run */
+    DEVICE_QUEUE = 10000, /* packets that wait until this program reads them */
     BATCH = 64,           /* packets read from one end before the other end has its turn */
     QUEUE_MIN = 128 << 10 /* of --queue-bdp: two of the longest runs of segments */
 };
@@ -55,7 +55,7 @@ typedef struct end {
     int tun;
     int devices;      /* its /proc/net/dev */
     line_t line;      /* from here to the other end */
-    uint64_t refused; /* packets from the other end that the kernel did not take */
+    uint64_t refused; /* packets from the other end that the kernel rejected */
 } end_t;
 
 typedef struct bench_link {
@@ -83,53 +83,47 @@ static void check(int result, const char *what) {
 
 /* Options ------------------------------------------------------------------------------------ */
 
-static void usage(FILE *to) {
-    fputs(
-        "usage: bench_link [options]\n"
-        "\n"
-        "Joins two network namespaces of its own, \"near\" and \"far\", by an emulated link with "
-        "an\n"
-        "MTU of 1500. Needs CAP_NET_ADMIN and CAP_SYS_ADMIN (root, or unshare -Urn) and\n"
-        "/dev/net/tun. IPv4 only.\n"
-        "\n"
-        "  --delay MS       one-way delay, 0 to 10000, with up to three decimals (default 0)\n"
-        "  --rate MBIT      million bits of IP packets a second each way, 0.001 to 100000\n"
-        "                   (default 1000)\n"
-        "  --queue BYTES    drop-tail queue before each way, at least 1500\n"
-        "  --queue-bdp N    the same as a multiple of rate x 2 x delay, and at least 128 KiB\n"
-        "                   (default 1)\n"
-        "  --loss PERCENT   random loss of packets each way, 0 to 100 (default 0), drawn before "
-        "the\n"
-        "                   queue for each TCP segment or other packet as it is on the wire\n"
-        "  --seed N         of the loss (default 1): N for near to far, N + 1 for far to near\n"
-        "  --help           this text\n"
-        "\n"
-        "Prints a line of JSON when the link is up, with each end's address and the path of its\n"
-        "namespace, for nsenter --net=PATH or setns(2):\n"
-        "\n"
-        "  {\"ready\": {\"near\": {\"address\": \"198.18.0.1\", \"namespace\": "
-        "\"/proc/7/fd/4\"}, ...}}\n"
-        "\n"
-        "and another on SIGUSR1 and at the end:\n"
-        "\n"
-        "  {\"statistics\": {\"near\": {...}, \"far\": {...}, \"late\": 0, \"late_most_us\": 80}}\n"
-        "\n"
-        "  packets, bytes   sent by that end and delivered: IP packets as on the wire\n"
-        "  lost             at random\n"
-        "  dropped          by the full queue\n"
-        "  queue_most       bytes in the queue at most\n"
-        "  refused          not taken by the other end's kernel; anything but 0 spoils a "
-        "measurement\n"
-        "  late             packets, or runs of segments, delivered more than 1 ms after their "
-        "time\n"
-        "  late_most_us     the most that one was late, in microseconds\n"
-        "\n"
-        "It moves some 5 Gbit/s of TCP where it shares two cores with both ends, and asks for\n"
-        "SCHED_FIFO, so that the subjects do not delay it.\n"
-        "\n"
-        "Ends at SIGTERM, SIGINT or the end of its standard input.\n",
-        to);
-}
+static const char usage[] =
+    "usage: bench_link [options]\n"
+    "\n"
+    "Joins two new network namespaces, \"near\" and \"far\", by an emulated link (MTU 1500, IPv4\n"
+    "only). Needs /dev/net/tun, CAP_NET_ADMIN and CAP_SYS_ADMIN: root, or unshare -Urn.\n"
+    "\n"
+    "  --delay MS       one-way delay, 0 to 10000, up to three decimals (default 0)\n"
+    "  --rate MBIT      10^6 bits of IP packets a second each way, 0.001 to 100000\n"
+    "                   (default 1000)\n"
+    "  --queue BYTES    length of the drop-tail queue each way, at least 1500\n"
+    "  --queue-bdp N    the same as a multiple of rate x 2 x delay, and at least 128 KiB\n"
+    "                   (default 1)\n"
+    "  --loss PERCENT   random loss of packets each way, 0 to 100 (default 0), drawn before\n"
+    "                   the queue; each TCP segment is a packet, as on a wire\n"
+    "  --seed N         seed of the loss: N for near to far, N + 1 for far to near\n"
+    "                   (default 1)\n"
+    "  --help           print this text\n"
+    "\n"
+    "Prints a line of JSON when the link is up. \"namespace\" is a path for nsenter --net=PATH\n"
+    "or setns(2):\n"
+    "\n"
+    "  {\"ready\": {\"near\": {\"address\": \"198.18.0.1\", \"namespace\": \"/proc/7/fd/4\"},\n"
+    "   \"far\": {...}}}\n"
+    "\n"
+    "Prints another on SIGUSR1 and at the end:\n"
+    "\n"
+    "  {\"statistics\": {\"near\": {...}, \"far\": {...}, \"late\": 0, \"late_most_us\": 80}}\n"
+    "\n"
+    "  packets, bytes   sent by that end and delivered\n"
+    "  lost, dropped    packets lost at random; dropped by the full queue\n"
+    "  queue_most       most bytes in the queue\n"
+    "  overflow         packets lost in that end's device because this program did not keep\n"
+    "                   up; a measurement is valid only if this is 0\n"
+    "  refused          packets rejected by the other end's kernel; the same\n"
+    "  late             packets or runs of segments delivered more than 1 ms too late\n"
+    "  late_most_us     the most that one was late, in microseconds\n"
+    "\n"
+    "On two cores shared with both ends of a TCP connection the link forwards 5 Gbit/s. The\n"
+    "program runs under SCHED_FIFO where it may, so that the measured programs do not delay it.\n"
+    "\n"
+    "Ends at SIGTERM, SIGINT or the end of its standard input.\n";
 
 static double number(const char *option, const char *text, double least, double most) {
     char *end;
@@ -161,7 +155,7 @@ static void take_option(settings_t *s, int option, const char *value) {
         s->line.seed = (uint64_t)number("--seed", value, 0, 1e15);
         break;
     case 'h':
-        usage(stdout);
+        fputs(usage, stdout);
         exit(0);
     default:
         exit(2);
@@ -247,7 +241,7 @@ static int open_tun(void) {
     return fd;
 }
 
-/* Leaves this program in the new namespace. Without IPv6 nothing but the subjects' packets comes.
+/* Leaves this program in the new namespace. Without IPv6 the kernel sends no packets of its own.
  */
 static void open_end(end_t *e, const char *name, const char *address) {
     e->name = name;
@@ -274,7 +268,7 @@ static int open_signals(void) {
     return fd;
 }
 
-/* A wire does not wait for a processor: this program goes before the subjects, where it may. */
+/* Goes before the measured programs where it may: a wire does not wait for a processor. */
 static void keep_time(void) {
     const struct sched_param first = {.sched_priority = 1};
     prctl(PR_SET_TIMERSLACK, 1); /* nanosecond, instead of 50,000 */
@@ -312,7 +306,7 @@ static void print_ready(const bench_link_t *l) {
     fflush(stdout);
 }
 
-/* Packets that did not fit into the device's own queue, before they came here: the 12th figure. */
+/* Packets that the device dropped because its queue was full: the 12th figure of its line. */
 static uint64_t overflow(const end_t *e) {
     char text[4096];
     const ssize_t len = pread(e->devices, text, sizeof(text) - 1, 0);
@@ -391,7 +385,7 @@ static uint64_t deliver(bench_link_t *l, end_t *from, end_t *to) {
     return data != NULL ? due : UINT64_MAX;
 }
 
-/* Returns whether the link is to stay. */
+/* Returns false if the link must end. */
 static bool take_signals(const bench_link_t *l) {
     struct signalfd_siginfo info;
     while (read(l->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
@@ -407,7 +401,7 @@ static bool stdin_ended(void) {
     return read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0;
 }
 
-/* Waits for a packet, a signal or the time `due`. Returns whether the link is to stay. */
+/* Waits for a packet, a signal or the time `due`. Returns false if the link must end. */
 static bool wait_until(bench_link_t *l, uint64_t due) {
     struct pollfd fds[] = {
         {.fd = l->ends[0].tun, .events = POLLIN},

@@ -79,7 +79,7 @@ uint8_t *line_space(line_t *line) {
     return line->last->data + line->last->write + sizeof(record_t);
 }
 
-/* The packet in line_space() is under way. */
+/* Appends the packet in line_space(). */
 static void commit(line_t *line, size_t len, const run_t *run) {
     const record_t record = {
         .due = line->idle_at + line->options.delay_ns,
@@ -137,7 +137,7 @@ void line_pop(line_t *line) {
         release_first(line);
 }
 
-/* What a segment meets ----------------------------------------------------------------------- */
+/* Loss, queue and rate ----------------------------------------------------------------------- */
 
 /* splitmix64 */
 static uint64_t next_random(uint64_t *state) {
@@ -179,7 +179,7 @@ static bool enqueue(line_t *line, uint64_t now, size_t wire) {
     return true;
 }
 
-/* The next segments that survive, from `from` on; those before them do not. */
+/* The next neighbours that survive, at `from` or later. An empty run: no segment survives. */
 static run_t next_run(line_t *line, uint64_t now, const packet_t *p, size_t from) {
     run_t run = {.first = from};
     for (size_t i = from; i < p->segments; i++) {
@@ -196,7 +196,7 @@ static run_t next_run(line_t *line, uint64_t now, const packet_t *p, size_t from
     return run;
 }
 
-/* The rest of a packet, whose first run came out as `run`, one packet for each further run. */
+/* Appends `run` and all later runs of the packet, each as a packet of its own. */
 static bool push_runs(line_t *line, uint64_t now, const packet_t *p, run_t run) {
     while (run.count > 0) {
         uint8_t *space = line_space(line);

@@ -59,7 +59,7 @@ static size_t tcp_len(const uint8_t *tcp) {
     return (size_t)(tcp[TCP_OFFSET_AT] >> 4) * 4;
 }
 
-/* The length of the IP and TCP headers, or 0 where these are malformed or others. */
+/* The length of the IPv4 and TCP headers, or 0 if they are malformed or of another protocol. */
 static size_t headers_of(const uint8_t *ip, size_t len) {
     if (len < IP_MIN || ip[0] >> 4 != 4 || ip[IP_PROTOCOL_AT] != IPPROTO_TCP)
         return 0;
@@ -99,7 +99,7 @@ size_t packet_wire(const packet_t *p, size_t index) {
     return p->segments == 1 ? p->len - VIRTIO : p->headers + payload_of(p, index, 1);
 }
 
-/* A single segment is no run, so its header asks for no segmentation. */
+/* A single segment must not ask for segmentation. */
 static void write_virtio(const packet_t *p, size_t count, uint8_t *out) {
     struct virtio_net_hdr virtio;
     memcpy(&virtio, p->data, VIRTIO);
@@ -118,7 +118,7 @@ static void write_ip(uint8_t *ip, size_t first, size_t len) {
     put16(ip + IP_CHECKSUM_AT, ~sum16(0, ip, ip_len(ip)));
 }
 
-/* The checksum is the one that the receiving kernel completes: that of the pseudo header. */
+/* The checksum covers the pseudo header only; the receiving kernel completes it. */
 static void write_tcp(const packet_t *p, size_t first, size_t count, uint8_t *ip, size_t len) {
     uint8_t *tcp = ip + ip_len(ip);
     const uint32_t tcp_and_payload = (uint32_t)(len - ip_len(ip));

@@ -24,7 +24,7 @@ typedef struct packet {
  * of TCP/IPv4 segments counts as one segment. */
 packet_t packet_of(const uint8_t *data, size_t len);
 
-/* The bytes of segment `index` on the wire: IP and what it carries. */
+/* The length of the IP packet that carries segment `index` on a wire. */
 size_t packet_wire(const packet_t *p, size_t index);
 
 /* Writes `count` segments from `first` on to `out`, which has room for PACKET_MAX bytes, as a

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The emulated link, with real sockets. Nothing here depends on how fast this machine is: times are
-lower bounds. test/unit/bench/test_link_line.c has the arithmetic, in virtual time."""
+"""The emulated link, with real sockets. No test depends on the speed of the machine: times are
+lower bounds. test/unit/bench/test_link_line.c tests the arithmetic in virtual time."""
 import os
 import random
 import signal
@@ -111,7 +111,7 @@ def test_losses_are_those_of_the_seed(link_of, end, seed):
     losses = Losses(seed, percent)
     expected = [number for number in range(count) if not losses.next()]
     seen = []
-    for begin in range(0, count, 100):  # a hundred at a time: no queue of the kernel is full
+    for begin in range(0, count, 100):  # a hundred at a time: no queue of the kernel overflows
         for number in range(begin, begin + 100):
             near.send(datagram(number))
         seen += numbers(far, max(n for n in expected if n < begin + 100))
@@ -135,8 +135,8 @@ def test_queue_is_bounded(link_of):
     assert figures["queue_most"] <= 10 * (DATAGRAM + UDP)
 
 
-def test_overflow_of_a_device_is_told(link_of):
-    """Nobody reads from the device while a burst comes that its queue of 10,000 cannot hold."""
+def test_overflow_of_a_device_is_reported(link_of):
+    """The program stands still during a burst that the device's queue of 10,000 cannot hold."""
     link = link_of(queue=1 << 30, rate_mbit=10000)
     near, _ = udp_pair(link)
     program = int(link.namespace("near").split("/")[2])
@@ -146,7 +146,7 @@ def test_overflow_of_a_device_is_told(link_of):
     try:
         while sent < 15000:
             sent += near.send(b"?")
-    except BlockingIOError:  # a kernel whose device has the sender wait
+    except BlockingIOError:  # this kernel has the sender wait instead
         blocked = True
     finally:
         os.kill(program, signal.SIGCONT)
@@ -158,8 +158,8 @@ def test_overflow_of_a_device_is_told(link_of):
 
 @pytest.mark.parametrize("loss", [0, 1])
 def test_nothing_is_reordered_or_corrupted(link_of, loss):
-    """TCP both ways. Runs of segments are cut where one of them is lost; the kernel takes our word for
-    checksums, so a segment in the wrong place would come through as data."""
+    """TCP both ways. The link cuts a run of segments where one is lost. The kernel does not verify
+    its checksums, so a misplaced segment would be read as data."""
     link = link_of(loss=loss, rate_mbit=2000)
     with link.inside("far"):
         listener = socket.create_server((link.address("far"), 0))

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""An emulated link between two network namespaces, "near" and "far": bench_link as a context manager.
+"""An emulated link between two network namespaces, "near" and "far", as a context manager.
 
     with Link(program, delay_ms=50, rate_mbit=1000, loss=0.1, queue_bdp=1) as link:
         server = link.popen("far", [...])           # a process at that end
-        with link.inside("near"):                   # what this thread opens meanwhile is there
+        with link.inside("near"):                   # sockets of this thread are at that end
             sock = socket.create_connection((link.address("far"), 80))
         print(link.statistics()["near"]["dropped"])
 
-The namespaces and all their routes end with the context; processes started there do not.
+The namespaces end with the context and the last process in them; the context ends no process.
 """
 import contextlib
 import ctypes
@@ -20,8 +20,8 @@ from pathlib import Path
 CLONE_NEWNET = 0x40000000
 PATIENCE_S = 10
 
-# What long fat links need: windows of twice the bandwidth-delay product, 100 MB at 1 Gbit/s and
-# 200 ms, with a queue of its own length; and connections that learn nothing from others.
+# Windows of twice the path and its queue: 100 MB at 1 Gbit/s, 200 ms and a queue of one
+# bandwidth-delay product. No connection inherits the metrics of an earlier one.
 SYSCTLS = {
     "net.ipv4.tcp_rmem": "4096 131072 134217728",
     "net.ipv4.tcp_wmem": "4096 16384 134217728",
@@ -34,9 +34,10 @@ class Unavailable(Exception):
 
 
 class Link:
-    """`delay_ms` is one way, `loss` a percentage; `queue`, in bytes, takes the place of `queue_bdp`, a
-    multiple of the rate times the round trip. `congestion` is the congestion control of connections
-    over the link (None: the machine's). Further sysctls change or add to SYSCTLS."""
+    """Runs `program`, which is bench_link; its --help describes the link. `delay_ms` is one way,
+    `loss` a percentage. `queue`, in bytes, replaces `queue_bdp`, a multiple of the rate times the
+    round trip. `congestion` is the congestion control over the link (None: that of the machine).
+    `sysctls` changes or adds to SYSCTLS."""
 
     def __init__(self, program, *, delay_ms=0, rate_mbit=1000, loss=0, queue_bdp=1, queue=None,
                  seed=1, congestion=None, sysctls=None):  # fmt: skip
@@ -86,7 +87,7 @@ class Link:
 
     @contextlib.contextmanager
     def inside(self, end):
-        """This thread is at `end` for the sockets, processes and threads that it makes meanwhile."""
+        """Sockets, processes and threads that this thread creates in the block belong to `end`."""
         home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
         there = os.open(self.namespace(end), os.O_RDONLY)
         try:
@@ -112,7 +113,7 @@ class Link:
             for name, value in self._sysctls.items():
                 Path("/proc/sys", name.replace(".", "/")).write_text(value)
             if self._congestion is not None:
-                # By the route: in a namespace the sysctl takes few of the kernel's algorithms.
+                # A route may name any algorithm, the sysctl of a namespace only some.
                 subprocess.run(
                     ["ip", "route", "change", "198.18.0.0/30", "dev", "link0", "proto", "kernel",
                      "scope", "link", "src", self.address(end), "congctl", self._congestion],
