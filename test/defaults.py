@@ -146,7 +146,7 @@ CHANGES = [
     ("include/wstunnel/ctx.h", "(default 256 MiB)", "(default 128 MiB)"),
     ("include/wstunnel/dial.h", "(default 10000)", "(no default)"),
     ("README.md", "| 512 |", "| 511 |"),
-    ("README.md", "32 KiB; 4 MiB", "32 KiB; 8 MiB"),
+    ("README.md", "12 KiB; 32 MiB", "12 KiB; 8 MiB"),
     ("README.md", "10 s each", "9 s each"),
     ("README.md", "10 s; 15 s", "10 s; 20 s"),
     ("examples/wstunnel.json.5", "(1024)", "(1025)"),

@@ -114,9 +114,9 @@ typedef struct wst_agent_options {
 
     uint32_t max_streams;     /**< Optional (default 1024): open at a time; more are refused. */
     size_t max_pending;       /**< Optional (default 256): destinations being opened at a time. */
-    size_t stream_window;     /**< Optional (default 32768): bytes the server may send ahead on a
+    size_t stream_window;     /**< Optional (default 12288): bytes the server may send ahead on a
                                    stream; 1024..2^30. */
-    size_t stream_window_max; /**< Optional (default 4 MiB): up to which a stream's window grows,
+    size_t stream_window_max; /**< Optional (default 32 MiB): up to which a stream's window grows,
                                    either way, if the round trip needs it and the memory budget can
                                    lend it; 1024..2^30. At or below stream_window: no growth. */
 

@@ -132,7 +132,7 @@ typedef struct wst_decoder_options {
     size_t size; /**< sizeof the struct (common.h) */
     wst_encoding_t encoding;
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
-    uint32_t max_frame;               /**< Optional (default 16384). Most payload bytes accepted in
+    uint32_t max_frame;               /**< Optional (default 65536). Most payload bytes accepted in
                                            a communication, as in our hello. */
 } wst_decoder_options_t;
 

@@ -125,9 +125,9 @@ typedef struct wst_server_limits {
     size_t max_handshakes;      /**< Optional (default 512): TLS handshakes under way, about 40 KiB
                                      each; further connections wait for their turn, unread. While
                                      any waits, a handshake may take a quarter of tls_timeout_ms. */
-    size_t stream_window;       /**< Optional (default 32768): bytes an agent may send ahead on a
+    size_t stream_window;       /**< Optional (default 12288): bytes an agent may send ahead on a
                                      stream; 1024..2^30. */
-    size_t stream_window_max;   /**< Optional (default 4 MiB): up to which a stream's window grows,
+    size_t stream_window_max;   /**< Optional (default 32 MiB): up to which a stream's window grows,
                                      either way, if the round trip needs it and the memory budget
                                      can lend it; 1024..2^30. At or below stream_window: no
                                      growth. */

@@ -22,14 +22,14 @@ enum {
     WST__MAX_FAILURES = 20,                 /* access_options.max_failures */
 
     /* Sizes. */
-    WST__STREAM_WINDOW = 32768,               /* server_limits.stream_window
-                                                 agent_options.stream_window */
-    WST__STREAM_WINDOW_MAX = 4 * 1024 * 1024, /* server_limits.stream_window_max
+    WST__STREAM_WINDOW = 12288,                /* server_limits.stream_window
+                                                  agent_options.stream_window */
+    WST__STREAM_WINDOW_MAX = 32 * 1024 * 1024, /* server_limits.stream_window_max
                                                agent_options.stream_window_max */
-    WST__MAX_FRAME = 16384,                   /* decoder_options.max_frame */
-    WST__MAX_MESSAGE = 1024 * 1024,           /* websocket_options.max_message */
-    WST__HEAD_MAX = 16384,                    /* http_limits.head_max */
-    WST__TARGET_MAX = 8192,                   /* http_limits.target_max */
+    WST__MAX_FRAME = 65536,                    /* decoder_options.max_frame */
+    WST__MAX_MESSAGE = 1024 * 1024,            /* websocket_options.max_message */
+    WST__HEAD_MAX = 16384,                     /* http_limits.head_max */
+    WST__TARGET_MAX = 8192,                    /* http_limits.target_max */
 
     /* Times. */
     WST__STEP_TIMEOUT_MS = 10000,         /* server_limits.tls_timeout_ms

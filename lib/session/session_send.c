@@ -2,12 +2,20 @@
 /*
  * Messages out. The order: pongs, goaway, control of streams, a ping, data.
  *
- * Data goes out by deficit round robin (Shreedhar and Varghese, 1995) with the largest frame as the
- * quantum: a stream that sends small frames gets as many bytes as one that sends large ones.
+ * Data goes out by deficit round robin (Shreedhar and Varghese, 1995): a stream that sends small
+ * frames gets as many bytes as one that sends large ones. A stream that is alone sends the largest
+ * frames that the peer takes; several send no more than SHARED_FRAME at a time, so that none waits
+ * long for its turn.
  */
 #include "session_internal.h"
 
 #include "codec.h"
+
+enum { SHARED_FRAME = 16384 };
+
+static size_t quantum(const wst__session_t *s) {
+    return s->peer_max_frame < SHARED_FRAME ? s->peer_max_frame : (size_t)SHARED_FRAME;
+}
 
 /* Bytes that may be sent now. */
 static size_t sendable(const wst__session_stream_t *st) {
@@ -24,7 +32,7 @@ void wst__session_schedule(wst__session_stream_t *st) {
     if (sendable(st) > 0) {
         if (wst__list_empty(&st->ready_node)) {
             bool was_idle = wst__list_empty(&s->ready);
-            st->deficit = s->peer_max_frame;
+            st->deficit = quantum(s);
             wst__list_append(&s->ready, &st->ready_node);
             if (was_idle)
                 wst__session_wake(s);
@@ -128,8 +136,9 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     if (node == NULL || wst__flight_is_full(&s->flight))
         return 0;
     wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
-    size_t n = sendable(st);
-    n = n < st->deficit ? n : st->deficit;
+    bool alone = wst__list_next(&s->ready, node) == NULL;
+    size_t n = sendable(st), most = alone ? s->peer_max_frame : st->deficit;
+    n = n < most ? n : most;
     wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
     wst_message_t m = {.size = sizeof(m),
                        .method = WST_MSG_COMMUNICATION,
@@ -148,7 +157,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     if (status < 0)
         return status;
     st->tx_sent += data.len;
-    st->deficit -= data.len;
+    st->deficit -= alone ? 0 : data.len;
     wst__flight_note_sent(st, data.len);
     if (st->tx_waiting && sendable(st) == 0)
         s->short_of_room = true;
@@ -158,7 +167,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
         /* Its turn is over: to the back, with a new quantum. */
         wst__list_remove(&st->ready_node);
         wst__list_append(&s->ready, &st->ready_node);
-        st->deficit = s->peer_max_frame;
+        st->deficit = quantum(s);
     }
     return 1;
 }

@@ -14,8 +14,12 @@ KIB, MIB = 1 << 10, 1 << 20
 # of chunks (lib/pool.h: at most 512 KiB in each of 7 classes).
 SLACK = 8 * MIB
 
-# What a stream is charged (PROTOCOL.md and session.c): a window, and as much to be sent.
-STREAM_COST = (32768 + 2 * 4096) + (2 * (32768 + 32768 // 3) + 2 * 4096)
+# What a stream is charged (bufq.c and session.c): a first window of 12 KiB, and 4 KiB to be sent.
+WINDOW = 12288
+STREAM_COST = (WINDOW + 4096) + 2 * 4096
+
+# What it borrows to keep a window of bytes that the peer has not confirmed.
+SEND_LOAN = 2 * (WINDOW + WINDOW // 3)
 
 
 class Probe(Process):

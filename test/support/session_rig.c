@@ -159,6 +159,8 @@ session_rig_t *session_rig_new(void) {
     memset(&rig, 0, sizeof(rig));
     rig.encoding = session_rig_encoding;
     rig.window_max = 1; /* windows do not grow */
+    rig.hello.max_frame = SESSION_RIG_FRAME;
+    rig.hello.initial_credit = SESSION_RIG_WINDOW;
     rig.live = test_alloc_live();
     return &rig;
 }
@@ -176,8 +178,8 @@ int session_rig_start_new(session_rig_t *r) {
     wst_hello_t *h = &r->peer_hello;
     h->size = sizeof(*h);
     h->version = WST_PROTOCOL_VERSION;
-    h->max_frame = h->max_frame != 0 ? h->max_frame : WST__MAX_FRAME;
-    h->initial_credit = h->initial_credit != 0 ? h->initial_credit : WST__STREAM_WINDOW;
+    h->max_frame = h->max_frame != 0 ? h->max_frame : SESSION_RIG_FRAME;
+    h->initial_credit = h->initial_credit != 0 ? h->initial_credit : SESSION_RIG_WINDOW;
     if (h->max_streams == 0 && !r->peer_takes_none)
         h->max_streams = WST__MAX_STREAMS;
     if (r->hello.max_streams == 0 && !r->takes_none)
@@ -304,7 +306,7 @@ int session_rig_say_data(session_rig_t *r, uint64_t id, const char *text) {
 int session_rig_say_bytes(session_rig_t *r, uint64_t id, size_t len) {
     int status = 0;
     while (len > 0 && status == 0) {
-        size_t n = len < WST__MAX_FRAME ? len : WST__MAX_FRAME;
+        size_t n = len < SESSION_RIG_FRAME ? len : SESSION_RIG_FRAME;
         status = session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
                                                     .method = WST_MSG_COMMUNICATION,
                                                     .id = id,

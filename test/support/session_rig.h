@@ -13,7 +13,11 @@
 #include "defaults.h"
 #include "session_internal.h"
 
-enum { SESSION_RIG_NOTES = 16384 };
+enum {
+    SESSION_RIG_NOTES = 16384,
+    SESSION_RIG_WINDOW = 32768, /* of the hellos of both sides, unless a test has set others */
+    SESSION_RIG_FRAME = 16384
+};
 
 typedef struct session_rig {
     /* Set before session_rig_start; zero means the defaults. */
@@ -45,7 +49,7 @@ typedef struct session_rig {
 
     wst_decoder_t *ear;
     char said[SESSION_RIG_NOTES], told[SESSION_RIG_NOTES], data[WST__MAX_FRAME];
-    wst__session_stream_t *owned[64]; /* not closed */
+    wst__session_stream_t *owned[WST__MAX_CONNECTIONS]; /* not closed */
     size_t owned_count;
     size_t live; /* blocks before */
 } session_rig_t;

@@ -29,8 +29,8 @@ typedef struct vector {
 
 /* The vectors of PROTOCOL.md come first. */
 static const vector_t vectors[] = {
-    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":16384,"
-     "\"initial_credit\":32768,\"max_streams\":0}",
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":65536,"
+     "\"initial_credit\":12288,\"max_streams\":0}",
      0,
      BOTH,
      true,
@@ -38,9 +38,9 @@ static const vector_t vectors[] = {
       .method = WST_MSG_HELLO,
       .hello =
           &(const wst_hello_t){
-              sizeof(wst_hello_t), 1, 16384, 32768, 0, true, {NULL, 0}, {0}, false, 0, 0}}},
-    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":16384,"
-     "\"initial_credit\":32768,"
+              sizeof(wst_hello_t), 1, 65536, 12288, 0, true, {NULL, 0}, {0}, false, 0, 0}}},
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":65536,"
+     "\"initial_credit\":12288,"
      "\"max_streams\":1024,\"name\":\"build-7.lan\",\"instance\":"
      "\"000102030405060708090a0b0c0d0eff\",\"conn\":0,\"epoch\":1}",
      0,
@@ -50,8 +50,8 @@ static const vector_t vectors[] = {
       .method = WST_MSG_HELLO,
       .hello = &(const wst_hello_t){sizeof(wst_hello_t),
                                     1,
-                                    16384,
-                                    32768,
+                                    65536,
+                                    12288,
                                     1024,
                                     true,
                                     STR("build-7.lan"),

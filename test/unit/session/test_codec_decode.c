@@ -436,9 +436,9 @@ static void test_bounds(void **state) {
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 3 + WST_ERROR_TEXT_MAX, 1);
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 4 + WST_ERROR_TEXT_MAX, WST_EPROTO);
 
-    /* binary communications: max_frame of payload, 16384 if not said */
-    expect_long(bin, 0, false, "\x03\x02", ' ', "", 2 + 16384, 1);
-    expect_long(bin, 0, false, "\x03\x02", ' ', "", 3 + 16384, WST_EMSGBIG);
+    /* binary communications: max_frame of payload, 65536 if not said */
+    expect_long(bin, 0, false, "\x03\x02", ' ', "", 2 + 65536, 1);
+    expect_long(bin, 0, false, "\x03\x02", ' ', "", 3 + 65536, WST_EMSGBIG);
     expect_long(bin, 1024, false, "\x03\x82\x01", ' ', "", 3 + 1024, 1);
     expect_long(bin, 1024, false, "\x03\x82\x01", ' ', "", 4 + 1024, WST_EMSGBIG);
     expect_long(bin, UINT32_MAX, false, "\x03\x02", ' ', "", 3 + 65536, WST_EMSGBIG);
@@ -455,9 +455,9 @@ static void test_bounds(void **state) {
                 WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
     expect_long(json, 0, true, data, 'A', "\"}", around + 21844, 1);
     expect_long(json, 0, true, "{\"method\":3,\"id\":2,\"data\":\"AAAA\"", ' ', "}",
-                WST_JSON_DATA_MAX(16384), 1);
+                WST_JSON_DATA_MAX(65536), 1);
     expect_long(json, 0, true, "{\"method\":3,\"id\":2,\"data\":\"AAAA\"", ' ', "}",
-                WST_JSON_DATA_MAX(16384) + 1, WST_EMSGBIG);
+                WST_JSON_DATA_MAX(65536) + 1, WST_EMSGBIG);
     expect_long(json, UINT32_MAX, true, data, 'A', "\"}", around + 87380, 1);
     expect_long(json, UINT32_MAX, true, data, 'A', "\"}", around + 87384, WST_EMSGBIG);
 

@@ -91,8 +91,8 @@ static void test_ours_goes_out_once_without_waiting(void **state) {
     name[0] = ' '; /* it was copied */
     assert_true(pull(&g, &hello));
     assert_int_equal(hello.version, WST_PROTOCOL_VERSION);
-    assert_int_equal(hello.max_frame, 16384);
-    assert_int_equal(hello.initial_credit, 32768);
+    assert_int_equal(hello.max_frame, 65536);
+    assert_int_equal(hello.initial_credit, 12288);
     assert_int_equal(hello.max_streams, 0); /* as it was given: we take none */
     assert_true(hello.yields);
     assert_int_equal(hello.name.len, 5);

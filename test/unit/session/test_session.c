@@ -454,7 +454,7 @@ static void test_who_takes_no_streams(void **state) {
 static void test_budget_is_shared_and_exhausted_gently(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
-    size_t cost = wst__session_stream_cost(WST__STREAM_WINDOW);
+    size_t cost = wst__session_stream_cost(SESSION_RIG_WINDOW);
     r->budget_limit = 3 * cost - 1;
     session_rig_greet(r);
     wst__session_stream_t *ours = session_rig_stream(r, true),

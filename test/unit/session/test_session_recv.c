@@ -110,8 +110,8 @@ static void test_data_up_to_the_credit_and_not_beyond(void **state) {
         r->no_read = true;
         session_rig_greet(r);
         wst__session_stream_t *st = session_rig_stream(r, false);
-        assert_int_equal(session_rig_say_bytes(r, 2, WST__STREAM_WINDOW), 0);
-        assert_true(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(WST__STREAM_WINDOW));
+        assert_int_equal(session_rig_say_bytes(r, 2, SESSION_RIG_WINDOW), 0);
+        assert_true(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(SESSION_RIG_WINDOW));
         session_rig_tells(r, "");
         if (beyond != 0) {
             breaks(r, session_rig_say_data(r, 2, "x"), "more data than credit");

@@ -138,7 +138,7 @@ static void test_binary_data_are_not_copied(void **state) {
 /* The peer takes all and acknowledges it; the streams never run dry. */
 static void run_turns(session_rig_t *r, wst__session_stream_t *const *sts, const size_t *pieces,
                       size_t count, uint64_t *sent, unsigned messages) {
-    static const uint8_t zeros[WST__MAX_FRAME];
+    static const uint8_t zeros[SESSION_RIG_FRAME];
     for (unsigned i = 0; i < messages; i++) {
         for (size_t k = 0; k < count; k++)
             while (wst__session_stream_room(sts[k]) >= pieces[k])
@@ -166,7 +166,7 @@ static void test_turns_are_equal_in_bytes(void **state) {
     run_turns(r, sts, pieces, 3, sent, 2000);
     for (size_t k = 1; k < 3; k++) {
         uint64_t more = sent[k] > sent[0] ? sent[k] - sent[0] : sent[0] - sent[k];
-        if (more > 2 * WST__MAX_FRAME)
+        if (more > 2 * SESSION_RIG_FRAME)
             fail_msg("%llu and %llu bytes", (unsigned long long)sent[0],
                      (unsigned long long)sent[k]);
     }
@@ -266,7 +266,7 @@ static void test_the_flight_is_bounded(void **state) {
     wst__session_stream_t *st = wide_stream(r, 1 << 20);
     unsigned pings = 0;
     uint64_t sent = pull_all(r, &pings);
-    assert_in_range(sent, limit, limit + WST__MAX_FRAME);
+    assert_in_range(sent, limit, limit + SESSION_RIG_FRAME);
     assert_int_equal(pings, 1);
     /* Control does not wait for it. */
     session_rig_open(r);
@@ -276,7 +276,7 @@ static void test_the_flight_is_bounded(void **state) {
     assert_int_equal(session_rig_say_pong(r, 2), 0);
     assert_true(r->wakeups > 0);
     sent += pull_all(r, &pings);
-    assert_true(sent > limit + limit / 2 - WST__MAX_FRAME);
+    assert_true(sent > limit + limit / 2 - SESSION_RIG_FRAME);
     assert_int_equal(r->s->flight.in_flight, sent - st->tx_acked);
     /* A credit makes room for as much as it confirms. */
     r->wakeups = 0;
@@ -319,7 +319,7 @@ static void test_the_flight_of_a_lost_stream(void **state) {
 static void test_a_short_allowance_asks_for_a_pong(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
-    r->budget_limit = 4 * wst__session_stream_cost(WST__STREAM_WINDOW);
+    r->budget_limit = 4 * wst__session_stream_cost(SESSION_RIG_WINDOW);
     session_rig_greet(r);
     r->budget.lent = r->budget.limit / 4; /* others have it all */
     r->budget.used = r->budget.lent;
