@@ -92,17 +92,37 @@ WST_EXTERN uint64_t wst_ctx_now(const wst_ctx_t *ctx);
 /** The context's allocator; valid as long as the context. Never NULL. */
 WST_EXTERN const wst_allocator_t *wst_ctx_allocator(const wst_ctx_t *ctx);
 
-/** Memory figures of a context, in bytes, and counts of live objects. */
+/**
+ * Figures of a context: memory in bytes, live objects, and the turns of its loop.
+ *
+ * A turn is what the loop does between two waits for events: the callbacks of the library and of
+ * the host, of all contexts on the loop. Other connections wait meanwhile, so the length of a turn
+ * is the loop's lag. A turn counts when it has ended; the first one follows the loop's first wait.
+ * The time between two calls of uv_run() counts as part of a turn. Not included are callbacks of
+ * uv_prepare_t handles that the host started before it made the context, and up to 2 ms of the
+ * host's own callbacks for I/O that run before the library's in a turn.
+ */
 typedef struct wst_ctx_stats {
-    size_t size;         /**< sizeof the struct (common.h) */
-    size_t budget_limit; /**< see wst_ctx_options */
-    size_t budget_used;  /**< reserved by the streams open now */
-    size_t chunks;       /**< chunks in use now */
-    size_t handles;      /**< handles and requests not yet gone */
+    size_t size;              /**< sizeof the struct (common.h) */
+    size_t budget_limit;      /**< see wst_ctx_options */
+    size_t budget_used;       /**< reserved by the streams open now */
+    size_t chunks;            /**< chunks in use now */
+    size_t handles;           /**< handles and requests not yet gone */
+    uint64_t turns;           /**< turns since the context was made; never reset */
+    uint64_t turns_over_1ms;  /**< turns longer than 1 ms; never reset */
+    uint64_t turns_over_10ms; /**< turns longer than 10 ms; never reset */
+    uint64_t turn_max_us;     /**< the longest turn since the context was made, in microseconds */
+    uint64_t turn_peak_us;    /**< the longest turn since wst_ctx_reset_turn_peak() */
 } wst_ctx_stats_t;
 
-/** Fills in the current figures. @return 0; WST_EINVAL: `stats->size` is not set. */
+/** Fills in the figures; resets none. @return 0; WST_EINVAL: `stats->size` is not set. */
 WST_EXTERN int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats);
+
+/**
+ * Sets turn_peak_us to 0: after each reading, say, or before a measurement. The turn that is
+ * running counts for the new peak when it ends.
+ */
+WST_EXTERN void wst_ctx_reset_turn_peak(wst_ctx_t *ctx);
 
 #ifdef __cplusplus
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The context, which all handles of a loop share. It owns two libuv handles: a timer for the
- * earliest deadline, and an idle handle that is active while callbacks are deferred.
+ * The context, which all handles of a loop share. It owns four libuv handles: a timer for the
+ * earliest deadline, an idle handle that is active while callbacks are deferred, and two that
+ * measure the loop's turns.
  *
  * Its end: closing; then every handle and request is gone (ctx->handles is 0); then the services
- * are closed one after another; then the two libuv handles; then close_cb runs.
+ * are closed one after another; then the libuv handles; then close_cb runs.
  */
 #include "ctx.h"
 #include "defaults.h"
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_THREADS = 64, LINE_SIZE = 512 };
+enum { MAX_THREADS = 64, LINE_SIZE = 512, NS_PER_US = 1000 };
 
 /* Deadlines ---------------------------------------------------------------------------------- */
 
@@ -89,8 +90,9 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
         status = uv_idle_init(
             loop, &ctx->idle); /* cannot fail, nor can the call before (libuv's guide) */
     assert(status == 0);
-    ctx->timer.data = ctx->idle.data = ctx;
-    ctx->uv_handles = 2;
+    wst__turns_init(&ctx->turns, loop);
+    ctx->timer.data = ctx->idle.data = ctx->turns.prepare.data = ctx->turns.check.data = ctx;
+    ctx->uv_handles = 4;
     ctx->loop = loop;
     ctx->allocator = *allocator;
     ctx->options = options;
@@ -140,6 +142,8 @@ static void finish_if_unused(wst_ctx_t *ctx) {
     assert(wst__list_empty(&ctx->deferred) && ctx->deadlines.root == NULL);
     uv_close((uv_handle_t *)&ctx->timer, on_uv_closed);
     uv_close((uv_handle_t *)&ctx->idle, on_uv_closed);
+    uv_close((uv_handle_t *)&ctx->turns.prepare, on_uv_closed);
+    uv_close((uv_handle_t *)&ctx->turns.check, on_uv_closed);
 }
 
 void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb) {
@@ -194,8 +198,17 @@ int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
                                  .budget_limit = ctx->budget.limit,
                                  .budget_used = ctx->budget.used,
                                  .chunks = ctx->pool.live,
-                                 .handles = ctx->handles};
+                                 .handles = ctx->handles,
+                                 .turns = ctx->turns.count,
+                                 .turns_over_1ms = ctx->turns.over_1ms,
+                                 .turns_over_10ms = ctx->turns.over_10ms,
+                                 .turn_max_us = ctx->turns.max_ns / NS_PER_US,
+                                 .turn_peak_us = ctx->turns.peak_ns / NS_PER_US};
     return wst__sized_write(stats, &now);
+}
+
+void wst_ctx_reset_turn_peak(wst_ctx_t *ctx) {
+    ctx->turns.peak_ns = 0;
 }
 
 wst_chunk_t *wst_chunk_new(wst_ctx_t *ctx, size_t capacity) {

@@ -7,6 +7,7 @@
 #include "list.h"
 #include "mem.h"
 #include "pool.h"
+#include "turns.h"
 
 #include <uv.h>
 #include <wstunnel/ctx.h>
@@ -18,14 +19,15 @@ struct wst_ctx {
     wst__budget_t budget;
     wst__deadlines_t deadlines; /* on uv_now() of the loop; use wst__deadline_in() */
     uv_loop_t *loop;
-    uv_timer_t timer;     /* for the earliest deadline */
-    uv_idle_t idle;       /* active while callbacks are deferred */
+    uv_timer_t timer; /* for the earliest deadline */
+    uv_idle_t idle;   /* active while callbacks are deferred */
+    wst__turns_t turns;
     wst__list_t deferred; /* wst__defer_t */
     wst__list_t services; /* wst__service_t */
     wst__list_t corked;   /* wst__corked_t */
     unsigned corks;       /* see cork.h */
     size_t handles;       /* handles and requests that are not gone yet */
-    size_t uv_handles;    /* timer and idle */
+    size_t uv_handles;    /* timer, idle, and the two of turns */
     uint8_t random[1024]; /* from the system; the bytes before random_used are spent */
     size_t random_used;
     uint64_t serial; /* the last one given */

@@ -108,6 +108,7 @@ static bool accept_one(wst_listener_t *listener) {
 static void on_readable(uv_poll_t *poll, int status, int events) {
     wst_listener_t *listener = poll->data;
     (void)events;
+    wst__turns_woken(&listener->ctx->turns);
     if (status < 0) { /* libuv has stopped watching */
         starve(listener, status);
         return;

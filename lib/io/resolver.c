@@ -239,6 +239,7 @@ static void on_lookups_done(uv_async_t *done) {
     wst__resolver_t *resolver = done->data;
     wst_ctx_t *ctx = resolver->ctx;
     wst__lookup_job_t *job;
+    wst__turns_woken(&ctx->turns);
     wst__ctx_hold(ctx); /* the last callback may free the context and the resolver */
     while ((job = wst__lookup_threads_take(resolver->threads)) != NULL) {
         struct sockaddr_storage addresses[WST_ADDRESSES_MAX];
