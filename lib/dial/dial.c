@@ -86,6 +86,7 @@ static void on_connect(uv_connect_t *request, int status) {
     wst_dial_t *dial = attempt->dial;
     wst__socket_t *socket = attempt->socket;
     bool newest = dial != NULL && dial->attempts.prev == &attempt->node;
+    wst__turns_woken(&attempt->ctx->turns);
     wst__list_remove(&attempt->node);
     wst__free(&attempt->ctx->allocator, attempt);
     if (dial == NULL)

@@ -97,6 +97,7 @@ static void fail_later(wst__socket_t *sock, int error) {
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     (void)suggested;
+    wst__turns_woken(&sock->ctx->turns);
     size_t size = sock->read_size;
     if (sock->read_max > 0 && size > sock->read_max)
         size = sock->read_max;
@@ -222,6 +223,7 @@ static int shut_down(wst__socket_t *sock) {
 
 static void on_write(uv_write_t *req, int status) {
     wst__socket_t *sock = req->data;
+    wst__turns_woken(&sock->ctx->turns);
     if (is_closing(sock))
         return;
     wst__bufq_consume(&sock->out, sock->in_flight);
