@@ -9,6 +9,44 @@ static void on_library_log(wst_log_level_t level, const char *line, void *user_d
     log_line(level, "%s", line);
 }
 
+static void log_figures_event(const wst_ctx_stats_t *stats) {
+    log_event_t e;
+    log_event_begin(&e, WST_LOG_INFO, "figures");
+    log_event_number(&e, "turns", stats->turns);
+    log_event_number(&e, "turns_over_1ms", stats->turns_over_1ms);
+    log_event_number(&e, "turns_over_10ms", stats->turns_over_10ms);
+    log_event_number(&e, "turn_max_us", stats->turn_max_us);
+    log_event_number(&e, "turn_peak_us", stats->turn_peak_us);
+    log_event_number(&e, "memory_used", stats->budget_used);
+    log_event_number(&e, "memory_budget", stats->budget_limit);
+    log_event_number(&e, "chunks", stats->chunks);
+    log_event_number(&e, "handles", stats->handles);
+    log_event_end(&e);
+}
+
+static void log_figures_line(const wst_ctx_stats_t *stats) {
+    log_line(WST_LOG_INFO,
+             "loop: %llu turns, %llu above 1 ms, %llu above 10 ms; the longest %llu us, since the "
+             "last report %llu us; memory: %zu of %zu bytes reserved, %zu chunks, %zu handles",
+             (unsigned long long)stats->turns, (unsigned long long)stats->turns_over_1ms,
+             (unsigned long long)stats->turns_over_10ms, (unsigned long long)stats->turn_max_us,
+             (unsigned long long)stats->turn_peak_us, stats->budget_used, stats->budget_limit,
+             stats->chunks, stats->handles);
+}
+
+/* Reports the context's figures. The next report tells the longest turn from here on. */
+static void on_report(uv_signal_t *signal, int number) {
+    const program_t *p = signal->data;
+    wst_ctx_stats_t stats = {.size = sizeof(stats)};
+    (void)number;
+    wst_ctx_get_stats(p->ctx, &stats);
+    wst_ctx_reset_turn_peak(p->ctx);
+    if (log_wants_event(WST_LOG_INFO))
+        log_figures_event(&stats);
+    else
+        log_figures_line(&stats);
+}
+
 static void on_signal(uv_signal_t *signal, int number) {
     program_t *p = signal->data;
     if (number == SIGHUP) {
@@ -31,10 +69,10 @@ static void on_signal(uv_signal_t *signal, int number) {
     }
 }
 
-static int watch(program_t *p, uv_signal_t *signal, int number) {
+static int watch(program_t *p, uv_signal_t *signal, uv_signal_cb callback, int number) {
     signal->data = p;
     uv_unref((uv_handle_t *)signal);
-    return uv_signal_start(signal, on_signal, number);
+    return uv_signal_start(signal, callback, number);
 }
 
 int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
@@ -54,19 +92,21 @@ int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
     status = wst_ctx_new(&p->ctx, &p->loop, &options);
     if (status != 0)
         return status;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < PROGRAM_SIGNALS; i++)
         uv_signal_init(&p->loop, &p->signals[i]);
-    status = watch(p, &p->signals[0], SIGINT);
-    return status != 0 ? status : watch(p, &p->signals[1], SIGTERM);
+    status = watch(p, &p->signals[0], on_signal, SIGINT);
+    if (status == 0)
+        status = watch(p, &p->signals[1], on_signal, SIGTERM);
+    return status != 0 ? status : watch(p, &p->signals[2], on_report, SIGUSR1);
 }
 
 int program_watch_reload(program_t *p, void (*on_reload)(void *user_data)) {
     p->on_reload = on_reload;
-    return watch(p, &p->signals[2], SIGHUP);
+    return watch(p, &p->signals[3], on_signal, SIGHUP);
 }
 
 void program_finish(program_t *p) {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < PROGRAM_SIGNALS; i++)
         uv_close((uv_handle_t *)&p->signals[i], NULL);
     wst_ctx_close(p->ctx, NULL);
 }

@@ -7,10 +7,12 @@
 
 #include "log.h"
 
+enum { PROGRAM_SIGNALS = 4 };
+
 typedef struct program {
     uv_loop_t loop;
     wst_ctx_t *ctx;
-    uv_signal_t signals[3];
+    uv_signal_t signals[PROGRAM_SIGNALS];
     unsigned signal_count;
     void (*on_stop)(void *user_data, bool now);
     void (*on_reload)(void *user_data);
@@ -20,7 +22,8 @@ typedef struct program {
 
 /* Makes loop and context, which logs to the program's log; ignores SIGPIPE; catches SIGINT and
  * SIGTERM. The first signal calls on_stop to let open connections finish, the second one to break
- * them off (`now`); a third one exits. memory_budget: as in wst_ctx_options. 0 or an error. */
+ * them off (`now`); a third one exits. SIGUSR1 logs the context's figures. memory_budget: as in
+ * wst_ctx_options. 0 or an error. */
 int program_init(program_t *program, wst_log_level_t level, size_t memory_budget,
                  void (*on_stop)(void *user_data, bool now), void *user_data);
 

@@ -42,7 +42,8 @@ static const char usage[] =
     "  --help, --version\n"
     "\n"
     "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n"
-    "SIGHUP has the configuration read again.\n";
+    "SIGHUP has the configuration read again.\n"
+    "SIGUSR1 logs how long the event loop's turns are, and the memory in use.\n";
 
 typedef struct state {
     program_t program;

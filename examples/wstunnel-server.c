@@ -42,7 +42,8 @@ static const char usage[] =
     "  --help, --version\n"
     "\n"
     "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one breaks them off.\n"
-    "SIGHUP has configuration and certificates read again; these are also looked at each minute.\n";
+    "SIGHUP has configuration and certificates read again; these are also looked at each minute.\n"
+    "SIGUSR1 logs how long the event loop's turns are, and the memory in use.\n";
 
 typedef struct state {
     program_t program;

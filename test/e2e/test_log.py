@@ -238,3 +238,28 @@ def test_reload_changes_the_format(world, tmp_path):
     file.path.write_text('{"a\\u001b[31m\\n": 1}')  # terminals are not told what to do
     server.signal(signal.SIGHUP)
     server.wait_for(r"a\?\[31m\?: unknown member$")
+
+
+@pytest.mark.parametrize("name", ["server", "agent"])
+def test_figures(request, name):
+    """At a SIGUSR1; the peak begins anew with each report."""
+    process = request.getfixturevalue(name)
+    for count in (1, 2):
+        process.signal(signal.SIGUSR1)
+        process.wait_for('"event":"figures"', count)
+    process.stop()
+    first, second = events(process, "figures")
+    assert first["level"] == "info"
+    assert first["turns"] < second["turns"]
+    assert first["turn_peak_us"] == first["turn_max_us"] <= second["turn_max_us"]
+    assert second["turn_peak_us"] <= second["turn_max_us"]
+    for figures in (first, second):
+        assert figures["turns"] >= figures["turns_over_1ms"] >= figures["turns_over_10ms"]
+        assert figures["memory_used"] == 0 < figures["memory_budget"]
+        assert figures["handles"] > 0
+
+
+def test_figures_for_people(world):
+    server = world.server()
+    server.signal(signal.SIGUSR1)
+    server.wait_for(r"info +loop: \d+ turns, .* us; memory: 0 of \d+ bytes reserved, \d+ chunks")
