@@ -44,7 +44,7 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
         install node-llhttp
     fi
     if [ "$ci" = yes ]; then
-        install abigail-tools clang clang-format
+        install abigail-tools clang clang-format valgrind
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
         [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] ||
             install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
@@ -76,8 +76,8 @@ setup() { # setup DIR OPTIONS...
     rm -f "$dir.log"
 }
 
-build() { # build DIR
-    ninja -C "$1" >"$1/build.log" 2>&1 || { tail -n 60 "$1/build.log"; die "building $1 failed"; }
+build() { # build DIR [TARGET]
+    ninja -C "$@" >"$1/build.log" 2>&1 || { tail -n 60 "$1/build.log"; die "building $1 failed"; }
 }
 
 unit() { # unit DIR [meson test arguments]: adds up the tests that ran
@@ -163,6 +163,8 @@ if [ "$ci" = yes ]; then
     say "the programs under the sanitizers, end to end, with smaller transfers"
     E2E_BYTES=16777216 pytests build-asan e2e
     SOAK_SECONDS=20 pytests build-asan hostile -k "soak or loss"
+    build build-release test/counts
+    step "instruction counts" python3 -B test/counts/counts.py build-release
     step "binary interface" python3 -B test/abi.py check
     step "binary interface: breaks are noticed" python3 -B test/abi.py selftest
     step "installed library" test/installed.sh
