@@ -131,7 +131,7 @@ pytests build-release clients
 say "hostile conditions"
 pytests build-release hostile
 
-say "the benchmarks' emulated link"
+say "the benchmarks' emulated link and reports"
 pytests build-release bench
 
 say "attacks"
@@ -165,6 +165,7 @@ if [ "$ci" = yes ]; then
     SOAK_SECONDS=20 pytests build-asan hostile -k "soak or loss"
     build build-release test/counts
     step "instruction counts" python3 -B test/counts/counts.py build-release
+    step "laboratory" python3 -B test/bench/run.py --quick build-release
     step "binary interface" python3 -B test/abi.py check
     step "binary interface: breaks are noticed" python3 -B test/abi.py selftest
     step "installed library" test/installed.sh

@@ -33,7 +33,7 @@ static const char usage[] =
     "  --streams N, --seconds S, --bytes N, --count N\n"
     "  --timeout S  give up after so long (default 60)\n";
 
-enum { EVENTS = 256, ECHO = 64, ECHO_WARM_UP = 50, ABREAST = 64, ANSWER_MAX = 1024 };
+enum { EVENTS = 256, ECHO = 64, ECHO_WARM_UP = 10, ABREAST = 64, ANSWER_MAX = 1024 };
 
 typedef struct conn {
     int fd;
@@ -388,7 +388,8 @@ static double quantile(double q) {
 }
 
 static void print_results(void) {
-    qsort(load.echoes_us, load.echoes, sizeof(float), compare);
+    if (load.echoes > 0)
+        qsort(load.echoes_us, load.echoes, sizeof(float), compare);
     printf("{\"seconds\": %.6f, \"bytes\": %llu, \"complete\": %zu, \"resets\": %llu, "
            "\"echoes\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
            load.ended - load.begun, (unsigned long long)load.moved, load.complete,

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The laboratory of test/bench/run.py."""
