@@ -30,6 +30,7 @@ int wst__session_new(wst__session_t **out, const wst__session_options_t *options
     s->o.dead_after_ms = or_default(s->o.dead_after_ms, WST__DEAD_AFTER_MS);
     wst__list_init(&s->streams);
     wst__list_init(&s->control);
+    wst__list_init(&s->fresh);
     wst__list_init(&s->ready);
     wst__list_init(&s->flying);
     wst__list_init(&s->pinged);

@@ -37,7 +37,7 @@ void wst__flight_confirm(wst__session_stream_t *st, uint64_t offset) {
     if (st->resync) /* sent on the carrier before */
         return;
     wst__flight_confirmed(&s->flight, bytes);
-    if (was_full && !wst__flight_is_full(&s->flight) && !wst__list_empty(&s->ready))
+    if (was_full && !wst__flight_is_full(&s->flight) && wst__session_has_data(s))
         wst__session_wake(s);
 }
 
@@ -65,6 +65,6 @@ void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
         wst__session_drain(st);
     }
     wst__flight_pong(&s->flight, now_us);
-    if (wst__flight_wants_ping(s) || !wst__list_empty(&s->ready))
+    if (wst__flight_wants_ping(s) || wst__session_has_data(s))
         wst__session_wake(s);
 }

@@ -48,7 +48,7 @@ struct wst__session_stream {
     wst__list_t node;                 /* in session->streams while in the table */
     unsigned tell;
     wst__list_t control_node; /* in session->control while tell != 0 */
-    wst__list_t ready_node;   /* in session->ready while there is data that may be sent */
+    wst__list_t ready_node;   /* in session->fresh or ->ready; there while data may be sent */
     size_t deficit;           /* bytes left of its turn */
     size_t reserved;          /* of the budget, without what rx_window and tx_allowance borrow */
     bool resync;              /* re-attached: the peer has not yet mentioned the stream */
@@ -85,7 +85,8 @@ struct wst__session {
     size_t bucket_count, stream_count, local_count, peer_count, refusal_count;
     uint64_t local_highest, peer_highest;
     wst__list_t streams; /* in the order of their opening */
-    wst__list_t control, ready;
+    wst__list_t control;
+    wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
     wst__flight_t flight;       /* of the carrier */
 
@@ -142,6 +143,7 @@ void wst__window_tick(wst__session_stream_t *st);     /* at each ping interval *
 
 /* session_send.c: lists the stream as ready to send, or lets its end be told. */
 void wst__session_schedule(wst__session_stream_t *st);
+bool wst__session_has_data(const wst__session_t *s); /* or had some a round ago */
 
 /* session_flight.c */
 void wst__flight_note_sent(wst__session_stream_t *st, size_t len);

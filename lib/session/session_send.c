@@ -2,20 +2,14 @@
 /*
  * Messages out. The order: pongs, goaway, control of streams, a ping, data.
  *
- * Data goes out by deficit round robin (Shreedhar and Varghese, 1995): a stream that sends small
- * frames gets as many bytes as one that sends large ones. A stream that is alone sends the largest
- * frames that the peer takes; several send no more than SHARED_FRAME at a time, so that none waits
- * long for its turn.
+ * Data goes out by deficit round robin with the largest frame as the quantum (Shreedhar and
+ * Varghese, 1995): a stream that sends small frames gets as many bytes as one that sends large
+ * ones. A stream that has had nothing to send for a round goes ahead of the others, for one quantum
+ * (RFC 8290 section 4.2): so a keystroke does not wait behind downloads.
  */
 #include "session_internal.h"
 
 #include "codec.h"
-
-enum { SHARED_FRAME = 16384 };
-
-static size_t quantum(const wst__session_t *s) {
-    return s->peer_max_frame < SHARED_FRAME ? s->peer_max_frame : (size_t)SHARED_FRAME;
-}
 
 /* Bytes that may be sent now. */
 static size_t sendable(const wst__session_stream_t *st) {
@@ -31,19 +25,20 @@ void wst__session_schedule(wst__session_stream_t *st) {
     wst__session_untell(st, WST__TELL_YIELD); /* its premises have changed */
     if (sendable(st) > 0) {
         if (wst__list_empty(&st->ready_node)) {
-            bool was_idle = wst__list_empty(&s->ready);
-            st->deficit = quantum(s);
-            wst__list_append(&s->ready, &st->ready_node);
-            if (was_idle)
-                wst__session_wake(s);
+            st->deficit = s->peer_max_frame;
+            wst__list_append(&s->fresh, &st->ready_node);
         }
+        wst__session_wake(s);
         return;
     }
-    wst__list_remove(&st->ready_node);
     /* The end follows the last byte, and is repeated on a new carrier. */
     if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked &&
         st->tx_sent == st->tx_acked + st->tx.len)
         wst__session_tell(st, WST__TELL_END);
+}
+
+bool wst__session_has_data(const wst__session_t *s) {
+    return !wst__list_empty(&s->fresh) || !wst__list_empty(&s->ready);
 }
 
 /* In binary, credit, end and yield fit into the head. */
@@ -131,14 +126,31 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
     return 1;
 }
 
+/* The stream whose turn it is; NULL: none has anything to send. A stream that has run dry stays in
+ * `ready` until its turn comes, so that it does not count as fresh before. */
+static wst__session_stream_t *next_in_turn(wst__session_t *s) {
+    for (;;) {
+        bool fresh = !wst__list_empty(&s->fresh);
+        wst__list_t *node = wst__list_first(fresh ? &s->fresh : &s->ready);
+        if (node == NULL)
+            return NULL;
+        wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
+        bool dry = sendable(st) == 0;
+        if (!dry && st->deficit > 0)
+            return st;
+        wst__list_remove(node);
+        if (fresh || !dry)
+            wst__list_append(&s->ready, node);
+        st->deficit = s->peer_max_frame;
+    }
+}
+
 static int next_data(wst__session_t *s, wst__outgoing_t *out) {
-    wst__list_t *node = wst__list_first(&s->ready);
-    if (node == NULL || wst__flight_is_full(&s->flight))
+    wst__session_stream_t *st = wst__flight_is_full(&s->flight) ? NULL : next_in_turn(s);
+    if (st == NULL)
         return 0;
-    wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
-    bool alone = wst__list_next(&s->ready, node) == NULL;
-    size_t n = sendable(st), most = alone ? s->peer_max_frame : st->deficit;
-    n = n < most ? n : most;
+    size_t n = sendable(st);
+    n = n < st->deficit ? n : st->deficit;
     wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
     wst_message_t m = {.size = sizeof(m),
                        .method = WST_MSG_COMMUNICATION,
@@ -157,18 +169,12 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     if (status < 0)
         return status;
     st->tx_sent += data.len;
-    st->deficit -= alone ? 0 : data.len;
+    st->deficit -= data.len;
     wst__flight_note_sent(st, data.len);
     if (st->tx_waiting && sendable(st) == 0)
         s->short_of_room = true;
-    if (sendable(st) == 0) {
-        wst__session_schedule(st);
-    } else if (st->deficit == 0) {
-        /* Its turn is over: to the back, with a new quantum. */
-        wst__list_remove(&st->ready_node);
-        wst__list_append(&s->ready, &st->ready_node);
-        st->deficit = quantum(s);
-    }
+    if (sendable(st) == 0)
+        wst__session_schedule(st); /* its end may follow */
     return 1;
 }
 

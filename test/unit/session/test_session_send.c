@@ -227,6 +227,44 @@ static uint64_t pull_all(session_rig_t *r, unsigned *pings) {
     return bytes;
 }
 
+/* Which stream the next message is of. */
+static uint64_t whose_turn(session_rig_t *r) {
+    wst_message_t m = {.size = sizeof(m)};
+    do
+        assert_true(session_rig_pull(r, &m));
+    while (m.method != WST_MSG_COMMUNICATION);
+    return m.id;
+}
+
+/* A keystroke does not wait behind downloads; but who types all the time takes turns like them. */
+static void test_a_sparse_stream_goes_first(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->window_max = 4 << 20;
+    session_rig_greet(r);
+    wst__session_stream_t *a = session_rig_stream(r, true), *b = session_rig_stream(r, true);
+    wst__session_stream_t *sparse = session_rig_stream(r, true);
+    for (int i = 0; i < 6; i++) { /* a quantum each */
+        assert_int_equal(session_rig_say_credit(r, a->id, 0, 100000), 0);
+        assert_int_equal(session_rig_say_credit(r, b->id, 0, 100000), 0);
+        session_rig_write_bytes(r, a, SESSION_RIG_FRAME);
+        session_rig_write_bytes(r, b, SESSION_RIG_FRAME);
+    }
+    assert_int_equal(whose_turn(r), a->id);
+    assert_int_equal(whose_turn(r), b->id);
+    session_rig_write(r, sparse, "x");
+    assert_int_equal(whose_turn(r), sparse->id);
+    assert_int_not_equal(whose_turn(r), sparse->id);
+    session_rig_write(r, sparse, "y");
+    assert_int_not_equal(whose_turn(r), sparse->id);
+    assert_int_equal(whose_turn(r), sparse->id);
+    for (int i = 0; i < 2; i++)
+        assert_int_not_equal(whose_turn(r), sparse->id); /* a round without anything to send */
+    session_rig_write(r, sparse, "z");
+    assert_int_equal(whose_turn(r), sparse->id);
+    session_rig_stop(r);
+}
+
 static void test_a_pong_confirms_what_was_sent_before_its_ping(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -402,6 +440,7 @@ int main(void) {
         cmocka_unit_test(test_turns_are_equal_in_bytes),
         cmocka_unit_test(test_a_stalled_stream_stalls_no_other),
         cmocka_unit_test(test_control_goes_ahead_of_data),
+        cmocka_unit_test(test_a_sparse_stream_goes_first),
         cmocka_unit_test(test_a_pong_confirms_what_was_sent_before_its_ping),
         cmocka_unit_test(test_the_flight_is_bounded),
         cmocka_unit_test(test_the_flight_of_a_lost_stream),
