@@ -1,57 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hashes, base64, hex and constant-time comparison, by mbedTLS 2.28 or 3. Refuses base64 that
- * mbedTLS reads leniently: line breaks, a missing end, unused bits that are not zero.
+ * Hex and base64. Passwords and tokens are written in base64, so no branch and no table look-up
+ * depends on a character's value.
  */
 #include "digest.h"
-#include "mem.h"
 
-#include <assert.h>
-#include <mbedtls/base64.h>
-#include <mbedtls/constant_time.h>
-#include <mbedtls/md.h>
-#include <mbedtls/sha1.h>
-#include <mbedtls/version.h>
 #include <string.h>
-#include <wstunnel/error.h>
-
-int wst__sha1(uint8_t digest[20], const void *data, size_t len) {
-#if MBEDTLS_VERSION_MAJOR >= 3
-    return mbedtls_sha1(data, len, digest) == 0 ? 0 : WST_EINTERNAL;
-#else
-    return mbedtls_sha1_ret(data, len, digest) == 0 ? 0 : WST_EINTERNAL;
-#endif
-}
-
-static const mbedtls_md_info_t *info_of(wst__hash_t hash) {
-    return mbedtls_md_info_from_type(hash == WST__MD5 ? MBEDTLS_MD_MD5 : MBEDTLS_MD_SHA256);
-}
-
-/* mbedTLS may be built without MD5, and allocates its hash contexts. */
-static int error_of(int status) {
-    return status == 0 ? 0 : status == MBEDTLS_ERR_MD_ALLOC_FAILED ? WST_ENOMEM : WST_EINTERNAL;
-}
 
 size_t wst__hash_len(wst__hash_t hash) {
     return hash == WST__MD5 ? 16 : 32;
-}
-
-int wst__hash(wst__hash_t hash, uint8_t *out, const wst_str_t *parts, size_t count) {
-    mbedtls_md_context_t md;
-    mbedtls_md_init(&md);
-    int status = mbedtls_md_setup(&md, info_of(hash), 0);
-    if (status == 0)
-        status = mbedtls_md_starts(&md);
-    for (size_t i = 0; i < count && status == 0; i++)
-        status = mbedtls_md_update(&md, (const uint8_t *)parts[i].ptr, parts[i].len);
-    if (status == 0)
-        status = mbedtls_md_finish(&md, out);
-    mbedtls_md_free(&md);
-    return error_of(status);
-}
-
-int wst__hmac(uint8_t out[32], const uint8_t *key, size_t key_len, const void *data, size_t len) {
-    return error_of(mbedtls_md_hmac(info_of(WST__SHA256), key, key_len, data, len, out));
 }
 
 void wst__hex_encode(char *out, const uint8_t *data, size_t len) {
@@ -83,39 +40,69 @@ bool wst__hex_decode(uint8_t *out, size_t len, wst_str_t text) {
     return true;
 }
 
+/* 0xff if low <= value <= high, else 0; all below 256. */
+static unsigned mask_within(unsigned value, unsigned low, unsigned high) {
+    return ((low - 1 - value) & (value - high - 1)) >> 8 & 0xff;
+}
+
+static char base64_char(unsigned value) {
+    return (char)((mask_within(value, 0, 25) & (value + 'A')) |
+                  (mask_within(value, 26, 51) & (value - 26 + 'a')) |
+                  (mask_within(value, 52, 61) & (value - 52 + '0')) |
+                  (mask_within(value, 62, 62) & '+') | (mask_within(value, 63, 63) & '/'));
+}
+
+/* 0x100 if the character is not of the alphabet. */
+static unsigned base64_value(char character) {
+    unsigned c = (unsigned char)character;
+    unsigned plus_one = (mask_within(c, 'A', 'Z') & (c - 'A' + 1)) |
+                        (mask_within(c, 'a', 'z') & (c - 'a' + 27)) |
+                        (mask_within(c, '0', '9') & (c - '0' + 53)) |
+                        (mask_within(c, '+', '+') & 63) | (mask_within(c, '/', '/') & 64);
+    return (plus_one - 1) & 0x1ff;
+}
+
 size_t wst__base64_encode(char *out, const void *data, size_t len) {
-    size_t out_len = 0;
-    out[0] = '\0'; /* mbedTLS writes nothing for empty input */
-    int status =
-        mbedtls_base64_encode((uint8_t *)out, WST__BASE64_LEN(len) + 1, &out_len, data, len);
-    assert(status == 0); /* fails only if `out` is too small */
-    (void)status;
-    return out_len;
+    const uint8_t *in = data;
+    char *at = out;
+    for (size_t i = 0; i < len; i += 3) {
+        size_t left = len - i;
+        uint32_t bits = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
+                        (left > 2 ? in[i + 2] : 0);
+        *at++ = base64_char(bits >> 18);
+        *at++ = base64_char(bits >> 12 & 63);
+        *at++ = left > 1 ? base64_char(bits >> 6 & 63) : '=';
+        *at++ = left > 2 ? base64_char(bits & 63) : '=';
+    }
+    *at = '\0';
+    return (size_t)(at - out);
 }
 
 bool wst__base64_decode(uint8_t *out, size_t *out_len, const char *text, size_t text_len) {
-    char last[4], canonical[4 + 1];
-    size_t pad = 0, len = 0;
-    if (text_len == 0) {
-        *out_len = 0;
-        return true;
-    }
+    size_t pad = 0;
+    uint8_t *at = out; /* never ahead of what is read: `out` may be `text` */
+    unsigned bad = 0;
     if (text_len % 4 != 0)
         return false;
-    memcpy(last, text + text_len - 4, 4); /* `out` may be `text` */
-    pad = last[3] != '=' ? 0 : last[2] != '=' ? 1 : 2;
-    if (mbedtls_base64_decode(out, text_len / 4 * 3, &len, (const uint8_t *)text, text_len) != 0)
-        return false;
-    /* A shorter result: mbedTLS has skipped white space. */
-    if (len != text_len / 4 * 3 - pad)
-        return false;
-    wst__base64_encode(canonical, out + len - (3 - pad), 3 - pad);
-    if (memcmp(canonical, last, 4) != 0)
-        return false;
-    *out_len = len;
-    return true;
-}
-
-bool wst__equal_constant_time(const void *a, size_t a_len, const void *b, size_t b_len) {
-    return a_len == b_len && mbedtls_ct_memcmp(a, b, a_len) == 0;
+    if (text_len > 0 && text[text_len - 1] == '=')
+        pad = text[text_len - 2] == '=' ? 2 : 1;
+    for (size_t i = 0; i < text_len; i += 4) {
+        size_t digits = i + 4 < text_len ? 4 : 4 - pad;
+        uint32_t bits = 0;
+        for (size_t k = 0; k < 4; k++) {
+            unsigned value = k < digits ? base64_value(text[i + k]) : 0;
+            bad |= value & 0x100;
+            bits = bits << 6 | (value & 63);
+        }
+        uint32_t unused = digits == 4 ? 0 : digits == 3 ? 0xff : 0xffff;
+        bad |= bits & unused;
+        *at++ = (uint8_t)(bits >> 16);
+        if (digits > 2)
+            *at++ = (uint8_t)(bits >> 8);
+        if (digits > 3)
+            *at++ = (uint8_t)bits;
+    }
+    if (bad == 0)
+        *out_len = (size_t)(at - out);
+    return bad == 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef WST_LIB_DIGEST_H
 #define WST_LIB_DIGEST_H
-/* The cryptographic and coding primitives in use, from mbedTLS. */
+/* The cryptographic and coding primitives in use. Hashes are the TLS engine's library's. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
