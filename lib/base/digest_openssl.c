@@ -23,8 +23,8 @@ int wst__sha1(uint8_t digest[20], const void *data, size_t len) {
 
 int wst__hash(wst__hash_t hash, uint8_t *out, const wst_str_t *parts, size_t count) {
     EVP_MD_CTX *md = EVP_MD_CTX_new();
-    bool good = md != NULL &&
-                EVP_DigestInit_ex(md, hash == WST__MD5 ? EVP_md5() : EVP_sha256(), NULL) == 1;
+    bool good =
+        md != NULL && EVP_DigestInit_ex(md, hash == WST__MD5 ? EVP_md5() : EVP_sha256(), NULL) == 1;
     for (size_t i = 0; i < count && good; i++)
         good = EVP_DigestUpdate(md, parts[i].ptr, parts[i].len) == 1;
     good = good && EVP_DigestFinal_ex(md, out, NULL) == 1;
@@ -37,8 +37,8 @@ int wst__hmac(uint8_t out[32], const uint8_t *key, size_t key_len, const void *d
     if (key_len > INT_MAX)
         return WST_EINVAL;
     unsigned out_len = 32;
-    return HMAC(EVP_sha256(), key_len > 0 ? key : empty, (int)key_len, data, len, out,
-                &out_len) != NULL
+    return HMAC(EVP_sha256(), key_len > 0 ? key : empty, (int)key_len, data, len, out, &out_len) !=
+                   NULL
                ? 0
                : hash_failed();
 }

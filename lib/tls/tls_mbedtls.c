@@ -13,7 +13,8 @@
 #include "tls_cert.h"
 #include "tls_engine.h"
 #include "tls_names.h"
-#include "tls_pem.h"
+#include "tls_pem_mbedtls.h"
+#include "tls_session.h"
 
 #include <assert.h>
 #include <mbedtls/ctr_drbg.h>
@@ -30,12 +31,6 @@
 #else
 #define MBEDTLS_PRIVATE(member) member
 #endif
-
-enum {
-    IDENTITIES_MAX = 32,
-    TICKET_LIFETIME_S = 3600,
-    UNASKED_MAX = 16 /* answers to messages that a peer should not send: renegotiation */
-};
 
 /*
  * The suites offered, best first; the server's order wins over the client's. With mbedTLS,
@@ -91,6 +86,7 @@ static const char *alpn[] = {"http/1.1", NULL};
 
 typedef struct identity {
     mbedtls_x509_crt chain;
+    wst__tls_x509_t is; /* the first of the chain */
     mbedtls_pk_context key;
 } identity_t;
 
@@ -109,10 +105,9 @@ struct wst__tls_engine {
     uint8_t pins[WST__TLS_PINS_MAX][32];
     size_t pin_count;
 
-    /* Client: the last session; `session_of` is NULL if there is none. */
+    /* Client: the last session. */
     mbedtls_ssl_session session;
-    char *session_of;
-    wst__tls_cert_t *session_peer;
+    wst__tls_last_t last;
 };
 
 struct wst__tls_conn {
@@ -182,6 +177,9 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
     int status = wst__tls_read_certificates(&identity->chain, from->chain_pem, false, what, why);
     if (status != 0)
         return status;
+    const mbedtls_x509_buf *raw = &identity->chain.raw;
+    if (!wst__tls_x509_read(&identity->is, raw->p, raw->len))
+        return wst__tls_complain_unreadable(why, what, 1);
     snprintf(what, sizeof(what), "identity %zu: private key", e->identity_count);
     status = parse_key(e, identity, from->key_pem);
     if (status != 0)
@@ -192,12 +190,11 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
         return WST_ENOMEM;
     if (status != 0)
         return wst__tls_complain(why, what, "the key does not belong to the certificate");
-    if (e->server && !wst__tls_cert_serves(&identity->chain))
+    if (e->server && !identity->is.for_servers)
         return wst__tls_complain(why, what, "the certificate is not for servers");
-    int64_t expiry = wst__tls_time(&identity->chain.valid_to);
-    if (expiry < e->expiry) {
-        e->expiry = expiry;
-        wst__tls_dn_text(e->expires_first, &identity->chain.subject);
+    if (identity->is.not_after < e->expiry) {
+        e->expiry = identity->is.not_after;
+        wst__tls_dn_text(e->expires_first, identity->is.subject);
     }
     return 0;
 }
@@ -297,10 +294,7 @@ static int engine_new(wst__tls_engine_t **out, const wst_allocator_t *allocator,
 static void drop_session(wst__tls_engine_t *e) {
     mbedtls_ssl_session_free(&e->session);
     mbedtls_ssl_session_init(&e->session);
-    wst__free(&e->allocator, e->session_of);
-    e->session_of = NULL;
-    wst__tls_cert_unref(e->session_peer);
-    e->session_peer = NULL;
+    wst__tls_last_drop(&e->last, &e->allocator);
 }
 
 void wst__tls_engine_free(wst__tls_engine_t *e) {
@@ -329,7 +323,7 @@ static int set_up_tickets(wst__tls_engine_t *e, bool client_certs) {
         return 0;
     }
     int status = mbedtls_ssl_ticket_setup(&e->tickets, mbedtls_ctr_drbg_random, &e->random,
-                                          MBEDTLS_CIPHER_AES_256_GCM, TICKET_LIFETIME_S);
+                                          MBEDTLS_CIPHER_AES_256_GCM, WST__TLS_TICKET_LIFETIME_S);
     if (status == 0)
         mbedtls_ssl_conf_session_tickets_cb(&e->conf, mbedtls_ssl_ticket_write,
                                             mbedtls_ssl_ticket_parse, &e->tickets);
@@ -341,13 +335,10 @@ int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *alloc
     static const int modes[] = {MBEDTLS_SSL_VERIFY_NONE, MBEDTLS_SSL_VERIFY_OPTIONAL,
                                 MBEDTLS_SSL_VERIFY_REQUIRED};
     bool client_certs = options->client_cert != WST_TLS_CLIENT_NONE;
-    if (options->identities == NULL || options->identity_count == 0 ||
-        options->identity_count > IDENTITIES_MAX ||
-        options->client_cert > WST_TLS_CLIENT_REQUIRED ||
-        (client_certs && options->client_ca_pem == NULL))
-        return WST_EINVAL;
     wst__tls_engine_t *e;
-    int status = engine_new(&e, allocator, true, why);
+    int status = wst__tls_check_server(options);
+    if (status == 0)
+        status = engine_new(&e, allocator, true, why);
     if (status != 0)
         return status;
     status = add_identities(e, options->identities, options->identity_count, why);
@@ -422,7 +413,7 @@ static int on_recv(void *arg, uint8_t *buf, size_t len) {
 
 static int on_send(void *arg, const uint8_t *data, size_t len) {
     wst__tls_conn_t *c = arg;
-    if (c->reading && ++c->unasked > UNASKED_MAX)
+    if (c->reading && ++c->unasked > WST__TLS_UNASKED_MAX)
         c->io_error = WST_EFLOOD;
     else
         c->io_error = c->io->push(c->io_arg, data, len);
@@ -442,20 +433,66 @@ static int on_sni(void *arg, mbedtls_ssl_context *ssl, const uint8_t *name, size
     c->sni[len] = '\0';
     int status = 0;
     for (size_t i = 0; i < e->identity_count && status == 0; i++)
-        if (wst__tls_cert_names(&e->identities[i].chain, host, len))
+        if (wst__tls_cert_names(&e->identities[i].is, host, len))
             status =
                 mbedtls_ssl_set_hs_own_cert(ssl, &e->identities[i].chain, &e->identities[i].key);
     return status;
 }
 
+/* The faults of the policy and mbedTLS's, which decide about the alert. mbedTLS's own check of the
+ * name is not in it: 2.28 knows no IP addresses. */
+static const struct {
+    unsigned fault;
+    uint32_t flags;
+} fault_flags[] = {
+    {WST__TLS_EXPIRED, MBEDTLS_X509_BADCERT_EXPIRED},
+    {WST__TLS_TOO_EARLY, MBEDTLS_X509_BADCERT_FUTURE},
+    {WST__TLS_NOT_TRUSTED, MBEDTLS_X509_BADCERT_NOT_TRUSTED},
+    {WST__TLS_WEAK_SIGNATURE, MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK},
+    {WST__TLS_WEAK_KEY, MBEDTLS_X509_BADCERT_BAD_KEY},
+    {WST__TLS_BAD_USAGE, MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_NS_CERT_TYPE},
+    {WST__TLS_NO_CERTIFICATE, MBEDTLS_X509_BADCERT_MISSING},
+    {WST__TLS_BAD_PURPOSE, MBEDTLS_X509_BADCERT_EXT_KEY_USAGE},
+    {WST__TLS_OTHER_NAME, MBEDTLS_X509_BADCERT_CN_MISMATCH},
+    {WST__TLS_NOT_PINNED, MBEDTLS_X509_BADCERT_OTHER},
+};
+enum { FAULT_FLAGS = sizeof(fault_flags) / sizeof(fault_flags[0]) };
+
+static unsigned faults_of(uint32_t flags) {
+    unsigned faults = 0;
+    flags &= ~(uint32_t)MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    for (size_t i = 0; i < FAULT_FLAGS; i++) {
+        if ((flags & fault_flags[i].flags) != 0)
+            faults |= fault_flags[i].fault;
+        flags &= ~fault_flags[i].flags;
+    }
+    return flags == 0 ? faults : faults | WST__TLS_OTHER_FAULT;
+}
+
+static uint32_t flags_of(unsigned faults) {
+    uint32_t flags = (faults & WST__TLS_OTHER_FAULT) != 0 ? MBEDTLS_X509_BADCERT_OTHER : 0;
+    for (size_t i = 0; i < FAULT_FLAGS; i++)
+        if ((faults & fault_flags[i].fault) != 0)
+            flags |= fault_flags[i].flags;
+    return flags;
+}
+
 static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
     wst__tls_conn_t *c = arg;
-    wst__tls_judge(&c->expect, &c->found, crt, depth, flags);
+    wst__tls_x509_t is;
+    unsigned faults = faults_of(*flags);
+    bool none = crt->raw.len == 0; /* how 2.28 presents an empty list of certificates */
+    if (!none && !wst__tls_x509_read(&is, crt->raw.p, crt->raw.len)) {
+        snprintf(c->found.text, sizeof(c->found.text), "%s", WST__TLS_UNREADABLE);
+        return MBEDTLS_ERR_X509_FATAL_ERROR;
+    }
+    faults = wst__tls_judge(&c->expect, &c->found, none ? NULL : &is, depth, faults, NULL);
+    *flags = flags_of(faults);
     if (depth > 0)
         return 0;
     wst__tls_cert_unref(c->peer);
-    c->peer = wst__tls_cert_new(&c->engine->allocator, crt);
-    if (c->peer == NULL)
+    c->peer = none ? NULL : wst__tls_cert_new(&c->engine->allocator, &is);
+    if (c->peer == NULL && !none)
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     /* If certificates are optional, mbedTLS ignores the flags. */
     return c->found.bad && c->optional ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
@@ -579,29 +616,15 @@ static int conn_failed(wst__tls_conn_t *c, int error, bool open) {
 
 /* Connections -------------------------------------------------------------------------------- */
 
-/* The key of a client's session: the name that it verified and the name that it asked for. */
-static char *session_name(const wst__tls_engine_t *e, const char *server_name, const char *sni) {
-    size_t size = strlen(server_name) + strlen(sni) + 2;
-    char *name = wst__alloc(&e->allocator, size);
-    if (name != NULL)
-        snprintf(name, size, "%s/%s", server_name, sni);
-    return name;
-}
-
 /* Offers the last session if it is with this server and its certificate is still valid. */
 static int offer_session(wst__tls_conn_t *c) {
     wst__tls_engine_t *e = c->engine;
-    if (e->session_of == NULL || strcmp(e->session_of, c->session_of) != 0)
+    if (!wst__tls_last_is_good(&e->last, c->session_of, (int64_t)mbedtls_time(NULL)))
         return 0;
-    const wst_tls_certificate_t *peer = wst__tls_cert_public(e->session_peer);
-    if (peer != NULL && peer->not_after < (int64_t)mbedtls_time(NULL)) {
-        drop_session(e);
-        return 0;
-    }
     int status = mbedtls_ssl_set_session(&c->ssl, &e->session);
     if (status != 0)
         return status;
-    c->peer = wst__tls_cert_ref(e->session_peer);
+    c->peer = wst__tls_cert_ref(e->last.peer);
     c->offered = true;
     return 0;
 }
@@ -610,9 +633,8 @@ static int offer_session(wst__tls_conn_t *c) {
 static void keep_session(wst__tls_conn_t *c) {
     wst__tls_engine_t *e = c->engine;
     drop_session(e);
-    e->session_of = wst__strdup(&e->allocator, c->session_of);
-    e->session_peer = wst__tls_cert_ref(c->peer);
-    if (e->session_of == NULL || mbedtls_ssl_get_session(&c->ssl, &e->session) != 0)
+    if (!wst__tls_last_set(&e->last, &e->allocator, c->session_of, c->peer) ||
+        mbedtls_ssl_get_session(&c->ssl, &e->session) != 0)
         drop_session(e);
 }
 
@@ -626,7 +648,7 @@ static int set_up(wst__tls_conn_t *c, const char *server_name, const char *sni) 
     if (e->server)
         return 0;
     c->server_name = wst__strdup(&e->allocator, server_name);
-    c->session_of = session_name(e, server_name != NULL ? server_name : "", sni != NULL ? sni : "");
+    c->session_of = wst__tls_session_key(&e->allocator, server_name, sni);
     if ((server_name != NULL && c->server_name == NULL) || c->session_of == NULL)
         return MBEDTLS_ERR_SSL_ALLOC_FAILED;
     c->expect.host = c->server_name;

@@ -182,6 +182,18 @@ void tls_made_free(tls_made_t *made) {
     mbedtls_pk_free(&made->pk);
 }
 
+size_t tls_der(const tls_made_t *made, uint8_t out[4096]) {
+    mbedtls_x509_crt crt;
+    mbedtls_x509_crt_init(&crt);
+    assert_int_equal(
+        mbedtls_x509_crt_parse(&crt, (const uint8_t *)made->own, strlen(made->own) + 1), 0);
+    size_t len = crt.raw.len;
+    assert_true(len <= 4096);
+    memcpy(out, crt.raw.p, len);
+    mbedtls_x509_crt_free(&crt);
+    return len;
+}
+
 wst_tls_identity_t tls_identity(const tls_made_t *made) {
     return (wst_tls_identity_t){sizeof(wst_tls_identity_t), made->chain, made->key};
 }

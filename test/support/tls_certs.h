@@ -37,6 +37,9 @@ void tls_made_free(tls_made_t *made);
 
 wst_tls_identity_t tls_identity(const tls_made_t *made);
 
+/* Its DER; `out` is as long as `own`. The length. */
+size_t tls_der(const tls_made_t *made, uint8_t out[4096]);
+
 /* A random generator for mbedTLS, seeded at the first call. */
 int tls_random(void *arg, unsigned char *out, size_t len);
 
