@@ -77,7 +77,7 @@ bool options_parse(options_t *o, const config_fields_t *fields, const char *usag
             *status = 0;
             return false;
         } else if (c == VERSION) {
-            printf("%s %s\n", program, wst_version());
+            printf("%s %s (%s)\n", program, wst_version(), wst_tls_engine());
             *status = 0;
             return false;
         } else if (c < FIELD) {

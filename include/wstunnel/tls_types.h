@@ -11,6 +11,12 @@
 extern "C" {
 #endif
 
+/**
+ * The TLS library in use, which is chosen when libwstunnel is built, and its version: "mbedTLS
+ * 2.28.3", "OpenSSL 3.0.19 27 Jan 2026". Valid as long as the calling thread.
+ */
+WST_EXTERN const char *wst_tls_engine(void);
+
 /** The fault, for people: "identity 2: the key does not belong to the certificate". */
 typedef struct wst_tls_error {
     char text[256]; /**< terminated */

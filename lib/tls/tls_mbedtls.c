@@ -134,6 +134,14 @@ struct wst__tls_conn {
     wst_tls_info_t info;
 };
 
+const char *wst_tls_engine(void) {
+    static _Thread_local char text[24];
+    unsigned version = mbedtls_version_get_number();
+    snprintf(text, sizeof(text), "mbedTLS %u.%u.%u", version >> 24, version >> 16 & 255,
+             version >> 8 & 255);
+    return text;
+}
+
 /* Configurations ----------------------------------------------------------------------------- */
 
 static bool is_no_memory(int error) {
@@ -603,9 +611,7 @@ static int conn_failed(wst__tls_conn_t *c, int error, bool open) {
     else if (is_flooded(c, error))
         text = "the peer sends empty records";
     else if (error == MBEDTLS_ERR_SSL_INVALID_MAC && open && !c->heard && !c->engine->server)
-        text =
-            "the first record cannot be decrypted: it has been changed on the way, or the server "
-            "does not accept our certificate"; /* mbedTLS's TLS 1.3 server says so in old keys */
+        text = WST__TLS_FIRST_RECORD;
     if (text != NULL)
         snprintf(c->found.text, sizeof(c->found.text), "%s", text);
     else if (!certificate || c->found.text[0] == '\0')
