@@ -26,7 +26,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, ALERT_HANDSHAKE_FAILURE = 40 };
+enum { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22 };
 
 /*
  * The suites offered, best first. The server's order wins, but for a client that puts ChaCha20
@@ -84,6 +84,7 @@ struct wst__tls_conn {
     char *server_name, *session_of; /* client */
     int io_error;
     bool begun, no_tls; /* input has begun; its first byte is not that of a record */
+    bool alerted;       /* an alert was sent unencrypted */
     bool done;          /* the handshake is over */
     bool heard;         /* plaintext has arrived */
     bool offered;       /* client: a session was offered */
@@ -123,6 +124,7 @@ static int on_bio_write(BIO *bio, const char *data, int len) {
     BIO_clear_retry_flags(bio);
     if (c->io_error != 0 || len <= 0)
         return -1;
+    c->alerted = c->alerted || data[0] == RECORD_ALERT;
     if (c->reading && ++c->unasked > WST__TLS_UNASKED_MAX)
         c->io_error = WST_EFLOOD;
     else
@@ -411,7 +413,7 @@ static int on_sni(SSL *ssl, int *alert, void *arg) {
             return SSL_TLSEXT_ERR_ALERT_FATAL;
         }
     }
-    return SSL_TLSEXT_ERR_OK;
+    return SSL_TLSEXT_ERR_NOACK; /* a client does nothing with an acknowledgement */
 }
 
 static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
@@ -495,11 +497,10 @@ static void tell(wst__tls_conn_t *c, const char *text) {
     snprintf(c->found.text, sizeof(c->found.text), "%s", text);
 }
 
-/* OpenSSL does not answer what is no TLS. */
-static int refuse_no_tls(wst__tls_conn_t *c) {
-    static const uint8_t alert[] = {RECORD_ALERT, 3, 3, 0, 2, 2, ALERT_HANDSHAKE_FAILURE};
-    tell(c, "what the peer sends is not TLS");
-    int status = c->io->push(c->io_arg, alert, sizeof(alert));
+/* To what is no TLS, or of a version that there never was, OpenSSL says nothing. */
+static int answer(wst__tls_conn_t *c, uint8_t alert) {
+    const uint8_t record[] = {RECORD_ALERT, 3, 3, 0, 2, 2, alert};
+    int status = c->alerted ? 0 : c->io->push(c->io_arg, record, sizeof(record));
     return status != 0 ? status : (int)WST_ETLS;
 }
 
@@ -512,8 +513,10 @@ static int conn_failed(wst__tls_conn_t *c) {
         return c->io_error;
     if (no_memory)
         return WST_ENOMEM;
-    if (c->no_tls)
-        return refuse_no_tls(c);
+    if (c->no_tls) {
+        tell(c, "what the peer sends is not TLS");
+        return answer(c, SSL_AD_HANDSHAKE_FAILURE);
+    }
     if (error != 0 && reason >= SSL_AD_REASON_OFFSET) {
         unsigned alert = (unsigned)(reason - SSL_AD_REASON_OFFSET);
         snprintf(c->found.text, sizeof(c->found.text), "the peer sent alert %u: %s", alert,
@@ -529,6 +532,8 @@ static int conn_failed(wst__tls_conn_t *c) {
     if (text == NULL && error != 0)
         text = ERR_reason_error_string(error);
     tell(c, text != NULL ? text : "TLS failed");
+    if (reason == SSL_R_WRONG_VERSION_NUMBER && !c->done)
+        return answer(c, SSL_AD_PROTOCOL_VERSION);
     return reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? (int)WST_ETLSCERT : (int)WST_ETLS;
 }
 

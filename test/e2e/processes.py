@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs under test: started, waited for by what they print, ended, and judged."""
+import functools
 import os
 import re
 import signal
@@ -23,6 +24,13 @@ DISASTERS = re.compile(r"Sanitizer|runtime error:|Assertion .* failed|Segmentati
 
 def program(name):
     return str(BUILD / "examples" / name)
+
+
+@functools.cache
+def uses_openssl():
+    """Whether the programs were built with -Dtls=openssl; else it is mbedTLS."""
+    said = subprocess.run([program("wstunnel-server"), "--version"], capture_output=True, text=True)
+    return "OpenSSL" in said.stdout
 
 
 def with_descriptors(limit, argv):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Command lines: what the programs say of themselves, and what they do not take."""
+import re
 import subprocess
 
 import pytest
@@ -33,7 +34,7 @@ def test_help(name):
 def test_version(name):
     result = run(name, "--version")
     assert result.returncode == 0
-    assert result.stdout.startswith(f"{name} 0.")
+    assert re.fullmatch(rf"{name} 0\.\d+\.\d+ \((mbedTLS|OpenSSL) [23]\.[^)]+\)\n", result.stdout)
 
 
 @pytest.mark.parametrize(
