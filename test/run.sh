@@ -5,8 +5,9 @@
 #   ./test/run.sh          unit tests and fuzz corpora under ASan and UBSan; end-to-end tests; real
 #                          clients across network namespaces (as root); hostile conditions; attacks
 #   ./test/run.sh --ci     the same with warnings as errors, both compilers, TSan where threads meet,
-#                          a bounded fuzz run, the programs of 0.1.0, built from history, with those
-#                          of today, and checks of the installed library and the quickstart
+#                          a bounded fuzz run, OpenSSL as the TLS engine, the programs of 0.1.0,
+#                          built from history, with those of today, and checks of the installed
+#                          library and the quickstart
 set -u
 cd "$(dirname "$0")/.."
 
@@ -44,7 +45,7 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
         install node-llhttp
     fi
     if [ "$ci" = yes ]; then
-        install abigail-tools clang clang-format valgrind
+        install abigail-tools clang clang-format libssl-dev valgrind
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
         [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] ||
             install "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
@@ -156,6 +157,14 @@ if [ "$ci" = yes ]; then
     setup build-no-talk -Dtalk=false -Dexamples=false --werror
     build build-no-talk
     unit build-no-talk
+    say "OpenSSL as the TLS engine"
+    setup build-openssl -Dtls=openssl -Db_sanitize=address,undefined -Db_lundef=false --werror
+    build build-openssl
+    unit build-openssl
+    setup build-openssl-release -Dtls=openssl --buildtype=release --werror
+    build build-openssl-release
+    pytests build-openssl-release e2e -k tls
+    pytests build-openssl-release attack -k tls
     say "threads under ThreadSanitizer"
     setup build-tsan -Db_sanitize=thread -Db_lundef=false --werror
     build build-tsan

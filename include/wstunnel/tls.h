@@ -3,9 +3,9 @@
 #define WSTUNNEL_TLS_H
 /**
  * @file tls.h
- * TLS 1.2 and 1.3 (RFC 5246, RFC 8446; 1.3 where the library was built with mbedTLS 3.6) over any
- * stream. A handshake turns a connected stream, the transport, into another stream, whose bytes are
- * the plaintext.
+ * TLS 1.2 and 1.3 (RFC 5246, RFC 8446; 1.3 where the library was built with OpenSSL or mbedTLS
+ * 3.6) over any stream. A handshake turns a connected stream, the transport, into another stream,
+ * whose bytes are the plaintext.
  *
  * A close_notify is the end of a direction, so half-close is kept both ways. An end of the
  * transport without it is an error, WST_ETLSTRUNCATED, never on_end: an attacker who cuts a
@@ -18,9 +18,11 @@
  * no compression and no renegotiation. ALPN (RFC 7301) is "http/1.1": a client offers it; a server
  * takes clients without ALPN, and refuses those that offer other protocols only.
  *
- * Memory: about 35 KiB a connection in Debian's builds of mbedTLS; for an idle connection the
- * library adds no buffers. While a reader is stopped, at most one record (16 KiB) of plaintext and
- * one read of the transport wait; written bytes are encrypted at once and wait in the transport.
+ * Memory: about 35 KiB a connection in Debian's builds of mbedTLS, 9 KiB with OpenSSL; for an idle
+ * connection the library adds no buffers. Both take it from the C library, not from the context's
+ * allocator; an embedder can replace OpenSSL's for the whole process. While a reader is stopped, at
+ * most one record (16 KiB) of plaintext and one read of the transport wait; written bytes are
+ * encrypted at once and wait in the transport.
  */
 #include <wstunnel/stream.h>
 #include <wstunnel/tls_types.h>

@@ -532,7 +532,9 @@ static int conn_failed(wst__tls_conn_t *c) {
     if (text == NULL && error != 0)
         text = ERR_reason_error_string(error);
     tell(c, text != NULL ? text : "TLS failed");
-    if (reason == SSL_R_WRONG_VERSION_NUMBER && !c->done)
+    if (reason == SSL_R_WRONG_VERSION_NUMBER && c->done)
+        tell(c, clearer_text(SSL_R_BAD_RECORD_TYPE));
+    else if (reason == SSL_R_WRONG_VERSION_NUMBER)
         return answer(c, SSL_AD_PROTOCOL_VERSION);
     return reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE ? (int)WST_ETLSCERT : (int)WST_ETLS;
 }

@@ -106,7 +106,7 @@ static void check_strength(chain_t *chain, STACK_OF(X509) * certs) {
 }
 
 /* The error that OpenSSL makes the fitting alert of. */
-static int error_of(unsigned faults) {
+static int error_for_alert(unsigned faults) {
     static const struct {
         unsigned faults;
         int error;
@@ -143,7 +143,7 @@ static int judge_one(X509 *crt, int depth, const chain_t *chain, const wst_alloc
     int at = depth < CHAIN_MAX ? depth : CHAIN_MAX - 1;
     unsigned faults =
         wst__tls_judge(expect, found, &is, depth, chain->faults[at], chain->other[at]);
-    int error = faults != 0 ? error_of(faults) : X509_V_OK;
+    int error = faults != 0 ? error_for_alert(faults) : X509_V_OK;
     if (depth == 0) {
         *peer = wst__tls_cert_new(allocator, &is);
         if (*peer == NULL)

@@ -16,7 +16,8 @@ from authority import Authority, pin_of
 from scene import HEALTH, MIB, SLACK
 from secure import SecureClient, client_context
 from sites import Relay, Site, echo, read_exactly
-from tlsbreaches import BAD_MAC, BREACHES, HELLO, NO_RENEGOTIATION, UNEXPECTED, times
+from tlsbreaches import (BAD_MAC, BREACHES, HELLO, NO_RENEGOTIATION, PROTOCOL_VERSION, UNEXPECTED,
+                         times)
 from tlskeys import Taken, prepare
 from tlsraw import ALERT, DATA, HANDSHAKE
 
@@ -215,8 +216,12 @@ def test_no_suite(stage, identity, how):
 NO_EXTENSIONS = None
 
 
-def server_hello(version=raw.TLS12, suite=raw.ECDSA_CHACHA20, compression=0, session=b"", extensions=()):
-    tail = b"" if extensions is NO_EXTENSIONS else raw.vector(b"".join(extensions), 2)
+SECURE = raw.extension(raw.RENEGOTIATION, b"\0")  # without it OpenSSL refuses the server
+
+
+def server_hello(version=raw.TLS12, suite=raw.ECDSA_CHACHA20, compression=0, session=b"", extensions=(),
+                 first=SECURE):  # fmt: skip
+    tail = b"" if extensions is NO_EXTENSIONS else raw.vector(first + b"".join(extensions), 2)
     body = struct.pack(">H", version) + bytes(range(32)) + raw.vector(session, 1)
     return said(raw.SERVER_HELLO, body + struct.pack(">HB", suite, compression) + tail)
 
@@ -269,7 +274,7 @@ ANSWERS = {
     "two protocols": (server_hello(extensions=[raw.alpn(b"http/1.1", b"h2")]), None),
     "no name of a protocol": (server_hello(extensions=[raw.alpn()]), None),
     "renegotiation": (
-        server_hello(extensions=[raw.extension(raw.RENEGOTIATION, b"\x18" + b"x" * 24)]), None),
+        server_hello(first=raw.extension(raw.RENEGOTIATION, b"\x18" + b"x" * 24)), None),
     "smaller records, not asked for": (server_hello(extensions=[raw.extension(1, b"\1")]), None),
     "a session that there is not": (
         server_hello(session=b"x" * 32) + raw.record(raw.CHANGE_CIPHER, b"\1", raw.TLS12)
@@ -282,7 +287,7 @@ ANSWERS = {
     "a chain beyond the end": (server_hello() + said(raw.CERTIFICATE, b"\xff\xff\xff" + bytes(9)), None),
     "a change of ciphers behind the hello": (
         server_hello() + raw.record(raw.CHANGE_CIPHER, b"\1", raw.TLS12), None),
-    "a flood of warnings": (WARNING * 5000, GONE),
+    "a flood of warnings": (WARNING * 5000, rf"{GONE}|too many warn alerts"),
 }  # fmt: skip
 
 
@@ -336,6 +341,7 @@ REASONS = {
     BAD_MAC: "the first record cannot be decrypted: it has been changed on the way, or the server does "
              "not accept our certificate",
     UNEXPECTED: "[^;]+",
+    PROTOCOL_VERSION: "the peer sent a record that is malformed or too long",
     None: "the server answered 503 Later",
 }  # fmt: skip
 

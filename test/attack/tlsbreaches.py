@@ -3,9 +3,10 @@
 connection that has been taken (tlskeys.py), and the alert they are answered with; None: they do no
 harm."""
 import tlsraw as raw
+from processes import uses_openssl
 from tlsraw import ALERT, CHANGE_CIPHER, DATA, HANDSHAKE, HEARTBEAT
 
-UNEXPECTED, BAD_MAC = 10, 20
+UNEXPECTED, BAD_MAC, PROTOCOL_VERSION = 10, 20, 70
 NO_RENEGOTIATION = 100
 WARNINGS = 1000
 EVIL = b"evil" * 10
@@ -59,7 +60,7 @@ BREACHES = {
     "a bit changed": (changed(20), BAD_MAC),
     "a bit of the MAC changed": (changed(-1), BAD_MAC),
     "the type changed": (changed(0), BAD_MAC),
-    "the version changed": (changed(2), BAD_MAC),
+    "the version changed": (changed(2), PROTOCOL_VERSION if uses_openssl() else BAD_MAC),
     "a record missing": (one_is_missing, BAD_MAC),
     "two records the other way round": (the_other_way_round, BAD_MAC),
     "in the clear": (clear(DATA, EVIL), BAD_MAC),
