@@ -517,7 +517,7 @@ static int conn_failed(wst__tls_conn_t *c) {
         tell(c, "what the peer sends is not TLS");
         return answer(c, SSL_AD_HANDSHAKE_FAILURE);
     }
-    if (error != 0 && reason >= SSL_AD_REASON_OFFSET) {
+    if (error != 0 && reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
         unsigned alert = (unsigned)(reason - SSL_AD_REASON_OFFSET);
         snprintf(c->found.text, sizeof(c->found.text), "the peer sent alert %u: %s", alert,
                  wst__tls_alert_name(alert));

@@ -10,7 +10,7 @@ import pytest
 import tlsraw as raw
 from authority import Authority
 from client import Client, open_socket
-from processes import wait_until
+from processes import uses_openssl, wait_until
 from scene import HEALTH, KIB, Scene, serve
 from secure import SecureClient, client_context
 from sites import Site, echo
@@ -108,6 +108,14 @@ SECONDS = {
     "a flood of warnings": (WARNING * 5000, None, "TLS handshake timed out"),
     "a flood of empty records": (raw.record(HANDSHAKE, b"", raw.TLS12) * 1000, {10, 40}, None),
 }  # fmt: skip
+# Where OpenSSL differs: an end is an end, it has other alerts, and takes less of warnings.
+if uses_openssl():
+    SECONDS |= {
+        "an end": (SECONDS["an end"][0], None, "the peer closed the connection during the handshake"),
+        "another hello": (SECONDS["another hello"][0], {10, 40, 47, 70, 80}, None),
+        "a message of 16 MiB": (SECONDS["a message of 16 MiB"][0], {47}, None),
+        "a flood of warnings": (SECONDS["a flood of warnings"][0], {10}, None),
+    }
 
 
 @pytest.mark.parametrize("name", SECONDS)
@@ -358,7 +366,9 @@ def test_half_a_message(scene, authority):
     """If the rest is waited for, no longer than for a request, and in the place that there is."""
     peer = Taken(open_socket(scene.server.address), prepare(client_context(authority), scene.log))
     peer.send(peer.seal(HANDSHAKE, HALF))
-    assert peer.rest() in ([(ALERT, bytes([2, UNEXPECTED]))], [(ALERT, b"\1\0")])
+    said = peer.rest()
+    if not (uses_openssl() and said == []):  # which does not say an end within a message
+        assert said in ([(ALERT, bytes([2, UNEXPECTED]))], [(ALERT, b"\1\0")])
     peer.close()
     scene.check()
     scene.check_memory(1024 * KIB)
@@ -372,11 +382,22 @@ def test_renegotiation(tunnel):
     tunnel.fine()
 
 
+class Some(list):
+    """Equal to each of its beginnings that is not empty."""
+
+    def __eq__(self, other):
+        return 0 < len(other) <= len(self) and other == list(self)[: len(other)]
+
+    __hash__ = None
+
+
 def test_a_flood_of_renegotiation(tunnel):
     """Nobody has to read these answers: there is an end to them."""
     tunnel.send(times(17, HANDSHAKE, HELLO)(tunnel.peer))
-    tunnel.broken([(ALERT, bytes([1, NO_RENEGOTIATION]))] * 16,
-                  "the peer sent more than it may make us keep")  # fmt: skip
+    answers = [(ALERT, bytes([1, NO_RENEGOTIATION]))] * 16
+    if uses_openssl():  # all are sent at once, so that the reset can overtake the last ones
+        answers = Some(answers)
+    tunnel.broken(answers, "the peer sent more than it may make us keep")
 
 
 def test_renegotiation_as_a_server(tunnel):

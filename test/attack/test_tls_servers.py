@@ -16,8 +16,7 @@ from authority import Authority, pin_of
 from scene import HEALTH, MIB, SLACK
 from secure import SecureClient, client_context
 from sites import Relay, Site, echo, read_exactly
-from tlsbreaches import (BAD_MAC, BREACHES, HELLO, NO_RENEGOTIATION, PROTOCOL_VERSION, UNEXPECTED,
-                         times)
+from tlsbreaches import BAD_MAC, BREACHES, HELLO, NO_RENEGOTIATION, UNEXPECTED, times
 from tlskeys import Taken, prepare
 from tlsraw import ALERT, DATA, HANDSHAKE
 
@@ -340,8 +339,6 @@ UNAVAILABLE = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"
 REASONS = {
     BAD_MAC: "the first record cannot be decrypted: it has been changed on the way, or the server does "
              "not accept our certificate",
-    UNEXPECTED: "[^;]+",
-    PROTOCOL_VERSION: "the peer sent a record that is malformed or too long",
     None: "the server answered 503 Later",
 }  # fmt: skip
 
@@ -373,7 +370,7 @@ def test_breaches(behind, name):
     if alert is None:
         behind(lambda peer: build(peer) + peer.seal(DATA, UNAVAILABLE), [], REASONS[None])
     else:
-        why = "the peer sends empty records" if "empty records" in name else REASONS[alert]
+        why = "the peer sends empty records" if "empty records" in name else REASONS.get(alert, "[^;]+")
         behind(build, [(ALERT, bytes([2, alert]))], why)
 
 
