@@ -9,7 +9,7 @@ BEFORE_HELLO = "the first message was not hello"
 NUMBER = "a number is missing, malformed or out of range"
 HELLO_NUMBER = "hello with a number missing or out of range"
 ERROR_CODE = "error without a negative code"
-LARGEST_JSON = 4 * -(-16384 // 3) + 64  # of a communication with all of max_frame
+LARGEST_JSON = 4 * -(-65536 // 3) + 64  # of a communication with all of max_frame
 
 
 def _frames():
@@ -188,9 +188,9 @@ def _messages():
     cases["json: unknown and too long"] = (
         "json", [text(big % ("x" * 5000))], (1009, "message too long for its method"))  # fmt: skip
     too_long = (1009, "message too long")
-    cases["json: longest text"] = "json", [text(" " * (LARGEST_JSON + 1))], too_long
+    cases["json: longest text"] = "json", [text(" " * (LARGEST_JSON + 1))], (1009, "message too big")
     cases["json: more data than max_frame"] = (
-        "json", [text({"method": 3, "id": 2, "data": "A" * 21848})],
+        "json", [text({"method": 3, "id": 2, "data": "A" * 87384})],
         (1009, "more data than max_frame"))  # fmt: skip
     cases["binary: text too long"] = "binary", [text(big % ("x" * 5000))], too_long
     cases["binary: of the future and too long"] = (
