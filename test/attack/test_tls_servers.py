@@ -13,6 +13,7 @@ import pytest
 import tlsraw as raw
 from arena import check_memory, memory
 from authority import Authority, pin_of
+from processes import uses_openssl
 from scene import HEALTH, MIB, SLACK
 from secure import SecureClient, client_context
 from sites import Relay, Site, echo, read_exactly
@@ -339,6 +340,7 @@ UNAVAILABLE = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"
 REASONS = {
     BAD_MAC: "the first record cannot be decrypted: it has been changed on the way, or the server does "
              "not accept our certificate",
+    UNEXPECTED: "[^;]+",
     None: "the server answered 503 Later",
 }  # fmt: skip
 
@@ -367,6 +369,8 @@ def behind(stage, identity, tmp_path):
 @pytest.mark.parametrize("name", BREACHES)
 def test_breaches(behind, name):
     build, alert = BREACHES[name]
+    if uses_openssl() and name == "a message of 16 MiB":
+        alert = UNEXPECTED  # a client of OpenSSL's looks at the type first
     if alert is None:
         behind(lambda peer: build(peer) + peer.seal(DATA, UNAVAILABLE), [], REASONS[None])
     else:
