@@ -82,10 +82,12 @@ static void unappend(wst__bufq_t *q, size_t n) {
     drop_compact_if_empty(q);
 }
 
-/* Free bytes of a compact chunk, a new one if need be, at the queue's end; 0 without memory. */
-static size_t compact_room(wst__bufq_t *q) {
+/* Free bytes of a compact chunk, a new one if need be, at the queue's end, to append `len` bytes
+ * to; 0 without memory. */
+static size_t compact_room(wst__bufq_t *q, size_t len) {
     if (q->compact == NULL || q->compact_used == wst_chunk_capacity(q->compact)) {
-        wst_chunk_t *chunk = wst__pool_chunk(q->pool, WST__CHUNK_MIN);
+        bool first = q->count == 0 && len <= q->first_chunk;
+        wst_chunk_t *chunk = wst__pool_chunk(q->pool, first ? q->first_chunk : WST__CHUNK_MIN);
         if (chunk == NULL)
             return 0;
         wst_chunk_unref(q->compact);
@@ -106,7 +108,7 @@ int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len) {
     const uint8_t *from = data;
     size_t done = 0;
     while (done < len) {
-        size_t room = compact_room(q);
+        size_t room = compact_room(q, len - done);
         if (room == 0) {
             unappend(q, done);
             return WST_ENOMEM;

@@ -18,6 +18,7 @@ typedef struct wst__bufq {
     size_t len;
     wst_chunk_t *compact; /* append copies into it; nothing else writes to it */
     size_t compact_used;
+    size_t first_chunk; /* capacity of the first compact chunk for few bytes; 0: as all others */
 } wst__bufq_t;
 
 /*
