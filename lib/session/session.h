@@ -66,7 +66,7 @@ typedef struct wst__session_options {
     wst_hello_t hello;         /* as in greetings, completed here, too; the name is not used */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
-    uint64_t window_max;       /* 0: 4 MiB: bound of the windows of streams, both ways */
+    uint64_t window_max;       /* 0: 32 MiB: bound of the windows of streams, both ways */
     wst__session_callbacks_t callbacks;
     void *user_data;
 } wst__session_options_t;

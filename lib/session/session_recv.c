@@ -199,6 +199,7 @@ static int on_msg_yield(wst__session_t *s, wst__session_stream_t *st, const wst_
     if (m->credit == st->rx_limit) {
         st->rx_limit = m->offset;
         wst__window_shrink(st);
+        wst__session_update_credit(st); /* the peer may have given back more than is due */
     }
     return 0;
 }

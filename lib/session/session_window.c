@@ -145,7 +145,10 @@ void wst__window_release(wst__session_stream_t *st) {
 
 static void shrink_unused(wst__session_stream_t *st) {
     uint64_t received = st->rx_received - st->rx_ticked, sent = st->tx_sent - st->tx_ticked;
-    if (received < st->rx_window / 2 && st->rx_window > initial_window(st))
+    /* Not below a credit that is due and acknowledges nothing: it would repeat the last one, and
+     * could cross a yield. */
+    bool grants = (st->tell & WST__TELL_CREDIT) != 0 && st->rx_received == st->rx_told;
+    if (!grants && received < st->rx_window / 2 && st->rx_window > initial_window(st))
         (void)set_window(st, most_of(st->rx_window / 2, initial_window(st)));
     size_t half = st->tx_allowance / 2;
     if (sent < half && st->tx.len < half)

@@ -337,6 +337,38 @@ static void test_a_yield_of_what_is_unread(void **state) {
     session_rig_stop(r);
 }
 
+/* The window does not shrink under a credit that is due: the credit would repeat the last one,
+ * which a yield could not tell from it. */
+static void test_a_credit_that_is_due_is_not_shrunk(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = grown(r);
+    wst__session_stream_read(st, false);
+    assert_int_equal(session_rig_say_bytes(r, 2, SESSION_RIG_FRAME), 0);
+    assert_int_equal(session_rig_say_bytes(r, 2, SESSION_RIG_FRAME), 0);
+    session_rig_ignores(r); /* acknowledged, unread */
+    uint64_t limit = st->rx_limit, window = st->rx_window;
+    assert_int_equal(st->rx_told, st->rx_received);
+    wst__session_stream_read(st, true);
+    wst__session_stream_deliver(st);
+    session_rig_wait(r, PING);
+    assert_int_equal(st->rx_window, window);
+    session_rig_ignores(r);
+    assert_true(st->rx_limit > limit);
+    session_rig_stop(r);
+}
+
+/* A peer may give back so much that more is due at once; nothing else would say so. */
+static void test_a_yield_of_all_is_answered(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), 0);
+    session_rig_says(r, "credit 2 0/32768");
+    assert_int_equal(st->rx_limit, FIRST);
+    session_rig_stop(r);
+}
+
 static void test_wrong_yields(void **state) {
     (void)state;
     for (int which = 0; which < 4; which++) {
@@ -547,6 +579,8 @@ int main(void) {
         cmocka_unit_test(test_a_yield_is_taken),
         cmocka_unit_test(test_a_yield_that_crosses_credit),
         cmocka_unit_test(test_a_yield_of_what_is_unread),
+        cmocka_unit_test(test_a_credit_that_is_due_is_not_shrunk),
+        cmocka_unit_test(test_a_yield_of_all_is_answered),
         cmocka_unit_test(test_wrong_yields),
         cmocka_unit_test(test_a_late_yield),
         cmocka_unit_test(test_keeps_as_much_as_it_is_granted),
