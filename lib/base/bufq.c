@@ -79,6 +79,8 @@ static void unappend(wst__bufq_t *q, size_t n) {
         wst_slice_unref(*tail);
         q->count--;
     }
+    if (q->seek_index >= q->count)
+        q->seek_index = q->seek_offset = 0;
     drop_compact_if_empty(q);
 }
 
@@ -145,25 +147,49 @@ int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice) {
     return status;
 }
 
-wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max) {
-    for (size_t i = 0; i < q->count; i++) {
-        wst_slice_t s = *at(q, i);
-        if (offset < s.len) {
-            s.data += offset;
-            s.len -= offset;
-            if (s.len > max)
-                s.len = max;
-            return s;
-        }
-        offset -= s.len;
+/* Moves from the slice `*index`, which begins at `*begin`, to that with the byte at `offset`.
+ * Returns whether there is one. */
+static bool find_slice(const wst__bufq_t *q, size_t offset, size_t *index, size_t *begin) {
+    for (; *index < q->count; ++*index) {
+        size_t len = at(q, *index)->len;
+        if (offset - *begin < len)
+            return true;
+        *begin += len;
     }
-    return (wst_slice_t){NULL, NULL, 0};
+    return false;
+}
+
+static wst_slice_t part_of(wst_slice_t slice, size_t from, size_t max) {
+    slice.data += from;
+    slice.len -= from;
+    if (slice.len > max)
+        slice.len = max;
+    return slice;
+}
+
+wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max) {
+    size_t index = 0, begin = 0;
+    if (!find_slice(q, offset, &index, &begin))
+        return (wst_slice_t){NULL, NULL, 0};
+    return part_of(*at(q, index), offset - begin, max);
+}
+
+wst_slice_t wst__bufq_seek(wst__bufq_t *q, size_t offset, size_t max) {
+    bool behind = offset >= q->seek_offset;
+    size_t index = behind ? q->seek_index : 0, begin = behind ? q->seek_offset : 0;
+    if (!find_slice(q, offset, &index, &begin))
+        return (wst_slice_t){NULL, NULL, 0};
+    q->seek_index = index;
+    q->seek_offset = begin;
+    return part_of(*at(q, index), offset - begin, max);
 }
 
 bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice) {
     if (q->count == 0)
         return false;
     *slice = *at(q, 0);
+    q->seek_offset -= q->seek_index > 0 ? slice->len : 0;
+    q->seek_index -= q->seek_index > 0 ? 1 : 0;
     q->len -= slice->len;
     q->head = q->head + 1 < q->slots ? q->head + 1 : 0;
     q->count--;
@@ -179,6 +205,7 @@ void wst__bufq_consume(wst__bufq_t *q, size_t n) {
             s->data += n;
             s->len -= n;
             q->len -= n;
+            q->seek_offset -= q->seek_index > 0 ? n : 0;
             return;
         }
         wst_slice_t gone = *s;

@@ -40,6 +40,13 @@ static void check(void) {
         at += s.len;
     }
     assert_int_equal(wst__bufq_peek(&w.q, at, 1).len, 0);
+    /* seek finds the same, from wherever it was before. */
+    static uint64_t seed = 1;
+    size_t offset = (size_t)(test_random(&seed) % (w.len + 1));
+    wst_slice_t peeked = wst__bufq_peek(&w.q, offset, 700);
+    wst_slice_t sought = wst__bufq_seek(&w.q, offset, 700);
+    assert_ptr_equal(sought.data, peeked.data);
+    assert_int_equal(sought.len, peeked.len);
 }
 
 static void model_add(const uint8_t *data, size_t len) {
