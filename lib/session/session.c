@@ -422,10 +422,10 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
     set_reason(st, reason, text);
     st->session->refusal_count += state == WST__REFUSED;
     st->state = state;
+    wst__list_remove(&st->ready_node);
     wst__flight_drop(st);
     st->tx_acked = st->tx_sent; /* nothing is in flight any more */
     st->resync = false;
-    wst__list_remove(&st->ready_node);
     wst__bufq_reset(&st->tx);
     wst__bufq_reset(&st->rx);
     release_budget(st);

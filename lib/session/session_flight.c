@@ -15,10 +15,19 @@ void wst__flight_note_sent(wst__session_stream_t *st, size_t len) {
         wst__list_append(&s->flying, &st->flight_node);
 }
 
+/* Wakes the carrier if a full flight has become less. */
+static void wake_if_room(wst__session_t *s, bool was_full) {
+    if (was_full && !wst__flight_is_full(&s->flight) && wst__session_has_data(s))
+        wst__session_wake(s);
+}
+
 void wst__flight_drop(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    bool was_full = wst__flight_is_full(&s->flight);
     if (!st->resync)
-        wst__flight_forgotten(&st->session->flight, st->tx_sent - st->tx_acked);
+        wst__flight_forgotten(&s->flight, st->tx_sent - st->tx_acked);
     wst__list_remove(&st->flight_node);
+    wake_if_room(s, was_full);
 }
 
 void wst__flight_reset(wst__session_t *s) {
@@ -37,8 +46,7 @@ void wst__flight_confirm(wst__session_stream_t *st, uint64_t offset) {
     if (st->resync) /* sent on the carrier before */
         return;
     wst__flight_confirmed(&s->flight, bytes);
-    if (was_full && !wst__flight_is_full(&s->flight) && wst__session_has_data(s))
-        wst__session_wake(s);
+    wake_if_room(s, was_full);
 }
 
 bool wst__flight_wants_ping(const wst__session_t *s) {
@@ -54,17 +62,20 @@ void wst__flight_pinged(wst__session_t *s, uint64_t now_us) {
 }
 
 void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
-    wst__list_t *node;
-    while ((node = wst__list_first(&s->pinged)) != NULL) {
-        wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, flight_node);
-        wst__list_remove(node);
+    wst__list_t confirmed, *node;
+    wst__list_take(&confirmed, &s->pinged);
+    WST__LIST_EACH(wst__session_stream_t, st, &confirmed, flight_node)
         if (st->tx_pinged > st->tx_acked)
             wst__flight_confirm(st, st->tx_pinged);
+    wst__flight_pong(&s->flight, now_us);
+    /* Callbacks run only now: they may send, even the next ping. */
+    while ((node = wst__list_first(&confirmed)) != NULL) {
+        wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, flight_node);
+        wst__list_remove(node);
         if (st->tx_sent > st->tx_acked)
             wst__list_append(&s->flying, node);
         wst__session_drain(st);
     }
-    wst__flight_pong(&s->flight, now_us);
     if (wst__flight_wants_ping(s) || wst__session_has_data(s))
         wst__session_wake(s);
 }

@@ -87,6 +87,7 @@ struct wst__session {
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control;
     wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
+    unsigned fresh_turns;       /* messages of fresh streams in a row */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
     wst__flight_t flight;       /* of the carrier */
 

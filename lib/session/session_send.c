@@ -126,18 +126,24 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
     return 1;
 }
 
+/* Messages of fresh streams in a row, while others wait: new streams must not starve old ones. */
+enum { FRESH_TURNS = 16 };
+
 /* The stream whose turn it is; NULL: none has anything to send. A stream that has run dry stays in
  * `ready` until its turn comes, so that it does not count as fresh before. */
 static wst__session_stream_t *next_in_turn(wst__session_t *s) {
     for (;;) {
-        bool fresh = !wst__list_empty(&s->fresh);
+        bool others = !wst__list_empty(&s->ready);
+        bool fresh = !wst__list_empty(&s->fresh) && !(others && s->fresh_turns >= FRESH_TURNS);
         wst__list_t *node = wst__list_first(fresh ? &s->fresh : &s->ready);
         if (node == NULL)
             return NULL;
         wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
         bool dry = sendable(st) == 0;
-        if (!dry && st->deficit > 0)
+        if (!dry && st->deficit > 0) {
+            s->fresh_turns = fresh ? s->fresh_turns + 1 : 0;
             return st;
+        }
         wst__list_remove(node);
         if (fresh || !dry)
             wst__list_append(&s->ready, node);
@@ -151,7 +157,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
         return 0;
     size_t n = sendable(st);
     n = n < st->deficit ? n : st->deficit;
-    wst_slice_t data = wst__bufq_peek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
+    wst_slice_t data = wst__bufq_seek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
     wst_message_t m = {.size = sizeof(m),
                        .method = WST_MSG_COMMUNICATION,
                        .id = st->id,

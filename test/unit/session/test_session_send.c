@@ -353,6 +353,47 @@ static void test_the_flight_of_a_lost_stream(void **state) {
     }
 }
 
+/* What a stream had in flight makes room for others when it goes. */
+static void test_a_lost_stream_wakes_what_waits_behind_it(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->window_max = 4 << 20;
+    session_rig_greet(r);
+    wst__session_stream_t *waiting = session_rig_stream(r, true);
+    wst__session_stream_t *full = wide_stream(r, 1 << 20);
+    unsigned pings = 0;
+    pull_all(r, &pings);
+    session_rig_write(r, waiting, "x");
+    assert_int_equal(pull_all(r, &pings), 0);
+    r->wakeups = 0;
+    assert_int_equal(session_rig_say_reset(r, full->id, WST_EIDLE), 0);
+    assert_true(r->wakeups > 0);
+    assert_int_equal(pull_all(r, &pings), 1);
+    session_rig_stop(r);
+}
+
+/* New streams go first, but do not starve old ones. */
+static void test_newcomers_do_not_starve_others(void **state) {
+    (void)state;
+    enum { NEW = 40 };
+    session_rig_t *r = session_rig_new();
+    r->peer_hello.initial_credit = 100000;
+    session_rig_greet(r);
+    wst__session_stream_t *old = session_rig_stream(r, true), *new[NEW];
+    for (int i = 0; i < NEW; i++)
+        new[i] = session_rig_stream(r, true);
+    for (int i = 0; i < 4; i++)
+        session_rig_write_bytes(r, old, SESSION_RIG_FRAME);
+    assert_int_equal(whose_turn(r), old->id);
+    for (int i = 0; i < NEW; i++)
+        session_rig_write(r, new[i], "x");
+    int served = 0;
+    for (int i = 0; i < NEW; i++)
+        served += whose_turn(r) == old->id;
+    assert_in_range(served, 2, 3);
+    session_rig_stop(r);
+}
+
 /* A peer acknowledges each 16 KiB at the latest, which is more than the budget lets us keep. */
 static void test_a_short_allowance_asks_for_a_pong(void **state) {
     (void)state;
@@ -444,6 +485,8 @@ int main(void) {
         cmocka_unit_test(test_a_pong_confirms_what_was_sent_before_its_ping),
         cmocka_unit_test(test_the_flight_is_bounded),
         cmocka_unit_test(test_the_flight_of_a_lost_stream),
+        cmocka_unit_test(test_a_lost_stream_wakes_what_waits_behind_it),
+        cmocka_unit_test(test_newcomers_do_not_starve_others),
         cmocka_unit_test(test_a_short_allowance_asks_for_a_pong),
         cmocka_unit_test(test_the_carrier_is_woken_for_each_kind_of_message),
         cmocka_unit_test(test_credit_wakes_what_waits_for_it),
