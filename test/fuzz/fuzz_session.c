@@ -363,21 +363,24 @@ static void attach(fuzz_t *f, bool hello) {
 
 static void check(const fuzz_t *f) {
     size_t reserved = 0, count = 0;
+    uint64_t in_flight = 0;
     const wst__session_stream_t *st = wst__session_first_stream(f->s);
     for (; st != NULL; st = wst__session_next_stream(st)) {
         reserved += st->reserved;
         count++;
-        must(st->rx.len <= st->rx_window && st->rx_received <= st->rx_limit,
-             "more than the window");
-        must(st->rx_ended || st->rx_limit - st->rx_delivered <= st->rx_window ||
+        in_flight += st->resync ? 0 : st->tx_sent - st->tx_acked;
+        must(st->rx.len <= st->rx_reserved && st->rx_received <= st->rx_limit,
+             "more than was reserved");
+        must(st->rx_ended || st->rx_limit - st->rx_delivered <= st->rx_reserved ||
                  st->state != WST__OPEN,
-             "more granted than the window");
-        must(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(st->rx_window),
+             "more granted than was reserved");
+        must(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(st->rx_reserved),
              "rx pins too much");
         must(wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(st->tx_allowance),
              "tx pins too much");
     }
     must(count == wst__session_stream_count(f->s), "streams miscounted");
+    must(in_flight == f->s->flight.in_flight, "bytes in flight miscounted");
     must(reserved + f->budget.lent == f->budget.used, "budget");
     must(f->budget.used <= f->budget.limit && f->budget.lent <= f->budget.limit / 4, "budget");
     must(f->s->refusal_count <= WST__REFUSALS_MAX, "too many refusals");
