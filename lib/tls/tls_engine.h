@@ -3,8 +3,8 @@
 #define WST_LIB_TLS_ENGINE_H
 /*
  * The interface of a TLS engine: handshake, read, write and close_notify over memory. No socket and
- * no loop; the engine has its own sources of time and randomness. tls_mbedtls.c implements it;
- * another engine is another file that defines these functions.
+ * no loop; the engine has its own sources of time and randomness. The files whose names end in an
+ * engine's implement it; a build has one engine.
  *
  * Errors are WST_ETLS, WST_ETLSCERT, WST_ENOMEM, WST_EFLOOD (repeated requests for renegotiation)
  * or that of `push`. After an error, the output contains an alert where one is due, and the
