@@ -9,6 +9,7 @@
 #include "ip.h"
 #include "mem.h"
 #include "tls_names.h"
+#include "tls_options.h"
 #include "utf8.h"
 
 #include <stdio.h>
@@ -389,4 +390,15 @@ unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found
     }
     found->bad = found->bad || faults != 0;
     return faults;
+}
+
+int wst__tls_accept_identity(wst__tls_expiry_t *expiry, const wst__tls_x509_t *is, bool server,
+                             const char *what, wst_tls_error_t *why) {
+    if (server && !is->for_servers)
+        return wst__tls_complain(why, what, "the certificate is not for servers");
+    if (is->not_after < expiry->at) {
+        expiry->at = is->not_after;
+        wst__tls_dn_text(expiry->subject, is->subject);
+    }
+    return 0;
 }

@@ -67,4 +67,16 @@ enum {
 unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                         const wst__tls_x509_t *crt, int depth, unsigned faults, const char *other);
 
+/* When the first of an engine's own certificates expires: seconds since 1970, INT64_MAX if there
+ * are none, and its subject. */
+typedef struct wst__tls_expiry {
+    int64_t at;
+    char subject[WST__TLS_DN_TEXT];
+} wst__tls_expiry_t;
+
+/* Whether an engine may show this certificate as its own; counts it in `expiry`. 0 or WST_ETLS,
+ * with `what` in the error. */
+int wst__tls_accept_identity(wst__tls_expiry_t *expiry, const wst__tls_x509_t *is, bool server,
+                             const char *what, wst_tls_error_t *why);
+
 #endif

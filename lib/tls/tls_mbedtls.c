@@ -129,13 +129,7 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
         return WST_ENOMEM;
     if (status != 0)
         return wst__tls_complain(why, what, "the key does not belong to the certificate");
-    if (e->server && !identity->is.for_servers)
-        return wst__tls_complain(why, what, "the certificate is not for servers");
-    if (identity->is.not_after < e->expiry) {
-        e->expiry = identity->is.not_after;
-        wst__tls_dn_text(e->expires_first, identity->is.subject);
-    }
-    return 0;
+    return wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
 }
 
 static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, size_t count,
@@ -201,7 +195,7 @@ static int engine_new(wst__tls_engine_t **out, const wst_allocator_t *allocator,
         return WST_ENOMEM;
     e->allocator = *allocator;
     e->server = server;
-    e->expiry = INT64_MAX;
+    e->expiry.at = INT64_MAX;
     mbedtls_entropy_init(&e->entropy);
     mbedtls_ctr_drbg_init(&e->random);
     mbedtls_ssl_config_init(&e->conf);
@@ -330,6 +324,6 @@ bool wst__tls_engine_is_insecure(const wst__tls_engine_t *e) {
 
 int64_t wst__tls_engine_expiry(const wst__tls_engine_t *e, const char **subject) {
     if (subject != NULL)
-        *subject = e->expires_first;
-    return e->expiry;
+        *subject = e->expiry.subject;
+    return e->expiry.at;
 }

@@ -33,8 +33,7 @@ struct wst__tls_engine {
     BIO_METHOD *method;
     wst__tls_identity_t *identities;
     size_t identity_count;
-    int64_t expiry;
-    char expires_first[WST__TLS_DN_TEXT];
+    wst__tls_expiry_t expiry;
     wst__tls_tickets_t tickets; /* server */
     uint8_t pins[WST__TLS_PINS_MAX][32];
     size_t pin_count;
