@@ -4,7 +4,8 @@
  *
  * Credits confirm the bytes of their stream, but the last ones of each stream late, if at all. A
  * pong confirms all bytes that were sent before its ping, since messages arrive in order. So a
- * stream with bytes in flight is in a list: `flying`, until a ping is sent, then `pinged`.
+ * stream with bytes in flight is in a list: `flying` until a ping is sent, then `pinged` until its
+ * pong arrives.
  */
 #include "session_internal.h"
 

@@ -2,7 +2,8 @@
 #ifndef WST_LIB_SESSION_INTERNAL_H
 #define WST_LIB_SESSION_INTERNAL_H
 /* Shared by the files of the session: session.c (life, deadlines, table), session_stream.c (the
- * owners' calls), session_recv.c (messages in), session_send.c (messages out), session_window.c. */
+ * owners' calls), session_recv.c (messages in), session_send.c (messages out), session_window.c
+ * (windows and allowances), session_flight.c (what is in flight). */
 #include "codec_check.h"
 #include "flight.h"
 #include "ip.h"
