@@ -183,7 +183,8 @@ static void receive_frames(wst_websocket_t *w, wst_slice_t data) {
         start_closing(w);
         return;
     }
-    status = flush(w);
+    /* Messages are flushed by who has queued them. */
+    status = wst__ws_pong_pending(w->ws) ? flush(w) : 0;
     if (status < 0)
         websocket_failed(w, status, wst_strerror(status));
 }

@@ -468,6 +468,10 @@ size_t wst__ws_pending(const wst__ws_t *ws) {
     return ws->out.len;
 }
 
+bool wst__ws_pong_pending(const wst__ws_t *ws) {
+    return ws->pongs > 0 && ws->pong_ends[(ws->first_pong + ws->pongs - 1) % MAX_PONGS] > ws->taken;
+}
+
 size_t wst__ws_take(wst__ws_t *ws, wst_slice_t *slices, size_t max) {
     size_t n = 0;
     while (ws->out.len > 0) {

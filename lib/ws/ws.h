@@ -84,6 +84,9 @@ int wst__ws_close(wst__ws_t *ws, int code, const char *reason);
 /* Bytes of output that wait to be taken. */
 size_t wst__ws_pending(const wst__ws_t *ws);
 
+/* Whether a pong waits there. */
+bool wst__ws_pong_pending(const wst__ws_t *ws);
+
 /* Takes up to `max` slices of output, in order; the caller owns their references. Returns how many.
  */
 size_t wst__ws_take(wst__ws_t *ws, wst_slice_t *slices, size_t max);

@@ -63,10 +63,16 @@ static void test_queue_and_flush(void **state) {
     size_t queued = wst__websocket_queued(rig.client.ws);
     assert_int_equal(queued, 10 * (2 + 4 + 11));
     assert_int_equal(rig.client.fake.writes, writes);
+    websocket_side_script(&rig.client, "\x81\x01x", 3); /* what arrives does not flush it */
+    websocket_rig_until(&rig, &rig.client.messages, 1);
+    assert_int_equal(rig.client.fake.writes, writes);
     assert_int_equal(wst__websocket_flush(rig.client.ws), 0);
     assert_int_equal(rig.client.fake.writes, writes + 1);
     assert_int_equal(rig.client.fake.written_len, before + queued);
     assert_int_equal(wst__websocket_queued(rig.client.ws), 0);
+    websocket_side_script(&rig.client, "\x89\x00", 2); /* but a ping is answered at once */
+    while (rig.client.fake.writes < writes + 2)
+        websocket_rig_turns(&rig, 1);
     websocket_rig_free(&rig);
 }
 
