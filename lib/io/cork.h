@@ -7,6 +7,10 @@
  */
 #include "ctx.h"
 
+/* Most bytes that the pump takes from a stream at a time, and that are read or gathered for one
+ * system call: such a piece with the heads of its frames. */
+enum { WST__PIECE_MAX = 262144, WST__BATCH_MAX = WST__PIECE_MAX + 4096 };
+
 /* Of what can be corked; embedded in its object. */
 struct wst__corked {
     wst__list_t node;

@@ -8,8 +8,7 @@
  * running -> finished (both directions done, or a failure; both streams are closed, on_done follows
  * from the loop) -> closing -> gone, when the streams' close_cbs have run.
  */
-#include "ctx.h"
-
+#include "cork.h"
 #include "defaults.h"
 #include "sized.h"
 
@@ -128,7 +127,8 @@ static void restart_timeout(wst_pump_t *p) {
 
 /* Lets `from` deliver as much as the other side has room for; nothing while `wait`. */
 static void adjust_reading(side_t *from, bool wait) {
-    size_t max = wait ? 0 : wst_stream_room(other(from)->stream);
+    size_t room = wait ? 0 : wst_stream_room(other(from)->stream);
+    size_t max = room < WST__PIECE_MAX ? room : (size_t)WST__PIECE_MAX;
     if (max == from->max)
         return;
     from->max = max;

@@ -23,9 +23,8 @@
 
 enum {
     READ_MIN = 4096,
-    READ_MAX = 262144,
+    FIT_MIN = 16384, /* chunks larger than this fit what is read */
     WRITE_ROOM = 65536,
-    CORK_MAX = 262144, /* bytes gathered before they are written after all */
     WRITE_SLICES = 64, /* in one system call */
     KEEPALIVE_S = 60
 };
@@ -94,13 +93,27 @@ static void fail_later(wst__socket_t *sock, int error) {
 
 /* Reading ------------------------------------------------------------------------------------ */
 
+/*
+ * The largest class of chunks (pool.h) that `size` bytes and what waits in the kernel fill: the
+ * reader of such a bound keeps the bytes for a time, and would have to copy them out of a chunk
+ * that is half empty.
+ */
+static size_t fitting(const wst__socket_t *sock, size_t size) {
+    size_t waiting = wst__sockopt_readable(fd_of(sock)), fit = FIT_MIN;
+    while (2 * fit <= size && 2 * fit <= waiting)
+        fit *= 2;
+    return fit;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     (void)suggested;
     wst__turns_woken(&sock->ctx->turns);
-    size_t size = sock->read_size;
+    size_t size = sock->read_size < WST__PIECE_MAX ? sock->read_size : (size_t)WST__BATCH_MAX;
     if (sock->read_max > 0 && size > sock->read_max)
         size = sock->read_max;
+    if (sock->read_max > 0 && size > FIT_MIN)
+        size = fitting(sock, size);
     sock->chunk = wst_chunk_new(sock->ctx, size);
     if (sock->chunk == NULL)
         return; /* an empty buffer makes libuv report UV_ENOBUFS */
@@ -110,7 +123,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 
 /* Doubles the size after a full buffer, halves it after a mostly empty one. */
 static void adapt_read_size(wst__socket_t *sock, size_t offered, size_t got) {
-    if (got == offered && offered == sock->read_size && sock->read_size < READ_MAX)
+    if (got == offered && offered == sock->read_size && sock->read_size < WST__PIECE_MAX)
         sock->read_size *= 2;
     else if (got < sock->read_size / 4 && sock->read_size > READ_MIN)
         sock->read_size /= 2;
@@ -329,7 +342,7 @@ static int gather(wst__socket_t *sock, const wst_slice_t *slices, size_t count) 
             wst_slice_unref(slices[i]);
     }
     wst__cork_add(sock->ctx, &sock->corked);
-    if (status != 0 || sock->out.len < CORK_MAX)
+    if (status != 0 || sock->out.len < WST__BATCH_MAX)
         return status;
     wst__list_remove(&sock->corked.node);
     status = write_gathered(sock);

@@ -15,6 +15,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -35,6 +36,11 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
     (void)fd;
     (void)bytes;
 #endif
+}
+
+size_t wst__sockopt_readable(int fd) {
+    int bytes = 0;
+    return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 void wst__sockopt_user_timeout(int fd, unsigned ms) {

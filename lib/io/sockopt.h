@@ -16,6 +16,9 @@ void wst__sockopt_reset_on_close(int fd, bool on);
 /* TCP_NOTSENT_LOWAT: not writable while more than `bytes` are unsent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 
+/* FIONREAD: bytes that can be read at once; 0 if that is not known. */
+size_t wst__sockopt_readable(int fd);
+
 /* TCP_USER_TIMEOUT: the connection breaks if data stays unacknowledged for so long. */
 void wst__sockopt_user_timeout(int fd, unsigned ms);
 

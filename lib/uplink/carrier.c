@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A WebSocket and its greeting (carrier.h). */
 #include "carrier.h"
+#include "cork.h"
 #include "defaults.h"
 #include "websocket.h"
 
@@ -10,7 +11,6 @@
 
 enum {
     MAGIC = 0x57534341,
-    BATCH = 262144,      /* bytes queued before they are written */
     UNSENT_MAX = 131072, /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
     HELLO_TIMEOUT_MS = 10000
 };
@@ -110,7 +110,7 @@ static void pull(wst__defer_t *defer) {
     wst__carrier_t *c = WST__CONTAINER(defer, wst__carrier_t, defer);
     int status = 1, written = 0;
     while (status > 0 && written == 0) {
-        status = fill(c, BATCH);
+        status = fill(c, WST__BATCH_MAX);
         if (status >= 0)
             written = wst__websocket_flush(c->websocket);
     }
@@ -161,7 +161,7 @@ static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
     /* Queue what is ready before reading more. What the owner adds later (pongs, refusals) then
      * waits for a peer that does not read, not for the end of this turn. */
     bool waits = !wst__list_empty(&c->defer.node);
-    if (text && waits && fill(c, BATCH) != 0)
+    if (text && waits && fill(c, WST__BATCH_MAX) != 0)
         pull(&c->defer);
     if (!is_alive(c))
         return;
@@ -294,7 +294,7 @@ void wst__carrier_end(wst__carrier_t *c, int code, const char *reason) {
     stop(c, ENDING);
     /* A goaway and last answers go out before all data; an error shows up in the loop. */
     if (open)
-        (void)fill(c, wst__websocket_queued(c->websocket) + BATCH);
+        (void)fill(c, wst__websocket_queued(c->websocket) + WST__BATCH_MAX);
     wst_websocket_end(c->websocket, code, reason);
 }
 

@@ -307,7 +307,7 @@ static void test_reads_grow_and_shrink(void **state) {
     size_t sent = fill(&rig, 10, SIZE_MAX / 2);
     wst_stream_read_start(rig.b.stream, 0);
     test_env_until_count(&rig.env, &rig.b.received, sent);
-    assert_in_range(rig.b.largest, 65536, 262144);
+    assert_in_range(rig.b.largest, 65536, WST__BATCH_MAX);
     /* Many small ones later a full buffer is small again. */
     for (int i = 0; i < 8; i++) {
         assert_true(sockets_write_pattern(rig.a.stream, sent, 10) >= 0);
@@ -337,6 +337,24 @@ static void test_read_max(void **state) {
     wst_stream_read_start(rig.b.stream, 5000); /* without a stop */
     test_env_until_count(&rig.env, &rig.b.received, sent);
     assert_in_range(rig.b.largest, 4096, 5000);
+    rig_close(&rig);
+}
+
+/* What a bounded reader gets fills a chunk, so that it can keep it without copying. */
+static void test_bounded_reads_fill_their_chunks(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.b.patterned = true;
+    size_t sent = fill(&rig, 0, 2000000);
+    wst_stream_read_start(rig.b.stream, 70000);
+    test_env_until_count(&rig.env, &rig.b.received, sent);
+    assert_int_equal(rig.b.largest, 65536);
+    wst_stream_read_stop(rig.b.stream);
+    assert_true(sockets_write_pattern(rig.a.stream, sent, 20000) >= 0);
+    rig.b.largest = 0;
+    wst_stream_read_start(rig.b.stream, 70000);
+    test_env_until_count(&rig.env, &rig.b.received, sent + 20000);
+    assert_int_equal(rig.b.largest, 16384);
     rig_close(&rig);
 }
 
@@ -503,6 +521,7 @@ int main(void) {
         BOTH(test_corked_write_to_a_broken_socket),
         BOTH(test_reads_grow_and_shrink),
         BOTH(test_read_max),
+        BOTH(test_bounded_reads_fill_their_chunks),
         BOTH(test_no_memory_to_read_into),
         BOTH(test_no_memory_to_queue),
         BOTH(test_open_allocations),
