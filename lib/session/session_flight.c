@@ -12,8 +12,15 @@
 void wst__flight_note_sent(wst__session_stream_t *st, size_t len) {
     wst__session_t *s = st->session;
     wst__flight_sent(&s->flight, len);
-    if (wst__list_empty(&st->flight_node))
-        wst__list_append(&s->flying, &st->flight_node);
+    if (!wst__list_empty(&st->flight_node))
+        return;
+    wst__list_append(&s->flying, &st->flight_node);
+    s->flight_count++;
+}
+
+static void leave_flight(wst__session_stream_t *st) {
+    st->session->flight_count -= !wst__list_empty(&st->flight_node);
+    wst__list_remove(&st->flight_node);
 }
 
 /* Wakes the carrier if a full flight has become less. */
@@ -27,14 +34,14 @@ void wst__flight_drop(wst__session_stream_t *st) {
     bool was_full = wst__flight_is_full(&s->flight);
     if (!st->resync)
         wst__flight_forgotten(&s->flight, st->tx_sent - st->tx_acked);
-    wst__list_remove(&st->flight_node);
+    leave_flight(st);
     wake_if_room(s, was_full);
 }
 
 void wst__flight_reset(wst__session_t *s) {
     wst__flight_init(&s->flight);
     WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
-        wst__list_remove(&st->flight_node);
+        leave_flight(st);
     s->short_of_room = false;
 }
 
@@ -75,6 +82,8 @@ void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
         wst__list_remove(node);
         if (st->tx_sent > st->tx_acked)
             wst__list_append(&s->flying, node);
+        else
+            s->flight_count--;
         wst__session_drain(st);
     }
     if (wst__flight_wants_ping(s) || wst__session_has_data(s))

@@ -15,6 +15,7 @@
 enum {
     BUSY_US = 1000 * 1000, /* half a window within this, or within round trips, means busy */
     BUSY_ROUND_TRIPS = 4,
+    SHARE_LEAST = 32768,
     MARGIN = 4 /* of a window over the data of a least round trip */
 };
 
@@ -124,13 +125,23 @@ static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
     return true;
 }
 
-/* More than twice what may be in flight would only wait here instead of at its source. */
+/*
+ * What may be in flight, and as much again that follows at once, shared by the streams that have
+ * something there. More would only wait here instead of at its source.
+ */
+static uint64_t fair_allowance(const wst__session_t *s) {
+    uint64_t share = 2 * s->flight.limit / (s->flight_count > 0 ? s->flight_count : 1);
+    return most_of(share, SHARE_LEAST);
+}
+
 void wst__allowance_judge(wst__session_stream_t *st) {
     const wst__session_t *s = st->session;
     uint64_t own = most_of(s->o.window_max, initial_window(st));
     uint64_t most = least_of(wst__session_granted(st), own);
     uint64_t used = most_of(2 * (uint64_t)st->tx_allowance, st->tx.len);
-    uint64_t wanted = least_of(2 * used, least_of(most, 2 * s->flight.limit));
+    uint64_t wanted = least_of(2 * used, least_of(most, fair_allowance(s)));
+    if (wanted < st->tx_allowance / 2)
+        (void)set_allowance(st, (size_t)wanted);
     while (wanted > st->tx_allowance && !set_allowance(st, (size_t)wanted))
         wanted /= 2;
 }

@@ -437,6 +437,51 @@ static void test_keeps_no_more_than_can_be_in_flight(void **state) {
     session_rig_stop(r);
 }
 
+/* Several streams share that bound; a stream keeps what it has until the others need it. */
+static void test_streams_share_what_can_wait(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    enum { STREAMS = 4, SHARE = 2 * FLOOR / STREAMS };
+    wst__session_stream_t *st[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        st[i] = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, st[i]->id, 0, 10 * FLOOR), 0);
+        assert_int_equal(session_rig_write_bytes(r, st[i], 1), 0);
+        session_rig_ignores(r); /* in flight */
+    }
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < STREAMS; i++) {
+            while (wst__session_stream_room(st[i]) > 0)
+                session_rig_write_bytes(r, st[i], wst__session_stream_room(st[i]));
+            assert_int_equal(st[i]->tx_allowance, SHARE);
+        }
+    }
+    session_rig_stop(r);
+}
+
+/* A stream that had it all alone makes room for another one. */
+static void test_a_stream_gives_up_its_lead(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *first = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
+    while (wst__session_stream_room(first) > 0)
+        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    assert_int_equal(first->tx_allowance, 2 * FLOOR);
+    for (int i = 0; i < 3; i++) {
+        wst__session_stream_t *st = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
+        assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
+    }
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 20 * FLOOR), 0);
+    session_rig_ignores(r); /* now the others' bytes are in flight, too */
+    while (wst__session_stream_room(first) > 0)
+        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
+    session_rig_stop(r);
+}
+
 static void test_keeps_no_more_than_the_budget_lends(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -585,6 +630,8 @@ int main(void) {
         cmocka_unit_test(test_a_late_yield),
         cmocka_unit_test(test_keeps_as_much_as_it_is_granted),
         cmocka_unit_test(test_keeps_no_more_than_can_be_in_flight),
+        cmocka_unit_test(test_streams_share_what_can_wait),
+        cmocka_unit_test(test_a_stream_gives_up_its_lead),
         cmocka_unit_test(test_keeps_no_more_than_the_budget_lends),
         cmocka_unit_test(test_yields_when_silent),
         cmocka_unit_test(test_does_not_yield_while_it_sends),
