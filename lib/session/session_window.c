@@ -139,9 +139,10 @@ void wst__allowance_judge(wst__session_stream_t *st) {
     uint64_t own = most_of(s->o.window_max, initial_window(st));
     uint64_t most = least_of(wst__session_granted(st), own);
     uint64_t used = most_of(2 * (uint64_t)st->tx_allowance, st->tx.len);
-    uint64_t wanted = least_of(2 * used, least_of(most, fair_allowance(s)));
-    if (wanted < st->tx_allowance / 2)
-        (void)set_allowance(st, (size_t)wanted);
+    uint64_t fair = fair_allowance(s);
+    if (fair < st->tx_allowance / 2)
+        (void)set_allowance(st, (size_t)fair);
+    uint64_t wanted = least_of(2 * used, least_of(most, fair));
     while (wanted > st->tx_allowance && !set_allowance(st, (size_t)wanted))
         wanted /= 2;
 }

@@ -482,6 +482,30 @@ static void test_a_stream_gives_up_its_lead(void **state) {
     session_rig_stop(r);
 }
 
+/* It must be able to write when credit arrives. */
+static void test_a_blocked_stream_keeps_its_allowance(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *first = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 2 * FLOOR), 0);
+    while (wst__session_stream_room(first) > 0)
+        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    for (int i = 0; i < 3; i++) {
+        wst__session_stream_t *st = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
+        assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
+    }
+    while (first->tx_acked < 2 * FLOOR) {
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 2 * FLOOR), 0);
+    }
+    session_rig_write_bytes(r, first, 1); /* there is no credit left */
+    assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
+    assert_int_equal(session_rig_say_credit(r, 1, 2 * FLOOR, 2 * FLOOR + 100), 0);
+    assert_int_equal(wst__session_stream_room(first), 99);
+    session_rig_stop(r);
+}
+
 static void test_keeps_no_more_than_the_budget_lends(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -632,6 +656,7 @@ int main(void) {
         cmocka_unit_test(test_keeps_no_more_than_can_be_in_flight),
         cmocka_unit_test(test_streams_share_what_can_wait),
         cmocka_unit_test(test_a_stream_gives_up_its_lead),
+        cmocka_unit_test(test_a_blocked_stream_keeps_its_allowance),
         cmocka_unit_test(test_keeps_no_more_than_the_budget_lends),
         cmocka_unit_test(test_yields_when_silent),
         cmocka_unit_test(test_does_not_yield_while_it_sends),
