@@ -556,3 +556,10 @@ void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes) {
     if (!sock->is_unix)
         wst__sockopt_notsent_lowat(fd_of(sock), bytes);
 }
+
+uint32_t wst__socket_retransmits(const wst_stream_t *stream) {
+    if (stream->ops != &socket_ops)
+        return 0;
+    const wst__socket_t *sock = stream->impl;
+    return sock->is_unix ? 0 : wst__sockopt_retransmits(fd_of(sock));
+}

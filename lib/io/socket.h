@@ -38,4 +38,7 @@ void wst__socket_close(wst__socket_t *socket);
  */
 void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes);
 
+/* Segments that TCP has sent again so far; 0 where that is not known. */
+uint32_t wst__socket_retransmits(const wst_stream_t *stream);
+
 #endif

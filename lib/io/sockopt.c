@@ -38,6 +38,17 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
 #endif
 }
 
+uint32_t wst__sockopt_retransmits(int fd) {
+#ifdef TCP_INFO
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 ? info.tcpi_total_retrans : 0;
+#else
+    (void)fd;
+    return 0;
+#endif
+}
+
 size_t wst__sockopt_readable(int fd) {
     int bytes = 0;
     return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;

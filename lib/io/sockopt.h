@@ -7,6 +7,8 @@
  */
 #include "addr.h"
 
+#include <stdint.h>
+
 #include <stdbool.h>
 
 /* Whether closing the descriptor, which the system does if we are killed, sends RST and drops
@@ -15,6 +17,9 @@ void wst__sockopt_reset_on_close(int fd, bool on);
 
 /* TCP_NOTSENT_LOWAT: not writable while more than `bytes` are unsent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);
+
+/* TCP_INFO: segments sent again so far; 0 if that is not known. */
+uint32_t wst__sockopt_retransmits(int fd);
 
 /* FIONREAD: bytes that can be read at once; 0 if that is not known. */
 size_t wst__sockopt_readable(int fd);

@@ -573,6 +573,10 @@ void wst__websocket_set_notsent_lowat(wst_websocket_t *w, size_t bytes) {
     wst__socket_set_notsent_lowat(wst__stream_bottom(w->stream), bytes);
 }
 
+uint32_t wst__websocket_retransmits(const wst_websocket_t *w) {
+    return wst__socket_retransmits(wst__stream_bottom(w->stream));
+}
+
 int wst_websocket_send(wst_websocket_t *w, bool text, wst_slice_t payload) {
     int status = wst__websocket_queue(w, text, NULL, 0, payload);
     return status == 0 ? wst__websocket_flush(w) : status;

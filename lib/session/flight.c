@@ -3,7 +3,13 @@
 
 #include <string.h>
 
-enum { GAIN = 2 }; /* BBR's: room for confirmations that are late or come together */
+enum {
+    GAIN_START = 3, /* about BBR's; to begin with, until the rate has been level for: */
+    LEVEL_ROUNDS = 3,
+    GAIN = 2,          /* BBR's: room for confirmations that are late or come together */
+    GAIN_LOSSY = 4,    /* no less than TCP, which doubles what it sends while we wait for a pong */
+    CALM_BYTES = 16384 /* received in a round: more may delay its pong */
+};
 
 uint64_t wst__flight_floor(const wst__flight_t *f) {
     uint64_t rtt_us = f->rtt_min_us != UINT64_MAX ? f->rtt_min_us : 0;
@@ -24,8 +30,14 @@ static uint64_t least(const uint64_t *values, unsigned count) {
     return result;
 }
 
+static uint64_t gain_of(const wst__flight_t *f) {
+    if (f->lossy_rounds > 0)
+        return GAIN_LOSSY;
+    return f->level_rounds < LEVEL_ROUNDS ? GAIN_START : GAIN;
+}
+
 static void set_limit(wst__flight_t *f) {
-    uint64_t wanted = GAIN * greatest(f->products, WST__FLIGHT_ROUNDS);
+    uint64_t wanted = gain_of(f) * greatest(f->products, WST__FLIGHT_ROUNDS);
     uint64_t floor = wst__flight_floor(f);
     f->limit = wanted > floor ? wanted : floor;
 }
@@ -50,11 +62,16 @@ void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes) {
     f->in_flight -= bytes;
 }
 
+void wst__flight_heard(wst__flight_t *f, uint64_t bytes) {
+    f->heard += bytes;
+}
+
 void wst__flight_ping(wst__flight_t *f, uint64_t now_us) {
     f->in_round = true;
     f->round_began_us = now_us;
     f->round_confirmed = f->confirmed;
     f->round_in_flight = f->in_flight;
+    f->round_heard = f->heard;
 }
 
 /*
@@ -63,20 +80,43 @@ void wst__flight_ping(wst__flight_t *f, uint64_t now_us) {
  */
 static void measure_rtt(wst__flight_t *f, uint64_t rtt_us) {
     f->rtt_us = rtt_us;
-    if (f->round_in_flight > 0 && rtt_us >= f->rtt_min_us)
+    bool calm = f->round_in_flight == 0 && f->heard - f->round_heard < CALM_BYTES;
+    if (!calm && rtt_us >= f->rtt_min_us)
         return;
     f->calm_us[f->next_calm++ % WST__FLIGHT_CALM] = rtt_us;
     f->rtt_min_us = least(f->calm_us, WST__FLIGHT_CALM);
 }
 
-void wst__flight_pong(wst__flight_t *f, uint64_t now_us) {
+/* The start is over for good once the rate has been level: it has grown by less than a quarter. */
+static void note_start(wst__flight_t *f, uint64_t product) {
+    if (f->level_rounds == LEVEL_ROUNDS || f->round_in_flight == 0)
+        return;
+    bool level = product < f->best + f->best / 4;
+    f->level_rounds = level ? f->level_rounds + 1 : 0;
+    f->best = level ? f->best : product;
+}
+
+void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {
     uint64_t rtt_us = now_us > f->round_began_us ? now_us - f->round_began_us : 1;
     f->in_round = false;
     measure_rtt(f, rtt_us);
-    /* The round trip took rtt_us with the queue; without one, less would have been in flight. */
+    if (lossy)
+        f->lossy_rounds = WST__FLIGHT_LOSSY;
+    else if (f->lossy_rounds > 0)
+        f->lossy_rounds--;
     uint64_t bytes = f->confirmed - f->round_confirmed;
-    f->products[f->next_product++ % WST__FLIGHT_ROUNDS] = bytes * f->rtt_min_us / rtt_us;
+    /* The round trip took rtt_us with the queue; without one, less would have been in flight. */
+    if (f->lossy_rounds == 0)
+        bytes = bytes * f->rtt_min_us / rtt_us;
+    f->products[f->next_product++ % WST__FLIGHT_ROUNDS] = bytes;
+    note_start(f, bytes);
     set_limit(f);
+}
+
+uint64_t wst__flight_rate(const wst__flight_t *f) {
+    if (f->rtt_min_us == UINT64_MAX)
+        return 0;
+    return greatest(f->products, WST__FLIGHT_ROUNDS) * 1000000 / f->rtt_min_us;
 }
 
 bool wst__flight_is_full(const wst__flight_t *f) {

@@ -10,6 +10,9 @@
  * contains no queue. The limit has a floor: what keeps a short path busy, and what a long path
  * needs to start fast.
  *
+ * What follows a lost packet waits at the receiver for its repetition. That is no queue of ours:
+ * for a while after a loss, the limit lets the carrier's transport send as much as it can.
+ *
  * Each ping begins a round, which its pong ends. No clock, no session: the owner says what happens.
  */
 #include <stdbool.h>
@@ -19,20 +22,26 @@ enum {
     WST__FLIGHT_FLOOR = 256 * 1024, /* bytes; plus this for each microsecond of the round trip: */
     WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
     WST__FLIGHT_ROUNDS = 8,         /* the limit follows the best of so many rounds */
+    WST__FLIGHT_LOSSY = 8,          /* rounds that a loss counts */
     WST__FLIGHT_CALM = 4            /* the least round trip is of so many pings without a queue */
 };
 
 typedef struct wst__flight {
     uint64_t in_flight, confirmed; /* bytes */
+    uint64_t heard;                /* bytes of data received */
     uint64_t limit;                /* of in_flight; one frame may go beyond */
     uint64_t rtt_us;               /* of the last round; 0: not known */
     uint64_t rtt_min_us;           /* the least; UINT64_MAX: not known */
 
     bool in_round;
-    uint64_t round_began_us, round_confirmed, round_in_flight; /* when its ping was sent */
+    uint64_t round_began_us, round_confirmed, round_in_flight,
+        round_heard;                       /* when its ping was sent */
     uint64_t products[WST__FLIGHT_ROUNDS]; /* of each round: bytes a least round trip; a ring */
-    uint64_t calm_us[WST__FLIGHT_CALM];    /* round trips with nothing in flight; a ring */
+    uint64_t calm_us[WST__FLIGHT_CALM];    /* round trips of calm rounds; a ring */
     unsigned next_product, next_calm;
+    unsigned lossy_rounds; /* left */
+    uint64_t best;         /* product, while a new carrier starts */
+    unsigned level_rounds; /* in a row that were little better than that */
 } wst__flight_t;
 
 /* A new carrier: nothing is in flight, nothing is known. */
@@ -42,14 +51,20 @@ void wst__flight_sent(wst__flight_t *f, uint64_t bytes);
 void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes);
 void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes); /* of a stream that is gone */
 
-/* A ping is sent, its pong arrives. One at a time. */
+/* Data is received. A pong that comes behind it has waited for it. */
+void wst__flight_heard(wst__flight_t *f, uint64_t bytes);
+
+/* A ping is sent, its pong arrives. One at a time. `lossy`: packets were lost meanwhile. */
 void wst__flight_ping(wst__flight_t *f, uint64_t now_us);
-void wst__flight_pong(wst__flight_t *f, uint64_t now_us);
+void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy);
 
 bool wst__flight_is_full(const wst__flight_t *f);
 
 /* Whether so much is in flight that a round should begin. Without it, the limit does not follow. */
 bool wst__flight_wants_round(const wst__flight_t *f);
+
+/* Bytes a second at best in the last rounds; 0: not known. */
+uint64_t wst__flight_rate(const wst__flight_t *f);
 
 /* The least that `limit` can be. */
 uint64_t wst__flight_floor(const wst__flight_t *f);

@@ -250,6 +250,10 @@ uint64_t wst__session_rtt_us(const wst__session_t *s) {
     return s->flight.rtt_us;
 }
 
+uint64_t wst__session_rate(const wst__session_t *s) {
+    return wst__flight_rate(&s->flight);
+}
+
 static size_t bucket_of(size_t bucket_count, uint64_t id) {
     return (size_t)(id >> 1) & (bucket_count - 1);
 }

@@ -15,7 +15,7 @@
  * not acknowledged, so the session survives its carrier: detach, attach another one, and both sides
  * restate their streams.
  *
- * Except on_wakeup and on_change, callbacks run only from wst__session_recv,
+ * Except on_wakeup, on_round and on_change, callbacks run only from wst__session_recv,
  * wst__session_stream_deliver, wst__session_drop_streams and the deadlines. They may call all
  * functions here except wst__session_free, wst__session_recv and wst__session_attach.
  */
@@ -56,6 +56,10 @@ typedef struct wst__session_callbacks {
     /* The results of can_open, stream_count and is_suspect may have changed. Runs inside any call,
      * so it may only take note. May be NULL. */
     void (*on_change)(wst__session_t *s, void *user_data);
+
+    /* A pong has arrived. Returns whether the carrier's transport has lost packets since the last
+     * one. May call wst__session_rate only. May be NULL: no loss is known. */
+    bool (*on_round)(wst__session_t *s, void *user_data);
 } wst__session_callbacks_t;
 
 typedef struct wst__session_options {
@@ -123,6 +127,9 @@ int wst__session_can_open(const wst__session_t *s);
 
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 uint64_t wst__session_rtt_us(const wst__session_t *s);     /* of the last ping; 0: not known */
+
+/* Bytes a second that the carrier has moved at best lately; 0: not known. */
+uint64_t wst__session_rate(const wst__session_t *s);
 
 /* Whether a ping is unanswered and the peer has been silent for WST__SUSPECT_MS. */
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_us);

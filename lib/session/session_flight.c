@@ -75,7 +75,9 @@ void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
     WST__LIST_EACH(wst__session_stream_t, st, &confirmed, flight_node)
         if (st->tx_pinged > st->tx_acked)
             wst__flight_confirm(st, st->tx_pinged);
-    wst__flight_pong(&s->flight, now_us);
+    const wst__session_callbacks_t *cb = &s->o.callbacks;
+    bool lossy = cb->on_round != NULL && cb->on_round(s, s->o.user_data);
+    wst__flight_pong(&s->flight, now_us, lossy);
     /* Callbacks run only now: they may send, even the next ping. */
     while ((node = wst__list_first(&confirmed)) != NULL) {
         wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, flight_node);

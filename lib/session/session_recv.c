@@ -127,6 +127,7 @@ static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st, ui
     if (st->rx_received == 0)
         st->rx_epoch_us = now_us;
     st->rx_received += m->len;
+    wst__flight_heard(&s->flight, m->len);
     if (st->reading && st->rx.len == 0) {
         wst_slice_t data;
         if (payload_slice(s, m, piece, &data) != 0) {

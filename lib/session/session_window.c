@@ -3,9 +3,11 @@
  * Windows that follow the product of bandwidth and delay (PROTOCOL.md, "Windows that grow").
  *
  * The receiver gives a busy stream the carrier's floor at once, then keeps its window at least four
- * times as large as the data of a least round trip: with less, the sender may have to wait, and
- * credits arrive late. The sender keeps as much as it is granted, since it keeps all bytes until
- * they are confirmed. Both borrow from the budget; if that lends no more, their bounds do not grow.
+ * times as large as the data of a round trip: with less, the sender may have to wait, and credits
+ * arrive late. While a stream is busy the receiver pings, since its pongs come behind the data: so
+ * the round trip contains what a lost packet delays. The sender keeps as much as it is granted,
+ * since it keeps all bytes until they are confirmed. Both borrow from the budget; if that lends no
+ * more, their bounds do not grow.
  *
  * At each tick a stream that has not used half of a bound gives a part of it back. A sender that
  * falls silent gives back all, and tells the receiver.
@@ -16,7 +18,8 @@ enum {
     BUSY_US = 1000 * 1000, /* half a window within this, or within round trips, means busy */
     BUSY_ROUND_TRIPS = 4,
     SHARE_LEAST = 32768,
-    MARGIN = 4 /* of a window over the data of a least round trip */
+    PING_US = 500 * 1000, /* between pings of a receiver */
+    MARGIN = 4            /* of a window over the data of a round trip */
 };
 
 static uint64_t initial_window(const wst__session_stream_t *st) {
@@ -78,7 +81,7 @@ void wst__window_settle(wst__session_stream_t *st) {
 static uint64_t wanted_window(const wst__session_stream_t *st, uint64_t taken,
                               uint64_t elapsed_us) {
     const wst__session_t *s = st->session;
-    uint64_t rtt_us = s->flight.rtt_min_us != UINT64_MAX ? s->flight.rtt_min_us : 0;
+    uint64_t rtt_us = s->flight.rtt_us;
     uint64_t floor = wst__flight_floor(&s->flight), window = st->rx_window;
     if (elapsed_us > BUSY_US + BUSY_ROUND_TRIPS * rtt_us)
         return window;
@@ -93,6 +96,9 @@ void wst__window_judge(wst__session_stream_t *st, uint64_t now_us) {
     uint64_t taken = st->rx_delivered - st->rx_epoch, elapsed_us = now_us - st->rx_epoch_us;
     if (!st->session->peer_yields || st->rx_ended || taken == 0 || taken < st->rx_window / 2)
         return;
+    wst__session_t *s = st->session;
+    if (!s->ping_unanswered && now_us - s->ping_sent_us >= PING_US)
+        s->ping_due = true; /* the caller is sending */
     uint64_t wanted = wanted_window(st, taken, elapsed_us);
     while (wanted > st->rx_window && !set_window(st, wanted))
         wanted /= 2; /* as much as the budget lends */

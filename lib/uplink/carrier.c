@@ -11,7 +11,9 @@
 
 enum {
     MAGIC = 0x57534341,
-    UNSENT_MAX = 131072, /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT) */
+    UNSENT_LEAST = 131072,   /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT), */
+    UNSENT_MOST = 4194304,   /* or what goes out in this time, as we may be late to add more: */
+    UNSENT_PER_SECOND = 250, /* 4 ms */
     HELLO_TIMEOUT_MS = 10000
 };
 
@@ -36,8 +38,10 @@ struct wst__carrier {
     uint64_t hello_timeout_ms;
     wst__deadline_t late; /* deadline of the peer's hello */
     wst_websocket_t *websocket;
-    wst__defer_t defer; /* pull */
-    int error;          /* what broke the carrier, or 0 */
+    wst__defer_t defer;   /* pull */
+    size_t unsent_max;    /* as set */
+    uint32_t retransmits; /* as of the last round */
+    int error;            /* what broke the carrier, or 0 */
     char detail[160];
     bool closing;
     wst_close_cb close_cb;
@@ -173,14 +177,20 @@ static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
 
 /* The WebSocket ------------------------------------------------------------------------------ */
 
+static void set_unsent_max(wst__carrier_t *c, size_t bytes) {
+    c->unsent_max = bytes;
+    wst__websocket_set_notsent_lowat(c->websocket, bytes);
+}
+
 static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
+    (void)ws;
     wst__carrier_t *c = checked_carrier(user_data);
     bool json = strcmp(protocol, wst__carrier_protocols[1]) == 0;
     if (!json && strcmp(protocol, wst__carrier_protocols[0]) != 0) {
         wst__carrier_fail(c, WST_EHANDSHAKE, "the server speaks none of our subprotocols");
         return;
     }
-    wst__websocket_set_notsent_lowat(ws, UNSENT_MAX);
+    set_unsent_max(c, UNSENT_LEAST);
     begin_greeting(c, json ? WST_ENCODING_JSON : WST_ENCODING_BINARY);
 }
 
@@ -306,6 +316,18 @@ void wst__carrier_close(wst__carrier_t *c, wst_close_cb close_cb, void *user_dat
     c->close_cb = close_cb;
     c->close_data = user_data;
     wst_websocket_close(c->websocket, on_carrier_websocket_closed);
+}
+
+bool wst__carrier_note_rate(wst__carrier_t *c, uint64_t rate) {
+    uint64_t unsent = rate / UNSENT_PER_SECOND;
+    unsent = unsent > UNSENT_LEAST ? unsent : UNSENT_LEAST;
+    unsent = unsent < UNSENT_MOST ? unsent : UNSENT_MOST;
+    if (unsent > c->unsent_max || unsent < c->unsent_max / 2)
+        set_unsent_max(c, (size_t)unsent);
+    uint32_t retransmits = wst__websocket_retransmits(c->websocket);
+    bool lost = retransmits != c->retransmits;
+    c->retransmits = retransmits;
+    return lost;
 }
 
 const char *wst__carrier_peer(const wst__carrier_t *c) {

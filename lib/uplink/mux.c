@@ -94,6 +94,10 @@ static void on_session_wakeup(wst__session_t *s, void *user_data) {
     wst__carrier_wake(checked_mux(user_data)->carrier);
 }
 
+static bool on_session_round(wst__session_t *s, void *user_data) {
+    return wst__carrier_note_rate(checked_mux(user_data)->carrier, wst__session_rate(s));
+}
+
 static void on_session_change(wst__session_t *s, void *user_data) {
     (void)s;
     changed(checked_mux(user_data));
@@ -275,6 +279,7 @@ static wst__session_options_t session_options_of(wst__mux_t *m, bool client,
     o.callbacks.on_goaway = on_session_goaway;
     o.callbacks.on_dead = on_session_dead;
     o.callbacks.on_wakeup = on_session_wakeup;
+    o.callbacks.on_round = on_session_round;
     o.callbacks.on_change = on_session_change;
     return o;
 }

@@ -150,6 +150,13 @@ static void on_change(wst__session_t *s, void *user_data) {
     ((session_rig_t *)user_data)->changes++;
 }
 
+static bool on_round(wst__session_t *s, void *user_data) {
+    (void)s;
+    session_rig_t *r = user_data;
+    r->rounds++;
+    return r->lossy;
+}
+
 /* -- Life ------------------------------------------------------------------------------------- */
 
 wst_encoding_t session_rig_encoding;
@@ -198,7 +205,7 @@ int session_rig_start_new(session_rig_t *r) {
         .ping_interval_ms = r->ping_interval_ms,
         .window_max = r->window_max,
         .callbacks = {r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end, on_drain,
-                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup, on_change},
+                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup, on_change, on_round},
         .user_data = r};
     int status = wst__session_new(&r->s, &options);
     return status == 0 ? wst__session_attach(r->s, r->now * 1000, r->encoding, &r->peer_hello)

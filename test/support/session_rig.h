@@ -35,6 +35,7 @@ typedef struct session_rig {
     int answer;    /* to the peer's opens: SESSION_RIG_ACCEPT, SESSION_RIG_LATER or a reason */
     bool no_read;  /* streams do not read from the start */
     bool keep;     /* dead streams are not closed at once */
+    bool lossy;    /* the transport has lost packets, on_round says */
     size_t pieces; /* what the peer says comes in pieces of so many bytes; 0: whole */
     /* Called in each callback, after it was noted; `event` is its name. */
     void (*hook)(struct session_rig *r, const char *event, wst__session_stream_t *st);
@@ -42,7 +43,7 @@ typedef struct session_rig {
     /* For the test to look at. */
     wst__session_t *s;
     uint64_t now;
-    unsigned wakeups, changes; /* calls of on_wakeup, on_change */
+    unsigned wakeups, changes, rounds; /* calls of on_wakeup, on_change, on_round */
     wst__pool_t pool;
     wst__budget_t budget;
     wst__deadlines_t deadlines;

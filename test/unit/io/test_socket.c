@@ -486,6 +486,7 @@ static void test_options_and_names(void **state) {
 #endif
     }
     wst__socket_set_notsent_lowat(rig.b.stream, 16384); /* harmless for Unix */
+    assert_int_equal(wst__socket_retransmits(rig.a.stream), 0);
     rig_close(&rig);
 }
 
@@ -496,6 +497,7 @@ static void test_notsent_lowat_of_other_kinds(void **state) {
     fake_stream_t fake;
     assert_int_equal(fake_stream_open(&fake, env.ctx), 0);
     wst__socket_set_notsent_lowat(fake.stream, 1);
+    assert_int_equal(wst__socket_retransmits(fake.stream), 0);
     wst_stream_close(fake.stream, NULL);
     test_env_turns(&env, 3);
     fake_stream_free(&fake);

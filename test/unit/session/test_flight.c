@@ -12,7 +12,7 @@ static void pass_round(wst__flight_t *f, uint64_t *now_us, uint64_t bytes, uint6
     wst__flight_ping(f, *now_us);
     *now_us += rtt_us;
     wst__flight_confirmed(f, bytes);
-    wst__flight_pong(f, *now_us);
+    wst__flight_pong(f, *now_us, false);
 }
 
 static void test_floor(void **state) {
@@ -59,7 +59,8 @@ static void test_remembers_some_rounds(void **state) {
     uint64_t now_us = 1;
     wst__flight_init(&f);
     pass_round(&f, &now_us, 0, MS);
-    pass_round(&f, &now_us, 1000 * KIB, MS);
+    for (int i = 0; i < 4; i++) /* the start is over */
+        pass_round(&f, &now_us, 1000 * KIB, MS);
     for (int i = 1; i < WST__FLIGHT_ROUNDS; i++) {
         pass_round(&f, &now_us, 10, MS);
         assert_int_equal(f.limit, 2000 * KIB);
@@ -92,6 +93,78 @@ static void test_least_round_trip(void **state) {
     assert_int_equal(f.rtt_min_us, 1);
 }
 
+/* The pong behind the peer's data has waited for it. */
+static void test_receiving_is_not_calm(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, 3 * MS);
+    for (int i = 0; i < 2 * WST__FLIGHT_CALM; i++) {
+        wst__flight_ping(&f, now_us);
+        wst__flight_heard(&f, 100 * KIB);
+        now_us += 20 * MS;
+        wst__flight_pong(&f, now_us, false);
+        assert_int_equal(f.rtt_us, 20 * MS);
+        assert_int_equal(f.rtt_min_us, 3 * MS);
+    }
+    for (int i = 0; i < WST__FLIGHT_CALM; i++) {
+        wst__flight_heard(&f, 100 * KIB); /* before the ping */
+        pass_round(&f, &now_us, 0, 20 * MS);
+    }
+    assert_int_equal(f.rtt_min_us, 20 * MS);
+}
+
+/* With losses, a long round trip is no queue: the limit does not fall for it, for some rounds. */
+static void test_losses(void **state) {
+    (void)state;
+    enum { RTT = 100 * MS, BYTES = 10000 * KIB };
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, RTT);
+    for (int i = 0; i < 20; i++)
+        pass_round(&f, &now_us, BYTES, 4 * RTT);
+    assert_int_equal(f.limit, 2 * BYTES / 4);
+    assert_int_equal(wst__flight_rate(&f), BYTES / 4 * 10);
+    wst__flight_sent(&f, BYTES);
+    wst__flight_ping(&f, now_us);
+    now_us += 4 * RTT;
+    wst__flight_confirmed(&f, BYTES);
+    wst__flight_pong(&f, now_us, true);
+    assert_int_equal(f.limit, 4 * (uint64_t)BYTES);
+    for (int i = 1; i < WST__FLIGHT_LOSSY; i++) {
+        pass_round(&f, &now_us, BYTES, 4 * RTT);
+        assert_int_equal(f.limit, 4 * (uint64_t)BYTES);
+    }
+    for (int i = 0; i < WST__FLIGHT_ROUNDS; i++)
+        pass_round(&f, &now_us, BYTES, 4 * RTT);
+    assert_int_equal(f.limit, 2 * BYTES / 4);
+}
+
+/* A new carrier starts with a larger limit, until its rate does not grow any more. */
+static void test_start(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1, bytes = 10000 * KIB;
+    wst__flight_init(&f);
+    assert_int_equal(wst__flight_rate(&f), 0);
+    for (int i = 0; i < 10; i++)
+        pass_round(&f, &now_us, 0, MS); /* says nothing about the rate */
+    for (int i = 0; i < 5; i++, bytes += bytes / 4) {
+        pass_round(&f, &now_us, bytes, MS);
+        assert_int_equal(f.limit, 3 * bytes);
+    }
+    bytes = f.limit / 3;
+    pass_round(&f, &now_us, bytes, MS);
+    pass_round(&f, &now_us, bytes, MS);
+    assert_int_equal(f.limit, 3 * bytes);
+    pass_round(&f, &now_us, bytes, MS);
+    assert_int_equal(f.limit, 2 * bytes);
+    pass_round(&f, &now_us, 2 * bytes, MS); /* the start is over */
+    assert_int_equal(f.limit, 4 * bytes);
+}
+
 static void test_full(void **state) {
     (void)state;
     wst__flight_t f;
@@ -117,6 +190,9 @@ int main(void) {
         cmocka_unit_test(test_follows_the_product_of_rate_and_round_trip),
         cmocka_unit_test(test_remembers_some_rounds),
         cmocka_unit_test(test_least_round_trip),
+        cmocka_unit_test(test_receiving_is_not_calm),
+        cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_start),
         cmocka_unit_test(test_full),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,16 @@ static void test_a_slow_stream_keeps_its_first_window(void **state) {
     session_rig_stop(r);
 }
 
+/* The peer sends half a floor, the last frame late. */
+static void half_a_floor(session_rig_t *r, uint64_t late_ms) {
+    for (uint64_t left = FLOOR / 2, n; left > 0; left -= n) {
+        n = left % SESSION_RIG_FRAME > 0 ? left % SESSION_RIG_FRAME : (uint64_t)SESSION_RIG_FRAME;
+        r->now += left == n ? late_ms : 0;
+        assert_int_equal(session_rig_say_bytes(r, 2, (size_t)n), 0);
+        session_rig_ignores(r);
+    }
+}
+
 /* Beyond the floor: less than four times the data of a round trip is too little. */
 static void test_a_fast_stream_gets_more_than_the_floor(void **state) {
     (void)state;
@@ -86,17 +96,33 @@ static void test_a_fast_stream_gets_more_than_the_floor(void **state) {
         assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
         session_rig_ignores(r);
         assert_int_equal(st->rx_window, FLOOR);
-        for (uint64_t left = FLOOR / 2, n; left > 0; left -= n) {
-            n = left % SESSION_RIG_FRAME > 0 ? left % SESSION_RIG_FRAME
-                                             : (uint64_t)SESSION_RIG_FRAME;
-            if (left == n) /* the last one */
-                r->now += fast != 0 ? 2 * RTT - 1 : 2 * RTT;
-            assert_int_equal(session_rig_say_bytes(r, 2, (size_t)n), 0);
-            session_rig_ignores(r);
-        }
+        half_a_floor(r, fast != 0 ? 2 * RTT - 1 : 2 * RTT);
         assert_int_equal(st->rx_window, fast != 0 ? 2 * FLOOR : FLOOR);
         session_rig_stop(r);
     }
+}
+
+/* The pong comes behind the data, and tells what the data has to wait for. */
+static void test_a_busy_receiver_pings(void **state) {
+    (void)state;
+    enum { SLOW = 20 * RTT };
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, false);
+    r->now += 500 - 2 * RTT;
+    assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
+    session_rig_ignores(r);
+    assert_false(r->s->ping_unanswered); /* the last one was not long ago */
+    assert_int_equal(st->rx_window, FLOOR);
+    half_a_floor(r, 4 * RTT);
+    assert_int_equal(st->rx_window, FLOOR); /* enough for the round trip so far */
+    assert_true(r->s->ping_unanswered);
+    r->now += SLOW;
+    assert_int_equal(session_rig_say_bytes(r, 2, SESSION_RIG_FRAME), 0);
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    assert_int_equal(r->s->flight.rtt_min_us, 1000 * RTT);
+    half_a_floor(r, 4 * RTT);
+    assert_int_equal(st->rx_window, 2 * FLOOR);
+    session_rig_stop(r);
 }
 
 static void test_does_not_grow_unread(void **state) {
@@ -506,6 +532,28 @@ static void test_a_blocked_stream_keeps_its_allowance(void **state) {
     session_rig_stop(r);
 }
 
+/* A loss lets the limit of what is in flight be, however long the round trip. */
+static void test_a_loss_is_no_queue(void **state) {
+    (void)state;
+    for (int lossy = 0; lossy < 2; lossy++) {
+        session_rig_t *r = greet(session_rig_new());
+        assert_int_equal(r->rounds, 1);
+        wst__session_stream_t *st = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
+        while (wst__session_stream_room(st) > 0)
+            session_rig_write_bytes(r, st, wst__session_stream_room(st));
+        session_rig_ignores(r);
+        assert_true(r->s->ping_unanswered);
+        uint64_t pinged = st->tx_pinged;
+        r->lossy = lossy != 0;
+        r->now += 10 * RTT;
+        assert_int_equal(session_rig_say_pong(r, 2), 0);
+        assert_int_equal(r->rounds, 2);
+        assert_int_equal(r->s->flight.limit, lossy != 0 ? 4 * pinged : FLOOR);
+        session_rig_stop(r);
+    }
+}
+
 static void test_keeps_no_more_than_the_budget_lends(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -637,6 +685,7 @@ int main(void) {
         cmocka_unit_test(test_a_busy_stream_gets_the_floor),
         cmocka_unit_test(test_a_slow_stream_keeps_its_first_window),
         cmocka_unit_test(test_a_fast_stream_gets_more_than_the_floor),
+        cmocka_unit_test(test_a_busy_receiver_pings),
         cmocka_unit_test(test_does_not_grow_unread),
         cmocka_unit_test(test_grows_to_the_maximum),
         cmocka_unit_test(test_the_floor_needs_no_round_trip),
@@ -657,6 +706,7 @@ int main(void) {
         cmocka_unit_test(test_streams_share_what_can_wait),
         cmocka_unit_test(test_a_stream_gives_up_its_lead),
         cmocka_unit_test(test_a_blocked_stream_keeps_its_allowance),
+        cmocka_unit_test(test_a_loss_is_no_queue),
         cmocka_unit_test(test_keeps_no_more_than_the_budget_lends),
         cmocka_unit_test(test_yields_when_silent),
         cmocka_unit_test(test_does_not_yield_while_it_sends),
