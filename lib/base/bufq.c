@@ -6,6 +6,8 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
+enum { SLOTS_MIN = 2, SMALL_STEP = 128 };
+
 size_t wst__bufq_bound_append(size_t len) {
     const size_t chunk = WST__CHUNK_MIN;
     return len > 1 ? ((len - 2) / chunk + 2) * chunk : chunk;
@@ -22,21 +24,21 @@ void wst__bufq_init(wst__bufq_t *q, wst__pool_t *pool) {
     q->pool = pool;
 }
 
-static wst_slice_t *at(const wst__bufq_t *q, size_t i) {
-    size_t k = q->head + i;
+static wst_slice_t *at(const wst__bufq_t *q, uint32_t i) {
+    uint32_t k = q->head + i;
     return &q->ring[k < q->slots ? k : k - q->slots];
 }
 
 void wst__bufq_reset(wst__bufq_t *q) {
-    for (size_t i = 0; i < q->count; i++)
+    for (uint32_t i = 0; i < q->count; i++)
         wst_slice_unref(*at(q, i));
     wst_chunk_unref(q->compact);
     wst__free(q->pool->allocator, q->ring);
     wst__bufq_init(q, q->pool);
 }
 
-int wst__bufq_reserve(wst__bufq_t *q, size_t n) {
-    size_t slots = q->slots > 0 ? q->slots : 4;
+int wst__bufq_reserve(wst__bufq_t *q, uint32_t n) {
+    uint32_t slots = q->slots > 0 ? q->slots : SLOTS_MIN;
     while (slots < q->count + n)
         slots *= 2;
     if (slots == q->slots)
@@ -58,12 +60,15 @@ static void add_slice(wst__bufq_t *q, wst_slice_t slice) {
     q->len += slice.len;
 }
 
-/* An empty queue pins nothing. */
-static void drop_compact_if_empty(wst__bufq_t *q) {
+/* An empty queue holds no memory: most streams are idle most of the time. */
+static void drop_all_if_empty(wst__bufq_t *q) {
     if (q->count > 0)
         return;
     wst_chunk_unref(q->compact);
     q->compact = NULL;
+    wst__free(q->pool->allocator, q->ring);
+    q->ring = NULL;
+    q->slots = q->head = 0;
 }
 
 /* Removes the last `n` bytes, which no caller has seen yet. */
@@ -79,17 +84,28 @@ static void unappend(wst__bufq_t *q, size_t n) {
         wst_slice_unref(*tail);
         q->count--;
     }
-    if (q->seek_index >= q->count)
-        q->seek_index = q->seek_offset = 0;
-    drop_compact_if_empty(q);
+    if (q->seek_index >= q->count) {
+        q->seek_index = 0;
+        q->seek_offset = 0;
+    }
+    drop_all_if_empty(q);
+}
+
+/* The capacity of the next compact chunk. A queue of few bytes doubles with each; once a chunk is
+ * large, so are all that follow, or wst__bufq_bound_append would not hold. */
+static size_t next_capacity(const wst__bufq_t *q, size_t len) {
+    size_t most = len > q->len ? len : q->len;
+    bool large = q->compact != NULL && wst_chunk_capacity(q->compact) >= WST__CHUNK_MIN;
+    if (large || most > q->small_max)
+        return WST__CHUNK_MIN;
+    return (most + SMALL_STEP - 1) / SMALL_STEP * SMALL_STEP;
 }
 
 /* Free bytes of a compact chunk, a new one if need be, at the queue's end, to append `len` bytes
  * to; 0 without memory. */
 static size_t compact_room(wst__bufq_t *q, size_t len) {
     if (q->compact == NULL || q->compact_used == wst_chunk_capacity(q->compact)) {
-        bool first = q->count == 0 && len <= q->first_chunk;
-        wst_chunk_t *chunk = wst__pool_chunk(q->pool, first ? q->first_chunk : WST__CHUNK_MIN);
+        wst_chunk_t *chunk = wst__pool_chunk(q->pool, next_capacity(q, len));
         if (chunk == NULL)
             return 0;
         wst_chunk_unref(q->compact);
@@ -117,7 +133,7 @@ int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len) {
         }
         size_t n = len - done < room ? len - done : room;
         memcpy(wst_chunk_data(q->compact) + q->compact_used, from + done, n);
-        q->compact_used += n;
+        q->compact_used += (uint32_t)n;
         at(q, q->count - 1)->len += n;
         q->len += n;
         done += n;
@@ -149,7 +165,7 @@ int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice) {
 
 /* Moves from the slice `*index`, which begins at `*begin`, to that with the byte at `offset`.
  * Returns whether there is one. */
-static bool find_slice(const wst__bufq_t *q, size_t offset, size_t *index, size_t *begin) {
+static bool find_slice(const wst__bufq_t *q, size_t offset, uint32_t *index, size_t *begin) {
     for (; *index < q->count; ++*index) {
         size_t len = at(q, *index)->len;
         if (offset - *begin < len)
@@ -168,7 +184,8 @@ static wst_slice_t part_of(wst_slice_t slice, size_t from, size_t max) {
 }
 
 wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max) {
-    size_t index = 0, begin = 0;
+    uint32_t index = 0;
+    size_t begin = 0;
     if (!find_slice(q, offset, &index, &begin))
         return (wst_slice_t){NULL, NULL, 0};
     return part_of(*at(q, index), offset - begin, max);
@@ -176,7 +193,8 @@ wst_slice_t wst__bufq_peek(const wst__bufq_t *q, size_t offset, size_t max) {
 
 wst_slice_t wst__bufq_seek(wst__bufq_t *q, size_t offset, size_t max) {
     bool behind = offset >= q->seek_offset;
-    size_t index = behind ? q->seek_index : 0, begin = behind ? q->seek_offset : 0;
+    uint32_t index = behind ? q->seek_index : 0;
+    size_t begin = behind ? q->seek_offset : 0;
     if (!find_slice(q, offset, &index, &begin))
         return (wst_slice_t){NULL, NULL, 0};
     q->seek_index = index;
@@ -193,7 +211,7 @@ bool wst__bufq_pop(wst__bufq_t *q, wst_slice_t *slice) {
     q->len -= slice->len;
     q->head = q->head + 1 < q->slots ? q->head + 1 : 0;
     q->count--;
-    drop_compact_if_empty(q);
+    drop_all_if_empty(q);
     return true;
 }
 
@@ -217,9 +235,9 @@ void wst__bufq_consume(wst__bufq_t *q, size_t n) {
 
 size_t wst__bufq_capacity(const wst__bufq_t *q) {
     size_t sum = 0;
-    for (size_t i = 0; i < q->count; i++) {
+    for (uint32_t i = 0; i < q->count; i++) {
         const wst_chunk_t *chunk = at(q, i)->chunk;
-        size_t first = 0;
+        uint32_t first = 0;
         while (at(q, first)->chunk != chunk)
             first++;
         if (chunk != NULL && first == i)

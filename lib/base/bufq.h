@@ -14,12 +14,13 @@
 typedef struct wst__bufq {
     wst__pool_t *pool;
     wst_slice_t *ring; /* `slots` of them, `count` in use from `head` on */
-    size_t slots, head, count;
+    uint32_t slots, head, count;
+    uint32_t small_max; /* compact chunks grow with the queue up to this size; 0: all are large */
     size_t len;
     wst_chunk_t *compact; /* append copies into it; nothing else writes to it */
-    size_t compact_used;
-    size_t seek_index, seek_offset; /* the slice that wst__bufq_seek found, and where it begins */
-    size_t first_chunk; /* capacity of the first compact chunk for few bytes; 0: as all others */
+    uint32_t compact_used;
+    uint32_t seek_index; /* the slice that wst__bufq_seek found, */
+    size_t seek_offset;  /* and where it begins */
 } wst__bufq_t;
 
 /*
@@ -42,10 +43,11 @@ int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice);
 int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice);
 
 /*
- * Makes room in the ring, so that the next `n` slices cannot fail for lack of it: push_ref takes
+ * Makes room in the ring, so that the next `n` slices cannot fail for lack of it, unless the queue
+ * runs empty before: push_ref takes
  * one slot, append of up to WST__CHUNK_MIN bytes two. 0 or WST_ENOMEM.
  */
-int wst__bufq_reserve(wst__bufq_t *q, size_t n);
+int wst__bufq_reserve(wst__bufq_t *q, uint32_t n);
 
 /* Appends a copy. 0 or WST_ENOMEM (nothing is queued then). */
 int wst__bufq_append(wst__bufq_t *q, const void *data, size_t len);

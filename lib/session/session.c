@@ -11,7 +11,7 @@
 
 /* Few bytes may be all that a stream sends for a long time, and are kept until they are confirmed.
  */
-enum { FIRST_CHUNK = 512 };
+enum { SMALL_MAX = 512 };
 
 size_t wst__session_stream_cost(size_t window) {
     return wst__bufq_bound_append(window) + wst__bufq_bound_append(WST__SEND_LEAST);
@@ -309,7 +309,7 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
     wst__list_init(&st->ready_node);
     wst__list_init(&st->flight_node);
     wst__bufq_init(&st->tx, s->o.pool);
-    st->tx.first_chunk = FIRST_CHUNK;
+    st->tx.small_max = SMALL_MAX;
     wst__bufq_init(&st->rx, s->o.pool);
     st->tx_limit = s->peer_initial_credit;
     st->rx_limit = s->o.hello.initial_credit;

@@ -117,6 +117,29 @@ static void random_run(uint64_t seed) {
     close_world();
 }
 
+/* Appending and consuming, in small chunks, too: the bound is tighter. */
+static void append_run(uint64_t seed) {
+    open_world();
+    w.q.small_max = test_random(&seed) % 2 ? 512 : 0;
+    size_t window = 1 + test_random(&seed) % 9000;
+    for (int i = 0; i < 400; i++) {
+        uint8_t data[9000] = {0};
+        size_t room = window - w.len, most = test_random(&seed) % 2 ? 100 : window;
+        size_t len = test_random(&seed) % (most + 1);
+        len = len < room ? len : room;
+        assert_int_equal(wst__bufq_append(&w.q, data, len), 0);
+        model_add(data, len);
+        if (wst__bufq_capacity(&w.q) > wst__bufq_bound_append(window))
+            fail_msg("pins %zu bytes for a window of %zu", wst__bufq_capacity(&w.q), window);
+        size_t n = test_random(&seed) % (w.len + 1);
+        wst__bufq_consume(&w.q, n);
+        memmove(w.model, w.model + n, w.len - n);
+        w.len -= n;
+        check();
+    }
+    close_world();
+}
+
 static void test_random_operations(void **state) {
     (void)state;
     uint64_t first, count;
@@ -124,6 +147,7 @@ static void test_random_operations(void **state) {
     for (uint64_t seed = first; seed < first + count; seed++) {
         print_message("# seed %llu\n", (unsigned long long)seed);
         random_run(seed);
+        append_run(seed);
     }
 }
 
