@@ -29,6 +29,12 @@ enum {
     KEEPALIVE_S = 60
 };
 
+/* Of libuv. Only one is pending at a time, and an idle socket has none. */
+typedef union request {
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+} request_t;
+
 struct wst__socket {
     wst_ctx_t *ctx;
     wst_stream_t *stream; /* NULL until the socket is a stream */
@@ -45,11 +51,10 @@ struct wst__socket {
     wst_chunk_t *chunk; /* libuv reads into it right now */
 
     wst__bufq_t out;
-    size_t in_flight; /* bytes of `out` that write_req covers; 0: it is not in use */
+    size_t in_flight; /* bytes of `out` that a pending write covers; 0: none is pending */
     wst__corked_t corked;
-    uv_write_t write_req;
     bool shutdown_wanted;
-    uv_shutdown_t shutdown_req;
+    request_t *request; /* NULL: none is pending */
 
     int broken;   /* the error to tell when all has been read */
     bool failing; /* it will be told in the next turn: libuv may not read any more */
@@ -205,20 +210,38 @@ static unsigned front_of(const wst__socket_t *sock, uv_buf_t bufs[WRITE_SLICES],
     return count;
 }
 
-/* Lets libuv write the front of `out`. 0 or libuv's error. */
+/* 0 or WST_ENOMEM. */
+static int make_request(wst__socket_t *sock) {
+    assert(sock->request == NULL);
+    sock->request = wst__alloc(&sock->ctx->allocator, sizeof(*sock->request));
+    return sock->request != NULL ? 0 : WST_ENOMEM;
+}
+
+static void free_request(wst__socket_t *sock) {
+    wst__free(&sock->ctx->allocator, sock->request);
+    sock->request = NULL;
+}
+
+/* Lets libuv write the front of `out`. 0 or an error. */
 static int send_queued(wst__socket_t *sock) {
+    int status = make_request(sock);
+    if (status != 0)
+        return status;
     uv_buf_t bufs[WRITE_SLICES];
     size_t len;
     unsigned count = front_of(sock, bufs, &len);
-    sock->write_req.data = sock;
-    int status = uv_write(&sock->write_req, &sock->uv.stream, bufs, count, on_write);
+    sock->request->write.data = sock;
+    status = uv_write(&sock->request->write, &sock->uv.stream, bufs, count, on_write);
     if (status == 0)
         sock->in_flight = len;
+    else
+        free_request(sock);
     return status;
 }
 
 static void on_socket_shutdown(uv_shutdown_t *req, int status) {
     wst__socket_t *sock = req->data;
+    free_request(sock);
     if (is_closing(sock))
         return;
     if (status == 0 && !sock->is_unix)
@@ -230,13 +253,20 @@ static void on_socket_shutdown(uv_shutdown_t *req, int status) {
 }
 
 static int shut_down(wst__socket_t *sock) {
-    sock->shutdown_req.data = sock;
-    return uv_shutdown(&sock->shutdown_req, &sock->uv.stream, on_socket_shutdown);
+    int status = make_request(sock);
+    if (status != 0)
+        return status;
+    sock->request->shutdown.data = sock;
+    status = uv_shutdown(&sock->request->shutdown, &sock->uv.stream, on_socket_shutdown);
+    if (status != 0)
+        free_request(sock);
+    return status;
 }
 
 static void on_write(uv_write_t *req, int status) {
     wst__socket_t *sock = req->data;
     wst__turns_woken(&sock->ctx->turns);
+    free_request(sock);
     if (is_closing(sock))
         return;
     wst__bufq_consume(&sock->out, sock->in_flight);
