@@ -25,7 +25,24 @@ static const char *put(char **texts, const char *text) {
     return at;
 }
 
-static void describe(wst_flow_t *f, const wst_flow_options_t *o) {
+/* 0 or WST_ENOMEM. */
+static int set_names(wst_flow_t *f, const char *user, const char *tenant) {
+    wst__free(&f->ingress->ctx->allocator, f->names);
+    f->names = NULL;
+    f->user = f->tenant = "";
+    if (user[0] == '\0' && tenant[0] == '\0')
+        return 0;
+    f->names = wst__alloc(&f->ingress->ctx->allocator, strlen(user) + strlen(tenant) + 2);
+    if (f->names == NULL)
+        return WST_ENOMEM;
+    char *texts = f->names;
+    f->user = put(&texts, user);
+    f->tenant = put(&texts, tenant);
+    return 0;
+}
+
+/* Keeps what the options lend. 0 or WST_ENOMEM. */
+static int describe(wst_flow_t *f, const wst_flow_options_t *o) {
     const char *tenant = o->tenant;
     if (tenant == NULL && o->remote != NULL)
         tenant = wst_remote_tenant(o->remote);
@@ -33,14 +50,16 @@ static void describe(wst_flow_t *f, const wst_flow_options_t *o) {
     f->destination = put(&texts, o->destination);
     f->peer = put(&texts, or_empty(o->peer));
     f->search.name = o->agent != NULL ? put(&texts, o->agent) : NULL;
-    snprintf(f->user, sizeof(f->user), "%s", or_empty(o->user));
-    snprintf(f->tenant, sizeof(f->tenant), "%s", or_empty(tenant));
     f->authenticated = o->authenticated;
     f->unasked = o->unasked;
     f->head = o->head;
     f->tls = o->tls;
     f->search.only = o->remote != NULL ? wst__remote_serial(o->remote) : 0;
     f->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : f->ingress->limits.dial_timeout_ms;
+    int status = set_names(f, or_empty(o->user), or_empty(tenant));
+    if (status == 0)
+        status = wst__labels_copy(&f->ingress->ctx->allocator, &f->search.labels, o->labels);
+    return status;
 }
 
 int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_options_t *options,
@@ -58,8 +77,8 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
     wst__list_init(&f->node);
     wst__list_init(&f->wait_node);
     wst__defer_init(&f->defer);
-    describe(f, options);
-    if (wst__labels_copy(&ingress->ctx->allocator, &f->search.labels, options->labels) != 0) {
+    if (describe(f, options) != 0) {
+        wst__free(&ingress->ctx->allocator, f->names);
         wst__free(&ingress->ctx->allocator, f);
         return WST_ENOMEM;
     }
@@ -70,6 +89,25 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
     return 0;
 }
 
+wst_stream_t *wst__flow_take_kept(wst_flow_t *f) {
+    wst_stream_t *stream = f->kept != NULL ? f->kept->stream : NULL;
+    wst__free(&f->ingress->ctx->allocator, f->kept);
+    f->kept = NULL;
+    return stream;
+}
+
+/* Asks the front for a kept connection, which is ended if there is no memory to note it. */
+static void ask_for_spare(wst_flow_t *f) {
+    wst__origin_t kept;
+    if (f->spare == NULL || !f->spare(f, &kept, f->user_data))
+        return;
+    f->kept = wst__alloc(&f->ingress->ctx->allocator, sizeof(*f->kept));
+    if (f->kept != NULL)
+        *f->kept = kept;
+    else
+        wst__origin_end(kept.stream);
+}
+
 void wst__flow_stop(wst_flow_t *f) {
     if (f->request != NULL)
         wst__request_cancel(f->request);
@@ -77,11 +115,12 @@ void wst__flow_stop(wst_flow_t *f) {
         wst__opening_cancel(f->opening);
     if (f->stream != NULL)
         wst_stream_close(f->stream, NULL);
-    if (f->kept.stream != NULL)
-        wst__origin_end(f->kept.stream);
+    wst_stream_t *kept = wst__flow_take_kept(f);
+    if (kept != NULL)
+        wst__origin_end(kept);
     f->request = NULL;
     f->opening = NULL;
-    f->stream = f->kept.stream = NULL;
+    f->stream = NULL;
     wst__list_remove(&f->wait_node);
     wst__deadline_clear(&f->ingress->ctx->deadlines, &f->deadline);
     wst__defer_cancel(&f->defer);
@@ -98,6 +137,7 @@ void wst__flow_free(wst_flow_t *f) {
     wst__ticket_give_back(&f->busy);
     wst__ticket_hand_on(&f->hold, &hold);
     wst__free(&ctx->allocator, f->search.labels);
+    wst__free(&ctx->allocator, f->names);
     wst__free(&ctx->allocator, f);
     wst__ticket_give_back(&hold);
 }
@@ -227,8 +267,7 @@ void wst__flow_dial(wst_flow_t *f, const wst_http_head_t *head, const struct wst
     f->search.last_error = 0;
     if (wst__flow_is_gone(f))
         return;
-    if (f->spare != NULL && !f->spare(f, &f->kept, f->user_data))
-        f->kept.stream = NULL;
+    ask_for_spare(f);
     if (admit(f))
         wst__flow_choose(f);
 }
@@ -236,10 +275,10 @@ void wst__flow_dial(wst_flow_t *f, const wst_http_head_t *head, const struct wst
 static void on_client_answer(const wst__answer_t *answer, void *user_data) {
     wst_flow_t *f = user_data;
     f->request = NULL;
-    snprintf(f->user, sizeof(f->user), "%s", answer->user);
-    snprintf(f->tenant, sizeof(f->tenant), "%s", answer->tenant);
     int verdict = wst__answer_verdict(answer, WST__ALLOWED);
-    if (verdict != 0)
+    if (set_names(f, answer->user, answer->tenant) != 0)
+        wst__flow_refuse(f, WST_ENOMEM, (wst_str_t){NULL, 0});
+    else if (verdict != 0)
         wst__flow_deny(f, verdict, answer);
     else
         wst__flow_dial(f, f->head, f->tls);

@@ -62,8 +62,9 @@ struct wst_flow {
     void *user_data;
 
     /* The client. */
-    const char *peer; /* in `texts`, like destination and search.name */
-    char user[WST__USER_MAX + 1], tenant[WST__TENANT_MAX + 1];
+    const char *peer;          /* in `texts`, like destination and search.name */
+    char *names;               /* user and tenant; NULL: both are empty */
+    const char *user, *tenant; /* in `names` */
     bool authenticated, unasked;
     const wst_http_head_t *head;
     const wst_auth_basic_t *login; /* of a client without a head; set by its front, borrowed too */
@@ -82,7 +83,7 @@ struct wst_flow {
     /* Work under way. */
     wst_request_t *request;
     wst__opening_t *opening;
-    wst__origin_t kept;   /* used if its agent is chosen */
+    wst__origin_t *kept;  /* used if its agent is chosen; NULL: none */
     wst_stream_t *stream; /* REACHED: the destination's; RELAYING: if taken, until it closes */
     bool reused;          /* the destination's stream was kept: it may have gone stale */
     bool established;     /* REACHED: the front may take the stream */
@@ -140,6 +141,9 @@ bool wst__flow_is_gone(const wst_flow_t *flow);
 
 /* Whether the embedder wants to be asked this question about the flow. */
 bool wst__flow_wants(const wst_flow_t *flow, wst__question_t question);
+
+/* Takes the kept connection's stream out of the flow; NULL: there is none. */
+wst_stream_t *wst__flow_take_kept(wst_flow_t *flow);
 
 /* Frees the flow, after taking it out of all lists and tallies. */
 void wst__flow_free(wst_flow_t *flow);

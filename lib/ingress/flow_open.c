@@ -156,19 +156,19 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
 
 /* Uses the kept connection if that agent (0: any) opened it and is still here; else ends it. */
 static bool use_kept(wst_flow_t *f, uint64_t agent) {
-    wst_stream_t *stream = f->kept.stream;
-    if (stream == NULL)
+    if (f->kept == NULL)
         return false;
-    f->kept.stream = NULL;
-    if ((agent != 0 && agent != f->kept.agent_serial) ||
-        wst__remotes_find(&f->ingress->remotes, f->kept.agent_serial) == NULL) {
+    wst__origin_t kept = *f->kept;
+    wst_stream_t *stream = wst__flow_take_kept(f);
+    if ((agent != 0 && agent != kept.agent_serial) ||
+        wst__remotes_find(&f->ingress->remotes, kept.agent_serial) == NULL) {
         wst__origin_end(stream);
         return false;
     }
-    snprintf(f->agent, sizeof(f->agent), "%s", f->kept.agent);
-    f->agent_serial = f->kept.agent_serial;
+    snprintf(f->agent, sizeof(f->agent), "%s", kept.agent);
+    f->agent_serial = kept.agent_serial;
     f->reused = true;
-    reached(f, (wst_str_t){f->kept.address, strlen(f->kept.address)}, stream);
+    reached(f, (wst_str_t){kept.address, strlen(kept.address)}, stream);
     return true;
 }
 
@@ -283,7 +283,7 @@ wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *req
     }
     choice.name = name != NULL ? name : choice.name;
     wst_remote_t *keeper =
-        f->kept.stream != NULL ? wst__remotes_find(&ingress->remotes, f->kept.agent_serial) : NULL;
+        f->kept != NULL ? wst__remotes_find(&ingress->remotes, f->kept->agent_serial) : NULL;
     if (keeper != NULL && wst__remote_fits(keeper, &choice))
         return keeper;
     wst__member_t *member;

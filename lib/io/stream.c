@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { PEER_MAX = 95 }; /* bytes of a peer's name; the rest is cut */
+
 static const size_t DEFAULT_ROOM = 65536;
 
 static void check_stream(const wst_stream_t *s) {
@@ -43,7 +45,10 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
                    const char *peer) {
     if (!is_complete(ops))
         return WST_EINVAL;
-    wst_stream_t *s = wst__zalloc(&ctx->allocator, sizeof(*s));
+    size_t peer_len = 0;
+    while (peer != NULL && peer_len < PEER_MAX && peer[peer_len] != '\0')
+        peer_len++;
+    wst_stream_t *s = wst__zalloc(&ctx->allocator, sizeof(*s) + peer_len + 1);
     if (s == NULL)
         return WST_ENOMEM;
     s->magic = WST__STREAM_MAGIC;
@@ -52,8 +57,8 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
     s->impl = impl;
     wst__bufq_init(&s->unread, &ctx->pool);
     wst__defer_init(&s->replay);
-    for (size_t i = 0; peer != NULL && peer[i] != '\0' && i < sizeof(s->peer) - 1; i++)
-        s->peer[i] = peer[i];
+    if (peer_len > 0)
+        memcpy(s->peer, peer, peer_len);
     wst__ctx_hold(ctx);
     *out = s;
     return 0;

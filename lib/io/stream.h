@@ -35,12 +35,12 @@ struct wst_stream {
     int error; /* the cause of `failed` */
     void (*watch)(wst_stream_t *stream, void *user_data);
     void *watch_data;
-    char peer[96];
 
     /* Set by kinds that run over another stream. */
     wst_stream_t *transport; /* NULL: none */
     /* May be NULL. Tells people why the stream broke; NULL if only the code is known. */
     const char *(*explain)(const void *impl, int error);
+    char peer[]; /* of exact size, since idle tunnels keep it */
 };
 
 /* The bottom of a stream: its transport's transport, and so on; without one, the stream itself. */
