@@ -60,12 +60,14 @@ static void add_slice(wst__bufq_t *q, wst_slice_t slice) {
     q->len += slice.len;
 }
 
-/* An empty queue holds no memory: most streams are idle most of the time. */
+/* An empty queue holds a ring of the smallest size: most streams are idle most of the time. */
 static void drop_all_if_empty(wst__bufq_t *q) {
     if (q->count > 0)
         return;
     wst_chunk_unref(q->compact);
     q->compact = NULL;
+    if (q->slots == SLOTS_MIN)
+        return;
     wst__free(q->pool->allocator, q->ring);
     q->ring = NULL;
     q->slots = q->head = 0;
