@@ -76,15 +76,18 @@ void wst__frame_mask(uint8_t *to, const uint8_t *from, size_t len, const uint8_t
     uint8_t pattern[8];
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = key[(offset + i) % 4];
+    /* Vectors of the compiler's, as not every one makes them of a loop at -O2. */
+    typedef uint64_t __attribute__((vector_size(16))) vector_t;
     uint64_t word;
     memcpy(&word, pattern, sizeof(word));
-
-    /* Compilers vectorise whole blocks of known size that are loaded before they are stored. */
-    uint64_t block[8];
+    const vector_t mask = {word, word};
+    vector_t block[4];
     for (; len >= sizeof(block); len -= sizeof(block)) {
         memcpy(block, from, sizeof(block));
-        for (size_t i = 0; i < sizeof(block) / sizeof(block[0]); i++)
-            block[i] ^= word;
+        block[0] ^= mask;
+        block[1] ^= mask;
+        block[2] ^= mask;
+        block[3] ^= mask;
         memcpy(to, block, sizeof(block));
         from += sizeof(block);
         to += sizeof(block);
