@@ -120,7 +120,7 @@ build build-asan
 unit build-asan
 
 say "end-to-end tests of the built programs"
-setup build-release --buildtype=release "${werror[@]}"
+setup build-release --buildtype=release -Doptimization=2 "${werror[@]}"
 build build-release
 unit build-release
 ./test/clients/install.sh
@@ -161,7 +161,7 @@ if [ "$ci" = yes ]; then
     setup build-openssl -Dtls=openssl -Db_sanitize=address,undefined -Db_lundef=false --werror
     build build-openssl
     unit build-openssl
-    setup build-openssl-release -Dtls=openssl --buildtype=release --werror
+    setup build-openssl-release -Dtls=openssl --buildtype=release -Doptimization=2 --werror
     build build-openssl-release
     pytests build-openssl-release e2e -k tls
     pytests build-openssl-release attack -k tls

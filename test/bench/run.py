@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The laboratory: measures this project's programs beside other tunnels and bare relays.
 
-    meson setup build-release --buildtype=release && ninja -C build-release
+    meson setup build-release --buildtype=release -Doptimization=2 && ninja -C build-release
     test/bench/run.py build-release                     everything, some hours
     test/bench/run.py build-release --sections plain --measures 'down1|up1' --rounds 3
     test/bench/run.py build-release --quick             a little of everything, as CI does
