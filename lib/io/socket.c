@@ -45,6 +45,7 @@ struct wst__socket {
         uv_pipe_t pipe;
     } uv;
     bool is_unix;
+    bool acks_at_once; /* wst__socket_ack_at_once */
 
     size_t read_size;   /* of the next chunk */
     size_t read_max;    /* the reader's bound, or 0 */
@@ -139,6 +140,8 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
     wst_chunk_t *chunk = sock->chunk;
     sock->chunk = NULL;
     if (nread > 0) {
+        if (sock->acks_at_once)
+            wst__sockopt_ack_now(fd_of(sock));
         adapt_read_size(sock, buf->len, (size_t)nread);
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
         wst__cork(sock->ctx);
@@ -592,4 +595,11 @@ uint32_t wst__socket_retransmits(const wst_stream_t *stream) {
         return 0;
     const wst__socket_t *sock = stream->impl;
     return sock->is_unix ? 0 : wst__sockopt_retransmits(fd_of(sock));
+}
+
+void wst__socket_ack_at_once(wst_stream_t *stream) {
+    if (stream->ops != &socket_ops)
+        return;
+    wst__socket_t *sock = stream->impl;
+    sock->acks_at_once = !sock->is_unix;
 }

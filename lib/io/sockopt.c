@@ -38,6 +38,15 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
 #endif
 }
 
+void wst__sockopt_ack_now(int fd) {
+#ifdef TCP_QUICKACK
+    const int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+#else
+    (void)fd;
+#endif
+}
+
 uint32_t wst__sockopt_retransmits(int fd) {
 #ifdef TCP_INFO
     struct tcp_info info = {0};

@@ -18,6 +18,9 @@ void wst__sockopt_reset_on_close(int fd, bool on);
 /* TCP_NOTSENT_LOWAT: not writable while more than `bytes` are unsent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 
+/* TCP_QUICKACK, now: acknowledges what has been received, without the usual delay. */
+void wst__sockopt_ack_now(int fd);
+
 /* TCP_INFO: segments sent again so far; 0 if that is not known. */
 uint32_t wst__sockopt_retransmits(int fd);
 

@@ -573,6 +573,10 @@ void wst__websocket_set_notsent_lowat(wst_websocket_t *w, size_t bytes) {
     wst__socket_set_notsent_lowat(wst__stream_bottom(w->stream), bytes);
 }
 
+void wst__websocket_ack_at_once(wst_websocket_t *w) {
+    wst__socket_ack_at_once(wst__stream_bottom(w->stream));
+}
+
 uint32_t wst__websocket_retransmits(const wst_websocket_t *w) {
     return wst__socket_retransmits(wst__stream_bottom(w->stream));
 }

@@ -22,6 +22,9 @@ int wst__websocket_flush(wst_websocket_t *ws);
 /* Limits the kernel's unsent bytes, so that the next message is chosen late. */
 void wst__websocket_set_notsent_lowat(wst_websocket_t *ws, size_t bytes);
 
+/* As wst__socket_ack_at_once. */
+void wst__websocket_ack_at_once(wst_websocket_t *ws);
+
 /* Segments that TCP has sent again so far; 0 where that is not known. */
 uint32_t wst__websocket_retransmits(const wst_websocket_t *ws);
 

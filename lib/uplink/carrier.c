@@ -183,7 +183,6 @@ static void set_unsent_max(wst__carrier_t *c, size_t bytes) {
 }
 
 static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *user_data) {
-    (void)ws;
     wst__carrier_t *c = checked_carrier(user_data);
     bool json = strcmp(protocol, wst__carrier_protocols[1]) == 0;
     if (!json && strcmp(protocol, wst__carrier_protocols[0]) != 0) {
@@ -191,6 +190,7 @@ static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *u
         return;
     }
     set_unsent_max(c, UNSENT_LEAST);
+    wst__websocket_ack_at_once(ws);
     begin_greeting(c, json ? WST_ENCODING_JSON : WST_ENCODING_BINARY);
 }
 

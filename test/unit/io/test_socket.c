@@ -490,6 +490,26 @@ static void test_options_and_names(void **state) {
     rig_close(&rig);
 }
 
+/* The system's word for it: not in the mode in which acknowledgements wait for an answer. */
+static void test_acks_at_once(void **state) {
+    (void)state;
+#ifdef TCP_QUICKACK
+    for (int at_once = 0; at_once < 2; at_once++) {
+        rig_t rig;
+        rig_open(&rig, false);
+        if (at_once)
+            wst__socket_ack_at_once(rig.b.stream);
+        const int off = 0;
+        assert_int_equal(setsockopt(rig.fds[1], IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off)), 0);
+        wst_stream_read_start(rig.b.stream, 0);
+        assert_int_equal(sockets_write(rig.a.stream, "ping", 4), 0);
+        test_env_until_count(&rig.env, &rig.b.received, 4);
+        assert_int_equal(int_option(rig.fds[1], IPPROTO_TCP, TCP_QUICKACK), at_once);
+        rig_close(&rig);
+    }
+#endif
+}
+
 static void test_notsent_lowat_of_other_kinds(void **state) {
     (void)state;
     test_env_t env;
@@ -498,6 +518,7 @@ static void test_notsent_lowat_of_other_kinds(void **state) {
     assert_int_equal(fake_stream_open(&fake, env.ctx), 0);
     wst__socket_set_notsent_lowat(fake.stream, 1);
     assert_int_equal(wst__socket_retransmits(fake.stream), 0);
+    wst__socket_ack_at_once(fake.stream);
     wst_stream_close(fake.stream, NULL);
     test_env_turns(&env, 3);
     fake_stream_free(&fake);
@@ -530,6 +551,7 @@ int main(void) {
         BOTH(test_open_takes_connected_sockets_only),
         BOTH(test_open_refused_by_libuv),
         BOTH(test_options_and_names),
+        cmocka_unit_test(test_acks_at_once),
         cmocka_unit_test(test_notsent_lowat_of_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
