@@ -105,6 +105,8 @@ class Baseline:
 
     def __init__(self, *processes):
         self.processes = list(processes)
+        for process in processes:  # a pong may still wait for the end of a turn of the loop
+            wait_until(lambda p=process: p.stats()["chunks"] == 0, "idle")
         self.before = [self._look(process) for process in processes]
 
     @classmethod
