@@ -43,9 +43,9 @@ int wst__bufq_push(wst__bufq_t *q, wst_slice_t slice);
 int wst__bufq_push_ref(wst__bufq_t *q, wst_slice_t slice);
 
 /*
- * Makes room in the ring, so that the next `n` slices cannot fail for lack of it, unless the queue
- * runs empty before: push_ref takes
- * one slot, append of up to WST__CHUNK_MIN bytes two. 0 or WST_ENOMEM.
+ * Makes room in the ring, so that the next `n` slices cannot fail for lack of it: push_ref takes
+ * one slot, append of up to WST__CHUNK_MIN bytes two. Holds until the queue runs empty. 0 or
+ * WST_ENOMEM.
  */
 int wst__bufq_reserve(wst__bufq_t *q, uint32_t n);
 

@@ -6,6 +6,7 @@
 #include "labels.h"
 #include "sized.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,6 +100,7 @@ wst_stream_t *wst__flow_take_kept(wst_flow_t *f) {
 /* Asks the front for a kept connection, which is ended if there is no memory to note it. */
 static void ask_for_spare(wst_flow_t *f) {
     wst__origin_t kept;
+    assert(f->kept == NULL);
     if (f->spare == NULL || !f->spare(f, &kept, f->user_data))
         return;
     f->kept = wst__alloc(&f->ingress->ctx->allocator, sizeof(*f->kept));

@@ -4,8 +4,8 @@
 #include <string.h>
 
 enum {
-    GAIN_START = 3, /* about BBR's; to begin with, until the rate has been level for: */
-    LEVEL_ROUNDS = 3,
+    GAIN_START = 3,    /* about BBR's, of a new carrier */
+    LEVEL_ROUNDS = 3,  /* the start is over when the rate has been level for so many rounds */
     GAIN = 2,          /* BBR's: room for confirmations that are late or come together */
     GAIN_LOSSY = 4,    /* no less than TCP, which doubles what it sends while we wait for a pong */
     CALM_BYTES = 16384 /* received in a round: more may delay its pong */

@@ -63,7 +63,8 @@ bool wst__flight_is_full(const wst__flight_t *f);
 /* Whether so much is in flight that a round should begin. Without it, the limit does not follow. */
 bool wst__flight_wants_round(const wst__flight_t *f);
 
-/* Bytes a second at best in the last rounds; 0: not known. */
+/* Bytes a second at best in the last rounds; of lossy rounds too high, by as much as losses delay a
+ * pong; 0: not known. */
 uint64_t wst__flight_rate(const wst__flight_t *f);
 
 /* The least that `limit` can be. */

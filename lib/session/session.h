@@ -15,7 +15,7 @@
  * not acknowledged, so the session survives its carrier: detach, attach another one, and both sides
  * restate their streams.
  *
- * Except on_wakeup, on_round and on_change, callbacks run only from wst__session_recv,
+ * Except on_wakeup and on_change, callbacks run only from wst__session_recv,
  * wst__session_stream_deliver, wst__session_drop_streams and the deadlines. They may call all
  * functions here except wst__session_free, wst__session_recv and wst__session_attach.
  */
@@ -128,7 +128,8 @@ int wst__session_can_open(const wst__session_t *s);
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 uint64_t wst__session_rtt_us(const wst__session_t *s);     /* of the last ping; 0: not known */
 
-/* Bytes a second that the carrier has moved at best lately; 0: not known. */
+/* Bytes a second that the carrier has moved at best lately; after losses too high, by as much as
+ * they delay a pong; 0: not known. */
 uint64_t wst__session_rate(const wst__session_t *s);
 
 /* Whether a ping is unanswered and the peer has been silent for WST__SUSPECT_MS. */

@@ -17,7 +17,7 @@
 enum {
     BUSY_US = 1000 * 1000, /* half a window within this, or within round trips, means busy */
     BUSY_ROUND_TRIPS = 4,
-    SHARE_LEAST = 32768,
+    SHARE_LEAST = 32768,  /* of a sender's allowance, however many streams there are */
     PING_US = 500 * 1000, /* between pings of a receiver */
     MARGIN = 4            /* of a window over the data of a round trip */
 };

@@ -11,9 +11,9 @@
 
 enum {
     MAGIC = 0x57534341,
-    UNSENT_LEAST = 131072,   /* bytes not yet sent that the kernel keeps (TCP_NOTSENT_LOWAT), */
-    UNSENT_MOST = 4194304,   /* or what goes out in this time, as we may be late to add more: */
-    UNSENT_PER_SECOND = 250, /* 4 ms */
+    UNSENT_LEAST = 131072, /* bounds of the bytes not yet sent that the kernel keeps */
+    UNSENT_MOST = 4194304,
+    UNSENT_MS = 4, /* between them: what goes out in this time, since we may be late to add more */
     HELLO_TIMEOUT_MS = 10000
 };
 
@@ -40,7 +40,7 @@ struct wst__carrier {
     wst_websocket_t *websocket;
     wst__defer_t defer;   /* pull */
     size_t unsent_max;    /* as set */
-    uint32_t retransmits; /* as of the last round */
+    uint32_t retransmits; /* as of the last wst__carrier_has_lost */
     int error;            /* what broke the carrier, or 0 */
     char detail[160];
     bool closing;
@@ -177,6 +177,7 @@ static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
 
 /* The WebSocket ------------------------------------------------------------------------------ */
 
+/* TCP_NOTSENT_LOWAT. */
 static void set_unsent_max(wst__carrier_t *c, size_t bytes) {
     c->unsent_max = bytes;
     wst__websocket_set_notsent_lowat(c->websocket, bytes);
@@ -318,12 +319,15 @@ void wst__carrier_close(wst__carrier_t *c, wst_close_cb close_cb, void *user_dat
     wst_websocket_close(c->websocket, on_carrier_websocket_closed);
 }
 
-bool wst__carrier_note_rate(wst__carrier_t *c, uint64_t rate) {
-    uint64_t unsent = rate / UNSENT_PER_SECOND;
+void wst__carrier_set_rate(wst__carrier_t *c, uint64_t rate) {
+    uint64_t unsent = rate * UNSENT_MS / 1000;
     unsent = unsent > UNSENT_LEAST ? unsent : UNSENT_LEAST;
     unsent = unsent < UNSENT_MOST ? unsent : UNSENT_MOST;
     if (unsent > c->unsent_max || unsent < c->unsent_max / 2)
         set_unsent_max(c, (size_t)unsent);
+}
+
+bool wst__carrier_has_lost(wst__carrier_t *c) {
     uint32_t retransmits = wst__websocket_retransmits(c->websocket);
     bool lost = retransmits != c->retransmits;
     c->retransmits = retransmits;

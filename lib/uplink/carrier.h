@@ -89,9 +89,11 @@ void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *us
  */
 bool wst__carrier_is_running(const wst__carrier_t *carrier);
 
-/* The carrier moves that many bytes a second: the kernel keeps enough unsent for it. Returns
- * whether TCP has lost packets since the last call. */
-bool wst__carrier_note_rate(wst__carrier_t *carrier, uint64_t rate);
+/* The carrier moves that many bytes a second: the kernel keeps enough unsent for it. */
+void wst__carrier_set_rate(wst__carrier_t *carrier, uint64_t rate);
+
+/* Whether TCP has lost packets since the last call. */
+bool wst__carrier_has_lost(wst__carrier_t *carrier);
 
 const wst__greeting_t *wst__carrier_greeting(const wst__carrier_t *carrier);
 const char *wst__carrier_peer(const wst__carrier_t *carrier); /* valid until it is closed */

@@ -95,7 +95,9 @@ static void on_session_wakeup(wst__session_t *s, void *user_data) {
 }
 
 static bool on_session_round(wst__session_t *s, void *user_data) {
-    return wst__carrier_note_rate(checked_mux(user_data)->carrier, wst__session_rate(s));
+    wst__carrier_t *carrier = checked_mux(user_data)->carrier;
+    wst__carrier_set_rate(carrier, wst__session_rate(s));
+    return wst__carrier_has_lost(carrier);
 }
 
 static void on_session_change(wst__session_t *s, void *user_data) {

@@ -435,6 +435,12 @@ static void test_a_late_yield(void **state) {
 
 /* -- The sender ------------------------------------------------------------------------------- */
 
+/* Writes as long as there is room. */
+static void fill(session_rig_t *r, wst__session_stream_t *st) {
+    while (wst__session_stream_room(st) > 0)
+        session_rig_write_bytes(r, st, wst__session_stream_room(st));
+}
+
 static void test_keeps_as_much_as_it_is_granted(void **state) {
     (void)state;
     session_rig_t *r = greet(session_rig_new());
@@ -457,8 +463,7 @@ static void test_keeps_no_more_than_can_be_in_flight(void **state) {
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
-    while (wst__session_stream_room(st) > 0)
-        session_rig_write_bytes(r, st, wst__session_stream_room(st));
+    fill(r, st);
     assert_int_equal(st->tx_allowance, 2 * FLOOR);
     session_rig_stop(r);
 }
@@ -477,8 +482,7 @@ static void test_streams_share_what_can_wait(void **state) {
     }
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < STREAMS; i++) {
-            while (wst__session_stream_room(st[i]) > 0)
-                session_rig_write_bytes(r, st[i], wst__session_stream_room(st[i]));
+            fill(r, st[i]);
             assert_int_equal(st[i]->tx_allowance, SHARE);
         }
     }
@@ -491,8 +495,7 @@ static void test_a_stream_gives_up_its_lead(void **state) {
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *first = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
-    while (wst__session_stream_room(first) > 0)
-        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    fill(r, first);
     assert_int_equal(first->tx_allowance, 2 * FLOOR);
     for (int i = 0; i < 3; i++) {
         wst__session_stream_t *st = session_rig_stream(r, true);
@@ -502,8 +505,7 @@ static void test_a_stream_gives_up_its_lead(void **state) {
     session_rig_ignores(r);
     assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 20 * FLOOR), 0);
     session_rig_ignores(r); /* now the others' bytes are in flight, too */
-    while (wst__session_stream_room(first) > 0)
-        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    fill(r, first);
     assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
     session_rig_stop(r);
 }
@@ -514,8 +516,7 @@ static void test_a_blocked_stream_keeps_its_allowance(void **state) {
     session_rig_t *r = greet(session_rig_new());
     wst__session_stream_t *first = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 2 * FLOOR), 0);
-    while (wst__session_stream_room(first) > 0)
-        session_rig_write_bytes(r, first, wst__session_stream_room(first));
+    fill(r, first);
     for (int i = 0; i < 3; i++) {
         wst__session_stream_t *st = session_rig_stream(r, true);
         assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
@@ -540,8 +541,7 @@ static void test_a_loss_is_no_queue(void **state) {
         assert_int_equal(r->rounds, 1);
         wst__session_stream_t *st = session_rig_stream(r, true);
         assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
-        while (wst__session_stream_room(st) > 0)
-            session_rig_write_bytes(r, st, wst__session_stream_room(st));
+        fill(r, st);
         session_rig_ignores(r);
         assert_true(r->s->ping_unanswered);
         uint64_t pinged = st->tx_pinged;
