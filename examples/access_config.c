@@ -7,21 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "rules_config.h"
-
 enum { USER_FILE_MAX = 1024, USER_NAME_MAX = 127, PLACE_MAX = 256 };
-
-/* Reads a secret's file, if it is given by one; it may not also be given as a text. */
-static void resolve_secret(config_t *c, const config_node_t *node, const char *name,
-                           const char **secret, const char *file) {
-    char file_name[32];
-    snprintf(file_name, sizeof(file_name), "%s_file", name);
-    const config_node_t member = config_member(node, file_name);
-    if (*secret != NULL && file != NULL)
-        config_wrong(c, node, "only one of \"%s\" and \"%s\" may be there", name, file_name);
-    else if (file != NULL)
-        *secret = config_read_secret(c, &member, NULL, file);
-}
 
 /* Copies an array of `count` elements and adds room for `more`. NULL: no memory. */
 static void *extend(config_t *c, const void *array, size_t size, size_t count, size_t more) {
@@ -62,7 +48,7 @@ static const config_fields_t user_fields = {user_members,
 static void check_user(config_t *c, const config_node_t *node, void *target) {
     user_t *user = target;
     user->user.size = sizeof(user->user);
-    resolve_secret(c, node, "password", &user->user.password, user->password_file);
+    config_resolve_secret(c, node, "password", &user->user.password, user->password_file);
 }
 
 void access_config_read_users(config_t *c, const config_node_t *node, access_config_t *access) {
@@ -76,15 +62,23 @@ void access_config_read_users(config_t *c, const config_node_t *node, access_con
     access->options.user_count = access->file_users = count;
 }
 
-/* Reads "NAME:PASSWORD". False: malformed. */
+/* What a line of `wstunnel-server passwd` has in place of a password: a hash for Digest and Basic.
+ */
+static const char hash_mark[] = "{ha1-sha256}";
+
+/* Reads "NAME:PASSWORD" or "NAME:{ha1-sha256}HASH". False: malformed. */
 static bool read_user_line(config_t *c, wst_access_user_t *user, const char *line) {
     const char *colon = strchr(line, ':');
     size_t name = colon != NULL ? (size_t)(colon - line) : 0;
     if (name == 0 || name > USER_NAME_MAX || colon[1] == '\0' ||
         strlen(colon + 1) > CONFIG_SECRET_MAX)
         return false;
+    const char *secret = colon + 1;
+    bool hashed = strncmp(secret, hash_mark, strlen(hash_mark)) == 0;
+    if (hashed)
+        secret += strlen(hash_mark);
     user->name = config_copy(c, line, name);
-    user->password = config_copy(c, colon + 1, strlen(colon + 1));
+    *(hashed ? &user->ha1_sha256 : &user->password) = config_copy(c, secret, strlen(secret));
     return true;
 }
 
@@ -189,7 +183,7 @@ static const char *const *add_hash(config_t *c, const char *const *hashes, const
 static void check_agent(config_t *c, const config_node_t *node, void *target) {
     agent_t *agent = target;
     agent->agent.size = sizeof(agent->agent);
-    resolve_secret(c, node, "token", &agent->token, agent->token_file);
+    config_resolve_secret(c, node, "token", &agent->token, agent->token_file);
     const config_node_t member =
         config_member(node, agent->token_file != NULL ? "token_file" : "token");
     if (agent->token != NULL && !config_is_token(agent->token))
@@ -225,7 +219,7 @@ void access_config_add_token(config_t *c, access_config_t *access, const char *t
 /* Rules and routes --------------------------------------------------------------------------- */
 
 void access_config_read_rules(config_t *c, const config_node_t *node, access_config_t *access) {
-    access->rules = rules_config_read(c, node, true);
+    rules_config_read(c, node, true, &access->rules);
 }
 
 static const config_field_t route_members[] = {
@@ -272,20 +266,21 @@ static void note_error(config_t *c, const access_config_t *access, const wst_acc
 
 int access_config_make(config_t *c, access_config_t *access, wst_ctx_t *ctx, wst_access_t **out) {
     wst_access_error_t error;
+    size_t before = c->error_count;
     access->options.users = access->users;
     access->options.agents = access->agents;
-    access->options.rules = access->rules;
+    wst_rules_t *rules = rules_config_make(c, &access->rules);
+    if (c->error_count > before)
+        return WST_EINVAL;
+    access->options.rules = rules;
     int status = wst_access_new(out, ctx, &access->options, &error);
+    access->options.rules = NULL;
     if (status == 0)
-        access->rules = NULL;
-    else if (status == WST_EINVAL)
+        return 0;
+    wst_rules_free(rules);
+    if (status == WST_EINVAL)
         note_error(c, access, &error);
     else
         config_fault(c, NULL, "%s", wst_strerror(status));
     return status;
-}
-
-void access_config_free(access_config_t *access) {
-    wst_rules_free(access->rules);
-    access->rules = NULL;
 }

@@ -2,14 +2,14 @@
 #ifndef EXAMPLES_ACCESS_CONFIG_H
 #define EXAMPLES_ACCESS_CONFIG_H
 /* Access control in the server's configuration: users, agents, rules, routes. */
-#include "config.h"
+#include "rules_config.h"
 
 typedef struct access_config {
     wst_access_options_t options; /* access_config_make() sets users, agents, rules */
     wst_access_user_t *users;
     wst_access_agent_t *agents;
     size_t file_users, file_agents; /* how many come from the configuration file */
-    wst_rules_t *rules;             /* taken by access_config_make() on success */
+    rules_config_t rules;
 } access_config_t;
 
 /* Readers of the members "users", "agents", "rules" and "routes". */
@@ -25,7 +25,5 @@ void access_config_add_token(config_t *c, access_config_t *access, const char *t
 
 /* Makes an access object. 0 or an error, which has been noted in `c`. */
 int access_config_make(config_t *c, access_config_t *access, wst_ctx_t *ctx, wst_access_t **out);
-
-void access_config_free(access_config_t *access);
 
 #endif

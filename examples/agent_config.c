@@ -6,11 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "log.h"
-#include "rules_config.h"
 
-enum { DAY_MS = 86400000 };
+enum { DAY_MS = 86400000, YEAR_S = 31536000, URL = 0, URLS_MAX = 16 };
 
 /* A member of "limits" that sets the library's option of the same name. */
 #define LIMIT(member, low, high)                                                                   \
@@ -34,6 +34,7 @@ static const config_field_t limit_members[] = {
     LIMIT(backoff_min_ms, 1, DAY_MS),
     LIMIT(backoff_max_ms, 1, DAY_MS),
     LIMIT(drain_timeout_ms, 1, DAY_MS),
+    LIMIT(probe_after_ms, 1, DAY_MS),
     {.name = "memory_budget",
      .kind = CONFIG_NUMBER,
      .offset = offsetof(agent_config_t, memory_budget),
@@ -51,15 +52,15 @@ static void read_limits(config_t *c, const config_node_t *node, void *target) {
 
 static void read_rules(config_t *c, const config_node_t *node, void *target) {
     agent_config_t *config = target;
-    config->rules = rules_config_read(c, node, false);
+    rules_config_read(c, node, false, &config->listed);
 }
 
 static const config_field_t members[] = {
-    {.name = "url",
-     .kind = CONFIG_TEXT,
-     .offset = offsetof(agent_config_t, options.url),
-     .file_only = true, /* on the command line it is an argument */
-     .fixed = true},
+    [URL] = {.name = "url",
+             .kind = CONFIG_LIST,
+             .offset = offsetof(agent_config_t, urls),
+             .file_only = true, /* on the command line they are arguments */
+             .fixed = true},
     {.name = "name",
      .kind = CONFIG_TEXT,
      .offset = offsetof(agent_config_t, options.name),
@@ -124,6 +125,28 @@ static const config_field_t members[] = {
      .min = 1,
      .max = 1000,
      .fixed = true},
+    {.name = "no_resume",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(agent_config_t, options.no_resume),
+     .fixed = true},
+    {.name = "max_age",
+     .kind = CONFIG_NUMBER,
+     .offset = offsetof(agent_config_t, max_age),
+     .size = sizeof(uint64_t),
+     .min = 1,
+     .max = YEAR_S,
+     .fixed = true},
+    {.name = "connections",
+     .kind = CONFIG_NUMBER,
+     .offset = offsetof(agent_config_t, options.connections),
+     .size = sizeof(uint32_t),
+     .min = 1,
+     .max = 64,
+     .fixed = true},
+    {.name = "all_addresses",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(agent_config_t, options.all_addresses),
+     .fixed = true},
     {.name = "exit_on_refusal",
      .kind = CONFIG_FLAG,
      .offset = offsetof(agent_config_t, exit_on_refusal)},
@@ -136,6 +159,18 @@ static const config_field_t members[] = {
      .offset = offsetof(agent_config_t, log_format),
      .choices = LOG_FORMATS},
     {.name = "rules", .kind = CONFIG_OTHER, .read = read_rules},
+    {.name = "nat64",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(agent_config_t, listed.nat64),
+     .file_only = true},
+    {.name = "allow",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(agent_config_t, allow),
+     .line_only = true},
+    {.name = "deny",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(agent_config_t, deny),
+     .line_only = true},
     {.name = "limits", .kind = CONFIG_OTHER, .read = read_limits},
 };
 const config_fields_t agent_config_fields = {members, sizeof(members) / sizeof(members[0])};
@@ -165,14 +200,50 @@ static void note_secret_files(agent_config_t *config) {
             config_note_secret_file(&config->config, paths[i]);
 }
 
+/* Returns the URL of a WebSocket for one of HTTP. NULL: a fault, which has been noted. */
+static const char *complete_url(config_t *c, const char *url) {
+    static const struct {
+        const char *http, *ws;
+    } schemes[] = {{"https://", "wss://"}, {"http://", "ws://"}};
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        size_t len = strlen(schemes[i].http);
+        if (strncasecmp(url, schemes[i].http, len) != 0)
+            continue;
+        size_t size = strlen(url) + 1;
+        char *out = config_alloc(c, size);
+        if (out != NULL)
+            snprintf(out, size, "%s%s", schemes[i].ws, url + len);
+        return out;
+    }
+    if (strstr(url, "://") != NULL)
+        return url;
+    config_fault(c, "URL", "'%s' has no scheme: write wss://%s, or without TLS ws://%s", url, url,
+                 url);
+    return NULL;
+}
+
+/* Those of the command line replace those of the file. */
+static void read_urls(agent_config_t *config, const options_t *options) {
+    config_t *c = &config->config;
+    size_t count = 0;
+    for (size_t i = 0; options->arguments != NULL && options->arguments[i] != NULL; i++)
+        config_read_text(c, "URL", &members[URL], options->arguments[i], i == 0, config);
+    for (; config->urls != NULL && config->urls[count] != NULL; count++) {
+        const char *complete = complete_url(c, config->urls[count]);
+        if (complete != NULL)
+            config->urls[count] = complete;
+    }
+    if (count == 0)
+        config_fault(c, NULL, "a URL is needed: ws[s]://HOST[:PORT][/PATH]");
+    if (count > URLS_MAX)
+        config_fault(c, "url", "must be at most %d", URLS_MAX);
+    config->options.urls = config->urls;
+}
+
 bool agent_config_read(agent_config_t *config, const options_t *options) {
     *config = (agent_config_t){.log_level = WST_LOG_INFO, .options.size = sizeof(config->options)};
     options_read(&config->config, options, &agent_config_fields, config);
-    if (options->argument != NULL)
-        config->options.url =
-            config_copy(&config->config, options->argument, strlen(options->argument));
-    else if (config->options.url == NULL)
-        config_fault(&config->config, NULL, "a URL is needed: ws[s]://HOST[:PORT][/PATH]");
+    read_urls(config, options);
     if (config->options.name != NULL && !is_name(config->options.name))
         config_fault(&config->config, "name", "must be of A-Z a-z 0-9 . _ -");
     if ((config->cert == NULL) != (config->key == NULL))
@@ -187,6 +258,9 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
                         &config->proxy_user_file, "WSTUNNEL_PROXY_USER");
     config->options.encoding = (wst_encoding_t)config->encoding;
     config->options.protocol = (wst_protocol_t)config->protocol;
+    config->options.max_age_ms = config->max_age * 1000;
+    rules_config_add_line(&config->config, options, &config->listed);
+    config->rules = rules_config_make(&config->config, &config->listed);
     config->options.rules = config->rules;
     note_secret_files(config);
     return config->config.error_count == 0;
@@ -266,15 +340,28 @@ static const char *proxy_of_environment(const char *url) {
     return wst_proxy_choose(&env, url);
 }
 
+/* False: not one for all URLs, which has been noted. */
+static bool find_proxy(const char **out, config_t *c, const char *const *urls) {
+    *out = proxy_of_environment(urls[0]);
+    for (size_t i = 1; urls[i] != NULL; i++) {
+        const char *other = proxy_of_environment(urls[i]);
+        if (*out == other || (*out != NULL && other != NULL && strcmp(*out, other) == 0))
+            continue;
+        config_fault(c, "proxy", "the environment has different ones for these URLs: name one");
+        return false;
+    }
+    return true;
+}
+
 bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_config_t *config,
                         wst_ctx_t *ctx) {
     wst_tls_error_t why = {""};
     *out = (wst_proxy_options_t){.size = sizeof(wst_proxy_options_t),
                                  .url = config->proxy,
                                  .credentials = config->proxy_user};
-    if (out->url == NULL)
-        out->url = proxy_of_environment(config->options.url);
-    else if (strcmp(out->url, "none") == 0)
+    if (out->url == NULL && !find_proxy(&out->url, c, config->urls))
+        return false;
+    if (config->proxy != NULL && strcmp(config->proxy, "none") == 0)
         out->url = NULL;
     if (out->url == NULL)
         return true;

@@ -3,21 +3,25 @@
 #define EXAMPLES_AGENT_CONFIG_H
 /* The configuration of wstunnel-agent: wstunnel.json(5), and the same options on its command line.
  */
-#include "options.h"
+#include "rules_config.h"
 
 typedef struct agent_config {
     config_t config;
     int log_level, log_format;      /* wst_log_level_t, log_format_t */
     int encoding, protocol;         /* wst_encoding_t, wst_protocol_t */
+    const char **urls;              /* also options.urls */
     const char *token, *token_file; /* at most one; the file is read at each attempt */
     bool exit_on_refusal;
+    uint64_t max_age;            /* of a connection, in seconds; 0: none */
     const char *ca, *cert, *key; /* paths */
     const char **pins, **headers;
     bool insecure;
     const char *proxy;                        /* URL, or "none"; NULL: by the environment */
     const char *proxy_user, *proxy_user_file; /* at most one */
     const char *proxy_ca;
-    wst_rules_t *rules;          /* NULL: none */
+    const char **allow, **deny; /* of the command line, also in `listed` */
+    rules_config_t listed;
+    wst_rules_t *rules;          /* made of `listed`; NULL: none */
     wst_agent_options_t options; /* all but callbacks, user_data, proxy, tls */
     size_t memory_budget;
 } agent_config_t;

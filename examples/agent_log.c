@@ -10,23 +10,65 @@ void agent_log_up(const wst_agent_t *agent) {
     log_event_end(&e);
 }
 
+static void put_failure(log_event_t *e, const wst_agent_failure_t *failure) {
+    log_event_text(e, "error", wst_err_name(failure->error));
+    log_event_text(e, "reason", failure->detail);
+    log_event_number(e, "http_status", (uint64_t)failure->http_status);
+    log_event_number(e, "retry_in_ms", failure->retry_in_ms);
+}
+
 void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_WARN))
         return;
     log_event_begin(&e, WST_LOG_WARN, "down");
     log_event_text(&e, "agent", wst_agent_name(agent));
+    put_failure(&e, failure);
+    log_event_end(&e);
+}
+
+void agent_log_connection(const wst_agent_t *agent, const wst_agent_connection_info_t *info) {
+    log_event_t e;
+    wst_log_level_t level = info->up ? WST_LOG_INFO : WST_LOG_WARN;
+    if (!log_wants_event(level))
+        return;
+    log_event_begin(&e, level, info->up ? "connection_up" : "connection_down");
+    log_event_text(&e, "agent", wst_agent_name(agent));
+    log_event_text(&e, "url", info->url);
+    log_event_number(&e, "conn", info->conn);
+    if (info->failure != NULL)
+        put_failure(&e, info->failure);
+    log_event_end(&e);
+}
+
+void agent_log_suspended(const wst_agent_t *agent, const wst_agent_failure_t *failure,
+                         size_t streams) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_WARN))
+        return;
+    log_event_begin(&e, WST_LOG_WARN, "suspended");
+    log_event_text(&e, "agent", wst_agent_name(agent));
+    log_event_number(&e, "streams", streams);
     log_event_text(&e, "error", wst_err_name(failure->error));
     log_event_text(&e, "reason", failure->detail);
-    log_event_number(&e, "http_status", (uint64_t)failure->http_status);
     log_event_number(&e, "retry_in_ms", failure->retry_in_ms);
     log_event_end(&e);
 }
 
+void agent_log_resumed(const wst_agent_t *agent, uint64_t outage_ms) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, "resumed");
+    log_event_text(&e, "agent", wst_agent_name(agent));
+    log_event_number(&e, "outage_ms", outage_ms);
+    log_event_end(&e);
+}
+
 /* The status of a stream that opens or ends. */
-static void put_status(log_event_t *e, int status) {
-    log_event_text(e, "status", status == 0 ? "ok" : wst_err_name(status));
-    log_event_text(e, "reason", status == 0 ? "" : wst_strerror(status));
+static void put_status(log_event_t *e, const wst_agent_stream_info_t *info) {
+    log_event_text(e, "status", info->status == 0 ? "ok" : wst_err_name(info->status));
+    log_event_text(e, "reason", info->reason);
 }
 
 void agent_log_stream_open(const wst_agent_stream_info_t *info) {
@@ -35,7 +77,7 @@ void agent_log_stream_open(const wst_agent_stream_info_t *info) {
         return;
     log_event_begin(&e, WST_LOG_INFO, "stream_open");
     log_event_text(&e, "destination", info->destination);
-    put_status(&e, info->status);
+    put_status(&e, info);
     log_event_end(&e);
 }
 
@@ -47,6 +89,6 @@ void agent_log_stream_close(const wst_agent_stream_info_t *info) {
     log_event_text(&e, "destination", info->destination);
     log_event_number(&e, "bytes_to_destination", info->bytes_to_destination);
     log_event_number(&e, "bytes_to_server", info->bytes_to_server);
-    put_status(&e, info->status);
+    put_status(&e, info);
     log_event_end(&e);
 }

@@ -6,6 +6,10 @@
 
 void agent_log_up(const wst_agent_t *agent);
 void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure);
+void agent_log_suspended(const wst_agent_t *agent, const wst_agent_failure_t *failure,
+                         size_t streams);
+void agent_log_resumed(const wst_agent_t *agent, uint64_t outage_ms);
+void agent_log_connection(const wst_agent_t *agent, const wst_agent_connection_info_t *info);
 void agent_log_stream_open(const wst_agent_stream_info_t *info);
 void agent_log_stream_close(const wst_agent_stream_info_t *info);
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "log.h"
+#include "nearest.h"
 
 enum { PLACE_MAX = 256, FAULT_MAX = 640 };
 
@@ -69,19 +70,18 @@ char *config_copy(config_t *c, const char *text, size_t len) {
 /* Faults ------------------------------------------------------------------------------------- */
 
 static void note(config_t *c, const char *place, const char *fmt, va_list args) {
-    char text[FAULT_MAX];
+    char text[FAULT_MAX], escaped[2 * FAULT_MAX];
     int n = snprintf(text, sizeof(text), "%s%s%s%s", c->file != NULL ? c->file : "",
                      c->file != NULL ? ": " : "", place != NULL ? place : "",
                      place != NULL ? ": " : "");
     if (n >= 0 && (size_t)n < sizeof(text))
         vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, args);
-    for (char *at = text; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* control characters of a member's name */
+    /* A member's name may have any characters. */
+    size_t len = wst_log_escape(escaped, sizeof(escaped), text, strlen(text));
     if (c->error_count < CONFIG_ERRORS_MAX) {
-        char *copy = get_block(c, strlen(text) + 1);
+        char *copy = get_block(c, len + 1);
         if (copy != NULL)
-            memcpy(copy, text, strlen(text));
+            memcpy(copy, escaped, len);
         c->errors[c->error_count] = copy;
     }
     c->error_count++;
@@ -125,10 +125,11 @@ static const char *error_at(const config_t *c, size_t n) {
     return c->errors[n] != NULL ? c->errors[n] : "out of memory";
 }
 
-void config_print(const config_t *c, const char *program) {
+void config_print(const config_t *c, const char *program, bool refer) {
     for (size_t n = 0; error_at(c, n) != NULL; n++)
         fprintf(stderr, "%s: %s\n", program, error_at(c, n));
-    fprintf(stderr, "Try %s --help\n", program);
+    if (refer)
+        fprintf(stderr, "Try %s --help\n", program);
 }
 
 void config_log(const config_t *c) {
@@ -384,6 +385,18 @@ static void read_field(config_t *c, const config_node_t *node, const config_fiel
     }
 }
 
+static void complain_unknown(config_t *c, const config_node_t *member,
+                             const config_fields_t *fields) {
+    nearest_t nearest = {NULL, 0};
+    for (size_t i = 0; i < fields->count; i++)
+        if (!fields->fields[i].line_only)
+            nearest_try(&nearest, member->value->string, fields->fields[i].name);
+    if (nearest.word != NULL)
+        config_wrong(c, member, "unknown member; did you mean \"%s\"?", nearest.word);
+    else
+        config_wrong(c, member, "unknown member");
+}
+
 void config_read_object(config_t *c, const config_node_t *node, const config_fields_t *fields,
                         void *target) {
     if (!cJSON_IsObject(node->value)) {
@@ -399,7 +412,7 @@ void config_read_object(config_t *c, const config_node_t *node, const config_fie
         if (i < fields->count)
             read_field(c, &member, &fields->fields[i], target);
         else
-            config_wrong(c, &member, "unknown member");
+            complain_unknown(c, &member, fields);
     }
 }
 
@@ -542,6 +555,17 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
         secret = config_copy(c, line, len);
     config_wipe(line, sizeof(line));
     return secret;
+}
+
+void config_resolve_secret(config_t *c, const config_node_t *node, const char *name,
+                           const char **secret, const char *file) {
+    char file_name[32];
+    snprintf(file_name, sizeof(file_name), "%s_file", name);
+    const config_node_t member = config_member(node, file_name);
+    if (*secret != NULL && file != NULL)
+        config_wrong(c, node, "only one of \"%s\" and \"%s\" may be there", name, file_name);
+    else if (file != NULL)
+        *secret = config_read_secret(c, &member, NULL, file);
 }
 
 bool config_is_token(const char *text) {

@@ -49,8 +49,9 @@ char *config_copy(config_t *c, const char *text, size_t len);
 /* Notes a fault at `place` (NULL: the file as a whole). */
 void config_fault(config_t *c, const char *place, const char *fmt, ...) WST_PRINTF(3, 4);
 
-/* Reports the faults: on stderr, for a program that cannot start; in the log. */
-void config_print(const config_t *c, const char *program);
+/* Reports the faults: on stderr, for a program that cannot start, and refers to its --help; in the
+ * log. */
+void config_print(const config_t *c, const char *program, bool refer);
 void config_log(const config_t *c);
 
 /* config_note_secret_file() notes a file with secrets if every user of this system may read or
@@ -133,6 +134,11 @@ void config_read_json(config_t *c, const char *text, size_t len, const config_fi
  * at `node` or, if that is NULL, at `place`. */
 char *config_read_secret(config_t *c, const config_node_t *node, const char *place,
                          const char *path);
+
+/* Reads a secret's file into `*secret`, if the object `node` gives it by the member "NAME_file",
+ * not as a text by the member "NAME"; one of both may be there. */
+void config_resolve_secret(config_t *c, const config_node_t *node, const char *name,
+                           const char **secret, const char *file);
 
 /* Whether a text can be presented as a bearer token (RFC 6750 section 2.1). CONFIG_TOKEN_FAULT is
  * the error text for one that cannot. */

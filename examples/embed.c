@@ -110,15 +110,25 @@ int main(int argc, char **argv) {
     char url[128] = "";
     if (status == 0)
         snprintf(url, sizeof(url), "ws://%s", wst_server_address(app.server, 0));
+    /* An agent reaches its own host only by a rule that names it; this one is for nothing else. */
+    const char *const destinations[] = {app.destination, NULL};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = destinations};
+    const wst_rules_options_t rules_options = {
+        .size = sizeof(rules_options), .rules = &rule, .count = 1, .deny_by_default = true};
+    wst_rules_t *rules = NULL;
+    if (status == 0)
+        status = wst_rules_new(&rules, &rules_options, NULL);
     const wst_agent_options_t agent_options = {
-        .size = sizeof(agent_options), .url = url, .name = "embedded"};
+        .size = sizeof(agent_options), .url = url, .name = "embedded", .rules = rules};
     if (status == 0)
         status = wst_agent_new(&app.agent, app.ctx, &agent_options);
     if (status != 0) {
         fprintf(stderr, "embed: %s\n", wst_strerror(status));
+        wst_rules_free(rules);
         return 1;
     }
     uv_run(loop, UV_RUN_DEFAULT);
+    wst_rules_free(rules);
     uv_loop_close(loop);
     return app.result;
 }

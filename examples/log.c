@@ -2,25 +2,26 @@
 /* The log of a program (log.h). */
 #include "log.h"
 
+#include "log_writer.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { TEXT_MAX = 512, NUMBER_MAX = 64 };
+enum { TEXT_MAX = 512, NUMBER_MAX = 64, END_TIMEOUT_MS = 250 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 static struct {
     wst_log_level_t level;
     log_format_t format;
-} current = {WST_LOG_INFO, LOG_TEXT};
-
-void log_set(wst_log_level_t level, log_format_t format) {
-    current.level = level;
-    current.format = format;
-}
+    bool started, journal; /* journal: stderr leads there */
+} current = {.level = WST_LOG_INFO};
 
 bool log_wants_event(wst_log_level_t level) {
     return current.format == LOG_JSON && level <= current.level;
@@ -39,26 +40,109 @@ static void write_time(char *out, size_t size, bool millis) {
         snprintf(out + n, size - n, "Z");
 }
 
+/* The journal -------------------------------------------------------------------------------- */
+
+/* As systemd says that it has connected stderr, which may have been redirected since. */
+static bool leads_to_journal(void) {
+    struct stat file;
+    char mine[2 * NUMBER_MAX];
+    const char *stream = getenv("JOURNAL_STREAM");
+    if (stream == NULL || fstat(STDERR_FILENO, &file) != 0)
+        return false;
+    snprintf(mine, sizeof(mine), "%" PRIu64 ":%" PRIu64, (uint64_t)file.st_dev,
+             (uint64_t)file.st_ino);
+    return strcmp(stream, mine) == 0;
+}
+
+/* What the journal takes from the beginning of a line: its priority (sd-daemon(3)). */
+static const char *priority(wst_log_level_t level) {
+    static const char *const priorities[] = {"<3>", "<4>", "<6>", "<7>"};
+    return current.journal ? priorities[level] : "";
+}
+
+/* Life --------------------------------------------------------------------------------------- */
+
+static size_t text_notice(char out[LOG_WRITER_NOTICE], uint64_t lines) {
+    char stamp[64];
+    write_time(stamp, sizeof(stamp), false);
+    return (size_t)snprintf(out, LOG_WRITER_NOTICE,
+                            "%s%s %-5s %" PRIu64 " lines of the log dropped: they could not be "
+                            "written\n",
+                            priority(WST_LOG_WARN), stamp, level_names[WST_LOG_WARN], lines);
+}
+
+static size_t json_notice(char out[LOG_WRITER_NOTICE], uint64_t lines) {
+    char stamp[64];
+    write_time(stamp, sizeof(stamp), true);
+    return (size_t)snprintf(out, LOG_WRITER_NOTICE,
+                            "%s{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"log_dropped\","
+                            "\"lines\":%" PRIu64 "}\n",
+                            priority(WST_LOG_WARN), stamp, level_names[WST_LOG_WARN], lines);
+}
+
+static log_writer_notice_cb notice_of(log_format_t format) {
+    return format == LOG_JSON ? json_notice : text_notice;
+}
+
+void log_set(wst_log_level_t level, log_format_t format) {
+    current.level = level;
+    current.format = format;
+    if (current.started)
+        log_writer_set_notice(notice_of(format));
+}
+
+int log_start(void) {
+    current.journal = leads_to_journal();
+    int status = log_writer_start(STDERR_FILENO, notice_of(current.format));
+    current.started = status == 0;
+    return status;
+}
+
+void log_flush(void) {
+    if (current.started)
+        log_writer_flush();
+}
+
+void log_end(void) {
+    if (current.started)
+        log_writer_stop(END_TIMEOUT_MS);
+    current.started = false;
+}
+
+/* Lines -------------------------------------------------------------------------------------- */
+
+/* All at once: other processes may write there, too. */
+static void put(wst_log_level_t level, const char *line, size_t len) {
+    if (!current.started) {
+        fwrite(line, 1, len, stderr);
+        return;
+    }
+    log_writer_put(line, len);
+    if (level <= WST_LOG_WARN)
+        log_writer_flush();
+}
+
 void log_line(wst_log_level_t level, const char *fmt, ...) {
-    char line[TEXT_MAX], stamp[64];
+    char text[TEXT_MAX], line[2 * TEXT_MAX], stamp[64];
     if (level > current.level)
         return;
     va_list args;
     va_start(args, fmt);
-    vsnprintf(line, sizeof(line), fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
     if (current.format == LOG_JSON) {
         log_event_t e;
         log_event_begin(&e, level, "log");
-        log_event_text(&e, "message", line);
+        log_event_text(&e, "message", text);
         log_event_end(&e);
         return;
     }
-    for (char *at = line; *at != '\0'; at++)
-        if ((unsigned char)*at < 0x20 || *at == 0x7f)
-            *at = '?'; /* a line of the log stays one line */
     write_time(stamp, sizeof(stamp), false);
-    fprintf(stderr, "%s %-5s %s\n", stamp, level_names[level], line);
+    size_t len = (size_t)snprintf(line, sizeof(line), "%s%s %-5s ", priority(level), stamp,
+                                  level_names[level]);
+    len += wst_log_escape(line + len, sizeof(line) - len - 1, text, strlen(text));
+    line[len++] = '\n';
+    put(level, line, len);
 }
 
 /* Events ------------------------------------------------------------------------------------- */
@@ -71,7 +155,7 @@ static bool has_room(const log_event_t *e, size_t len) {
 
 static void put_name(log_event_t *e, const char *name) {
     e->len += (size_t)snprintf(e->text + e->len, sizeof(e->text) - e->len,
-                               "%s\"%s\":", e->len > 1 ? "," : "", name);
+                               "%s\"%s\":", e->text[e->len - 1] == '{' ? "" : ",", name);
 }
 
 void log_event_text(log_event_t *e, const char *name, const char *text) {
@@ -93,9 +177,9 @@ void log_event_number(log_event_t *e, const char *name, uint64_t number) {
 
 void log_event_begin(log_event_t *e, wst_log_level_t level, const char *name) {
     char stamp[64];
+    e->level = level;
     write_time(stamp, sizeof(stamp), true);
-    e->text[0] = '{';
-    e->len = 1;
+    e->len = (size_t)snprintf(e->text, sizeof(e->text), "%s{", priority(level));
     log_event_text(e, "time", stamp);
     log_event_text(e, "level", level_names[level]);
     log_event_text(e, "event", name);
@@ -103,5 +187,5 @@ void log_event_begin(log_event_t *e, wst_log_level_t level, const char *name) {
 
 void log_event_end(log_event_t *e) {
     memcpy(e->text + e->len, "}\n", 2);
-    fwrite(e->text, 1, e->len + 2, stderr); /* in one write, since stderr is not buffered */
+    put(e->level, e->text, e->len + 2);
 }

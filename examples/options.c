@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Command lines (options.h), parsed by getopt_long with options made from the table of fields. */
+#include "nearest.h"
 #include "options.h"
 
 #include <getopt.h>
@@ -20,11 +21,6 @@ static void write_name(char *out, size_t size, const char *name) {
     for (char *at = out; *at != '\0'; at++)
         if (*at == '_')
             *at = '-';
-}
-
-static const char *program_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
 }
 
 /* Returns a copy of a URL, and overwrites the user information in the original, which every user
@@ -52,49 +48,110 @@ static bool keep(options_t *o, const char *program, const config_field_t *field,
     return true;
 }
 
-bool options_parse(options_t *o, const config_fields_t *fields, const char *usage,
-                   bool takes_argument, int argc, char **argv, int *status) {
-    struct option longs[FIELDS_MAX + 4] = {{"config", required_argument, NULL, CONFIG},
-                                           {"help", no_argument, NULL, HELP},
-                                           {"version", no_argument, NULL, VERSION}};
-    char names[FIELDS_MAX][NAME_MAX_LEN];
-    const char *program = program_name(argv[0]);
-    size_t n = 3;
-    for (size_t i = 0; i < fields->count && i < FIELDS_MAX; i++) {
-        if (!is_option(&fields->fields[i]))
-            continue;
-        bool flag = fields->fields[i].kind == CONFIG_FLAG;
-        write_name(names[i], sizeof(names[i]), fields->fields[i].name);
-        longs[n++] =
-            (struct option){names[i], flag ? no_argument : required_argument, NULL, FIELD + (int)i};
-    }
-    *status = 2;
-    for (int c; (c = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
-        if (c == CONFIG) {
-            o->config_file = optarg;
-        } else if (c == HELP) {
-            fputs(usage, stdout);
-            *status = 0;
-            return false;
-        } else if (c == VERSION) {
-            printf("%s %s (%s)\n", program, wst_version(), wst_tls_engine());
-            *status = 0;
-            return false;
-        } else if (c < FIELD) {
-            fprintf(stderr, "Try %s --help\n", program);
-            return false;
-        } else if (!keep(o, program, &fields->fields[c - FIELD], optarg)) {
-            return false;
-        }
-    }
-    if (optind < argc && takes_argument)
-        o->argument = argv[optind++];
-    if (optind == argc)
-        return true;
-    fprintf(stderr, "%s: unexpected argument '%s'\nTry %s --help\n", program, argv[optind],
-            program);
+/* Faults ------------------------------------------------------------------------------------- */
+
+static bool refer_to_help(const char *program) {
+    fprintf(stderr, "Try %s --help\n", program);
     return false;
 }
+
+/* Complains of a long option that is unknown, or that begins like several. */
+static void complain_unknown(const options_syntax_t *syntax, const struct option *longs,
+                             const char *typed) {
+    size_t len = strcspn(typed, "="), begin = 0;
+    char word[NAME_MAX_LEN];
+    nearest_t nearest = {NULL, 0};
+    snprintf(word, sizeof(word), "%.*s", (int)(len < NAME_MAX_LEN ? len : NAME_MAX_LEN), typed);
+    for (; longs->name != NULL; longs++) {
+        begin += strncmp(longs->name, typed, len) == 0;
+        nearest_try(&nearest, word, longs->name);
+    }
+    fprintf(stderr, "%s: %s option --%.*s", syntax->program, begin > 1 ? "ambiguous" : "unknown",
+            (int)len, typed);
+    if (nearest.word != NULL)
+        fprintf(stderr, "; did you mean --%s?", nearest.word);
+    fputc('\n', stderr);
+}
+
+/* Complains of what getopt_long has not taken: `c` is what it returned. */
+static bool complain(const options_syntax_t *syntax, const struct option *longs, int c,
+                     const char *typed) {
+    bool is_long = strncmp(typed, "--", 2) == 0;
+    if (c == ':')
+        fprintf(stderr, "%s: option %s needs a value\n", syntax->program, typed);
+    else if (is_long && optopt != 0)
+        fprintf(stderr, "%s: option %.*s takes no value\n", syntax->program,
+                (int)strcspn(typed, "="), typed);
+    else if (is_long)
+        complain_unknown(syntax, longs, typed + 2);
+    else
+        fprintf(stderr, "%s: unknown option -%c\n", syntax->program, optopt);
+    return refer_to_help(syntax->program);
+}
+
+/* Options ------------------------------------------------------------------------------------ */
+
+typedef struct longs {
+    struct option list[FIELDS_MAX + 4];
+    char names[FIELDS_MAX][NAME_MAX_LEN];
+} longs_t;
+
+/* Makes an option of each field. */
+static void make_longs(longs_t *longs, const options_syntax_t *syntax) {
+    size_t n = 0;
+    *longs = (longs_t){.names = {""}};
+    longs->list[n++] = (struct option){"help", no_argument, NULL, HELP};
+    longs->list[n++] = (struct option){"version", no_argument, NULL, VERSION};
+    if (syntax->takes_config)
+        longs->list[n++] = (struct option){"config", required_argument, NULL, CONFIG};
+    for (size_t i = 0; i < syntax->fields->count && i < FIELDS_MAX; i++) {
+        const config_field_t *field = &syntax->fields->fields[i];
+        if (!is_option(field))
+            continue;
+        write_name(longs->names[i], NAME_MAX_LEN, field->name);
+        longs->list[n++] = (struct option){
+            longs->names[i], field->kind == CONFIG_FLAG ? no_argument : required_argument, NULL,
+            FIELD + (int)i};
+    }
+}
+
+/* Prints what --help or --version asks for. */
+static bool print(const options_syntax_t *syntax, int c, int *status) {
+    *status = 0;
+    if (c == VERSION)
+        printf("%s %s (%s)\n", syntax->program, wst_version(), wst_tls_engine());
+    else
+        fputs(syntax->usage, stdout);
+    return false;
+}
+
+bool options_parse(options_t *o, const options_syntax_t *syntax, int argc, char **argv,
+                   int *status) {
+    longs_t longs;
+    make_longs(&longs, syntax);
+    *status = 2;
+    opterr = 0;
+    for (int c; (c = getopt_long(argc, argv, syntax->takes_check ? ":ht" : ":h", longs.list,
+                                 NULL)) != -1;) {
+        if (c == CONFIG)
+            o->config_file = optarg;
+        else if (c == 't')
+            o->check = true;
+        else if (c == 'h' || c == HELP || c == VERSION)
+            return print(syntax, c, status);
+        else if (c < FIELD)
+            return complain(syntax, longs.list, c, argv[optind - 1]);
+        else if (!keep(o, syntax->program, &syntax->fields->fields[c - FIELD], optarg))
+            return false;
+    }
+    o->arguments = argv + optind;
+    if (optind == argc || syntax->takes_arguments)
+        return true;
+    fprintf(stderr, "%s: unexpected argument '%s'\n", syntax->program, argv[optind]);
+    return refer_to_help(syntax->program);
+}
+
+/* Sources ------------------------------------------------------------------------------------ */
 
 static bool is_first(const options_t *o, size_t n) {
     for (size_t i = 0; i < n; i++)

@@ -11,7 +11,8 @@ enum { OPTIONS_MAX = 128 };
 
 typedef struct options {
     const char *config_file; /* --config; NULL: none */
-    const char *argument;    /* the one that is not an option; NULL: none */
+    bool check;              /* -t */
+    char **arguments;        /* those that are not options; ends with NULL */
     size_t count;
     struct {
         const config_field_t *field;
@@ -19,10 +20,19 @@ typedef struct options {
     } given[OPTIONS_MAX];
 } options_t;
 
-/* Parses a command line; `takes_argument`: it may have one argument that is not an option. False:
- * end the program with *status (after --help, --version, or a fault, which has been printed). */
-bool options_parse(options_t *o, const config_fields_t *fields, const char *usage,
-                   bool takes_argument, int argc, char **argv, int *status);
+/* What a command line may have, beside --help, -h and --version. */
+typedef struct options_syntax {
+    const char *program, *usage;
+    const config_fields_t *fields; /* an option for each */
+    bool takes_config;             /* --config */
+    bool takes_check;              /* -t */
+    bool takes_arguments;          /* arguments that are not options */
+} options_syntax_t;
+
+/* Parses a command line. False: end the program with *status (after --help, --version, or a fault,
+ * which has been printed). */
+bool options_parse(options_t *o, const options_syntax_t *syntax, int argc, char **argv,
+                   int *status);
 
 /* Reads file, environment and command line, in this order, into a struct. */
 void options_read(config_t *c, const options_t *o, const config_fields_t *fields, void *target);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Ports in the server's configuration (port_config.h). */
 #include "port_config.h"
+#include "listen_address.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #define LISTEN_FAULT      "must be PORT, IP:PORT, [IP]:PORT, :PORT, localhost:PORT or unix:/PATH"
 #define DESTINATION_FAULT "must be HOST:PORT"
@@ -15,38 +14,13 @@ enum { PLACE_MAX = 256, AGENT_MAX = 64, USER_MAX = 127 };
 
 /* Addresses ---------------------------------------------------------------------------------- */
 
-static bool is_number(const char *text) {
-    size_t len = strlen(text);
-    return len > 0 && len <= 5 && strspn(text, "0123456789") == len && atoi(text) <= 65535;
-}
-
 /* A number alone is a port on the loopback address, as for ssh -R. NULL: no memory. */
 static const char *complete_listen(config_t *c, const char *listen) {
     char text[32];
-    if (listen == NULL || !is_number(listen))
+    if (listen == NULL || !listen_address_is_port(listen))
         return listen;
     int len = snprintf(text, sizeof(text), "127.0.0.1:%s", listen);
     return config_copy(c, text, (size_t)len);
-}
-
-static bool is_ip(const char *host, size_t len) {
-    char text[64];
-    unsigned char ip[16];
-    bool six = len >= 2 && host[0] == '[' && host[len - 1] == ']';
-    if (len >= sizeof(text))
-        return false;
-    snprintf(text, sizeof(text), "%.*s", (int)len - (six ? 2 : 0), six ? host + 1 : host);
-    return uv_inet_pton(six ? AF_INET6 : AF_INET, text, ip) == 0;
-}
-
-static bool is_listen_address(const char *text) {
-    if (strncmp(text, "unix:", 5) == 0)
-        return text[5] != '\0';
-    const char *colon = strrchr(text, ':');
-    if (colon == NULL || !is_number(colon + 1))
-        return false;
-    size_t len = (size_t)(colon - text);
-    return len == 0 || (len == 9 && memcmp(text, "localhost", len) == 0) || is_ip(text, len);
 }
 
 static bool is_destination(const char *text) {
@@ -77,7 +51,7 @@ static void check_port(config_t *c, const config_node_t *node, void *target) {
     port->listen = complete_listen(c, port->listen);
     if (port->listen == NULL)
         config_wrong(c, node, "\"listen\" is needed");
-    else if (!is_listen_address(port->listen))
+    else if (!listen_address_is_valid(port->listen))
         config_wrong(c, &listen, LISTEN_FAULT);
     if (port->destination == NULL)
         config_wrong(c, node, "\"destination\" is needed");
@@ -122,7 +96,7 @@ static void read_ends(config_t *c, port_config_t *port, char *text) {
     port->agent = at;
     port->listen = complete_listen(c, text);
     port->destination = equals + 1;
-    if (port->listen != NULL && !is_listen_address(port->listen))
+    if (port->listen != NULL && !listen_address_is_valid(port->listen))
         fault_of_text(c, port, "LISTEN " LISTEN_FAULT);
     if (!is_destination(port->destination))
         fault_of_text(c, port, "the destination " DESTINATION_FAULT);

@@ -1,8 +1,40 @@
 /* SPDX-License-Identifier: MIT */
 #include "program.h"
 
+#include "notify.h"
+
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+enum {
+    DESCRIPTORS = 32768,
+    BREAK_OFF_MS = 500 /* from the second signal, for what peers have to do with a close */
+};
+
+/* 0 or -1. Where memory cannot be hidden, at least no dump of it is written to a file: programs
+ * that the kernel pipes dumps into need not heed the limit. */
+static int forbid_dumps(void) {
+    const struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &none) != 0)
+        return -1;
+#ifdef __linux__
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#else
+    return 0;
+#endif
+}
+
+void program_hide_memory(void) {
+    if (getenv("WSTUNNEL_CORE") == NULL && forbid_dumps() != 0)
+        log_line(WST_LOG_WARN, "a crash may leave passwords and keys in a dump of memory: %s",
+                 strerror(errno));
+}
 
 static void on_library_log(wst_log_level_t level, const char *line, void *user_data) {
     (void)user_data;
@@ -47,32 +79,71 @@ static void on_report(uv_signal_t *signal, int number) {
         log_figures_line(&stats);
 }
 
+/* What was cut off does not look complete: until a stream's end has been written, the kernel resets
+ * its TCP connection when it closes it for us. A Unix socket has no reset. */
+static void exit_now(const program_t *p) {
+    log_end();
+    _Exit(p->exit_status);
+}
+
+/* Peers take part in an orderly close: agents answer close frames, for one. These peers do not. */
+static void on_overdue(uv_timer_t *timer) {
+    log_line(WST_LOG_WARN, "peers do not answer: leaving without them");
+    exit_now(timer->data);
+}
+
+static void break_off(program_t *p, int number) {
+    log_line(WST_LOG_WARN, "second signal: breaking off what is open");
+    p->exit_status = 128 + number;
+    uv_timer_start(&p->overdue, on_overdue, BREAK_OFF_MS, 0);
+    p->on_stop(p->user_data, true);
+}
+
 static void on_signal(uv_signal_t *signal, int number) {
     program_t *p = signal->data;
     if (number == SIGHUP) {
+        if (p->signal_count > 0)
+            return;
+        notify_reloading();
+        p->on_reload(p->user_data);
+        notify_ready();
+        return;
+    }
+    if (number == SIGUSR2) {
         if (p->signal_count == 0)
-            p->on_reload(p->user_data);
+            p->on_upgrade(p->user_data);
         return;
     }
     p->signal_count++;
     if (p->signal_count == 1) {
         log_line(WST_LOG_INFO, "leaving: finishing what is open; a second signal breaks it off");
+        notify_stopping();
         p->on_stop(p->user_data, false);
     } else if (p->signal_count == 2) {
-        /* Not by _Exit: the kernel would close connections in an orderly way, and a truncated
-         * transfer would look complete. */
-        log_line(WST_LOG_WARN, "second signal: breaking off what is open");
-        p->exit_status = 128 + number;
-        p->on_stop(p->user_data, true);
+        break_off(p, number);
     } else {
-        _Exit(128 + number);
+        exit_now(p);
     }
+}
+
+static void before_wait(uv_prepare_t *prepare) {
+    (void)prepare;
+    log_flush();
 }
 
 static int watch(program_t *p, uv_signal_t *signal, uv_signal_cb callback, int number) {
     signal->data = p;
     uv_unref((uv_handle_t *)signal);
     return uv_signal_start(signal, callback, number);
+}
+
+/* Raises the soft limit of descriptors, which is often 1024, since each tunnel takes one. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* the default bounds follow what there is */
 }
 
 int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
@@ -82,18 +153,27 @@ int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
     p->on_stop = on_stop;
     p->user_data = user_data;
     signal(SIGPIPE, SIG_IGN); /* the library leaves this to its host */
+    raise_descriptors();
     int status = uv_loop_init(&p->loop);
+    if (status == 0)
+        status = log_start();
     if (status != 0)
         return status;
     const wst_ctx_options_t options = {.size = sizeof(options),
                                        .log = on_library_log,
                                        .log_level = level,
+                                       .user_data = p,
                                        .memory_budget = memory_budget};
     status = wst_ctx_new(&p->ctx, &p->loop, &options);
     if (status != 0)
         return status;
     for (int i = 0; i < PROGRAM_SIGNALS; i++)
         uv_signal_init(&p->loop, &p->signals[i]);
+    uv_timer_init(&p->loop, &p->overdue);
+    p->overdue.data = p;
+    uv_prepare_init(&p->loop, &p->prepare);
+    uv_prepare_start(&p->prepare, before_wait);
+    uv_unref((uv_handle_t *)&p->prepare);
     status = watch(p, &p->signals[0], on_signal, SIGINT);
     if (status == 0)
         status = watch(p, &p->signals[1], on_signal, SIGTERM);
@@ -105,8 +185,25 @@ int program_watch_reload(program_t *p, void (*on_reload)(void *user_data)) {
     return watch(p, &p->signals[3], on_signal, SIGHUP);
 }
 
+int program_watch_upgrade(program_t *p, void (*on_upgrade)(void *user_data)) {
+    p->on_upgrade = on_upgrade;
+    return watch(p, &p->signals[4], on_signal, SIGUSR2);
+}
+
+void program_leave(program_t *p) {
+    p->signal_count = 1;
+    p->on_stop(p->user_data, false);
+}
+
+static void on_ctx_closed(void *user_data) {
+    program_t *p = user_data;
+    uv_close((uv_handle_t *)&p->overdue, NULL);
+}
+
 void program_finish(program_t *p) {
+    notify_end();
     for (int i = 0; i < PROGRAM_SIGNALS; i++)
         uv_close((uv_handle_t *)&p->signals[i], NULL);
-    wst_ctx_close(p->ctx, NULL);
+    uv_close((uv_handle_t *)&p->prepare, NULL);
+    wst_ctx_close(p->ctx, on_ctx_closed);
 }

@@ -55,13 +55,17 @@ fi
 build=build-quickstart
 say "Building in $build/"
 if [ ! -f "$build/build.ninja" ]; then
-    meson setup "$build" -Dtests=false >"${TMPDIR:-/tmp}/wstunnel-setup.$$" 2>&1 || {
+    meson setup "$build" -Dtests=disabled >"${TMPDIR:-/tmp}/wstunnel-setup.$$" 2>&1 || {
         cat "${TMPDIR:-/tmp}/wstunnel-setup.$$" >&2
         die "meson setup failed"
     }
     rm -f "${TMPDIR:-/tmp}/wstunnel-setup.$$"
 fi
-ninja -C "$build" >/dev/null || { ninja -C "$build"; die "the build failed"; }
+if [ -t 1 ]; then # one line, which tells how far it is
+    NINJA_STATUS='    %p of %t steps: ' ninja -C "$build" || die "the build failed"
+else
+    ninja -C "$build" >/dev/null || { ninja -C "$build"; die "the build failed"; }
+fi
 
 # -- A private HTTPS site, a server, an agent ----------------------------------------------------
 dir=$(mktemp -d)
@@ -121,11 +125,12 @@ wait_for "$dir/server.log" 'listening on' $server
 address=$(sed -n 's/.*listening on //p' "$dir/server.log" | head -n 1)
 say "Server:        $address (an HTTP proxy for clients, /websocket for agents)"
 
-"$build/examples/wstunnel-agent" --name demo "ws://$address" 2>"$dir/agent.log" &
+"$build/examples/wstunnel-agent" --name demo --allow "127.0.0.1:$site_port" \
+    "ws://$address" 2>"$dir/agent.log" &
 agent=$!
 pids+=($agent)
 wait_for "$dir/agent.log" 'connected to' $agent
-say "Agent:         'demo' has dialled ws://$address/websocket"
+say "Agent:         'demo' has dialled ws://$address/websocket (and may reach the site: --allow)"
 
 # -- The demonstration ---------------------------------------------------------------------------
 say "curl --proxy http://$address https://127.0.0.1:$site_port/"

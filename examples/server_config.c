@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "sockets.h"
 
 enum { DAY_MS = 86400000 };
 
@@ -22,6 +23,12 @@ static const config_field_t limit_members[] = {
     LIMIT(max_agent_streams, 1, 1000000),
     LIMIT(max_agent_sessions, 1, 1000000),
     LIMIT(max_handshakes, 1, 1000000),
+    LIMIT(max_streams, 1, 1000000),
+    LIMIT(max_user_streams, 1, 1000000),
+    LIMIT(max_tenant_streams, 1, 1000000),
+    LIMIT(max_user_memory, 1 << 16, (uint64_t)1 << 40),
+    LIMIT(max_tenant_memory, 1 << 16, (uint64_t)1 << 40),
+    LIMIT(max_agent_memory, 1 << 16, (uint64_t)1 << 40),
     LIMIT(stream_window, 1024, 1 << 30),
     LIMIT(stream_window_max, 1024, 1 << 30),
     LIMIT(tls_timeout_ms, 1, DAY_MS),
@@ -33,6 +40,8 @@ static const config_field_t limit_members[] = {
     LIMIT(ping_interval_ms, 1, DAY_MS),
     LIMIT(dead_after_ms, 1, DAY_MS),
     LIMIT(drain_timeout_ms, 1, DAY_MS),
+    LIMIT(drain_delay_ms, 1, DAY_MS),
+    LIMIT(resume_grace_ms, 1, DAY_MS),
     {.name = "max_failures",
      .kind = CONFIG_NUMBER,
      .offset = offsetof(server_config_t, access.options.max_failures),
@@ -82,6 +91,10 @@ static void read_ports(config_t *c, const config_node_t *node, void *target) {
     port_config_read(c, node, &((server_config_t *)target)->ports);
 }
 
+static void read_admins(config_t *c, const config_node_t *node, void *target) {
+    admin_config_read(c, node, &((server_config_t *)target)->admins);
+}
+
 /* Adds agents, users and ports that are not members of the configuration file. */
 static void add_others(server_config_t *config) {
     config_t *c = &config->config;
@@ -111,7 +124,8 @@ static void add_listener(server_config_t *config, const char *text) {
         unsigned role;
     } roles[] = {{"connect", WST_ROLE_CONNECT}, {"agents", WST_ROLE_AGENTS},
                  {"health", WST_ROLE_HEALTH},   {"socks", WST_ROLE_SOCKS},
-                 {"tls", WST_LISTEN_TLS},       {"plain", WST_LISTEN_PLAIN}};
+                 {"admin", WST_ROLE_ADMIN},     {"tls", WST_LISTEN_TLS},
+                 {"plain", WST_LISTEN_PLAIN},   {"proxy", WST_LISTEN_PROXY}};
     enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
     config_t *c = &config->config;
     server_listener_t *listener = &config->listeners[config->listener_count++];
@@ -130,16 +144,20 @@ static void add_listener(server_config_t *config, const char *text) {
             listener->roles |= roles[i].role;
         else
             config_fault(c, "listen",
-                         "unknown role '%s' (connect, agents, health, socks, tls, plain)", word);
+                         "unknown role '%s' (connect, agents, health, socks, admin, tls, plain, "
+                         "proxy)",
+                         word);
     }
+    if ((listener->roles & WST_ROLE_ADMIN) != 0 &&
+        (listener->roles & (WST_ROLE_ALL | WST_ROLE_SOCKS)) != 0)
+        config_fault(c, "listen", "admin needs an address of its own");
     if ((listener->roles & WST_LISTEN_TLS) != 0 && config->certs == NULL)
         config_fault(c, "listen", "tls needs cert and key");
+    if ((listener->roles & WST_LISTEN_PROXY) != 0 && config->trust == NULL)
+        config_fault(c, "listen", "proxy needs trust");
 }
 
-static void add_listeners(server_config_t *config) {
-    static const char *const fallback[] = {"127.0.0.1:8080", NULL};
-    const char *const *text =
-        config->listen != NULL ? (const char *const *)config->listen : fallback;
+static void add_list(server_config_t *config, const char *const *text) {
     for (; *text != NULL; text++) {
         if (config->listener_count == SERVER_LISTENERS_MAX) {
             config_fault(&config->config, "listen", "more than %d addresses", SERVER_LISTENERS_MAX);
@@ -147,6 +165,22 @@ static void add_listeners(server_config_t *config) {
         }
         add_listener(config, *text);
     }
+}
+
+/* Sockets that were passed come beside the addresses, or in place of the default. */
+static void add_listeners(server_config_t *config) {
+    static const char *const fallback[] = {"127.0.0.1:8080", NULL};
+    const char *error;
+    const char *const *passed = sockets_passed(&error);
+    if (error != NULL)
+        config_fault(&config->config, NULL, "%s", error);
+    add_list(config, passed);
+    if (passed[0] != NULL && config->limits.drain_delay_ms == 0)
+        config->limits.drain_delay_ms = SERVER_HANDOVER_MS;
+    if (config->listen != NULL)
+        add_list(config, (const char *const *)config->listen);
+    else if (passed[0] == NULL)
+        add_list(config, fallback);
 }
 
 static size_t count_of(const char **list) {
@@ -195,6 +229,10 @@ static const config_field_t members[] = {
      .kind = CONFIG_LIST,
      .offset = offsetof(server_config_t, listen),
      .fixed = true},
+    {.name = "trust",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(server_config_t, trust),
+     .fixed = true},
     {.name = "cert", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, certs)},
     {.name = "key", .kind = CONFIG_LIST, .offset = offsetof(server_config_t, keys)},
     {.name = "client_ca",
@@ -240,7 +278,27 @@ static const config_field_t members[] = {
     {.name = "agents", .kind = CONFIG_OTHER, .read = read_agents},
     {.name = "rules", .kind = CONFIG_OTHER, .read = read_rules},
     {.name = "routes", .kind = CONFIG_OTHER, .read = read_routes},
+    {.name = "nat64",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(server_config_t, access.rules.nat64),
+     .file_only = true},
+    {.name = "kick",
+     .kind = CONFIG_CHOICE,
+     .offset = offsetof(server_config_t, kick),
+     .choices = "none|users|all"},
+    {.name = "resume_grace",
+     .kind = CONFIG_NUMBER,
+     .offset = offsetof(server_config_t, resume_grace),
+     .size = sizeof(uint64_t),
+     .max = DAY_MS / 1000,
+     .line_only = true},
+    {.name = "no_resume",
+     .kind = CONFIG_FLAG,
+     .offset = offsetof(server_config_t, options.no_resume),
+     .file_only = true,
+     .fixed = true},
     {.name = "ports", .kind = CONFIG_OTHER, .read = read_ports},
+    {.name = "admins", .kind = CONFIG_OTHER, .read = read_admins},
     {.name = "port",
      .kind = CONFIG_LIST,
      .offset = offsetof(server_config_t, port),
@@ -265,6 +323,8 @@ bool server_config_read(server_config_t *config, const options_t *options) {
     config_t *c = &config->config;
     *config = (server_config_t){.log_level = WST_LOG_INFO,
                                 .client_cert = -1,
+                                .kick = KICK_USERS,
+                                .resume_grace = UINT64_MAX,
                                 .options.size = sizeof(config->options),
                                 .limits.size = sizeof(config->limits),
                                 .access.options.size = sizeof(config->access.options)};
@@ -276,13 +336,20 @@ bool server_config_read(server_config_t *config, const options_t *options) {
     add_listeners(config);
     check_tls(config);
     port_config_check(c, &config->ports, &config->access, config->file);
-    config->options.allow_open = config->options.allow_open || needs_certificate(config);
+    config->certified = needs_certificate(config);
+    config->open_to_operators =
+        config->options.allow_open; /* a client's certificate is no account */
+    config->options.allow_open = config->options.allow_open || config->certified;
     config->options.protocol = (wst_protocol_t)config->protocol;
+    if (config->resume_grace == 0)
+        config->options.no_resume = true;
+    else if (config->resume_grace != UINT64_MAX)
+        config->limits.resume_grace_ms = config->resume_grace * 1000;
+    config->options.trust = (const char *const *)config->trust;
     return c->error_count == 0;
 }
 
 void server_config_free(server_config_t *config) {
-    access_config_free(&config->access);
     config_free(&config->config);
     *config = (server_config_t){0};
 }

@@ -6,8 +6,15 @@
 #include "access_config.h"
 #include "options.h"
 #include "port_config.h"
+#include "server_admin.h"
 
 enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
+
+/* For which a server whose sockets outlive it still serves the connections that it has accepted. */
+enum { SERVER_HANDOVER_MS = 1000 };
+
+/* Which open tunnels a reload ends; the order of the choices of "kick". */
+enum { KICK_NONE, KICK_USERS, KICK_ALL };
 
 typedef struct server_listener {
     const char *address;
@@ -19,6 +26,7 @@ typedef struct server_config {
     int log_level, log_format; /* wst_log_level_t, log_format_t */
     int protocol;              /* wst_protocol_t */
     const char **listen;       /* as written */
+    const char **trust;        /* networks of proxies */
     server_listener_t listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;
     const char **certs, **keys; /* as written */
@@ -26,12 +34,17 @@ typedef struct server_config {
     size_t pair_count;
     const char *client_ca;
     int client_cert;  /* wst_tls_client_cert_t */
+    bool certified;   /* every client and agent must show a certificate */
     const char *file; /* the file read; NULL: none */
     const char *agent_token, *agent_token_file, *user_file;
     access_config_t access;
+    int kick;          /* KICK_... */
     const char **port; /* as written on the command line */
     ports_config_t ports;
-    wst_server_options_t options; /* only path, allow_open and protocol */
+    admin_config_t admins;
+    bool open_to_operators;       /* of other machines, without accounts */
+    uint64_t resume_grace;        /* of the command line, in s; UINT64_MAX: not given */
+    wst_server_options_t options; /* only path, allow_open, no_resume, trust and protocol */
     wst_server_limits_t limits;
     size_t memory_budget;
 } server_config_t;

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "server_log.h"
 
+#include "refusals.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TIMER_MS = 1000, QUOTED_MAX = 6 * 127 + 3 };
+
+/* Agents ------------------------------------------------------------------------------------- */
+
 static void put_agent(log_event_t *e, const wst_remote_t *agent) {
     log_event_text(e, "agent", wst_remote_name(agent));
     log_event_text(e, "instance", wst_remote_instance(agent));
@@ -28,13 +37,82 @@ void server_log_agent_down(const wst_remote_t *agent, const wst_agent_down_info_
     log_event_end(&e);
 }
 
-static void log_refusal(const char *event, const wst_refusal_info_t *info) {
+void server_log_agent_suspended(const wst_remote_t *agent, const wst_agent_suspended_info_t *info) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
         return;
-    log_event_begin(&e, WST_LOG_INFO, event);
+    log_event_begin(&e, WST_LOG_INFO, "agent_suspended");
+    put_agent(&e, agent);
+    log_event_number(&e, "conn", info->conn);
+    log_event_number(&e, "streams", info->streams);
+    log_event_number(&e, "grace_ms", info->grace_ms);
+    log_event_text(&e, "error", info->error == 0 ? "" : wst_err_name(info->error));
+    log_event_text(&e, "reason", info->detail);
+    log_event_end(&e);
+}
+
+void server_log_agent_resumed(const wst_remote_t *agent, const wst_agent_resumed_info_t *info) {
+    log_event_t e;
+    if (!log_wants_event(WST_LOG_INFO))
+        return;
+    log_event_begin(&e, WST_LOG_INFO, "agent_resumed");
+    put_agent(&e, agent);
+    log_event_number(&e, "conn", info->conn);
+    log_event_number(&e, "streams", info->streams);
+    log_event_number(&e, "outage_ms", info->outage_ms);
+    log_event_end(&e);
+}
+
+/* Refusals ----------------------------------------------------------------------------------- */
+
+static struct {
+    refusals_t refusals;
+    uv_timer_t timer; /* runs while there are sources */
+} counted;
+
+static void tell_more(const char *source, uint64_t more, uint64_t seconds) {
+    log_event_t e;
+    if (log_wants_event(WST_LOG_INFO)) {
+        log_event_begin(&e, WST_LOG_INFO, "more_refused");
+        log_event_text(&e, "source", source);
+        log_event_number(&e, "count", more);
+        log_event_number(&e, "seconds", seconds);
+        log_event_end(&e);
+        return;
+    }
+    log_line(WST_LOG_INFO, "%llu more refusals of %s in the last %llu s", (unsigned long long)more,
+             source, (unsigned long long)seconds);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    if (!refusals_end(&counted.refusals, uv_now(timer->loop), tell_more))
+        uv_timer_stop(timer);
+}
+
+void server_log_start(uv_loop_t *loop) {
+    uv_timer_init(loop, &counted.timer);
+    uv_unref((uv_handle_t *)&counted.timer);
+}
+
+void server_log_end(void) {
+    refusals_end_all(&counted.refusals, uv_now(counted.timer.loop), tell_more);
+    uv_close((uv_handle_t *)&counted.timer, NULL);
+}
+
+/* Whether to tell this one by itself. */
+static bool count_refusal(const wst_refusal_info_t *info) {
+    uv_timer_t *timer = &counted.timer;
+    if (!uv_is_active((uv_handle_t *)timer))
+        uv_timer_start(timer, on_timer, TIMER_MS, TIMER_MS);
+    return refusals_count(&counted.refusals, info->client, uv_now(timer->loop));
+}
+
+static void put_refusal(const char *event, wst_log_level_t level, const wst_refusal_info_t *info) {
+    log_event_t e;
+    log_event_begin(&e, level, event);
     log_event_text(&e, "client", info->client);
     log_event_text(&e, "user", info->user);
+    log_event_text(&e, "claimed_user", info->claimed_user);
     log_event_text(&e, "tenant", info->tenant);
     log_event_text(&e, "agent", info->agent);
     log_event_text(&e, "destination", info->destination);
@@ -43,16 +121,66 @@ static void log_refusal(const char *event, const wst_refusal_info_t *info) {
     log_event_text(&e, "error", info->error);
     log_event_text(&e, "reason", info->reason);
     log_event_text(&e, "detail", info->detail);
+    log_event_text(&e, "cause", info->cause);
     log_event_end(&e);
 }
 
 void server_log_agent_refused(const wst_refusal_info_t *info) {
-    log_refusal("agent_refused", info);
+    bool by_hello = info->http_status == 0;
+    wst_log_level_t level = by_hello ? WST_LOG_WARN : WST_LOG_INFO;
+    if (!count_refusal(info))
+        return;
+    if (log_wants_event(level))
+        put_refusal("agent_refused", level, info);
+    else if (by_hello)
+        log_line(level, "agent at %s refused: %s", info->client, info->reason);
+    else
+        log_line(level, "agent at %s refused: %d %s", info->client, info->http_status,
+                 info->reason);
+}
+
+/* Appends to a text of `size` bytes, or cuts. */
+static void append(char *text, size_t size, const char *before, const char *more,
+                   const char *after) {
+    size_t len = strlen(text);
+    snprintf(text + len, size - len, "%s%s%s", before, more, after);
+}
+
+/* " (wrong password, user \"alice\")", as far as that is known. */
+static void describe_login(char *out, size_t size, const wst_refusal_info_t *info) {
+    char name[QUOTED_MAX];
+    out[0] = '\0';
+    wst_json_quote(name, sizeof(name), info->claimed_user, strlen(info->claimed_user));
+    if (info->cause[0] != '\0')
+        append(out, size, " (", info->cause, "");
+    if (info->claimed_user[0] != '\0')
+        append(out, size, out[0] != '\0' ? ", user " : " (user ", name, "");
+    if (out[0] != '\0')
+        append(out, size, ")", "", "");
 }
 
 void server_log_refused(const wst_refusal_info_t *info) {
-    log_refusal("refused", info);
+    char login[2 * QUOTED_MAX];
+    if (!count_refusal(info))
+        return;
+    if (log_wants_event(WST_LOG_INFO)) {
+        put_refusal("refused", WST_LOG_INFO, info);
+        return;
+    }
+    if (info->http_status == 0) {
+        log_line(WST_LOG_INFO,
+                 info->retry ? "client %s: connection closed: %s" : "connection from %s: %s",
+                 info->client, info->reason);
+        return;
+    }
+    bool known = info->client[0] != '\0';
+    describe_login(login, sizeof(login), info);
+    log_line(WST_LOG_INFO, "%s%s%s%s refused: %d %s%s", known ? "client " : "", info->client,
+             known ? ": " : "", info->destination[0] != '\0' ? info->destination : "login",
+             info->http_status, info->reason, login);
 }
+
+/* Streams ------------------------------------------------------------------------------------ */
 
 static void put_stream(log_event_t *e, const wst_stream_info_t *info) {
     log_event_number(e, "id", info->id);
@@ -78,6 +206,12 @@ void server_log_stream_open(const wst_stream_info_t *info) {
              info->client, info->destination, info->agent, (unsigned long long)info->dial_ms);
 }
 
+static const char *reason_of(const wst_stream_info_t *info) {
+    if (info->detail[0] != '\0')
+        return info->detail;
+    return info->status == 0 ? "" : wst_strerror(info->status);
+}
+
 void server_log_stream_close(const wst_stream_info_t *info) {
     log_event_t e;
     if (log_wants_event(WST_LOG_INFO)) {
@@ -88,14 +222,15 @@ void server_log_stream_close(const wst_stream_info_t *info) {
         log_event_number(&e, "bytes_to_client", info->bytes_to_client);
         log_event_text(&e, "ended_by", info->ended_by);
         log_event_text(&e, "status", info->status == 0 ? "ok" : wst_err_name(info->status));
-        log_event_text(&e, "reason", info->status == 0 ? "" : wst_strerror(info->status));
+        log_event_text(&e, "reason", reason_of(info));
         log_event_end(&e);
         return;
     }
     log_line(WST_LOG_INFO,
-             "tunnel %llu over: %s by the %s after %llu ms, %llu bytes to the "
+             "tunnel %llu over: %s%s%s by the %s after %llu ms, %llu bytes to the "
              "agent, %llu to the client",
              (unsigned long long)info->id, info->status == 0 ? "ended" : wst_strerror(info->status),
-             info->ended_by, (unsigned long long)info->duration_ms,
-             (unsigned long long)info->bytes_to_agent, (unsigned long long)info->bytes_to_client);
+             info->detail[0] != '\0' ? ": " : "", info->detail, info->ended_by,
+             (unsigned long long)info->duration_ms, (unsigned long long)info->bytes_to_agent,
+             (unsigned long long)info->bytes_to_client);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "server_ports.h"
 
+#include "listen_address.h"
 #include "log.h"
+#include "sockets.h"
 
 /* Takes the open port with that configuration out of the list. NULL: there is none. */
 static wst_port_t *take_port(server_ports_t *ports, const port_config_t *config) {
@@ -33,8 +35,9 @@ static void log_opened(const server_port_t *p) {
 
 static int open_port(server_port_t *p, wst_server_t *server) {
     const port_config_t *c = p->config;
+    char text[SOCKETS_TEXT];
     const wst_port_options_t options = {.size = sizeof(options),
-                                        .listen = c->listen,
+                                        .listen = sockets_take(text, c->listen),
                                         .destination = c->destination,
                                         .agent = c->agent,
                                         .user = c->user,
@@ -63,5 +66,22 @@ int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports
         first = first != 0 ? first : status;
     }
     *ports = now;
+    return first;
+}
+
+int server_ports_check(wst_server_t *server, const ports_config_t *config) {
+    int first = 0;
+    for (size_t i = 0; i < config->count; i++) {
+        char address[LISTEN_ADDRESS_MAX];
+        port_config_t any = config->list[i];
+        server_port_t port = {.config = &any};
+        if (!listen_address_any_port(address, any.listen))
+            continue;
+        any.listen = address;
+        int status = open_port(&port, server);
+        if (status == 0)
+            wst_port_close(port.port, NULL);
+        first = first != 0 ? first : status;
+    }
     return first;
 }

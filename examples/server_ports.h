@@ -22,4 +22,8 @@ typedef struct server_ports {
  */
 int server_ports_change(server_ports_t *ports, wst_server_t *server, const ports_config_t *config);
 
+/* Opens each port for a moment, at a free port of its address, to see whether it could be opened;
+ * not Unix sockets. 0 or the first error; failures are logged. */
+int server_ports_check(wst_server_t *server, const ports_config_t *config);
+
 #endif

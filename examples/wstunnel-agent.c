@@ -2,14 +2,17 @@
 /* The agent as a program: configuration, credentials, and shutdown. */
 #include "agent_config.h"
 #include "agent_log.h"
+#include "agent_status.h"
+#include "network_watch.h"
 #include "program.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const char usage[] =
-    "usage: wstunnel-agent [options] [ws[s]://HOST[:PORT][/PATH]]\n"
-    "Dials a wstunnel-server and opens the destinations that it names from where this runs.\n"
+    "usage: wstunnel-agent [options] [ws[s]://HOST[:PORT][/PATH] ...]\n"
+    "Dials a wstunnel-server, or several, and opens the destinations that it names from where this "
+    "runs.\n"
     "\n"
     "  --config FILE         read all of these, the URL and more (rules, limits) from a JSON "
     "file,\n"
@@ -31,15 +34,31 @@ static const char usage[] =
     "  --proxy-user-file FILE  USER:PASSWORD for it: the first line of FILE; or the environment\n"
     "                        variable WSTUNNEL_PROXY_USER\n"
     "  --proxy-ca FILE       with https://: whose certificates count (default: the system's)\n"
+    "  --allow PATTERN, --deny PATTERN  the destinations that the server may have opened, as\n"
+    "                        HOST[:PORTS]: names, addresses, networks; may be repeated, the first\n"
+    "                        that matches decides, and with --allow the rest is denied. This host\n"
+    "                        itself (localhost, 127.0.0.0/8, ::1) must be named in any case\n"
     "  --encoding ENCODING   binary (default) or json: readable on the wire\n"
     "  --protocol PROTOCOL   wstunnel (default) or talk: that of the Go Conference 2022 talk; the\n"
     "                        server must use the same\n"
     "  --spare-connections N with --protocol talk: connections that wait to be used (default 1)\n"
+    "  --no-resume           let streams end with the connection, rather than wait for another "
+    "one\n"
+    "  --max-age SECONDS     replace a connection before it is so old (default: never)\n"
+    "  --connections N       WebSockets to keep up with each server, 1 to 64 (default 1): faster\n"
+    "                        than one over a long way that loses packets\n"
+    "  --all-addresses       keep them up with each address of HOST, looked up every 30 s\n"
     "  --exit-on-refusal     exit with status 1 if the server (401, 403) or the proxy (407)\n"
     "                        refuses the credentials\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
     "  --log-format FORMAT   text (default) or json: an object a line\n"
-    "  --help, --version\n"
+    "  -t                    check the configuration and all that it names, and end\n"
+    "  --help, -h, --version\n"
+    "\n"
+    "Examples:\n"
+    "  wstunnel-agent --token-file agent.token wss://server.example:8443\n"
+    "  wstunnel-agent --pin sha256/PIN --allow '*.intranet:443' wss://server.example\n"
+    "  wstunnel-agent --config agent.json\n"
     "\n"
     "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n"
     "SIGHUP has the configuration read again.\n"
@@ -51,7 +70,9 @@ typedef struct state {
     agent_config_t started, reloaded;
     const agent_config_t *config; /* in force: `started` or `reloaded` */
     wst_agent_t *agent;
+    network_watch_t network;
     bool refused;
+    const char *advised; /* the last advice since the agent was up; NULL: none */
 } state_t;
 
 static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *user_data) {
@@ -72,35 +93,108 @@ static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *use
     config_free(&scratch);
 }
 
+/* What to do about a failure; NULL: its text says enough. */
+static const char *advice_for(const wst_agent_failure_t *failure) {
+    static const char own[] = "self-signed certificate, not trusted",
+                      others[] = "issuer not trusted";
+    if (failure->error == WST_ETLSCERT && strncmp(failure->detail, own, strlen(own)) == 0)
+        return "if this is the pin that the server's log tells, trust it by --pin; or by --ca "
+               "FILE, "
+               "a copy of the certificate";
+    if (failure->error == WST_ETLSCERT && strncmp(failure->detail, others, strlen(others)) == 0)
+        return "--ca FILE trusts the certificates in FILE, such as that of this issuer";
+    if (failure->http_status == 404 && failure->error != WST_EPROXY)
+        return "404: is the path of the URL (default /websocket) the one of the server's --path?";
+    return NULL;
+}
+
+/* Logs the advice once, not at each attempt. */
+static void advise(state_t *s, const wst_agent_failure_t *failure) {
+    const char *advice = advice_for(failure);
+    if (advice != NULL && advice != s->advised)
+        log_line(WST_LOG_INFO, "%s", advice);
+    if (advice != NULL)
+        s->advised = advice;
+}
+
 static void on_up(wst_agent_t *agent, void *user_data) {
-    (void)user_data;
+    ((state_t *)user_data)->advised = NULL;
     agent_log_up(agent);
+    agent_status_up();
+}
+
+static void on_network_change(void *user_data) {
+    const state_t *s = user_data;
+    log_line(WST_LOG_INFO, "the network has changed");
+    wst_agent_reconnect(s->agent);
+}
+
+static void watch_network(state_t *s) {
+    int status = network_watch_start(&s->network, &s->program.loop, on_network_change, s);
+    if (status != 0 && status != UV_ENOSYS)
+        log_line(WST_LOG_INFO, "changes of the network are not noticed: %s", wst_strerror(status));
 }
 
 static void on_agent_closed(void *user_data) {
     state_t *s = user_data;
+    network_watch_stop(&s->network);
+    agent_status_end();
     program_finish(&s->program);
 }
 
 static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data) {
-    state_t *s = user_data;
+    const state_t *s = user_data;
     agent_log_down(agent, failure);
-    if (failure->refused && s->config->exit_on_refusal) {
-        s->refused = true;
+    agent_status_lost(failure);
+    if (s->refused)
         wst_agent_close(agent, on_agent_closed);
-    }
+}
+
+static bool has_several(const agent_config_t *c) {
+    return c->options.connections > 1 || c->options.all_addresses || c->urls[1] != NULL;
+}
+
+static void on_connection(wst_agent_t *agent, const wst_agent_connection_info_t *info,
+                          void *user_data) {
+    state_t *s = user_data;
+    agent_status_connection(info);
+    if (has_several(&s->started))
+        agent_log_connection(agent, info);
+    if (!info->up)
+        advise(s, info->failure);
+    if (info->up || !info->failure->refused || !s->config->exit_on_refusal)
+        return;
+    s->refused = true;
+    if (wst_agent_is_up(agent)) /* else on_down follows */
+        wst_agent_close(agent, on_agent_closed);
+}
+
+static void on_suspended(wst_agent_t *agent, const wst_agent_failure_t *failure, size_t streams,
+                         void *user_data) {
+    (void)user_data;
+    agent_log_suspended(agent, failure, streams);
+    agent_status_lost(failure);
+}
+
+static void on_resumed(wst_agent_t *agent, uint64_t outage_ms, void *user_data) {
+    (void)user_data;
+    agent_log_resumed(agent, outage_ms);
+    agent_status_up();
 }
 
 static void on_stream_open(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data) {
     (void)agent, (void)user_data;
     agent_log_stream_open(info);
+    if (info->status == 0)
+        agent_status_stream(true);
 }
 
 static void on_stream_close(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                             void *user_data) {
     (void)agent, (void)user_data;
     agent_log_stream_close(info);
+    agent_status_stream(false);
 }
 
 static void on_drained(wst_agent_t *agent, void *user_data) {
@@ -185,49 +279,86 @@ static int start(state_t *s) {
                                                     .on_credentials = on_credentials,
                                                     .on_up = on_up,
                                                     .on_down = on_down,
+                                                    .on_suspended = on_suspended,
+                                                    .on_resumed = on_resumed,
                                                     .on_stream_open = on_stream_open,
                                                     .on_stream_close = on_stream_close,
-                                                    .on_drained = on_drained};
+                                                    .on_drained = on_drained,
+                                                    .on_connection = on_connection};
     wst_agent_options_t options = c->options;
     options.callbacks = &callbacks;
     options.user_data = s;
-    log_set((wst_log_level_t)c->log_level, (log_format_t)c->log_format);
-    int status =
-        program_init(&s->program, (wst_log_level_t)c->log_level, c->memory_budget, on_stop, s);
+    wst_log_level_t level = s->options.check ? WST_LOG_WARN : (wst_log_level_t)c->log_level;
+    log_set(level, (log_format_t)c->log_format);
+    int status = program_init(&s->program, level, c->memory_budget, on_stop, s);
     if (status == 0)
         status = program_watch_reload(&s->program, on_reload);
+    if (status == 0)
+        status = agent_status_start(&s->program.loop, (const char *const *)c->urls);
     wst_tls_config_t *tls = NULL;
     if (status == 0 && !agent_config_tls(&tls, c, s->program.ctx))
         status = WST_ETLS;
     return status == 0 ? start_agent(s, &options, tls) : status;
 }
 
+/* With -t: reads what is read at each attempt, and ends before the first. Returns the exit status.
+ */
+static int end_check(state_t *s) {
+    config_t scratch = {0};
+    (void)agent_config_token(&scratch, s->config);
+    int status = scratch.error_count == 0 ? 0 : 2;
+    config_log(&scratch);
+    config_free(&scratch);
+    wst_agent_close(s->agent, on_agent_closed);
+    uv_run(&s->program.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&s->program.loop);
+    return status;
+}
+
 static int run(state_t *s) {
     int status = start(s);
     if (status != 0) {
         log_line(WST_LOG_ERROR, "cannot start: %s", wst_strerror(status));
-        return status == WST_EINVAL ? 2 : 1;
+        return status == WST_EINVAL || s->options.check ? 2 : 1;
     }
     config_warn(&s->started.config);
-    log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), s->started.options.url);
+    if (s->options.check)
+        return end_check(s);
+    for (const char **url = s->started.urls; *url != NULL; url++)
+        log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), *url);
+    watch_network(s);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->program.loop);
     return s->refused ? 1 : s->program.exit_status;
 }
 
 int main(int argc, char **argv) {
+    static const options_syntax_t syntax = {.program = "wstunnel-agent",
+                                            .usage = usage,
+                                            .fields = &agent_config_fields,
+                                            .takes_config = true,
+                                            .takes_check = true,
+                                            .takes_arguments = true};
     static state_t s;
     int status;
-    if (!options_parse(&s.options, &agent_config_fields, usage, true, argc, argv, &status))
+    program_hide_memory();
+    if (argc == 2 && strcmp(argv[1], "help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (!options_parse(&s.options, &syntax, argc, argv, &status))
         return status;
     s.config = &s.started;
     if (agent_config_read(&s.started, &s.options)) {
         status = run(&s);
+        log_end();
     } else {
-        config_print(&s.started.config, "wstunnel-agent");
+        config_print(&s.started.config, "wstunnel-agent", true);
         status = 2;
     }
     agent_config_free(&s.reloaded);
     agent_config_free(&s.started);
+    if (s.options.check && status == 0)
+        puts("wstunnel-agent: the configuration, and all that it names, is in order");
     return status;
 }

@@ -7,6 +7,8 @@ an empty definition, gcc compiles these with debug information, and libabigail c
 with test/abi/libwstunnel.abi. Private types cannot get into it. That the library exports just these
 functions is test_api.py's to check.
 
+./test/run.sh checks, as a unit test; --ci also runs selftest.
+
 usage: abi.py check       compares; exits with 77 if the tools of the dump are not there
        abi.py selftest    breaks copies of the headers in every way and sees that the check notices
        abi.py update      writes the dump anew: after a break that was meant, or for a release

@@ -102,6 +102,8 @@ def in_man(texts, code):
         plain = re.sub(r"^\.BR? (\w+)", r"<\1>", body, flags=re.M).replace("\n", " ")
         said = {}
         for name, words in re.findall(r"<(\w+)>([^<]*)", plain):
+            if "(no default)" in words and not any(f"{one}.{name}" in code for one in structs):
+                continue
             values = re.findall(r"[( ](\d+)[,;) ]", words)
             said[name] = [int(value) for value in values]
         # "max_failures in failure_window_ms ... (20 in 60000)"
@@ -150,6 +152,7 @@ CHANGES = [
     ("README.md", "10 s each", "9 s each"),
     ("README.md", "10 s; 15 s", "10 s; 20 s"),
     ("examples/wstunnel.json.5", "(1024)", "(1025)"),
+    ("examples/wstunnel.json.5", "TLS handshakes at a time (512)", "(no default)"),
     ("examples/wstunnel.json.5", "(20 in 60000)", "(20 in 30000)"),
     ("examples/wstunnel.json.5", "(500)", "(501)"),
     ("examples/wstunnel-server.1", "/websocket", "/tunnel"),

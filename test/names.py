@@ -16,7 +16,7 @@ import sys
 from layers import LIB, ROOT
 
 CHECKED = ["base", "http", "ws", "session", "policy", "proxy", "tls", "io", "dial",
-           "uplink", "ingress", "egress", "server", "agent", "access"]
+           "uplink", "ingress", "egress", "server", "agent", "access", "admin"]
 FILES_MAX = 2
 WIDTH = 98
 FUNCTION = re.compile(r"^static (?!inline\b)[^\n;={}()]*?\b(\w+)\([^;{}]*\)\s*\{", re.M)

@@ -30,15 +30,34 @@
  *
  * Agents authenticate with a bearer token (RFC 6750) or a certificate.
  *
- * Failures are counted per address, for IPv6 per /64 network: `max_failures` are allowed at once,
- * then one more for each part of the window (failure_window_ms / max_failures) that passes. Beyond
- * that, the address is answered 429 with Retry-After, even for right credentials; a success does
- * not reset the count. Requests without credentials, stale nonces and certificates are not counted.
- * From this machine (loopback, Unix sockets), where a reverse proxy may stand for all clients,
- * failures of clients are counted per user name tried (with `user_selects_agent` the part before
- * its first "+"), and failures of agents are not counted. 4096 addresses are remembered; those with
- * the fewest failures are forgotten first. An object that replaces another one starts without its
- * failures and nonces.
+ * Failures of clients are counted by
+ *
+ *     user and address   `max_failures`       the user name tried, from that address
+ *     user               twice as many        that name, from anywhere
+ *     address            twice as many        any names, from that address
+ *     network            eight times as many  any names, from the addresses around it
+ *
+ * An address is one of IPv4, or a /64 network of IPv6; its network is the /24 or /48 around it. So
+ * many are allowed at once, then one more for each part of the window (failure_window_ms by that
+ * number) that passes. An attempt beyond a limit is checked, but its answer is held back, right or
+ * wrong, until its turn comes; if that takes more than 5 s, or 64 answers are held back already, it
+ * is answered 429 with Retry-After, right or wrong. A success does not reset any count. But for a
+ * user who has succeeded from the same address within 7 days only the first limit applies: neither
+ * guessers elsewhere nor others at a shared address can delay or refuse this user.
+ *
+ * Failures of agents are counted apart: `max_failures` by address, eight times as many by network.
+ * A right token of 32 bytes and more is accepted whatever the counts, since it cannot be guessed.
+ *
+ * Requests without credentials, stale nonces and certificates are not counted. The address is that
+ * of wst_request_peer(): the one that a trusted proxy tells (wst_server_options.trust). From this
+ * machine (loopback, Unix sockets), where a proxy that is not trusted may stand for all clients,
+ * only user names are counted, and failures of agents are not. With `user_selects_agent` a name is
+ * counted by the part before its first "+".
+ *
+ * All this is bounded: 4096 each of user names with addresses, user names, and addresses, and 1024
+ * networks; those with the fewest failures are forgotten first. Of successes the last 4096 or so
+ * are remembered, in 256 parts of 16; all of a user are in one part, where the oldest is forgotten
+ * first. An object that replaces another one starts without its failures, successes and nonces.
  *
  * A denial is a 403 whose reason names the kind of rule and its number, counted from 1: "Denied by
  * rule 3 of the server".
@@ -78,8 +97,9 @@ typedef struct wst_access_agent {
     size_t size;      /**< sizeof the struct (common.h) */
     const char *name; /**< Required: the name it must give itself, or a pattern with `*`. */
     /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
-        must be long and random: nothing slows down guessing against a stolen hash. Give several
-        while a token is being replaced. This or `certificate`, or both, are required. */
+        must be long and random: nothing slows down guessing against a stolen hash, nor guesses at a
+        token of 32 bytes or more. Give several while a token is being replaced. This or
+       `certificate`, or both, are required. */
     const char *const *tokens_sha256;
     const char *certificate;   /**< Optional: with this certificate no token is needed. */
     const char *tenant;        /**< Optional (default ""). */
@@ -157,7 +177,8 @@ typedef struct wst_access_options {
         that may serve her. (With Digest this needs `password`: the hashes cover the bare name.) */
     bool user_selects_agent;
 
-    size_t max_failures;        /**< Optional (default 20); SIZE_MAX: no limit. */
+    size_t max_failures; /**< Optional (default 20): of a user from an address, from which the
+                              other limits follow; SIZE_MAX: no limits. */
     uint64_t failure_window_ms; /**< Optional (default 60000): the window for max_failures. */
 
     /**
@@ -241,6 +262,21 @@ WST_EXTERN void wst_access_reached(wst_access_t *access, wst_server_t *server,
  * this object has replaced another one, so that a withdrawn token is useless from then on.
  */
 WST_EXTERN void wst_access_review_agents(wst_access_t *access, wst_server_t *server);
+
+/** Flows to end in a review; values to be or-ed. */
+typedef enum wst_access_review {
+    WST_ACCESS_REVIEW_USERS = 1, /**< those of users that are not in `users` (any more) */
+    WST_ACCESS_REVIEW_RULES = 2 /**< those whose destination, or its address, a rule denies (now) */
+} wst_access_review_t;
+
+/**
+ * Ends the flows (wst_server_review_flows) that would no longer be allowed: call it when this
+ * object has replaced another one. Users that `on_user` may know stay, and so do flows without a
+ * user. A user is known by its name: a changed password, certificate or tenant ends nothing, nor
+ * does a changed route.
+ * @param which  of wst_access_review_t
+ */
+WST_EXTERN void wst_access_review_flows(wst_access_t *access, wst_server_t *server, unsigned which);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,11 @@
  * resets n. After a 401 or 403, or if a proxy wants other credentials, it waits backoff_max_ms and
  * reports `refused`. A rejected server certificate is a failure like any other: the server may be
  * repaired.
+ *
+ * If a server says that it leaves, the agent connects again at once, to whatever the URL then leads
+ * to, and lets the streams of the present connection finish; a connection may have four such
+ * predecessors. While the server still answers, but refuses, the agent tries again as after other
+ * failures; n begins anew.
  */
 #include <wstunnel/codec.h>
 #include <wstunnel/ctx.h>
@@ -35,8 +40,19 @@ typedef struct wst_agent_failure {
                                no such status */
     bool refused;         /**< credentials are wrong: the server's 401 or 403, or WST_EPROXYAUTH */
     const char *detail;   /**< for people, never empty */
-    uint64_t retry_in_ms; /**< when the next attempt starts */
+    uint64_t retry_in_ms; /**< when the next attempt starts; 0 also if none is needed */
+    bool suspended;       /**< streams wait for a connection: the session is not over yet */
 } wst_agent_failure_t;
+
+/** One of an agent's connections to its servers, for notices. Valid during the call. */
+typedef struct wst_agent_connection_info {
+    size_t size;     /**< set by the library (common.h) */
+    uint32_t conn;   /**< its number among the agent's, from 0. The connection that
+                          replaces one whose server is leaving has a new one. */
+    const char *url; /**< as given */
+    bool up;         /**< whether it is up */
+    const wst_agent_failure_t *failure; /**< why it is not up; else NULL */
+} wst_agent_connection_info_t;
 
 /** A destination that the server asked for, for notices. Strings are valid during the call. */
 typedef struct wst_agent_stream_info {
@@ -45,6 +61,8 @@ typedef struct wst_agent_stream_info {
     int status;                    /**< 0, or a negative error code */
     uint64_t bytes_to_destination; /**< from the server */
     uint64_t bytes_to_server;      /**< from the destination */
+    const char *reason;            /**< why `status` is not 0, for people, such as the rule that
+                                        denies the destination; "" with status 0 */
 } wst_agent_stream_info_t;
 
 /** Questions and notices of an agent. Each may be NULL. */
@@ -59,10 +77,11 @@ typedef struct wst_agent_callbacks {
         wst_dial. */
     void (*on_dial)(wst_agent_t *agent, wst_request_t *request, void *user_data);
 
-    /** The session with the server is up. */
+    /** A session with the server is up; with several connections: the first one. */
     void (*on_up)(wst_agent_t *agent, void *user_data);
-    /** An attempt failed, or the session broke. The agent tries again, unless closed in this
-        callback. */
+    /** An attempt failed, or the session is over, or its server leaves and the connection is lost;
+        with several connections: and none of the others is up. The agent tries again, unless closed
+        in this callback. Streams are over only when on_stream_close says so. */
     void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
     /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. */
     void (*on_stream_open)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
@@ -72,6 +91,24 @@ typedef struct wst_agent_callbacks {
                             void *user_data);
     /** After wst_agent_drain: no stream is open any more, or the drain deadline has passed. */
     void (*on_drained)(wst_agent_t *agent, void *user_data);
+
+    /** The connection is lost, but the session is not over: its streams wait. The agent tries
+        again; on_resumed follows, or on_down when the session is over. */
+    void (*on_suspended)(wst_agent_t *agent, const wst_agent_failure_t *failure, size_t streams,
+                         void *user_data);
+    /** The session goes on with another connection, `outage_ms` after the loss was seen; 0: a
+        better connection was found before. */
+    void (*on_resumed)(wst_agent_t *agent, uint64_t outage_ms, void *user_data);
+
+    /** A connection is up, is over or lost, or could not be made. Runs for each of several, before
+        on_up, on_suspended, on_resumed or on_down if one of these follows. Each `conn` that is up
+        comes down once before it is up again, also in order: when its server has left, or when a
+        drain has ended it. Only wst_agent_close() is silent. A connection that another one of
+        the same conn replaces before it is lost (max_age_ms, wst_agent_reconnect()) stays up:
+        on_resumed tells. With WST_PROTOCOL_TALK, where one connection serves one stream, this runs
+        with on_up and on_down only. */
+    void (*on_connection)(wst_agent_t *agent, const wst_agent_connection_info_t *info,
+                          void *user_data);
 } wst_agent_callbacks_t;
 
 /** Options of an agent. */
@@ -80,8 +117,8 @@ typedef struct wst_agent_options {
     const wst_agent_callbacks_t *callbacks; /**< Optional. */
     void *user_data;
 
-    const char *url;  /**< Required: "ws://host[:port][/path]", or "wss://" with TLS; the port
-                           defaults to 80 or 443, the path to /websocket. */
+    const char *url;  /**< Required, unless `urls` is set: "ws://host[:port][/path]", or "wss://"
+                         with  TLS; the port defaults to 80 or 443, the path to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
 
     /** Optional (default: none). The proxy to reach any server through; wst_proxy_choose()
@@ -109,10 +146,13 @@ typedef struct wst_agent_options {
         server may have opened: applied to the name, before on_destination, and to each address
         before that is tried. With on_dial the address of a name is never known (rules.h): then
         rules that allow networks do not apply to names, rules that deny networks do. Rules
-        see the user "" and this agent's name. Default: all but guarded addresses. */
+        see the user "" and this agent's name. Guarded addresses (rules.h), among them this host's
+        loopback addresses, are denied unless a rule names them. NULL (the default): all but guarded
+        addresses are allowed. */
     const wst_rules_t *rules;
 
-    uint32_t max_streams;     /**< Optional (default 1024): open at a time; more are refused. */
+    uint32_t max_streams;     /**< Optional (default 16384, or the descriptor limit less 64 if
+                                   that is lower): open at a time; more are refused. */
     size_t max_pending;       /**< Optional (default 256): destinations being opened at a time. */
     size_t stream_window;     /**< Optional (default 12288): bytes the server may send ahead on a
                                    stream; 1024..2^30. */
@@ -130,6 +170,28 @@ typedef struct wst_agent_options {
     uint64_t backoff_min_ms;         /**< Optional (default 500). */
     uint64_t backoff_max_ms;         /**< Optional (default 30000). */
     uint64_t drain_timeout_ms;       /**< Optional (default 30000). */
+
+    bool no_resume;          /**< Streams end with their connection, even if the server could keep
+                                  them. */
+    uint64_t probe_after_ms; /**< Optional (default 5000): a connection on which a ping is
+                                  unanswered and nothing arrives for so long gets another one beside
+                                  it. */
+    uint64_t max_age_ms;     /**< Optional (default: none): a connection older than this, less up to
+                                  a tenth at random, gets another one beside it, which takes its
+                                  place: no proxy that ends connections of some age does so first.
+                                  Only where the server can resume; others stay. */
+    uint32_t connections;    /**< Optional (default 1): connections to keep up, 1..64, each with a
+                                  session of its own. The server opens each stream on the one with
+                                  the fewest. Over a long way that loses packets, several are faster
+                                  than one; if one is lost, the streams of the others go on. */
+    const char *const *urls; /**< In place of `url`: 1..16 of them, ended by NULL. The agent keeps
+                                up its connections to each at once, so that one server can be down.
+                                  Other options hold for all; those of TLS require wss://. */
+    bool all_addresses;      /**< The agent keeps up its connections to each address of a URL's host
+                                  at once, to 16 of them at most, rather than to one. It looks them
+                                  up every 30 s, itself even if there is a proxy; streams on an
+                                  address that is gone may finish. Certificate and SNI are those of
+                                  the host. */
 } wst_agent_options_t;
 
 /**
@@ -153,10 +215,19 @@ WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
  * session is left alone.
  * @param tls  a client's configuration, referenced; NULL: the system's trust store, read now (with
  *             ws:// no configuration)
- * @return 0; WST_EINVAL: the URL is not wss://; the error of wst_tls_client_config for the system's
+ * @return 0; WST_EINVAL: a URL is not wss://; the error of wst_tls_client_config for the system's
  *         trust store; WST_ENOMEM. On error nothing changes.
  */
 WST_EXTERN WST_MUST_CHECK int wst_agent_set_tls(wst_agent_t *agent, wst_tls_config_t *tls);
+
+/**
+ * The network has changed: tries another connection at once, if there is none, and else beside the
+ * present one. That stays in use until the other one is up and takes its place; a failed attempt
+ * changes nothing. The streams go on. Where they could not, since the server does not resume, a
+ * connection with streams stays, and so does one of WST_PROTOCOL_TALK: pings find out whether it
+ * still works. The agent does the same by itself when the machine has slept (Linux).
+ */
+WST_EXTERN void wst_agent_reconnect(wst_agent_t *agent);
 
 /** Replaces the rules; open streams are left alone. */
 WST_EXTERN void wst_agent_set_rules(wst_agent_t *agent, const wst_rules_t *rules);

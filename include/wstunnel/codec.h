@@ -43,11 +43,15 @@ typedef enum wst_method {
     WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
     WST_MSG_PONG = 9,
     WST_MSG_GOAWAY = 10, /**< asks for no new streams; `last`: the last one that will be served */
-    WST_MSG_YIELD = 11   /**< gives back the part of `credit` at or beyond `offset` */
+    WST_MSG_YIELD = 11,  /**< gives back the part of `credit` at or beyond `offset` */
+    WST_MSG_BYE = 12     /**< the session is over for good, because of `error` */
 } wst_method_t;
 
 /** Version of the protocol, sent in hello. */
 #define WST_PROTOCOL_VERSION 1
+
+/** Largest grace_ms of a hello: a day. */
+#define WST_GRACE_MAX_MS UINT64_C(86400000)
 
 /** Ids, offsets and sequence numbers are below this (2^53), so that every JSON reader copes. */
 #define WST_NUMBER_LIMIT UINT64_C(9007199254740992)
@@ -77,6 +81,18 @@ typedef struct wst_hello {
     bool has_instance;
     uint32_t conn;  /**< agent: index of this WebSocket among the agent's, from 0 */
     uint64_t epoch; /**< agent: number of the attempt, rising */
+    bool networks;  /**< feature "networks": obeys the networks of a handshake */
+    bool resumes;   /**< feature "resume": the session can outlive its WebSocket */
+
+    /** Server, to an agent that can resume (lib/PROTOCOL.md, "Resuming"): the next four are set.
+        Without `resumes` they are not. */
+    bool has_session;
+    uint8_t session[16]; /**< names the session; 32 hex digits in JSON */
+    uint8_t secret[32];  /**< by which the agent proves, next time, that the session is its own; 64
+                              hex digits in JSON. New with each hello. Wipe it. */
+    uint64_t grace_ms;   /**< how long the server keeps the session without a WebSocket; 0: it does
+                              not; at most WST_GRACE_MAX_MS */
+    bool resumed;        /**< it is the session that the agent asked for */
 } wst_hello_t;
 
 /** A message. Members that do not belong to its method are zero. */
@@ -91,8 +107,8 @@ typedef struct wst_message {
     wst_str_t address; /**< completed without an error: the IP address that was reached, without
                             brackets; empty: not told */
 
-    int error;            /**< completed: 0 or a reason (error.h); reset, goaway: a reason. Unknown
-                               negative numbers become WST_EINTERNAL on reading */
+    int error;            /**< completed: 0 or a reason (error.h); reset, goaway, bye: a reason.
+                               Unknown negative numbers become WST_EINTERNAL on reading */
     wst_str_t error_text; /**< what happened, for people; may be empty */
 
     const uint8_t *data; /**< communication: `len` > 0 bytes */
@@ -108,6 +124,11 @@ typedef struct wst_message {
     uint64_t last;     /**< goaway: highest id that will be served, 0: none */
 
     const wst_hello_t *hello; /**< hello: required; of a decoder valid until its next call */
+
+    wst_str_t networks; /**< handshake: which addresses of the destination may be tried
+                             (wst_rules_networks), at most WST_NETWORKS_MAX bytes of printable ASCII
+                             without '"' and '\\', not checked further; empty: all. For peers with
+                             the feature "networks" */
 } wst_message_t;
 
 /**

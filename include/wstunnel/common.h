@@ -83,6 +83,9 @@ typedef void (*wst_close_cb)(void *user_data);
  */
 #define WST_WAIT 1
 
+/** Bytes of the networks in a handshake (wst_rules_networks, wst_message). */
+#define WST_NETWORKS_MAX 3072
+
 /** A borrowed piece of text: `len` bytes at `ptr`, not terminated. `ptr` is NULL if absent. */
 typedef struct wst_str {
     const char *ptr;

@@ -28,8 +28,8 @@ typedef enum wst_log_level {
 } wst_log_level_t;
 
 /**
- * Receives log lines: terminated UTF-8 without a line end, never any payload or secret. Runs inside
- * library calls and must not call the library.
+ * Receives log lines: terminated UTF-8 without a line end, escaped by wst_log_escape(), never any
+ * payload or secret. Runs inside library calls and must not call the library.
  */
 typedef void (*wst_log_cb)(wst_log_level_t level, const char *line, void *user_data);
 
@@ -49,9 +49,13 @@ typedef struct wst_ctx_options {
     size_t memory_budget;      /**< Optional (default 256 MiB). Most memory that the streams of
                                     all sessions may pin; a stream that would exceed it is
                                     refused with WST_EMEMORY. A quarter may be lent to windows
-                                    that grow (stream_window_max of server and agent). */
-    unsigned resolver_threads; /**< Optional (default 4, at most 64). Most look-ups running at
-                                    a time; threads start when needed, end when idle. */
+                                    that grow (stream_window_max of server and agent). Beside it
+                                    a server takes half as much for new connections (server.h). */
+    unsigned resolver_threads; /**< Optional (default 256, at most 1024). Most look-ups running
+                                    at a time; threads start when needed, end when idle. An agent
+                                    needs as many as it opens destinations at a time (max_pending
+                                    in agent.h): servers see to it that no user has more than
+                                    two thirds of that. */
     wst_log_cb log;            /**< Optional (default: no log). */
     wst_log_level_t log_level; /**< Optional (default WST_LOG_ERROR). Lines above it are dropped. */
     wst_resolve_hook resolve;  /**< Optional (default: getaddrinfo in threads). */
@@ -73,12 +77,23 @@ WST_EXTERN WST_MUST_CHECK int wst_ctx_new(wst_ctx_t **out, struct uv_loop_s *loo
  */
 WST_EXTERN void wst_ctx_close(wst_ctx_t *ctx, wst_close_cb close_cb);
 
+/**
+ * Writes a text for a line of a log or a terminal, and terminates it. Control characters (C0, DEL,
+ * C1), separators of lines and paragraphs, and characters that change the direction of text (U+202E
+ * and the like) become "\u202e"; each byte that is not UTF-8 becomes "\xff". A backslash of the
+ * text stays as it is, so a text escaped twice is the same. A text that does not fit is cut between
+ * two characters; 6 * len + 1 bytes suffice for any text.
+ * @param size  bytes of `out`, at least 1
+ * @return the number of bytes written, without the terminator.
+ */
+WST_EXTERN size_t wst_log_escape(char *out, size_t size, const char *text, size_t len);
+
 /** Changes the log level. */
 WST_EXTERN void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level);
 
 /**
- * Logs a line, as the library does: cut at 511 bytes; control characters and invalid UTF-8 become
- * '?'. Does nothing above the log level. Keep payload and secrets out of the line.
+ * Logs a line, as the library does: escaped by wst_log_escape() and cut at 511 bytes. Does nothing
+ * above the log level. Keep payload and secrets out of the line.
  */
 WST_EXTERN void wst_ctx_log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...)
     WST_PRINTF(3, 4);

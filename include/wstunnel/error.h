@@ -55,6 +55,7 @@ extern "C" {
     X(EIDLE, -32011, "idle for too long")                                                          \
     X(ELOST, -32012, "session lost")                                                               \
     X(EMEMORY, -32013, "out of memory")                                                            \
+    X(EFILTERED, -32014, "address not allowed by the side that asked")                             \
     X(EDEST, -32602, "invalid destination")
 
 /** All codes of the library, e.g. WST_EPROTO. */

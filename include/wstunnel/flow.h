@@ -50,6 +50,10 @@ typedef struct wst_stream_info {
     int status;               /**< 0: both directions ended; else why the flow broke */
     const char *ended_by;     /**< the side that ended or broke it first: "client", "agent",
                                    "server" */
+    const char *detail; /**< why wst_server_review_flows or wst_flow_end has ended it, or "" */
+    const char *state;  /**< "asking", "choosing", "opening", "reached", "relaying" or "ended":
+                             see above */
+    uint64_t age_ms;    /**< since the request */
 } wst_stream_info_t;
 
 /** A request, of a client or an agent, that was not served. Strings are valid during the call;
@@ -59,12 +63,13 @@ typedef struct wst_refusal_info {
     const char *client;      /**< address of the peer that asked; "": none (a dial) */
     const char *user;        /**< wst_request_set_user, or "" */
     const char *tenant;      /**< wst_request_set_tenant, or "" */
-    const char *destination; /**< of a client's request, verbatim if malformed; "" for an agent, or
-                                  for a client whose login was refused */
+    const char *destination; /**< of a client's request, verbatim if malformed; "" for an agent, for
+                                  a client whose login was refused, or without a request */
     const char *agent;   /**< name of the agent that was asked last, or that a refused agent stated;
                               else "" */
     const char *address; /**< IP address that the agent had reached; "": none, or not known */
-    int http_status;     /**< the status for HTTP; 0: a WebSocket was closed, after its hello */
+    int http_status;     /**< the status for HTTP; 0: a WebSocket was closed, after its hello, or a
+                              connection, before a request */
     int code;            /**< a negative error code (error.h), for front ends that map it:
                               WST_EDENIED, WST_EREFUSED, WST_ENOAGENT, WST_ETIMEOUT, ... */
     bool retry;          /**< a retry may succeed soon */
@@ -72,6 +77,11 @@ typedef struct wst_refusal_info {
     const char *reason;  /**< reason phrase */
     const char *detail;  /**< more about the refusal, or "" */
     const char *fields;  /**< header fields of the answer, as complete lines (a challenge), or "" */
+    const char *claimed_user; /**< the name of credentials that were not accepted, as the client
+                                   gave it: any bytes, at most 127; else "". Not verified */
+    const char *cause; /**< what the client was not told: for a 407 of access.h "no credentials",
+                            "wrong password", "unknown user", "stale nonce", "scheme not offered" or
+                            "malformed credentials"; else "" or wst_request_denial.cause */
 } wst_refusal_info_t;
 
 /** Notices of a flow to its front end. */
@@ -136,15 +146,17 @@ WST_EXTERN WST_MUST_CHECK int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingr
  * Joins the client's stream and the destination's: the flow pumps until both directions are done,
  * closes both, and reports by on_gone. Once, in or after on_established. Takes the stream on
  * success.
- * @return 0; WST_ENOMEM: cancel the flow; WST_ESTATE: the server has been closed, on_refused
- *         follows.
+ * @return 0; WST_ENOMEM: cancel the flow; WST_ESTATE: the server has been closed, or
+ *         wst_server_review_flows has ended the flow: on_refused follows.
  */
 WST_EXTERN WST_MUST_CHECK int wst_flow_relay(wst_flow_t *flow, wst_stream_t *client);
 
 /**
  * Hands out the stream to the destination, paused, without callbacks, to a front end that moves the
  * bytes itself. Once, in or after on_established. The flow lasts until that stream has been closed.
- * @return NULL: the server has been closed, on_refused follows.
+ * If wst_server_review_flows ends the flow, on_error of that stream runs with WST_EDENIED.
+ * @return NULL: the server has been closed, or wst_server_review_flows has ended the flow:
+ *         on_refused follows.
  */
 WST_EXTERN wst_stream_t *wst_flow_take(wst_flow_t *flow);
 
@@ -158,6 +170,48 @@ WST_EXTERN void wst_flow_cancel(wst_flow_t *flow);
 /** Fills in what is known about a flow; strings are valid until the flow changes its state. @return
     0; WST_EINVAL: `info->size` is not set. */
 WST_EXTERN int wst_flow_get_info(const wst_flow_t *flow, wst_stream_info_t *info);
+
+/**
+ * Ends a flow that relays, whoever began it: both connections are reset, and on_stream_close with
+ * WST_EDENIED follows from the loop. The time grows with the number of flows.
+ * @param id   wst_stream_info.id
+ * @param why  for people; copied
+ * @return 0; WST_ESTATE: no such flow relays.
+ */
+WST_EXTERN int wst_flow_end(wst_ingress_t *ingress, uint64_t id, const char *why);
+
+/** A walk over all flows, some at a time, so that a server with many of them is not held up. */
+typedef struct wst_flow_walk wst_flow_walk_t;
+
+/** Visits a flow; `id` is 0 unless it relays. The callback must not call the library. */
+typedef void (*wst_flow_visit_cb)(const wst_stream_info_t *info, void *user_data);
+
+/** Begins a walk, oldest flows first. Free it before the server. @return 0 or WST_ENOMEM. */
+WST_EXTERN WST_MUST_CHECK int wst_flow_walk_new(wst_flow_walk_t **out, wst_ingress_t *ingress);
+
+/**
+ * Visits some flows, within this call. Over the whole walk each flow that lasts that long is
+ * visited once; of those that begin or end meanwhile, some.
+ * @param max  how many flows are looked at
+ * @return false: all have been visited
+ */
+WST_EXTERN bool wst_flow_walk_next(wst_flow_walk_t *walk, size_t max, wst_flow_visit_cb visit,
+                                   void *user_data);
+
+/** Whether to end a flow. The callback must not call the library. @return NULL: it goes on; else
+   why it ends, for people; copied */
+typedef const char *(*wst_flow_pick_cb)(const wst_stream_info_t *info, void *user_data);
+
+/**
+ * As wst_flow_walk_next, and ends flows, whoever began them: both connections of one that relays
+ * are reset, the client of another one is refused (403). on_stream_close with WST_EDENIED, or
+ * on_refused, follows from the loop. Flows whose client has not been allowed yet are passed over.
+ */
+WST_EXTERN bool wst_flow_walk_end(wst_flow_walk_t *walk, size_t max, wst_flow_pick_cb pick,
+                                  void *user_data);
+
+/** NULL is allowed. */
+WST_EXTERN void wst_flow_walk_free(wst_flow_walk_t *walk);
 
 #ifdef __cplusplus
 }

@@ -60,7 +60,7 @@ typedef struct wst_response {
     size_t size;        /**< sizeof the struct (common.h) */
     int status;         /**< Required: 200..599. */
     const char *reason; /**< Required: the reason phrase. */
-    /** Optional. Further fields, complete lines: "Name: value\r\n". */
+    /** Optional. Further fields, complete lines: "Name: value\r\n". Date is added if missing. */
     const char *fields;
     /** Optional. Sent as text/plain; charset=utf-8 with its length. */
     const char *body;

@@ -38,9 +38,9 @@ WST_EXTERN WST_MUST_CHECK int wst_json_check(const char *text, size_t len, wst_j
 
 /**
  * Writes a text as a JSON string, quotes included, and terminates it. Each byte that is not UTF-8
- * becomes U+FFFD, so the result is always valid. All control characters are escaped, so it may be
- * shown on a terminal. A text that does not fit is cut between two characters; 6 * len + 3 bytes
- * suffice for any text.
+ * becomes U+FFFD, so the result is always valid. Control characters are escaped, also those that
+ * change the direction of text, so it may be shown on a terminal. A text that does not fit is cut
+ * between two characters; 6 * len + 3 bytes suffice for any text.
  * @param size  bytes of `out`, at least 3
  * @return the number of bytes written, without the terminator.
  */

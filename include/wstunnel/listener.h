@@ -20,6 +20,10 @@ typedef struct wst_listener_options {
      * Required. "127.0.0.1:8080", "[::1]:8080", ":8080" (all addresses, IPv6 and IPv4), or
      * "unix:/path". Names are not resolved, except "localhost" (127.0.0.1). Port 0: any free one. A
      * Unix socket's file is replaced if no process listens on it any more, and removed at the end.
+     *
+     * "fd:3": a descriptor of this process that listens already, of TCP or a Unix socket, such as
+     * systemd passes. The listener takes it on success and makes it non-blocking and closed on
+     * exec. Other processes may hold the same socket, so a Unix socket's file stays.
      */
     const char *address;
     int backlog; /**< Optional (default 511). */
@@ -31,13 +35,17 @@ typedef struct wst_listener_options {
 /**
  * Binds and listens. Connections are accepted from the loop, not inside this call.
  * @return 0; WST_EINVAL: the address cannot be parsed; WST_ENOMEM; libuv's error
- * (UV_EADDRINUSE...).
+ * (UV_EADDRINUSE...), for a descriptor UV_EBADF, UV_ENOTSOCK, UV_ENOTSUP (not a stream socket of
+ * TCP or Unix that listens) or UV_EEXIST (there is a listener on it).
  */
 WST_EXTERN WST_MUST_CHECK int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx,
                                                const wst_listener_options_t *options);
 
 /** The bound address, with the real port; lives as long as the listener. */
 WST_EXTERN const char *wst_listener_address(const wst_listener_t *listener);
+
+/** The listening socket, for a successor of the process; it stays the listener's. */
+WST_EXTERN int wst_listener_descriptor(const wst_listener_t *listener);
 
 /** Whether only this machine can reach the listener: a loopback address or a Unix socket. */
 WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);

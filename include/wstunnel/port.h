@@ -15,8 +15,8 @@
  * reset, and on_refused (server.h) and the log give the reason.
  *
  * A port asks for no password: any client that reaches the address can use it. It listens with or
- * without an agent. Its connections count towards the server's max_connections; further clients
- * wait in the kernel.
+ * without an agent. Its connections count towards the server's max_connections, of which each
+ * source has its share (wst_server_limits); further clients wait in the kernel.
  */
 #include <wstunnel/server.h>
 
@@ -59,6 +59,10 @@ WST_EXTERN WST_MUST_CHECK int wst_port_new(wst_port_t **out, wst_server_t *serve
 
 /** The bound address, with the real port; lives as long as the port. */
 WST_EXTERN const char *wst_port_address(const wst_port_t *port);
+
+/** The listening socket, for a successor of the process; it stays the port's. -1: the server
+    drains. */
+WST_EXTERN int wst_port_descriptor(const wst_port_t *port);
 
 /**
  * Stops listening, and resets the clients whose destination has not been reached yet. Relayed

@@ -29,8 +29,19 @@ WST_EXTERN size_t wst_remote_sessions(const wst_remote_t *agent);
 WST_EXTERN size_t wst_remote_streams(const wst_remote_t *agent);
 /** Round-trip time of its latest answered ping; 0: none yet. */
 WST_EXTERN uint64_t wst_remote_rtt_ms(const wst_remote_t *agent);
+/** The software of its newest session: the User-Agent of its upgrade request as far as it is
+    printable ASCII, at most 47 characters; "": not told. Not verified. */
+WST_EXTERN const char *wst_remote_software(const wst_remote_t *agent);
+/** Since its first session was up. */
+WST_EXTERN uint64_t wst_remote_uptime_ms(const wst_remote_t *agent);
+/** Bytes of its streams so far: from clients to the agent, ... */
+WST_EXTERN uint64_t wst_remote_bytes_to_agent(const wst_remote_t *agent);
+/** ... and from the agent to clients. */
+WST_EXTERN uint64_t wst_remote_bytes_to_client(const wst_remote_t *agent);
 /** Whether the agent takes streams: not draining, not full. */
 WST_EXTERN bool wst_remote_is_ready(const wst_remote_t *agent);
+/** Whether no session of the agent has a connection now, but one may come back. */
+WST_EXTERN bool wst_remote_is_suspended(const wst_remote_t *agent);
 /** Data of the embedder. */
 WST_EXTERN void wst_remote_set_data(wst_remote_t *agent, void *data);
 WST_EXTERN void *wst_remote_data(const wst_remote_t *agent);

@@ -100,6 +100,14 @@ WST_EXTERN void wst_request_on_gone(wst_request_t *request,
                                     void (*on_gone)(wst_request_t *request, void *user_data),
                                     void *user_data);
 
+/**
+ * Holds the answer back: whatever it will be, it takes effect `delay_ms` from now at the earliest,
+ * even if the deadline passes meanwhile. A peer that leaves before that learns nothing. For answers
+ * to guesses. Call it before the answer; the last call counts.
+ * @param delay_ms  at most 60000; more counts as that
+ */
+WST_EXTERN void wst_request_delay(wst_request_t *request, uint64_t delay_ms);
+
 /** Answers yes. */
 WST_EXTERN void wst_request_allow(wst_request_t *request);
 
@@ -128,13 +136,26 @@ typedef struct wst_request_denial {
         9209 section 2.3 ("destination_ip_prohibited"). Ignored unless it is a
         lower-case letter and at most 31 more of those, digits and '_'. Copied. */
     const char *error;
-    const char *reason; /**< As of wst_request_deny. */
-    const char *fields; /**< As of wst_request_deny. */
+    const char *reason;       /**< As of wst_request_deny. */
+    const char *fields;       /**< As of wst_request_deny. */
+    const char *claimed_user; /**< Optional. The name that the client gave, which is not verified;
+                                   only reported (wst_refusal_info). Cut to 127 bytes, copied. */
+    const char *cause;        /**< Optional. What the client is not told ("unknown user"); only
+                                   reported (wst_refusal_info). Cut to 63 bytes, copied. */
 } wst_request_denial_t;
 
 /** Answers no, with the kind of refusal. An unset `size`, or a set member that the library does not
     know, makes the answer a 500; then the other members are ignored. */
 WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_denial_t *denial);
+
+/**
+ * Limits the addresses that a chosen agent tries for the destination's name, in on_choose, before
+ * wst_request_choose. An agent that knows how (one of this version does) refuses the others without
+ * connecting. It may not be trusted with it: check the address again in on_reached.
+ * @param networks  of wst_rules_networks(); copied; "": no limit. If memory for them runs out, the
+ *                  answer is 500.
+ */
+WST_EXTERN void wst_request_set_networks(wst_request_t *request, const char *networks);
 
 /** Answers with an agent (server.h); NULL: no agent can serve the request (503). If the agent goes
     away before it has answered, the question is asked again. */

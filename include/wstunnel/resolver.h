@@ -4,13 +4,20 @@
 /**
  * @file resolver.h
  * Name look-up. Every context has a resolver, which runs getaddrinfo (so /etc/hosts, mDNS and all
- * other sources of the system count) in a few threads of its own, started when needed. Callers that
- * wait for the same name share one look-up. A look-up that hangs delays neither other names (unless
- * all threads hang), nor its caller's deadline, nor the end of the loop. IP literals need no
- * thread.
+ * other sources of the system count) in threads of its own, started when needed. Callers that wait
+ * for the same name share one look-up. A look-up that hangs delays neither names of other zones,
+ * nor its caller's deadline, nor the end of the loop. IP literals need no thread. A resolver that
+ * needs no threads, such as c-ares, fits behind the hook of wst_ctx_options; it is not the default,
+ * since it reads /etc/hosts and DNS but none of the system's other sources.
  *
  * Bounds: one running look-up per thread (wst_ctx_options.resolver_threads), and 1024 names at a
- * time, running or waiting.
+ * time, running or waiting. Of both, a zone (the last two labels of the name) may have as many as
+ * are free besides: half if it is alone, and less the more zones there are. Servers bound
+ * what one user has an agent look up: see wst_server_limits (server.h).
+ *
+ * Names that nobody answers for are remembered briefly: a request gets WST_ENAMETIMEOUT at once
+ * while the name's look-up has already run for 10 s, and for 10 s after a look-up that took more
+ * than 1 s ended with UV_EAI_AGAIN or WST_ENAMETIMEOUT. At most 256 names are remembered.
  */
 #include <wstunnel/ctx.h>
 

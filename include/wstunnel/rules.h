@@ -16,9 +16,18 @@
  * network within the guarded one: neither `*` nor a host name opens them. (An address that will
  * never be known does not count as guarded: the dialling side must guard then, as agents do.)
  *
- * IPv4 addresses within IPv6 (::ffff:0:0/96, 64:ff9b::/96) are taken for IPv4; the unspecified
- * addresses, which lead to this host, for 127.0.0.1 and ::1. A rule that denies 64:ff9b::/96 or an
- * unspecified address by itself holds as well. IPv6 networks, even "::/0", contain no IPv4 address.
+ * Where the connection is made (wst_rules_query.dials), this host's own services are guarded, too:
+ * the loopback addresses 127.0.0.0/8 and ::1. A rule for the host name `localhost` names them for
+ * clients that ask for that name. Agents guard them by default and by their rules alike (agent.h);
+ * a server does not, since an agent's loopback is the agent's own concern.
+ *
+ * An address counts as the one that it leads to: IPv4-mapped addresses (::ffff:0:0/96), those of
+ * NAT64 (64:ff9b::/96 of RFC 6052, and wst_rules_options.nat64) and of 6to4 (2002::/16 of RFC 3056)
+ * as the IPv4 address in them, the unspecified ones as 127.0.0.1 and ::1. In 64:ff9b:1::/48 (RFC
+ * 8215), unless the network's prefix there is among `nat64`, its length is unknown: each IPv4
+ * address that some length gives must be allowed. A rule that denies such an address as it is
+ * written, or a network with it, holds as well. IPv6 networks, even "::/0", contain no IPv4
+ * address.
  */
 #include <wstunnel/common.h>
 
@@ -57,11 +66,14 @@ typedef struct wst_rules_options {
     bool deny_by_default;             /**< Deny a destination that no rule matches; else allow
                                            it. */
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the rules' life */
+    /** Optional. NAT64 prefixes of the network where connections are made (RFC 6052), such as
+        "2001:db8:64::/96", of 32, 40, 48, 56, 64 or 96 bits; at most 16; NULL-terminated. */
+    const char *const *nat64;
 } wst_rules_options_t;
 
 /** The malformed pattern; `pattern` points into the options. */
 typedef struct wst_rules_error {
-    size_t rule;         /**< index of the rule */
+    size_t rule;         /**< index of the rule; of a malformed prefix: the number of rules */
     const char *pattern; /**< the text */
     const char *why;     /**< for people; static */
 } wst_rules_error_t;
@@ -87,6 +99,7 @@ typedef struct wst_rules_query {
     uint16_t port;
     const char *address; /**< the address the name led to, a literal; NULL: not known yet; "": it
                               will never be known, and rules that deny networks hold for it */
+    bool dials;          /**< this host makes the connection: its loopback addresses are guarded */
 } wst_rules_query_t;
 
 /** The ground of a verdict. */
@@ -95,7 +108,8 @@ typedef enum wst_rules_reason {
     WST_RULES_DEFAULT, /**< no rule matched */
     WST_RULES_GUARDED, /**< a guarded address */
     WST_RULES_ADDRESS, /**< `address` is not an address: denied */
-    WST_RULES_QUERY    /**< the query's size is not set: denied */
+    WST_RULES_QUERY,   /**< the query's size is not set: denied */
+    WST_RULES_LOOPBACK /**< a loopback address, guarded since the query's host dials */
 } wst_rules_reason_t;
 
 /** The answer. */
@@ -112,6 +126,20 @@ typedef struct wst_rules_verdict {
  */
 WST_EXTERN wst_rules_verdict_t wst_rules_decide(const wst_rules_t *rules,
                                                 const wst_rules_query_t *query);
+
+/**
+ * Writes what the verdict on a host name still depends on when its address becomes known, for
+ * wst_request_set_networks(): so the agent denies an address without trying to connect to it, and a
+ * client cannot tell by a denial whether a port there is open.
+ * @param query  with user and agent, without address
+ * @param out    filled in: networks in order, with the rules' numbers (lib/PROTOCOL.md); "" if the
+ *               host is an address
+ * @param size   WST_NETWORKS_MAX + 1 is what can be sent
+ * @return length of the text; WST_EINVAL; WST_EMSGBIG: it does not fit.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_rules_networks(const wst_rules_t *rules,
+                                                 const wst_rules_query_t *query, char *out,
+                                                 size_t size);
 
 #ifdef __cplusplus
 }

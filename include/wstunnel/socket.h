@@ -21,7 +21,8 @@ struct uv_stream_s;
  * Takes over an accepted connection of your own libuv listener: call it in the connection callback
  * in place of uv_accept. `server` is a uv_tcp_t or a uv_pipe_t on the context's loop. Sets
  * TCP_NODELAY, keep-alive (60 s) and, until the stream has been shut down, SO_LINGER of 0 s, as
- * wst_socket_open() does: a process that is killed resets its connections.
+ * wst_socket_open() does: a process that is killed resets its connections. On a Unix socket that
+ * has no effect (stream.h).
  * @return 0; WST_ENOMEM (libuv accepts no further connection until this one has been accepted or
  *         dropped: call again later); or libuv's error.
  */

@@ -11,8 +11,9 @@
  *  - on_end: the peer has finished sending, all its bytes have been delivered. Writing goes on.
  *  - on_error: the stream is dead in both directions. Nothing but close_cb follows.
  * A stream never closes itself; its owner does, and an owner that closes before both directions are
- * finished (on_end seen, on_shutdown seen) resets the connection: the peer never takes a broken
- * stream for a complete one.
+ * finished (on_end seen, on_shutdown seen) resets the connection, so that the peer does not take a
+ * broken stream for a complete one. A Unix socket cannot carry a reset: its peer sees an end,
+ * unless it has sent bytes that were not read.
  */
 #include <wstunnel/chunk.h>
 #include <wstunnel/common.h>

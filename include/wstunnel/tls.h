@@ -52,7 +52,7 @@ WST_EXTERN WST_MUST_CHECK int wst_tls_server_config(wst_tls_config_t **out, wst_
  * @param options  NULL: all defaults
  * @param why      NULL, or filled in if WST_ETLS is returned
  * @return 0 and one reference; WST_ETLS: something is wrong with a PEM text or pin, or there is no
- *         trust store on this system; WST_ENOMEM.
+ *         trust store on this system, nor are there pins; WST_ENOMEM.
  */
 WST_EXTERN WST_MUST_CHECK int wst_tls_client_config(wst_tls_config_t **out, wst_ctx_t *ctx,
                                                     const wst_tls_client_options_t *options,
@@ -72,6 +72,13 @@ WST_EXTERN void wst_tls_config_unref(wst_tls_config_t *config);
  *                 long as the configuration; "": none
  */
 WST_EXTERN int64_t wst_tls_config_expiry(const wst_tls_config_t *config, const char **subject);
+
+/**
+ * The certificate of its n-th identity, counted from 0, valid as long as the configuration. NULL:
+ * it has no more.
+ */
+WST_EXTERN const wst_tls_certificate_t *wst_tls_config_certificate(const wst_tls_config_t *config,
+                                                                   size_t n);
 
 /** The session of a TLS stream, valid as long as the stream; NULL for a stream of another kind. */
 WST_EXTERN const wst_tls_info_t *wst_stream_tls(const wst_stream_t *stream);

@@ -14,9 +14,9 @@
  * new configuration is made from all of them if the content of any has changed, and only then
  * replaces the old one. If anything is wrong with the files the old configuration stays, and the
  * error is logged; the same error is not logged again at the next interval. When a configuration is
- * taken, the log gets the subject and expiry date of each certificate, and a warning for each key
- * file that every user of this system may read. A certificate that expires within 14 days is warned
- * about, at most once a day.
+ * taken, the log gets the subject, expiry date and pin of each certificate, and a warning for each
+ * key file that every user of this system may read. A certificate that expires within 14 days is
+ * warned about, at most once a day.
  *
  * Reading blocks the loop, which is short since the files are small: a file over 1 MiB is refused.
  */

@@ -56,7 +56,9 @@ typedef struct wst_tls_client_options {
     const char *ca_pem;
     /** Optional, NULL-terminated, at most 16: "sha256/BASE64", the SHA-256 of a public key
         (SubjectPublicKeyInfo, as RFC 7469 section 2.4 has it). A certificate of the verified chain
-        must have one of these keys, in addition to all other checks. */
+        must have one of these keys, in addition to all other checks. A self-signed certificate with
+        such a key is trusted without an issuer in ca_pem; its names, dates and purpose are checked
+        like those of others. */
     const char *const *pins;
     const wst_tls_identity_t *identity; /**< Optional. Shown to servers that ask for one. */
     bool insecure; /**< No verification: anyone can pose as the server. Pins, if given, still hold,

@@ -97,7 +97,7 @@ WST_EXTERN void wst_websocket_read_start(wst_websocket_t *ws);
 /**
  * Begins the closing handshake: messages sent before go out first, then a close frame; on_over
  * follows, even if this call fails. Messages of the peer still come until its close frame.
- * @param code    1000..1003, 1007..1011, 3000..4999 (RFC 6455 section 7.4)
+ * @param code    1000..1003, 1007..1011, 3000..4999 (RFC 6455 section 7.4), 1012..1014 (IANA)
  * @param reason  NULL or UTF-8, cut at 123 bytes
  */
 WST_EXTERN void wst_websocket_end(wst_websocket_t *ws, int code, const char *reason);

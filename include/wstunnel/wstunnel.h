@@ -6,6 +6,7 @@
  * All of libwstunnel.
  */
 #include <wstunnel/access.h>
+#include <wstunnel/admin.h>
 #include <wstunnel/agent.h>
 #include <wstunnel/auth.h>
 #include <wstunnel/chunk.h>
@@ -16,6 +17,7 @@
 #include <wstunnel/error.h>
 #include <wstunnel/flow.h>
 #include <wstunnel/hijack.h>
+#include <wstunnel/histogram.h>
 #include <wstunnel/http.h>
 #include <wstunnel/http_body.h>
 #include <wstunnel/json.h>
@@ -32,6 +34,7 @@
 #include <wstunnel/socket.h>
 #include <wstunnel/stream.h>
 #include <wstunnel/tls.h>
+#include <wstunnel/tls_certificate.h>
 #include <wstunnel/tls_files.h>
 #include <wstunnel/tls_types.h>
 #include <wstunnel/version.h>

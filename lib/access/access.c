@@ -26,7 +26,18 @@ void *wst__access_keep(wst_access_t *access, size_t size) {
     return block + 1;
 }
 
-/* Makes the nonces and, unless failures are unlimited, the limiter. */
+/* Makes what counts the attempts of clients and agents: apart, so that neither can lock the other
+ * out. */
+static int prepare_attempts(wst_access_t *access, size_t max, uint64_t window_ms, uint64_t seed) {
+    const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
+    wst__attempts_options_t options = {
+        .max = max, .window_ms = window_ms, .seed = seed, .has_users = true};
+    int status = wst__attempts_new(&access->client_attempts, a, &options);
+    options.has_users = false;
+    return status == 0 ? wst__attempts_new(&access->agent_attempts, a, &options) : status;
+}
+
+/* Makes the nonces and, unless failures are unlimited, what counts them. */
 static int prepare(wst_access_t *access, const wst_access_options_t *o) {
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     size_t max = o->max_failures != 0 ? o->max_failures : WST__MAX_FAILURES;
@@ -37,7 +48,7 @@ static int prepare(wst_access_t *access, const wst_access_options_t *o) {
     if (status == 0)
         status = uv_random(NULL, NULL, key, sizeof(key), 0, NULL);
     if (status == 0 && max != SIZE_MAX)
-        status = wst__limiter_new(&access->limiter, a, max, window, seed);
+        status = prepare_attempts(access, max, window, seed);
     if (status == 0)
         status = wst__nonces_new(&access->nonces, a, key);
     wst__wipe(key, sizeof(key));
@@ -79,7 +90,8 @@ void wst_access_free(wst_access_t *access) {
     wst__access_detach_lookups(access);
     wst_rules_free(access->rules);
     wst_rules_free(access->routes);
-    wst__limiter_free(access->limiter);
+    wst__attempts_free(access->client_attempts);
+    wst__attempts_free(access->agent_attempts);
     wst__nonces_free(access->nonces);
     while (access->blocks != NULL) {
         wst__access_block_t *block = access->blocks;
@@ -98,24 +110,47 @@ bool wst_access_has_agents(const wst_access_t *access) {
     return access->agent_count > 0;
 }
 
-void wst__access_failed(wst_access_t *access, const wst__limiter_key_t *key, const char *peer) {
-    uint64_t now = wst_ctx_now(access->ctx);
-    wst__limiter_fail(access->limiter, key, now);
-    if (wst__limiter_wait_ms(access->limiter, key, now) > 0)
-        wst_ctx_log(access->ctx, WST_LOG_WARN, "%s: too many failed attempts to authenticate",
-                    peer);
+wst__attempt_t wst__access_attempt(const wst__attempts_t *attempts, const wst_request_t *request,
+                                   const char *name) {
+    wst__attempt_t attempt = {0};
+    if (attempts != NULL)
+        wst__attempt_describe(&attempt, attempts, wst_request_peer(request), name);
+    return attempt;
 }
 
-bool wst__access_limited(const wst_access_t *access, wst_request_t *request,
-                         const wst__limiter_key_t *key) {
-    uint64_t wait = wst__limiter_wait_ms(access->limiter, key, wst_ctx_now(access->ctx));
-    if (wait == 0)
+bool wst__access_limited(const wst_access_t *access, const wst__attempts_t *attempts,
+                         wst_request_t *request, const wst__attempt_t *attempt,
+                         const char *claimed) {
+    uint64_t wait;
+    if (attempts == NULL || wst__attempt_admit(attempts, attempt, &wait, wst_ctx_now(access->ctx)))
         return false;
     char fields[64];
     snprintf(fields, sizeof(fields), "Retry-After: %llu\r\n",
              (unsigned long long)((wait + 999) / 1000));
-    wst_request_deny(request, 429, "Too many failed attempts to authenticate", fields);
+    wst_request_deny_with(
+        request, &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
+                                         .status = 429,
+                                         .reason = "Too many failed attempts to authenticate",
+                                         .fields = fields,
+                                         .claimed_user = claimed});
     return true;
+}
+
+void wst__access_checked(wst_access_t *access, wst__attempts_t *attempts, wst_request_t *request,
+                         const wst__attempt_t *attempt, bool failed) {
+    uint64_t wait, now = wst_ctx_now(access->ctx);
+    if (attempts == NULL)
+        return;
+    wst__attempt_admit(attempts, attempt, &wait, now);
+    wst__attempt_hold(attempts, wait, now);
+    wst_request_delay(request, wait);
+    if (!failed)
+        return;
+    wst__attempt_failed(attempts, attempt, now);
+    wst__attempt_admit(attempts, attempt, &wait, now);
+    if (wait > 0)
+        wst_ctx_log(access->ctx, WST_LOG_WARN, "%s: too many failed attempts to authenticate",
+                    wst_request_peer(request));
 }
 
 static bool has_name(const wst_tls_certificate_t *peer, wst_tls_name_kind_t kind,

@@ -5,8 +5,8 @@
  * The inside of an access object (wstunnel/access.h). Once it is made, only its counted failures,
  * its nonces and its pending look-ups change.
  */
+#include "attempts.h"
 #include "digest.h"
-#include "limiter.h"
 #include "list.h"
 #include "mem.h"
 #include "nonces.h"
@@ -49,7 +49,7 @@ struct wst_access {
     wst_rules_t *routes;              /* users and destinations of the routes, as denying rules */
     wst_rules_t *rules;
     bool basic, digest[2], selects;
-    wst__limiter_t *limiter; /* NULL: no limit */
+    wst__attempts_t *client_attempts, *agent_attempts; /* NULL: no limit */
     wst__nonces_t *nonces;
     wst__access_user_t nobody; /* an unknown user; refused in the same time as any user */
 
@@ -63,7 +63,7 @@ struct wst_access {
 /* The verdict on a client. */
 typedef enum wst__access_verdict {
     WST__ACCESS_RIGHT,
-    WST__ACCESS_WRONG,   /* wrong credentials, or none */
+    WST__ACCESS_WRONG,   /* wrong credentials */
     WST__ACCESS_STALE,   /* right credentials, but a stale nonce */
     WST__ACCESS_CROWDED, /* too many look-ups are pending */
     WST__ACCESS_UNKNOWN, /* the database gave no valid answer */
@@ -78,12 +78,20 @@ void *wst__access_keep(wst_access_t *access, size_t size);
 /* Whether a name in the peer's verified certificate matches the pattern. */
 bool wst__access_certificate(const char *pattern, const wst_request_t *request);
 
-/* Answers the request 429 if the key has too many failures. Returns whether it has. */
-bool wst__access_limited(const wst_access_t *access, wst_request_t *request,
-                         const wst__limiter_key_t *key);
+/* Describes a request's attempt to authenticate. `attempts` NULL: there is no limit. */
+wst__attempt_t wst__access_attempt(const wst__attempts_t *attempts, const wst_request_t *request,
+                                   const char *name);
 
-/* Counts a failure of the key; logs the peer if it must wait now. */
-void wst__access_failed(wst_access_t *access, const wst__limiter_key_t *key, const char *peer);
+/* Answers the request 429 if the attempt may not be checked. Returns whether it did. `claimed`: the
+ * user's name in the credentials, to be reported; NULL: none. */
+bool wst__access_limited(const wst_access_t *access, const wst__attempts_t *attempts,
+                         wst_request_t *request, const wst__attempt_t *attempt,
+                         const char *claimed);
+
+/* Notes that the credentials have been checked: holds the answer back if the attempt was beyond a
+ * limit, counts a failure and logs the peer if it must wait now. Call it before the answer. */
+void wst__access_checked(wst_access_t *access, wst__attempts_t *attempts, wst_request_t *request,
+                         const wst__attempt_t *attempt, bool failed);
 
 /* -- access_read.c --------------------------------------------------------------------------- */
 
@@ -139,8 +147,9 @@ const wst__access_user_t *wst__access_find_certified(const wst_access_t *access,
  * missing or malformed. */
 bool wst__access_claimed(const wst_request_t *request, char out[WST_AUTH_MAX]);
 
-/* Answers a client's request. `user`: required for WST__ACCESS_RIGHT, else ignored. */
-void wst__access_tell(wst_access_t *access, wst_request_t *request, wst__access_verdict_t verdict,
+/* Answers a client's request unless its credentials are wrong. `user`: required for
+ * WST__ACCESS_RIGHT, else ignored. */
+void wst__access_tell(wst_request_t *request, wst__access_verdict_t verdict,
                       const wst__access_user_t *user);
 
 /* Continues a request after its look-up. `given`: the user; NULL: there is no such user. */

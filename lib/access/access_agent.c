@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* Bytes of a token that is not subject to limits, since nobody can guess it. So wrong tokens of
+ * others at an agent's address do not keep the agent out. */
+enum { UNGUESSABLE = 32 };
+
 /* Whether the agent has a token with that hash. Compares all tokens, so that the time tells
  * nothing. */
 static bool has_token(const wst__access_agent_t *agent, const uint8_t hash[32]) {
@@ -58,28 +62,27 @@ static void deny(wst_request_t *request, bool has_token) {
 void wst_access_agent_request(wst_access_t *access, wst_server_t *server, wst_request_t *request) {
     static const wst__access_agent_t anybody = {.name = "", .tenant = ""};
     (void)server;
-    const char *peer = wst_request_peer(request);
     const wst__access_agent_t *agent =
         access->agent_count > 0 ? agent_by_certificate(access, request) : &anybody;
     if (agent != NULL) {
         allow(request, agent, agent->certificate_hash);
         return;
     }
-    wst__limiter_key_t key;
-    bool counted = access->limiter != NULL && wst__limiter_key(access->limiter, &key, peer, NULL);
-    if (counted && wst__access_limited(access, request, &key))
-        return;
     wst_str_t token;
     uint8_t hash[32];
     bool any = wst__auth_text(&token, wst_request_head(request), "Authorization", "Bearer");
     agent = any ? agent_by_token(access, token, hash) : NULL;
-    if (agent != NULL) {
-        allow(request, agent, hash);
+    const wst__attempt_t attempt = wst__access_attempt(access->agent_attempts, request, NULL);
+    bool unguessable = agent != NULL && token.len >= UNGUESSABLE;
+    if (!unguessable &&
+        wst__access_limited(access, access->agent_attempts, request, &attempt, NULL))
         return;
-    }
-    if (any && counted)
-        wst__access_failed(access, &key, peer);
-    deny(request, any);
+    if (any && !unguessable)
+        wst__access_checked(access, access->agent_attempts, request, &attempt, agent == NULL);
+    if (agent != NULL)
+        allow(request, agent, hash);
+    else
+        deny(request, any);
 }
 
 /* Whether the credential that admitted a session is still valid. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chooses the agent that serves a client, and checks the address that the agent has reached. An
+ * Chooses the agent that serves a client, and checks the address that the agent has reached, at
+ * first and when the rules have changed. An
  * agent's labels are those of the entry that covers its name; no two entries of a tenant cover the
  * same name.
  */
@@ -22,34 +23,42 @@ typedef struct question {
 } question_t;
 
 /* False: the destination is malformed, which the flow has ruled out before. */
-static bool read_question(question_t *q, const wst_request_t *request) {
-    const char *destination = wst_request_destination(request);
+static bool write_question(question_t *q, const char *destination, const char *user) {
     wst_authority_t a;
     if (wst_parse_authority(&a, (wst_str_t){destination, strlen(destination)}, NULL) != 0)
         return false;
     snprintf(q->host, sizeof(q->host), "%.*s", (int)a.host.len, a.host.ptr);
-    q->query = (wst_rules_query_t){.size = sizeof(wst_rules_query_t),
-                                   .user = wst_request_user(request),
-                                   .host = q->host,
-                                   .port = a.port};
+    q->query = (wst_rules_query_t){
+        .size = sizeof(wst_rules_query_t), .user = user, .host = q->host, .port = a.port};
     return true;
 }
 
-/* Denies with the kind of rule as reason. `reached`: a reached address is denied, not a name. */
-static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reached) {
-    char text[64];
+static bool read_question(question_t *q, const wst_request_t *request) {
+    return write_question(q, wst_request_destination(request), wst_request_user(request));
+}
+
+enum { DENIAL_TEXT = 64 };
+
+/* Names the kind of rule that denies. */
+static void write_denial(char out[DENIAL_TEXT], wst_rules_verdict_t verdict) {
     switch (verdict.reason) {
     case WST_RULES_RULE:
-        snprintf(text, sizeof(text), "Denied by rule %zu of the server", verdict.rule + 1);
+        snprintf(out, DENIAL_TEXT, "Denied by rule %zu of the server", verdict.rule + 1);
         break;
     case WST_RULES_DEFAULT:
-        snprintf(text, sizeof(text), "No rule of the server allows it");
+        snprintf(out, DENIAL_TEXT, "No rule of the server allows it");
         break;
     default:
-        snprintf(text, sizeof(text), "Denied: a guarded address");
-        reached = true;
+        snprintf(out, DENIAL_TEXT, "Denied: a guarded address");
         break;
     }
+}
+
+/* `reached`: a reached address is denied, not a name. */
+static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reached) {
+    char text[DENIAL_TEXT];
+    write_denial(text, verdict);
+    reached = reached || (verdict.reason != WST_RULES_RULE && verdict.reason != WST_RULES_DEFAULT);
     wst_request_deny_with(request,
                           &(wst_request_denial_t){.size = sizeof(wst_request_denial_t),
                                                   .status = 403,
@@ -62,9 +71,9 @@ static void deny(wst_request_t *request, wst_rules_verdict_t verdict, bool reach
 
 /* The entry that covers the agent's name; NULL: no entry does (any more). Without any entries every
  * agent may serve, and has no labels. */
-static const wst__access_agent_t *entry_of(const wst_access_t *access, const wst_remote_t *remote) {
+static const wst__access_agent_t *entry_of(const wst_access_t *access, const char *tenant,
+                                           const char *name) {
     static const wst__access_agent_t anybody;
-    const char *name = wst_remote_name(remote), *tenant = wst_remote_tenant(remote);
     const wst__access_agent_t key = {.name = name, .tenant = tenant};
     if (access->agent_count == 0)
         return &anybody;
@@ -117,8 +126,8 @@ typedef struct choice {
 
 static bool admits(const wst_remote_t *remote, void *user_data) {
     choice_t *c = user_data;
-    const wst__access_agent_t *entry = entry_of(c->access, remote);
     const char *name = wst_remote_name(remote);
+    const wst__access_agent_t *entry = entry_of(c->access, wst_remote_tenant(remote), name);
     if (entry == NULL || (c->wanted != NULL && strcmp(c->wanted, name) != 0) ||
         (c->route != NULL && !is_listed(c->route, name, entry->labels)))
         return false;
@@ -145,6 +154,19 @@ static const char *wanted_agent(const wst_access_t *access, const wst_request_t 
     return claimed + len + 1;
 }
 
+/* Has the agent deny addresses that the rules deny before it connects to them. Rules that are too
+ * long for that are enforced by wst_access_reached() only. */
+static void limit_addresses(const choice_t *c, wst_request_t *request, const wst_remote_t *remote) {
+    char networks[WST_NETWORKS_MAX + 1];
+    const char *name = wst_remote_name(remote);
+    const wst__access_agent_t *entry = entry_of(c->access, wst_remote_tenant(remote), name);
+    wst_rules_query_t query = c->question.query;
+    query.agent = name;
+    query.labels = entry != NULL ? entry->labels : NULL;
+    if (wst_rules_networks(c->access->rules, &query, networks, sizeof(networks)) > 0)
+        wst_request_set_networks(request, networks);
+}
+
 void wst_access_choose(wst_access_t *access, wst_server_t *server, wst_request_t *request) {
     choice_t c = {.access = access};
     char claimed[WST_AUTH_MAX];
@@ -167,6 +189,8 @@ void wst_access_choose(wst_access_t *access, wst_server_t *server, wst_request_t
     const char *name = c.wanted != NULL ? c.wanted : single_name(c.route);
     wst_remote_t *best = name != NULL ? wst_server_best_named(server, request, name, admits, &c)
                                       : wst_server_best_agent(server, request, admits, &c);
+    if (best != NULL)
+        limit_addresses(&c, request, best);
     if (best == NULL && c.denied > 0)
         deny(request, c.verdict, false);
     else
@@ -181,8 +205,10 @@ void wst_access_reached(wst_access_t *access, wst_server_t *server, wst_request_
         wst_request_deny(request, 400, NULL, NULL);
         return;
     }
-    const wst__access_agent_t *entry = remote != NULL ? entry_of(access, remote) : NULL;
-    q.query.agent = remote != NULL ? wst_remote_name(remote) : "";
+    const char *name = remote != NULL ? wst_remote_name(remote) : "";
+    const wst__access_agent_t *entry =
+        remote != NULL ? entry_of(access, wst_remote_tenant(remote), name) : NULL;
+    q.query.agent = name;
     q.query.labels = entry != NULL ? entry->labels : NULL;
     q.query.address = wst_request_address(request);
     wst_rules_verdict_t verdict = wst_rules_decide(access->rules, &q.query);
@@ -190,4 +216,49 @@ void wst_access_reached(wst_access_t *access, wst_server_t *server, wst_request_
         wst_request_allow(request);
     else
         deny(request, verdict, q.query.address[0] != '\0');
+}
+
+/* Reviewing ---------------------------------------------------------------------------------- */
+
+typedef struct review {
+    const wst_access_t *access;
+    unsigned which;
+    char text[DENIAL_TEXT];
+} review_t;
+
+/* Whether the flow's user is not in the list, where nobody else could know it. */
+static bool is_removed(const wst_access_t *access, const char *user) {
+    return user[0] != '\0' && wst_access_has_users(access) && access->on_user == NULL &&
+           wst__access_find_user(access, user) == NULL;
+}
+
+/* Whether a rule denies the flow; writes which. An agent serves its own tenant only, so that the
+ * flow's tenant is the agent's. */
+static bool is_denied(review_t *r, const wst_stream_info_t *info) {
+    question_t q;
+    if (!write_question(&q, info->destination, info->user))
+        return false;
+    bool relays = info->id != 0, chosen = info->agent[0] != '\0';
+    const wst__access_agent_t *entry =
+        chosen ? entry_of(r->access, info->tenant, info->agent) : NULL;
+    q.query.agent = chosen ? info->agent : NULL;
+    q.query.labels = entry != NULL ? entry->labels : NULL;
+    q.query.address = relays || info->address[0] != '\0' ? info->address : NULL;
+    wst_rules_verdict_t verdict = wst_rules_decide(r->access->rules, &q.query);
+    write_denial(r->text, verdict);
+    return !verdict.allow;
+}
+
+static const char *review(const wst_stream_info_t *info, void *user_data) {
+    review_t *r = user_data;
+    if ((r->which & WST_ACCESS_REVIEW_USERS) != 0 && is_removed(r->access, info->user))
+        return "the user no longer exists";
+    if ((r->which & WST_ACCESS_REVIEW_RULES) != 0 && is_denied(r, info))
+        return r->text;
+    return NULL;
+}
+
+void wst_access_review_flows(wst_access_t *access, wst_server_t *server, unsigned which) {
+    review_t r = {.access = access, .which = which};
+    wst_server_review_flows(server, review, &r);
 }

@@ -40,14 +40,37 @@ static int write_challenges(char *out, size_t size, wst_access_t *access, bool s
     return status;
 }
 
-static void challenge(wst_access_t *access, wst_request_t *request, bool stale) {
+/* Asks for credentials, or for others. `claimed` and `cause` are reported only: the client must not
+ * learn which users exist. */
+static void challenge(wst_access_t *access, wst_request_t *request, bool stale, const char *claimed,
+                      const char *cause) {
     char fields[1024];
-    if (write_challenges(fields, sizeof(fields), access, stale) != 0)
-        wst_request_deny(request, 500, NULL, NULL);
-    else if (fields[0] == '\0')
-        wst_request_deny(request, 403, "A client certificate is required", NULL);
-    else
-        wst_request_deny(request, 407, NULL, fields);
+    wst_request_denial_t denial = {.size = sizeof(denial),
+                                   .status = 407,
+                                   .fields = fields,
+                                   .claimed_user = claimed,
+                                   .cause = cause};
+    if (write_challenges(fields, sizeof(fields), access, stale) != 0) {
+        denial.status = 500;
+        denial.fields = NULL;
+    } else if (fields[0] == '\0') {
+        denial.status = 403;
+        denial.reason = "A client certificate is required";
+        denial.fields = NULL;
+    }
+    wst_request_deny_with(request, &denial);
+}
+
+/* Why credentials are not accepted. `user`: the one they name, or wst_access.nobody. */
+static const char *why_refused(const wst_access_t *access, const wst__credentials_t *c,
+                               const wst__access_user_t *user, bool stale) {
+    if (!c->whole)
+        return "malformed credentials";
+    if (!wst__credentials_are_taken(access, c))
+        return "scheme not offered";
+    if (stale)
+        return "stale nonce";
+    return user->name == NULL ? "unknown user" : "wrong password";
 }
 
 /* The user could not be looked up. Answers 503, so that the client tries again. */
@@ -65,15 +88,11 @@ static void allow(wst_request_t *request, const wst__access_user_t *user) {
     wst_request_allow(request);
 }
 
-void wst__access_tell(wst_access_t *access, wst_request_t *request, wst__access_verdict_t verdict,
+void wst__access_tell(wst_request_t *request, wst__access_verdict_t verdict,
                       const wst__access_user_t *user) {
     switch (verdict) {
     case WST__ACCESS_RIGHT:
         allow(request, user);
-        break;
-    case WST__ACCESS_WRONG:
-    case WST__ACCESS_STALE:
-        challenge(access, request, verdict == WST__ACCESS_STALE);
         break;
     case WST__ACCESS_CROWDED:
         postpone(request, "connection_limit_reached", "Too many users being looked up");
@@ -89,33 +108,37 @@ void wst__access_tell(wst_access_t *access, wst_request_t *request, wst__access_
 
 /* Judging ------------------------------------------------------------------------------------ */
 
-/* The limiter key of a failure; false: failures are not counted. For "user+agent" the part before
- * the first "+", so that it does not reveal which users exist. */
-static bool key_of(const wst_access_t *access, wst__limiter_key_t *key,
-                   const wst_request_t *request, const wst__credentials_t *c) {
+/* The attempt that the credentials make. For "user+agent" the part before the first "+" is counted,
+ * so that it does not reveal which users exist. */
+static wst__attempt_t attempt_of(const wst_access_t *access, const wst_request_t *request,
+                                 const wst__credentials_t *c) {
     char name[WST_AUTH_MAX];
     memcpy(name, c->name, sizeof(name));
     if (access->selects)
         name[strcspn(name, "+")] = '\0';
-    return access->limiter != NULL &&
-           wst__limiter_key(access->limiter, key, wst_request_peer(request),
-                            c->name[0] != '\0' ? name : NULL);
+    return wst__access_attempt(access->client_attempts, request, c->name[0] != '\0' ? name : NULL);
 }
 
 /* Checked before a look-up and again after it, since many guesses may be under way at once. */
 static bool is_limited(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c) {
-    wst__limiter_key_t key;
-    return key_of(access, &key, request, c) && wst__access_limited(access, request, &key);
+    const wst__attempt_t attempt = attempt_of(access, request, c);
+    return wst__access_limited(access, access->client_attempts, request, &attempt, c->name);
 }
 
 static void judge(wst_access_t *access, wst_request_t *request, const wst__credentials_t *c,
                   const wst__access_user_t *user) {
+    const wst__attempt_t attempt = attempt_of(access, request, c);
     int outcome = wst__credentials_check(access, user, c, request);
-    wst__limiter_key_t key;
-    if (outcome == WST__ACCESS_WRONG && key_of(access, &key, request, c))
-        wst__access_failed(access, &key, wst_request_peer(request));
-    wst__access_tell(access, request,
-                     outcome < 0 ? WST__ACCESS_BROKEN : (wst__access_verdict_t)outcome, user);
+    wst__access_checked(access, access->client_attempts, request, &attempt,
+                        outcome == WST__ACCESS_WRONG);
+    if (outcome == WST__ACCESS_RIGHT && access->client_attempts != NULL)
+        wst__attempt_succeeded(access->client_attempts, &attempt, wst_ctx_now(access->ctx));
+    bool stale = outcome == WST__ACCESS_STALE;
+    if (outcome == WST__ACCESS_WRONG || stale)
+        challenge(access, request, stale, c->name, why_refused(access, c, user, stale));
+    else
+        wst__access_tell(request, outcome < 0 ? WST__ACCESS_BROKEN : (wst__access_verdict_t)outcome,
+                         user);
 }
 
 /* Finds the user in the list or by look-up. Only acceptable credentials cause a look-up. */
@@ -130,13 +153,10 @@ static void find_user(wst_access_t *access, wst_request_t *request, const wst__c
 
 static void authenticate(wst_access_t *access, wst_request_t *request) {
     wst__credentials_t c;
-    bool any = wst__credentials_read(&c, request);
-    if (!is_limited(access, request, &c)) {
-        if (any)
-            find_user(access, request, &c);
-        else
-            wst__access_tell(access, request, WST__ACCESS_WRONG, NULL);
-    }
+    if (!wst__credentials_read(&c, request))
+        challenge(access, request, false, "", "no credentials"); /* no attempt */
+    else if (!is_limited(access, request, &c))
+        find_user(access, request, &c);
     wst__wipe(&c, sizeof(c));
 }
 
@@ -145,7 +165,7 @@ static void judge_looked_up(wst_access_t *access, wst_request_t *request,
                             const wst_access_user_t *given) {
     wst__access_user_t user;
     if (wst__access_take_user(&user, access, name, given) != 0)
-        wst__access_tell(access, request, WST__ACCESS_BROKEN, NULL);
+        wst__access_tell(request, WST__ACCESS_BROKEN, NULL);
     else
         judge(access, request, c, &user);
     wst__wipe(&user, sizeof(user));
@@ -203,7 +223,7 @@ void wst_access_client_request(wst_access_t *access, wst_server_t *server, wst_r
     if (wst_request_is_authenticated(request))
         check_authenticated(access, request);
     else if ((user = wst__access_find_certified(access, request)) != NULL)
-        wst__access_tell(access, request, WST__ACCESS_RIGHT, user);
+        wst__access_tell(request, WST__ACCESS_RIGHT, user);
     else
         authenticate(access, request);
 }

@@ -57,7 +57,7 @@ static void start_lookup(wst_access_t *access, wst_request_t *request, const cha
     const wst_allocator_t *a = wst_ctx_allocator(access->ctx);
     wst_access_lookup_t *lookup = wst__zalloc(a, sizeof(*lookup));
     if (lookup == NULL) {
-        wst__access_tell(access, request, WST__ACCESS_BROKEN, NULL);
+        wst__access_tell(request, WST__ACCESS_BROKEN, NULL);
         return;
     }
     lookup->access = access;
@@ -81,7 +81,7 @@ bool wst__access_look_up(wst_access_t *access, wst_request_t *request, const cha
     if (!wst__access_is_user_name(copy))
         return false;
     if (is_crowded(access))
-        wst__access_tell(access, request, WST__ACCESS_CROWDED, NULL);
+        wst__access_tell(request, WST__ACCESS_CROWDED, NULL);
     else
         start_lookup(access, request, copy);
     return true;
@@ -115,7 +115,7 @@ void wst_access_lookup_answer(wst_access_lookup_t *lookup, const wst_access_user
     wst_access_user_t user = {.name = ""};
     wst_request_t *request = take_request(lookup);
     if (request != NULL && given != NULL && !is_sound(&user, lookup, given)) {
-        wst__access_tell(lookup->access, request, WST__ACCESS_UNKNOWN, NULL);
+        wst__access_tell(request, WST__ACCESS_UNKNOWN, NULL);
     } else if (request != NULL) {
         bool found = strcmp(user.name, lookup->name) == 0;
         wst__access_found(lookup->access, request, lookup->name, found ? &user : NULL);
@@ -126,7 +126,7 @@ void wst_access_lookup_answer(wst_access_lookup_t *lookup, const wst_access_user
 void wst_access_lookup_fail(wst_access_lookup_t *lookup) {
     wst_request_t *request = take_request(lookup);
     if (request != NULL)
-        wst__access_tell(lookup->access, request, WST__ACCESS_UNKNOWN, NULL);
+        wst__access_tell(request, WST__ACCESS_UNKNOWN, NULL);
     free_lookup(lookup);
 }
 
@@ -136,7 +136,7 @@ void wst__access_detach_lookups(wst_access_t *access) {
         wst_access_lookup_t *lookup = WST__CONTAINER(node, wst_access_lookup_t, node);
         wst_request_t *request = take_request(lookup);
         if (request != NULL)
-            wst__access_tell(access, request, WST__ACCESS_UNKNOWN, NULL);
+            wst__access_tell(request, WST__ACCESS_UNKNOWN, NULL);
         wst__list_remove(&lookup->node);
         lookup->access = NULL;
     }

@@ -6,6 +6,7 @@
 
 struct wst__reach {
     const wst__endpoint_t *endpoint;
+    const char *host; /* to dial */
     uint64_t timeout_ms;
     wst__reach_cb callback;
     void *user_data;
@@ -88,7 +89,7 @@ static void on_proxy_dialled(int status, wst_stream_t *stream, const wst_proxy_f
 static int dial(wst__reach_t *r) {
     const wst__endpoint_t *e = r->endpoint;
     const wst_dial_options_t options = {
-        .size = sizeof(options), .host = e->host, .port = e->port, .timeout_ms = r->timeout_ms};
+        .size = sizeof(options), .host = r->host, .port = e->port, .timeout_ms = r->timeout_ms};
     return wst_dial(&r->dial, e->ctx, &options, on_dialled, r);
 }
 
@@ -96,18 +97,19 @@ static int dial_proxy(wst__reach_t *r) {
     const wst__endpoint_t *e = r->endpoint;
     const wst_proxy_dial_options_t options = {.size = sizeof(options),
                                               .proxy = &e->proxy,
-                                              .host = e->host,
+                                              .host = r->host,
                                               .port = e->port,
                                               .timeout_ms = r->timeout_ms};
     return wst_proxy_dial(&r->proxy_dial, e->ctx, &options, NULL, on_proxy_dialled, r);
 }
 
-int wst__reach(wst__reach_t **out, const wst__endpoint_t *endpoint, uint64_t timeout_ms,
-               wst__reach_cb callback, void *user_data) {
+int wst__reach(wst__reach_t **out, const wst__endpoint_t *endpoint, const char *address,
+               uint64_t timeout_ms, wst__reach_cb callback, void *user_data) {
     wst__reach_t *r = wst__zalloc(&endpoint->ctx->allocator, sizeof(*r));
     if (r == NULL)
         return WST_ENOMEM;
     r->endpoint = endpoint;
+    r->host = address != NULL ? address : endpoint->host;
     r->timeout_ms = timeout_ms;
     r->callback = callback;
     r->user_data = user_data;

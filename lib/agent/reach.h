@@ -21,12 +21,13 @@ typedef void (*wst__reach_cb)(wst_stream_t *stream, const wst__reach_failure_t *
                               void *user_data);
 
 /*
- * Starts to connect. The endpoint is borrowed until the outcome; its TLS configuration is read when
- * the TLS step begins. `timeout_ms` bounds each step. 0: the callback runs later, exactly once and
- * never from inside this call, unless cancelled; or an error of wst_dial or wst_proxy_dial.
+ * Starts to connect. `address`: of the endpoint's host, to dial; NULL: any. The endpoint and the
+ * address are borrowed until the outcome; the TLS configuration is read when the TLS step begins.
+ * `timeout_ms` bounds each step. 0: the callback runs later, exactly once and never from inside
+ * this call, unless cancelled; or an error of wst_dial or wst_proxy_dial.
  */
-int wst__reach(wst__reach_t **out, const wst__endpoint_t *endpoint, uint64_t timeout_ms,
-               wst__reach_cb callback, void *user_data);
+int wst__reach(wst__reach_t **out, const wst__endpoint_t *endpoint, const char *address,
+               uint64_t timeout_ms, wst__reach_cb callback, void *user_data);
 
 /* Cancels: the callback will not run. Only before it has run. */
 void wst__reach_cancel(wst__reach_t *reach);

@@ -5,6 +5,9 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <wstunnel/version.h>
+
+#define PRODUCT "User-Agent: libwstunnel/%s\r\n"
 
 enum { HEAD_MAX = 16384 }; /* of the upgrade request */
 
@@ -23,19 +26,23 @@ static int check_host(const wst__upgrade_t *u, const char *host) {
     return WST_EINVAL;
 }
 
+static bool begins_with(const char *line, const char *name) {
+    size_t len = strlen(name);
+    return strnlen(line, len) == len && wst_str_ieq((wst_str_t){line, len}, name);
+}
+
 /* Whether the line's field is one that the upgrade request sets itself. */
 static bool is_reserved(const char *line) {
-    static const char *const names[] = {"Host:", "Connection:", "Upgrade:", "Sec-WebSocket-"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        size_t len = strlen(names[i]);
-        if (strnlen(line, len) == len && wst_str_ieq((wst_str_t){line, len}, names[i]))
+    static const char *const names[] = {"Host:", "Connection:", "Upgrade:", "Sec-WebSocket-",
+                                        WST__RESUME_FIELD ":"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (begins_with(line, names[i]))
             return true;
-    }
     return false;
 }
 
 /* Checks the embedder's fields once, not at each attempt. */
-static int check_fields(const wst__upgrade_t *u) {
+static int check_fields(wst__upgrade_t *u) {
     char *buffer = wst__alloc(&u->ctx->allocator, HEAD_MAX);
     if (buffer == NULL)
         return WST_ENOMEM;
@@ -49,9 +56,11 @@ static int check_fields(const wst__upgrade_t *u) {
         return refuse_upgrade(u, "the header fields given are longer than 16 KiB");
     if (status < 0)
         return refuse_upgrade(u, "the header fields given are not complete lines");
-    for (const char *line = u->fields; *line != '\0'; line = strstr(line, "\r\n") + 2)
+    for (const char *line = u->fields; *line != '\0'; line = strstr(line, "\r\n") + 2) {
         if (is_reserved(line))
             return refuse_upgrade(u, "the header fields given belong to the upgrade itself");
+        u->names_product = u->names_product || begins_with(line, "User-Agent:");
+    }
     return 0;
 }
 
@@ -77,12 +86,22 @@ void wst__upgrade_free(wst__upgrade_t *u) {
     wst__free_secret(&u->ctx->allocator, u->fields);
 }
 
-char *wst__upgrade_fields(const wst__upgrade_t *u, const char *more) {
+char *wst__upgrade_fields(const wst__upgrade_t *u, const char *more,
+                          const wst__resume_field_t *claim) {
+    char value[WST__RESUME_FIELD_MAX] = "";
     if (more == NULL)
         more = "";
-    size_t size = strlen(u->fields) + strlen(more) + 1;
+    if (claim != NULL)
+        wst__resume_field_write(value, claim);
+    char product[sizeof(PRODUCT) + 32] = "";
+    if (!u->names_product)
+        snprintf(product, sizeof(product), PRODUCT, wst_version());
+    size_t size = sizeof(product) + strlen(u->fields) + strlen(more) + sizeof(WST__RESUME_FIELD) +
+                  sizeof(value) + 8;
     char *fields = wst__alloc(&u->ctx->allocator, size);
-    if (fields != NULL)
-        snprintf(fields, size, "%s%s", u->fields, more);
+    if (fields != NULL) /* those of others last: they may lack the end of their line */
+        snprintf(fields, size, "%s%s%s%s%s%s", product, claim != NULL ? WST__RESUME_FIELD ": " : "",
+                 value, claim != NULL ? "\r\n" : "", u->fields, more);
+    wst__wipe(value, sizeof(value));
     return fields;
 }

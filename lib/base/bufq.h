@@ -11,16 +11,14 @@
  */
 #include "pool.h"
 
+typedef struct wst__bufq_body wst__bufq_body_t; /* bufq.c */
+
 typedef struct wst__bufq {
     wst__pool_t *pool;
-    wst_slice_t *ring; /* `slots` of them, `count` in use from `head` on */
-    uint32_t slots, head, count;
-    uint32_t small_max; /* compact chunks grow with the queue up to this size; 0: all are large */
+    wst__bufq_body_t *body; /* NULL while the queue is empty, as most are most of the time */
     size_t len;
-    wst_chunk_t *compact; /* append copies into it; nothing else writes to it */
-    uint32_t compact_used;
-    uint32_t seek_index; /* the slice that wst__bufq_seek found, */
-    size_t seek_offset;  /* and where it begins */
+    uint32_t count;     /* slices */
+    uint32_t small_max; /* compact chunks grow with the queue up to this size; 0: all are large */
 } wst__bufq_t;
 
 /*
@@ -33,7 +31,7 @@ size_t wst__bufq_bound_push(size_t len);
 
 void wst__bufq_init(wst__bufq_t *q, wst__pool_t *pool);
 
-/* Drops all bytes and frees the ring. The queue can be used again. */
+/* Drops all bytes. The queue can be used again. */
 void wst__bufq_reset(wst__bufq_t *q);
 
 /* Takes one reference of the slice, on error too. 0 or WST_ENOMEM (nothing is queued then). */

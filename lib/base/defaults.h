@@ -8,15 +8,16 @@
  */
 enum {
     /* Bounds. */
-    WST__MAX_CONNECTIONS = 10000,           /* server_limits.max_connections */
+    WST__MAX_CONNECTIONS = 12288,           /* server_limits.max_connections */
     WST__MAX_PENDING_FLOWS = 1024,          /* server_limits.max_pending */
     WST__MAX_PENDING_DESTINATIONS = 256,    /* agent_options.max_pending */
-    WST__MAX_STREAMS = 1024,                /* server_limits.max_agent_streams
+    WST__MAX_STREAMS = 16384,               /* server_limits.max_streams
+                                               server_limits.max_agent_streams
                                                agent_options.max_streams */
     WST__MAX_AGENT_SESSIONS = 1024,         /* server_limits.max_agent_sessions */
     WST__MAX_HANDSHAKES = 512,              /* server_limits.max_handshakes */
     WST__MEMORY_BUDGET = 256 * 1024 * 1024, /* ctx_options.memory_budget */
-    WST__RESOLVER_THREADS = 4,              /* ctx_options.resolver_threads */
+    WST__RESOLVER_THREADS = 256,            /* ctx_options.resolver_threads */
     WST__BACKLOG = 511,                     /* listener_options.backlog */
     WST__SPARE_CONNECTIONS = 1,             /* agent_options.spare_connections */
     WST__MAX_FAILURES = 20,                 /* access_options.max_failures */
@@ -52,10 +53,13 @@ enum {
     WST__DEAD_AFTER_MS = 45000,           /* server_limits.dead_after_ms
                                              agent_options.dead_after_ms */
     WST__CLOSE_TIMEOUT_MS = 5000,         /* websocket_options.close_timeout_ms */
+    WST__CONNECTIONS = 1,                 /* agent_options.connections */
     WST__BACKOFF_MIN_MS = 500,            /* agent_options.backoff_min_ms */
     WST__BACKOFF_MAX_MS = 30000,          /* agent_options.backoff_max_ms */
     WST__DRAIN_TIMEOUT_MS = 30000,        /* server_limits.drain_timeout_ms
                                              agent_options.drain_timeout_ms */
+    WST__RESUME_GRACE_MS = 60000,         /* server_limits.resume_grace_ms */
+    WST__PROBE_AFTER_MS = 5000,           /* agent_options.probe_after_ms */
     WST__FILES_CHECK_INTERVAL_MS = 60000, /* tls_files_options.check_interval_ms */
     WST__FAILURE_WINDOW_MS = 60000        /* access_options.failure_window_ms */
 };

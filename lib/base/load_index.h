@@ -19,7 +19,7 @@
 
 #include <wstunnel/common.h>
 
-enum { WST__LOAD_RANKS = 6 };
+enum { WST__LOAD_RANKS = 7 };
 
 typedef struct wst__load_level wst__load_level_t;
 

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <wstunnel/error.h>
 
+#if WST__POOL_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 struct wst_chunk {
     wst__pool_t *pool;
     wst_chunk_t *next_free;
@@ -21,21 +25,38 @@ static size_t class_size(unsigned c) {
 
 _Static_assert(WST__CHUNK_MIN << (WST__POOL_CLASSES - 1) == WST__CHUNK_MAX, "classes");
 
+/* Forbids the use of the data of a chunk that is kept, or allows it again. */
+static void set_usable(wst_chunk_t *chunk, bool usable) {
+#if WST__POOL_ASAN
+    if (usable)
+        ASAN_UNPOISON_MEMORY_REGION(chunk->data, chunk->capacity);
+    else
+        ASAN_POISON_MEMORY_REGION(chunk->data, chunk->capacity);
+#else
+    (void)chunk, (void)usable;
+#endif
+}
+
 void wst__pool_init(wst__pool_t *pool, const wst_allocator_t *allocator) {
     memset(pool, 0, sizeof(*pool));
     pool->allocator = allocator;
+    pool->keep = WST__POOL_SANITIZED ? 0 : WST__POOL_KEEP;
+}
+
+/* The chunk that was kept last; there is one. */
+static wst_chunk_t *take_kept(wst__pool_t *pool, unsigned c) {
+    wst_chunk_t *chunk = pool->free_chunks[c];
+    pool->free_chunks[c] = chunk->next_free;
+    pool->free_count[c]--;
+    set_usable(chunk, true);
+    return chunk;
 }
 
 void wst__pool_free(wst__pool_t *pool) {
     assert(pool->live == 0);
-    for (unsigned c = 0; c < WST__POOL_CLASSES; c++) {
-        while (pool->free_chunks[c] != NULL) {
-            wst_chunk_t *chunk = pool->free_chunks[c];
-            pool->free_chunks[c] = chunk->next_free;
-            wst__free(pool->allocator, chunk);
-        }
-        pool->free_count[c] = 0;
-    }
+    for (unsigned c = 0; c < WST__POOL_CLASSES; c++)
+        while (pool->free_chunks[c] != NULL)
+            wst__free(pool->allocator, take_kept(pool, c));
 }
 
 /* Half of the smallest class is still rounded up; below that, pooling would waste more than it
@@ -53,9 +74,7 @@ wst_chunk_t *wst__pool_chunk(wst__pool_t *pool, size_t capacity) {
     unsigned char c = class_of(capacity);
     wst_chunk_t *chunk;
     if (c < WST__POOL_CLASSES && pool->free_chunks[c] != NULL) {
-        chunk = pool->free_chunks[c];
-        pool->free_chunks[c] = chunk->next_free;
-        pool->free_count[c]--;
+        chunk = take_kept(pool, c);
     } else {
         if (c < WST__POOL_CLASSES)
             capacity = class_size(c);
@@ -89,10 +108,11 @@ void wst_chunk_unref(wst_chunk_t *chunk) {
     wst__pool_t *pool = chunk->pool;
     unsigned char c = chunk->size_class;
     pool->live--;
-    if (c < WST__POOL_CLASSES && (pool->free_count[c] + 1) * class_size(c) <= WST__POOL_KEEP) {
+    if (c < WST__POOL_CLASSES && (pool->free_count[c] + 1) * class_size(c) <= pool->keep) {
         chunk->next_free = pool->free_chunks[c];
         pool->free_chunks[c] = chunk;
         pool->free_count[c]++;
+        set_usable(chunk, false);
         return;
     }
     wst__free(pool->allocator, chunk);

@@ -37,6 +37,12 @@ size_t wst__utf8_put(char *out, uint32_t code) {
     return n;
 }
 
+bool wst__utf8_is_control(uint32_t code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || code == 0x200e ||
+           code == 0x200f || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
 void wst__utf8_cut(char *out, size_t size, const char *text) {
     size_t len = strlen(text);
     if (len >= size) {

@@ -9,6 +9,7 @@
  */
 #include "egress.h"
 #include "ip.h"
+#include "networks.h"
 #include "request.h"
 
 #include <stdio.h>
@@ -17,20 +18,24 @@
 #include <wstunnel/http.h>
 #include <wstunnel/pump.h>
 
-enum { HOST_MAX = 255 };
+enum { HOST_MAX = 255, SHARE = 2 };
 
+/* Kept small, since idle tunnels keep it. */
 typedef struct egress_stream {
     wst__list_t node;
     wst__egress_t *egress;
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
+    bool denied_by_asker;        /* the denial: by `networks`, not by the egress's own rules */
     wst__ticket_t hold, busy;    /* of the node */
     wst__ticket_t open, pending; /* of the egress */
-    wst__incoming_t *incoming;   /* until accepted or refused */
-    wst_request_t *question;     /* pending: on_destination or on_dial */
+    union {
+        wst__incoming_t *incoming; /* until accepted or refused */
+        wst_pump_t *pump;          /* PUMPING */
+    };
+    wst_request_t *question; /* pending: on_destination or on_dial */
     wst_dial_t *dial;
-    wst_pump_t *pump;
     wst_rules_verdict_t denial; /* of the last address denied */
-    char address[WST__IP_TEXT]; /* that wst_dial reached, or "" */
+    char *networks;             /* addresses that the far side lets be tried; NULL: all */
     wst_authority_t authority;  /* of dest; points into it */
     char dest[];                /* as the far side named it; at most WST_DEST_MAX bytes */
 } egress_stream_t;
@@ -45,6 +50,7 @@ static void free_egress_stream(egress_stream_t *s) {
     wst__ticket_give_back(&s->busy);
     wst__ticket_give_back(&s->hold);
     wst__list_remove(&s->node);
+    wst__free(&egress_stream_ctx(s)->allocator, s->networks);
     wst__free(&egress_stream_ctx(s)->allocator, s);
 }
 
@@ -65,32 +71,39 @@ static void cancel_pending(egress_stream_t *s) {
     s->dial = NULL;
 }
 
-static void tell_open(egress_stream_t *s, int status) {
+/* `detail`: more about the status for people, or NULL. */
+static void tell_open(egress_stream_t *s, int status, const char *detail) {
     const wst__egress_t *e = s->egress;
+    const char *reason = status == 0 ? "" : wst_strerror(status);
     if (e->node->state == WST__NODE_CLOSING)
         return;
-    wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
-                status == 0 ? "open" : wst_strerror(status));
+    if (detail == NULL || detail[0] == '\0' || strcmp(detail, reason) == 0)
+        wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
+                    status == 0 ? "open" : reason);
+    else
+        wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s: %s", s->dest, reason,
+                    detail);
     if (e->o.on_stream_open != NULL)
-        e->o.on_stream_open(s->dest, status, e->o.user_data);
+        e->o.on_stream_open(s->dest, status, detail != NULL && detail[0] != '\0' ? detail : reason,
+                            e->o.user_data);
 }
 
-static void not_opened(egress_stream_t *s, int status) {
+static void not_opened(egress_stream_t *s, int status, const char *detail) {
     set_closing(s);
-    tell_open(s, status);
+    tell_open(s, status, detail);
     free_egress_stream(s);
 }
 
 /* Tells the far side why its stream is refused. */
 static void refuse_egress_stream(egress_stream_t *s, int status, const char *text) {
     s->incoming->ops->refuse(s->incoming, status, text);
-    not_opened(s, status);
+    not_opened(s, status, text);
 }
 
 static void on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
     (void)incoming;
     cancel_pending(user_data);
-    not_opened(user_data, reason);
+    not_opened(user_data, reason, NULL);
 }
 
 /* Pumping ------------------------------------------------------------------------------------ */
@@ -115,28 +128,33 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
                              e->o.user_data);
 }
 
-static void start_pump(egress_stream_t *s, wst_stream_t *connection) {
+/* `address`: that wst_dial reached, or "". */
+static void start_pump(egress_stream_t *s, wst_stream_t *connection, const char *address) {
     const wst_pump_options_t options = {.size = sizeof(options),
                                         .half_closed_timeout_ms =
                                             s->egress->o.half_closed_timeout_ms,
                                         .on_done = on_done,
                                         .user_data = s};
     wst_stream_t *tunnel;
-    int status = s->incoming->ops->accept(s->incoming, s->address, &tunnel);
+    int status = s->incoming->ops->accept(s->incoming, address, &tunnel);
     if (status != 0) {
         wst_stream_close(connection, NULL);
         refuse_egress_stream(s, status == WST_ENOMEM ? WST_EMEMORY : status, NULL);
         return;
     }
     wst__ticket_give_back(&s->pending);
+    wst__free(&egress_stream_ctx(s)->allocator, s->networks);
+    s->networks = NULL;
     if (wst_pump_new(&s->pump, egress_stream_ctx(s), tunnel, connection, &options) != 0) {
         wst_stream_reset(tunnel, WST_EMEMORY, NULL);
         wst_stream_close(connection, NULL);
-        not_opened(s, WST_EMEMORY);
+        not_opened(s, WST_EMEMORY, NULL);
         return;
     }
     s->phase = PUMPING;
-    tell_open(s, 0);
+    wst__list_remove(&s->node);
+    wst__list_append(&s->egress->others, &s->node);
+    tell_open(s, 0, NULL);
 }
 
 /* Rules -------------------------------------------------------------------------------------- */
@@ -146,50 +164,76 @@ static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
     snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
 }
 
-/* The rules' verdict on the destination. `address`: the one that a name led to; NULL: not known
- * yet; "": it will never be known. */
-static wst_rules_verdict_t decide(const egress_stream_t *s, const char *address) {
+/* Whether the rules, and the far side's networks, allow the destination; if not, keeps the denial.
+ * `address`: the one that a name led to; NULL: not known yet; "": it will never be known. */
+static bool is_allowed(egress_stream_t *s, const char *address) {
     char host[HOST_MAX + 1];
     copy_host(s, host);
-    const wst_rules_query_t query = {.size = sizeof(query),
-                                     .user = "",
-                                     .agent = s->egress->o.name,
-                                     .host = host,
-                                     .port = s->authority.port,
-                                     .address = address};
-    return wst_rules_decide(s->egress->rules, &query);
+    wst_rules_query_t query = {.size = sizeof(query),
+                               .user = "",
+                               .agent = s->egress->o.name,
+                               .host = host,
+                               .port = s->authority.port,
+                               .address = address,
+                               .dials = true};
+    wst_rules_verdict_t verdict = wst_rules_decide(s->egress->rules, &query);
+    s->denied_by_asker = verdict.allow && s->networks != NULL;
+    if (s->denied_by_asker) {
+        const wst_str_t networks = {s->networks, strlen(s->networks)};
+        query.dials = false; /* the far side's rules are not about this host's loopback */
+        verdict = wst__networks_decide(networks, s->egress->rules, &query);
+    }
+    if (!verdict.allow)
+        s->denial = verdict;
+    return verdict.allow;
 }
 
-static void refuse_by_rule(egress_stream_t *s, wst_rules_verdict_t verdict) {
-    const char *role = s->egress->o.role;
-    char text[80];
-    switch (verdict.reason) {
+/* In the words of the far side's own refusal, since it is passed on to the client. */
+static void refuse_by_networks(egress_stream_t *s) {
+    char text[80] = "No rule of the server allows it";
+    if (s->denial.reason == WST_RULES_RULE)
+        snprintf(text, sizeof(text), "Denied by rule %zu of the server", s->denial.rule + 1);
+    else if (s->denial.reason == WST_RULES_GUARDED)
+        snprintf(text, sizeof(text), "Denied: a guarded address");
+    else if (s->denial.reason == WST_RULES_QUERY)
+        snprintf(text, sizeof(text), "Malformed networks");
+    refuse_egress_stream(s, WST_EFILTERED, text);
+}
+
+static void refuse_denied(egress_stream_t *s) {
+    const char *role = s->egress->o.role, *opener = s->egress->o.opener;
+    char text[160];
+    if (s->denied_by_asker) {
+        refuse_by_networks(s);
+        return;
+    }
+    switch (s->denial.reason) {
     case WST_RULES_RULE:
-        snprintf(text, sizeof(text), "denied by the %s's rule %zu", role, verdict.rule + 1);
+        snprintf(text, sizeof(text), "denied by the %s's rule %zu", role, s->denial.rule + 1);
         break;
     case WST_RULES_DEFAULT:
         snprintf(text, sizeof(text), "no rule of the %s allows it", role);
         break;
     default:
-        snprintf(text, sizeof(text), "the %s denies link-local and metadata addresses", role);
+        snprintf(
+            text, sizeof(text), "the %s denies %s addresses unless a rule names them (%s)", role,
+            s->denial.reason == WST_RULES_LOOPBACK ? "its own loopback" : "link-local and metadata",
+            opener);
         break;
     }
     refuse_egress_stream(s, WST_EDENIED, text);
 }
 
 static bool may_try(const char *address, void *user_data) {
-    egress_stream_t *s = user_data;
-    wst_rules_verdict_t verdict = decide(s, address);
-    if (!verdict.allow)
-        s->denial = verdict;
-    return verdict.allow;
+    return is_allowed(user_data, address);
 }
 
 /* Dialling ----------------------------------------------------------------------------------- */
 
-static void connected(egress_stream_t *s, int status, wst_stream_t *connection) {
+static void connected(egress_stream_t *s, int status, wst_stream_t *connection,
+                      const char *address) {
     if (status == 0)
-        start_pump(s, connection);
+        start_pump(s, connection, address);
     else
         refuse_egress_stream(s, status, wst_strerror(status));
 }
@@ -198,16 +242,17 @@ static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
     egress_stream_t *s = user_data;
     s->dial = NULL;
     if (status == WST_EDENIED) {
-        refuse_by_rule(s, s->denial);
+        refuse_denied(s);
         return;
     }
     wst_authority_t a;
+    char address[WST__IP_TEXT] = "";
     if (status == 0) {
         const char *peer = wst_stream_peer(connection);
         if (wst_parse_authority(&a, (wst_str_t){peer, strlen(peer)}, NULL) == 0)
-            snprintf(s->address, sizeof(s->address), "%.*s", (int)a.host.len, a.host.ptr);
+            snprintf(address, sizeof(address), "%.*s", (int)a.host.len, a.host.ptr);
     }
-    connected(s, status, connection);
+    connected(s, status, connection, address);
 }
 
 static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
@@ -215,7 +260,7 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
     s->question = NULL;
     switch (answer->kind) {
     case WST__CONNECTED:
-        connected(s, answer->status, answer->stream);
+        connected(s, answer->status, answer->stream, "");
         break;
     case WST__UNANSWERED:
         refuse_egress_stream(s, WST_EDIALTIMEOUT, NULL);
@@ -278,10 +323,19 @@ static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
     }
 }
 
+/* Whether the destination has its share of the connections that are being opened: it may have twice
+ * as many as are free, so that one that does not answer leaves some for others. */
+static bool is_crowded(const egress_stream_t *s) {
+    const wst__egress_t *e = s->egress;
+    size_t free = e->o.max_pending - (e->pending.count - 1), own = 0;
+    WST__LIST_EACH(const egress_stream_t, other, &e->opening, node)
+        own += other != s && strcmp(s->dest, other->dest) == 0;
+    return own >= SHARE * free;
+}
+
 static void begin(egress_stream_t *s) {
     const wst__egress_t *e = s->egress;
     const char *why;
-    wst_rules_verdict_t verdict;
     /* An embedder that dials does not report a name's address. */
     const char *address = e->o.on_dial != NULL ? "" : NULL;
     int status;
@@ -292,8 +346,10 @@ static void begin(egress_stream_t *s) {
     else if ((status = wst_parse_authority(&s->authority, (wst_str_t){s->dest, strlen(s->dest)},
                                            &why)) != 0)
         refuse_egress_stream(s, status, why);
-    else if (!(verdict = decide(s, address)).allow)
-        refuse_by_rule(s, verdict);
+    else if (is_crowded(s))
+        refuse_egress_stream(s, WST_ELIMIT, "too many connections to it are being opened");
+    else if (!is_allowed(s, address))
+        refuse_denied(s);
     else if (e->o.on_destination == NULL)
         dial(s);
     else
@@ -301,15 +357,21 @@ static void begin(egress_stream_t *s) {
 }
 
 void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
-    egress_stream_t *s = wst__zalloc(&e->node->ctx->allocator, sizeof(*s) + dest.len + 1);
-    if (s == NULL) {
+    const wst_allocator_t *allocator = &e->node->ctx->allocator;
+    const wst_str_t networks = incoming->networks;
+    egress_stream_t *s = wst__zalloc(allocator, sizeof(*s) + dest.len + 1);
+    char *copy = networks.len > 0 ? wst__zalloc(allocator, networks.len + 1) : NULL;
+    if (s == NULL || (copy == NULL && networks.len > 0)) {
+        wst__free(allocator, s);
         incoming->ops->refuse(incoming, WST_EMEMORY, NULL);
         return;
     }
+    if (copy != NULL)
+        s->networks = memcpy(copy, networks.ptr, networks.len);
     s->egress = e;
     if (dest.len > 0)
         memcpy(s->dest, dest.ptr, dest.len);
-    wst__list_append(&e->list, &s->node);
+    wst__list_append(&e->opening, &s->node);
     wst__ticket_take(&s->hold, &e->node->holds);
     wst__ticket_take(&s->busy, &e->node->busy);
     wst__ticket_take(&s->open, &e->streams);
@@ -336,12 +398,15 @@ static void close_stream(egress_stream_t *s) {
 
 static void close_egress(wst__part_t *part) {
     wst__egress_t *e = WST__CONTAINER(part, wst__egress_t, part);
-    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->list, node)
+    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->opening, node)
+        close_stream(s);
+    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->others, node)
         close_stream(s);
 }
 
 void wst__egress_init(wst__egress_t *e, wst__node_t *node, const wst__egress_options_t *options) {
     *e = (wst__egress_t){.part.close = close_egress, .node = node, .o = *options};
-    wst__list_init(&e->list);
+    wst__list_init(&e->opening);
+    wst__list_init(&e->others);
     wst__node_add(node, &e->part);
 }

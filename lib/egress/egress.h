@@ -16,6 +16,7 @@
 typedef struct wst__egress_options {
     const char *role;    /* of the handle, for refusals: "agent" */
     const char *name;    /* the agent's name in rules */
+    const char *opener;  /* what adds a rule, for refusals: "option --allow" */
     size_t max_streams;  /* open or opening at a time */
     size_t max_pending;  /* opening at a time */
     uint64_t timeout_ms; /* of on_destination */
@@ -27,8 +28,10 @@ typedef struct wst__egress_options {
     void (*on_dial)(wst_request_t *request, void *user_data);
 
     /* Notices; each may be NULL. They stop when the node is closed. on_stream_open: a destination
-     * was opened (status 0) or not. on_stream_close: an open stream has ended. */
-    void (*on_stream_open)(const char *destination, int status, void *user_data);
+     * was opened (status 0) or not (`reason` says why, for people). on_stream_close: an open stream
+     * has ended. */
+    void (*on_stream_open)(const char *destination, int status, const char *reason,
+                           void *user_data);
     void (*on_stream_close)(const char *destination, uint64_t bytes_to_destination,
                             uint64_t bytes_from_destination, int status, void *user_data);
     void *user_data;
@@ -40,7 +43,7 @@ typedef struct wst__egress {
     wst__egress_options_t o;
     /* Borrowed; may be replaced at any time. NULL: all but guarded addresses are allowed. */
     const wst_rules_t *rules;
-    wst__list_t list;
+    wst__list_t opening, others;
     wst__tally_t streams; /* open or opening */
     wst__tally_t pending; /* those still opening */
 } wst__egress_t;

@@ -357,3 +357,15 @@ int wst_http_body_end(wst_http_body_t *body) {
         body->error = "connection closed within the body";
     return body->complete ? 0 : WST_EHTTP;
 }
+
+/* Writing ------------------------------------------------------------------------------------ */
+
+size_t wst__http_chunk_line(char line[WST__CHUNK_LINE_MAX], size_t len) {
+    size_t digits = 1;
+    while (digits < 2 * sizeof(len) && len >> 4 * digits != 0)
+        digits++;
+    for (size_t i = 0; i < digits; i++)
+        line[i] = "0123456789abcdef"[len >> 4 * (digits - 1 - i) & 15];
+    memcpy(line + digits, WST__CHUNK_END, 2);
+    return digits + 2;
+}

@@ -4,6 +4,16 @@
 /* Bodies for a forwarder, beyond the public interface. */
 #include <wstunnel/http_body.h>
 
+enum { WST__CHUNK_LINE_MAX = 2 * sizeof(size_t) + 2 };
+
+/* What ends each chunk, and what ends the body behind the last one (RFC 9112 section 7.1). */
+#define WST__CHUNK_END  "\r\n"
+#define WST__CHUNKS_END "0\r\n\r\n"
+
+/* Writes the line before a chunk of `len` bytes, which is not 0, as that would end the body.
+ * Returns the line's length. */
+size_t wst__http_chunk_line(char line[WST__CHUNK_LINE_MAX], size_t len);
+
 /*
  * As wst_http_body_walk, for forwarding a body: drops the trailer fields that are allowed in a head
  * only (RFC 9110 section 6.5.1). Takes bytes up to such a field, up to its end, or all, and gives

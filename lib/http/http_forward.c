@@ -137,6 +137,7 @@ static void copy_fields(wst__head_writer_t *w, const wst_http_head_t *head,
                                           "Content-Length",
                                           "Transfer-Encoding",
                                           "Via",
+                                          "Wstunnel-Session", /* proves whose a session is */
                                           NULL};
     for (size_t i = 0; i < head->header_count; i++) {
         const wst_http_header_t *field = &head->headers[i];
@@ -175,6 +176,15 @@ static void put_option(wst__head_writer_t *w, const char *option) {
 static void put_length(wst__head_writer_t *w, const wst_http_head_t *head) {
     if (head->content_length >= 0)
         wst__head_field(w, "Content-Length", "%lld", (long long)head->content_length);
+}
+
+/* RFC 9110 section 6.6.1: the time of receipt, if the origin has no clock. */
+static void put_date(wst__head_writer_t *w, const wst_http_head_t *head, const char *date) {
+    static const wst_str_t name = {"Date", 4};
+    bool passed =
+        wst_http_header(head, name.ptr, NULL) != NULL && !is_named_by_connection(head, name);
+    if (!passed && date != NULL && date[0] != '\0')
+        wst__head_field(w, name.ptr, "%s", date);
 }
 
 static bool is_pseudonym(const char *text) {
@@ -255,8 +265,9 @@ static void judge(wst__reply_t *reply, const wst__forward_t *f, const wst_http_h
     reply->upgrade = response->status == 101;
     reply->interim = response->status < 200 && !reply->upgrade;
     reply->decode = old && reply->body.framing == WST_HTTP_CHUNKED;
+    reply->encode = !old && !delimited;
     /* RFC 9112 section 9.3: a proxy keeps no connection with a client of HTTP/1.0. */
-    reply->keep_client = f->keep_client && !old && request->keep_alive && delimited;
+    reply->keep_client = f->keep_client && !old && request->keep_alive;
     reply->keep_origin = f->keep_origin && response->keep_alive && delimited;
 }
 
@@ -274,6 +285,7 @@ int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http
     int status = response->status;
     judge(reply, f, response);
     bool chunked = reply->body.framing == WST_HTTP_CHUNKED;
+    bool no_trailers = reply->decode || reply->encode;
     if (reply->upgrade && !(wst__forward_upgrades(f) && names_protocol(response)))
         return refuse_response(reply, "upgrade that was not asked for");
     if (chunked && !is_chunked_alone(response))
@@ -288,10 +300,12 @@ int wst__forward_response(wst__reply_t *reply, wst__forward_t *f, const wst_http
     wst__head_writer_t w;
     wst__head_init(&w, buf, cap);
     wst__head_copy_response(&w, f->request->minor_version, status, response->reason);
-    copy_fields(&w, response, reply->decode ? trailer : none);
+    if (status >= 200)
+        put_date(&w, response, f->date);
+    copy_fields(&w, response, no_trailers ? trailer : none);
     if (status >= 200 && status != 204) /* RFC 9110 section 8.6 */
         put_length(&w, response);
-    if (chunked && !reply->decode)
+    if (reply->encode || (chunked && !reply->decode))
         wst__head_field(&w, "Transfer-Encoding", "chunked");
     put_via(&w, response, f->pseudonym);
     /* A 426 names the protocol it requires in Upgrade (RFC 9110 section 15.5.22). */

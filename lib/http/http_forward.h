@@ -4,8 +4,9 @@
 /*
  * Forwarding HTTP as a proxy (RFC 9110 section 7.6, RFC 9112 section 3.2): writes the head of a
  * request for the origin and those of its responses for the client, and tells how to handle their
- * bodies. No I/O. Bodies are passed on unchanged (http_body.h), with two exceptions: a client of
- * HTTP/1.0 cannot take a chunked body, and some trailer fields are dropped.
+ * bodies. No I/O. Bodies are passed on unchanged (http_body.h), with three exceptions: a client of
+ * HTTP/1.0 cannot take a chunked body; a body that ends with the origin's connection is sent in
+ * chunks, so that a cut anywhere on the way is seen; and some trailer fields are dropped.
  *
  *   wst__forward_check        may the request be forwarded?
  *   wst__forward_request      its head; then the body by wst_http_body_request
@@ -28,6 +29,7 @@ typedef struct wst__forward {
     const wst_http_target_t *target; /* the request's, of absolute form */
     const char *pseudonym; /* this proxy's unique name in Via: a token of at most WST__PSEUDONYM_MAX
                               bytes */
+    const char *date;      /* for a response without Date; NULL or "": there is no clock */
     bool keep_client;      /* the client's connection may be kept if the request allows it */
     bool keep_origin;      /* ask the origin to keep its connection */
     unsigned interims;     /* responses so far; wst__forward_response counts */
@@ -61,6 +63,7 @@ typedef struct wst__reply {
     bool interim;     /* 1xx but 101: another head follows */
     bool upgrade;     /* 101: both connections now speak another protocol, a tunnel */
     bool decode;      /* send the payload only, and close: the client does not know chunks */
+    bool encode;      /* send the payload in chunks, and their end when the origin has ended */
     bool keep_client; /* the head written keeps the client's connection: only if the body has an
                          end other than the connection's */
     bool keep_origin; /* the origin's connection can be used again once the body is complete */

@@ -23,7 +23,7 @@ static int say_established(wst_stream_t *client, int minor_version) {
 /* Hands the connection to the flow, with its place among the node's connections. */
 static void relay(wst__client_t *c, wst_flow_t *flow, wst_stream_t *client) {
     c->flow = NULL;
-    wst__ticket_hand_on(&c->connection, &flow->connection);
+    wst__flow_take_seat(flow, &c->connection);
     wst__client_close(c);
     wst__flow_relay(flow, client);
 }

@@ -50,16 +50,16 @@ static int describe(wst_flow_t *f, const wst_flow_options_t *o) {
     char *texts = f->texts;
     f->destination = put(&texts, o->destination);
     f->peer = put(&texts, or_empty(o->peer));
-    f->search.name = o->agent != NULL ? put(&texts, o->agent) : NULL;
+    f->search->name = o->agent != NULL ? put(&texts, o->agent) : NULL;
     f->authenticated = o->authenticated;
     f->unasked = o->unasked;
     f->head = o->head;
     f->tls = o->tls;
-    f->search.only = o->remote != NULL ? wst__remote_serial(o->remote) : 0;
-    f->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : f->ingress->limits.dial_timeout_ms;
+    f->search->only = o->remote != NULL ? wst__remote_serial(o->remote) : 0;
+    f->search->timeout_ms = o->timeout_ms != 0 ? o->timeout_ms : f->ingress->limits.dial_timeout_ms;
     int status = set_names(f, or_empty(o->user), or_empty(tenant));
     if (status == 0)
-        status = wst__labels_copy(&f->ingress->ctx->allocator, &f->search.labels, o->labels);
+        status = wst__labels_copy(&f->ingress->ctx->allocator, &f->search->labels, o->labels);
     return status;
 }
 
@@ -67,23 +67,31 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
                   const wst_flow_callbacks_t *callbacks, void *user_data) {
     size_t texts = strlen(options->destination) + strlen(or_empty(options->peer)) +
                    strlen(or_empty(options->agent)) + 3;
-    wst_flow_t *f = wst__zalloc(&ingress->ctx->allocator, sizeof(*f) + texts);
-    if (f == NULL)
+    const wst_allocator_t *a = &ingress->ctx->allocator;
+    wst_flow_t *f = wst__zalloc(a, sizeof(*f) + texts);
+    wst__search_t *search = f != NULL ? wst__zalloc(a, sizeof(*search)) : NULL;
+    if (search == NULL) {
+        wst__free(a, f);
         return WST_ENOMEM;
+    }
+    search->flow = f;
+    wst__list_init(&search->wait_node);
+    f->search = search;
     f->ingress = ingress;
     f->callbacks = callbacks;
     f->user_data = user_data;
     f->asked_ms = wst__now(ingress->ctx);
-    f->ended_by = "";
+    f->agent = f->address = f->ended_by = "";
     wst__list_init(&f->node);
-    wst__list_init(&f->wait_node);
     wst__defer_init(&f->defer);
     if (describe(f, options) != 0) {
-        wst__free(&ingress->ctx->allocator, f->names);
-        wst__free(&ingress->ctx->allocator, f);
+        wst__flow_drop_search(f);
+        wst__free(a, f->names);
+        wst__free(a, f);
         return WST_ENOMEM;
     }
     wst__list_append(&ingress->flows, &f->node);
+    ingress->flow_count++;
     wst__ticket_take(&f->hold, &ingress->node->holds);
     wst__ticket_take(&f->busy, &ingress->node->busy);
     *out = f;
@@ -91,55 +99,82 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
 }
 
 wst_stream_t *wst__flow_take_kept(wst_flow_t *f) {
-    wst_stream_t *stream = f->kept != NULL ? f->kept->stream : NULL;
-    wst__free(&f->ingress->ctx->allocator, f->kept);
-    f->kept = NULL;
+    wst__search_t *s = f->search;
+    wst_stream_t *stream = s->kept != NULL ? s->kept->stream : NULL;
+    wst__free(&f->ingress->ctx->allocator, s->kept);
+    s->kept = NULL;
     return stream;
 }
 
 /* Asks the front for a kept connection, which is ended if there is no memory to note it. */
 static void ask_for_spare(wst_flow_t *f) {
     wst__origin_t kept;
-    assert(f->kept == NULL);
+    wst__search_t *s = f->search;
+    assert(s->kept == NULL);
     if (f->spare == NULL || !f->spare(f, &kept, f->user_data))
         return;
-    f->kept = wst__alloc(&f->ingress->ctx->allocator, sizeof(*f->kept));
-    if (f->kept != NULL)
-        *f->kept = kept;
+    s->kept = wst__alloc(&f->ingress->ctx->allocator, sizeof(*s->kept));
+    if (s->kept != NULL)
+        *s->kept = kept;
     else
         wst__origin_end(kept.stream);
+}
+
+/* Neither asks nor waits for an agent any more, nor holds a place at one. */
+static void stop_search(wst_flow_t *f) {
+    wst__search_t *s = f->search;
+    wst__flow_leave_agent(f, s->opening != NULL);
+    if (s->opening != NULL)
+        wst__opening_cancel(s->opening);
+    s->opening = NULL;
+    wst_stream_t *kept = wst__flow_take_kept(f);
+    if (kept != NULL)
+        wst__origin_end(kept);
+    wst__list_remove(&s->wait_node);
+    wst__ticket_give_back(&s->away);
+    wst__deadline_clear(&f->ingress->ctx->deadlines, &s->deadline);
+}
+
+void wst__flow_drop_search(wst_flow_t *f) {
+    const wst_allocator_t *a = &f->ingress->ctx->allocator;
+    if (f->search == NULL)
+        return;
+    stop_search(f);
+    wst__free(a, f->search->labels);
+    wst__free(a, f->search->networks);
+    wst__free(a, f->search);
+    f->search = NULL;
 }
 
 void wst__flow_stop(wst_flow_t *f) {
     if (f->request != NULL)
         wst__request_cancel(f->request);
-    if (f->opening != NULL)
-        wst__opening_cancel(f->opening);
     if (f->stream != NULL)
         wst_stream_close(f->stream, NULL);
-    wst_stream_t *kept = wst__flow_take_kept(f);
-    if (kept != NULL)
-        wst__origin_end(kept);
     f->request = NULL;
-    f->opening = NULL;
     f->stream = NULL;
-    wst__list_remove(&f->wait_node);
-    wst__deadline_clear(&f->ingress->ctx->deadlines, &f->deadline);
+    if (f->search != NULL)
+        stop_search(f);
     wst__defer_cancel(&f->defer);
-    wst__ticket_give_back(&f->place);
+    wst__claim_drop(&f->claim);
 }
 
 void wst__flow_free(wst_flow_t *f) {
     wst_ctx_t *ctx = f->ingress->ctx;
     wst__ticket_t hold = {0};
+    wst__flow_leave_walks(f);
     wst__list_remove(&f->node);
+    f->ingress->flow_count--;
     wst__defer_cancel(&f->defer);
-    wst__ticket_give_back(&f->place);
-    wst__ticket_give_back(&f->connection);
+    wst__claim_drop(&f->claim);
+    wst__seat_give_back(&f->connection);
     wst__ticket_give_back(&f->busy);
     wst__ticket_hand_on(&f->hold, &hold);
-    wst__free(&ctx->allocator, f->search.labels);
+    wst__flow_drop_search(f);
     wst__free(&ctx->allocator, f->names);
+    wst__free(&ctx->allocator, f->route);
+    if (f->revoked != wst__flow_no_reason)
+        wst__free(&ctx->allocator, f->revoked);
     wst__free(&ctx->allocator, f);
     wst__ticket_give_back(&hold);
 }
@@ -151,9 +186,9 @@ bool wst__flow_is_gone(const wst_flow_t *f) {
 /* Refusing ----------------------------------------------------------------------------------- */
 
 /* Reports the refusal to the front and to the ingress' owner, and frees the flow. If the client has
- * left, only stops the flow: the front cancels it. `fields`: the embedder's, or NULL. */
+ * left, only stops the flow: the front cancels it. `answer`: the embedder's denial, or NULL. */
 static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, wst_str_t detail,
-                        const char *fields) {
+                        const wst__answer_t *answer) {
     wst_ingress_t *ingress = f->ingress;
     char more[WST__DETAIL_MAX + 1];
     wst__refusal_text_t text;
@@ -165,25 +200,23 @@ static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, 
     snprintf(more, sizeof(more), "%.*s", (int)detail.len, detail.len > 0 ? detail.ptr : "");
     wst__flow_stop(f);
     f->state = WST__FLOW_DONE;
-    if (ingress->node->state != WST__NODE_CLOSING)
-        wst_ctx_log(ingress->ctx, WST_LOG_INFO, "%s%s%s%s refused: %d %s",
-                    f->peer[0] != '\0' ? "client " : "", f->peer, f->peer[0] != '\0' ? ": " : "",
-                    f->destination[0] != '\0' ? f->destination : "login", refusal->status,
-                    text.reason);
-    const wst_refusal_info_t info = {.size = sizeof(info),
-                                     .client = f->peer,
-                                     .user = f->user,
-                                     .tenant = f->tenant,
-                                     .destination = f->destination,
-                                     .agent = f->agent,
-                                     .address = f->address,
-                                     .http_status = refusal->status,
-                                     .code = code,
-                                     .retry = refusal->retry,
-                                     .error = refusal->error,
-                                     .reason = text.reason,
-                                     .detail = more,
-                                     .fields = fields != NULL ? fields : ""};
+    const wst_refusal_info_t info = {
+        .size = sizeof(info),
+        .client = f->peer,
+        .user = f->user,
+        .tenant = f->tenant,
+        .destination = f->destination,
+        .agent = f->agent,
+        .address = f->address,
+        .http_status = refusal->status,
+        .code = code,
+        .retry = refusal->retry,
+        .error = refusal->error,
+        .reason = text.reason,
+        .detail = more,
+        .fields = answer != NULL && answer->fields != NULL ? answer->fields : "",
+        .claimed_user = answer != NULL ? answer->claimed_user : "",
+        .cause = answer != NULL ? answer->cause : ""};
     f->refusal_text = &text;
     f->callbacks->on_refused(f, &info, f->user_data);
     if (ingress->node->state != WST__NODE_CLOSING) /* the callback may have closed it */
@@ -208,7 +241,7 @@ void wst__flow_deny(wst_flow_t *f, int verdict, const wst__answer_t *answer) {
     wst__refusal_t refusal = wst__refusal_denied(answer->status, answer->reason);
     if (answer->error != NULL)
         refusal.error = answer->error;
-    refuse_flow(f, &refusal, WST_EDENIED, (wst_str_t){NULL, 0}, answer->fields);
+    refuse_flow(f, &refusal, WST_EDENIED, (wst_str_t){NULL, 0}, answer);
 }
 
 /* Questions ---------------------------------------------------------------------------------- */
@@ -244,33 +277,48 @@ void wst__flow_ask(wst_flow_t *f, wst__question_t question, wst__answer_cb on_an
     ingress->hooks->ask(ingress->owner, question, f->request);
 }
 
-/* Counts the flow as pending. False: over a bound or draining, so the flow has been refused. */
-static bool admit(wst_flow_t *f) {
+bool wst__flow_await_room(wst_flow_t *f, void (*again)(wst__defer_t *defer)) {
     wst_ingress_t *ingress = f->ingress;
-    int cause = 0;
-    if (ingress->node->state != WST__NODE_RUNNING)
-        cause = WST__DRAINING;
-    else if (wst__ticket_is_taken(&f->place))
-        return true;
-    else if (ingress->pending.count >= ingress->limits.max_pending)
-        cause = WST__TOO_MANY_PENDING;
-    else
-        wst__ticket_take(&f->place, &ingress->pending);
-    if (cause != 0)
+    if (ingress->hooks->make_room == NULL ||
+        !wst__account_may_fit(&ingress->accounts, f->tenant, f->user, f->peer,
+                              ingress->limits.stream_memory) ||
+        !ingress->hooks->make_room(ingress->owner))
+        return false;
+    wst__defer(ingress->ctx, &f->defer, again);
+    return true;
+}
+
+/* Counts the flow, in the account of its user as far as known by now. False: over a bound or
+ * draining, so the flow has been refused; or it waits for memory, then `again` runs. */
+static bool admit(wst_flow_t *f, void (*again)(wst__defer_t *defer)) {
+    wst_ingress_t *ingress = f->ingress;
+    int cause = ingress->node->state != WST__NODE_RUNNING
+                    ? WST__DRAINING
+                    : wst__claim_take(&f->claim, &ingress->accounts, f->tenant, f->user, f->peer,
+                                      ingress->limits.stream_memory);
+    bool for_memory =
+        cause == WST_EMEMORY || cause == WST__TENANT_MEMORY || cause == WST__USER_MEMORY;
+    if (cause != 0 && !(for_memory && wst__flow_await_room(f, again)))
         wst__flow_refuse(f, cause, (wst_str_t){NULL, 0});
     return cause == 0;
+}
+
+static void choose_admitted(wst__defer_t *defer) {
+    wst_flow_t *f = WST__CONTAINER(defer, wst_flow_t, defer);
+    if (admit(f, choose_admitted))
+        wst__flow_choose(f);
 }
 
 void wst__flow_dial(wst_flow_t *f, const wst_http_head_t *head, const struct wst_tls_info *tls) {
     f->head = head;
     f->tls = tls;
     f->reused = false;
-    f->search.tries = 0;
-    f->search.last_error = 0;
+    wst__search_begin(f->search);
     if (wst__flow_is_gone(f))
         return;
     ask_for_spare(f);
-    if (admit(f))
+    f->state = WST__FLOW_CHOOSING;
+    if (admit(f, choose_admitted))
         wst__flow_choose(f);
 }
 
@@ -286,12 +334,18 @@ static void on_client_answer(const wst__answer_t *answer, void *user_data) {
         wst__flow_dial(f, f->head, f->tls);
 }
 
+static void ask_admitted(wst__defer_t *defer) {
+    wst_flow_t *f = WST__CONTAINER(defer, wst_flow_t, defer);
+    if (admit(f, ask_admitted))
+        wst__flow_ask(f, WST__ASK_CLIENT, on_client_answer);
+}
+
 void wst__flow_start(wst_flow_t *f) {
     f->state = WST__FLOW_ASKING;
     if (!wst__flow_wants(f, WST__ASK_CLIENT))
         wst__flow_dial(f, f->head, f->tls);
-    else if (admit(f))
-        wst__flow_ask(f, WST__ASK_CLIENT, on_client_answer);
+    else
+        ask_admitted(&f->defer);
 }
 
 /* Public ------------------------------------------------------------------------------------- */
@@ -346,6 +400,13 @@ int wst_flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_option
     return status;
 }
 
+static const char *const state_names[] = {
+    [WST__FLOW_NEW] = "asking",        [WST__FLOW_ASKING] = "asking",
+    [WST__FLOW_CHOOSING] = "choosing", [WST__FLOW_OPENING] = "opening",
+    [WST__FLOW_REACHED] = "reached",   [WST__FLOW_RELAYING] = "relaying",
+    [WST__FLOW_DONE] = "ended",
+};
+
 int wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
     uint64_t until = f->state == WST__FLOW_RELAYING ? wst__now(f->ingress->ctx) : f->closed_ms;
     wst_stream_info_t now = {.size = sizeof(now),
@@ -359,7 +420,10 @@ int wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
                              .dial_ms = f->opened_ms > 0 ? f->opened_ms - f->asked_ms : 0,
                              .duration_ms = f->opened_ms > 0 ? until - f->opened_ms : 0,
                              .status = f->status,
-                             .ended_by = f->ended_by};
+                             .ended_by = f->ended_by,
+                             .detail = or_empty(f->revoked),
+                             .state = state_names[f->state],
+                             .age_ms = wst__now(f->ingress->ctx) - f->asked_ms};
     wst__flow_count(f, &now.bytes_to_agent, &now.bytes_to_client);
     return wst__sized_write(info, &now);
 }

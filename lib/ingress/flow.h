@@ -33,23 +33,42 @@ typedef enum wst__flow_state {
     WST__FLOW_DONE
 } wst__flow_state_t;
 
-/* The search for an uplink. */
+/* The search for an uplink. It is freed when a flow begins to relay that cannot search again, since
+ * idle tunnels keep their flows. */
 typedef struct wst__search {
+    wst_flow_t *flow;
+    wst__list_t wait_node;        /* CHOOSING: of ingress.waiting */
+    wst__dial_turn_t turn;        /* CHOOSING: the flow waits for it; OPENING: held */
+    wst__ticket_t away;           /* of ingress.away, while the flow waits for a missing agent */
+    wst__deadline_t deadline;     /* of the agent's answer */
+    wst__opening_t *opening;      /* OPENING */
+    wst__origin_t *kept;          /* used if its agent is chosen; NULL: none */
+    char agent[WST_NAME_MAX + 1]; /* asked last */
+    uint64_t timeout_ms;
     uint64_t only;                  /* serial of the required agent; 0: any */
     const char *name;               /* of the required agent; NULL: any */
     const char **labels;            /* that the agent must have, NULL-terminated; NULL: none */
-    uint64_t chosen;                /* serial of the agent that the embedder chose; 0: none */
+    uint64_t chosen;                /* serial of the agent that the embedder chose; 0: none, ... */
+    char *networks;                 /* ... and the addresses that it may try; NULL: all */
     uint64_t tried[WST__TRIES_MAX]; /* serials of the uplinks (members) tried */
     size_t tries;
+    uint64_t crowded; /* serial of the last agent at which the user has its share; 0: none */
     int last_error;   /* of the last failed try; 0: none */
     int choice_error; /* why wst_server_best_agent() found no agent; else 0 */
+    int waits_for;    /* the cause of refusal if the wait for an uplink lasts too long */
     bool awaited;     /* with choice_error: a new uplink is expected */
     uint64_t wakes;   /* wst_ingress.wakes at that time: if changed, an uplink has come up since */
 } wst__search_t;
 
+/* The search begins anew, with the same conditions. */
+static inline void wst__search_begin(wst__search_t *search) {
+    search->tries = 0;
+    search->last_error = 0;
+    search->crowded = 0;
+}
+
 struct wst_flow {
-    wst__list_t node;      /* of ingress.flows */
-    wst__list_t wait_node; /* of ingress.waiting */
+    wst__list_t node; /* of ingress.flows */
     wst_ingress_t *ingress;
     wst__flow_state_t state;
     const wst_flow_callbacks_t *callbacks;
@@ -59,10 +78,13 @@ struct wst_flow {
     /* For a front that keeps connections to origins: once the user is known, hands over a kept one
      * that can replace a new one. False: none. May be NULL. */
     bool (*spare)(wst_flow_t *flow, wst__origin_t *out, void *user_data);
+    /* For a front that moves the bytes and counts them in the flow: the flow has been revoked. End
+     * it by wst__flow_over. May be NULL. */
+    void (*on_revoked)(wst_flow_t *flow, void *user_data);
     void *user_data;
 
     /* The client. */
-    const char *peer;          /* in `texts`, like destination and search.name */
+    const char *peer;          /* in `texts`, like destination and search->name */
     char *names;               /* user and tenant; NULL: both are empty */
     const char *user, *tenant; /* in `names` */
     bool authenticated, unasked;
@@ -72,25 +94,24 @@ struct wst_flow {
 
     /* Its request. */
     const char *destination;
-    uint64_t asked_ms, timeout_ms;
+    uint64_t asked_ms;
 
     /* The agent. */
-    wst__search_t search;
-    char agent[WST_NAME_MAX + 1]; /* the agent asked last */
-    uint64_t agent_serial;        /* its serial */
-    char address[WST__IP_TEXT];   /* the address reached, or "" */
+    wst__search_t *search; /* NULL: over */
+    const char *agent; /* the agent asked last: in the search, or, once it is reached, in `route` */
+    uint64_t agent_serial; /* its serial */
+    const char *address;   /* the address reached, in `route`; or "" */
+    char *route;           /* agent and address; NULL: none has been reached */
 
     /* Work under way. */
     wst_request_t *request;
-    wst__opening_t *opening;
-    wst__origin_t *kept;  /* used if its agent is chosen; NULL: none */
     wst_stream_t *stream; /* REACHED: the destination's; RELAYING: if taken, until it closes */
     bool reused;          /* the destination's stream was kept: it may have gone stale */
     bool established;     /* REACHED: the front may take the stream */
     bool telling;         /* DONE: on_stream_close is running */
     bool cancelled;       /* on_stream_close has cancelled the flow */
+    char *revoked;        /* why the flow may not go on; NULL: it may */
     wst_pump_t *pump;
-    wst__deadline_t deadline;
     wst__defer_t defer;
 
     /* The outcome. */
@@ -100,11 +121,18 @@ struct wst_flow {
     const wst__refusal_text_t *refusal_text; /* while on_refused runs */
 
     wst__ticket_t hold, busy; /* of the node's tallies */
-    wst__ticket_t place;      /* of ingress.pending or ingress.relaying */
-    wst__ticket_t connection; /* of the node's connections, handed on by a front */
+    wst__claim_t claim;       /* of the user's account */
+    wst__seat_t connection;   /* the client's, handed on by a front */
     char texts[];             /* destination, peer, agent's name; of exact size, since idle tunnels
                                  keep them */
 };
+
+/* The front's connection will relay: hands its seat to the flow. It needs no memory of the seat any
+ * more. */
+static inline void wst__flow_take_seat(wst_flow_t *flow, wst__seat_t *seat) {
+    wst__seat_admit(seat);
+    wst__seat_hand_on(seat, &flow->connection);
+}
 
 /* -- flow.c ---------------------------------------------------------------------------------- */
 
@@ -136,6 +164,10 @@ void wst__flow_deny(wst_flow_t *flow, int verdict, const wst__answer_t *answer);
 /* Asks the embedder a question about the flow. Refuses the flow if there is no memory. */
 void wst__flow_ask(wst_flow_t *flow, wst__question_t question, wst__answer_cb on_answer);
 
+/* The flow lacks memory. True: some is about to be given back, and `again` runs in the next turn.
+ * False: none is, or a quota stands in the way. */
+bool wst__flow_await_room(wst_flow_t *flow, void (*again)(wst__defer_t *defer));
+
 /* Whether the client has left: the front is about to cancel the flow. */
 bool wst__flow_is_gone(const wst_flow_t *flow);
 
@@ -144,6 +176,9 @@ bool wst__flow_wants(const wst_flow_t *flow, wst__question_t question);
 
 /* Takes the kept connection's stream out of the flow; NULL: there is none. */
 wst_stream_t *wst__flow_take_kept(wst_flow_t *flow);
+
+/* Ends the search for good: cancels what waits in it, and frees it. Harmless if it is over. */
+void wst__flow_drop_search(wst_flow_t *flow);
 
 /* Frees the flow, after taking it out of all lists and tallies. */
 void wst__flow_free(wst_flow_t *flow);
@@ -155,6 +190,21 @@ void wst__flow_stop(wst_flow_t *flow);
 
 /* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal. */
 void wst__flow_choose(wst_flow_t *flow);
+
+/* Gives the flow's place at the agent back. If `unanswered`, and if the agent may look up a name
+ * for the flow, it is kept for a while (late_place.h). */
+void wst__flow_leave_agent(wst_flow_t *flow, bool unanswered);
+
+/* Of ingress.turns: it is the flow's turn to have an agent open its stream. */
+void wst__flow_on_turn(wst__dial_turn_t *turn);
+
+/* A wst_flow.revoked for which there was no memory. */
+extern char wst__flow_no_reason[];
+
+/* -- flow_walk.c ----------------------------------------------------------------------------- */
+
+/* The flow is about to be freed: walks that would visit it next go on. */
+void wst__flow_leave_walks(const wst_flow_t *flow);
 
 /* -- flow_relay.c ---------------------------------------------------------------------------- */
 
@@ -182,5 +232,15 @@ int wst__flow_join(wst_flow_t *flow, wst_stream_t *client, wst_stream_t *destina
 
 /* Refuses or ends the flow, since the ingress closes. The front is told later, from the loop. */
 void wst__flow_abort(wst_flow_t *flow);
+
+/* Whether the embedder has allowed the flow, which has not ended. */
+bool wst__flow_is_allowed(const wst_flow_t *flow);
+
+/* The same, or no question is asked about it: whether wst__flow_revoke can end it. */
+bool wst__flow_may_end(const wst_flow_t *flow);
+
+/* Refuses or ends the flow, since the embedder allows it no longer. The front is told later, from
+ * the loop. `why` is copied. */
+void wst__flow_revoke(wst_flow_t *flow, const char *why);
 
 #endif

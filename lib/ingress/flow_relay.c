@@ -8,6 +8,7 @@
 #include "stream.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* Established -------------------------------------------------------------------------------- */
 
@@ -30,11 +31,11 @@ void wst__flow_begin(wst_flow_t *f) {
     f->established = false;
     f->id = ++ingress->flow_ids;
     f->opened_ms = wst__now(ingress->ctx);
+    wst__histogram_add(&ingress->dial_times, (f->opened_ms - f->asked_ms) * 1000);
     f->bytes_to_agent = f->bytes_to_client = 0;
     f->status = 0;
     f->ended_by = "";
-    wst__ticket_give_back(&f->place);
-    wst__ticket_take(&f->place, &ingress->relaying);
+    wst__claim_opened(&f->claim);
     wst_flow_get_info(f, &info);
     ingress->hooks->on_open(ingress->owner, &info);
 }
@@ -47,7 +48,6 @@ static wst_stream_info_t finish_relaying(wst_flow_t *f, int status, const char *
     f->closed_ms = wst__now(ingress->ctx);
     f->status = status;
     f->ended_by = ended_by;
-    wst__ticket_give_back(&f->place);
     wst_flow_get_info(f, &info);
     f->telling = true;
     if (ingress->node->state != WST__NODE_CLOSING)
@@ -91,6 +91,7 @@ static void on_pump_done(wst_pump_t *pump, int status, void *user_data) {
     wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
     wst_pump_close(pump, on_pump_closed);
+    wst__claim_drop(&f->claim);
     const wst_stream_info_t info =
         finish_relaying(f, status, side_name(status == 0 ? stats.first_end : stats.failed_side));
     tell_gone(f, &info);
@@ -103,9 +104,11 @@ int wst__flow_join(wst_flow_t *f, wst_stream_t *client, wst_stream_t *destinatio
                                         .on_done = on_pump_done,
                                         .user_data = f};
     int status = wst_pump_new(&f->pump, f->ingress->ctx, client, destination, &options);
-    if (status == 0)
-        wst__flow_begin(f);
-    return status;
+    if (status != 0)
+        return status;
+    wst__flow_drop_search(f);
+    wst__flow_begin(f);
+    return 0;
 }
 
 int wst_flow_relay(wst_flow_t *f, wst_stream_t *client) {
@@ -134,8 +137,11 @@ static void on_taken_closed(wst_stream_t *stream, void *user_data) {
     keep_count(f);
     f->stream = NULL;
     int status = wst__stream_outcome(stream);
-    const wst_stream_info_t info =
-        finish_relaying(f, status, status != 0 && status != WST_ECANCELLED ? "agent" : "client");
+    wst__claim_drop(&f->claim);
+    const char *side = f->revoked != NULL                        ? "server"
+                       : status != 0 && status != WST_ECANCELLED ? "agent"
+                                                                 : "client";
+    const wst_stream_info_t info = finish_relaying(f, status, side);
     tell_gone(f, &info);
     wst__flow_free(f);
 }
@@ -147,6 +153,7 @@ wst_stream_t *wst_flow_take(wst_flow_t *f) {
         return NULL; /* the server has been closed: on_refused follows */
     wst_stream_set_callbacks(stream, NULL, NULL);
     wst__stream_watch(stream, on_taken_closed, f);
+    wst__flow_drop_search(f);
     wst__flow_begin(f);
     return stream;
 }
@@ -161,6 +168,7 @@ wst_stream_t *wst__flow_release(wst_flow_t *f) {
     return stream;
 }
 
+/* The flow keeps its claim: it may be joined or dial again. */
 void wst__flow_over(wst_flow_t *f, int status, const char *ended_by) {
     finish_relaying(f, status, ended_by);
 }
@@ -181,6 +189,7 @@ void wst_flow_cancel(wst_flow_t *f) {
     }
     if (f->state == WST__FLOW_RELAYING) {
         stop_relaying(f);
+        wst__claim_drop(&f->claim);
         finish_relaying(f, WST_ECANCELLED, "client");
     } else {
         wst__flow_stop(f);
@@ -221,10 +230,51 @@ void wst__flow_abort(wst_flow_t *f) {
     } else if (f->state == WST__FLOW_RELAYING) {
         stop_relaying(f);
         f->state = WST__FLOW_DONE;
-        wst__ticket_give_back(&f->place);
+        wst__claim_drop(&f->claim);
         if (f->pump != NULL)
             wst_pump_close(f->pump, on_aborted_pump_closed);
         else
             wst__defer(f->ingress->ctx, &f->defer, aborted);
     }
+}
+
+/* Revoking ----------------------------------------------------------------------------------- */
+
+char wst__flow_no_reason[] = "no longer allowed";
+
+static void end_revoked_pump(wst_flow_t *f) {
+    wst_pump_close(f->pump, on_pump_closed);
+    const wst_stream_info_t info = finish_relaying(f, WST_EDENIED, "server");
+    tell_gone(f, &info);
+}
+
+static void on_revoked(wst__defer_t *defer) {
+    wst_flow_t *f = WST__CONTAINER(defer, wst_flow_t, defer);
+    if (f->state < WST__FLOW_RELAYING)
+        wst__flow_refuse(f, WST__REVOKED, (wst_str_t){f->revoked, strlen(f->revoked)});
+    else if (f->state == WST__FLOW_DONE) /* it has ended by itself since */
+        return;
+    else if (f->pump != NULL)
+        end_revoked_pump(f);
+    else if (f->stream == NULL)
+        f->on_revoked(f, f->user_data);
+    else if (!f->stream->closing) /* its owner closes it, and so ends the flow */
+        wst_stream_emit_error(f->stream, WST_EDENIED);
+}
+
+bool wst__flow_is_allowed(const wst_flow_t *f) {
+    return !f->unasked && wst__flow_may_end(f);
+}
+
+bool wst__flow_may_end(const wst_flow_t *f) {
+    return f->revoked == NULL && f->state > WST__FLOW_ASKING && f->state < WST__FLOW_DONE;
+}
+
+void wst__flow_revoke(wst_flow_t *f, const char *why) {
+    f->revoked = wst__strdup(&f->ingress->ctx->allocator, why);
+    if (f->revoked == NULL)
+        f->revoked = wst__flow_no_reason;
+    if (f->state < WST__FLOW_RELAYING)
+        wst__flow_stop(f);
+    wst__defer(f->ingress->ctx, &f->defer, on_revoked);
 }

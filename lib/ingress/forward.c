@@ -2,7 +2,10 @@
 /*
  * Plain HTTP through the proxy: sends a request in absolute form to its origin through an agent,
  * and the response to the client. Bodies are not buffered whole: they are passed on as they come,
- * at the pace of the receiver.
+ * at the pace of the receiver. A body that only the end of the origin's connection delimits is sent
+ * to the client in chunks: a proxy, a socket or a TLS library on the way may turn a reset into an
+ * end, but the last chunk is missing then. Clients of HTTP/1.0 know no chunks and get such a body
+ * as it is.
  *
  *     authorise -> connect (a kept connection, or a dial) -> exchange -> the next request
  *
@@ -48,6 +51,7 @@ struct wst__exchange {
     wst_chunk_t *gathered; /* a response's head so far */
     size_t head_len, scanned;
     wst_http_head_t response;
+    char date[WST__HTTP_DATE]; /* of the response's arrival */
     wst__reply_t reply;
 
     uint64_t moved_ms;
@@ -88,6 +92,8 @@ void wst__exchange_close(wst__exchange_t *x) {
 static int cause_of(int error, blame_t blame) {
     if (blame == ORIGIN && error == UV_EOF)
         return WST__ORIGIN_ENDED;
+    if (blame == OURS && error == WST_EDENIED)
+        return WST__REVOKED;
     return blame == ORIGIN && error == WST_EHTTP ? (int)WST__ORIGIN_MALFORMED : error;
 }
 
@@ -115,7 +121,7 @@ static void fail_exchange(wst__exchange_t *x, int error, blame_t blame, const ch
     wst__client_t *c = x->owner;
     wst_stream_t *client = x->client, *origin = x->origin;
     bool answering = x->answering;
-    bool again = x->flow->reused && x->head_len == 0 && blame == ORIGIN;
+    bool again = x->flow->reused && x->head_len == 0 && blame == ORIGIN && x->flow->revoked == NULL;
     close_origin(origin);
     wst_flow_t *flow = finish_exchange(x, error, names[blame]);
     if (blame == CLIENT_GONE || answering) {
@@ -190,7 +196,7 @@ static void upgrade(wst__exchange_t *x, wst_slice_t rest) {
         return;
     }
     wst_flow_t *flow = finish_exchange(x, 0, "agent");
-    wst__ticket_hand_on(&c->connection, &flow->connection);
+    wst__flow_take_seat(flow, &c->connection);
     bool closing = c->closing; /* on_stream_close may have closed it */
     wst__client_close(c);
     if (!closing && wst__flow_join(flow, client, origin) == 0)
@@ -278,9 +284,10 @@ static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_ca
 /* Response: from the origin to the client ---------------------------------------------------- */
 
 /* Writes to the client. False: the write failed and the exchange is over. */
-static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
-    x->flow->bytes_to_client += slice.len;
-    int status = wst_stream_write(x->client, &slice, 1);
+static bool send_slices(wst__exchange_t *x, const wst_slice_t *slices, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        x->flow->bytes_to_client += slices[i].len;
+    int status = wst_stream_write(x->client, slices, count);
     if (status < 0) {
         fail_exchange(x, status, CLIENT_GONE, NULL);
         return false;
@@ -292,7 +299,25 @@ static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
     return true;
 }
 
-/* As send_client, for bytes outside of chunks. */
+static bool send_client(wst__exchange_t *x, wst_slice_t slice) {
+    return send_slices(x, &slice, 1);
+}
+
+/* As send_client, for a part of a body that is sent in chunks (RFC 9112 section 7.1). */
+static bool send_as_chunk(wst__exchange_t *x, wst_slice_t part) {
+    char line[WST__CHUNK_LINE_MAX];
+    wst_slice_t slices[] = {
+        {0}, part, wst_slice_static(WST__CHUNK_END, sizeof(WST__CHUNK_END) - 1)};
+    size_t len = wst__http_chunk_line(line, part.len);
+    if (wst_slice_copy(&slices[0], x->ctx, line, len) != 0) {
+        wst_slice_unref(part);
+        fail_exchange(x, WST_ENOMEM, OURS, NULL);
+        return false;
+    }
+    return send_slices(x, slices, 3);
+}
+
+/* As send_client, for bytes outside of a wst_chunk_t. */
 static bool send_copy(wst__exchange_t *x, wst_str_t text) {
     wst_slice_t slice;
     if (text.len == 0)
@@ -302,6 +327,11 @@ static bool send_copy(wst__exchange_t *x, wst_str_t text) {
         return false;
     }
     return send_client(x, slice);
+}
+
+/* As send_client, for a part of the body. */
+static bool send_part(wst__exchange_t *x, wst_slice_t part) {
+    return x->reply.encode ? send_as_chunk(x, part) : send_client(x, part);
 }
 
 static void read_body(wst__exchange_t *x, wst_slice_t data) {
@@ -318,7 +348,7 @@ static void read_body(wst__exchange_t *x, wst_slice_t data) {
         const wst_slice_t part = {data.chunk, (const uint8_t *)run.ptr, run.len};
         data.data += n;
         data.len -= (size_t)n;
-        if (!send_copy(x, held) || (part.len > 0 && !send_client(x, wst_slice_ref(part))))
+        if (!send_copy(x, held) || (part.len > 0 && !send_part(x, wst_slice_ref(part))))
             return;
     }
     if (body->complete)
@@ -333,6 +363,7 @@ static bool forward_head(wst__exchange_t *x) {
         fail_exchange(x, WST_ENOMEM, OURS, NULL);
         return false;
     }
+    (void)wst__date(x->ctx, x->date);
     /* A client that is answered before its request is complete is closed: the rest is not read. */
     x->forward.keep_client = x->request_body.complete && !is_draining(x->owner);
     int len = wst__forward_response(&x->reply, &x->forward, &x->response,
@@ -394,10 +425,11 @@ static void on_origin_read(wst_stream_t *origin, wst_slice_t data, void *user_da
 static void on_origin_end(wst_stream_t *origin, void *user_data) {
     (void)origin;
     wst__exchange_t *x = user_data;
-    if (x->answering && wst_http_body_end(&x->reply.body) == 0)
-        complete(x, false);
-    else
+    const wst_slice_t end = wst_slice_static(WST__CHUNKS_END, sizeof(WST__CHUNKS_END) - 1);
+    if (!x->answering || wst_http_body_end(&x->reply.body) != 0)
         fail_exchange(x, UV_EOF, ORIGIN, NULL);
+    else if (!x->reply.encode || send_client(x, end))
+        complete(x, false);
 }
 
 static void on_origin_drain(wst_stream_t *origin, void *user_data) {
@@ -468,6 +500,7 @@ static int exchange_new(wst__exchange_t **out, wst__client_t *c) {
     x->ctx = ctx;
     x->moved_ms = wst__now(ctx);
     x->forward = forward_of(c, head);
+    x->forward.date = x->date;
     wst_http_body_request(&x->request_body, head);
     *out = x;
     return 0;
@@ -485,12 +518,19 @@ static void on_forward_established(wst_flow_t *flow, void *user_data) {
     x->origin = wst__flow_release(flow);
     c->flow = NULL;
     c->exchange = x;
+    wst__seat_admit(&c->connection);
     wst_stream_set_callbacks(x->client, &client_callbacks, x);
     wst_stream_set_callbacks(x->origin, &origin_callbacks, x);
     wst__deadline_in(x->ctx, &x->silence, c->ingress->limits.half_closed_timeout_ms, on_silence);
     wst__flow_begin(flow);
     if (!c->closing) /* on_stream_open may have closed it */
         send_request(x);
+}
+
+/* The exchange's flow relays: a flow that is being asked about or dialled ends by itself. */
+static void on_forward_revoked(wst_flow_t *flow, void *user_data) {
+    const wst__client_t *c = user_data;
+    fail_exchange(c->exchange, WST_EDENIED, OURS, flow->revoked);
 }
 
 /* Whether the request may be sent again if a kept connection turns out to be stale. */
@@ -550,6 +590,7 @@ void wst__client_forward(wst__client_t *c, const wst_http_head_t *head,
         return;
     c->target = *target;
     flow->spare = spare;
+    flow->on_revoked = on_forward_revoked;
     const wst__forward_t forward = forward_of(c, head);
     int cause = 0;
     const char *text = refusal_text(wst__forward_check(&forward), &cause);

@@ -14,7 +14,7 @@
 static void on_hijack_closed(void *user_data) {
     wst__client_t *c = user_data;
     wst__ticket_t hold = {0};
-    wst__ticket_give_back(&c->connection);
+    wst__seat_give_back(&c->connection);
     wst__ticket_give_back(&c->last_word);
     wst__ticket_hand_on(&c->hold, &hold);
     c->options->on_closed(c);
@@ -47,9 +47,11 @@ void wst__client_drain(wst__client_t *c) {
 
 /* The last answer has been sent, or the client has left, perhaps while its request was pending. */
 static void on_done(wst_hijack_t *hijack, int status, void *user_data) {
+    wst__client_t *c = user_data;
     (void)hijack;
-    (void)status;
-    wst__client_close(user_data);
+    wst__client_close(c);
+    if (status == WST_EMEMORY)
+        wst__ingress_turn_away(c->ingress, c->peer, status);
 }
 
 static void on_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
@@ -65,7 +67,7 @@ static wst_str_t on_stranger(wst_hijack_t *hijack, uint8_t first, void *user_dat
 }
 
 int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *stream,
-                     const wst__client_options_t *options) {
+                     wst__seat_t *seat, const wst__client_options_t *options) {
     *c = (wst__client_t){.ingress = ingress, .options = options, .tls = wst_stream_tls(stream)};
     snprintf(c->peer, sizeof(c->peer), "%s", wst_stream_peer(stream));
     const wst_hijack_options_t hijack = {.size = sizeof(hijack),
@@ -77,6 +79,8 @@ int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *str
     int status = wst_hijack_new(&c->hijack, ingress->ctx, stream, &hijack);
     if (status != 0)
         return status;
+    wst__seat_hand_on(seat, &c->connection);
+    wst__hijack_set_budget(c->hijack, wst__seat_budget(&c->connection));
     wst__hijack_set_stranger(c->hijack, on_stranger);
     wst__ticket_take(&c->hold, &ingress->node->holds);
     return 0;

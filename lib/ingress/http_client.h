@@ -51,13 +51,13 @@ struct wst__client {
     wst__kept_t kept;
 
     wst__ticket_t hold;
-    wst__ticket_t connection; /* taken by the owner; handed on to a flow with the stream */
-    wst__ticket_t last_word;  /* of node.busy: the last answer is being sent */
+    wst__seat_t connection;  /* handed on to a flow with the stream */
+    wst__ticket_t last_word; /* of node.busy: the last answer is being sent */
 };
 
-/* Takes the stream on success. `options` is borrowed. 0 or WST_ENOMEM. */
+/* Takes the stream and its seat on success. `options` is borrowed. 0 or WST_ENOMEM. */
 int wst__client_init(wst__client_t *client, wst_ingress_t *ingress, wst_stream_t *stream,
-                     const wst__client_options_t *options);
+                     wst__seat_t *seat, const wst__client_options_t *options);
 
 /* Closes the client, and ends its flow unless the flow relays. */
 void wst__client_close(wst__client_t *client);

@@ -21,6 +21,7 @@ static const struct row {
     {WST_EIDLE, {504, "Connection to destination timed out", "connection_timeout", false}},
     {WST_ERESET, {502, "Connection reset by destination", "connection_terminated", false}},
     {WST_EDENIED, {403, "Destination denied by the agent", "http_request_denied", false}},
+    {WST_EFILTERED, {403, "Denied by a rule of the server", "destination_ip_prohibited", false}},
     {WST_EDEST, {400, "Invalid destination", "http_request_error", false}},
     {WST_ECANCELLED, {502, "Connection cancelled by agent", "connection_terminated", false}},
     {WST_EINTERNAL, {502, "Agent failed to connect", "proxy_internal_error", false}},
@@ -30,6 +31,7 @@ static const struct row {
     {WST_EGOAWAY, {503, "Agent is shutting down", "destination_unavailable", true}},
     {WST_ELOST, {503, "Agent lost", "destination_unavailable", true}},
     {WST_ELIMIT, {503, "Agent has too many streams", "connection_limit_reached", true}},
+    {WST__AWAY, {503, "Agent is reconnecting", "destination_unavailable", true}},
     {WST_EMEMORY, {503, "Out of memory", "connection_limit_reached", true}},
     {WST_ETIMEOUT, {504, "Agent did not answer in time", "connection_timeout", false}},
 
@@ -38,11 +40,36 @@ static const struct row {
     {WST__BAD_ANSWER, {500, "Unfit decision", "proxy_internal_error", false}},
     {WST__TOO_MANY_PENDING,
      {503, "Too many connections being opened", "connection_limit_reached", true}},
+    {WST__USER_DIALS,
+     {429, "Your share of connections being opened is used up", "connection_limit_reached", true}},
+    {WST__USER_AGENT_DIALS,
+     {429, "Your share of connections the agent is opening is used up", "connection_limit_reached",
+      true}},
+    {WST__TENANT_DIALS,
+     {503, "Your tenant's share of connections being opened is used up", "connection_limit_reached",
+      true}},
+    {WST__TOO_MANY_FLOWS, {503, "Too many streams", "connection_limit_reached", true}},
+    {WST__USER_FLOWS,
+     {429, "Your share of the streams is used up", "connection_limit_reached", true}},
+    {WST__TENANT_FLOWS,
+     {503, "Your tenant's share of the streams is used up", "connection_limit_reached", true}},
+    {WST__USER_MEMORY,
+     {429, "Your share of the memory budget is used up", "connection_limit_reached", true}},
+    {WST__TENANT_MEMORY,
+     {503, "Your tenant's share of the memory budget is used up", "connection_limit_reached",
+      true}},
+    {WST__SOURCE_CONNECTIONS,
+     {503, "Too many connections from this source", "connection_limit_reached", true}},
+    {WST__SOURCE_MEMORY,
+     {503, "Too much memory for connections from this source", "connection_limit_reached", true}},
     {WST__TOO_MANY_AGENTS, {503, "Too many agents", "connection_limit_reached", true}},
+    {WST__REVOKED, {403, "No longer allowed", "http_request_denied", false}},
     {WST__DRAINING, {503, "Server is shutting down", "proxy_internal_response", true}},
     {WST__NOT_OFFERED,
      {403, "Clients are not served at this address", "http_request_denied", false}},
 
+    {WST__BY_PROXY,
+     {403, "Came by a proxy, but needs no authentication here", "http_request_denied", false}},
     {WST__SELF, {403, "The destination is this proxy", "proxy_loop_detected", false}},
 
     /* Forwarded requests. */
@@ -74,11 +101,26 @@ wst__refusal_t wst__refusal_of(int error) {
 int wst__refusal_code(int cause) {
     switch (cause) {
     case WST__TOO_MANY_PENDING:
+    case WST__USER_DIALS:
+    case WST__USER_AGENT_DIALS:
+    case WST__TENANT_DIALS:
+    case WST__TOO_MANY_FLOWS:
+    case WST__USER_FLOWS:
+    case WST__TENANT_FLOWS:
+    case WST__SOURCE_CONNECTIONS:
     case WST__TOO_MANY_AGENTS:
         return WST_ELIMIT;
+    case WST__AWAY:
+        return WST_ELOST;
+    case WST__USER_MEMORY:
+    case WST__TENANT_MEMORY:
+    case WST__SOURCE_MEMORY:
+        return WST_EMEMORY;
     case WST__DRAINING:
         return WST_EGOAWAY;
     case WST__NOT_OFFERED:
+    case WST__REVOKED:
+    case WST__BY_PROXY:
     case WST__NO_DECISION: /* the embedder has not allowed it */
     case WST__SELF:
     case WST__LOOP:
@@ -182,4 +224,42 @@ void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal,
     bool more = strcmp(line, out->reason) != 0;
     snprintf(out->body, sizeof(out->body), "%s\n%s%s", out->reason, more ? line : "",
              more ? "\n" : "");
+}
+
+/* Counting ----------------------------------------------------------------------------------- */
+
+/* Types of RFC 9209 that are in the table or that callers name; the last one stands for others. */
+static const char *const kinds[WST__REFUSAL_KINDS] = {
+    "connection_limit_reached",
+    "connection_refused",
+    "connection_terminated",
+    "connection_timeout",
+    "destination_ip_prohibited",
+    "destination_ip_unroutable",
+    "destination_unavailable",
+    "dns_error",
+    "dns_timeout",
+    "http_protocol_error",
+    "http_request_denied",
+    "http_request_error",
+    "proxy_internal_error",
+    "proxy_internal_response",
+    "proxy_loop_detected",
+    "other",
+};
+
+void wst__refusals_count(wst__refusals_t *r, const char *error) {
+    size_t i = 0;
+    while (i < WST__REFUSAL_KINDS - 1 && strcmp(kinds[i], error) != 0)
+        i++;
+    r->of_kind[i]++;
+    r->count++;
+}
+
+bool wst__refusals_nth(const wst__refusals_t *r, size_t n, const char **error, uint64_t *count) {
+    if (n >= WST__REFUSAL_KINDS)
+        return false;
+    *error = kinds[n];
+    *count = r->of_kind[n];
+    return true;
 }

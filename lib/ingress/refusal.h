@@ -7,15 +7,30 @@
  * of other protocols map the error code.
  */
 #include "request.h"
+#include "uplink.h"
 
 /* The server's own causes, which have no error code. */
 enum wst__cause {
-    WST__NO_DECISION = 1, /* a question to the embedder was not answered in time */
-    WST__BAD_ANSWER,      /* the answer does not fit the question */
-    WST__TOO_MANY_PENDING,
+    WST__AWAY =
+        WST__UPLINK_AWAY,  /* the agent's connection is lost, and has not come back in time */
+    WST__NO_DECISION,      /* a question to the embedder was not answered in time */
+    WST__BAD_ANSWER,       /* the answer does not fit the question */
+    WST__TOO_MANY_PENDING, /* in all; of one user, here, at one agent; of one tenant: */
+    WST__USER_DIALS,
+    WST__USER_AGENT_DIALS,
+    WST__TENANT_DIALS,
+    WST__TOO_MANY_FLOWS,
+    WST__USER_FLOWS,
+    WST__TENANT_FLOWS,
+    WST__USER_MEMORY,
+    WST__TENANT_MEMORY,
+    WST__SOURCE_CONNECTIONS, /* of connections that are closed before a request */
+    WST__SOURCE_MEMORY,
     WST__TOO_MANY_AGENTS,
     WST__DRAINING,
+    WST__REVOKED,         /* allowed before, but no longer */
     WST__NOT_OFFERED,     /* the address does not serve clients */
+    WST__BY_PROXY,        /* a proxy passed it on to where nobody must authenticate */
     WST__NEEDS_CONNECT,   /* the request's scheme is not forwarded */
     WST__LOOP,            /* the request has passed this server before */
     WST__SELF,            /* the destination is this server */
@@ -62,5 +77,18 @@ typedef struct wst__refusal_text {
  * not allowed in a header field are replaced, excess length is cut.
  */
 void wst__refusal_write(wst__refusal_text_t *out, const wst__refusal_t *refusal, wst_str_t detail);
+
+/* Refusals, by kind. Begins as zeros. */
+enum { WST__REFUSAL_KINDS = 16 };
+typedef struct wst__refusals {
+    uint64_t count, of_kind[WST__REFUSAL_KINDS];
+} wst__refusals_t;
+
+/* `error`: as wst_refusal_info.error. */
+void wst__refusals_count(wst__refusals_t *refusals, const char *error);
+
+/* Answers wst_server_refusals. */
+bool wst__refusals_nth(const wst__refusals_t *refusals, size_t n, const char **error,
+                       uint64_t *count);
 
 #endif

@@ -91,12 +91,16 @@ static wst_remote_t *find_identity(const wst__remotes_t *set, const char *tenant
 /* States ------------------------------------------------------------------------------------- */
 
 static unsigned state_of(const wst__uplink_t *u, size_t load, size_t max_streams) {
-    int status = load >= max_streams ? WST_ELIMIT : u->ops->can_open(u);
+    int status = u->ops->can_open(u);
+    if (status == 0 && load >= max_streams)
+        status = WST_ELIMIT;
     switch (status) {
     case 0:
         return u->ops->is_suspect(u) ? WST__SUSPECT : WST__READY;
     case WST_ELIMIT:
         return u->renews ? WST__USED_UP : WST__FULL;
+    case WST__UPLINK_AWAY:
+        return WST__MISSING;
     case WST_EGOAWAY:
         return WST__LEAVING;
     default:
@@ -134,6 +138,10 @@ void wst__remotes_changed(wst__remotes_t *set, wst__member_t *m) {
     if (load == m->load && state == m->state)
         return;
     count_out(r, m);
+    if (state == WST__MISSING) /* those who have tried it may do so again when it is back */
+        m->serial = ++set->serial;
+    if (load > m->load)
+        m->used = ++set->uses;
     m->load = load;
     m->state = state;
     count_in(r, m);
@@ -155,6 +163,7 @@ static wst_remote_t *make_agent(wst__remotes_t *set, const char *tenant, const w
     if (r == NULL)
         return NULL;
     r->ctx = set->ctx;
+    r->since_ms = wst__now(set->ctx);
     r->state = WST__DOWN;
     wst__list_init(&r->node);
     wst__list_init(&r->members);
@@ -237,6 +246,11 @@ static void enter(wst__remotes_t *set, wst_remote_t *r, wst__member_t *m) {
     settle(set, r);
 }
 
+static void add_traffic(wst__traffic_t *sum, const wst__uplink_t *uplink) {
+    sum->to_agents += uplink->sent;
+    sum->to_clients += uplink->received;
+}
+
 /* Removes a member from its agent. Returns whether it was the last one. */
 static bool leave_agent(wst__remotes_t *set, wst__member_t *m) {
     wst_remote_t *r = m->remote;
@@ -244,6 +258,8 @@ static bool leave_agent(wst__remotes_t *set, wst__member_t *m) {
     m->remote = NULL;
     count_out(r, m);
     settle(set, r);
+    add_traffic(&r->left_traffic, m->uplink);
+    add_traffic(&set->left_traffic, m->uplink);
     return wst__list_empty(&r->members);
 }
 
@@ -267,6 +283,16 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t 
     if (old != NULL)
         leave_agent(set, old);
     return 0;
+}
+
+int wst__remotes_relabel(wst__remotes_t *set, wst__member_t *m, const char *const *labels) {
+    return relabel(set, m->remote, labels);
+}
+
+void wst__remotes_resumed(wst__remotes_t *set, wst__member_t *m, uint64_t epoch) {
+    m->epoch = epoch;
+    snprintf(m->remote->peer, sizeof(m->remote->peer), "%s", m->uplink->peer);
+    wst__remotes_changed(set, m);
 }
 
 wst_remote_t *wst__remotes_leave(wst__remotes_t *set, wst__member_t *member) {
@@ -322,6 +348,38 @@ const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst
     return NULL;
 }
 
+void wst__remotes_each_restarted(const wst__remotes_t *set, const wst__member_t *member,
+                                 void (*found)(wst__member_t *old)) {
+    const wst_remote_t *own = member->remote;
+    const wst__group_t *g = wst__group_find(set, WST__BY_NAME, own->tenant, own->name);
+    const wst__place_t *p = NULL;
+    for (size_t n = 0; n < WST__TWINS_MAX && (p = wst__group_next(g, p)) != NULL; n++) {
+        if (p->remote == own)
+            continue;
+        WST__LIST_EACH(wst__member_t, m, &p->remote->members, node)
+            if (m->state == WST__MISSING && wst__same_host(m->uplink->peer, member->uplink->peer))
+                found(m);
+    }
+}
+
+/* Figures ------------------------------------------------------------------------------------ */
+
+static void add_members(wst__traffic_t *sum, const wst_remote_t *r) {
+    WST__LIST_EACH(const wst__member_t, m, &r->members, node)
+        add_traffic(sum, m->uplink);
+}
+
+wst__traffic_t wst__remotes_traffic(const wst__remotes_t *set) {
+    wst__traffic_t sum = set->left_traffic;
+    WST__LIST_EACH(const wst_remote_t, r, &set->list, node)
+        add_members(&sum, r);
+    return sum;
+}
+
+void wst__remote_set_software(wst_remote_t *r, const char *software) {
+    snprintf(r->software, sizeof(r->software), "%s", software);
+}
+
 /* Public ------------------------------------------------------------------------------------- */
 
 uint64_t wst__remote_serial(const wst_remote_t *r) {
@@ -369,8 +427,33 @@ uint64_t wst_remote_rtt_ms(const wst_remote_t *r) {
     return rtt;
 }
 
+const char *wst_remote_software(const wst_remote_t *r) {
+    return r->software;
+}
+
+uint64_t wst_remote_uptime_ms(const wst_remote_t *r) {
+    return wst__now(r->ctx) - r->since_ms;
+}
+
+uint64_t wst_remote_bytes_to_agent(const wst_remote_t *r) {
+    wst__traffic_t sum = r->left_traffic;
+    add_members(&sum, r);
+    return sum.to_agents;
+}
+
+uint64_t wst_remote_bytes_to_client(const wst_remote_t *r) {
+    wst__traffic_t sum = r->left_traffic;
+    add_members(&sum, r);
+    return sum.to_clients;
+}
+
 bool wst_remote_is_ready(const wst_remote_t *r) {
     return r->state <= WST__SUSPECT;
+}
+
+bool wst_remote_is_suspended(const wst_remote_t *r) {
+    size_t missing = r->members_in[WST__MISSING];
+    return missing > 0 && missing == wst_remote_sessions(r);
 }
 
 void wst_remote_set_data(wst_remote_t *r, void *data) {

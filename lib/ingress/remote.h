@@ -25,18 +25,26 @@ typedef struct wst__member {
     wst__uplink_t *uplink;
     uint32_t conn;
     uint64_t epoch;
-    uint64_t serial; /* unique in its set */
+    uint64_t serial; /* unique in its set; a new one when the connection is lost */
     size_t load;     /* load and state: as of the last wst__remotes_changed() */
     unsigned state;
+    uint64_t used; /* when it last got a stream, by the set's count of that */
 } wst__member_t;
+
+/* Bytes of streams. */
+typedef struct wst__traffic {
+    uint64_t to_agents, to_clients;
+} wst__traffic_t;
 
 typedef struct wst__remotes {
     wst_ctx_t *ctx;
     wst__list_t list; /* wst_remote_t, oldest first */
     size_t count;
-    size_t ready;       /* agents that take streams */
-    size_t max_streams; /* bound for each member */
-    uint64_t serial;    /* the last serial given */
+    size_t ready;                /* agents that take streams */
+    size_t max_streams;          /* bound for each member */
+    uint64_t serial;             /* the last serial given */
+    uint64_t uses;               /* streams that members have got */
+    wst__traffic_t left_traffic; /* of members that have left */
     uint64_t seed;
     wst__table_t identities, serials, pointers; /* wst_remote_t */
     wst__table_t groups;
@@ -61,8 +69,21 @@ int wst__remotes_join(wst__remotes_t *set, wst__member_t *member, wst__uplink_t 
                       const wst_hello_t *hello, const char *tenant, const char *const *labels,
                       wst__member_t **replaced, bool *is_new);
 
+/* What the agent says it is, at most so long. */
+enum { WST__SOFTWARE_MAX = 47 };
+void wst__remote_set_software(wst_remote_t *remote, const char *software);
+
+/* Bytes of all streams so far, of agents that have left, too. */
+wst__traffic_t wst__remotes_traffic(const wst__remotes_t *set);
+
 /* The uplink's on_change: updates load and state. Harmless if the member is not in the set. */
 void wst__remotes_changed(wst__remotes_t *set, wst__member_t *member);
+
+/* The labels of the member's agent are these from now on. 0; WST_ENOMEM: they are as before. */
+int wst__remotes_relabel(wst__remotes_t *set, wst__member_t *member, const char *const *labels);
+
+/* A member goes on with another connection, of that epoch. */
+void wst__remotes_resumed(wst__remotes_t *set, wst__member_t *member, uint64_t epoch);
 
 /*
  * An uplink is gone. If it was its agent's last, the agent leaves the set and is returned, to be
@@ -81,6 +102,11 @@ void wst__remote_free(wst_remote_t *remote);
 enum { WST__TWINS_MAX = 64 };
 const wst__member_t *wst__remotes_elsewhere(const wst__remotes_t *set, const wst__member_t *member,
                                             bool twins);
+
+/* Calls `found` for the missing members of other agents with its name, tenant and host (at most
+ * WST__TWINS_MAX are checked): this one has been started in place of them. */
+void wst__remotes_each_restarted(const wst__remotes_t *set, const wst__member_t *member,
+                                 void (*found)(wst__member_t *old));
 
 /* Whether two peers have the same address; ports are ignored. */
 bool wst__same_host(const char *peer, const char *other);
@@ -120,10 +146,11 @@ bool wst__remote_fits(const wst_remote_t *remote, const wst__choice_t *choice);
  * Chooses the member to open a stream through: of the agent with the fewest streams, the member
  * with the fewest. Members with an unanswered ping come last. Among agents with equal load, the one
  * that has had it for longest is chosen, so that idle agents take turns; among members with equal
- * load, the oldest.
+ * load, the one that has not got a stream for longest.
  *
- * 0; WST_ELIMIT: no member is ready and some are full, and *awaited tells whether a used up one
- * will be replaced (uplink.h: `renews`); WST_EGOAWAY: none is ready or full and some are leaving;
+ * 0; WST__UPLINK_AWAY: no member is ready and some are missing, which are awaited; WST_ELIMIT: no
+ * member is ready and some are full, and *awaited tells whether a used up one will be replaced
+ * (uplink.h: `renews`); WST_EGOAWAY: none is ready or full and some are leaving;
  * WST_ENOAGENT.
  *
  * The time does not depend on the number of agents, except for those of the smallest group (tenant,

@@ -5,17 +5,21 @@
 
 #include <string.h>
 
+enum { TRAFFIC_LEAST = 256 * 1024 }; /* bytes in a ping interval */
+
 /* Order of members; less is better. */
 typedef struct rank {
     unsigned state;
     size_t agent_load, load;
+    unsigned traffic;
+    uint64_t used;
 } rank_t;
 
 typedef struct search {
     const wst__choice_t *choice;
     wst__member_t *best;
     rank_t best_rank;
-    bool awaited, full, leaving; /* a fitting member is in that state */
+    bool awaited, missing, full, leaving; /* a fitting member is in that state */
 } search_t;
 
 bool wst__remote_fits(const wst_remote_t *r, const wst__choice_t *c) {
@@ -44,17 +48,32 @@ static int compare_agents(rank_t a, rank_t b) {
 
 static bool is_better(rank_t a, rank_t b) {
     int order = compare_agents(a, b);
-    return order != 0 ? order < 0 : a.load < b.load;
+    if (order == 0)
+        order = compare(a.load, b.load);
+    if (order == 0)
+        order = compare(a.traffic, b.traffic);
+    return order != 0 ? order < 0 : a.used < b.used;
+}
+
+/* How busy a member is, by orders of magnitude: what requests and keystrokes move must not decide
+ * instead of the turns. */
+static unsigned traffic_of(const wst__member_t *m) {
+    unsigned order = 0;
+    uint64_t bytes = m->uplink->ops->moved != NULL ? m->uplink->ops->moved(m->uplink) : 0;
+    for (bytes /= TRAFFIC_LEAST; bytes > 0; bytes /= 2)
+        order++;
+    return order;
 }
 
 static void look_at(search_t *s, const wst_remote_t *r) {
     if (!wst__remote_fits(r, s->choice))
         return;
     WST__LIST_EACH(wst__member_t, m, &r->members, node) {
-        const rank_t rank = {m->state, r->load, m->load};
+        const rank_t rank = {m->state, r->load, m->load, traffic_of(m), m->used};
         if (was_tried(s->choice, m))
             continue;
-        s->awaited |= m->state == WST__USED_UP;
+        s->awaited |= m->state == WST__USED_UP || m->state == WST__MISSING;
+        s->missing |= m->state == WST__MISSING;
         s->full |= m->state == WST__USED_UP || m->state == WST__FULL;
         s->leaving |= m->state == WST__LEAVING;
         if (m->state <= WST__SUSPECT && (s->best == NULL || is_better(rank, s->best_rank))) {
@@ -66,13 +85,14 @@ static void look_at(search_t *s, const wst_remote_t *r) {
 
 /* Whether neither this agent nor later ones can change the outcome. */
 static bool is_decided(const search_t *s, const wst_remote_t *next) {
-    const rank_t rank = {next->state, next->load, 0};
+    const rank_t rank = {next->state, next->load, 0, 0, 0};
     if (s->best != NULL)
         return compare_agents(s->best_rank, rank) <= 0;
     if (s->choice->admits != NULL)
         return false; /* `admits` is to be called for all */
     switch (next->state) {
     case WST__USED_UP:
+    case WST__MISSING:
         return s->awaited;
     case WST__FULL:
         return s->full;
@@ -117,5 +137,8 @@ int wst__remotes_choose(const wst__remotes_t *set, const wst__choice_t *choice, 
     *awaited = s.awaited;
     if (s.best != NULL)
         return 0;
-    return s.full ? WST_ELIMIT : s.leaving ? WST_EGOAWAY : WST_ENOAGENT;
+    return s.missing   ? WST__UPLINK_AWAY
+           : s.full    ? WST_ELIMIT
+           : s.leaving ? WST_EGOAWAY
+                       : WST_ENOAGENT;
 }

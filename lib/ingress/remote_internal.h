@@ -11,6 +11,7 @@ enum {
     WST__READY,
     WST__SUSPECT, /* a ping is unanswered: used if no member is ready */
     WST__USED_UP, /* full, and about to be replaced */
+    WST__MISSING, /* its connection is lost, and may come back */
     WST__FULL,
     WST__LEAVING,
     WST__DOWN,
@@ -83,6 +84,9 @@ struct wst_remote {
     uint8_t id[16];
     char instance[33]; /* `id` in hex */
     char peer[96];     /* of the newest member */
+    char software[WST__SOFTWARE_MAX + 1];
+    uint64_t since_ms;           /* when it joined the set */
+    wst__traffic_t left_traffic; /* of members that have left */
     void *data;
     wst__defer_t defer;
 };

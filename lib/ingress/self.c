@@ -25,23 +25,12 @@ static bool read_place(place_t *out, const char *text) {
     return true;
 }
 
-static bool is_loopback(const wst__ip_t *ip) {
-    static const wst__ip_t six = {{[15] = 1}};
-    static const wst__ip_t four = {{[10] = 0xff, [11] = 0xff, [12] = 127}};
-    return wst__ip_within(ip, &six, 128) || wst__ip_within(ip, &four, 96 + 8);
-}
-
-static bool is_any(const wst__ip_t *ip) {
-    const wst__ip_t effective = wst__ip_effective(*ip);
-    return memcmp(effective.bytes, ip->bytes, sizeof(ip->bytes)) != 0 && is_loopback(&effective);
-}
-
 /* Whether an interface of this machine has the address. Fails closed: if the interfaces cannot be
  * listed, the address is treated as ours. */
 static bool is_here(const wst__ip_t *ip) {
     uv_interface_address_t *all;
     int count;
-    if (is_loopback(ip))
+    if (wst__ip_is_loopback(ip))
         return true;
     if (uv_interface_addresses(&all, &count) != 0)
         return true;
@@ -63,22 +52,31 @@ static bool runs_here(const char *agent_peer) {
            (read_place(&agent, agent_peer) && is_here(&agent.ip));
 }
 
-bool wst__ingress_is_self(const wst_ingress_t *ingress, const char *address, uint16_t port,
-                          const char *agent_peer) {
-    wst__ip_t reached;
-    if (!wst__ip_parse(&reached, address, strlen(address)))
-        return false;
-    reached = wst__ip_effective(reached);
+/* Whether an address of this node leads to that one. */
+static bool is_own(const wst_ingress_t *ingress, const wst__ip_t *reached, uint16_t port,
+                   const char *agent_peer) {
     const char *listens;
     for (size_t n = 0; (listens = ingress->hooks->address(ingress->owner, n)) != NULL; n++) {
         place_t own;
         if (!read_place(&own, listens) || own.port != port)
             continue;
-        bool same = is_any(&own.ip)
-                        ? is_here(&reached)
-                        : memcmp(own.ip.bytes, reached.bytes, sizeof(own.ip.bytes)) == 0;
-        if (same && (!is_loopback(&reached) || runs_here(agent_peer)))
+        bool same = wst__ip_is_unspecified(&own.ip)
+                        ? is_here(reached)
+                        : memcmp(own.ip.bytes, reached->bytes, sizeof(own.ip.bytes)) == 0;
+        if (same && (!wst__ip_is_loopback(reached) || runs_here(agent_peer)))
             return true;
     }
+    return false;
+}
+
+bool wst__ingress_is_self(const wst_ingress_t *ingress, const char *address, uint16_t port,
+                          const char *agent_peer) {
+    wst__ip_t reached, targets[WST__IP_TARGETS];
+    if (!wst__ip_parse(&reached, address, strlen(address)))
+        return false;
+    size_t count = wst__ip_targets(targets, &reached, NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        if (is_own(ingress, &targets[i], port, agent_peer))
+            return true;
     return false;
 }

@@ -34,7 +34,8 @@ typedef struct client {
     uint64_t left_ms; /* of the time for the client's messages */
     wst__deadline_t deadline;
     wst__defer_t defer;
-    wst__ticket_t hold, connection;
+    wst__seat_t connection;
+    wst__ticket_t hold;
     wst__ticket_t busy; /* from the greeting on: the node's drain waits for the client */
 } client_t;
 
@@ -52,7 +53,7 @@ static void free_client(client_t *c) {
     const wst_allocator_t *a = &ctx_of_client(c)->allocator;
     wst__ticket_t hold = {0};
     wst__list_remove(&c->node);
-    wst__ticket_give_back(&c->connection);
+    wst__seat_give_back(&c->connection);
     wst__ticket_give_back(&c->busy);
     wst__ticket_hand_on(&c->hold, &hold);
     wst__socks5_server_wipe(&c->socks);
@@ -159,7 +160,7 @@ static void relay(client_t *c, wst_flow_t *flow) {
     c->flow = NULL;
     c->stream = NULL;
     wst_stream_set_callbacks(stream, NULL, NULL);
-    wst__ticket_hand_on(&c->connection, &flow->connection);
+    wst__flow_take_seat(flow, &c->connection);
     close_client(c);
     wst__flow_relay(flow, stream);
 }
@@ -435,7 +436,7 @@ static void on_socks_error(wst_stream_t *stream, int error, void *user_data) {
 
 /* The part of the node ----------------------------------------------------------------------- */
 
-int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream) {
+int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream, wst__seat_t *seat) {
     static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
                                                      .on_read = on_socks_read,
                                                      .on_end = on_socks_end,
@@ -452,7 +453,7 @@ int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream) {
     wst__list_init(&c->node);
     wst__list_append(&front->clients, &c->node);
     wst__ticket_take(&c->hold, &front->ingress->node->holds);
-    wst__ticket_take(&c->connection, front->connections);
+    wst__seat_hand_on(seat, &c->connection);
     wst_stream_set_callbacks(stream, &callbacks, c);
     wst_stream_read_start(stream, WST__EARLY_MAX);
     await_message(c);
@@ -477,11 +478,9 @@ static void close_clients(wst__part_t *part) {
         close_client(c);
 }
 
-void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress,
-                     wst__tally_t *connections) {
+void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress) {
     *front = (wst__socks_front_t){.part = {.drain = drain_clients, .close = close_clients},
-                                  .ingress = ingress,
-                                  .connections = connections};
+                                  .ingress = ingress};
     wst__list_init(&front->clients);
     wst__node_add(node, &front->part);
 }

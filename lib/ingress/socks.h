@@ -21,7 +21,6 @@ typedef struct wst__socks_front wst__socks_front_t;
 struct wst__socks_front {
     wst__part_t part;
     wst_ingress_t *ingress;
-    wst__tally_t *connections; /* of the owner */
     wst__list_t clients;
     uint64_t head_timeout_ms; /* until the request is complete, without the time of questions */
     /* Returns the answer to a client whose first byte is not of SOCKS; static, may be empty. */
@@ -30,10 +29,9 @@ struct wst__socks_front {
 
 /* Adds the front to the node; call before wst__ingress_init. The owner sets head_timeout_ms and
  * on_stranger. */
-void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress,
-                     wst__tally_t *connections);
+void wst__socks_init(wst__socks_front_t *front, wst__node_t *node, wst_ingress_t *ingress);
 
-/* Serves a connection by SOCKS5. Takes the stream on success. 0 or WST_ENOMEM. */
-int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream);
+/* Serves a connection by SOCKS5. Takes the stream and its seat on success. 0 or WST_ENOMEM. */
+int wst__socks_accept(wst__socks_front_t *front, wst_stream_t *stream, wst__seat_t *seat);
 
 #endif

@@ -16,8 +16,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-enum { MAX_THREADS = 64, LINE_SIZE = 512, NS_PER_US = 1000 };
+enum { MAX_THREADS = 1024, LINE_SIZE = 512, NS_PER_US = 1000, NS_PER_MS = 1000000 };
 
 /* Deadlines ---------------------------------------------------------------------------------- */
 
@@ -42,6 +43,26 @@ static void rearm_timer(wst__deadlines_t *deadlines) {
 
 /* Deferred callbacks ------------------------------------------------------------------------- */
 
+/* Whether one more paced callback may run in this turn; counts it. */
+static bool take_pace(wst_ctx_t *ctx) {
+    if (ctx->paced_turn != ctx->turns.count)
+        ctx->paced_count = 0;
+    ctx->paced_turn = ctx->turns.count;
+    if (ctx->paced_count == WST__PACE)
+        return false;
+    ctx->paced_count++;
+    return true;
+}
+
+static void run_paced(wst_ctx_t *ctx) {
+    wst__list_t *node;
+    while ((node = wst__list_first(&ctx->paced)) != NULL && take_pace(ctx)) {
+        wst__defer_t *defer = WST__CONTAINER(node, wst__defer_t, node);
+        wst__list_remove(node);
+        defer->cb(defer);
+    }
+}
+
 static void on_idle(uv_idle_t *idle) {
     wst_ctx_t *ctx = idle->data;
     wst__list_t due, *node;
@@ -52,7 +73,8 @@ static void on_idle(uv_idle_t *idle) {
         wst__list_remove(node);
         defer->cb(defer);
     }
-    if (wst__list_empty(&ctx->deferred))
+    run_paced(ctx);
+    if (wst__list_empty(&ctx->deferred) && wst__list_empty(&ctx->paced))
         uv_idle_stop(idle);
 }
 
@@ -70,8 +92,50 @@ void wst__defer(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *de
     uv_idle_start(&ctx->idle, on_idle);
 }
 
+void wst__pace(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer)) {
+    defer->cb = cb;
+    if (!wst__list_empty(&defer->node))
+        return;
+    if (wst__list_empty(&ctx->paced) && take_pace(ctx)) {
+        cb(defer);
+        return;
+    }
+    assert(!uv_is_closing((uv_handle_t *)&ctx->idle));
+    wst__list_append(&ctx->paced, &defer->node);
+    uv_idle_start(&ctx->idle, on_idle);
+}
+
 void wst__defer_cancel(wst__defer_t *defer) {
     wst__list_remove(&defer->node);
+}
+
+/* Clocks ------------------------------------------------------------------------------------- */
+
+static int64_t system_clock(void) {
+    return (int64_t)time(NULL);
+}
+
+#ifdef CLOCK_BOOTTIME
+static uint64_t boot_clock(void) {
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_BOOTTIME, &now); /* wst_ctx_new has seen it work */
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / NS_PER_MS;
+}
+#endif
+
+/* Linux' clock that goes on while the machine sleeps, if the kernel has it. */
+static uint64_t (*find_boot_clock(void))(void) {
+#ifdef CLOCK_BOOTTIME
+    struct timespec now;
+    if (clock_gettime(CLOCK_BOOTTIME, &now) == 0)
+        return boot_clock;
+#endif
+    return NULL;
+}
+
+bool wst__date(const wst_ctx_t *ctx, char out[WST__HTTP_DATE]) {
+    out[0] = '\0';
+    return ctx->clock != NULL && wst__http_date(out, ctx->clock());
 }
 
 /* Life --------------------------------------------------------------------------------------- */
@@ -94,6 +158,8 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     ctx->timer.data = ctx->idle.data = ctx->turns.prepare.data = ctx->turns.check.data = ctx;
     ctx->uv_handles = 4;
     ctx->loop = loop;
+    ctx->clock = system_clock;
+    ctx->boot_clock = find_boot_clock();
     ctx->allocator = *allocator;
     ctx->options = options;
     ctx->options.allocator = &ctx->allocator;
@@ -108,6 +174,7 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     ctx->random_used = sizeof(ctx->random);
     wst__pool_init(&ctx->pool, &ctx->allocator);
     wst__list_init(&ctx->deferred);
+    wst__list_init(&ctx->paced);
     wst__list_init(&ctx->services);
     wst__list_init(&ctx->corked);
     *out = ctx;
@@ -139,7 +206,8 @@ static void finish_if_unused(wst_ctx_t *ctx) {
         wst__ctx_release(ctx);
         return;
     }
-    assert(wst__list_empty(&ctx->deferred) && ctx->deadlines.root == NULL);
+    assert(wst__list_empty(&ctx->deferred) && wst__list_empty(&ctx->paced) &&
+           ctx->deadlines.root == NULL);
     uv_close((uv_handle_t *)&ctx->timer, on_uv_closed);
     uv_close((uv_handle_t *)&ctx->idle, on_uv_closed);
     uv_close((uv_handle_t *)&ctx->turns.prepare, on_uv_closed);
@@ -236,18 +304,32 @@ int wst__random(wst_ctx_t *ctx, void *buf, size_t len) {
     return 0;
 }
 
-/* Replaces by '?' whatever a log must not contain: control characters (C0, DEL, C1), and bytes that
- * are not UTF-8, such as foreign names or a character cut at the end. */
-static void sanitize(char *line) {
-    size_t len = strlen(line), n;
-    for (size_t i = 0; i < len; i += n) {
-        uint32_t code;
-        n = wst__utf8_get(&code, line + i, len - i);
-        if (n == 0 || code < 0x20 || (code >= 0x7f && code < 0xa0)) {
-            line[i] = '?';
-            n = 1;
-        }
+/* Writes one character, or the escape of one byte, into `out`. Returns how many bytes it took. */
+static size_t escape_one(char out[8], const char *at, size_t len, size_t *used) {
+    uint32_t code;
+    *used = wst__utf8_get(&code, at, len);
+    if (*used == 0) {
+        *used = 1;
+        return (size_t)snprintf(out, 8, "\\x%02x", (unsigned char)*at);
     }
+    if (wst__utf8_is_control(code))
+        return (size_t)snprintf(out, 8, "\\u%04x", (unsigned)code);
+    memcpy(out, at, *used);
+    return *used;
+}
+
+size_t wst_log_escape(char *out, size_t size, const char *text, size_t len) {
+    size_t n = 0, used;
+    for (size_t i = 0; i < len; i += used) {
+        char piece[8];
+        size_t more = escape_one(piece, text + i, len - i, &used);
+        if (n + more >= size)
+            break;
+        memcpy(out + n, piece, more);
+        n += more;
+    }
+    out[n] = '\0';
+    return n;
 }
 
 void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level) {
@@ -257,13 +339,13 @@ void wst_ctx_set_log_level(wst_ctx_t *ctx, wst_log_level_t level) {
 void wst_ctx_log(wst_ctx_t *ctx, wst_log_level_t level, const char *fmt, ...) {
     if (ctx->options.log == NULL || level > ctx->options.log_level)
         return;
-    char line[LINE_SIZE];
+    char raw[LINE_SIZE], line[LINE_SIZE];
     va_list args;
     va_start(args, fmt);
-    int len = vsnprintf(line, sizeof(line), fmt, args);
+    int len = vsnprintf(raw, sizeof(raw), fmt, args);
     va_end(args);
     if (len < 0)
         return;
-    sanitize(line);
+    wst_log_escape(line, sizeof(line), raw, strlen(raw));
     ctx->options.log(level, line, ctx->options.user_data);
 }

@@ -4,6 +4,7 @@
 /* The inside of a context, for the layers above the sans-IO line. */
 #include "budget.h"
 #include "deadline.h"
+#include "http_date.h"
 #include "list.h"
 #include "mem.h"
 #include "pool.h"
@@ -23,6 +24,9 @@ struct wst_ctx {
     uv_idle_t idle;   /* active while callbacks are deferred */
     wst__turns_t turns;
     wst__list_t deferred; /* wst__defer_t */
+    wst__list_t paced;    /* wst__defer_t */
+    uint64_t paced_turn;  /* of turns.count: in which ... */
+    size_t paced_count;   /* ... so many have run */
     wst__list_t services; /* wst__service_t */
     wst__list_t corked;   /* wst__corked_t */
     unsigned corks;       /* see cork.h */
@@ -30,7 +34,9 @@ struct wst_ctx {
     size_t uv_handles;    /* timer, idle, and the two of turns */
     uint8_t random[1024]; /* from the system; the bytes before random_used are spent */
     size_t random_used;
-    uint64_t serial; /* the last one given */
+    uint64_t serial;              /* the last one given */
+    int64_t (*clock)(void);       /* seconds since 1970; NULL: there is none */
+    uint64_t (*boot_clock)(void); /* milliseconds, also those of a sleep; NULL: there is none */
     wst_ctx_options_t options;
     wst_close_cb close_cb;
     bool closing;
@@ -51,6 +57,15 @@ void wst__defer_init(wst__defer_t *defer);
 void wst__defer(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer));
 void wst__defer_cancel(wst__defer_t *defer);
 
+/*
+ * For work that is small, but comes in crowds, such as the ends of connections: runs `cb` right now
+ * if less than WST__PACE such callbacks have run in this turn of the loop, or else in a later turn,
+ * WST__PACE in each. So a crowd holds nothing else up for longer than these take. A `defer` that
+ * waits keeps its place. wst__defer_cancel cancels it.
+ */
+enum { WST__PACE = 16 };
+void wst__pace(wst_ctx_t *ctx, wst__defer_t *defer, void (*cb)(wst__defer_t *defer));
+
 /* The loop's time in milliseconds. */
 static inline uint64_t wst__now(const wst_ctx_t *ctx) {
     return uv_now(ctx->loop);
@@ -68,6 +83,10 @@ static inline void wst__deadline_in(wst_ctx_t *ctx, wst__deadline_t *d, uint64_t
     wst__deadline_set(&ctx->deadlines, d, delay_ms < WST__NEVER - now ? now + delay_ms : WST__NEVER,
                       cb);
 }
+
+/* The date for messages made now. False, and "": there is no clock, or it is wrong; then they bear
+ * none (RFC 9110 section 6.6.1). */
+bool wst__date(const wst_ctx_t *ctx, char out[WST__HTTP_DATE]);
 
 /* A number that the context has not given before. */
 static inline uint64_t wst__serial(wst_ctx_t *ctx) {

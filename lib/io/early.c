@@ -36,7 +36,10 @@ int wst__early_keep(wst__early_t *early, wst_stream_t *stream, wst_slice_t data)
 void wst__early_consume(wst__early_t *early, size_t len) {
     uint8_t *bytes = wst_chunk_data(early->kept.chunk);
     early->kept.len -= len;
-    memmove(bytes, bytes + len, early->kept.len);
+    if (early->kept.len == 0)
+        wst__early_free(early);
+    else
+        memmove(bytes, bytes + len, early->kept.len);
 }
 
 int wst__early_put_back(wst__early_t *early, wst_stream_t *stream) {

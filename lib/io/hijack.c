@@ -20,6 +20,7 @@
 #include "hijack_answer.h"
 #include "linger.h"
 #include "sized.h"
+#include "stream.h"
 
 #include <assert.h>
 #include <string.h>
@@ -38,12 +39,13 @@ struct wst_hijack {
     int status; /* finishing, ended: for on_done */
 
     wst_http_head_t head;
-    size_t scanned;     /* see wst_http_parse_request */
-    char *gathered;     /* a head in several pieces, `len` bytes so far */
-    size_t len, cap;    /* cap is at most limits.head_max */
-    wst_slice_t input;  /* holds the head, or its last piece */
-    wst_slice_t rest;   /* the part of it behind the head */
-    wst__early_t early; /* watched: bytes received later */
+    size_t scanned;        /* see wst_http_parse_request */
+    char *gathered;        /* a head in several pieces, `len` bytes so far */
+    size_t len, cap;       /* cap is at most limits.head_max */
+    wst__budget_t *budget; /* in which `cap` counts; NULL: none */
+    wst_slice_t input;     /* holds the head, or its last piece */
+    wst_slice_t rest;      /* the part of it behind the head */
+    wst__early_t early;    /* watched: bytes received later */
 
     bool read_all; /* the client has ended, or further bytes do not matter */
     wst__linger_t linger;
@@ -73,6 +75,8 @@ static void forget_head(wst_hijack_t *h) {
     wst__early_free(&h->early);
     h->input = h->rest = (wst_slice_t){0};
     wst__free(&h->ctx->allocator, h->gathered);
+    if (h->budget != NULL && h->cap > 0)
+        wst__budget_release(h->budget, h->cap);
     h->gathered = NULL;
     h->len = h->cap = h->scanned = 0;
 }
@@ -121,26 +125,38 @@ static void await_head(wst_hijack_t *h) {
     wst__deadline_in(h->ctx, &h->deadline, h->options.head_timeout_ms, on_head_deadline);
 }
 
-/* Copies the data, as far as the bound on heads allows. 0 or WST_ENOMEM. */
+/* Makes room for a head of `len` bytes. 0, WST_EMEMORY or WST_ENOMEM. */
+static int make_room(wst_hijack_t *h, size_t len) {
+    size_t max = h->limits.head_max, cap = h->cap < GATHER_MIN ? GATHER_MIN : 2 * h->cap;
+    cap = cap > max ? max : cap;
+    cap = cap < len ? len : cap;
+    size_t more = cap - h->cap;
+    if (h->budget != NULL && !wst__budget_reserve(h->budget, more))
+        return WST_EMEMORY;
+    char *moved = wst__realloc_array(&h->ctx->allocator, h->gathered, cap, 1);
+    if (moved == NULL) {
+        if (h->budget != NULL)
+            wst__budget_release(h->budget, more);
+        return WST_ENOMEM;
+    }
+    h->gathered = moved;
+    h->cap = cap;
+    return 0;
+}
+
+/* Copies the data, as far as the bound on heads allows. 0, WST_EMEMORY or WST_ENOMEM. */
 static int gather_head(wst_hijack_t *h, wst_slice_t data) {
     size_t max = h->limits.head_max;
     size_t n = data.len < max - h->len ? data.len : max - h->len;
-    if (h->len + n > h->cap) {
-        size_t cap = h->cap < GATHER_MIN ? GATHER_MIN : 2 * h->cap;
-        cap = cap > max ? max : cap;
-        cap = cap < h->len + n ? h->len + n : cap;
-        char *moved = wst__realloc_array(&h->ctx->allocator, h->gathered, cap, 1);
-        if (moved == NULL)
-            return WST_ENOMEM;
-        h->gathered = moved;
-        h->cap = cap;
-    }
+    int status = h->len + n > h->cap ? make_room(h, h->len + n) : 0;
+    if (status != 0)
+        return status;
     memcpy(h->gathered + h->len, data.data, n);
     h->len += n;
     return 0;
 }
 
-/* Looks for the head's end. As wst_http_parse_request; also WST_ENOMEM. */
+/* Looks for the head's end. As wst_http_parse_request; also WST_ENOMEM, WST_EMEMORY. */
 static int find_head_end(wst_hijack_t *h, wst_slice_t data) {
     const wst_http_limits_t *limits = &h->limits;
     int rc = 0;
@@ -176,7 +192,7 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
     int rc = find_head_end(h, data);
     if (rc == 0)
         return;
-    if (rc == WST_ENOMEM) {
+    if (rc == WST_ENOMEM || rc == WST_EMEMORY) {
         end_hijack(h, rc);
         return;
     }
@@ -289,6 +305,11 @@ void wst__hijack_set_stranger(wst_hijack_t *h,
     h->on_stranger = on_stranger;
 }
 
+void wst__hijack_set_budget(wst_hijack_t *h, wst__budget_t *budget) {
+    assert(h->cap == 0);
+    h->budget = budget;
+}
+
 const wst_http_head_t *wst_hijack_request(const wst_hijack_t *h) {
     return h->state == ASKED ? &h->head : NULL;
 }
@@ -377,6 +398,10 @@ int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *given) {
 
 const wst_stream_t *wst_hijack_connection(const wst_hijack_t *h) {
     return h->stream;
+}
+
+int wst__hijack_set_peer(wst_hijack_t *h, const char *peer) {
+    return wst__stream_set_peer(h->stream, peer);
 }
 
 static void hijack_gone(wst_hijack_t *h) {

@@ -2,7 +2,13 @@
 #ifndef WST_LIB_HIJACK_H
 #define WST_LIB_HIJACK_H
 /* Hijacks for a server, beyond the public interface. */
+#include "budget.h"
+
 #include <wstunnel/hijack.h>
+
+/* Lets the memory of incomplete heads count in a budget, which must last as long as anything is
+ * reserved in it by the hijack, or the hijack reads. Without room on_done gets WST_EMEMORY. */
+void wst__hijack_set_budget(wst_hijack_t *hijack, wst__budget_t *budget);
 
 /*
  * Sets a function for a connection that begins with a control character, as TLS and SOCKS do: it
@@ -33,6 +39,9 @@ typedef enum wst__return {
  * bytes put back. If the hijack has been closed since, the connection is closed, too.
  */
 void wst__hijack_return(wst_hijack_t *hijack, wst_stream_t *connection, wst__return_t how);
+
+/* Replaces the name of the connection's peer, see wst__stream_set_peer. */
+int wst__hijack_set_peer(wst_hijack_t *hijack, const char *peer);
 
 /*
  * Accepts no further request: if none has begun, ends the connection as soon as all answers are on

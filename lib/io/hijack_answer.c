@@ -5,6 +5,7 @@
  */
 #include "hijack_answer.h"
 
+#include "ctx.h"
 #include "head_writer.h"
 
 #include <stdio.h>
@@ -16,6 +17,18 @@ enum { OWN_FIELDS = 256 }; /* more than the fixed parts of the status line and o
 /* The length of an optional text, counted up to WST__ANSWER_MAX. */
 static size_t length(const char *text) {
     return text != NULL ? strnlen(text, WST__ANSWER_MAX) : 0;
+}
+
+/* Whether the embedder gives that field. */
+static bool has_field(const char *lines, const char *name) {
+    size_t len = strlen(name);
+    for (; lines != NULL; lines = strstr(lines, "\r\n")) {
+        lines += lines[0] == '\r' ? 2 : 0;
+        if (strnlen(lines, len + 1) > len && lines[len] == ':' &&
+            wst_str_ieq((wst_str_t){lines, len}, name))
+            return true;
+    }
+    return false;
 }
 
 int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
@@ -30,9 +43,12 @@ int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
     if (chunk == NULL)
         return WST_ENOMEM;
 
+    char date[WST__HTTP_DATE];
     wst__head_writer_t w;
     wst__head_init(&w, (char *)wst_chunk_data(chunk), size);
     wst__head_response(&w, head->minor_version, response->status, response->reason);
+    if (!has_field(response->fields, "Date") && wst__date(ctx, date))
+        wst__head_field(&w, "Date", "%s", date); /* RFC 9110 section 6.6.1 */
     wst__head_lines(&w, response->fields);
     if (response->status == 204 || response->status == 304) {
         body_len = 0; /* RFC 9110 section 8.6: not even a length */

@@ -5,6 +5,8 @@
  * descriptors run out, where libuv would drop them (and, without its spare descriptor, call back
  * for ever without returning to the loop).
  */
+#include "listener.h"
+
 #include "addr.h"
 #include "ctx.h"
 #include "defaults.h"
@@ -12,16 +14,17 @@
 #include "sockopt.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include <wstunnel/listener.h>
 #include <wstunnel/socket.h>
 
 enum {
     ACCEPTS_PER_TURN = 64, /* then other handles have their turn */
-    RETRY_MS = 100
+    RETRY_MS = 100,
+    DESCRIPTOR_DIGITS = 9 /* fit into an int */
 };
 
 struct wst_listener {
@@ -32,10 +35,13 @@ struct wst_listener {
     char address[WST__ADDR_TEXT];
     dev_t file_dev; /* of the file that we made for a Unix socket */
     ino_t file_ino;
+    bool inherited; /* the socket */
+    bool shared;    /* others use the file, too */
     void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
     wst_close_cb close_cb;
     void *user_data;
     bool paused;           /* by the owner */
+    bool leaves_spare;     /* descriptors, to others */
     bool starved;          /* accepting failed and was logged; until the backlog is empty */
     wst__deadline_t retry; /* set: paused until then */
 };
@@ -67,10 +73,10 @@ static void on_retry(wst__deadline_t *deadline, uint64_t now_ms) {
     update_poll(WST__CONTAINER(deadline, wst_listener_t, retry));
 }
 
-static void starve(wst_listener_t *listener, int status) {
+static void starve(wst_listener_t *listener, const char *why) {
     if (!listener->starved)
         wst_ctx_log(listener->ctx, WST_LOG_WARN, "listener %s: cannot accept: %s; trying again",
-                    listener->address, wst_strerror(status));
+                    listener->address, why);
     listener->starved = true;
     wst__deadline_in(listener->ctx, &listener->retry, RETRY_MS, on_retry);
     update_poll(listener);
@@ -78,6 +84,10 @@ static void starve(wst_listener_t *listener, int status) {
 
 /* Accepts the next connection. Returns whether to continue. */
 static bool accept_one(wst_listener_t *listener) {
+    if (listener->leaves_spare && wst__sockopt_only_spare(listener->fd)) {
+        starve(listener, "the last descriptors are left to other addresses");
+        return false;
+    }
     int fd = wst__sockopt_accept(listener->fd);
     switch (fd) {
     case UV_EAGAIN:
@@ -88,7 +98,7 @@ static bool accept_one(wst_listener_t *listener) {
         return true;
     }
     if (fd < 0) {
-        starve(listener, fd);
+        starve(listener, wst_strerror(fd));
         return false;
     }
     wst_stream_t *stream;
@@ -98,7 +108,7 @@ static bool accept_one(wst_listener_t *listener) {
         close(fd);
         if (status != WST_ENOMEM)
             return true; /* not connected any more */
-        starve(listener, status);
+        starve(listener, wst_strerror(status));
         return false;
     }
     listener->on_accept(listener, stream, listener->user_data);
@@ -110,7 +120,7 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
     (void)events;
     wst__turns_woken(&listener->ctx->turns);
     if (status < 0) { /* libuv has stopped watching */
-        starve(listener, status);
+        starve(listener, wst_strerror(status));
         return;
     }
     for (int i = 0; i < ACCEPTS_PER_TURN; i++)
@@ -126,6 +136,18 @@ void wst_listener_pause(wst_listener_t *listener) {
 void wst_listener_resume(wst_listener_t *listener) {
     listener->paused = false;
     update_poll(listener);
+}
+
+void wst__listener_leave_spare(wst_listener_t *listener, bool leave) {
+    listener->leaves_spare = leave;
+}
+
+bool wst__listener_is_inherited(const wst_listener_t *listener) {
+    return listener->inherited;
+}
+
+void wst__listener_share(wst_listener_t *listener) {
+    listener->shared = true;
 }
 
 /* Binding ------------------------------------------------------------------------------------ */
@@ -150,11 +172,36 @@ static int listen_on(wst_listener_t *listener, bool any, int backlog) {
     return fd;
 }
 
+/* Takes over the descriptor of that number. 0 or an error. */
+static int inherit(wst_listener_t *listener, const char *number) {
+    size_t digits = strspn(number, "0123456789");
+    if (digits == 0 || digits > DESCRIPTOR_DIGITS || number[digits] != '\0')
+        return WST_EINVAL;
+    listener->fd = (int)strtol(number, NULL, 10);
+    listener->inherited = listener->shared = true;
+    return wst__sockopt_inherit(listener->fd, &listener->addr);
+}
+
+/* Sets the descriptor and its address. 0 or an error. */
+static int open_socket(wst_listener_t *listener, const char *address, int backlog) {
+    static const char prefix[] = "fd:";
+    bool any;
+    if (strncmp(address, prefix, sizeof(prefix) - 1) == 0)
+        return inherit(listener, address + sizeof(prefix) - 1);
+    int status = wst__addr_parse(&listener->addr, &any, address);
+    if (status == 0)
+        status = listen_on(listener, any, backlog);
+    if (status < 0)
+        return status;
+    listener->fd = status;
+    return 0;
+}
+
 /* Records the socket's name: its port, or the file to remove later. */
 static int note_name(wst_listener_t *listener) {
     if (listener->addr.storage.ss_family == AF_UNIX) {
         struct stat file;
-        if (lstat(path_of(&listener->addr), &file) == 0) {
+        if (!listener->shared && lstat(path_of(&listener->addr), &file) == 0) {
             listener->file_dev = file.st_dev;
             listener->file_ino = file.st_ino;
         }
@@ -170,7 +217,7 @@ static int note_name(wst_listener_t *listener) {
 /* Removes the file before the descriptor, so as not to mistake a new file of that name for ours. */
 static void stop_listening(wst_listener_t *listener) {
     struct stat file;
-    if (listener->addr.storage.ss_family == AF_UNIX &&
+    if (!listener->shared && listener->addr.storage.ss_family == AF_UNIX &&
         lstat(path_of(&listener->addr), &file) == 0 && file.st_dev == listener->file_dev &&
         file.st_ino == listener->file_ino)
         unlink(path_of(&listener->addr));
@@ -185,19 +232,16 @@ int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_op
     wst_listener_t *listener = wst__zalloc(&ctx->allocator, sizeof(*listener));
     if (listener == NULL)
         return WST_ENOMEM;
-    bool any;
-    int status = wst__addr_parse(&listener->addr, &any, options.address);
+    int status = open_socket(listener, options.address,
+                             options.backlog > 0 ? options.backlog : WST__BACKLOG);
     if (status != 0)
         goto fail;
-    status = listen_on(listener, any, options.backlog > 0 ? options.backlog : WST__BACKLOG);
-    if (status < 0)
-        goto fail;
-    listener->fd = status;
     status = note_name(listener);
     if (status == 0)
         status = uv_poll_init(ctx->loop, &listener->poll, listener->fd);
     if (status != 0) {
-        stop_listening(listener);
+        if (!listener->inherited) /* else it stays the caller's */
+            stop_listening(listener);
         goto fail;
     }
     listener->ctx = ctx;
@@ -218,6 +262,10 @@ fail:
 
 const char *wst_listener_address(const wst_listener_t *listener) {
     return listener->address;
+}
+
+int wst_listener_descriptor(const wst_listener_t *listener) {
+    return listener->fd;
 }
 
 bool wst_listener_is_local(const wst_listener_t *listener) {

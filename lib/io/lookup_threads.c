@@ -9,6 +9,8 @@
  */
 #include "lookup_threads.h"
 
+#include "names.h"
+
 #include <errno.h>
 #include <string.h>
 #include <wstunnel/error.h>
@@ -30,6 +32,7 @@ typedef struct thread {
     uv_thread_t id;
     bool started; /* and neither joined nor detached; for the owner only */
     bool busy, ended;
+    uint64_t zone; /* of the look-up, while busy */
 } thread_t;
 
 struct wst__lookup_threads {
@@ -39,7 +42,7 @@ struct wst__lookup_threads {
     uv_cond_t wake;   /* there is a job, or the owner has let go */
     uv_async_t *done; /* NULL: the owner has let go */
     wst__list_t queue, finished;
-    size_t queued, idle;
+    size_t idle, busy, coming; /* threads that wait; that look up; that have not begun to run */
     size_t users;
     unsigned limit;
     thread_t threads[];
@@ -111,6 +114,10 @@ static void free_jobs(const wst_allocator_t *allocator, wst__list_t *jobs) {
     }
 }
 
+static uint64_t ran_ms(const wst__lookup_job_t *job) {
+    return job->begun_ns == 0 ? 0 : (uv_hrtime() - job->begun_ns) / 1000000;
+}
+
 /* Ends one use; called with the mutex held, and releases it. */
 static void leave_threads(wst__lookup_threads_t *t) {
     bool last = --t->users == 0;
@@ -123,39 +130,70 @@ static void leave_threads(wst__lookup_threads_t *t) {
     wst__free(&allocator, t);
 }
 
-/* Waits for a job; NULL: the thread should end. */
-static wst__lookup_job_t *next_job(wst__lookup_threads_t *t) {
-    while (t->done != NULL && wst__list_empty(&t->queue)) {
+/* Whether a look-up of that zone may begin. If not, one is running, and its thread looks again. */
+static bool may_begin(const wst__lookup_threads_t *t, uint64_t zone) {
+    size_t same = 0;
+    for (unsigned i = 0; i < t->limit; i++)
+        same += t->threads[i].busy && t->threads[i].zone == zone;
+    return wst__zone_may_take(same, t->busy, t->limit);
+}
+
+/* The first job behind `after` (NULL: of all) that may begin; NULL: none. */
+static wst__lookup_job_t *next_ready(wst__lookup_threads_t *t, wst__lookup_job_t *after) {
+    uint64_t refused = 0; /* usually many of one zone wait in a row */
+    bool any_refused = false;
+    if (t->busy == t->limit)
+        return NULL;
+    for (wst__list_t *node = after != NULL ? after->node.next : t->queue.next; node != &t->queue;
+         node = node->next) {
+        wst__lookup_job_t *job = WST__CONTAINER(node, wst__lookup_job_t, node);
+        if (any_refused && job->zone == refused)
+            continue;
+        if (may_begin(t, job->zone))
+            return job;
+        refused = job->zone;
+        any_refused = true;
+    }
+    return NULL;
+}
+
+/* Waits for a job and begins it; NULL: the thread should end. */
+static wst__lookup_job_t *next_job(wst__lookup_threads_t *t, thread_t *thread) {
+    wst__lookup_job_t *job;
+    while (t->done != NULL && (job = next_ready(t, NULL)) == NULL) {
         t->idle++;
         int status = uv_cond_timedwait(&t->wake, &t->mutex, t->idle_ns);
         t->idle--;
-        if (status == UV_ETIMEDOUT && wst__list_empty(&t->queue))
+        if (status == UV_ETIMEDOUT && next_ready(t, NULL) == NULL)
             return NULL;
     }
     if (t->done == NULL)
         return NULL;
-    wst__list_t *node = wst__list_first(&t->queue);
-    wst__list_remove(node);
-    t->queued--;
-    return WST__CONTAINER(node, wst__lookup_job_t, node);
+    wst__list_remove(&job->node);
+    job->begun_ns = uv_hrtime();
+    thread->busy = true;
+    t->busy++;
+    thread->zone = job->zone;
+    return job;
 }
 
 static void run_thread(void *arg) {
     thread_t *thread = arg;
     wst__lookup_threads_t *t = thread->shared;
     uv_mutex_lock(&t->mutex);
+    t->coming--;
     wst__lookup_job_t *job;
-    while ((job = next_job(t)) != NULL) {
-        job->begun = true;
-        thread->busy = true;
+    while ((job = next_job(t, thread)) != NULL) {
         uv_mutex_unlock(&t->mutex);
         job->status = wst__getaddrinfo(&job->info, job->host, 0);
         uv_mutex_lock(&t->mutex);
         thread->busy = false;
+        t->busy--;
         if (t->done == NULL) {
             free_job(&t->allocator, job);
             break;
         }
+        job->ran_ms = ran_ms(job);
         wst__list_append(&t->finished, &job->node);
         uv_async_send(t->done);
     }
@@ -224,12 +262,19 @@ static void reap(wst__lookup_threads_t *t) {
     }
 }
 
-/* Ensures that a thread will run the job last queued. Called with the mutex held. */
-static int start_thread(wst__lookup_threads_t *t) {
-    if (t->idle >= t->queued) {
-        uv_cond_signal(&t->wake);
+/* Whether more jobs may begin than there are threads without one. */
+static bool needs_thread(wst__lookup_threads_t *t) {
+    size_t ready = 0, without = t->idle + t->coming;
+    for (wst__lookup_job_t *job = NULL; ready <= without && (job = next_ready(t, job)) != NULL;)
+        ready++;
+    return ready > without;
+}
+
+/* Ensures that threads will run the jobs that may begin. Called with the mutex held. */
+static int serve(wst__lookup_threads_t *t) {
+    uv_cond_signal(&t->wake);
+    if (!needs_thread(t))
         return 0;
-    }
     reap(t);
     unsigned i = 0;
     while (i < t->limit && t->threads[i].started)
@@ -243,25 +288,25 @@ static int start_thread(wst__lookup_threads_t *t) {
     if (status == 0) {
         thread->started = true;
         t->users++;
+        t->coming++;
     }
     return t->users > 1 ? 0 : status;
 }
 
 int wst__lookup_threads_submit(wst__lookup_threads_t *t, wst__lookup_job_t **out, const char *host,
-                               void *owner) {
+                               uint64_t zone, void *owner) {
     size_t size = strlen(host) + 1;
     wst__lookup_job_t *job = wst__zalloc(&t->allocator, sizeof(*job) + size);
     if (job == NULL)
         return WST_ENOMEM;
     memcpy(job->host, host, size);
     job->owner = owner;
+    job->zone = zone;
     uv_mutex_lock(&t->mutex);
     wst__list_append(&t->queue, &job->node);
-    t->queued++;
-    int status = start_thread(t);
+    int status = serve(t);
     if (status != 0) {
         wst__list_remove(&job->node);
-        t->queued--;
         free_job(&t->allocator, job);
     } else {
         *out = job;
@@ -272,19 +317,26 @@ int wst__lookup_threads_submit(wst__lookup_threads_t *t, wst__lookup_job_t **out
 
 bool wst__lookup_threads_withdraw(wst__lookup_threads_t *t, wst__lookup_job_t *job) {
     uv_mutex_lock(&t->mutex);
-    bool waiting = !job->begun;
+    bool waiting = job->begun_ns == 0;
     if (waiting) {
         wst__list_remove(&job->node);
-        t->queued--;
         free_job(&t->allocator, job);
     }
     uv_mutex_unlock(&t->mutex);
     return waiting;
 }
 
+uint64_t wst__lookup_threads_ran_ms(wst__lookup_threads_t *t, const wst__lookup_job_t *job) {
+    uv_mutex_lock(&t->mutex);
+    uint64_t ms = ran_ms(job);
+    uv_mutex_unlock(&t->mutex);
+    return ms;
+}
+
 wst__lookup_job_t *wst__lookup_threads_take(wst__lookup_threads_t *t) {
     uv_mutex_lock(&t->mutex);
     reap(t);
+    (void)serve(t); /* a place that was given back may let jobs begin; if not, they wait on */
     wst__list_t *node = wst__list_first(&t->finished);
     if (node != NULL)
         wst__list_remove(node);

@@ -17,8 +17,10 @@ typedef struct wst__lookup_threads wst__lookup_threads_t;
 typedef struct wst__lookup_job {
     wst__list_t node;
     void *owner; /* the submitter's; not used here */
-    bool begun;
-    int status;            /* the result: 0 or libuv's error */
+    uint64_t zone;
+    uint64_t begun_ns;     /* 0: waits */
+    uint64_t ran_ms;       /* the result: how long it took */
+    int status;            /* 0 or libuv's error */
     struct addrinfo *info; /* if status is 0; for freeaddrinfo() */
     char host[];
 } wst__lookup_job_t;
@@ -35,11 +37,16 @@ int wst__lookup_threads_new(wst__lookup_threads_t **out, const wst_allocator_t *
 void wst__lookup_threads_let_go(wst__lookup_threads_t *threads);
 
 /*
- * Queues a name. The job belongs to the threads until taken or withdrawn; only `owner` may be read.
- * 0, WST_ENOMEM, or libuv's error if there is no thread and none can be started.
+ * Queues a name of a zone (names.h), of which no more look-ups run at a time than its share; jobs
+ * of other zones pass those that wait for that. The job belongs to the threads until taken or
+ * withdrawn; only `owner` may be read. 0, WST_ENOMEM, or libuv's error if there is no thread and
+ * none can be started.
  */
 int wst__lookup_threads_submit(wst__lookup_threads_t *threads, wst__lookup_job_t **out,
-                               const char *host, void *owner);
+                               const char *host, uint64_t zone, void *owner);
+
+/* For how long a job that has not been taken has run; 0: no thread has begun it. */
+uint64_t wst__lookup_threads_ran_ms(wst__lookup_threads_t *threads, const wst__lookup_job_t *job);
 
 /* Frees a job that no thread has begun, and returns true; else does nothing. */
 bool wst__lookup_threads_withdraw(wst__lookup_threads_t *threads, wst__lookup_job_t *job);

@@ -67,6 +67,10 @@ void wst__node_add(wst__node_t *node, wst__part_t *part) {
     wst__list_append(&node->parts, &part->link);
 }
 
+void wst__node_remove(wst__part_t *part) {
+    wst__list_remove(&part->link);
+}
+
 void wst__node_drain(wst__node_t *node, uint64_t timeout_ms) {
     if (node->state != WST__NODE_RUNNING)
         return;

@@ -19,7 +19,7 @@
 typedef struct wst__node wst__node_t;
 typedef struct wst__part wst__part_t;
 
-/* Embedded in a part. It must stay until the handle has been closed. */
+/* Embedded in a part. It must stay until the handle has been closed, or the part is removed. */
 struct wst__part {
     wst__list_t link;
     /* Accepts no new work; current work continues. Runs at most once, before close. May be
@@ -54,6 +54,9 @@ void wst__node_init(wst__node_t *node, wst_ctx_t *ctx, void (*on_drained)(wst__n
 void wst__node_undo(wst__node_t *node);
 
 void wst__node_add(wst__node_t *node, wst__part_t *part);
+
+/* Removes a part that has ended before its node. Not while the node drains or closes its parts. */
+void wst__node_remove(wst__part_t *part);
 
 /* Drains: on_drained follows when no work is busy any more, or after that time. Later calls do
  * nothing. */

@@ -15,34 +15,46 @@
 #include <wstunnel/pump.h>
 
 typedef struct side {
-    wst_pump_t *pump;
     wst_stream_t *stream;
-    size_t max;     /* bytes that it may deliver at a time; 0: paused */
     uint64_t bytes; /* copied from it to the other side */
+    uint32_t max;   /* bytes that it may deliver at a time; 0: paused */
+    bool is_b;      /* in wst_pump.sides: a, b */
     bool ended;     /* its on_end has run */
+    bool passed;    /* and the other side has been asked to shut down */
     bool shut;      /* its on_shutdown has run */
 } side_t;
 
+/* Kept small, since idle tunnels keep it. */
 struct wst_pump {
     wst_ctx_t *ctx;
-    wst_pump_options_t options;
-    side_t a, b;
-    int open; /* streams whose close_cb has not run */
-    char first_end, failed_side;
+    uint64_t idle_timeout_ms; /* WST__NEVER: none */
+    uint64_t half_closed_timeout_ms;
+    void (*on_done)(wst_pump_t *pump, int status, void *user_data);
+    void *user_data;
+    side_t sides[2]; /* a, b */
     int status;
-    bool finished, closing;
+    char first_end, failed_side;
+    bool failed : 1;   /* with `status`; nothing is copied any more */
+    bool finished : 1; /* both streams have been closed */
+    bool closing : 1;
+    uint8_t open;      /* streams whose close_cb has not run */
     uint64_t moved_ms; /* the last sign of life of either stream */
     wst__deadline_t deadline;
-    wst__defer_t defer; /* on_done, later the pump's own end */
+    wst__defer_t defer; /* settle_pump; then on_done, later the pump's own end */
     wst_close_cb close_cb;
 };
 
 static side_t *other(side_t *side) {
-    return side == &side->pump->a ? &side->pump->b : &side->pump->a;
+    return side->is_b ? side - 1 : side + 1;
+}
+
+static wst_pump_t *pump_of(side_t *side) {
+    side_t *a = side->is_b ? side - 1 : side;
+    return WST__CONTAINER(a, wst_pump_t, sides);
 }
 
 static char name_of(const side_t *side) {
-    return side == &side->pump->a ? 'a' : 'b';
+    return side->is_b ? 'b' : 'a';
 }
 
 /* The end ------------------------------------------------------------------------------------ */
@@ -51,13 +63,13 @@ static void pump_gone(wst__defer_t *defer) {
     wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
     wst_ctx_t *ctx = p->ctx;
     if (p->close_cb != NULL)
-        p->close_cb(p->options.user_data);
+        p->close_cb(p->user_data);
     wst__free(&ctx->allocator, p);
     wst__ctx_release(ctx);
 }
 
 static void on_side_closed(void *user_data) {
-    wst_pump_t *p = ((side_t *)user_data)->pump;
+    wst_pump_t *p = pump_of(user_data);
     p->open--;
     if (p->open == 0 && p->closing)
         wst__defer(p->ctx, &p->defer, pump_gone);
@@ -65,8 +77,8 @@ static void on_side_closed(void *user_data) {
 
 static void tell_done(wst__defer_t *defer) {
     wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
-    if (p->options.on_done != NULL)
-        p->options.on_done(p, p->status, p->options.user_data);
+    if (p->on_done != NULL)
+        p->on_done(p, p->status, p->user_data);
 }
 
 /* Closes both streams, orderly if the pump has completed its work. */
@@ -74,36 +86,46 @@ static void finish_pump(wst_pump_t *p, int status) {
     p->finished = true;
     p->status = status;
     wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
+    wst__defer_cancel(&p->defer);
     if (status == 0) {
-        wst_stream_close(p->a.stream, on_side_closed);
-        wst_stream_close(p->b.stream, on_side_closed);
+        wst_stream_close(p->sides[0].stream, on_side_closed);
+        wst_stream_close(p->sides[1].stream, on_side_closed);
     } else {
         /* Cut-off data must not look complete: never an orderly end. */
-        wst_stream_reset(p->a.stream, wst_reason_of(status), on_side_closed);
-        wst_stream_reset(p->b.stream, wst_reason_of(status), on_side_closed);
+        wst_stream_reset(p->sides[0].stream, wst_reason_of(status), on_side_closed);
+        wst_stream_reset(p->sides[1].stream, wst_reason_of(status), on_side_closed);
     }
     wst__defer(p->ctx, &p->defer, tell_done);
 }
 
 static void note_end(side_t *side) {
-    if (side->pump->first_end == 0)
-        side->pump->first_end = name_of(side);
+    wst_pump_t *p = pump_of(side);
+    if (p->first_end == 0)
+        p->first_end = name_of(side);
 }
 
+static void settle_pump(wst__defer_t *defer);
+
+/* The pump is finished in this turn or, if many end together, in a later one. */
 static void fail_side(side_t *side, int error) {
+    wst_pump_t *p = pump_of(side);
+    if (p->failed)
+        return;
     note_end(side);
-    side->pump->failed_side = name_of(side);
-    finish_pump(side->pump, error);
+    p->failed_side = name_of(side);
+    p->failed = true;
+    p->status = error;
+    wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
+    wst_stream_read_stop(other(side)->stream);
+    wst__pace(p->ctx, &p->defer, settle_pump);
 }
 
 /* Timeouts ----------------------------------------------------------------------------------- */
 
 /* The timeout that applies now; WST__NEVER: none. */
 static uint64_t current_timeout(const wst_pump_t *p) {
-    uint64_t idle = p->options.idle_timeout_ms, half = p->options.half_closed_timeout_ms;
-    if (idle == 0)
-        idle = WST__NEVER;
-    return (p->a.ended || p->b.ended) && half < idle ? half : idle;
+    uint64_t idle = p->idle_timeout_ms, half = p->half_closed_timeout_ms;
+    return (p->sides[0].ended || p->sides[1].ended) && half < idle ? half : idle;
 }
 
 /* Packets do not move the deadline: when it fires, it checks how long the pump has been silent. */
@@ -128,7 +150,7 @@ static void restart_timeout(wst_pump_t *p) {
 /* Lets `from` deliver as much as the other side has room for; nothing while `wait`. */
 static void adjust_reading(side_t *from, bool wait) {
     size_t room = wait ? 0 : wst_stream_room(other(from)->stream);
-    size_t max = room < WST__PIECE_MAX ? room : (size_t)WST__PIECE_MAX;
+    uint32_t max = room < WST__PIECE_MAX ? (uint32_t)room : (uint32_t)WST__PIECE_MAX;
     if (max == from->max)
         return;
     from->max = max;
@@ -140,8 +162,10 @@ static void adjust_reading(side_t *from, bool wait) {
 
 static void on_pump_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
     side_t *from = user_data;
-    wst_pump_t *p = from->pump;
+    wst_pump_t *p = pump_of(from);
     (void)stream;
+    if (p->failed)
+        return;
     p->moved_ms = wst__now(p->ctx);
     data = wst_slice_ref(data);
     int rc = wst_stream_write(other(from)->stream, &data, 1);
@@ -155,18 +179,39 @@ static void on_pump_read(wst_stream_t *stream, wst_slice_t data, void *user_data
 
 static void on_pump_drain(wst_stream_t *stream, void *user_data) {
     side_t *from = other(user_data);
+    wst_pump_t *p = pump_of(from);
     (void)stream;
-    from->pump->moved_ms = wst__now(from->pump->ctx);
+    if (p->failed)
+        return;
+    p->moved_ms = wst__now(p->ctx);
     adjust_reading(from, false);
 }
 
 static void on_pump_end(wst_stream_t *stream, void *user_data) {
     side_t *from = user_data;
-    wst_pump_t *p = from->pump;
+    wst_pump_t *p = pump_of(from);
     (void)stream;
     p->moved_ms = wst__now(p->ctx);
     from->ended = true;
     note_end(from);
+    wst__pace(p->ctx, &p->defer, settle_pump);
+}
+
+static void on_pump_shutdown(wst_stream_t *stream, void *user_data) {
+    side_t *side = user_data;
+    wst_pump_t *p = pump_of(side);
+    (void)stream;
+    p->moved_ms = wst__now(p->ctx);
+    side->shut = true;
+    if (other(side)->shut)
+        wst__pace(p->ctx, &p->defer, settle_pump);
+}
+
+static void pass_end(side_t *from) {
+    wst_pump_t *p = pump_of(from);
+    if (!from->ended || from->passed || p->failed)
+        return;
+    from->passed = true;
     int rc = wst_stream_shutdown(other(from)->stream);
     if (rc < 0)
         fail_side(other(from), rc);
@@ -174,14 +219,15 @@ static void on_pump_end(wst_stream_t *stream, void *user_data) {
         restart_timeout(p);
 }
 
-static void on_pump_shutdown(wst_stream_t *stream, void *user_data) {
-    side_t *side = user_data;
-    wst_pump_t *p = side->pump;
-    (void)stream;
-    p->moved_ms = wst__now(p->ctx);
-    side->shut = true;
-    if (other(side)->shut)
-        finish_pump(p, 0);
+/* Does what the ends and the error noted call for. */
+static void settle_pump(wst__defer_t *defer) {
+    wst_pump_t *p = WST__CONTAINER(defer, wst_pump_t, defer);
+    if (p->failed || (p->sides[0].shut && p->sides[1].shut)) {
+        finish_pump(p, p->status);
+        return;
+    }
+    pass_end(&p->sides[0]);
+    pass_end(&p->sides[1]);
 }
 
 static void on_pump_error(wst_stream_t *stream, int error, void *user_data) {
@@ -203,19 +249,22 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
     if (p == NULL)
         return WST_ENOMEM;
     p->ctx = ctx;
-    p->options = options;
-    if (p->options.half_closed_timeout_ms == 0)
-        p->options.half_closed_timeout_ms = WST__HALF_CLOSED_TIMEOUT_MS;
-    p->a = (side_t){.pump = p, .stream = a};
-    p->b = (side_t){.pump = p, .stream = b};
+    p->idle_timeout_ms = options.idle_timeout_ms != 0 ? options.idle_timeout_ms : WST__NEVER;
+    p->half_closed_timeout_ms = options.half_closed_timeout_ms != 0
+                                    ? options.half_closed_timeout_ms
+                                    : (uint64_t)WST__HALF_CLOSED_TIMEOUT_MS;
+    p->on_done = options.on_done;
+    p->user_data = options.user_data;
+    p->sides[0] = (side_t){.stream = a};
+    p->sides[1] = (side_t){.stream = b, .is_b = true};
     p->open = 2;
     p->moved_ms = wst__now(ctx);
     wst__defer_init(&p->defer);
     wst__ctx_hold(ctx);
-    wst_stream_set_callbacks(a, &callbacks, &p->a);
-    wst_stream_set_callbacks(b, &callbacks, &p->b);
-    adjust_reading(&p->a, false);
-    adjust_reading(&p->b, false);
+    wst_stream_set_callbacks(a, &callbacks, &p->sides[0]);
+    wst_stream_set_callbacks(b, &callbacks, &p->sides[1]);
+    adjust_reading(&p->sides[0], false);
+    adjust_reading(&p->sides[1], false);
     restart_timeout(p);
     *out = p;
     return 0;
@@ -223,8 +272,8 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
 
 int wst_pump_get_stats(const wst_pump_t *p, wst_pump_stats_t *stats) {
     const wst_pump_stats_t now = {.size = sizeof(now),
-                                  .bytes_a_to_b = p->a.bytes,
-                                  .bytes_b_to_a = p->b.bytes,
+                                  .bytes_a_to_b = p->sides[0].bytes,
+                                  .bytes_b_to_a = p->sides[1].bytes,
                                   .first_end = p->first_end,
                                   .failed_side = p->failed_side};
     return wst__sized_write(stats, &now);

@@ -2,7 +2,7 @@
 /*
  * Questions to the embedder (request.h).
  *
- *     ASKED --answer, or deadline--> ANSWERED --from the loop: on_answer--> gone
+ *     ASKED --answer, or deadline--> ANSWERED --from the loop, perhaps held back: on_answer--> gone
  *        \--the asker cancels--> CANCELLED --from the loop: on_gone--> gone
  */
 #include "request.h"
@@ -16,7 +16,7 @@
 #include <assert.h>
 #include <string.h>
 
-enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32 };
+enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32, CAUSE_MAX = 63, DELAY_MAX_MS = 60000 };
 
 struct wst_request {
     uint32_t magic;
@@ -33,15 +33,18 @@ struct wst_request {
     void *user_data;
     void (*on_gone)(wst_request_t *request, void *user_data);
     void *gone_data;
-    wst__deadline_t deadline;
+    wst__deadline_t deadline; /* of the answer; once answered, the time to deliver it */
+    uint64_t held_until_ms;   /* no delivery before; 0: none is set */
     wst__defer_t defer;
 
     uint8_t credential[WST__CREDENTIAL_LEN];
     wst__answer_t answer;
     char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
+    char claimed_user[WST__USER_MAX + 1], cause[CAUSE_MAX + 1];
     char *fields;
     const char **labels;
-    bool labels_lost; /* for lack of memory */
+    char *networks;
+    bool labels_lost, networks_lost; /* for lack of memory */
 };
 
 static void destroy_request(wst_request_t *r) {
@@ -52,6 +55,7 @@ static void destroy_request(wst_request_t *r) {
     wst__free(&ctx->allocator, r->peer);
     wst__free_secret(&ctx->allocator, r->fields); /* may contain an agent's credentials */
     wst__free(&ctx->allocator, r->labels);
+    wst__free(&ctx->allocator, r->networks);
     r->magic = 0;
     wst__free(&ctx->allocator, r);
     wst__ctx_release(ctx);
@@ -71,6 +75,9 @@ static void deliver_answer(wst__defer_t *defer) {
         r->answer.tenant = r->tenant;
         r->answer.credential = r->credential;
         r->answer.labels = r->labels;
+        r->answer.claimed_user = r->claimed_user;
+        r->answer.cause = r->cause;
+        r->answer.networks = r->networks;
         r->on_answer(&r->answer, r->user_data);
     }
     destroy_request(r);
@@ -186,6 +193,12 @@ void wst_request_set_labels(wst_request_t *r, const char *const *labels) {
     r->labels_lost = wst__labels_copy(&r->ctx->allocator, &r->labels, labels) != 0;
 }
 
+void wst_request_set_networks(wst_request_t *r, const char *networks) {
+    wst__free(&r->ctx->allocator, r->networks);
+    r->networks = networks[0] != '\0' ? wst__strdup(&r->ctx->allocator, networks) : NULL;
+    r->networks_lost = networks[0] != '\0' && r->networks == NULL;
+}
+
 const char *wst_request_address(const wst_request_t *r) {
     return r->address;
 }
@@ -204,6 +217,16 @@ void wst_request_on_gone(wst_request_t *r, void (*on_gone)(wst_request_t *, void
     r->gone_data = user_data;
 }
 
+void wst_request_delay(wst_request_t *r, uint64_t delay_ms) {
+    r->held_until_ms = wst__now(r->ctx) + (delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS);
+}
+
+static void on_held_long_enough(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
+    wst__defer(r->ctx, &r->defer, deliver_answer);
+}
+
 /* Records an answer; false unless it is the first and in time. */
 static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     assert(r->magic == MAGIC);
@@ -212,7 +235,10 @@ static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     r->state = ANSWERED;
     r->answer.kind = kind;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
-    wst__defer(r->ctx, &r->defer, deliver_answer);
+    if (r->held_until_ms > wst__now(r->ctx))
+        wst__deadline_set(&r->ctx->deadlines, &r->deadline, r->held_until_ms, on_held_long_enough);
+    else
+        wst__defer(r->ctx, &r->defer, deliver_answer);
     return true;
 }
 
@@ -275,12 +301,19 @@ void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *given) 
         wst__utf8_cut(r->reason, sizeof(r->reason), denial.reason);
         r->answer.reason = r->reason;
     }
+    if (denial.claimed_user != NULL)
+        wst__utf8_cut(r->claimed_user, sizeof(r->claimed_user), denial.claimed_user);
+    if (denial.cause != NULL)
+        wst__utf8_cut(r->cause, sizeof(r->cause), denial.cause);
     keep_fields(r, denial.fields);
 }
 
 void wst_request_choose(wst_request_t *r, wst_remote_t *remote) {
-    if (answer(r, WST__CHOSEN))
-        r->answer.remote = remote;
+    if (!answer(r, WST__CHOSEN))
+        return;
+    r->answer.remote = remote;
+    if (r->networks_lost)
+        answer_failed(r);
 }
 
 void wst_request_connected(wst_request_t *r, int status, wst_stream_t *stream) {

@@ -30,11 +30,14 @@ typedef struct wst__answer {
     const char *reason;        /* denied: NULL or text */
     const char *fields;        /* allowed, denied: NULL or header lines */
     const char *error;         /* denied: NULL or a proxy error type of RFC 9209 */
+    const char *claimed_user;  /* denied: wst_request_denial.claimed_user or "" */
+    const char *cause;         /* denied: wst_request_denial.cause or "" */
     const char *user;          /* wst_request_set_user or "" */
     const char *tenant;        /* likewise */
     const uint8_t *credential; /* wst_request_set_credential or zeros */
     const char *const *labels; /* wst_request_set_labels or NULL */
-    wst_remote_t *remote;      /* chosen */
+    wst_remote_t *remote;      /* chosen, ... */
+    const char *networks;      /* ... and wst_request_set_networks or NULL */
     wst_stream_t *stream;      /* connected: belongs to the asker now */
 } wst__answer_t;
 

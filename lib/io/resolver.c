@@ -11,11 +11,12 @@
 #include "ctx.h"
 #include "defaults.h"
 #include "lookup_threads.h"
+#include "names.h"
 
 #include <string.h>
 #include <wstunnel/resolver.h>
 
-enum { HOST_MAX = 255, NAMES_MAX = 1024, THREAD_IDLE_MS = 10000 };
+enum { HOST_MAX = 255, NAMES_MAX = 1024, THREAD_IDLE_MS = 10000, NS_PER_MS = 1000000 };
 
 typedef struct wst__resolver {
     wst__service_t service;
@@ -25,6 +26,8 @@ typedef struct wst__resolver {
     wst__list_t lookups;
     size_t names;   /* their number */
     size_t waiting; /* requests that wait for a look-up */
+    uint64_t seed;
+    wst__name_memory_t memory;
 } wst__resolver_t;
 
 /* A name being looked up. */
@@ -33,9 +36,10 @@ struct wst_lookup {
     wst__resolver_t *resolver; /* NULL: the context is gone; only the hook's answer is missing */
     wst_allocator_t allocator; /* a copy, for that case */
     wst__list_t waiters;
-    wst__lookup_job_t *job; /* NULL: the hook's */
-    wst__defer_t defer;     /* calls the hook */
-    bool hook_called;
+    wst__lookup_job_t *job;  /* NULL: the hook's */
+    wst__defer_t defer;      /* calls the hook */
+    uint64_t hook_called_ns; /* 0: not yet */
+    uint64_t zone;
     char host[];
 };
 
@@ -167,8 +171,15 @@ static void free_lookup(wst_lookup_t *lookup) {
 /* Whether the look-up has begun, and so will be answered. */
 static bool begun(wst_lookup_t *lookup) {
     if (lookup->job == NULL)
-        return lookup->hook_called;
+        return lookup->hook_called_ns != 0;
     return !wst__lookup_threads_withdraw(lookup->resolver->threads, lookup->job);
+}
+
+/* For how long the system, or the hook, has not answered. */
+static uint64_t ran_ms(const wst_lookup_t *lookup) {
+    if (lookup->job != NULL)
+        return wst__lookup_threads_ran_ms(lookup->resolver->threads, lookup->job);
+    return lookup->hook_called_ns == 0 ? 0 : (uv_hrtime() - lookup->hook_called_ns) / NS_PER_MS;
 }
 
 static void leave_lookup(wst_resolve_t *resolve) {
@@ -182,11 +193,14 @@ static void leave_lookup(wst_resolve_t *resolve) {
     free_lookup(lookup);
 }
 
-/* Answers all waiters. Their callbacks may do anything: uses nothing after the last one. */
-static void finish_lookup(wst_lookup_t *lookup, int status,
+/* Answers all waiters. Their callbacks may do anything: uses nothing after the last one. `ran`:
+ * how long the look-up took, in ms. */
+static void finish_lookup(wst_lookup_t *lookup, uint64_t ran, int status,
                           const struct sockaddr_storage *addresses, size_t count) {
     wst__resolver_t *resolver = lookup->resolver;
     wst__list_t waiters;
+    wst__names_note(&resolver->memory, lookup->host, resolver->seed, status, ran,
+                    uv_hrtime() / NS_PER_MS);
     remove_lookup(lookup);
     wst__list_take(&waiters, &lookup->waiters);
     free_lookup(lookup);
@@ -214,7 +228,7 @@ static wst_lookup_t *find_lookup(const wst__resolver_t *resolver, const char *ho
 static void call_hook(wst__defer_t *defer) {
     wst_lookup_t *lookup = WST__CONTAINER(defer, wst_lookup_t, defer);
     const wst_ctx_options_t *options = &lookup->resolver->ctx->options;
-    lookup->hook_called = true;
+    lookup->hook_called_ns = uv_hrtime();
     options->resolve(lookup, lookup->host, options->user_data);
 }
 
@@ -230,7 +244,7 @@ void wst_lookup_answer(wst_lookup_t *lookup, int status, const struct sockaddr_s
         copied += copy_address(&copies[copied], (const struct sockaddr *)&addresses[i]);
     if (status == 0 && copied == 0)
         status = UV_EAI_NODATA;
-    finish_lookup(lookup, status, status == 0 ? copies : NULL, copied);
+    finish_lookup(lookup, ran_ms(lookup), status, status == 0 ? copies : NULL, copied);
 }
 
 /* Threads ------------------------------------------------------------------------------------ */
@@ -245,11 +259,12 @@ static void on_lookups_done(uv_async_t *done) {
         struct sockaddr_storage addresses[WST_ADDRESSES_MAX];
         wst_lookup_t *lookup = job->owner;
         int status = job->status;
+        uint64_t ran = job->ran_ms;
         size_t count = status == 0 ? copy_info(addresses, job->info) : 0;
         wst__lookup_job_free(resolver->threads, job);
         if (status == 0 && count == 0)
             status = UV_EAI_NODATA;
-        finish_lookup(lookup, status, status == 0 ? addresses : NULL, count);
+        finish_lookup(lookup, ran, status, status == 0 ? addresses : NULL, count);
     }
     wst__ctx_release(ctx);
 }
@@ -295,7 +310,7 @@ static void close_resolver(wst__service_t *service) {
     while ((node = wst__list_first(&resolver->lookups)) != NULL) {
         wst_lookup_t *lookup = WST__CONTAINER(node, wst_lookup_t, node);
         remove_lookup(lookup);
-        if (lookup->hook_called)
+        if (lookup->hook_called_ns != 0)
             lookup->resolver = NULL;
         else
             free_lookup(lookup);
@@ -309,7 +324,7 @@ static void close_resolver(wst__service_t *service) {
     uv_close((uv_handle_t *)&resolver->done, on_async_closed);
 }
 
-/* The context's resolver, made at the first look-up; NULL without memory. */
+/* The context's resolver, made at the first look-up; NULL without memory or random bytes. */
 static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
     wst__service_t *service = wst__ctx_service(ctx, close_resolver);
     if (service != NULL)
@@ -318,6 +333,10 @@ static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
     if (resolver == NULL)
         return NULL;
     resolver->ctx = ctx;
+    if (wst__random(ctx, &resolver->seed, sizeof(resolver->seed)) != 0) {
+        wst__free(&ctx->allocator, resolver);
+        return NULL;
+    }
     wst__list_init(&resolver->lookups);
     wst__ctx_add_service(ctx, &resolver->service, close_resolver);
     return resolver;
@@ -325,15 +344,25 @@ static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
 
 /* Asking ------------------------------------------------------------------------------------- */
 
+static size_t count_names(const wst__resolver_t *resolver, uint64_t zone) {
+    size_t n = 0;
+    WST__LIST_EACH(wst_lookup_t, lookup, &resolver->lookups, node) {
+        n += lookup->zone == zone;
+    }
+    return n;
+}
+
 static int make_lookup(wst_lookup_t **out, wst__resolver_t *resolver, const char *host) {
     wst_ctx_t *ctx = resolver->ctx;
-    if (resolver->names >= NAMES_MAX)
+    uint64_t zone = wst__zone_of(host, resolver->seed);
+    if (!wst__zone_may_take(count_names(resolver, zone), resolver->names, NAMES_MAX))
         return WST_ELIMIT;
     size_t size = strlen(host) + 1;
     wst_lookup_t *lookup = wst__zalloc(&ctx->allocator, sizeof(*lookup) + size);
     if (lookup == NULL)
         return WST_ENOMEM;
     lookup->resolver = resolver;
+    lookup->zone = zone;
     lookup->allocator = ctx->allocator;
     wst__list_init(&lookup->node);
     wst__list_init(&lookup->waiters);
@@ -344,7 +373,8 @@ static int make_lookup(wst_lookup_t **out, wst__resolver_t *resolver, const char
     } else {
         int status = start_threads(resolver);
         if (status == 0)
-            status = wst__lookup_threads_submit(resolver->threads, &lookup->job, host, lookup);
+            status =
+                wst__lookup_threads_submit(resolver->threads, &lookup->job, host, zone, lookup);
         if (status != 0) {
             free_lookup(lookup);
             return status;
@@ -362,7 +392,11 @@ static int join_lookup(wst_resolve_t *resolve, const char *host, uint64_t timeou
     if (resolver == NULL)
         return WST_ENOMEM;
     wst_lookup_t *lookup = find_lookup(resolver, host);
+    if (lookup != NULL && ran_ms(lookup) >= WST__NAME_HANGS_MS)
+        return WST_ENAMETIMEOUT;
     if (lookup == NULL) {
+        if (wst__names_recall(&resolver->memory, host, resolver->seed, uv_hrtime() / NS_PER_MS))
+            return WST_ENAMETIMEOUT;
         int status = make_lookup(&lookup, resolver, host);
         if (status != 0)
             return status;

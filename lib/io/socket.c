@@ -24,6 +24,8 @@
 enum {
     READ_MIN = 4096,
     FIT_MIN = 16384, /* chunks larger than this fit what is read */
+    BUSY_BYTES = 1024,
+    BUSY_MS = 100,
     WRITE_ROOM = 65536,
     WRITE_SLICES = 64, /* in one system call */
     KEEPALIVE_S = 60
@@ -35,31 +37,39 @@ typedef union request {
     uv_shutdown_t shutdown;
 } request_t;
 
+/* Kept small: an idle tunnel has one at either end. */
 struct wst__socket {
     wst_ctx_t *ctx;
     wst_stream_t *stream; /* NULL until the socket is a stream */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } uv;
-    bool is_unix;
-    bool acks_at_once; /* wst__socket_ack_at_once */
+    int broken;           /* the error to tell when all has been read */
+    bool failing : 1;     /* it will be told in the next turn: libuv may not read any more */
+    bool is_unix : 1;
+    bool acks_at_once : 1; /* wst__socket_ack_at_once */
+    bool shutdown_wanted : 1;
+    bool reading;           /* libuv may read on when this is false: socket_read_stop */
+    bool declined;          /* to read right now: on_alloc gave libuv no buffer */
+    uint64_t busy_until_ms; /* with acks_at_once: until when reads are acknowledged, */
+    uint32_t moved;         /* and bytes either way up to the last read */
 
-    size_t read_size;   /* of the next chunk */
-    size_t read_max;    /* the reader's bound, or 0 */
+    uint32_t turn_max; /* bytes that may be read in a turn; 0: no bound */
+    uint32_t turn_left;
+    uint32_t turn; /* in which turn_left holds: the low bits of its number */
+
+    uint32_t read_size; /* of the next chunk */
+    uint32_t read_max;  /* the reader's bound, or 0 */
     wst_chunk_t *chunk; /* libuv reads into it right now */
 
     wst__bufq_t out;
     size_t in_flight; /* bytes of `out` that a pending write covers; 0: none is pending */
     wst__corked_t corked;
-    bool shutdown_wanted;
     request_t *request; /* NULL: none is pending */
-
-    int broken;   /* the error to tell when all has been read */
-    bool failing; /* it will be told in the next turn: libuv may not read any more */
     wst__defer_t defer;
+    union { /* last, since a TCP socket has no memory behind `tcp` */
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
 };
 
 static bool is_closing(const wst__socket_t *sock) {
@@ -111,18 +121,36 @@ static size_t fitting(const wst__socket_t *sock, size_t size) {
     return fit;
 }
 
+/* Whether something may be read in this turn. What is left waits in the kernel, which reports it
+ * again in the next one. */
+static bool has_turn(wst__socket_t *sock) {
+    uint32_t turn = (uint32_t)sock->ctx->turns.count;
+    if (sock->turn_max == 0)
+        return true;
+    if (turn != sock->turn)
+        sock->turn_left = sock->turn_max;
+    sock->turn = turn;
+    return sock->turn_left > 0;
+}
+
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     (void)suggested;
     wst__turns_woken(&sock->ctx->turns);
+    buf->len = 0; /* makes libuv report UV_ENOBUFS, and go on to other sockets */
+    sock->declined = !sock->reading || !has_turn(sock);
+    if (sock->declined)
+        return;
     size_t size = sock->read_size < WST__PIECE_MAX ? sock->read_size : (size_t)WST__BATCH_MAX;
     if (sock->read_max > 0 && size > sock->read_max)
         size = sock->read_max;
     if (sock->read_max > 0 && size > FIT_MIN)
         size = fitting(sock, size);
+    if (sock->turn_max > 0 && size > sock->turn_left)
+        size = sock->turn_left;
     sock->chunk = wst_chunk_new(sock->ctx, size);
     if (sock->chunk == NULL)
-        return; /* an empty buffer makes libuv report UV_ENOBUFS */
+        return;
     buf->base = (char *)wst_chunk_data(sock->chunk);
     buf->len = size;
 }
@@ -135,13 +163,33 @@ static void adapt_read_size(wst__socket_t *sock, size_t offered, size_t got) {
         sock->read_size /= 2;
 }
 
+static uint32_t moved(const wst__socket_t *sock, size_t more) {
+    return (uint32_t)(sock->stream->bytes_read + sock->stream->bytes_written + more);
+}
+
+/* A request and its answer acknowledge each other: packets of their own would only cost. */
+static void ack_if_busy(wst__socket_t *sock, size_t len) {
+    uint32_t before = sock->moved;
+    uint64_t now = wst__now(sock->ctx);
+    sock->moved = moved(sock, len);
+    if (sock->moved - before >= BUSY_BYTES)
+        sock->busy_until_ms = now + BUSY_MS;
+    if (now < sock->busy_until_ms)
+        wst__sockopt_ack_now(fd_of(sock));
+}
+
 static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     wst_chunk_t *chunk = sock->chunk;
     sock->chunk = NULL;
+    if (!sock->reading)
+        uv_read_stop(handle);
+    if (sock->declined || !sock->reading)
+        return;
     if (nread > 0) {
+        sock->turn_left -= sock->turn_max > 0 ? (uint32_t)nread : 0;
         if (sock->acks_at_once)
-            wst__sockopt_ack_now(fd_of(sock));
+            ack_if_busy(sock, (size_t)nread);
         adapt_read_size(sock, buf->len, (size_t)nread);
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
         wst__cork(sock->ctx);
@@ -165,18 +213,21 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
 static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
-    sock->read_max = max;
+    sock->read_max = max < WST__BATCH_MAX ? (uint32_t)max : (uint32_t)WST__BATCH_MAX;
     if (sock->failing)
         return;
+    sock->reading = true;
     int status = uv_read_start(&sock->uv.stream, on_alloc, on_socket_read);
     assert(status == 0 || status == UV_EALREADY);
     (void)status;
 }
 
+/* Leaves libuv reading until bytes come: most pauses end before, and each would take two system
+ * calls. */
 static void socket_read_stop(wst_stream_t *stream, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
-    uv_read_stop(&sock->uv.stream);
+    sock->reading = false;
     if (sock->broken != 0) /* nothing else would report it */
         fail_later(sock, sock->broken);
 }
@@ -479,7 +530,8 @@ static const wst_stream_ops_t socket_ops = {.size = sizeof(socket_ops),
                                             .close = socket_close};
 
 int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
-    wst__socket_t *sock = wst__zalloc(&ctx->allocator, sizeof(*sock));
+    size_t handle_size = is_unix ? sizeof(uv_pipe_t) : sizeof(uv_tcp_t);
+    wst__socket_t *sock = wst__zalloc(&ctx->allocator, offsetof(wst__socket_t, uv) + handle_size);
     if (sock == NULL)
         return WST_ENOMEM;
     int status = is_unix ? uv_pipe_init(ctx->loop, &sock->uv.pipe, 0)
@@ -597,9 +649,17 @@ uint32_t wst__socket_retransmits(const wst_stream_t *stream) {
     return sock->is_unix ? 0 : wst__sockopt_retransmits(fd_of(sock));
 }
 
+void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes) {
+    if (stream->ops != &socket_ops)
+        return;
+    wst__socket_t *sock = stream->impl;
+    sock->turn_max = sock->turn_left = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
 void wst__socket_ack_at_once(wst_stream_t *stream) {
     if (stream->ops != &socket_ops)
         return;
     wst__socket_t *sock = stream->impl;
     sock->acks_at_once = !sock->is_unix;
+    sock->moved = moved(sock, 0);
 }

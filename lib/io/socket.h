@@ -39,12 +39,16 @@ void wst__socket_close(wst__socket_t *socket);
 void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes);
 
 /*
- * Acknowledges bytes as soon as they are read. A relay on the way that uses Nagle's algorithm holds
- * back a short segment until the one before is acknowledged. Our messages come in short segments,
- * and may be what the peer needs to send more: with delayed acknowledgements, all would wait for 40
- * ms. Does nothing for other kinds of stream.
+ * During a transfer, acknowledges bytes as soon as they are read. A relay on the way that uses
+ * Nagle's algorithm holds back a short segment until the one before is acknowledged. Our messages
+ * come in short segments, and may be what the peer needs to send more: with delayed
+ * acknowledgements, all would wait for 40 ms. Does nothing for other kinds of stream.
  */
 void wst__socket_ack_at_once(wst_stream_t *stream);
+
+/* Reads at most so many bytes in a turn of the loop; 0: no bound. Does nothing for other kinds of
+ * stream. */
+void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes);
 
 /* Segments that TCP has sent again so far; 0 where that is not known. */
 uint32_t wst__socket_retransmits(const wst_stream_t *stream);

@@ -9,6 +9,8 @@
 #endif
 #include "sockopt.h"
 
+#include "budget.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,8 +18,11 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
+
+enum { SPARE_DESCRIPTORS = 64 };
 
 static int last_error(void) {
     return uv_translate_sys_error(errno);
@@ -45,6 +50,28 @@ void wst__sockopt_ack_now(int fd) {
 #else
     (void)fd;
 #endif
+}
+
+size_t wst__sockopt_descriptors(size_t wanted) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur >= wanted + SPARE_DESCRIPTORS)
+        return wanted;
+    size_t all = (size_t)limit.rlim_cur;
+    size_t spare = all / 4 < SPARE_DESCRIPTORS ? all / 4 : SPARE_DESCRIPTORS;
+    return all > spare ? all - spare : 1;
+}
+
+bool wst__sockopt_only_spare(int fd) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return false;
+    int lowest = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (lowest < 0)
+        return errno == EMFILE;
+    close(lowest);
+    size_t all = (size_t)limit.rlim_cur;
+    return (size_t)lowest >= all - wst__budget_spare(all);
 }
 
 uint32_t wst__sockopt_retransmits(int fd) {
@@ -135,6 +162,34 @@ int wst__sockopt_listen(const wst__addr_t *addr, int backlog) {
         return fd;
     close(fd);
     return status;
+}
+
+static int int_option(int fd, int name, int *value) {
+    socklen_t len = sizeof(*value);
+    return getsockopt(fd, SOL_SOCKET, name, value, &len) == 0 ? 0 : last_error();
+}
+
+/* Adds a flag of fcntl. */
+static int add_flag(int fd, int get, int set, int flag) {
+    int flags = fcntl(fd, get);
+    return flags >= 0 && fcntl(fd, set, flags | flag) == 0 ? 0 : last_error();
+}
+
+int wst__sockopt_inherit(int fd, wst__addr_t *addr) {
+    int type = 0, listens = 0;
+    int status = int_option(fd, SO_TYPE, &type);
+    if (status == 0)
+        status = int_option(fd, SO_ACCEPTCONN, &listens);
+    if (status == 0)
+        status = wst__sockopt_sockname(fd, addr);
+    if (status != 0)
+        return status;
+    int family = addr->storage.ss_family;
+    if (type != SOCK_STREAM || !listens ||
+        (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
+        return UV_ENOTSUP;
+    status = add_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK);
+    return status == 0 ? add_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC) : status;
 }
 
 int wst__sockopt_probe(const wst__addr_t *addr) {

@@ -21,6 +21,14 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 /* TCP_QUICKACK, now: acknowledges what has been received, without the usual delay. */
 void wst__sockopt_ack_now(int fd);
 
+/* `wanted` or, if the process may have fewer descriptors, as many as remain when others have had
+ * 64, or a quarter. */
+size_t wst__sockopt_descriptors(size_t wanted);
+
+/* Whether only the process's last descriptors (wst__budget_spare) are free, if any. `fd`: one that
+ * is open. */
+bool wst__sockopt_only_spare(int fd);
+
 /* TCP_INFO: segments sent again so far; 0 if that is not known. */
 uint32_t wst__sockopt_retransmits(int fd);
 
@@ -35,6 +43,11 @@ int wst__sockopt_error(int fd);
 
 /* A bound, listening stream socket; non-blocking, closed on exec. IPv6 includes IPv4. */
 int wst__sockopt_listen(const wst__addr_t *addr, int backlog);
+
+/* Takes over a descriptor: 0 if it is a stream socket, of TCP or Unix, that listens; it is
+ * non-blocking and closed on exec then, and `addr` is its name. UV_ENOTSUP: another socket; or the
+ * error. */
+int wst__sockopt_inherit(int fd, wst__addr_t *addr);
 
 /* The next connection of a listening socket, non-blocking, closed on exec. */
 int wst__sockopt_accept(int fd);

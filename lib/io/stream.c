@@ -26,7 +26,7 @@ static void check_stream(const wst_stream_t *s) {
 }
 
 static bool is_dead(const wst_stream_t *s) {
-    return s->failed || s->closing;
+    return s->error != 0 || s->closing;
 }
 
 static void unref_all(const wst_slice_t *slices, size_t count) {
@@ -55,7 +55,6 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
     s->ctx = ctx;
     s->ops = ops;
     s->impl = impl;
-    wst__bufq_init(&s->unread, &ctx->pool);
     wst__defer_init(&s->replay);
     if (peer_len > 0)
         memcpy(s->peer, peer, peer_len);
@@ -67,11 +66,16 @@ int wst_stream_new(wst_stream_t **out, wst_ctx_t *ctx, const wst_stream_ops_t *o
 int wst_stream_set_callbacks(wst_stream_t *s, const wst_stream_callbacks_t *callbacks,
                              void *user_data) {
     check_stream(s);
-    int status = wst__sized_read(&s->callbacks, sizeof(s->callbacks), callbacks);
+    wst_stream_callbacks_t given = {.size = sizeof(given)};
+    int status = 0;
+    if (callbacks != NULL)
+        status = wst__sized_read(&given, sizeof(given), callbacks);
     if (status != 0) {
         wst_ctx_log(s->ctx, WST_LOG_ERROR, "wst_stream_set_callbacks: the size is not set");
-        s->callbacks = (wst_stream_callbacks_t){.size = sizeof(s->callbacks)};
+        given = (wst_stream_callbacks_t){.size = sizeof(given)};
     }
+    s->callbacks = (wst__stream_notices_t){given.on_read, given.on_end, given.on_drain,
+                                           given.on_shutdown, given.on_error};
     s->user_data = user_data;
     return status;
 }
@@ -83,7 +87,20 @@ wst_ctx_t *wst_stream_ctx(const wst_stream_t *s) {
 
 const char *wst_stream_peer(const wst_stream_t *s) {
     check_stream(s);
-    return s->peer;
+    return s->told_peer != NULL ? s->told_peer : s->peer;
+}
+
+int wst__stream_set_peer(wst_stream_t *s, const char *peer) {
+    check_stream(s);
+    size_t len = strnlen(peer, PEER_MAX);
+    char *copy = wst__alloc(&s->ctx->allocator, len + 1);
+    if (copy == NULL)
+        return WST_ENOMEM;
+    memcpy(copy, peer, len);
+    copy[len] = '\0';
+    wst__free(&s->ctx->allocator, s->told_peer);
+    s->told_peer = copy;
+    return 0;
 }
 
 void *wst_stream_impl(const wst_stream_t *s) {
@@ -109,14 +126,14 @@ bool wst_stream_reading(const wst_stream_t *s) {
 /* Layers of streams -------------------------------------------------------------------------- */
 
 wst_stream_t *wst__stream_bottom(wst_stream_t *s) {
-    while (s->transport != NULL)
-        s = s->transport;
+    while (s->layer != NULL)
+        s = s->layer->transport;
     return s;
 }
 
 const char *wst__stream_why(const wst_stream_t *s, int error) {
-    for (; s != NULL; s = s->transport) {
-        const char *why = s->explain != NULL ? s->explain(s->impl, error) : NULL;
+    for (; s->layer != NULL; s = s->layer->transport) {
+        const char *why = s->layer->explain != NULL ? s->layer->explain(s->impl, error) : NULL;
         if (why != NULL)
             return why;
     }
@@ -128,7 +145,15 @@ const char *wst__stream_why(const wst_stream_t *s, int error) {
 static void on_replay(wst__defer_t *defer);
 
 static bool must_replay(const wst_stream_t *s) {
-    return s->unread.len > 0 || (s->ended && !s->end_told);
+    return s->unread != NULL || (s->ended && !s->end_told);
+}
+
+static void drop_unread(wst_stream_t *s) {
+    if (s->unread == NULL)
+        return;
+    wst__bufq_reset(s->unread);
+    wst__free(&s->ctx->allocator, s->unread);
+    s->unread = NULL;
 }
 
 /* Starts and stops the kind and the replay, after a change of state. */
@@ -183,10 +208,12 @@ static void tell_end(wst_stream_t *s) {
 
 static void on_replay(wst__defer_t *defer) {
     wst_stream_t *s = WST__CONTAINER(defer, wst_stream_t, replay);
-    while (s->reading && s->unread.len > 0) {
+    while (s->reading && s->unread != NULL) {
         size_t max = s->read_max > 0 ? s->read_max : SIZE_MAX;
-        wst_slice_t data = wst_slice_ref(wst__bufq_peek(&s->unread, 0, max));
-        wst__bufq_consume(&s->unread, data.len);
+        wst_slice_t data = wst_slice_ref(wst__bufq_peek(s->unread, 0, max));
+        wst__bufq_consume(s->unread, data.len);
+        if (s->unread->len == 0)
+            drop_unread(s);
         deliver_read(s, data);
         wst_slice_unref(data);
     }
@@ -220,6 +247,22 @@ static int push_front(wst__bufq_t *q, wst_slice_t data) {
     return 0;
 }
 
+/* Takes one reference of the slice, on error too. 0 or WST_ENOMEM. */
+static int put_back(wst_stream_t *s, wst_slice_t data) {
+    if (s->unread != NULL)
+        return push_front(s->unread, data);
+    s->unread = wst__alloc(&s->ctx->allocator, sizeof(*s->unread));
+    if (s->unread == NULL) {
+        wst_slice_unref(data);
+        return WST_ENOMEM;
+    }
+    wst__bufq_init(s->unread, &s->ctx->pool);
+    int status = wst__bufq_push(s->unread, data);
+    if (status != 0)
+        drop_unread(s);
+    return status;
+}
+
 int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
     check_stream(s);
     if (is_dead(s)) {
@@ -227,10 +270,10 @@ int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
         return 0;
     }
     int status = 0;
-    if (s->unread.len == 0 || data.len == 0)
-        status = wst__bufq_push(&s->unread, data);
+    if (data.len > 0)
+        status = put_back(s, data);
     else
-        status = push_front(&s->unread, data);
+        wst_slice_unref(data);
     if (status != 0)
         return status;
     s->end_told = false;
@@ -242,10 +285,9 @@ int wst_stream_unread(wst_stream_t *s, wst_slice_t data) {
 
 /* Marks the stream as failed; the owner has just been told or is about to be. */
 static void set_failed(wst_stream_t *s, int error) {
-    s->failed = true;
     s->error = error;
     wst_stream_read_stop(s);
-    wst__bufq_reset(&s->unread);
+    drop_unread(s);
 }
 
 int wst_stream_write(wst_stream_t *s, const wst_slice_t *slices, size_t count) {
@@ -299,7 +341,7 @@ static void close_with(wst_stream_t *s, int reset_reason, wst_close_cb close_cb)
     s->close_cb = close_cb;
     s->reading = s->ops_reading = false; /* for the kind, closing stops reading */
     wst__defer_cancel(&s->replay);
-    wst__bufq_reset(&s->unread);
+    drop_unread(s);
     s->ops->close(s, reset_reason, s->impl);
 }
 
@@ -311,7 +353,7 @@ void wst_stream_reset(wst_stream_t *s, int reason, wst_close_cb close_cb) {
 
 void wst_stream_close(wst_stream_t *s, wst_close_cb close_cb) {
     check_stream(s);
-    close_with(s, s->shutdown_done && !s->failed ? 0 : WST_ECANCELLED, close_cb);
+    close_with(s, s->shutdown_done && s->error == 0 ? 0 : WST_ECANCELLED, close_cb);
 }
 
 void wst_stream_closed(wst_stream_t *s) {
@@ -323,6 +365,7 @@ void wst_stream_closed(wst_stream_t *s) {
         s->close_cb(s->user_data);
     wst_ctx_t *ctx = s->ctx;
     s->magic = 0;
+    wst__free(&ctx->allocator, s->told_peer);
     wst__free(&ctx->allocator, s);
     wst__ctx_release(ctx);
 }
@@ -336,7 +379,7 @@ void wst__stream_watch(wst_stream_t *s, void (*on_closed)(wst_stream_t *stream, 
 
 int wst__stream_outcome(const wst_stream_t *s) {
     check_stream(s);
-    if (s->failed)
+    if (s->error != 0)
         return s->error;
     return s->ended && s->shutdown_done ? 0 : WST_ECANCELLED;
 }
@@ -363,7 +406,7 @@ void wst_stream_emit_end(wst_stream_t *s) {
 void wst_stream_emit_drain(wst_stream_t *s) {
     check_stream(s);
     assert(!s->closing);
-    if (s->failed || s->shutdown_called || !s->waiting)
+    if (s->error != 0 || s->shutdown_called || !s->waiting)
         return;
     s->waiting = false;
     if (s->callbacks.on_drain != NULL)
@@ -373,7 +416,7 @@ void wst_stream_emit_drain(wst_stream_t *s) {
 void wst_stream_emit_shutdown(wst_stream_t *s) {
     check_stream(s);
     assert(!s->closing && s->shutdown_called && !s->shutdown_done);
-    if (s->failed)
+    if (s->error != 0)
         return;
     s->shutdown_done = true;
     if (s->callbacks.on_shutdown != NULL)
@@ -383,7 +426,7 @@ void wst_stream_emit_shutdown(wst_stream_t *s) {
 void wst_stream_emit_error(wst_stream_t *s, int error) {
     check_stream(s);
     assert(!s->closing && error < 0);
-    if (s->failed)
+    if (s->error != 0)
         return;
     set_failed(s, error);
     if (s->callbacks.on_error != NULL)

@@ -23,6 +23,8 @@ const char *wst_strerror(int error) {
     const char *text = wst__error_text(error);
     if (text != NULL)
         return text;
+    if (error == UV_EAI_NONAME || error == UV_EAI_NODATA) /* "unknown node or service" */
+        return "name not found";
     return is_uv_error(error) ? uv_strerror(error) : "unknown error";
 }
 

@@ -148,11 +148,11 @@ static int make_whole(wst_tls_files_t *f, const wst__file_t *files, wst_tls_conf
 
 static void tell_pair(wst_tls_files_t *f, const wst__file_t *files, size_t pair,
                       const wst_tls_config_t *single) {
-    const char *subject;
+    const wst_tls_certificate_t *certificate = wst_tls_config_certificate(single, 0);
     char date[16];
-    write_date(date, wst_tls_config_expiry(single, &subject));
-    wst_ctx_log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s", f->paths[2 * pair],
-                subject, date);
+    write_date(date, certificate->not_after);
+    wst_ctx_log(f->ctx, WST_LOG_INFO, "certificate %s: %s, expires on %s, pin %s",
+                f->paths[2 * pair], certificate->subject, date, certificate->pin);
     if (files[2 * pair + 1].everybody)
         wst_ctx_log(f->ctx, WST_LOG_WARN, "key file %s: every user of this system may read it",
                     f->paths[2 * pair + 1]);

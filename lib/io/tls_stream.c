@@ -13,6 +13,7 @@
  * followed by the transport's shutdown.
  */
 #include "tls_stream.h"
+#include "socket.h"
 #include "stream.h"
 
 #include <string.h>
@@ -31,6 +32,7 @@ typedef struct tls_stream {
     bool waiting;          /* a write has answered WST_WAIT */
     bool closing;          /* by our owner */
     wst__defer_t catch_up; /* delivers plaintext that waits in the engine */
+    wst__stream_layer_t layer;
 } tls_stream_t;
 
 /* The engine or the transport has failed. */
@@ -261,6 +263,7 @@ static void on_transport_closed(void *user_data) {
     tls_stream_t *t = user_data;
     wst_ctx_t *ctx = t->wire->ctx;
     wst_stream_t *stream = t->stream;
+    stream->layer = NULL;
     wst__tls_wire_free(t->wire);
     wst__free(&ctx->allocator, t);
     wst_stream_closed(stream);
@@ -307,8 +310,11 @@ int wst__tls_stream_new(wst_stream_t **out, wst__tls_wire_t *wire) {
         return status;
     }
     t->wire = wire;
-    t->stream->transport = wire->transport;
-    t->stream->explain = tls_failure_text;
+    t->layer = (wst__stream_layer_t){.transport = wire->transport,
+                                     .turn_max = wst__tls_engine_turn(),
+                                     .explain = tls_failure_text};
+    t->stream->layer = &t->layer;
+    wst__socket_set_turn_max(wst__stream_bottom(wire->transport), t->layer.turn_max);
     wst__defer_init(&t->catch_up);
     wst_stream_read_stop(wire->transport);
     wst_stream_set_callbacks(wire->transport, &callbacks, t);

@@ -577,6 +577,15 @@ void wst__websocket_ack_at_once(wst_websocket_t *w) {
     wst__socket_ack_at_once(wst__stream_bottom(w->stream));
 }
 
+size_t wst__websocket_turn_max(const wst_websocket_t *w) {
+    return w->stream->layer != NULL ? w->stream->layer->turn_max : 0;
+}
+
+void wst__websocket_set_read_turn(wst_websocket_t *w, size_t bytes) {
+    wst__socket_set_turn_max(wst__stream_bottom(w->stream),
+                             bytes > 0 ? bytes : wst__websocket_turn_max(w));
+}
+
 uint32_t wst__websocket_retransmits(const wst_websocket_t *w) {
     return wst__socket_retransmits(wst__stream_bottom(w->stream));
 }

@@ -3,13 +3,15 @@
 #include "glob.h"
 #include "ip.h"
 #include "mem.h"
+#include "networks.h"
 #include "sized.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
 #include <wstunnel/rules.h>
 
-enum { PORT_RANGES_MAX = 16, HOST_MAX = 255, V4_PREFIX = 96 };
+enum { PORT_RANGES_MAX = 16, HOST_MAX = 255, V4_PREFIX = 96, NAT64_MAX = 16 };
 
 typedef struct pattern {
     enum { USER, AGENT, LABEL, HOST, NETWORK } kind;
@@ -32,6 +34,8 @@ typedef struct rule {
 struct wst_rules {
     const wst_allocator_t *allocator;
     bool deny_by_default;
+    wst__nat64_t nat64[NAT64_MAX];
+    size_t nat64_count;
     rule_t *rules;
     size_t count;
 };
@@ -84,20 +88,6 @@ static const char *read_ports(pattern_t *p, wst_str_t text) {
         p->ports[p->port_count++].last = (uint16_t)last;
     } while (take_char(&text, ','));
     return text.len == 0 ? NULL : "text behind the ports";
-}
-
-static const char *read_prefix(pattern_t *p, wst_str_t text) {
-    bool v4 = wst__ip_is_v4(&p->network);
-    unsigned bits;
-    if (!take_number(&text, v4 ? 32 : 128, &bits) || text.len != 0)
-        return v4 ? "the network's length must be 0 to 32"
-                  : "the network's length must be 0 to 128";
-    p->prefix = bits + (v4 ? V4_PREFIX : 0);
-    for (unsigned i = p->prefix; i < 128; i++) {
-        if ((p->network.bytes[i / 8] >> (7 - i % 8) & 1) != 0)
-            return "the address has bits behind the network's length";
-    }
-    return NULL;
 }
 
 /* Whether a pattern is meant for addresses but is none: as a pattern of names it would match
@@ -155,9 +145,11 @@ static bool read_network(pattern_t *p, wst_str_t host, const char **why) {
     }
     p->kind = NETWORK;
     p->prefix = 128;
-    *why = slash != NULL
-               ? read_prefix(p, (wst_str_t){slash + 1, (size_t)(host.ptr + host.len - slash) - 1})
-               : NULL;
+    *why = NULL;
+    if (slash != NULL)
+        *why =
+            wst__ip_read_prefix(&p->prefix, &p->network,
+                                (wst_str_t){slash + 1, (size_t)(host.ptr + host.len - slash) - 1});
     return true;
 }
 
@@ -249,6 +241,30 @@ static int add_rule(wst_rules_t *r, const wst_rule_t *given, wst_rules_error_t *
     return status;
 }
 
+/* Reads "2001:db8:64::/96". False: it is no prefix of RFC 6052. */
+static bool read_nat64(wst__nat64_t *out, const char *text) {
+    pattern_t p = {0};
+    const char *why;
+    if (!read_network(&p, (wst_str_t){text, strlen(text)}, &why) || why != NULL)
+        return false;
+    *out = (wst__nat64_t){p.network, p.prefix};
+    return wst__nat64_is_valid(out);
+}
+
+static int add_nat64(wst_rules_t *r, const char *const *list, wst_rules_error_t *error) {
+    for (; list != NULL && *list != NULL; list++) {
+        error->pattern = *list;
+        error->why = r->nat64_count == NAT64_MAX
+                         ? "more than 16 prefixes of NAT64"
+                         : "not a prefix of NAT64, such as 2001:db8:64::/96, with a length of 32, "
+                           "40, 48, 56, 64 or 96";
+        if (r->nat64_count == NAT64_MAX || !read_nat64(&r->nat64[r->nat64_count], *list))
+            return WST_EINVAL;
+        r->nat64_count++;
+    }
+    return 0;
+}
+
 int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *given, wst_rules_error_t *error) {
     wst_rules_options_t options;
     wst_rules_error_t ignored;
@@ -276,6 +292,10 @@ int wst_rules_new(wst_rules_t **out, const wst_rules_options_t *given, wst_rules
         if (status == 0)
             status = add_rule(r, &rule, error);
     }
+    if (status == 0) {
+        error->rule = options.count;
+        status = add_nat64(r, options.nat64, error);
+    }
     if (status != 0)
         wst_rules_free(r);
     else
@@ -301,11 +321,12 @@ void wst_rules_free(wst_rules_t *r) {
 typedef struct asked {
     const wst_rules_query_t *query;
     size_t host_len;
-    bool literal;      /* the host is an address */
-    bool has_address;  /* the query gives it, or the host is one */
-    bool never;        /* the address will never be known */
-    wst__ip_t address; /* as of wst__ip_effective */
-    wst__ip_t given;   /* as it was written */
+    bool literal;                       /* the host is an address */
+    bool has_address;                   /* the query gives it, or the host is one */
+    bool never;                         /* the address will never be known */
+    wst__ip_t given;                    /* the address as it was written */
+    wst__ip_t targets[WST__IP_TARGETS]; /* where it leads */
+    size_t target_count;
 } asked_t;
 
 typedef enum match { NO, PERHAPS, YES } match_t;
@@ -335,12 +356,15 @@ static bool is_within(const wst__ip_t *ip, const pattern_t *p) {
            wst__ip_within(ip, &p->network, p->prefix);
 }
 
-/* Assumes the worst of an address that will never be known. A host with two addresses, given and
- * effective, is denied by a rule about either. */
+/* Assumes the worst of an address that will never be known, or that may lead to several others: to
+ * be allowed they must all match, to be denied one is enough, or the address as it was given. */
 static match_t network_matches(const pattern_t *p, const asked_t *a, bool allow) {
-    if (a->has_address)
-        return yes_if(is_within(&a->address, p) || (!allow && is_within(&a->given, p)));
-    return a->never ? yes_if(!allow) : PERHAPS;
+    if (!a->has_address)
+        return a->never ? yes_if(!allow) : PERHAPS;
+    size_t matching = 0;
+    for (size_t i = 0; i < a->target_count; i++)
+        matching += is_within(&a->targets[i], p);
+    return yes_if(allow ? matching == a->target_count : matching > 0 || is_within(&a->given, p));
 }
 
 static match_t destination_matches(const pattern_t *p, const asked_t *a, bool allow) {
@@ -365,10 +389,9 @@ static match_t name_matches(const pattern_t *p, const char *name) {
     return name == NULL ? PERHAPS : yes_if(wst__glob(p->text, (wst_str_t){name, strlen(name)}));
 }
 
-static match_t rule_matches(const rule_t *rule, const asked_t *a) {
-    const wst_rules_query_t *q = a->query;
-    match_t user = yes_if(rule->any_user), agent = yes_if(rule->any_agent),
-            destination = yes_if(rule->any_destination);
+/* Whether the rule is for the query's user and agent. */
+static match_t rule_applies(const rule_t *rule, const wst_rules_query_t *q) {
+    match_t user = yes_if(rule->any_user), agent = yes_if(rule->any_agent);
     for (size_t i = 0; i < rule->count; i++) {
         const pattern_t *p = &rule->patterns[i];
         switch (p->kind) {
@@ -382,52 +405,74 @@ static match_t rule_matches(const rule_t *rule, const asked_t *a) {
             agent = either(agent, q->agent == NULL ? PERHAPS : label_matches(p, q));
             break;
         default:
-            destination = either(destination, destination_matches(p, a, rule->allow));
             break;
         }
     }
-    return both(both(user, agent), destination);
+    return both(user, agent);
+}
+
+static bool is_destination(const pattern_t *p) {
+    return p->kind == HOST || p->kind == NETWORK;
+}
+
+static match_t rule_matches(const rule_t *rule, const asked_t *a) {
+    match_t destination = yes_if(rule->any_destination);
+    for (size_t i = 0; i < rule->count; i++)
+        if (is_destination(&rule->patterns[i]))
+            destination =
+                either(destination, destination_matches(&rule->patterns[i], a, rule->allow));
+    return both(rule_applies(rule, a->query), destination);
 }
 
 /* Guarded addresses -------------------------------------------------------------------------- */
 
-static const struct {
+typedef struct guarded {
     wst__ip_t address;
     unsigned prefix;
-} guarded[] = {
+    bool here; /* loopback: guarded where the connection is made only */
+} guarded_t;
+
+static const guarded_t guarded[] = {
     /* Link-local: 169.254.0.0/16 (RFC 3927), with the metadata of most clouds, and fe80::/10
      * (RFC 4291). */
-    {{{[10] = 0xff, 0xff, 169, 254}}, V4_PREFIX + 16},
-    {{{0xfe, 0x80}}, 10},
+    {{{[10] = 0xff, 0xff, 169, 254}}, V4_PREFIX + 16, false},
+    {{{0xfe, 0x80}}, 10, false},
     /* Metadata and more: fd00:ec2::/32 Amazon, fd20:ce::254 Google, 100.100.100.200 Alibaba,
      * 192.0.0.192 Oracle; 168.63.129.16 is Azure's wire server. */
-    {{{0xfd, 0x00, 0x0e, 0xc2}}, 32},
-    {{{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}}, 128},
-    {{{[10] = 0xff, 0xff, 100, 100, 100, 200}}, V4_PREFIX + 32},
-    {{{[10] = 0xff, 0xff, 192, 0, 0, 192}}, V4_PREFIX + 32},
-    {{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, V4_PREFIX + 32},
+    {{{0xfd, 0x00, 0x0e, 0xc2}}, 32, false},
+    {{{0xfd, 0x20, 0x00, 0xce, [14] = 0x02, 0x54}}, 128, false},
+    {{{[10] = 0xff, 0xff, 100, 100, 100, 200}}, V4_PREFIX + 32, false},
+    {{{[10] = 0xff, 0xff, 192, 0, 0, 192}}, V4_PREFIX + 32, false},
+    {{{[10] = 0xff, 0xff, 168, 63, 129, 16}}, V4_PREFIX + 32, false},
+    /* Loopback: 127.0.0.0/8 (RFC 1122) and ::1 (RFC 4291), where the unspecified addresses lead. */
+    {{{[10] = 0xff, 0xff, 127}}, V4_PREFIX + 8, true},
+    {{{[15] = 1}}, 128, true},
 };
 
-/* The prefix of the guarded network that contains the address; 0 without one. */
-static unsigned guarded_prefix(const wst__ip_t *ip) {
+/* The guarded network that the query's address may lead to; NULL: none. */
+static const guarded_t *guard_of(const asked_t *a) {
     for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++)
-        if (wst__ip_within(ip, &guarded[i].address, guarded[i].prefix))
-            return guarded[i].prefix;
-    return 0;
+        for (size_t k = 0; k < a->target_count; k++)
+            if ((!guarded[i].here || a->query->dials) &&
+                wst__ip_within(&a->targets[k], &guarded[i].address, guarded[i].prefix))
+                return &guarded[i];
+    return NULL;
 }
 
-/* Whether a rule that allows may open the address: a guarded one must be named itself, or by a
- * network within the guarded one. */
+/* Whether a pattern names a guarded network or a part of it. "localhost" names loopback, where it
+ * always leads (RFC 6761 section 6.3). */
+static bool names_guarded(const pattern_t *p, const guarded_t *g) {
+    return p->kind == NETWORK ? p->prefix >= g->prefix
+                              : p->kind == HOST && g->here && strcmp(p->text, "localhost") == 0;
+}
+
+/* Whether a rule that allows may open the address: a guarded one must be named. */
 static bool opens(const rule_t *rule, const asked_t *a) {
-    unsigned prefix = a->has_address ? guarded_prefix(&a->address) : 0;
-    if (prefix == 0)
-        return true;
-    bool named = false;
-    for (size_t i = 0; i < rule->count; i++) {
-        const pattern_t *p = &rule->patterns[i];
-        named = named || (p->kind == NETWORK && p->prefix >= prefix &&
-                          destination_matches(p, a, true) == YES);
-    }
+    const guarded_t *g = guard_of(a);
+    bool named = g == NULL;
+    for (size_t i = 0; i < rule->count && !named; i++)
+        named = names_guarded(&rule->patterns[i], g) &&
+                destination_matches(&rule->patterns[i], a, true) == YES;
     return named;
 }
 
@@ -436,27 +481,26 @@ static wst_rules_verdict_t verdict(bool allow, wst_rules_reason_t reason, size_t
 }
 
 /* Parses the query; false if its address is invalid. */
-static bool parse_query(asked_t *a, const wst_rules_query_t *q) {
+static bool parse_query(asked_t *a, const wst_rules_t *r, const wst_rules_query_t *q) {
     *a = (asked_t){.query = q, .host_len = strlen(q->host)};
     if (a->host_len > 1 && q->host[a->host_len - 1] == '.')
         a->host_len--;
-    a->literal = a->has_address = wst__ip_parse(&a->address, q->host, a->host_len);
+    a->literal = a->has_address = wst__ip_parse(&a->given, q->host, a->host_len);
     if (q->address != NULL && q->address[0] != '\0')
-        a->has_address = wst__ip_parse(&a->address, q->address, strlen(q->address));
+        a->has_address = wst__ip_parse(&a->given, q->address, strlen(q->address));
     a->never = !a->has_address && q->address != NULL;
-    a->given = a->address;
     if (a->has_address)
-        a->address = wst__ip_effective(a->address);
+        a->target_count = wst__ip_targets(a->targets, &a->given, r != NULL ? r->nat64 : NULL,
+                                          r != NULL ? r->nat64_count : 0);
     return a->has_address || q->address == NULL || q->address[0] == '\0';
 }
 
 wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query_t *given) {
-    static const rule_t nothing;
     wst_rules_query_t query;
     asked_t a;
     if (wst__sized_read(&query, sizeof(query), given) != 0)
         return verdict(false, WST_RULES_QUERY, 0);
-    if (!parse_query(&a, &query))
+    if (!parse_query(&a, r, &query))
         return verdict(false, WST_RULES_ADDRESS, 0);
     /* While an allowing rule may still match, a later rule cannot deny for good. */
     bool may_allow = false;
@@ -471,7 +515,128 @@ wst_rules_verdict_t wst_rules_decide(const wst_rules_t *r, const wst_rules_query
     }
     if (may_allow)
         return verdict(true, WST_RULES_DEFAULT, 0);
-    if (!opens(&nothing, &a))
-        return verdict(false, WST_RULES_GUARDED, 0);
+    const guarded_t *g = guard_of(&a);
+    if (g != NULL)
+        return verdict(false, g->here ? WST_RULES_LOOPBACK : WST_RULES_GUARDED, 0);
     return verdict(r == NULL || !r->deny_by_default, WST_RULES_DEFAULT, 0);
+}
+
+/* Networks ----------------------------------------------------------------------------------- */
+
+/* A text of networks being written; `len` also counts what does not fit. */
+typedef struct writer {
+    char *out;
+    size_t size, len;
+} writer_t;
+
+static void put_text(writer_t *w, const char *text) {
+    for (; *text != '\0'; text++, w->len++)
+        if (w->len + 1 < w->size)
+            w->out[w->len] = *text;
+}
+
+/* Puts a network, or if that is NULL any address. `number`: of the rule, from 1; 0: the default. */
+static void put_network(writer_t *w, size_t number, bool allow, const pattern_t *network) {
+    char head[24], address[WST__IP_TEXT], length[8];
+    snprintf(head, sizeof(head), "%s%zu%c", w->len > 0 ? " " : "", number, allow ? '+' : '-');
+    put_text(w, head);
+    if (network == NULL) {
+        put_text(w, "*");
+        return;
+    }
+    bool v4 = wst__ip_is_v4(&network->network);
+    wst__ip_text(address, &network->network);
+    snprintf(length, sizeof(length), "/%u", network->prefix - (v4 ? V4_PREFIX : 0));
+    put_text(w, address);
+    put_text(w, length);
+}
+
+/* Puts what a rule says about addresses. Returns whether it matches all of them. */
+static bool put_rule(writer_t *w, const rule_t *rule, size_t number, const asked_t *a) {
+    bool all = rule->any_destination;
+    for (size_t i = 0; i < rule->count; i++) {
+        const pattern_t *p = &rule->patterns[i];
+        if (p->kind == NETWORK && port_matches(p, a->query->port))
+            put_network(w, number, rule->allow, p);
+        else if (p->kind == HOST)
+            all = all || destination_matches(p, a, rule->allow) == YES;
+    }
+    if (all)
+        put_network(w, number, rule->allow, NULL);
+    return all;
+}
+
+int wst_rules_networks(const wst_rules_t *r, const wst_rules_query_t *given, char *out,
+                       size_t size) {
+    wst_rules_query_t query;
+    asked_t a;
+    if (wst__sized_read(&query, sizeof(query), given) != 0 || query.user == NULL ||
+        query.agent == NULL || query.address != NULL || size == 0)
+        return WST_EINVAL;
+    writer_t w = {.out = out, .size = size};
+    bool all = false, denied = false;
+    (void)parse_query(&a, r, &query); /* cannot fail without an address */
+    /* A rule that allows all addresses does not open guarded ones: later rules may. */
+    for (size_t i = 0; r != NULL && i < r->count && !denied && !a.literal; i++) {
+        bool matches =
+            rule_applies(&r->rules[i], &query) == YES && put_rule(&w, &r->rules[i], i + 1, &a);
+        all = all || matches;
+        denied = matches && !r->rules[i].allow;
+    }
+    if (!all && !a.literal)
+        put_network(&w, 0, r == NULL || !r->deny_by_default, NULL);
+    out[w.len < size ? w.len : size - 1] = '\0';
+    return w.len < size ? (int)w.len : WST_EMSGBIG;
+}
+
+/* One of the networks in a text. */
+typedef struct entry {
+    unsigned number;
+    bool allow, all;
+    pattern_t network; /* unless `all` */
+} entry_t;
+
+/* Takes an entry off a text; false: it is malformed. */
+static bool take_entry(wst_str_t *text, entry_t *e) {
+    const char *why, *space = memchr(text->ptr, ' ', text->len);
+    wst_str_t one = {text->ptr, space != NULL ? (size_t)(space - text->ptr) : text->len};
+    size_t taken = one.len + (space != NULL);
+    *e = (entry_t){0};
+    *text = (wst_str_t){text->ptr + taken, text->len - taken};
+    if (!take_number(&one, 999999, &e->number))
+        return false;
+    e->allow = take_char(&one, '+');
+    if (!e->allow && !take_char(&one, '-'))
+        return false;
+    e->all = one.len == 1 && one.ptr[0] == '*';
+    return e->all || (memchr(one.ptr, '/', one.len) != NULL &&
+                      read_network(&e->network, one, &why) && why == NULL);
+}
+
+static match_t entry_matches(const entry_t *e, const asked_t *a, const guarded_t *g) {
+    match_t match = e->all ? YES : network_matches(&e->network, a, e->allow);
+    bool opens_it = !e->allow || g == NULL || (!e->all && names_guarded(&e->network, g));
+    return opens_it ? match : NO;
+}
+
+wst_rules_verdict_t wst__networks_decide(wst_str_t text, const wst_rules_t *own,
+                                         const wst_rules_query_t *query) {
+    asked_t a;
+    entry_t e;
+    bool may_allow = false;
+    if (!parse_query(&a, own, query))
+        return verdict(false, WST_RULES_ADDRESS, 0);
+    const guarded_t *g = guard_of(&a);
+    while (text.len > 0) {
+        if (!take_entry(&text, &e))
+            return verdict(false, WST_RULES_QUERY, 0);
+        match_t match = entry_matches(&e, &a, g);
+        if (match == YES && e.number == 0)
+            return g != NULL && !e.allow ? verdict(false, WST_RULES_GUARDED, 0)
+                                         : verdict(e.allow || may_allow, WST_RULES_DEFAULT, 0);
+        if (match == YES)
+            return verdict(e.allow || may_allow, WST_RULES_RULE, e.number - 1);
+        may_allow = may_allow || (match == PERHAPS && e.allow);
+    }
+    return verdict(may_allow, g != NULL ? WST_RULES_GUARDED : WST_RULES_DEFAULT, 0);
 }

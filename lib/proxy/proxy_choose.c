@@ -36,11 +36,8 @@ static bool within_domain(wst_str_t host, wst_str_t domain) {
 }
 
 static bool is_here(const target_t *t) {
-    static const wst__ip_t loopback_v6 = {{[15] = 1}},
-                           loopback_v4 = {{[10] = 0xff, [11] = 0xff, [12] = 127}};
     if (t->is_ip)
-        return wst__ip_within(&t->ip, &loopback_v6, 128) ||
-               wst__ip_within(&t->ip, &loopback_v4, V4_PREFIX + 8);
+        return wst__ip_is_loopback(&t->ip);
     return within_domain(t->host, (wst_str_t){"localhost", 9}); /* RFC 6761 section 6.3 */
 }
 

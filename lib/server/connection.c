@@ -6,6 +6,7 @@
  */
 #include "server.h"
 
+#include "forwarded.h"
 #include "http_target.h"
 
 #include <stdio.h>
@@ -39,11 +40,11 @@ static void bad_request(wst__conn_t *c, const wst_http_head_t *head, const char 
     wst__client_refuse(&c->client, destination, &refusal, WST_EHTTP);
 }
 
-static void not_offered(wst__conn_t *c, const wst_authority_t *authority) {
+static void refuse_destination(wst__conn_t *c, const wst_authority_t *authority, int cause) {
     char destination[WST_DEST_MAX + 1];
-    const wst__refusal_t refusal = wst__refusal_of(WST__NOT_OFFERED);
+    const wst__refusal_t refusal = wst__refusal_of(cause);
     wst__authority_write(destination, sizeof(destination), authority);
-    wst__client_refuse(&c->client, destination, &refusal, wst__refusal_code(WST__NOT_OFFERED));
+    wst__client_refuse(&c->client, destination, &refusal, wst__refusal_code(cause));
 }
 
 /* Answers a monitor, which may ask again on the same connection. */
@@ -60,7 +61,7 @@ static void respond_health(wst__conn_t *c, bool well, const char *body) {
 static void respond_ready(wst__conn_t *c) {
     wst_server_t *s = c->server;
     bool ready = s->ingress.remotes.ready > 0;
-    if (wst__server_is_draining(s))
+    if (s->leaving)
         respond_health(c, false, "shutting down\n");
     else
         respond_health(c, ready, ready ? "ready\n" : "no agent available\n");
@@ -115,19 +116,37 @@ static void refuse_plain(wst__conn_t *c, const wst_http_head_t *head) {
     bad_request(c, head, "this address speaks TLS (https://, wss://)");
 }
 
+/* Notes on whose behalf the request comes. */
+static void note_client(wst__conn_t *c, const wst_http_head_t *head) {
+    const wst_stream_t *stream = wst_hijack_connection(c->client.hijack);
+    wst__claim_of_request(c->server, c->client.peer, wst_stream_peer(stream), head);
+}
+
+/* Whether a proxy has passed on a client's request and the server admits every client. On this
+ * machine alone that is meant; by the proxy anybody may have come. */
+static bool comes_past_authentication(const wst__conn_t *c, const wst_http_head_t *head) {
+    const wst_server_t *s = c->server;
+    return s->callbacks.on_client_request == NULL && !s->allow_open && wst__forwarded_any(head);
+}
+
 static void on_request(wst__client_t *client, const wst_http_head_t *head) {
     wst__conn_t *c = conn_of(client);
     bool clients = (c->roles & WST_ROLE_CONNECT) != 0;
     wst_http_target_t target;
     const char *why = "";
+    note_client(c, head);
     if (speaks_plain_to_tls(c))
         refuse_plain(c, head);
     else if (wst_http_parse_target(&target, head, &why) != 0)
         bad_request(c, head, why);
     else if (target.form == WST_HTTP_AUTHORITY && !clients)
-        not_offered(c, &target.authority);
+        refuse_destination(c, &target.authority, WST__NOT_OFFERED);
+    else if (target.form == WST_HTTP_AUTHORITY && comes_past_authentication(c, head))
+        refuse_destination(c, &target.authority, WST__BY_PROXY);
     else if (target.form == WST_HTTP_AUTHORITY)
         wst__client_connect(client, head, &target.authority);
+    else if (target.form == WST_HTTP_ABSOLUTE && clients && comes_past_authentication(c, head))
+        refuse_destination(c, &target.authority, WST__BY_PROXY);
     else if (target.form == WST_HTTP_ABSOLUTE && clients)
         wst__client_forward(client, head, &target);
     else if (target.form == WST_HTTP_ASTERISK)
@@ -151,18 +170,17 @@ static void on_client_closed(wst__client_t *client) {
     wst__free(&c->server->node.ctx->allocator, c);
 }
 
-int wst__conn_new(wst_server_t *s, wst_stream_t *stream, unsigned roles) {
+int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsigned roles) {
     wst__conn_t *c = wst__zalloc(&s->node.ctx->allocator, sizeof(*c));
     if (c == NULL)
         return WST_ENOMEM;
     c->server = s;
     c->roles = roles;
-    int status = wst__client_init(&c->client, &s->ingress, stream, &s->conns.options);
+    int status = wst__client_init(&c->client, &s->ingress, stream, seat, &s->conns.options);
     if (status != 0) {
         wst__free(&s->node.ctx->allocator, c);
         return status;
     }
-    wst__ticket_take(&c->client.connection, &s->connections);
     wst__list_init(&c->node);
     wst__list_append(&s->conns.list, &c->node);
     return 0;

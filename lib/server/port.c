@@ -37,7 +37,7 @@ typedef struct client {
     wst_stream_t *stream;
     wst_flow_t *flow;
     wst__early_t early;
-    wst__ticket_t connection;
+    wst__seat_t connection;
 } client_t;
 
 /* A client ----------------------------------------------------------------------------------- */
@@ -46,7 +46,7 @@ typedef struct client {
 static void free_client(client_t *c) {
     wst__list_remove(&c->node);
     wst__early_free(&c->early);
-    wst__ticket_give_back(&c->connection);
+    wst__seat_give_back(&c->connection);
     wst__free(&c->port->server->node.ctx->allocator, c);
 }
 
@@ -100,7 +100,7 @@ static void on_flow_established(wst_flow_t *flow, void *user_data) {
         return;
     }
     wst_stream_set_callbacks(stream, NULL, NULL);
-    wst__ticket_hand_on(&c->connection, &flow->connection);
+    wst__flow_take_seat(flow, &c->connection);
     free_client(c);
     wst__flow_relay(flow, stream);
 }
@@ -122,8 +122,8 @@ static int make_flow(client_t *c) {
     return wst_flow_new(&c->flow, &c->port->server->ingress, &options, &flow_callbacks, c);
 }
 
-/* Takes the stream on success. 0 or an error. */
-static int add_client(wst_port_t *p, wst_stream_t *stream) {
+/* Takes the stream and its seat on success. 0 or an error. */
+static int add_client(wst_port_t *p, wst_stream_t *stream, wst__seat_t *seat) {
     const wst_allocator_t *allocator = &p->server->node.ctx->allocator;
     client_t *c = wst__zalloc(allocator, sizeof(*c));
     if (c == NULL)
@@ -135,7 +135,7 @@ static int add_client(wst_port_t *p, wst_stream_t *stream) {
         wst__free(allocator, c);
         return status;
     }
-    wst__ticket_take(&c->connection, &p->server->connections);
+    wst__seat_hand_on(seat, &c->connection);
     wst__list_init(&c->node);
     wst__list_append(&p->clients, &c->node);
     wst_stream_set_callbacks(stream, &client_callbacks, c);
@@ -143,10 +143,11 @@ static int add_client(wst_port_t *p, wst_stream_t *stream) {
     return 0;
 }
 
-static void on_connection(wst__address_t *address, wst_stream_t *stream, void *owner) {
+static void on_connection(wst__address_t *address, wst_stream_t *stream, wst__seat_t *seat,
+                          void *owner) {
     wst_port_t *p = owner;
     (void)address;
-    int status = add_client(p, stream);
+    int status = add_client(p, stream, seat);
     if (status == 0)
         return;
     wst_ctx_log(p->server->node.ctx, WST_LOG_WARN, "port %s: client %s reset: %s", p->listens,
@@ -205,8 +206,10 @@ int wst_port_new(wst_port_t **out, wst_server_t *s, const wst_port_options_t *gi
     wst__list_init(&p->clients);
     wst__defer_init(&p->defer);
     int status = describe_flows(p, &o);
+    const wst__address_options_t address = {
+        .text = o.listen, .open = o.open, .on_connection = on_connection, .owner = p};
     if (status == 0)
-        status = wst__address_open(&p->address, s, o.listen, o.open, on_connection, p);
+        status = wst__address_open(&p->address, s, &address);
     if (status != 0) {
         free_port(p);
         return status;
@@ -220,6 +223,10 @@ int wst_port_new(wst_port_t **out, wst_server_t *s, const wst_port_options_t *gi
 
 const char *wst_port_address(const wst_port_t *p) {
     return p->listens;
+}
+
+int wst_port_descriptor(const wst_port_t *p) {
+    return wst__server_is_draining(p->server) ? -1 : wst__address_descriptor(p->address);
 }
 
 static void tell_port_closed(wst__defer_t *defer) {

@@ -76,7 +76,9 @@ int wst_message_encode(const wst_message_t *given, wst_encoding_t encoding, void
         wst__sized_read(&hello, sizeof(hello), message.hello) != 0)
         return WST_EINVAL;
     message.hello = &hello;
-    return wst__message_encode(&message, encoding, buf, cap, text);
+    int len = wst__message_encode(&message, encoding, buf, cap, text);
+    wst__wipe(hello.secret, sizeof(hello.secret));
+    return len;
 }
 
 int wst_decoder_new(wst_decoder_t **out, const wst_decoder_options_t *given) {
@@ -151,7 +153,7 @@ static int read_binary(wst_decoder_t *d, wst_message_t *m) {
     uint8_t method = *at++;
     bool right = true;
     const char *wrong = NULL;
-    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_YIELD)
+    if (method < WST_MSG_HANDSHAKE || method > WST_MSG_BYE)
         return 0;
     if (!wst__method_is_binary(method))
         return decoder_failed(d, WST_EPROTO, "binary message with a method that is text");

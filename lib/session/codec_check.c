@@ -26,6 +26,18 @@ bool wst__dest_is_valid(wst_str_t dest) {
     return true;
 }
 
+/* Printable ASCII that JSON need not escape. */
+static bool are_networks(wst_str_t text) {
+    if (text.len > WST_NETWORKS_MAX)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c < ' ' || c > '~' || c == '"' || c == '\\')
+            return false;
+    }
+    return true;
+}
+
 size_t wst__error_text_clean(char out[WST_ERROR_TEXT_MAX], wst_str_t text) {
     size_t len = 0;
     for (size_t i = 0; i < text.len;) {
@@ -70,6 +82,8 @@ static const char *check_hello(const wst_hello_t *hello) {
         return "hello with an initial_credit out of range";
     if (!is_name(hello->name))
         return "hello with a malformed name";
+    if (hello->has_session && hello->grace_ms > WST_GRACE_MAX_MS)
+        return "hello with a grace out of range";
     if (hello->name.len > 0 && hello->epoch >= WST_NUMBER_LIMIT)
         return "hello with an epoch out of range";
     return NULL;
@@ -91,7 +105,9 @@ static const char *check_completed(const wst_message_t *m) {
 static const char *check_content(const wst_message_t *m) {
     switch (m->method) {
     case WST_MSG_HANDSHAKE:
-        return wst__dest_is_valid(m->dest) ? NULL : "malformed destination";
+        if (!wst__dest_is_valid(m->dest))
+            return "malformed destination";
+        return are_networks(m->networks) ? NULL : "handshake with malformed networks";
     case WST_MSG_COMPLETED:
         return check_completed(m);
     case WST_MSG_COMMUNICATION:
@@ -117,6 +133,7 @@ static const char *check_content(const wst_message_t *m) {
             return "last out of range";
         return wst_is_reason(m->error) ? NULL : "not an error code";
     case WST_MSG_RESET:
+    case WST_MSG_BYE:
         return wst_is_reason(m->error) ? NULL : "not an error code";
     }
     return "unknown method";
@@ -128,6 +145,7 @@ const char *wst__message_check(const wst_message_t *m) {
     case WST_MSG_PING:
     case WST_MSG_PONG:
     case WST_MSG_GOAWAY:
+    case WST_MSG_BYE:
         break;
     default:
         if (m->id == 0 || m->id >= WST_NUMBER_LIMIT)

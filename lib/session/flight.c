@@ -96,8 +96,12 @@ static void note_start(wst__flight_t *f, uint64_t product) {
     f->best = level ? f->best : product;
 }
 
+uint64_t wst__flight_round_us(const wst__flight_t *f, uint64_t now_us) {
+    return now_us > f->round_began_us ? now_us - f->round_began_us : 1;
+}
+
 void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {
-    uint64_t rtt_us = now_us > f->round_began_us ? now_us - f->round_began_us : 1;
+    uint64_t rtt_us = wst__flight_round_us(f, now_us);
     f->in_round = false;
     measure_rtt(f, rtt_us);
     if (lossy)

@@ -58,6 +58,9 @@ void wst__flight_heard(wst__flight_t *f, uint64_t bytes);
 void wst__flight_ping(wst__flight_t *f, uint64_t now_us);
 void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy);
 
+/* How long the ping under way has taken by then. */
+uint64_t wst__flight_round_us(const wst__flight_t *f, uint64_t now_us);
+
 bool wst__flight_is_full(const wst__flight_t *f);
 
 /* Whether so much is in flight that a round should begin. Without it, the limit does not follow. */

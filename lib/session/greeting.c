@@ -5,6 +5,7 @@
 #include "codec.h"
 #include "codec_check.h"
 #include "defaults.h"
+#include "mem.h"
 
 #include <assert.h>
 #include <string.h>
@@ -47,12 +48,29 @@ int wst__greeting_begin(wst__greeting_t *g, wst_encoding_t encoding) {
     return wst_decoder_new(&g->decoder, &options);
 }
 
+void wst__greeting_hold(wst__greeting_t *g) {
+    g->held = true;
+}
+
+void wst__greeting_name_session(wst__greeting_t *g, const wst_hello_t *session) {
+    g->held = false;
+    if (session == NULL)
+        return;
+    g->ours.resumes = g->ours.has_session = true;
+    memcpy(g->ours.session, session->session, sizeof(g->ours.session));
+    memcpy(g->ours.secret, session->secret, sizeof(g->ours.secret));
+    g->ours.grace_ms = session->grace_ms;
+    g->ours.resumed = session->resumed;
+}
+
 int wst__greeting_next(wst__greeting_t *g, wst__outgoing_t *out) {
-    if (g->said || g->error != 0)
+    if (g->said || g->held || g->error != 0)
         return 0;
     const wst_message_t hello = {.size = sizeof(hello), .method = WST_MSG_HELLO, .hello = &g->ours};
     int status = wst__outgoing_encode(out, g->pool, &hello, g->encoding, WST_JSON_CONTROL_MAX);
     g->said = status > 0;
+    if (g->said)
+        wst__wipe(g->ours.secret, sizeof(g->ours.secret));
     return status;
 }
 
@@ -78,6 +96,10 @@ int wst__greeting_recv(wst__greeting_t *g, bool text, wst_slice_t piece, bool fi
     g->peer = *m.hello;
     keep_name(&g->peer, g->peer_name);
     return 1;
+}
+
+void wst__greeting_forget_secret(wst__greeting_t *g) {
+    wst__wipe(g->peer.secret, sizeof(g->peer.secret));
 }
 
 void wst__greeting_end(wst__greeting_t *g) {

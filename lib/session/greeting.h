@@ -15,6 +15,7 @@ typedef struct wst__greeting {
     wst_encoding_t encoding;
     wst_hello_t ours, peer; /* the peer's is complete once received */
     char our_name[WST_NAME_MAX], peer_name[WST_NAME_MAX];
+    bool held; /* ours waits for wst__greeting_name_session */
     bool said, heard;
     wst_decoder_t *decoder;
     int error;
@@ -34,7 +35,14 @@ int wst__greeting_init(wst__greeting_t *greeting, wst__pool_t *pool, const wst_h
 /* The carrier is open. 0 or WST_ENOMEM. */
 int wst__greeting_begin(wst__greeting_t *greeting, wst_encoding_t encoding);
 
-/* Our hello: 1, once, then 0; WST_ENOMEM: nothing has changed. */
+/* Our hello waits, if it is to name the session that the peer's hello asks for. Before the first
+ * wst__greeting_next. */
+void wst__greeting_hold(wst__greeting_t *greeting);
+
+/* Our hello, which was held, may go out. `session`: NULL, or with the members about the session. */
+void wst__greeting_name_session(wst__greeting_t *greeting, const wst_hello_t *session);
+
+/* Our hello: 1, once, then 0; also 0 while it is held. WST_ENOMEM: nothing has changed. */
 int wst__greeting_next(wst__greeting_t *greeting, wst__outgoing_t *out);
 
 /*
@@ -42,6 +50,9 @@ int wst__greeting_next(wst__greeting_t *greeting, wst__outgoing_t *out);
  * greeting's; 0: needs more; WST_EPROTO, WST_EMSGBIG or WST_ENOMEM, for good (`detail`).
  */
 int wst__greeting_recv(wst__greeting_t *greeting, bool text, wst_slice_t piece, bool fin);
+
+/* Wipes the peer's secret, once it has been copied. */
+void wst__greeting_forget_secret(wst__greeting_t *greeting);
 
 /* Frees what `begin` made; the hellos stay. Harmless before `begin` and if called twice. */
 void wst__greeting_end(wst__greeting_t *greeting);

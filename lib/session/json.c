@@ -43,6 +43,11 @@ bool wst__json_string(const wst__json_t *value, wst_str_t *out) {
     return true;
 }
 
+bool wst__json_boolean(const wst__json_t *value, bool *out) {
+    *out = cJSON_IsTrue(value);
+    return cJSON_IsBool(value);
+}
+
 bool wst__json_is_object(const wst__json_t *value) {
     return cJSON_IsObject(value);
 }
@@ -86,10 +91,11 @@ void wst__json_put_uint(wst__json_writer_t *w, uint64_t value) {
     put_raw(w, digits + start, sizeof(digits) - start);
 }
 
-/* A character below U+0100. */
+/* A character below U+10000. */
 static void put_escape(wst__json_writer_t *w, uint32_t code) {
     static const char hex[] = "0123456789abcdef";
-    const char escape[] = {'\\', 'u', '0', '0', hex[code >> 4 & 15], hex[code & 15]};
+    const char escape[] = {
+        '\\', 'u', hex[code >> 12 & 15], hex[code >> 8 & 15], hex[code >> 4 & 15], hex[code & 15]};
     put_raw(w, escape, sizeof(escape));
 }
 
@@ -128,7 +134,7 @@ size_t wst_json_quote(char *out, size_t size, const char *text, size_t len) {
     for (const char *at = text; at < text + len && !w.overflow;) {
         uint32_t code;
         size_t n = wst__utf8_get(&code, at, (size_t)(text + len - at));
-        if (n > 0 && code >= 0x7f && code < 0xa0) /* terminals obey these, too */
+        if (n > 0 && wst__utf8_is_control(code)) /* more than JSON asks for: terminals obey these */
             put_escape(&w, code);
         else if (n > 0)
             put_character(&w, at, n);

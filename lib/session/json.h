@@ -22,6 +22,7 @@ const wst__json_t *wst__json_get(const wst__json_t *object, const char *name);
 /* Whether a value (NULL: no) is of a kind, and its content. Strings live as long as the tree. */
 bool wst__json_integer(const wst__json_t *value, int64_t min, int64_t max, int64_t *out);
 bool wst__json_string(const wst__json_t *value, wst_str_t *out);
+bool wst__json_boolean(const wst__json_t *value, bool *out);
 bool wst__json_is_object(const wst__json_t *value);
 bool wst__json_is_array_of_strings(const wst__json_t *value);
 

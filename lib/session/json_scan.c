@@ -131,25 +131,32 @@ static bool scan_string(scanner_t *s) {
     return wrong_at(s, start, "JSON string without end");
 }
 
+/* The next character of a scanned string; names have mostly plain ones. */
+static uint32_t scanned_code(const char **at, const char *end) {
+    const char *first = *at;
+    uint32_t code = (uint8_t)*first;
+    if (code < 0x80 && code != '\\')
+        (*at)++;
+    else
+        next_code(at, end, &code);
+    return code;
+}
+
 /* Whether two scanned strings are equal; `a` and `b` are behind the opening quotes. */
 static bool same_string(const char *a, const char *b, const char *end) {
-    while (*a != '"' && *b != '"') {
-        uint32_t a_code = 0, b_code = 0;
-        next_code(&a, end, &a_code);
-        next_code(&b, end, &b_code);
-        if (a_code != b_code)
+    while (*a != '"' && *b != '"')
+        if (scanned_code(&a, end) != scanned_code(&b, end))
             return false;
-    }
     return *a == *b;
 }
 
+/* `name` is not empty. */
 static bool is_named(const char *string, const char *name, const char *end) {
-    while (*string != '"') {
-        uint32_t code = 0;
-        next_code(&string, end, &code);
-        if (*name == '\0' || code != (uint8_t)*name++)
+    if (*string != *name && *string != '\\') /* most are told apart here */
+        return false;
+    while (*string != '"')
+        if (*name == '\0' || scanned_code(&string, end) != (uint8_t)*name++)
             return false;
-    }
     return *name == '\0';
 }
 

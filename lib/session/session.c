@@ -63,6 +63,7 @@ void wst__session_free(wst__session_t *s) {
         wst__session_release_stream(st);
     }
     wst_decoder_free(s->decoder);
+    wst__free(s->o.pool->allocator, s->bye_text);
     wst__free(s->o.pool->allocator, s->buckets);
     wst__free(s->o.pool->allocator, s);
 }
@@ -82,7 +83,7 @@ const char *wst__session_error_detail(const wst__session_t *s) {
 }
 
 void wst__session_wake(wst__session_t *s) {
-    if (s->attached && s->error == 0 && s->o.callbacks.on_wakeup != NULL)
+    if (s->attached && (s->error == 0 || s->bye_said) && s->o.callbacks.on_wakeup != NULL)
         s->o.callbacks.on_wakeup(s, s->o.user_data);
 }
 
@@ -114,6 +115,15 @@ void wst__session_arm(wst__session_t *s) {
     if (s->ping_unanswered && !s->suspect && suspect_at(s) < at)
         at = suspect_at(s);
     wst__deadline_set(s->o.deadlines, &s->deadline, at, on_liveness_deadline);
+}
+
+/* Bytes of data, both ways, on this carrier. */
+static uint64_t bytes_moved(const wst__session_t *s) {
+    return s->flight.heard + s->flight.confirmed;
+}
+
+uint64_t wst__session_moved(const wst__session_t *s) {
+    return s->attached ? bytes_moved(s) - s->moved_before : 0;
 }
 
 /* Acknowledges bytes received since the last credit with each ping at the latest, so that the
@@ -149,6 +159,8 @@ static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     if (tick) {
         /* One at a time: a second ping would tell nothing new. */
         s->ping_due |= !s->ping_unanswered;
+        s->moved_before = s->moved;
+        s->moved = bytes_moved(s);
         tick_streams(s);
         wst__session_wake(s);
     }
@@ -157,7 +169,7 @@ static void on_liveness_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 /* Sets a stream's flags anew: messages in either direction may have been lost on the old carrier.
  */
 static void restate(wst__session_stream_t *st) {
-    if (st->state == WST__RESET && st->dest != NULL) {
+    if (st->state == WST__RESET && st->local && st->dest != NULL) {
         /* The peer may not know the stream, and drops streams that are not mentioned: say nothing.
          */
         wst__session_remove(st);
@@ -169,7 +181,7 @@ static void restate(wst__session_stream_t *st) {
     wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_YIELD | WST__TELL_END);
     if (st->state == WST__PENDING && st->local)
         wst__session_tell(st, WST__TELL_OPEN);
-    if (st->state == WST__OPEN && !st->local)
+    if (st->state == WST__OPEN && !st->local && !st->agreed)
         wst__session_tell(st, WST__TELL_ANSWER);
     if (st->state == WST__OPEN)
         wst__session_tell(st, WST__TELL_CREDIT);
@@ -187,6 +199,8 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
     assert(!s->attached && s->depth == 0);
     if (s->error != 0 && s->error != WST_ETIMEOUT)
         return s->error;
+    if (s->peer_bye)
+        return WST_ELOST;
     if (has_changed(s, peer))
         return WST_EPROTO;
     const wst_decoder_options_t options = {.size = sizeof(options),
@@ -207,13 +221,16 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
     s->peer_max_streams = peer->max_streams;
     s->peer_initial_credit = peer->initial_credit;
     s->peer_yields = peer->yields;
+    s->peer_filters = peer->networks;
     s->ping_due = true;
     s->ping_due_ms = now_us / 1000 + s->o.ping_interval_ms;
     s->ping_unanswered = false;
     s->suspect = false;
     wst__flight_reset(s);
+    s->moved_before = s->moved = 0;
     s->pong_count = 0;
     s->goaway_due = s->goaway_said;
+    s->bye_due = s->bye_said;
     s->last_recv_ms = now_us / 1000;
     s->resyncing = s->local_highest + s->peer_highest > 0;
     WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node)
@@ -231,6 +248,15 @@ void wst__session_detach(wst__session_t *s) {
     wst__session_changed(s);
 }
 
+void wst__session_suspend(wst__session_t *s) {
+    wst__session_detach(s);
+    wst__session_enter(s);
+    wst__session_fail_opens(s, 0, WST_ELOST, (wst_str_t){NULL, 0});
+    WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
+        wst__window_suspend(st);
+    wst__session_leave(s);
+}
+
 void wst__session_goaway(wst__session_t *s, int reason) {
     if (s->goaway_said)
         return;
@@ -240,10 +266,33 @@ void wst__session_goaway(wst__session_t *s, int reason) {
     wst__session_changed(s);
 }
 
+/* For the peer: cleaned; NULL: no text, or no memory for one. */
+static char *clean_copy(const wst_allocator_t *a, const char *text) {
+    if (text == NULL || text[0] == '\0')
+        return NULL;
+    char clean[WST_ERROR_TEXT_MAX];
+    size_t len = wst__error_text_clean(clean, (wst_str_t){text, strlen(text)});
+    return wst__strndup(a, clean, len);
+}
+
+void wst__session_bye(wst__session_t *s, int reason, const char *text) {
+    if (s->bye_said)
+        return;
+    s->bye_said = s->bye_due = true;
+    s->bye_reason = wst_is_reason(reason) ? reason : WST_EINTERNAL;
+    s->bye_text = clean_copy(s->o.pool->allocator, text);
+    wst__session_wake(s);
+    wst__session_changed(s);
+}
+
 /* Streams ------------------------------------------------------------------------------------ */
 
 size_t wst__session_stream_count(const wst__session_t *s) {
     return s->stream_count;
+}
+
+bool wst__session_awaits_account(const wst__session_t *s) {
+    return s->attached && s->resyncing;
 }
 
 uint64_t wst__session_rtt_us(const wst__session_t *s) {
@@ -332,7 +381,8 @@ int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id
 
 static void release_budget(wst__session_stream_t *st) {
     wst__window_release(st);
-    wst__budget_release(st->session->o.budget, st->reserved);
+    wst__session_unreserve(st->session, st->budget, st->reserved);
+    st->budget = NULL;
     st->reserved = 0;
 }
 
@@ -361,9 +411,18 @@ void wst__session_remove(wst__session_stream_t *st) {
     wst__session_changed(s);
 }
 
+void wst__session_forget_open(wst__session_stream_t *st) {
+    const wst_allocator_t *a = st->session->o.pool->allocator;
+    if (!st->local)
+        return;
+    wst__free(a, st->dest);
+    wst__free(a, st->networks);
+    st->dest = st->networks = NULL;
+}
+
 static void free_stream(wst__session_stream_t *st) {
     const wst_allocator_t *a = st->session->o.pool->allocator;
-    wst__free(a, st->dest);
+    wst__session_forget_open(st);
     wst__free(a, st->text);
     wst__free(a, st);
 }
@@ -408,17 +467,31 @@ void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t t
         wst__session_release_stream(st);
 }
 
+void wst__session_fail_opens(wst__session_t *s, uint64_t above, int reason, wst_str_t text) {
+    /* Apart, since a callback may close any of them. */
+    wst__list_t failing, *node;
+    wst__list_init(&failing);
+    WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node) {
+        if (st->local && st->state == WST__PENDING && st->id > above) {
+            wst__list_remove(&st->node);
+            wst__list_append(&failing, &st->node);
+        }
+    }
+    while ((node = wst__list_first(&failing)) != NULL) {
+        wst__session_stream_t *st = stream_of(node);
+        wst__list_remove(node);
+        wst__list_append(&s->streams, node);
+        if (st->state == WST__PENDING)
+            wst__session_kill_stream(st, reason, text);
+    }
+}
+
 /* Keeps the reason of a stream's end for the peer; without memory only the code. */
 static void set_reason(wst__session_stream_t *st, int reason, const char *text) {
     const wst_allocator_t *a = st->session->o.pool->allocator;
     st->reason = wst_is_reason(reason) ? reason : WST_EINTERNAL;
     wst__free(a, st->text);
-    st->text = NULL;
-    if (text != NULL && text[0] != '\0') {
-        char clean[WST_ERROR_TEXT_MAX];
-        size_t len = wst__error_text_clean(clean, (wst_str_t){text, strlen(text)});
-        st->text = wst__strndup(a, clean, len);
-    }
+    st->text = clean_copy(a, text);
 }
 
 void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,
@@ -452,13 +525,13 @@ void wst__session_tell(wst__session_stream_t *st, unsigned what) {
     bool was_idle = wst__list_empty(&s->control);
     if (st->tell == 0)
         wst__list_append(&s->control, &st->control_node);
-    st->tell |= what;
+    st->tell = (uint8_t)(st->tell | what);
     if (was_idle)
         wst__session_wake(s);
 }
 
 void wst__session_untell(wst__session_stream_t *st, unsigned what) {
-    st->tell &= ~what;
+    st->tell = (uint8_t)(st->tell & ~what);
     if (st->tell == 0)
         wst__list_remove(&st->control_node);
 }

@@ -16,8 +16,9 @@
  * restate their streams.
  *
  * Except on_wakeup and on_change, callbacks run only from wst__session_recv,
- * wst__session_stream_deliver, wst__session_drop_streams and the deadlines. They may call all
- * functions here except wst__session_free, wst__session_recv and wst__session_attach.
+ * wst__session_stream_deliver, wst__session_suspend, wst__session_drop_streams and the deadlines.
+ * They may call all functions here except wst__session_free, wst__session_recv and
+ * wst__session_attach.
  */
 #include "bufq.h"
 #include "budget.h"
@@ -46,6 +47,10 @@ typedef struct wst__session_callbacks {
     /* The peer accepts no new streams; those that it will not serve have failed already. */
     void (*on_goaway)(wst__session_t *s, int reason, void *user_data);
 
+    /* The peer has ended the session for good; nothing more is sent or received. Once; drop the
+     * streams. `text` is for people and lent. May be NULL. */
+    void (*on_bye)(wst__session_t *s, int reason, wst_str_t text, void *user_data);
+
     /* A deadline passed: WST_ETIMEOUT (nothing received for too long). */
     void (*on_dead)(wst__session_t *s, int error, void *user_data);
 
@@ -57,9 +62,10 @@ typedef struct wst__session_callbacks {
      * so it may only take note. May be NULL. */
     void (*on_change)(wst__session_t *s, void *user_data);
 
-    /* A pong has arrived. Returns whether the carrier's transport has lost packets since the last
-     * one. May call wst__session_rate only. May be NULL: no loss is known. */
-    bool (*on_round)(wst__session_t *s, void *user_data);
+    /* A pong has arrived, `rtt_us` after its ping was sent. Returns whether the carrier's transport
+     * has lost packets since the last one. May call wst__session_rate only. May be NULL: no loss is
+     * known. */
+    bool (*on_round)(wst__session_t *s, uint64_t rtt_us, void *user_data);
 } wst__session_callbacks_t;
 
 typedef struct wst__session_options {
@@ -96,15 +102,23 @@ void wst__session_free(wst__session_t *s);
 /*
  * Attaches a carrier, the first or a new one, after the hellos on it (greeting.h): `peer` is the
  * peer's hello. Messages that let streams continue go out. 0; WST_ENOMEM; WST_EPROTO: the peer's
- * max_frame, initial_credit or yields differ from the first carrier's; or the session's error
- * (except WST_ETIMEOUT, which ended the old carrier only). After an error the session is unchanged,
- * detached.
+ * max_frame, initial_credit or yields differ from the first carrier's; WST_ELOST: the peer has said
+ * bye; or the session's error (except WST_ETIMEOUT, which ended the old carrier only). After an
+ * error the session is unchanged, detached.
  */
 int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encoding,
                         const wst_hello_t *peer);
 
 /* The carrier has ended. Streams stay as they are; no deadline runs. */
 void wst__session_detach(wst__session_t *s);
+
+/*
+ * The carrier has ended and another may replace it: detaches. Our opens without an answer fail with
+ * WST_ELOST, by on_failed, since they can be tried elsewhere; the peer drops what it knows of them
+ * once the next carrier is attached. All other streams stay, the peer's unanswered opens too, with
+ * what they have reserved; loans that they do not need while nothing moves are given back.
+ */
+void wst__session_suspend(wst__session_t *s);
 
 /* Detaches and fails all streams with `reason`, by on_failed or on_reset. */
 void wst__session_drop_streams(wst__session_t *s, int reason);
@@ -119,18 +133,36 @@ int wst__session_recv(wst__session_t *s, uint64_t now_us, bool text, wst_slice_t
 /* The next message: 1; 0: none now (on_wakeup will tell); WST_ENOMEM: nothing has changed. */
 int wst__session_next(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out);
 
-/* Refuses new streams of the peer from now on, and sends goaway. Open streams continue. */
+/* Refuses new streams of the peer from now on, and sends goaway. Open streams continue, and we may
+ * still open some. */
 void wst__session_goaway(wst__session_t *s, int reason);
+
+/*
+ * Ends the session for good: bye is the next message, whatever else waits, and the last one, behind
+ * an error too. What the peer still says is ignored. Streams stay until wst__session_drop_streams,
+ * which also detaches: call that when the bye is out. `reason` as in goaway; `text` is for people,
+ * cleaned and cut to WST_ERROR_TEXT_MAX bytes, or NULL. The first call counts. Without a carrier
+ * bye waits for the next one, and each new carrier repeats it, since it may have been lost.
+ */
+void wst__session_bye(wst__session_t *s, int reason, const char *text);
 
 /* Whether a stream can be opened now: 0 or the error of wst__session_open. */
 int wst__session_can_open(const wst__session_t *s);
 
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
+size_t wst__session_pinned(const wst__session_t *s);       /* bytes of the budget, loans included */
 uint64_t wst__session_rtt_us(const wst__session_t *s);     /* of the last ping; 0: not known */
 
 /* Bytes a second that the carrier has moved at best lately; after losses too high, by as much as
  * they delay a pong; 0: not known. */
 uint64_t wst__session_rate(const wst__session_t *s);
+
+/* Bytes of data, both ways, that this carrier has moved lately: in the last ping interval and since
+ * then. Those that have been sent count once the peer has confirmed them. */
+uint64_t wst__session_moved(const wst__session_t *s);
+
+/* Whether the peer's account of its streams, by which a new carrier begins, is not complete. */
+bool wst__session_awaits_account(const wst__session_t *s);
 
 /* Whether a ping is unanswered and the peer has been silent for WST__SUSPECT_MS. */
 bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_us);
@@ -140,11 +172,19 @@ const char *wst__session_error_detail(const wst__session_t *s);
 
 /*
  * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
- * wait until it is open. 0; WST_ESTATE (detached, dead); WST_EGOAWAY; WST_ELIMIT (the peer's
- * max_streams); WST_EMEMORY (budget); WST_EDEST; WST_ENOMEM.
+ * wait until it is open. `budget`: of the opener, in which the stream counts, too, until it is
+ * gone; NULL: none. 0; WST_ESTATE (detached, dead, bye); WST_EGOAWAY; WST_ELIMIT (the peer's
+ * max_streams); WST_EMEMORY (a budget); WST_EDEST; WST_ENOMEM.
  */
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
-                      void *stream_data);
+                      wst__budget_t *budget, void *stream_data);
+
+/* Has the peer try only addresses that these networks allow, if it knows how to. Right after
+ * wst__session_open, once; copied. 0 or WST_ENOMEM. */
+int wst__session_stream_set_networks(wst__session_stream_t *st, const char *networks);
+
+/* In on_open: the networks that the peer has given, or empty. */
+wst_str_t wst__session_asked_networks(const wst__session_t *s);
 
 /*
  * Streams. A stream belongs to its owner until wst__session_stream_close, also when it is dead;
@@ -152,6 +192,10 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
  */
 void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data);
 uint64_t wst__session_stream_id(const wst__session_stream_t *st);
+
+/* The destination, of a stream that this side has asked for, until on_opened has returned; else "".
+ */
+const char *wst__session_stream_dest(const wst__session_stream_t *st);
 
 /* Answers an open of the peer. `address`: the address reached; any other text, such as "", is not
  * told. After a refusal only close is allowed. */

@@ -76,7 +76,8 @@ void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
         if (st->tx_pinged > st->tx_acked)
             wst__flight_confirm(st, st->tx_pinged);
     const wst__session_callbacks_t *cb = &s->o.callbacks;
-    bool lossy = cb->on_round != NULL && cb->on_round(s, s->o.user_data);
+    uint64_t rtt_us = wst__flight_round_us(&s->flight, now_us);
+    bool lossy = cb->on_round != NULL && cb->on_round(s, rtt_us, s->o.user_data);
     wst__flight_pong(&s->flight, now_us, lossy);
     /* Callbacks run only now: they may send, even the next ping. */
     while ((node = wst__list_first(&confirmed)) != NULL) {

@@ -3,7 +3,8 @@
 #define WST_LIB_SESSION_INTERNAL_H
 /* Shared by the files of the session: session.c (life, deadlines, table), session_stream.c (the
  * owners' calls), session_recv.c (messages in), session_send.c (messages out), session_window.c
- * (windows and allowances), session_flight.c (what is in flight). */
+ * (windows and allowances), session_budget.c (their memory), session_flight.c (what is in
+ * flight). */
 #include "codec_check.h"
 #include "flight.h"
 #include "ip.h"
@@ -33,26 +34,37 @@ typedef enum {
     WST__DEAD     /* not in the table any more */
 } wst__session_state_t;
 
+/* Kept small, since idle tunnels keep it. */
 struct wst__session_stream {
     wst__session_t *session;
     uint64_t id;
-    bool local;     /* we opened it */
-    bool announced; /* local: the open was sent, if only on a lost carrier */
-    wst__session_state_t state;
-    bool owned; /* not closed by the owner; an open stream without owner is done both ways */
     void *data;
-    char *dest;                       /* local and pending: for the handshake */
-    int reason;                       /* of a refusal or reset */
-    char *text;                       /* of the reason; may be NULL */
-    char address[WST__IP_TEXT];       /* accepted by us: the address reached, or "" */
+    union {
+        struct {
+            char *dest, *networks; /* local and pending: for the handshake; networks or NULL */
+        };
+        wst__ip_t address; /* accepted by us, if has_address: the address reached */
+    };
+    char *text;                     /* of the reason; may be NULL */
+    int reason;                     /* of a refusal or reset */
+    uint32_t deficit;               /* bytes left of its turn */
+    wst__session_state_t state : 8; /* these two take a byte each */
+    unsigned tell : 8;
+    bool local : 1;     /* we opened it */
+    bool announced : 1; /* local: the open was sent, if only on a lost carrier */
+    bool answered : 1;  /* not local: the answer was sent, if only on a lost carrier; */
+    bool agreed : 1;    /* and the peer has it, for it has sent what may only follow it */
+    bool owned : 1;  /* not closed by the owner; an open stream without owner is done both ways */
+    bool resync : 1; /* re-attached: the peer has not yet mentioned the stream */
+    bool has_address : 1;
+    bool tx_end_sent : 1, tx_end_acked : 1, rx_end_delivered : 1;
+    bool tx_ended, tx_waiting, rx_ended, reading;
     wst__session_stream_t *hash_next; /* table, or graveyard */
     wst__list_t node;                 /* in session->streams while in the table */
-    unsigned tell;
-    wst__list_t control_node; /* in session->control while tell != 0 */
-    wst__list_t ready_node;   /* in session->fresh or ->ready; there while data may be sent */
-    size_t deficit;           /* bytes left of its turn */
-    size_t reserved;          /* of the budget, without what rx_window and tx_allowance borrow */
-    bool resync;              /* re-attached: the peer has not yet mentioned the stream */
+    wst__list_t control_node;         /* in session->control while tell != 0 */
+    wst__list_t ready_node; /* in session->fresh or ->ready; there while data may be sent */
+    wst__budget_t *budget;  /* of the opener, beside that of the session; NULL: none */
+    size_t reserved;        /* of the budgets, without what rx_window and tx_allowance borrow */
 
     /* Sending: tx holds [tx_acked, tx_acked + tx.len); bytes before tx_sent have been sent. */
     wst__bufq_t tx;
@@ -61,7 +73,6 @@ struct wst__session_stream {
     uint64_t tx_pinged;      /* tx_sent when the unanswered ping was sent */
     size_t tx_allowance;     /* bound of tx.len */
     wst__list_t flight_node; /* in session->flying or ->pinged while bytes are in flight */
-    bool tx_ended, tx_end_sent, tx_end_acked, tx_waiting;
 
     /* Receiving: rx holds [rx_delivered, rx_received). A credit sets rx_limit rx_window ahead of
      * rx_delivered. rx_told is the offset in the last credit: one more than rx_received once that
@@ -71,7 +82,6 @@ struct wst__session_stream {
     wst__bufq_t rx;
     uint64_t rx_received, rx_delivered, rx_limit, rx_told, rx_ticked;
     uint64_t rx_window, rx_reserved, rx_epoch_us, rx_epoch;
-    bool rx_ended, rx_end_delivered, reading;
 };
 
 struct wst__session {
@@ -96,8 +106,10 @@ struct wst__session {
     /* Of the peer's hello; max_frame is 0 before the first. */
     uint32_t peer_max_frame, peer_max_streams;
     uint64_t peer_initial_credit;
-    bool peer_yields;
+    bool peer_yields, peer_filters;
+    wst_str_t asked_networks; /* while on_open runs */
 
+    uint64_t moved_before, moved; /* bytes of data, at the tick before the last one, and at that */
     uint64_t last_recv_ms, ping_due_ms, ping_sent_us, ping_seq;
     bool ping_due, ping_unanswered, resyncing;
     bool short_of_room; /* a writer waits, and all it may send is sent: a pong makes room */
@@ -107,6 +119,10 @@ struct wst__session {
 
     bool goaway_due, goaway_said, peer_goaway;
     int goaway_reason;
+    bool bye_due, bye_said, peer_bye; /* bye_due: on this carrier */
+    int bye_reason;
+    char *bye_text; /* may be NULL */
+    size_t pinned;  /* bytes that streams hold of the budget */
 
     wst__deadline_t deadline;
     unsigned depth; /* of calls that run callbacks */
@@ -126,7 +142,10 @@ wst__session_stream_t *wst__session_next_stream(const wst__session_stream_t *st)
 int wst__session_add(wst__session_t *s, wst__session_stream_t **out, uint64_t id, bool local);
 void wst__session_remove(wst__session_stream_t *st);         /* from the table: dead */
 void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
+void wst__session_forget_open(wst__session_stream_t *st);    /* what its handshake says */
 void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
+/* Fails our opens above that id that have no answer. */
+void wst__session_fail_opens(wst__session_t *s, uint64_t above, int reason, wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);
 void wst__session_untell(wst__session_stream_t *st, unsigned what);
 /* Makes a stream REFUSED or RESET: without buffers, kept until the peer is told. */
@@ -134,6 +153,12 @@ void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t stat
                             const char *text);
 void wst__session_wake(wst__session_t *s);
 void wst__session_changed(wst__session_t *s);
+
+/* session_budget.c: reserves for a stream, or borrows, in both budgets or in none. */
+bool wst__session_reserve(wst__session_t *s, wst__budget_t *budget, size_t n);
+void wst__session_unreserve(wst__session_t *s, wst__budget_t *budget, size_t n);
+bool wst__session_borrow(wst__session_stream_t *st, size_t n);
+void wst__session_give_back(wst__session_stream_t *st, size_t n);
 
 /* session_window.c */
 void wst__window_init(wst__session_stream_t *st);
@@ -143,6 +168,7 @@ void wst__window_settle(wst__session_stream_t *st);   /* returns what is not nee
 void wst__window_shrink(wst__session_stream_t *st);   /* to the credit still unused */
 void wst__allowance_judge(wst__session_stream_t *st); /* of a writer that is to wait */
 void wst__window_tick(wst__session_stream_t *st);     /* at each ping interval */
+void wst__window_suspend(wst__session_stream_t *st);  /* while no carrier is attached */
 
 /* session_send.c: lists the stream as ready to send, or lets its end be told. */
 void wst__session_schedule(wst__session_stream_t *st);

@@ -58,15 +58,16 @@ static int on_msg_handshake(wst__session_t *s, const wst_message_t *m) {
     if (s->peer_count - s->refusal_count >= s->o.hello.max_streams)
         return refuse_open(s, m->id, WST_ELIMIT);
     size_t cost = wst__session_stream_cost(s->o.hello.initial_credit);
-    if (!wst__budget_reserve(s->o.budget, cost))
+    if (!wst__session_reserve(s, NULL, cost))
         return refuse_open(s, m->id, WST_EMEMORY);
     wst__session_stream_t *st;
     if (wst__session_add(s, &st, m->id, false) != 0) {
-        wst__budget_release(s->o.budget, cost);
+        wst__session_unreserve(s, NULL, cost);
         return wst__session_fail(s, WST_ENOMEM, "no memory for a stream");
     }
     st->reserved = cost;
     st->owned = true;
+    s->asked_networks = m->networks;
     s->o.callbacks.on_open(s, st, m->dest, s->o.user_data);
     return 0;
 }
@@ -88,9 +89,8 @@ static int on_msg_completed(wst__session_t *s, wst__session_stream_t *st, const 
         return 0;
     }
     st->state = WST__OPEN;
-    wst__free(s->o.pool->allocator, st->dest);
-    st->dest = NULL;
     s->o.callbacks.on_opened(st, m->address, st->data);
+    wst__session_forget_open(st);
     wst__session_schedule(st);
     return 0;
 }
@@ -227,17 +227,17 @@ static int on_msg_goaway(wst__session_t *s, const wst_message_t *m) {
     s->peer_goaway = true;
     wst__session_changed(s);
     /* The peer will not serve these streams; another peer may. */
-    wst__session_stream_t *st = wst__session_first_stream(s);
-    while (st != NULL) {
-        if (st->local && st->state == WST__PENDING && st->id > m->last) {
-            wst__session_kill_stream(st, WST_EGOAWAY, m->error_text);
-            st = wst__session_first_stream(s);
-        } else {
-            st = wst__session_next_stream(st);
-        }
-    }
+    wst__session_fail_opens(s, m->last, WST_EGOAWAY, m->error_text);
     if (first && s->o.callbacks.on_goaway != NULL)
         s->o.callbacks.on_goaway(s, m->error, s->o.user_data);
+    return 0;
+}
+
+static int on_msg_bye(wst__session_t *s, const wst_message_t *m) {
+    s->peer_bye = true;
+    wst__session_changed(s);
+    if (s->o.callbacks.on_bye != NULL)
+        s->o.callbacks.on_bye(s, m->error, m->error_text, s->o.user_data);
     return 0;
 }
 
@@ -260,17 +260,19 @@ static void forgotten_by_peer(wst__session_stream_t *st) {
 
 /* The first ping on a new carrier ends the peer's account of its streams. */
 static void end_resync(wst__session_t *s) {
+    /* Apart, since a callback may close any of them. None of them is ready to send. */
+    wst__list_t unmentioned, *node;
+    wst__list_init(&unmentioned);
     s->resyncing = false;
-    wst__session_stream_t *st = wst__session_first_stream(s);
-    while (st != NULL) {
-        if (st->resync) {
-            wst__flight_confirm(st, st->tx_sent); /* or lost, which comes to the same */
-            st->resync = false;
-            forgotten_by_peer(st);
-            st = wst__session_first_stream(s);
-        } else {
-            st = wst__session_next_stream(st);
-        }
+    WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
+        if (st->resync)
+            wst__list_append(&unmentioned, &st->ready_node);
+    while ((node = wst__list_first(&unmentioned)) != NULL) {
+        wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
+        wst__list_remove(node);
+        wst__flight_confirm(st, st->tx_sent); /* or lost, which comes to the same */
+        st->resync = false;
+        forgotten_by_peer(st);
     }
 }
 
@@ -284,6 +286,14 @@ static int on_msg_ping(wst__session_t *s, const wst_message_t *m) {
     return 0;
 }
 
+/* The opener has our answer, so that no later carrier need repeat it. */
+static void note_agreed(wst__session_stream_t *st) {
+    if (st->local || st->agreed || !st->answered || st->state != WST__OPEN)
+        return;
+    st->agreed = true;
+    wst__session_untell(st, WST__TELL_ANSWER);
+}
+
 static int dispatch_to_stream(wst__session_t *s, uint64_t now_us, const wst_message_t *m,
                               wst_slice_t piece) {
     wst__session_stream_t *st = wst__session_find(s, m->id);
@@ -293,6 +303,8 @@ static int dispatch_to_stream(wst__session_t *s, uint64_t now_us, const wst_mess
     }
     if (st->local && !st->announced)
         return breach(s, "message about a stream that was never opened");
+    if (m->method != WST_MSG_COMPLETED && m->method != WST_MSG_RESET)
+        note_agreed(st);
     switch (m->method) {
     case WST_MSG_COMPLETED:
         return on_msg_completed(s, st, m);
@@ -328,6 +340,8 @@ static int dispatch_message(wst__session_t *s, uint64_t now_us, const wst_messag
         return 0;
     case WST_MSG_GOAWAY:
         return on_msg_goaway(s, m);
+    case WST_MSG_BYE:
+        return on_msg_bye(s, m);
     default:
         return dispatch_to_stream(s, now_us, m, piece);
     }
@@ -349,6 +363,8 @@ int wst__session_recv(wst__session_t *s, uint64_t now_us, bool text, wst_slice_t
     s->last_recv_ms = now_us / 1000;
     if (suspect)
         clear_suspicion(s);
+    if (s->bye_said || s->peer_bye)
+        return 0;
     wst_message_t m;
     int status = wst__decoder_push(s->decoder, text, piece.data, piece.len, fin, &m);
     if (status <= 0) {

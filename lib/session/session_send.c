@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages out. The order: pongs, goaway, control of streams, a ping, data.
+ * Messages out. The order: pongs, goaway, control of streams, a ping, data. A bye goes ahead of all
+ * and ends them.
  *
  * Data goes out by deficit round robin with the largest frame as the quantum (Shreedhar and
  * Varghese, 1995): a stream that sends small frames gets as many bytes as one that sends large
@@ -56,9 +57,15 @@ static int encode_control(wst__session_t *s, const wst_message_t *m, wst__outgoi
     return 1;
 }
 
-static wst_str_t text_of(const wst__session_stream_t *st) {
-    const char *text = st->text;
+static wst_str_t text_of(const char *text) {
     return (wst_str_t){text, text != NULL ? strlen(text) : 0};
+}
+
+static wst_str_t address_of(const wst__session_stream_t *st, char text[WST__IP_TEXT]) {
+    if (!st->has_address)
+        return (wst_str_t){NULL, 0};
+    wst__ip_text(text, &st->address);
+    return (wst_str_t){text, strlen(text)};
 }
 
 /* Encodes the next control message of a stream; clears its flag on success. */
@@ -66,19 +73,22 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
     wst__session_t *s = st->session;
     wst_message_t m = {.size = sizeof(m), .id = st->id};
     unsigned what = st->tell & (0u - st->tell); /* the lowest flag comes first */
+    char address[WST__IP_TEXT];
     uint64_t limit;
     switch (what) {
     case WST__TELL_OPEN:
         m.method = WST_MSG_HANDSHAKE;
         m.dest = (wst_str_t){st->dest, strlen(st->dest)};
+        if (st->networks != NULL && s->peer_filters)
+            m.networks = (wst_str_t){st->networks, strlen(st->networks)};
         break;
     case WST__TELL_ANSWER:
         m.method = WST_MSG_COMPLETED;
         if (st->state == WST__REFUSED) {
             m.error = st->reason;
-            m.error_text = text_of(st);
+            m.error_text = text_of(st->text);
         } else {
-            m.address = (wst_str_t){st->address, strlen(st->address)};
+            m.address = address_of(st, address);
         }
         break;
     case WST__TELL_CREDIT:
@@ -100,7 +110,7 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
     default:
         m.method = WST_MSG_RESET;
         m.error = st->reason;
-        m.error_text = text_of(st);
+        m.error_text = text_of(st->text);
         break;
     }
     int status = encode_control(s, &m, out);
@@ -109,6 +119,8 @@ static int next_of_stream(wst__session_stream_t *st, uint64_t now_us, wst__outgo
     wst__session_untell(st, what);
     if (what == WST__TELL_OPEN)
         st->announced = true;
+    if (what == WST__TELL_ANSWER)
+        st->answered = true;
     if (what == WST__TELL_END)
         st->tx_end_sent = true;
     if (what == WST__TELL_CREDIT) {
@@ -175,7 +187,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     if (status < 0)
         return status;
     st->tx_sent += data.len;
-    st->deficit -= data.len;
+    st->deficit -= (uint32_t)data.len;
     wst__flight_note_sent(st, data.len);
     if (st->tx_waiting && sendable(st) == 0)
         s->short_of_room = true;
@@ -186,6 +198,17 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
 
 static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out) {
     int status;
+    if (s->bye_said) {
+        if (!s->bye_due)
+            return 0;
+        const wst_message_t m = {.size = sizeof(m),
+                                 .method = WST_MSG_BYE,
+                                 .error = s->bye_reason,
+                                 .error_text = text_of(s->bye_text)};
+        status = encode_control(s, &m, out);
+        s->bye_due = status < 0;
+        return status;
+    }
     if (s->pong_count > 0) {
         const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PONG, .seq = s->pongs[0]};
         status = encode_control(s, &m, out);
@@ -223,7 +246,7 @@ static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out
 }
 
 int wst__session_next(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out) {
-    if (!s->attached || s->error != 0)
+    if (!s->attached || s->peer_bye || (s->error != 0 && !s->bye_said))
         return 0;
     wst__session_enter(s);
     int status = next_message(s, now_us, out);

@@ -15,9 +15,9 @@ enum {
 };
 
 int wst__session_can_open(const wst__session_t *s) {
-    if (!s->attached || s->error != 0)
+    if (!s->attached || s->error != 0 || s->bye_said || s->peer_bye)
         return WST_ESTATE;
-    if (s->peer_goaway || s->goaway_said)
+    if (s->peer_goaway)
         return WST_EGOAWAY;
     if (s->local_count >= s->peer_max_streams)
         return WST_ELIMIT;
@@ -25,25 +25,26 @@ int wst__session_can_open(const wst__session_t *s) {
 }
 
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
-                      void *stream_data) {
+                      wst__budget_t *budget, void *stream_data) {
     int status = wst__session_can_open(s);
     if (status != 0)
         return status;
     size_t cost = wst__session_stream_cost(s->o.hello.initial_credit);
     if (!wst__dest_is_valid((wst_str_t){dest, strlen(dest)}))
         return WST_EDEST;
-    if (!wst__budget_reserve(s->o.budget, cost))
+    if (!wst__session_reserve(s, budget, cost))
         return WST_EMEMORY;
     uint64_t id = s->local_highest > 0 ? s->local_highest + 2 : s->o.client ? 1 : 2;
     char *copy = wst__strdup(s->o.pool->allocator, dest);
     wst__session_stream_t *st;
     status = copy != NULL ? wst__session_add(s, &st, id, true) : WST_ENOMEM;
     if (status != 0) {
-        wst__budget_release(s->o.budget, cost);
+        wst__session_unreserve(s, budget, cost);
         wst__free(s->o.pool->allocator, copy);
         return status;
     }
     s->local_highest = id;
+    st->budget = budget;
     st->reserved = cost;
     st->dest = copy;
     st->data = stream_data;
@@ -51,6 +52,15 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
     wst__session_tell(st, WST__TELL_OPEN);
     *out = st;
     return 0;
+}
+
+int wst__session_stream_set_networks(wst__session_stream_t *st, const char *networks) {
+    st->networks = wst__strdup(st->session->o.pool->allocator, networks);
+    return st->networks != NULL ? 0 : WST_ENOMEM;
+}
+
+wst_str_t wst__session_asked_networks(const wst__session_t *s) {
+    return s->asked_networks;
 }
 
 void wst__session_stream_set_data(wst__session_stream_t *st, void *stream_data) {
@@ -61,12 +71,14 @@ uint64_t wst__session_stream_id(const wst__session_stream_t *st) {
     return st->id;
 }
 
+const char *wst__session_stream_dest(const wst__session_stream_t *st) {
+    return st->local && st->dest != NULL ? st->dest : "";
+}
+
 void wst__session_stream_accept(wst__session_stream_t *st, const char *address) {
     if (st->local || st->state != WST__PENDING)
         return;
-    wst__ip_t ip;
-    if (wst__ip_parse(&ip, address, strlen(address)))
-        wst__ip_text(st->address, &ip);
+    st->has_address = wst__ip_parse(&st->address, address, strlen(address));
     st->state = WST__OPEN;
     wst__session_tell(st, WST__TELL_ANSWER);
     wst__session_schedule(st);

@@ -54,13 +54,12 @@ static uint64_t outstanding(const wst__session_stream_t *st) {
 /* Reserves for a window of `wanted` bytes or what is outstanding, whichever is more. Shrinking
  * never fails. */
 static bool reserve_window(wst__session_stream_t *st, uint64_t wanted) {
-    wst__budget_t *budget = st->session->o.budget;
     uint64_t need = most_of(wanted, most_of(outstanding(st), initial_window(st)));
     size_t has = window_loan(st, st->rx_reserved), needs = window_loan(st, need);
-    if (needs > has && !wst__budget_borrow(budget, needs - has))
+    if (needs > has && !wst__session_borrow(st, needs - has))
         return false;
     if (needs < has)
-        wst__budget_give_back(budget, has - needs);
+        wst__session_give_back(st, has - needs);
     st->rx_reserved = need;
     return true;
 }
@@ -121,12 +120,11 @@ static size_t allowance_loan(size_t allowance) {
 }
 
 static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
-    wst__budget_t *budget = st->session->o.budget;
     size_t has = allowance_loan(st->tx_allowance), needs = allowance_loan(allowance);
-    if (needs > has && !wst__budget_borrow(budget, needs - has))
+    if (needs > has && !wst__session_borrow(st, needs - has))
         return false;
     if (needs < has)
-        wst__budget_give_back(budget, has - needs);
+        wst__session_give_back(st, has - needs);
     st->tx_allowance = allowance;
     return true;
 }
@@ -142,6 +140,8 @@ static uint64_t fair_allowance(const wst__session_t *s) {
 
 void wst__allowance_judge(wst__session_stream_t *st) {
     const wst__session_t *s = st->session;
+    if (!s->attached) /* more would only wait here */
+        return;
     uint64_t own = most_of(s->o.window_max, initial_window(st));
     uint64_t most = least_of(wst__session_granted(st), own);
     uint64_t used = most_of(2 * (uint64_t)st->tx_allowance, st->tx.len);
@@ -156,9 +156,21 @@ void wst__allowance_judge(wst__session_stream_t *st) {
 /* Both --------------------------------------------------------------------------------------- */
 
 void wst__window_release(wst__session_stream_t *st) {
-    wst__budget_give_back(st->session->o.budget, window_loan(st, st->rx_reserved));
+    wst__session_give_back(st, window_loan(st, st->rx_reserved));
     st->rx_window = st->rx_reserved = initial_window(st);
     (void)set_allowance(st, WST__SEND_LEAST);
+}
+
+void wst__window_suspend(wst__session_stream_t *st) {
+    wst__window_shrink(st);
+    /* Room is left for a writer that was not told to wait. The whole first chunk is pinned, however
+     * much of it has been acknowledged. */
+    wst_chunk_t *first = wst__bufq_peek(&st->tx, 0, 1).chunk;
+    uint64_t need = most_of(2 * (uint64_t)st->tx.len, WST__SEND_LEAST);
+    if (first != NULL)
+        need = most_of(need, wst_chunk_capacity(first));
+    if (need < st->tx_allowance)
+        (void)set_allowance(st, (size_t)need);
 }
 
 static void shrink_unused(wst__session_stream_t *st) {

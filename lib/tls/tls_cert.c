@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { COMMON_NAME_TEXT = 256, FINGERPRINT_TEXT = 65, PIN_TEXT = 7 + 44 + 1 };
+enum { COMMON_NAME_TEXT = 256, FINGERPRINT_TEXT = 65 };
 
 struct wst__tls_cert {
     size_t refs;
@@ -92,7 +92,7 @@ static bool sha256(uint8_t digest[32], wst_str_t of) {
     return wst__hash(WST__SHA256, digest, &of, 1) == 0;
 }
 
-static bool pin_text(char out[PIN_TEXT], const wst__tls_x509_t *crt) {
+bool wst__tls_pin_text(char out[WST_TLS_PIN_MAX], const wst__tls_x509_t *crt) {
     uint8_t digest[32];
     memcpy(out, "sha256/", 8);
     if (!sha256(digest, crt->spki))
@@ -189,8 +189,8 @@ static const char *pack(char **to, const char *text) {
 
 wst__tls_cert_t *wst__tls_cert_new(const wst_allocator_t *allocator, const wst__tls_x509_t *crt) {
     char subject[WST__TLS_DN_TEXT], issuer[WST__TLS_DN_TEXT], cn[COMMON_NAME_TEXT];
-    char print[FINGERPRINT_TEXT], pin[PIN_TEXT];
-    if (!fingerprint(print, crt) || !pin_text(pin, crt))
+    char print[FINGERPRINT_TEXT], pin[WST_TLS_PIN_MAX];
+    if (!fingerprint(print, crt) || !wst__tls_pin_text(pin, crt))
         return NULL;
     wst__tls_dn_text(subject, crt->subject);
     wst__tls_dn_text(issuer, crt->issuer);
@@ -295,17 +295,23 @@ static bool is_self_issued(const wst__tls_x509_t *crt) {
            memcmp(crt->issuer.ptr, crt->subject.ptr, crt->issuer.len) == 0;
 }
 
-static void complain_about_trust(wst__tls_found_t *found, const wst__tls_x509_t *crt) {
-    char text[sizeof(found->text)], dn[WST__TLS_DN_TEXT];
+static void complain_about_trust(wst__tls_found_t *found, const wst__tls_x509_t *crt,
+                                 bool may_be_pinned) {
+    char text[sizeof(found->text)], dn[WST__TLS_DN_TEXT], pin[WST_TLS_PIN_MAX];
+    bool self_issued = is_self_issued(crt);
     wst__tls_dn_text(dn, crt->issuer);
-    snprintf(text, sizeof(text), "%s: %.200s",
-             is_self_issued(crt) ? "self-signed certificate, not trusted" : "issuer not trusted",
-             dn);
+    if (self_issued && may_be_pinned && wst__tls_pin_text(pin, crt))
+        snprintf(text, sizeof(text),
+                 "self-signed certificate, not trusted: %.140s, with the pin %s", dn, pin);
+    else
+        snprintf(text, sizeof(text), "%s: %.200s",
+                 self_issued ? "self-signed certificate, not trusted" : "issuer not trusted", dn);
     complain(found, text);
 }
 
-static void complain_about_chain(wst__tls_found_t *found, const wst__tls_x509_t *crt, int depth,
-                                 unsigned faults, const char *other) {
+static void complain_about_chain(const wst__tls_expect_t *expect, wst__tls_found_t *found,
+                                 const wst__tls_x509_t *crt, int depth, unsigned faults,
+                                 const char *other) {
     char whose[WST__TLS_DN_TEXT + 32] = "certificate", text[sizeof(found->text)];
     if (depth > 0) {
         char dn[WST__TLS_DN_TEXT];
@@ -317,7 +323,7 @@ static void complain_about_chain(wst__tls_found_t *found, const wst__tls_x509_t 
     if ((faults & WST__TLS_TOO_EARLY) != 0)
         complain_about_date(found, whose, "is not valid before", crt->not_before);
     if ((faults & WST__TLS_NOT_TRUSTED) != 0)
-        complain_about_trust(found, crt);
+        complain_about_trust(found, crt, depth == 0 && !expect->client && expect->pin_count == 0);
     const struct {
         unsigned fault;
         const char *text;
@@ -372,19 +378,21 @@ unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found
         found->bad = true;
         return faults | WST__TLS_NO_CERTIFICATE;
     }
+    /* An unverified issuer could be any name on any key. */
+    bool pinned = (depth == 0 || !expect->insecure) && is_pinned(expect, crt);
+    found->pinned = found->pinned || pinned;
     if (expect->insecure) {
         faults = 0;
     } else {
-        complain_about_chain(found, crt, depth, faults, other);
+        if (depth == 0 && pinned && is_self_issued(crt))
+            faults &= ~(unsigned)WST__TLS_NOT_TRUSTED; /* nobody else vouches for this key */
+        complain_about_chain(expect, found, crt, depth, faults, other);
         if (depth == 0)
             faults |= judge_peer(expect, found, crt);
     }
-    /* An unverified issuer could be any name on any key. */
-    if ((depth == 0 || !expect->insecure) && is_pinned(expect, crt))
-        found->pinned = true;
     if (depth == 0 && expect->pin_count > 0 && !found->pinned) {
         char text[96] = "public key is not pinned: ";
-        pin_text(text + strlen(text), crt);
+        (void)wst__tls_pin_text(text + strlen(text), crt);
         faults |= WST__TLS_NOT_PINNED;
         complain(found, text);
     }

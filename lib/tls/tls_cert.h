@@ -4,7 +4,7 @@
 /* What certificates say, and the policy on them: one for all engines. */
 #include "tls_x509.h"
 
-#include <wstunnel/tls_types.h>
+#include <wstunnel/tls_certificate.h>
 
 /* A certificate as users see it; counts references. */
 typedef struct wst__tls_cert wst__tls_cert_t;
@@ -19,6 +19,9 @@ enum { WST__TLS_DN_TEXT = 512 };
 
 /* See wst_tls_certificate.subject; `dn` is of a certificate that has been read. */
 void wst__tls_dn_text(char out[WST__TLS_DN_TEXT], wst_str_t dn);
+
+/* Writes its pin, see wst_tls_pin(). False: no memory. */
+bool wst__tls_pin_text(char out[WST_TLS_PIN_MAX], const wst__tls_x509_t *crt);
 
 /* Whether one of the DNS names matches this host name, which need not be terminated. */
 bool wst__tls_cert_names(const wst__tls_x509_t *crt, const char *host, size_t len);

@@ -18,8 +18,9 @@ typedef struct wst__tls_engine wst__tls_engine_t;
 
 /*
  * As wst_tls_server_config and wst_tls_client_config; options->ca_pem is required (unless
- * `insecure`). With `lenient`, unreadable certificates in it are skipped as long as there are
- * others. The allocator is copied.
+ * `insecure`, or there are pins: then only self-signed certificates can be trusted). With
+ * `lenient`, unreadable certificates in it are skipped as long as there are others. The allocator
+ * is copied.
  */
 int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *allocator,
                            const wst_tls_server_options_t *options, wst_tls_error_t *why);
@@ -37,6 +38,13 @@ bool wst__tls_engine_is_insecure(const wst__tls_engine_t *engine);
 
 /* As wst_tls_config_expiry. */
 int64_t wst__tls_engine_expiry(const wst__tls_engine_t *engine, const char **subject);
+
+/* As wst_tls_config_certificate. */
+const wst_tls_certificate_t *wst__tls_engine_certificate(const wst__tls_engine_t *engine, size_t n);
+
+/* Bytes that the engine encrypts or decrypts in a quarter of a millisecond, roughly: what one
+ * connection may ask of a turn of the loop. */
+size_t wst__tls_engine_turn(void);
 
 /* Input and output of records. */
 typedef struct wst__tls_io {

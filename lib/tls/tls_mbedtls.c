@@ -68,6 +68,10 @@ static const mbedtls_x509_crt_profile profile = {
 
 static const char *alpn[] = {"http/1.1", NULL};
 
+size_t wst__tls_engine_turn(void) {
+    return 65536;
+}
+
 const char *wst_tls_engine(void) {
     static _Thread_local char text[24];
     unsigned version = mbedtls_version_get_number();
@@ -129,7 +133,11 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
         return WST_ENOMEM;
     if (status != 0)
         return wst__tls_complain(why, what, "the key does not belong to the certificate");
-    return wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
+    status = wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
+    if (status != 0)
+        return status;
+    identity->public = wst__tls_cert_new(&e->allocator, &identity->is);
+    return identity->public != NULL ? 0 : (int)WST_ENOMEM;
 }
 
 static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, size_t count,
@@ -238,6 +246,7 @@ void wst__tls_engine_free(wst__tls_engine_t *e) {
     for (size_t i = 0; i < e->identity_count; i++) {
         mbedtls_x509_crt_free(&e->identities[i].chain);
         mbedtls_pk_free(&e->identities[i].key);
+        wst__tls_cert_unref(e->identities[i].public);
     }
     wst_allocator_t allocator = e->allocator;
     wst__free(&allocator, e->identities);
@@ -291,13 +300,14 @@ int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *alloc
 int wst__tls_engine_client(wst__tls_engine_t **out, const wst_allocator_t *allocator,
                            const wst_tls_client_options_t *options, bool lenient,
                            wst_tls_error_t *why) {
-    if (options->ca_pem == NULL && !options->insecure)
-        return WST_EINVAL;
     wst__tls_engine_t *e;
-    int status = engine_new(&e, allocator, false, why);
+    int status = wst__tls_check_client(options);
+    if (status == 0)
+        status = engine_new(&e, allocator, false, why);
     if (status != 0)
         return status;
     e->insecure = options->insecure;
+    mbedtls_ssl_conf_ca_chain(&e->conf, &e->ca, NULL); /* even if empty: without one it fails */
     if (options->ca_pem != NULL)
         status = add_ca(e, options->ca_pem, lenient, why);
     if (status == 0)
@@ -326,4 +336,8 @@ int64_t wst__tls_engine_expiry(const wst__tls_engine_t *e, const char **subject)
     if (subject != NULL)
         *subject = e->expiry.subject;
     return e->expiry.at;
+}
+
+const wst_tls_certificate_t *wst__tls_engine_certificate(const wst__tls_engine_t *e, size_t n) {
+    return n < e->identity_count ? wst__tls_cert_public(e->identities[n].public) : NULL;
 }

@@ -25,6 +25,7 @@ typedef struct wst__tls_identity {
     mbedtls_x509_crt chain;
     wst__tls_x509_t is; /* the first of the chain */
     mbedtls_pk_context key;
+    wst__tls_cert_t *public; /* the first of the chain, too */
 } wst__tls_identity_t;
 
 struct wst__tls_engine {

@@ -35,6 +35,10 @@ static const char signatures[] =
     "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:"
     "rsa_pss_rsae_sha512:RSA+SHA256:RSA+SHA384:RSA+SHA512";
 
+size_t wst__tls_engine_turn(void) {
+    return 1 << 20;
+}
+
 const char *wst_tls_engine(void) {
     return OpenSSL_version(OPENSSL_VERSION);
 }
@@ -72,7 +76,11 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
                    ? (int)WST_ENOMEM
                    : wst__tls_complain(why, what, "the key does not belong to the certificate");
     }
-    return wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
+    status = wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
+    if (status != 0)
+        return status;
+    identity->public = wst__tls_cert_new(&e->allocator, &identity->is);
+    return identity->public != NULL ? 0 : (int)WST_ENOMEM;
 }
 
 static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, size_t count,
@@ -99,6 +107,7 @@ static void free_identity(wst__tls_identity_t *identity) {
     X509_free(identity->leaf);
     EVP_PKEY_free(identity->key);
     OPENSSL_free(identity->der);
+    wst__tls_cert_unref(identity->public);
 }
 
 /* Configurations ----------------------------------------------------------------------------- */
@@ -222,10 +231,10 @@ int wst__tls_engine_server(wst__tls_engine_t **out, const wst_allocator_t *alloc
 int wst__tls_engine_client(wst__tls_engine_t **out, const wst_allocator_t *allocator,
                            const wst_tls_client_options_t *options, bool lenient,
                            wst_tls_error_t *why) {
-    if (options->ca_pem == NULL && !options->insecure)
-        return WST_EINVAL;
     wst__tls_engine_t *e;
-    int status = engine_new(&e, allocator, false, why);
+    int status = wst__tls_check_client(options);
+    if (status == 0)
+        status = engine_new(&e, allocator, false, why);
     if (status != 0)
         return status;
     e->insecure = options->insecure;
@@ -263,4 +272,8 @@ int64_t wst__tls_engine_expiry(const wst__tls_engine_t *e, const char **subject)
     if (subject != NULL)
         *subject = e->expiry.subject;
     return e->expiry.at;
+}
+
+const wst_tls_certificate_t *wst__tls_engine_certificate(const wst__tls_engine_t *e, size_t n) {
+    return n < e->identity_count ? wst__tls_cert_public(e->identities[n].public) : NULL;
 }

@@ -23,7 +23,8 @@ typedef struct wst__tls_identity {
     X509 *leaf;
     EVP_PKEY *key;
     uint8_t *der;
-    wst__tls_x509_t is; /* the leaf */
+    wst__tls_x509_t is;      /* the leaf */
+    wst__tls_cert_t *public; /* the leaf, too */
 } wst__tls_identity_t;
 
 struct wst__tls_engine {

@@ -22,6 +22,11 @@ int wst__tls_check_server(const wst_tls_server_options_t *options) {
                : (int)WST_EINVAL;
 }
 
+int wst__tls_check_client(const wst_tls_client_options_t *options) {
+    bool pinned = options->pins != NULL && options->pins[0] != NULL;
+    return options->ca_pem != NULL || options->insecure || pinned ? 0 : (int)WST_EINVAL;
+}
+
 int wst__tls_check_pem(const char *pem, const char *what, wst_tls_error_t *why) {
     return strstr(pem, "-----BEGIN CERTIFICATE-----") != NULL
                ? 0

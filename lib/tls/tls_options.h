@@ -19,6 +19,9 @@ int wst__tls_complain(wst_tls_error_t *why, const char *what, const char *text);
 /* Whether a server's options are complete: 0 or WST_EINVAL. */
 int wst__tls_check_server(const wst_tls_server_options_t *options);
 
+/* Whether a client's options say how to verify servers: 0 or WST_EINVAL. */
+int wst__tls_check_client(const wst_tls_client_options_t *options);
+
 /* Whether the text has a certificate in it: 0, or WST_ETLS, with `what` in the error. */
 int wst__tls_check_pem(const char *pem, const char *what, wst_tls_error_t *why);
 

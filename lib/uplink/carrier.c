@@ -14,6 +14,10 @@ enum {
     UNSENT_LEAST = 131072, /* bounds of the bytes not yet sent that the kernel keeps */
     UNSENT_MOST = 4194304,
     UNSENT_MS = 4, /* between them: what goes out in this time, since we may be late to add more */
+    TURN_MESSAGES =
+        512,           /* sent in a turn of the loop: short ones cost time, whatever their bytes */
+    TURN_BYTES = 4096, /* received in a turn while short messages are expected */
+    ANSWERS = 4,       /* sent at most before the next message is received */
     HELLO_TIMEOUT_MS = 10000
 };
 
@@ -81,7 +85,7 @@ void wst__carrier_fail(wst__carrier_t *c, int error, const char *detail) {
     c->error = error;
     snprintf(c->detail, sizeof(c->detail), "%s", detail);
     if (c->callbacks != NULL)
-        c->callbacks->on_broken(c, c->owner);
+        c->callbacks->on_broken(c, error, c->detail, c->owner);
     if (!c->closing)
         wst_websocket_end(c->websocket, wst__websocket_code_of(error), c->detail);
 }
@@ -95,10 +99,10 @@ static int next(wst__carrier_t *c, wst__outgoing_t *out) {
     return greeted ? c->callbacks->next(c, out, c->owner) : 0;
 }
 
-/* Moves messages into the WebSocket's output until it holds `limit` bytes (1) or no message is
- * left (0); or returns an error. */
-static int fill(wst__carrier_t *c, size_t limit) {
-    while (wst__websocket_queued(c->websocket) < limit) {
+/* Moves messages into the WebSocket's output until it holds `limit` bytes or `most` messages have
+ * been moved (1), or no message is left (0); or returns an error. */
+static int fill(wst__carrier_t *c, size_t limit, size_t most) {
+    for (size_t i = 0; i < most && wst__websocket_queued(c->websocket) < limit; i++) {
         wst__outgoing_t out;
         int status = next(c, &out);
         if (status <= 0)
@@ -110,18 +114,34 @@ static int fill(wst__carrier_t *c, size_t limit) {
     return 1;
 }
 
-static void pull(wst__defer_t *defer) {
-    wst__carrier_t *c = WST__CONTAINER(defer, wst__carrier_t, defer);
-    int status = 1, written = 0;
-    while (status > 0 && written == 0) {
-        status = fill(c, WST__BATCH_MAX);
-        if (status >= 0)
-            written = wst__websocket_flush(c->websocket);
-    }
+static size_t batch_of(const wst__carrier_t *c) {
+    size_t most = wst__websocket_turn_max(c->websocket);
+    return most > 0 && most < WST__BATCH_MAX ? most : (size_t)WST__BATCH_MAX;
+}
+
+/* After fill, whose result is `status`. A message that found no memory is lost, so the carrier is,
+ * too. */
+static void flush(wst__carrier_t *c, int status) {
+    int written = 0;
+    if (status >= 0)
+        written = wst__websocket_flush(c->websocket);
+    if (status > 0 && written == 0)
+        wst__carrier_wake(c);
     if (written < 0)
         over(c, written, wst_strerror(written));
     else if (status < 0 && status != WST_ESTATE) /* ESTATE: closing, on_over follows */
         wst__carrier_fail(c, status, wst_strerror(status));
+}
+
+/* A batch in each turn of the loop. */
+static void pull(wst__defer_t *defer) {
+    wst__carrier_t *c = WST__CONTAINER(defer, wst__carrier_t, defer);
+    flush(c, fill(c, batch_of(c), TURN_MESSAGES));
+}
+
+void wst__carrier_name_session(wst__carrier_t *c, const wst_hello_t *session) {
+    wst__greeting_name_session(&c->greeting, session);
+    wst__carrier_wake(c);
 }
 
 void wst__carrier_wake(wst__carrier_t *c) {
@@ -159,14 +179,16 @@ static void greet(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
     wst__deadline_clear(&c->ctx->deadlines, &c->late);
     if (c->callbacks != NULL)
         c->callbacks->on_greeted(c, c->owner);
+    wst__greeting_forget_secret(&c->greeting);
 }
 
 static void receive(wst__carrier_t *c, bool text, wst_slice_t piece, bool fin) {
     /* Queue what is ready before reading more. What the owner adds later (pongs, refusals) then
      * waits for a peer that does not read, not for the end of this turn. */
     bool waits = !wst__list_empty(&c->defer.node);
-    if (text && waits && fill(c, WST__BATCH_MAX) != 0)
-        pull(&c->defer);
+    int status = text && waits ? fill(c, batch_of(c), ANSWERS) : 0;
+    if (status < 0 || (status > 0 && wst__websocket_queued(c->websocket) >= batch_of(c)))
+        flush(c, status);
     if (!is_alive(c))
         return;
     if (c->state == GREETING)
@@ -248,6 +270,8 @@ static int new_carrier(wst__carrier_t **out, wst_ctx_t *ctx,
         options->hello_timeout_ms != 0 ? options->hello_timeout_ms : WST__STEP_TIMEOUT_MS;
     wst__defer_init(&c->defer);
     int status = wst__greeting_init(&c->greeting, &ctx->pool, &options->hello);
+    if (options->holds_hello)
+        wst__greeting_hold(&c->greeting);
     if (status != 0)
         free_carrier(c);
     else
@@ -298,15 +322,27 @@ int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hija
     return hand_out_carrier(c, wst_websocket_accept(&c->websocket, ctx, hijack, &ws_options), out);
 }
 
+/* An error shows up in the loop. */
+static void fill_last(wst__carrier_t *c) {
+    (void)fill(c, wst__websocket_queued(c->websocket) + WST__BATCH_MAX, TURN_MESSAGES);
+}
+
 void wst__carrier_end(wst__carrier_t *c, int code, const char *reason) {
     if (!is_alive(c))
         return;
     bool open = c->state >= GREETING;
     stop(c, ENDING);
-    /* A goaway and last answers go out before all data; an error shows up in the loop. */
+    /* A goaway and last answers go out before all data. */
     if (open)
-        (void)fill(c, wst__websocket_queued(c->websocket) + WST__BATCH_MAX);
+        fill_last(c);
     wst_websocket_end(c->websocket, code, reason);
+}
+
+void wst__carrier_flush(wst__carrier_t *c) {
+    if (c->closing || (c->state != RUNNING && c->state != ENDING))
+        return;
+    fill_last(c);
+    (void)wst__websocket_flush(c->websocket);
 }
 
 void wst__carrier_close(wst__carrier_t *c, wst_close_cb close_cb, void *user_data) {
@@ -325,6 +361,10 @@ void wst__carrier_set_rate(wst__carrier_t *c, uint64_t rate) {
     unsent = unsent < UNSENT_MOST ? unsent : UNSENT_MOST;
     if (unsent > c->unsent_max || unsent < c->unsent_max / 2)
         set_unsent_max(c, (size_t)unsent);
+}
+
+void wst__carrier_pace(wst__carrier_t *c, bool paced) {
+    wst__websocket_set_read_turn(c->websocket, paced ? TURN_BYTES : 0);
 }
 
 bool wst__carrier_has_lost(wst__carrier_t *c) {

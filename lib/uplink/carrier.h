@@ -9,7 +9,7 @@
  *
  * The carrier pulls the owner's messages once a turn of the loop, so that all writes of a turn go
  * out together. It pulls no more than the socket takes, so that the owner decides late what goes
- * first.
+ * first, and no more than take well below a millisecond.
  */
 #include "ctx.h"
 #include "greeting.h"
@@ -21,7 +21,9 @@ typedef struct wst__carrier wst__carrier_t;
 
 /* What a carrier tells its owner; all are required. */
 typedef struct wst__carrier_callbacks {
-    /* Both hellos have been exchanged (wst__carrier_greeting): messages are moved from now on. */
+    /* The peer has said hello (wst__carrier_greeting), whose secret is wiped when this returns.
+     * Messages are moved from now on, behind our hello; if that is held, the owner must release it
+     * (wst__carrier_name_session) or end the carrier. */
     void (*on_greeted)(wst__carrier_t *carrier, void *owner);
 
     /* Gives the next message to send: 1; 0: no message until wst__carrier_wake; or an error, which
@@ -32,9 +34,9 @@ typedef struct wst__carrier_callbacks {
     void (*on_message)(wst__carrier_t *carrier, bool text, wst_slice_t piece, bool fin,
                        void *owner);
 
-    /* The carrier is broken: it moves no more messages and tells the peer why. on_over follows.
-     * Also runs inside wst__carrier_fail. */
-    void (*on_broken)(wst__carrier_t *carrier, void *owner);
+    /* The carrier is broken: it moves no more messages, except by wst__carrier_flush in this
+     * callback, and tells the peer why. on_over follows. Also runs inside wst__carrier_fail. */
+    void (*on_broken)(wst__carrier_t *carrier, int error, const char *detail, void *owner);
 
     /* The carrier is over: runs once, with the error that broke it or that of the WebSocket's
      * on_over. Close it. */
@@ -45,6 +47,7 @@ typedef struct wst__carrier_options {
     const wst__carrier_callbacks_t *callbacks; /* must outlive the carrier */
     void *owner;
     wst_hello_t hello;         /* ours, as wst__greeting_init takes it */
+    bool holds_hello;          /* ours waits for the peer's: it names the session */
     uint64_t hello_timeout_ms; /* 0: WST__STEP_TIMEOUT_MS */
 } wst__carrier_options_t;
 
@@ -68,6 +71,9 @@ int wst__carrier_accept(wst__carrier_t **out, wst_ctx_t *ctx, wst_hijack_t *hija
 void wst__carrier_set_owner(wst__carrier_t *carrier, const wst__carrier_callbacks_t *callbacks,
                             void *owner);
 
+/* In on_greeted: our hello, which was held, goes out. See wst__greeting_name_session. */
+void wst__carrier_name_session(wst__carrier_t *carrier, const wst_hello_t *session);
+
 /* The owner has a message to send: `next` runs soon. */
 void wst__carrier_wake(wst__carrier_t *carrier);
 
@@ -82,6 +88,10 @@ void wst__carrier_fail(wst__carrier_t *carrier, int error, const char *detail);
  */
 void wst__carrier_end(wst__carrier_t *carrier, int code, const char *reason);
 
+/* Before a close, or in on_broken: sends the owner's messages (up to a batch), as far as the
+ * connection takes them now. */
+void wst__carrier_flush(wst__carrier_t *carrier);
+
 /* Closes at once; `close_cb` runs from the loop. */
 void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *user_data);
 
@@ -91,6 +101,10 @@ bool wst__carrier_is_running(const wst__carrier_t *carrier);
 
 /* The carrier moves that many bytes a second: the kernel keeps enough unsent for it. */
 void wst__carrier_set_rate(wst__carrier_t *carrier, uint64_t rate);
+
+/* Receives few bytes in each turn of the loop, since many short messages are expected, or again as
+ * usual. */
+void wst__carrier_pace(wst__carrier_t *carrier, bool paced);
 
 /* Whether TCP has lost packets since the last call. */
 bool wst__carrier_has_lost(wst__carrier_t *carrier);

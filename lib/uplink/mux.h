@@ -2,9 +2,12 @@
 #ifndef WST_LIB_MUX_H
 #define WST_LIB_MUX_H
 /*
- * A mux: the uplink of many streams. It keeps its session while carriers come and go; as long as
- * sessions cannot be resumed, losing the carrier ends the mux. Its streams (tunnel.h) may outlive
- * it: the memory stays until the last one is closed.
+ * A mux: the uplink of many streams. It keeps its session while carriers come and go:
+ *
+ *     UP --carrier lost--> SUSPENDED --attach--> UP       any --bye, breach, grace, end--> DOWN
+ *
+ * If one side cannot resume, the session ends with its carrier. The streams (tunnel.h) may outlive
+ * the mux: the memory stays until the last one is closed.
  */
 #include "carrier.h"
 #include "session.h"
@@ -16,8 +19,8 @@ typedef struct wst__mux wst__mux_t;
 typedef struct wst__mux_streams {
     /* The session's callbacks about streams. The session's user_data is the mux. */
     wst__session_callbacks_t session;
-    int (*open)(wst__mux_t *mux, wst__opening_t **out, const char *dest, wst__opened_cb callback,
-                void *user_data);
+    int (*open)(wst__mux_t *mux, wst__opening_t **out, const char *dest, wst__budget_t *budget,
+                wst__opened_cb callback, void *user_data);
 } wst__mux_streams_t;
 
 /* As `connect` and `accept` of an uplink kind. */
@@ -32,9 +35,10 @@ wst__mux_t *wst__mux_of(wst__uplink_t *uplink);
 
 /*
  * Takes a greeted carrier and continues on it. The first carrier makes the session; a later one
- * closes the old carrier, which calls back no more. 0; WST_ESTATE: the mux is down or being closed,
- * and has not taken the carrier; or an error of wst__session_new or _attach: the mux has taken the
- * carrier, and the caller must fail it.
+ * closes the old carrier, which calls back no more. 0; WST_ESTATE: the session is over, perhaps
+ * ended by the owner of an open that failed with the old carrier; or an error of wst__session_new
+ * or _attach. After an error the mux has not taken the carrier, and is suspended if it had another
+ * one.
  */
 int wst__mux_attach(wst__mux_t *mux, wst__carrier_t *carrier);
 
@@ -45,7 +49,7 @@ wst_ctx_t *wst__mux_ctx(const wst__mux_t *mux);
 wst__uplink_t *wst__mux_uplink(wst__mux_t *mux);
 wst__session_t *wst__mux_session(const wst__mux_t *mux); /* NULL: not up yet */
 
-/* NULL: closed. */
+/* NULL: suspended or closed. */
 wst__carrier_t *wst__mux_carrier(const wst__mux_t *mux);
 
 /* mux_kind.c */

@@ -305,8 +305,10 @@ static void cancel_opening(wst__opening_t *opening) {
         begin_end(t, 1001, "cancelled");
 }
 
+/* Beside its WebSocket, a stream takes no memory to speak of. */
 static int open_talk_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                            wst__opened_cb callback, void *user_data) {
+                            wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
+    (void)budget;
     wst__talk_t *t = talk_of(uplink);
     int status = can_open(uplink);
     if (status != 0)
@@ -374,8 +376,14 @@ static void close_talk(wst__uplink_t *uplink) {
         wst__defer(t->ctx, &t->later, tell_closed_later);
 }
 
-static const wst__uplink_ops_t ops = {can_open,   open_talk_stream, load, rtt_ms,
-                                      is_suspect, goaway,           end,  close_talk};
+static const wst__uplink_ops_t ops = {.can_open = can_open,
+                                      .open = open_talk_stream,
+                                      .load = load,
+                                      .rtt_ms = rtt_ms,
+                                      .is_suspect = is_suspect,
+                                      .goaway = goaway,
+                                      .end = end,
+                                      .close = close_talk};
 
 /* Making one --------------------------------------------------------------------------------- */
 

@@ -64,6 +64,7 @@ static void op_read_stop(wst_stream_t *stream, void *impl) {
 }
 
 int wst__talk_stream_data(wst__talk_t *t, wst_slice_t data) {
+    t->base.received += data.len;
     if (t->unread.len > 0 || !wst_stream_reading(t->stream))
         return wst__bufq_push(&t->unread, wst_slice_ref(data));
     wst_stream_emit_read(t->stream, data);
@@ -91,8 +92,10 @@ static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t coun
     wst__talk_t *t = impl;
     int status = t->over ? WST_ESTATE : 0;
     for (size_t i = 0; i < count; i++) {
-        if (status == 0)
+        if (status == 0) {
+            t->base.sent += slices[i].len;
             status = send_data(t, slices[i].data, slices[i].len);
+        }
         wst_slice_unref(slices[i]);
     }
     if (status == 0)

@@ -11,18 +11,25 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
+enum { DEST_SHOWN = 64 };
+
+/* Kept small, since idle tunnels keep it: of the union, `phase` tells which member holds. */
 typedef struct tunnel {
     enum { OPENING, INCOMING, OPEN } phase;
     wst__mux_t *mux;
     wst__session_stream_t *st;
-    wst_stream_t *stream;
-    wst__opening_t opening;
-    wst__opened_cb callback; /* of the opening */
-    void *user_data;
-    wst__incoming_t incoming;
     wst__defer_t defer; /* delivers waiting data, or ends the stream */
-    char dest[64];      /* for people, may be cut */
+    union {
+        struct {
+            wst__opening_t opening;
+            wst__opened_cb callback;
+            void *user_data;
+        };
+        wst__incoming_t incoming;
+        wst_stream_t *stream;
+    };
 } tunnel_t;
 
 static wst_ctx_t *tunnel_ctx(const tunnel_t *t) {
@@ -80,12 +87,15 @@ static void op_read_stop(wst_stream_t *stream, void *impl) {
 static int op_write(wst_stream_t *stream, const wst_slice_t *slices, size_t count, void *impl) {
     (void)stream;
     tunnel_t *t = impl;
+    wst__uplink_t *uplink = wst__mux_uplink(t->mux);
     int status = 0;
     for (size_t i = 0; i < count; i++) {
-        if (status < 0)
+        if (status < 0) {
             wst_slice_unref(slices[i]);
-        else
-            status = wst__session_stream_write(t->st, slices[i]);
+            continue;
+        }
+        uplink->sent += slices[i].len;
+        status = wst__session_stream_write(t->st, slices[i]);
     }
     return status;
 }
@@ -120,14 +130,18 @@ static const wst_stream_ops_t ops = {sizeof(ops), op_read_start, op_read_stop, o
                                      op_room,     op_shutdown,   op_close};
 
 static int become_stream(tunnel_t *t) {
+    const char *dest = wst__session_stream_dest(t->st);
     char peer[96];
-    snprintf(peer, sizeof(peer), "tunnel %llu%s%s",
-             (unsigned long long)wst__session_stream_id(t->st), t->dest[0] != '\0' ? " to " : "",
-             t->dest);
-    int status = wst_stream_new(&t->stream, tunnel_ctx(t), &ops, t, peer);
-    if (status == 0)
-        t->phase = OPEN;
-    return status;
+    snprintf(peer, sizeof(peer), "tunnel %llu%s%.*s",
+             (unsigned long long)wst__session_stream_id(t->st), dest[0] != '\0' ? " to " : "",
+             DEST_SHOWN, dest);
+    wst_stream_t *stream;
+    int status = wst_stream_new(&stream, tunnel_ctx(t), &ops, t, peer);
+    if (status != 0)
+        return status;
+    t->phase = OPEN;
+    t->stream = stream;
+    return 0;
 }
 
 /* What the session tells --------------------------------------------------------------------- */
@@ -154,7 +168,9 @@ static void on_tunnel_failed(wst__session_stream_t *st, int reason, wst_str_t te
 
 static void on_tunnel_data(wst__session_stream_t *st, wst_slice_t slice, void *data) {
     (void)st;
-    wst_stream_emit_read(((tunnel_t *)data)->stream, slice);
+    const tunnel_t *t = data;
+    wst__mux_uplink(t->mux)->received += slice.len;
+    wst_stream_emit_read(t->stream, slice);
 }
 
 static void on_tunnel_end(wst__session_stream_t *st, void *data) {
@@ -193,17 +209,22 @@ static void cancel_open(wst__opening_t *opening) {
     drop(t, WST_ECANCELLED);
 }
 
+static int limit_open(wst__opening_t *opening, const char *networks) {
+    tunnel_t *t = WST__CONTAINER(opening, tunnel_t, opening);
+    assert(t->phase == OPENING);
+    return wst__session_stream_set_networks(t->st, networks);
+}
+
 static int open_tunnel(wst__mux_t *mux, wst__opening_t **out, const char *dest,
-                       wst__opened_cb callback, void *user_data) {
+                       wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
     tunnel_t *t = new_tunnel(mux);
     if (t == NULL)
         return WST_ENOMEM;
     t->phase = OPENING;
-    t->opening.cancel = cancel_open;
+    t->opening = (wst__opening_t){.cancel = cancel_open, .limit = limit_open};
     t->callback = callback;
     t->user_data = user_data;
-    snprintf(t->dest, sizeof(t->dest), "%s", dest);
-    int status = wst__session_open(wst__mux_session(mux), &t->st, dest, t);
+    int status = wst__session_open(wst__mux_session(mux), &t->st, dest, budget, t);
     if (status != 0) {
         free_tunnel(t);
         return status;
@@ -236,7 +257,6 @@ static const wst__incoming_ops_t incoming_ops = {accept_tunnel, refuse_tunnel};
 
 static void on_tunnel_asked(wst__session_t *s, wst__session_stream_t *st, wst_str_t dest,
                             void *user_data) {
-    (void)s;
     wst__uplink_t *uplink = wst__mux_uplink(user_data);
     tunnel_t *t = new_tunnel(user_data);
     if (t == NULL) {
@@ -247,6 +267,7 @@ static void on_tunnel_asked(wst__session_t *s, wst__session_stream_t *st, wst_st
     t->st = st;
     t->incoming.ops = &incoming_ops;
     t->incoming.peer = uplink->peer;
+    t->incoming.networks = wst__session_asked_networks(s);
     wst__session_stream_set_data(st, t);
     uplink->callbacks->on_incoming(uplink, &t->incoming, dest, uplink->user_data);
 }

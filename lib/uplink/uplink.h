@@ -11,6 +11,7 @@
  * The far side can ask for a stream, too: that is an incoming stream.
  */
 #include "ctx.h"
+#include "resume.h"
 
 #include <wstunnel/codec.h>
 #include <wstunnel/hijack.h>
@@ -31,6 +32,9 @@ typedef void (*wst__opened_cb)(int status, wst_str_t text, wst_stream_t *stream,
 /* An open not answered yet; embedded in the kind's own object. */
 struct wst__opening {
     void (*cancel)(wst__opening_t *opening);
+    /* Has the far side try only addresses that the networks allow (wst_rules_networks), if it knows
+     * how to. Right after `open`, once; copied. 0 or WST_ENOMEM. NULL: this kind cannot say it. */
+    int (*limit)(wst__opening_t *opening, const char *networks);
 };
 
 /* Cancels the open and tells the far side. Only before the callback has run. */
@@ -38,21 +42,63 @@ static inline void wst__opening_cancel(wst__opening_t *opening) {
     opening->cancel(opening);
 }
 
+/* -- Resuming -------------------------------------------------------------------------------- */
+
+/* can_open: the connection is lost, and the uplink waits for another one. */
+enum { WST__UPLINK_AWAY = 1 };
+
+typedef enum wst__claim_verdict {
+    WST__CLAIM_WRONG,
+    WST__CLAIM_OLDER, /* proved, but a later attempt has been accepted */
+    WST__CLAIM_RIGHT
+} wst__claim_verdict_t;
+
+/* What an uplink of a kind that can resume can do beside. */
+typedef struct wst__uplink_resume_ops {
+    /* Whether the uplink waits for another connection. */
+    bool (*is_suspended)(const wst__uplink_t *uplink);
+
+    /* The side that dials: what the next attempt says. 0, WST_ESTATE (nothing can be resumed), or
+     * another error. */
+    int (*claim)(const wst__uplink_t *uplink, uint64_t epoch, wst__resume_field_t *out);
+
+    /* The side that accepts: the name of the session; NULL: it cannot be resumed. */
+    const uint8_t *(*sid)(const wst__uplink_t *uplink);
+
+    /* Judges a claim on this uplink, with the conn of the hello. */
+    wst__claim_verdict_t (*check)(wst__uplink_t *uplink, const wst__resume_field_t *claim,
+                                  uint32_t conn);
+
+    /* From now on the uplink waits at most so long for another connection. */
+    void (*hasten)(wst__uplink_t *uplink, uint64_t grace_ms);
+
+    /* Bytes of the memory budget that the streams hold. */
+    size_t (*pinned)(const wst__uplink_t *uplink);
+} wst__uplink_resume_ops_t;
+
 /* -- What an uplink can do ------------------------------------------------------------------- */
 
 typedef struct wst__uplink_ops {
-    /* Whether a stream can be opened now: 0; WST_ELIMIT: the uplink carries as many as the far side
-     * takes; WST_EGOAWAY: the far side takes no more; WST_ELOST: the uplink is not up, or no
-     * longer. */
+    /* Whether a stream can be opened now: 0; WST__UPLINK_AWAY; WST_ELIMIT: the uplink carries as
+     * many as the far side takes; WST_EGOAWAY: the far side takes no more; WST_ELOST: the uplink is
+     * not up, or no longer. */
     int (*can_open)(const wst__uplink_t *uplink);
 
-    /* Opens a stream to `dest`. 0: the callback runs later, exactly once and never from inside this
+    /* Opens a stream to `dest`; its memory counts in `budget`, too (NULL: none), until it is gone.
+     * 0: the callback runs later, exactly once and never from inside this
      * call, unless cancelled; or an error of can_open, WST_EMEMORY, WST_EDEST, WST_ENOMEM. */
     int (*open)(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                wst__opened_cb callback, void *user_data);
+                wst__budget_t *budget, wst__opened_cb callback, void *user_data);
+
+    /* Whether a stream of so much memory would fit if enough were free: no quota of the uplink
+     * refuses it. NULL: it takes no memory. */
+    bool (*may_fit)(const wst__uplink_t *uplink, size_t memory);
 
     size_t (*load)(const wst__uplink_t *uplink);     /* streams open or opening, both ways */
     uint64_t (*rtt_ms)(const wst__uplink_t *uplink); /* of the last ping, rounded up; 0: unknown */
+
+    /* Bytes that it has moved lately, both ways; see wst__session_moved. NULL: not known. */
+    uint64_t (*moved)(const wst__uplink_t *uplink);
 
     /* Whether a ping has gone unanswered for a while, and no other data has arrived. */
     bool (*is_suspect)(const wst__uplink_t *uplink);
@@ -60,17 +106,42 @@ typedef struct wst__uplink_ops {
     /* Tells the far side to open no more streams here. Open streams continue. */
     void (*goaway)(wst__uplink_t *uplink);
 
-    /* Ends the uplink by the closing handshake, with code and reason; `lose`: its streams fail with
-     * WST_ELOST at once, rather than when the far side has answered. on_down follows, with
-     * WST_ECANCELLED if the upgrade had not been answered yet. */
+    /* Ends the uplink for good by the closing handshake, with code and reason; `lose`: its streams
+     * fail with WST_ELOST at once, rather than when the far side has answered. on_down follows,
+     * with WST_ECANCELLED if the upgrade had not been answered yet. */
     void (*end)(wst__uplink_t *uplink, int code, const char *reason, bool lose);
 
     /* Closes the uplink at once: its streams and opens fail with WST_ELOST, then on_closed runs. */
     void (*close)(wst__uplink_t *uplink);
+
+    const wst__uplink_resume_ops_t *resume; /* NULL: this kind cannot resume */
 } wst__uplink_ops_t;
 
 /* What an uplink tells its owner. Each but on_closed may be NULL. */
 typedef struct wst__uplink_callbacks {
+    /* The far side has said hello, before on_up: the uplink that its connection continues, or NULL:
+     * this one, as a new one. With another uplink on_resumed runs for that, or, on failure, on_down
+     * for this one. May `end` this uplink. NULL: always new. */
+    wst__uplink_t *(*on_claim)(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data);
+
+    /* Whether another connection may still come; if not, the loss of the present one ends the
+     * uplink. Asked from inside any call, so it may only answer. NULL: yes. */
+    bool (*may_return)(const wst__uplink_t *uplink, void *user_data);
+
+    /* The connection is lost; the uplink keeps its streams and waits, at most `grace_ms`. */
+    void (*on_suspended)(wst__uplink_t *uplink, int error, const char *detail, uint64_t grace_ms,
+                         void *user_data);
+
+    /* Nobody has continued the suspended uplink in time: whether it waits for another second, as
+     * this side itself has kept connections from coming. Asked at most until the uplink has waited
+     * twice as long as it was to. NULL: no. */
+    bool (*on_overdue)(wst__uplink_t *uplink, void *user_data);
+
+    /* The uplink goes on with the connection of `from`, of which only on_closed follows: close it.
+     * `outage_ms`: how long it was suspended. */
+    void (*on_resumed)(wst__uplink_t *uplink, wst__uplink_t *from, uint64_t outage_ms,
+                       void *user_data);
+
     /* The far side has named itself: from now on streams can be opened. A negative result ends the
      * uplink with that error. `hello` is valid during the call. A kind whose protocol has no hello
      * fills it from its options, with a unique `conn`. */
@@ -79,6 +150,9 @@ typedef struct wst__uplink_callbacks {
     /* The far side asks for a stream: accept or refuse it, now or later. NULL: refuses all. */
     void (*on_incoming)(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
                         void *user_data);
+
+    /* A ping has been answered. May only take note. */
+    void (*on_round_trip)(void *user_data, uint64_t us);
 
     /* The answer of can_open, load or is_suspect may have changed. Runs inside any call, so it may
      * only take note. */
@@ -106,7 +180,8 @@ struct wst__uplink {
     void *user_data;
     /* One open uses the uplink up; the side that dialled then dials another, worth waiting for. */
     bool renews;
-    const char *peer; /* its origin or destination; see wst_stream_peer */
+    const char *peer;        /* its origin or destination; see wst_stream_peer */
+    uint64_t sent, received; /* bytes of its streams, so far */
 };
 
 /* -- Making one ------------------------------------------------------------------------------ */
@@ -119,6 +194,16 @@ typedef struct wst__uplink_options {
     wst_hello_t hello;       /* ours; see wst__hello_complete about zeros */
     const char *name;        /* of a far side that sends no name; or NULL */
     bool single;             /* no other uplink to this far side waits: may delay on_goaway */
+    /* Its streams count in the budget of who opens them; the uplink has a share of the memory
+     * beside, and a quota of so many bytes (0: none). */
+    bool shares_memory;
+    size_t memory_max;
+    /* Can be resumed, if the far side can, too. The side that accepts then says its hello behind
+     * the far side's, and keeps the streams without a connection for `grace_ms`, or for
+     * `idle_grace_ms` if there are none; `tag` begins the names of its sessions. */
+    bool resumes;
+    uint64_t grace_ms, idle_grace_ms;
+    uint8_t tag[4];
     uint64_t window_max, hello_timeout_ms, ping_interval_ms, dead_after_ms, half_closed_timeout_ms;
 } wst__uplink_options_t;
 
@@ -157,6 +242,9 @@ typedef struct wst__incoming_ops {
 struct wst__incoming {
     const wst__incoming_ops_t *ops;
     const char *peer; /* of its uplink; valid until the incoming stream ends */
+    /* The addresses that may be tried (wst_rules_networks), valid during on_incoming; empty: all.
+     */
+    wst_str_t networks;
     void (*on_gone)(wst__incoming_t *incoming, int reason, void *user_data);
     void *user_data;
 };

@@ -4,16 +4,20 @@
  *
  *     bytes in --> head --> binary: unmasked in place -----------> on_data
  *                     |---> text: wslay (UTF-8), put back -------> on_data
- *                     '---> control, gathered whole: wslay ------> on_close, pongs
+ *                     '---> control, gathered whole:
+ *                             ping, pong: wslay -----------------> pongs
+ *                             close: checked here ---------------> on_close
  *     send --> output <--- close and pong frames, from wslay's send callback
  *
- * wslay sees whole text messages and control frames only, and never calls up: it fills in what the
+ * wslay sees whole text messages, pings and pongs only, and never calls up: it fills in what the
  * code around wslay_event_recv looks at afterwards. So nothing here is ever called from within it.
+ * It is not shown the peer's close frame, since it takes 1012 to 1014 for invalid codes.
  */
 #include "ws.h"
 
 #include "defaults.h"
 #include "mem.h"
+#include "utf8.h"
 #include "ws_frame.h"
 
 #include <assert.h>
@@ -24,6 +28,7 @@
 enum {
     MAX_SENT_HEAD = 64,
     MAX_REASON = WST__FRAME_CONTROL_MAX - 2,
+    NO_CODE = 1005, /* section 7.4.1: stands for a close frame without a code */
     MAX_PONGS = 16, /* waiting in the output */
     CONTROL_FRAME = WST__FRAME_HEAD_MAX + WST__FRAME_CONTROL_MAX,
     MASKED_CHUNK = 65536, /* a client's frames are built in chunks of this size */
@@ -46,12 +51,10 @@ struct wst__ws {
     uint8_t message; /* opcode of the data message being received, or 0 */
     uint64_t message_len;
 
-    /* Input of wslay, where its payload is put back unmasked, and whether wslay accepted the frame.
-     */
+    /* Input of wslay, and where its payload is put back unmasked. */
     const uint8_t *feed;
     size_t feed_len;
     uint8_t *put_back;
-    bool frame_ended;
 
     /* The frame that wslay writes, gathered so that it enters the output whole or not at all. */
     uint8_t control[CONTROL_FRAME];
@@ -114,19 +117,12 @@ static void wslay_has_payload(wslay_event_context_ptr ctx,
     ws->put_back += arg->data_length;
 }
 
-static void wslay_ends_frame(wslay_event_context_ptr ctx, void *user_data) {
-    (void)ctx;
-    wst__ws_t *ws = user_data;
-    ws->frame_ended = true;
-}
-
 static int new_wslay(wst__ws_t *ws) {
     struct wslay_event_callbacks callbacks = {
         .recv_callback = wslay_reads,
         .send_callback = wslay_writes,
         .genmask_callback = wslay_makes_mask,
         .on_frame_recv_chunk_callback = wslay_has_payload,
-        .on_frame_recv_end_callback = wslay_ends_frame,
     };
     wslay_event_context_ptr wslay;
     int status = ws->options.server ? wslay_event_context_server_init(&wslay, &callbacks, ws)
@@ -196,9 +192,10 @@ static int send_close(wst__ws_t *ws, int code, const char *reason, size_t len) {
     return ws->close_sent ? 0 : status != 0 ? status : ws->control_status;
 }
 
-/* Codes that may be sent (section 7.4) and that wslay accepts as a receiver. */
+/* Codes that may be in a close frame: those of section 7.4.1, those registered with IANA since
+ * (1012 to 1014), and those of section 7.4.2 that are free to use. */
 static bool is_code(int code) {
-    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1011) ||
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
            (code >= 3000 && code <= 4999);
 }
 
@@ -252,15 +249,12 @@ static int feed_wslay(wst__ws_t *ws, uint8_t *bytes, size_t len, size_t payload)
     ws->feed = bytes;
     ws->feed_len = len;
     ws->put_back = bytes + payload;
-    ws->frame_ended = false;
     if (wslay_event_recv(ws->wslay) != 0)
         return failure(ws,
                        WST_ENOMEM); /* its callbacks do not fail, and heads are checked before */
-    /* wslay returns 0 after errors too. It checks UTF-8 before, close codes after the frame's end.
-     */
-    if (!wslay_event_get_read_enabled(ws->wslay) && !wslay_event_get_close_received(ws->wslay))
-        return ws->frame_ended ? violation(ws, WST_EPROTO, "close code that may not be sent")
-                               : violation(ws, WST_EUTF8, "text is not UTF-8");
+    /* wslay returns 0 after errors too. */
+    if (!wslay_event_get_read_enabled(ws->wslay))
+        return violation(ws, WST_EUTF8, "text is not UTF-8");
     int status = flush_wslay(ws);
     return status == 0 ? 0 : failure(ws, status);
 }
@@ -273,16 +267,43 @@ static size_t waiting_pongs(wst__ws_t *ws) {
     return ws->pongs;
 }
 
-/* A control frame is complete. (wslay mishandles a close reason fed in parts.) */
-static int end_control(wst__ws_t *ws) {
+static bool is_utf8(wst_str_t text) {
+    uint32_t character;
+    size_t n = 1;
+    for (size_t at = 0; at < text.len && n > 0; at += n)
+        n = wst__utf8_get(&character, text.ptr + at, text.len - at);
+    return n > 0;
+}
+
+/* A close frame is complete: checks it and, unless one was sent before, answers it with the same
+ * code and reason (section 5.5.1). */
+static int end_close(wst__ws_t *ws) {
+    size_t len = (size_t)ws->frame.len; /* not 1: wst__frame_parse refuses half a code */
+    uint8_t *payload = ws->head + ws->head_len - len;
+    if (ws->frame.masked)
+        wst__frame_mask(payload, payload, len, ws->frame.key, 0);
+    int code = len > 0 ? payload[0] << 8 | payload[1] : 0; /* 0: for wslay, no code */
+    wst_str_t reason = {(const char *)payload + 2, len > 2 ? len - 2 : 0};
+    if (!is_utf8(reason)) /* section 5.5.1 */
+        return violation(ws, WST_EUTF8, "close reason is not UTF-8");
+    if (len > 0 && !is_code(code))
+        return violation(ws, WST_EPROTO, "close code that may not be sent");
+    int status = send_close(ws, code, reason.ptr, reason.len);
+    if (status != 0)
+        return failure(ws, status);
+    ws->close_received = true;
+    ws->options.on_close(ws, len > 0 ? code : NO_CODE, reason, ws->options.user_data);
+    return 0;
+}
+
+/* A ping or a pong is complete. */
+static int end_ping(wst__ws_t *ws) {
     bool answer = ws->frame.opcode == WST__OP_PING && !ws->close_sent;
     if (answer && waiting_pongs(ws) == MAX_PONGS && ws->options.on_full != NULL)
         ws->options.on_full(ws, ws->options.user_data);
     if (answer && waiting_pongs(ws) == MAX_PONGS)
         return violation(ws, WST_EFLOOD, "more pings than we can answer");
-    size_t len = (size_t)ws->frame.len;
-    uint8_t *payload = ws->head + ws->head_len - len;
-    int status = feed_wslay(ws, ws->head, ws->head_len, ws->head_len - len);
+    int status = feed_wslay(ws, ws->head, ws->head_len, ws->head_len - (size_t)ws->frame.len);
     if (status != 0)
         return status;
     if (answer) {
@@ -291,12 +312,6 @@ static int end_control(wst__ws_t *ws) {
     }
     ws->in_payload = false;
     ws->head_len = 0;
-    if (ws->frame.opcode == WST__OP_CLOSE) {
-        ws->close_received = true;
-        wst_str_t reason = {(const char *)payload + 2, len > 2 ? len - 2 : 0};
-        ws->options.on_close(ws, wslay_event_get_status_code_received(ws->wslay), reason,
-                             ws->options.user_data);
-    }
     return 0;
 }
 
@@ -342,7 +357,9 @@ static int take_frame_payload(wst__ws_t *ws, wst_slice_t *in) {
     if (piece.len > 0)
         memcpy(ws->head + ws->head_len, piece.data, piece.len);
     ws->head_len += piece.len;
-    return ws->left == 0 ? end_control(ws) : 0;
+    if (ws->left > 0)
+        return 0;
+    return ws->frame.opcode == WST__OP_CLOSE ? end_close(ws) : end_ping(ws);
 }
 
 /* The head of a data frame is complete: checks that such a frame may come now. */

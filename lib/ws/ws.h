@@ -6,8 +6,9 @@
  * The opening handshake is in ws_handshake.h.
  *
  * Parses and checks the heads of frames. Binary messages, the hot path, bypass wslay: they are
- * masked word-wise and handed on without copying. Text and control frames go through wslay, which
- * checks UTF-8 and answers pings and closes. Messages are never buffered: pieces are handed on as
+ * masked word-wise and handed on without copying. Text, pings and pongs go through wslay, which
+ * checks UTF-8 and answers pings. Close frames are checked here: their codes are those of section
+ * 7.4 and, of IANA's registry, 1012 to 1014. Messages are never buffered: pieces are handed on as
  * they arrive.
  */
 #include "bufq.h"
@@ -75,8 +76,8 @@ int wst__ws_recv(wst__ws_t *ws, wst_slice_t in);
 int wst__ws_send(wst__ws_t *ws, bool text, const void *head, size_t head_len, wst_slice_t payload);
 
 /*
- * Sends a close frame, once; later calls do nothing. `code` 1000..4999 as RFC 6455 section 7.4
- * allows to be sent, `reason` at most 123 bytes of UTF-8 (cut if longer), or NULL.
+ * Sends a close frame, once; later calls do nothing. `code` 1000..1003, 1007..1014 or 3000..4999,
+ * `reason` at most 123 bytes of UTF-8 (cut if longer), or NULL.
  * 0; WST_EINVAL: no such code; WST_ENOMEM or the error of `random`: the peer will not be told.
  */
 int wst__ws_close(wst__ws_t *ws, int code, const char *reason);

@@ -7,6 +7,9 @@ client and an honest agent are served.
 
 Needs openssl. As root also network namespaces are made, for peers that do not come from this machine;
 12,000 descriptors must be allowed.
+
+./test/run.sh runs all with the release build; --ci also runs what has "tls" in its name with OpenSSL
+as the TLS engine.
 """
 import resource
 import sys

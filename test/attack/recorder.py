@@ -9,6 +9,18 @@ from sites import Site
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+def chunked_length(data):
+    """Of the body in chunks at the start; 0: it is not complete."""
+    at = 0
+    while size := re.match(rb"([0-9A-Fa-f]+)(?:;[^\r]*)?\r\n", data[at:]):
+        at += size.end()
+        if int(size[1], 16) == 0:
+            end = re.match(rb"(?:[^\r]+\r\n)*\r\n", data[at:])
+            return at + end.end() if end else 0
+        at += int(size[1], 16) + len(b"\r\n")
+    return 0
+
+
 def request_length(data):
     """Of the request at the start, head and body; 0: it is not complete."""
     head, end, rest = data.partition(b"\r\n\r\n")
@@ -20,8 +32,8 @@ def request_length(data):
         return start + int(length[1]) if len(rest) >= int(length[1]) else 0
     if b"\r\ntransfer-encoding: chunked\r\n" not in head.lower() + b"\r\n":
         return start
-    end = re.search(rb"(?:^|\r\n)0+(?:;[^\r]*)?\r\n(?:[^\r]+\r\n)*\r\n", rest)
-    return start + end.end() if end else 0
+    length = chunked_length(rest)
+    return start + length if length else 0
 
 
 class Recorder(Site):

@@ -1,23 +1,35 @@
 # SPDX-License-Identifier: MIT
-"""Ten thousand connections that do nothing: what each costs, and that service goes on; further ones
-wait in the kernel; all are closed when their time is over."""
+"""Ten thousand connections that do nothing, from a thousand sources: what each costs, and that service
+goes on; further ones wait in the kernel; all are closed when their time is over. Memory is reserved
+for what connections hold before a request of them has been admitted."""
+import itertools
 import socket
 import ssl
 
 from arena import check_memory, memory
-from client import Client
+from client import Client, connect_from
 from processes import is_sanitized, wait_until
 from scene import HEALTH, KIB, MIB, SLACK, Scene, serve
 from secure import SecureClient, client_context
 
 TIMEOUT_MS = 12000  # of a head, of a handshake: more than it takes to open all of them
-CONNECTIONS = 10_000  # of a server, by default
+CONNECTIONS = 10_000
 
-# How many of each kind, and what one of them may cost.
-SILENT, SILENT_BOUND = 5000, 8 * KIB
-KEPT, KEPT_BOUND = 2500, 8 * KIB
+# How many of each kind, and what one of them may cost. Reserved are 6 KiB, 44 KiB by TLS, and what has
+# come of a head, up to 16 KiB.
+SILENT, SILENT_BOUND = 5000, 6 * KIB
+KEPT, KEPT_BOUND = 2500, 6 * KIB
 UNSHAKEN, UNSHAKEN_BOUND = 1500, 4 * KIB
 SECURE, SECURE_BOUND = 500, 44 * KIB
+HALF, HALF_BOUND, HALF_SECURE_BOUND = 500, 22 * KIB, 60 * KIB
+HALF_HEAD = b"GET / HTTP/1.1\r\nX: " + b"x" * 15000
+
+# None of them has more than its share, not even of the last place.
+SOURCES = itertools.cycle(f"127.1.{i // 250}.{i % 250 + 1}" for i in range(1000))
+
+
+def from_next(address):
+    return connect_from(next(SOURCES))(address)
 
 
 class Crowd:
@@ -39,14 +51,14 @@ class Crowd:
 
 
 def at(address):
-    return lambda: Client(address)
+    return lambda: Client(address, from_next)
 
 
 def kept(address):
     """One that has been served, and is kept for the next request."""
 
     def make():
-        client = Client(address)
+        client = Client(address, from_next)
         assert client.ask(HEALTH).status == 200
         return client
 
@@ -60,7 +72,7 @@ def secure(address, authority):
     sessions = [None]
 
     def make():
-        client = SecureClient(address, context, session=sessions[0])
+        client = SecureClient(address, context, session=sessions[0], connect=from_next)
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sessions[0] = client.tls.session
         assert client.ask(HEALTH).status == 200
@@ -72,7 +84,8 @@ def secure(address, authority):
 def test_ten_thousand(world, authority, identity, echo_site, tmp_path):
     server = serve(world, tmp_path, "--listen", "127.0.0.1:0,tls", listen="127.0.0.1:0,plain",
                    cert=str(identity.certificate), key=str(identity.key),
-                   limits={"head_timeout_ms": TIMEOUT_MS, "tls_timeout_ms": TIMEOUT_MS})  # fmt: skip
+                   limits={"head_timeout_ms": TIMEOUT_MS, "tls_timeout_ms": TIMEOUT_MS,
+                           "max_connections": CONNECTIONS})  # fmt: skip
     plain, tls = server.address, server.wait_for(r"listening on (\S+)", 2)[1]
     scene = Scene(world, server, echo_site)
     crowd = Crowd(scene)
@@ -118,3 +131,28 @@ def test_ten_thousand(world, authority, identity, echo_site, tmp_path):
     for client in crowd.open:
         client.close()
     scene.finish(more=left)
+
+
+def half(make):
+    """One that has sent the first part of a head."""
+
+    def make_half():
+        client = make()
+        client.send(HALF_HEAD)
+        return client
+
+    return make_half
+
+
+def test_half_heads(world, authority, identity, echo_site, tmp_path):
+    server = serve(world, tmp_path, "--listen", "127.0.0.1:0,tls", listen="127.0.0.1:0,plain",
+                   cert=str(identity.certificate), key=str(identity.key),
+                   limits={"head_timeout_ms": 60000})  # fmt: skip
+    plain, tls = server.address, server.wait_for(r"listening on (\S+)", 2)[1]
+    scene = Scene(world, server, echo_site)
+    crowd = Crowd(scene)
+    crowd.add("half a head", HALF, HALF_BOUND, half(at(plain)))
+    crowd.add("half a head by TLS", HALF, HALF_SECURE_BOUND, half(secure(tls, authority)))
+    scene.check()
+    for client in crowd.open:
+        client.close()

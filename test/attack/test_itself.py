@@ -7,7 +7,7 @@ import pytest
 
 from client import Client
 from netns import Machine
-from processes import program
+from processes import OPEN, program
 from scene import HEALTH, Scene, serve
 from secure import SecureClient, client_context
 from sites import Site, echo
@@ -92,7 +92,7 @@ def test_address_of_an_interface(world, tmp_path):
     machine = world.site(Machine())
     server = serve(world, tmp_path, "--insecure-open", listen="0.0.0.0:0")
     url = f"ws://{machine.server}:{server.port}"
-    agent = world.run([*machine.prefix, program("wstunnel-agent"), "--name", "far", url])
+    agent = world.run([*machine.prefix, program("wstunnel-agent"), *OPEN, "--name", "far", url])
     server.wait_for("agent far .* up from 10")
     listener = machine.socket()
     listener.bind(("127.0.0.1", server.port))

@@ -85,7 +85,8 @@ def attack(stage, act, why, scheme="http", user=None, slow=False, attacks=ATTEMP
         limits["connect_timeout_ms"] = TIMEOUT_MS
     config.write_text(json.dumps({"limits": limits}))
     url = f"{scheme}://{user + '@' if user else ''}127.0.0.1:{proxy.port}"
-    agent = stage.world.agent(stage.url, "--name", name, "--config", config, "--proxy", url)
+    agent = stage.world.agent(stage.url, "--name", name, "--config", config, "--proxy", url,
+                              "--no-resume")
     why = why.replace(PROXY, f"the proxy 127.0.0.1:{proxy.port}")
     said = f"server {stage.address}: {why}; next attempt in"
     try:

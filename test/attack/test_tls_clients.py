@@ -14,7 +14,8 @@ from processes import uses_openssl, wait_until
 from scene import HEALTH, KIB, Scene, serve
 from secure import SecureClient, client_context
 from sites import Site, echo
-from tlsbreaches import BAD_MAC, BREACHES, EVIL, HALF, HELLO, NO_RENEGOTIATION, UNEXPECTED, times
+from tlsbreaches import (BAD_MAC, BREACHES, EVIL, HALF, HELLO, NO_RENEGOTIATION, UNEXPECTED, fatal,
+                         times)  # fmt: skip
 from tlskeys import Taken, prepare
 from tlsraw import ALERT, CHANGE_CIPHER, DATA, HANDSHAKE
 
@@ -48,6 +49,7 @@ class Witness(Site):
 def scene(arena, authority, identity, tmp_path_factory):
     path = tmp_path_factory.mktemp("clients")
     server = serve(arena, path, cert=str(identity.certificate), key=str(identity.key),
+                   log_level="debug",
                    limits={"tls_timeout_ms": TIMEOUT_MS, "head_timeout_ms": TIMEOUT_MS})  # fmt: skip
     scene = Scene(arena, server, arena.site(Site(echo)), authority)
     scene.authority, scene.log = authority, str(path / "secrets")
@@ -237,7 +239,8 @@ def strict(request, arena, authority, identity, clients, tmp_path_factory):
     """A server that asks for certificates; its agent and honest clients have one."""
     path = tmp_path_factory.mktemp(request.param)
     server = serve(arena, path, cert=str(identity.certificate), key=str(identity.key),
-                   client_ca=str(authority.certificate), client_cert=request.param)  # fmt: skip
+                   client_ca=str(authority.certificate), client_cert=request.param,
+                   log_level="debug")  # fmt: skip
     good = clients["good"][0]
     scene = Certified(arena, server, arena.site(Site(echo)), authority, good)
     scene.authority, scene.log = authority, str(path / "secrets")
@@ -350,7 +353,7 @@ def test_breaches(tunnel, name):
     if alert is None:
         tunnel.fine()
     else:
-        tunnel.broken([(ALERT, bytes([2, alert]))], "TLS failed")
+        tunnel.broken([(ALERT, fatal(alert))], "TLS failed")
 
 
 def test_a_record_again(tunnel):

@@ -69,7 +69,8 @@ static void answer(wst__defer_t *defer) {
 }
 
 static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                       wst__opened_cb callback, void *user_data) {
+                       wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
+    (void)budget;
     (void)dest;
     bench.asked = WST__CONTAINER(uplink, agent_t, fake.uplink);
     bench.callback = callback;

@@ -25,15 +25,21 @@ static const char usage[] =
     "usage: bench_load WHAT [options] IPV4:PORT\n"
     "  get, put     blocks, from or to the origin: for --seconds, or --bytes a stream\n"
     "  echo         64 bytes back and forth on one connection, for --seconds\n"
-    "  visit        --count connections, each for one byte, --streams at a time\n"
+    "  visit        --count connections, each for one byte, --streams at a time; with --seconds\n"
+    "               no more than begin in that time\n"
     "  hold         --streams connections that stay open until the standard input ends\n"
     "\n"
     "  --via HOW    direct (default), connect (HTTP) or socks (SOCKS5)\n"
-    "  --to IPV4:PORT  what to ask for via connect or socks\n"
+    "  --to HOST:PORT  what to ask for via connect or socks (an IPv4 address)\n"
+    "  --field LINE a field of the request via connect, as 'Name: value'\n"
     "  --streams N, --seconds S, --bytes N, --count N\n"
-    "  --timeout S  give up after so long (default 60)\n";
+    "  --rate N     bytes a second that get and put pass, all streams together (default: all)\n"
+    "  --timeout S  give up after so long (default 60)\n"
+    "  --lenient    visits that fail are counted; else the first one ends the run\n";
 
 enum { EVENTS = 256, ECHO = 64, ECHO_WARM_UP = 10, ABREAST = 64, ANSWER_MAX = 1024 };
+
+static const double LONGEST_NAP = 0.01; /* seconds */
 
 typedef struct conn {
     int fd;
@@ -42,8 +48,8 @@ typedef struct conn {
     size_t got;                 /* of it */
     wire_sender_t sender;
     wire_receiver_t receiver;
-    uint64_t turn; /* of an echo */
-    double asked_at;
+    uint64_t turn;   /* of an echo */
+    double asked_at; /* of an echo; of a visit: when it began to connect */
 } conn_t;
 
 /* What a load does. Functions return 0; 1: the conversation is complete; -1: it went wrong. */
@@ -66,17 +72,19 @@ typedef struct via {
 static struct {
     const kind_t *kind;
     const via_t *via;
-    struct sockaddr_in address, to;
+    struct sockaddr_in address, to_address;
+    const char *to, *field;
     size_t streams, count;
     uint64_t bytes;
-    double seconds, timeout;
+    double seconds, timeout, rate;
+    bool lenient;
 
     int poller;
     conn_t **conns;
-    size_t opened, open, complete;
+    size_t opened, open, complete, failed;
     double begun, stop_at, ended;
-    float *echoes_us;
-    size_t echoes, echoes_max;
+    float *waits_us; /* for the answer to an echo, or the byte of a visit */
+    size_t waits, waits_max;
     uint64_t moved, resets;
 } load;
 
@@ -100,12 +108,11 @@ static int say(conn_t *c, const void *data, size_t len) {
 /* Proxies ------------------------------------------------------------------------------------ */
 
 static int ask_connect(conn_t *c) {
-    char request[ANSWER_MAX], host[INET_ADDRSTRLEN];
-    unsigned port = ntohs(load.to.sin_port);
-    inet_ntop(AF_INET, &load.to.sin_addr, host, sizeof(host));
-    int len = snprintf(request, sizeof(request), "CONNECT %s:%u HTTP/1.1\r\nHost: %s:%u\r\n\r\n",
-                       host, port, host, port);
-    return say(c, request, (size_t)len);
+    char request[ANSWER_MAX];
+    int len =
+        snprintf(request, sizeof(request), "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s%s\r\n", load.to,
+                 load.to, load.field != NULL ? load.field : "", load.field != NULL ? "\r\n" : "");
+    return len < ANSWER_MAX ? say(c, request, (size_t)len) : -1;
 }
 
 static int answered_connect(conn_t *c) {
@@ -121,8 +128,8 @@ static int ask_socks(conn_t *c) {
 /* Not before the greeting is answered: not every proxy takes both at once. */
 static int ask_socks_connect(conn_t *c) {
     uint8_t request[10] = {5, 1, 0, 1};
-    memcpy(request + 4, &load.to.sin_addr, 4);
-    memcpy(request + 8, &load.to.sin_port, 2);
+    memcpy(request + 4, &load.to_address.sin_addr, 4);
+    memcpy(request + 8, &load.to_address.sin_port, 2);
     return say(c, request, sizeof(request));
 }
 
@@ -207,14 +214,14 @@ static int echo_answer(conn_t *c, const uint8_t *data, size_t len) {
     return memcmp(message, c->answer, ECHO) == 0 ? 1 : -1;
 }
 
-static void record_echo(double seconds) {
-    if (load.echoes == load.echoes_max) {
-        load.echoes_max = load.echoes_max * 2 + 4096;
-        load.echoes_us = realloc(load.echoes_us, load.echoes_max * sizeof(float));
-        if (load.echoes_us == NULL)
+static void record_wait(double seconds) {
+    if (load.waits == load.waits_max) {
+        load.waits_max = load.waits_max * 2 + 4096;
+        load.waits_us = realloc(load.waits_us, load.waits_max * sizeof(float));
+        if (load.waits_us == NULL)
             wire_die("memory");
     }
-    load.echoes_us[load.echoes++] = (float)(seconds * 1e6);
+    load.waits_us[load.waits++] = (float)(seconds * 1e6);
 }
 
 static int echo_take(conn_t *c, const uint8_t *data, size_t len) {
@@ -223,13 +230,16 @@ static int echo_take(conn_t *c, const uint8_t *data, size_t len) {
         return status;
     double now = wire_now_s();
     if (c->turn++ >= ECHO_WARM_UP)
-        record_echo(now - c->asked_at);
-    return now < load.stop_at || load.echoes == 0 ? echo_ask(c) : 1;
+        record_wait(now - c->asked_at);
+    return now < load.stop_at || load.waits == 0 ? echo_ask(c) : 1;
 }
 
 static int visit_take(conn_t *c, const uint8_t *data, size_t len) {
     c->got += len;
-    return c->got == 1 && data[0] == WIRE_RIGHT ? 0 : -1;
+    if (c->got != 1 || data[0] != WIRE_RIGHT)
+        return -1;
+    record_wait(wire_now_s() - c->asked_at);
+    return 0;
 }
 
 static int visit_end(conn_t *c) {
@@ -252,6 +262,7 @@ static void open_conn(void) {
     conn_t *c = calloc(1, sizeof(*c));
     if (c == NULL)
         wire_die("memory");
+    c->asked_at = wire_now_s();
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct epoll_event event = {.events = EPOLLOUT, .data.ptr = c};
     if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes)) != 0 ||
@@ -277,6 +288,14 @@ static void complete_conn(conn_t *c) {
         watch(c, EPOLLIN);
     else
         close_conn(c);
+}
+
+static void fail_conn(conn_t *c) {
+    if (!load.lenient)
+        die_wrong(errno != 0 ? strerror(errno) : "bytes are wrong or missing");
+    load.failed++;
+    load.open--;
+    close_conn(c);
 }
 
 static int begin_talk(conn_t *c) {
@@ -347,6 +366,18 @@ static void stop_all(void) {
     load.stop_at = 0;
 }
 
+/* Waits until the bytes that have been moved are due. */
+static void keep_pace(void) {
+    if (load.rate <= 0)
+        return;
+    uint64_t moved = 0;
+    for (size_t i = 0; i < load.opened; i++)
+        moved += load.conns[i]->sender.position + load.conns[i]->receiver.position;
+    double early = load.begun + (double)moved / load.rate - wire_now_s();
+    if (early > 0)
+        usleep((useconds_t)((early < LONGEST_NAP ? early : LONGEST_NAP) * 1e6));
+}
+
 static void turn(void) {
     struct epoll_event events[EVENTS];
     int n = epoll_wait(load.poller, events, EVENTS, 10);
@@ -354,20 +385,23 @@ static void turn(void) {
         conn_t *c = events[i].data.ptr;
         int status = on_event(c, events[i].events);
         if (status < 0)
-            die_wrong(errno != 0 ? strerror(errno) : "bytes are wrong or missing");
+            fail_conn(c);
         if (status > 0)
             complete_conn(c);
+        keep_pace();
     }
 }
 
 static void run(void) {
     load.begun = wire_now_s();
     load.stop_at = load.seconds > 0 ? load.begun + load.seconds : 0;
-    while (load.complete < load.count) {
+    while (load.complete + load.failed < load.count) {
         while (load.open < abreast() && load.opened < load.count)
             open_conn();
         turn();
         double now = wire_now_s();
+        if (load.kind->verb == WIRE_BYE && load.stop_at > 0 && now >= load.stop_at)
+            load.count = load.opened;
         if (load.kind->stop != NULL && load.stop_at > 0 && now >= load.stop_at)
             stop_all();
         if (now > load.begun + load.timeout)
@@ -383,18 +417,18 @@ static int compare(const void *a, const void *b) {
 }
 
 static double quantile(double q) {
-    size_t at = (size_t)(q * (double)load.echoes);
-    return load.echoes > 0 ? (double)load.echoes_us[at < load.echoes ? at : load.echoes - 1] : 0;
+    size_t at = (size_t)(q * (double)load.waits);
+    return load.waits > 0 ? (double)load.waits_us[at < load.waits ? at : load.waits - 1] : 0;
 }
 
 static void print_results(void) {
-    if (load.echoes > 0)
-        qsort(load.echoes_us, load.echoes, sizeof(float), compare);
-    printf("{\"seconds\": %.6f, \"bytes\": %llu, \"complete\": %zu, \"resets\": %llu, "
-           "\"echoes\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
-           load.ended - load.begun, (unsigned long long)load.moved, load.complete,
-           (unsigned long long)load.resets, load.echoes, quantile(0.5), quantile(0.99),
-           quantile(1));
+    if (load.waits > 0)
+        qsort(load.waits_us, load.waits, sizeof(float), compare);
+    printf("{\"seconds\": %.6f, \"bytes\": %llu, \"complete\": %zu, \"failed\": %zu, "
+           "\"resets\": %llu, \"waits\": %zu, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+           "\"max_us\": %.1f}\n",
+           load.ended - load.begun, (unsigned long long)load.moved, load.complete, load.failed,
+           (unsigned long long)load.resets, load.waits, quantile(0.5), quantile(0.99), quantile(1));
     fflush(stdout);
 }
 
@@ -421,13 +455,22 @@ static const via_t *find_via(const char *name) {
     die_usage();
 }
 
+/* To what is due in a millisecond, lest a slow load come in bursts. */
+static void limit_pieces(void) {
+    double due = load.rate / 1000;
+    wire_piece = due < 4096 ? 4096 : due < WIRE_PIECE ? (size_t)due : WIRE_PIECE;
+}
+
 static void take_option(int option) {
     switch (option) {
     case 'v':
         load.via = find_via(optarg);
         break;
     case 't':
-        load.to = wire_address(optarg);
+        load.to = optarg;
+        break;
+    case 'f':
+        load.field = optarg;
         break;
     case 'n':
         load.streams = strtoul(optarg, NULL, 10);
@@ -444,6 +487,13 @@ static void take_option(int option) {
     case 'o':
         load.timeout = strtod(optarg, NULL);
         break;
+    case 'r':
+        load.rate = strtod(optarg, NULL);
+        limit_pieces();
+        break;
+    case 'l':
+        load.lenient = true;
+        break;
     default:
         die_usage();
     }
@@ -453,7 +503,8 @@ static void take_options(int argc, char **argv) {
     static const struct option options[] = {
         {"via", 1, NULL, 'v'},     {"to", 1, NULL, 't'},    {"streams", 1, NULL, 'n'},
         {"seconds", 1, NULL, 's'}, {"bytes", 1, NULL, 'b'}, {"count", 1, NULL, 'c'},
-        {"timeout", 1, NULL, 'o'}, {NULL, 0, NULL, 0},
+        {"timeout", 1, NULL, 'o'}, {"field", 1, NULL, 'f'}, {"rate", 1, NULL, 'r'},
+        {"lenient", 0, NULL, 'l'}, {NULL, 0, NULL, 0},
     };
     int option;
     load.via = &vias[0];
@@ -465,6 +516,10 @@ static void take_options(int argc, char **argv) {
         die_usage();
     load.kind = find_kind(argv[optind]);
     load.address = wire_address(argv[optind + 1]);
+    if ((load.via->ask != NULL && load.to == NULL) || (load.lenient && load.kind->verb != WIRE_BYE))
+        die_usage();
+    if (load.via->ask == ask_socks)
+        load.to_address = wire_address(load.to);
     if (load.kind->verb != WIRE_BYE)
         load.count = load.streams;
     bool endless = load.kind->stop != NULL || load.kind->verb == WIRE_ECHO;

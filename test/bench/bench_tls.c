@@ -2,12 +2,16 @@
 /*
  * What TLS costs, on one core: bytes through each cipher suite and through a TLS stream over
  * sockets next to plain ones, and handshakes. Build in a release build: ninja test/bench_tls.
+ *
+ *     bench_tls                     everything, for people
+ *     bench_tls handshakes SECONDS  as a JSON object, for run.py
  */
 #include "socket_pair.h"
 #include "tls_raw.h"
 
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <uv.h>
 #include <wstunnel/socket.h>
@@ -44,11 +48,7 @@ static wst__tls_engine_t *new_client(void) {
 static int only[2];
 
 static void one_suite(mbedtls_ssl_config *conf) {
-    mbedtls_ssl_conf_ciphersuites(conf, only);
-#if MBEDTLS_VERSION_MAJOR >= 3
-    if (only[0] >> 8 != 0x13)
-        mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
-#endif
+    tls_raw_restrict(conf, only);
 }
 
 /* Seconds to carry so many bytes one way between our server and mbedTLS's client: our part alone.
@@ -117,39 +117,64 @@ static void bench_suites(void) {
 
 /* Handshakes --------------------------------------------------------------------------------- */
 
-static void bench_handshakes(const tls_made_t *made, bool resume, const char *what) {
+typedef struct handshakes {
+    int count;
+    double server_s, client_s; /* CPU time of each end, of all of them */
+} handshakes_t;
+
+static void time_handshake(handshakes_t *h, tls_rig_t *rig) {
+    tls_end_t *ends[] = {&rig->client, &rig->server};
+    for (int turn = 0; rig->client.status == WST__TLS_AGAIN || rig->server.status == WST__TLS_AGAIN;
+         turn = !turn) {
+        double t = now_s();
+        tls_end_see(ends[turn]);
+        if (ends[turn]->status == WST__TLS_AGAIN)
+            ends[turn]->status = wst__tls_conn_handshake(ends[turn]->conn);
+        *(turn == 0 ? &h->client_s : &h->server_s) += now_s() - t;
+    }
+    assert_int_equal(rig->client.status, 0);
+    assert_int_equal(rig->server.status, 0);
+    h->count++;
+}
+
+/* Handshakes for so many seconds of CPU time. The first one, which has no session, is left out. */
+static handshakes_t time_handshakes(const tls_made_t *made, bool resume, double seconds) {
     wst__tls_engine_t *server = new_server(made), *client = new_client();
-    double client_s = 0, server_s = 0;
-    int n = 0;
-    for (; client_s + server_s < 3; n++) {
+    handshakes_t first = {0}, rest = {0};
+    while (rest.count == 0 || rest.client_s + rest.server_s < seconds) {
+        handshakes_t *h = first.count == 0 ? &first : &rest;
+        bool same = resume || h == &first; /* names of their own have no session */
         tls_rig_t rig;
-        assert_int_equal(tls_rig_open(&rig, client, server,
-                                      resume || n == 0 ? "server.example" : "127.0.0.1",
-                                      n % 2 == 0 || resume ? "server.example" : "b.example"),
+        size_t len = 0;
+        assert_int_equal(tls_rig_open(&rig, client, server, same ? "server.example" : "127.0.0.1",
+                                      same || h->count % 2 == 1 ? "server.example" : "b.example"),
                          0);
-        tls_end_t *ends[] = {&rig.client, &rig.server};
-        for (int turn = 0;
-             rig.client.status == WST__TLS_AGAIN || rig.server.status == WST__TLS_AGAIN;
-             turn = !turn) {
-            double t = now_s();
-            tls_end_see(ends[turn]);
-            if (ends[turn]->status == WST__TLS_AGAIN)
-                ends[turn]->status = wst__tls_conn_handshake(ends[turn]->conn);
-            *(turn == 0 ? &client_s : &server_s) += now_s() - t;
-        }
-        size_t len = 0; /* takes in TLS 1.3's ticket */
-        assert_int_equal(rig.client.status, 0);
-        assert_int_equal(rig.server.status, 0);
-        tls_end_see(&rig.client);
+        time_handshake(h, &rig);
+        tls_end_see(&rig.client); /* takes in TLS 1.3's ticket */
         assert_int_equal(tls_end_read(&rig.client, 0, &len), WST__TLS_AGAIN);
-        if (n > 0)
-            assert_int_equal(wst__tls_conn_info(rig.client.conn)->resumed, resume);
+        assert_int_equal(wst__tls_conn_info(rig.client.conn)->resumed, resume && h == &rest);
         tls_rig_close(&rig);
     }
-    printf("%-50s server %5.2f ms, client %5.2f ms\n", what, server_s / n * 1e3,
-           client_s / n * 1e3);
     wst__tls_engine_free(client);
     wst__tls_engine_free(server);
+    return rest;
+}
+
+static void print_handshakes(handshakes_t h, const char *what) {
+    printf("%-50s server %5.2f ms, client %5.2f ms\n", what, h.server_s / h.count * 1e3,
+           h.client_s / h.count * 1e3);
+}
+
+/* Prints one JSON object: how many handshakes a second one core does, at either end. */
+static void print_handshakes_json(double seconds) {
+    const handshakes_t ec = time_handshakes(&leaf, false, seconds),
+                       rsa = time_handshakes(&rsa_leaf, false, seconds),
+                       resumed = time_handshakes(&leaf, true, seconds);
+    printf("{\"ec_server\": %.1f, \"ec_client\": %.1f, \"rsa_server\": %.1f, "
+           "\"rsa_client\": %.1f, \"resumed_server\": %.1f, \"resumed_client\": %.1f}\n",
+           ec.count / ec.server_s, ec.count / ec.client_s, rsa.count / rsa.server_s,
+           rsa.count / rsa.client_s, resumed.count / resumed.server_s,
+           resumed.count / resumed.client_s);
 }
 
 /* What the server's ends of so many connections take, in bytes each. */
@@ -272,7 +297,27 @@ static void bench_stream(bool tls, size_t piece) {
     uv_loop_close(&loop);
 }
 
-int main(void) {
+static void bench_everything(void) {
+    enum { SECONDS = 3 };
+    printf("%s\n", wst_tls_engine());
+    bench_suites();
+    print_handshakes(time_handshakes(&leaf, false, SECONDS),
+                     "full handshake, EC P-256 certificate");
+    print_handshakes(time_handshakes(&rsa_leaf, false, SECONDS),
+                     "full handshake, RSA 2048 certificate");
+    print_handshakes(time_handshakes(&leaf, true, SECONDS), "resumed handshake");
+    bench_memory();
+    bench_stream(false, PIECE);
+    bench_stream(true, PIECE);
+    bench_stream(true, 1000);
+}
+
+int main(int argc, char **argv) {
+    bool handshakes = argc == 3 && strcmp(argv[1], "handshakes") == 0;
+    if (argc > 1 && !handshakes) {
+        fputs("usage: bench_tls [handshakes SECONDS]\n", stderr);
+        return 2;
+    }
     tls_make(&root, &(tls_spec_t){.subject = "CN=Root", .ca = true}, NULL);
     tls_make(&leaf, &(tls_spec_t){.subject = "CN=leaf", .names = "dns:server.example ip:127.0.0.1"},
              &root);
@@ -281,15 +326,10 @@ int main(void) {
                            .names = "dns:server.example ip:127.0.0.1",
                            .rsa_bits = 2048},
              &root);
-    printf("%s\n", wst_tls_engine());
-    bench_suites();
-    bench_handshakes(&leaf, false, "full handshake, EC P-256 certificate");
-    bench_handshakes(&rsa_leaf, false, "full handshake, RSA 2048 certificate");
-    bench_handshakes(&leaf, true, "resumed handshake");
-    bench_memory();
-    bench_stream(false, PIECE);
-    bench_stream(true, PIECE);
-    bench_stream(true, 1000);
+    if (handshakes)
+        print_handshakes_json(strtod(argv[2], NULL));
+    else
+        bench_everything();
     tls_made_free(&root);
     tls_made_free(&leaf);
     tls_made_free(&rsa_leaf);

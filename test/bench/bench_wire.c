@@ -15,6 +15,7 @@
 /* Blocks, one after the other: a piece can begin anywhere in the first. */
 static uint8_t blocks[WIRE_PIECE + WIRE_BLOCK];
 uint8_t wire_buffer[WIRE_PIECE];
+size_t wire_piece = WIRE_PIECE;
 
 enum { HEAD = 9 }; /* of a block: 0 if it is the last, and then how many there are */
 
@@ -90,7 +91,7 @@ int wire_send(wire_sender_t *s, int fd) {
         left = s->last + WIRE_BLOCK - s->position;
     }
     ssize_t n =
-        send(fd, data, left < WIRE_PIECE ? (size_t)left : WIRE_PIECE, MSG_DONTWAIT | MSG_NOSIGNAL);
+        send(fd, data, left < wire_piece ? (size_t)left : wire_piece, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
     s->position += (uint64_t)n;
@@ -142,7 +143,7 @@ int wire_receive(wire_receiver_t *r, const uint8_t *data, size_t len) {
 /* Sockets ------------------------------------------------------------------------------------ */
 
 int wire_read(int fd) {
-    ssize_t n = recv(fd, wire_buffer, sizeof(wire_buffer), MSG_DONTWAIT);
+    ssize_t n = recv(fd, wire_buffer, wire_piece, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n == 0)

@@ -22,7 +22,7 @@
 
 enum {
     WIRE_BLOCK = 1 << 16,
-    WIRE_PIECE = 1 << 18, /* read or written at once */
+    WIRE_PIECE = 1 << 18,
     WIRE_REQUEST = 16,
     WIRE_RECEIPT = 1,
     WIRE_GET = 'G',
@@ -65,6 +65,8 @@ bool wire_receiver_done(const wire_receiver_t *r);
 /** Returns 0, or -1 if the bytes are not those that were sent. */
 int wire_receive(wire_receiver_t *r, const uint8_t *data, size_t len);
 
+/** How much is read or written at once: WIRE_PIECE, or what the program sets, up to that. */
+extern size_t wire_piece;
 /** What has been read last; each file has one such buffer, for it has one thread. */
 extern uint8_t wire_buffer[WIRE_PIECE];
 /** Reads into wire_buffer. Returns its length, 0 if there is nothing, -1 at the end or an error. */

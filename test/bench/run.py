@@ -21,13 +21,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from lab import bench, distance, machine, own, peers, plot, report, scenes, sections, subjects
+from lab import bench, distance, machine, peers, plot, report, scenes, sections, subjects
+from lab.neighbours import Shared
 from lab.processes import Failure, raise_limits
 from lab.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["bench_load", "bench_origin", "bench_relay", "bench_link"]
-SECTIONS = ("own", "plain", "tls", "relays", "crowd", "distance")
+TOOLS = ["bench_load", "bench_origin", "bench_relay", "bench_link", "bench_tls", "bench_tls_pipe",
+         "hangnames.so"]
+SECTIONS = ("own", "plain", "tls", "relays", "crowd", "neighbours", "distance")
 
 
 def main():
@@ -103,16 +105,11 @@ def amounts_of(options):
 
 def build_tools(options):
     targets = [f"test/{tool}" for tool in TOOLS]
-    targets += ["test/bench_tls"] if wants_tls(options) else []
     made = subprocess.run(["ninja", "-C", options.build, "examples/wstunnel-server",
                            "examples/wstunnel-agent", *targets], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     if made.returncode != 0:
         sys.exit(made.stdout[-2000:])
-
-
-def wants_tls(options):
-    return "tls" in options.sections and not options.quick and not options.measures
 
 
 # -- What is to be run ---------------------------------------------------------------------------
@@ -151,9 +148,14 @@ def all_sections(options, lab, every, missing):
     made = {
         "own": [sections.own(one) for one in own_ones[:1]],
         "plain": [sections.plain(every)],
-        "tls": [sections.encrypted(every, scenes.make_certificate(lab.directory))],
+        "tls": [
+            sections.encrypted(every, scenes.make_certificate(lab.directory)),
+            sections.handshakes(own_ones),
+        ],
         "relays": relay_sections(options, ported, missing),
-        "crowd": [sections.crowded(crowd_subjects(own_ones[:2], lab), lab.amounts.crowd)],
+        "crowd": [sections.crowded(own_ones[:2], lab.amounts.crowd)],
+        "neighbours": [sections.neighbours([Shared(one.name, one.build) for one in own_ones],
+                                           lab.tools / "hangnames.so")],
         "distance": distant_sections(options, lab, ported, missing),
     }
     chosen = [section for name in SECTIONS if name in options.sections for section in made[name]]
@@ -161,12 +163,6 @@ def all_sections(options, lab, every, missing):
         section.choose(sections.QUICK if options.quick else ".*")
         section.choose(f".*/({options.measures or '.*'})")
     return [section for section in chosen if section.measures and section.subjects]
-
-
-def crowd_subjects(ours, lab):
-    """By default an agent may have 1,024 streams."""
-    streams = lab.amounts.crowd + 1000
-    return [subjects.Ours(one.name, one.build, streams=streams) for one in ours]
 
 
 def relay_sections(options, every, missing):
@@ -249,8 +245,6 @@ def run(options, lab):
     parameters = {"rounds": options.rounds, "transfer": f"{lab.amounts.seconds:g} s",
                   "noise": noise.line()}  # fmt: skip
     made = report.Report(facts, parameters, every, missing)
-    if wants_tls(options):
-        made.tls = own.tls_alone(options.build)
     write(options, made, chosen, results)
     finish(options, every, chosen, results)
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The emulated link, with real sockets. No test depends on the speed of the machine: times are
-lower bounds. test/unit/bench/test_link_line.c tests the arithmetic in virtual time."""
+lower bounds. test/unit/bench/test_link_line.c tests the arithmetic in virtual time.
+
+./test/run.sh and --ci run this file and test_lab.py; --ci also runs the laboratory with --quick. All
+measurements are made on demand (README.md)."""
 import os
 import random
 import signal

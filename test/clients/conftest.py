@@ -7,6 +7,8 @@ Real clients through the built programs, across two network namespaces (root onl
 
 Clients and server are outside, agent and sites inside, and nothing but the tunnel leads in. A
 client that is not installed is skipped, and named at the end.
+
+./test/run.sh and --ci run all, with the release build.
 """
 import signal
 import sys
@@ -19,7 +21,7 @@ sys.path.append(str(Path(__file__).parents[1] / "e2e"))
 from authority import Authority, pin_of  # noqa: E402
 from intranet import Intranet  # noqa: E402
 from network import INSIDE, OUTSIDE, Network, Unavailable  # noqa: E402
-from processes import BUILD, PASSWORD, TOKEN, USER, program  # noqa: E402
+from processes import BUILD, OPEN, PASSWORD, TOKEN, USER, program  # noqa: E402
 from world import Server, World  # noqa: E402
 
 
@@ -90,7 +92,7 @@ class Proxy:
         self.server = Server(argv)
         world.processes.append(self.server)
         self.agent = world.run(
-            network.inside.command(program("wstunnel-agent"), *token, f"{web}://{self.address}")
+            network.inside.command(program("wstunnel-agent"), *OPEN, *token, f"{web}://{self.address}")
         )
         self.server.wait_for(rf"agent .* up from {INSIDE}")
         self.user = f"{USER}:{PASSWORD}@" if credentials is not None else ""

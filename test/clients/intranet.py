@@ -14,6 +14,7 @@ from network import SITE, SITES, SITES_IPV6
 from payload import make_payload
 from png import solid
 from processes import Process
+from proxies import nginx_command
 
 FILE_BYTES = 4 << 20
 TILES, TILE, COLUMNS = 200, 16, 20
@@ -24,19 +25,6 @@ ORIGINS = {"http": HTTP, "https": HTTPS}
 
 # Fixed ports: nobody else is in the namespace. `old` speaks HTTP/1.1 only over TLS.
 CONFIG = """
-daemon off;
-worker_processes 1;
-user root;
-pid {dir}/pid;
-error_log stderr;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
     client_max_body_size 0;
     types {{ text/html html; image/png png; }}
     ssl_certificate {certificate};
@@ -55,7 +43,6 @@ http {{
             proxy_read_timeout 60s;
         }}
     }}
-}}
 """
 
 
@@ -131,15 +118,12 @@ class Intranet:
                 listeners.append(socket.create_server((host, port), family=family, backlog=512))
                 host = f"[{host}]" if ":" in host else host
                 listen += f"listen {host}:{port} {options};\n"
-        config = directory / "nginx.conf"
-        config.write_text(
-            CONFIG.format(
-                dir=directory, certificate=self.certificate, key=key, listen=listen, app=APP
-            )
+        http = CONFIG.format(
+            dir=directory, certificate=self.certificate, key=key, listen=listen, app=APP
         )
         numbers = [listener.fileno() for listener in listeners]
         nginx = Process(
-            inside.command(need("nginx"), "-p", directory, "-e", "stderr", "-c", config),
+            inside.command(*nginx_command(need("nginx"), directory, http=http)),
             env=os.environ | {"NGINX": "".join(f"{n};" for n in numbers)},
             pass_fds=numbers,
         )

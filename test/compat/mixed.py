@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A world whose server and agents come from different builds."""
+import functools
 import json
+import subprocess
 
+from processes import OPEN
 from world import World
 
 UP = "agent .* up from"
@@ -19,6 +22,13 @@ OWN = ["binary", "json"]  # the protocols that have half-close and reasons
 HASTY = {"backoff_min_ms": 20, "backoff_max_ms": 100}
 
 
+@functools.cache
+def guards_loopback(program):
+    """Whether this build of the agent denies its host's loopback unless told otherwise."""
+    help_text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    return "--allow" in help_text
+
+
 class Mixed(World):
     """`server` and `agent` are build directories."""
 
@@ -29,6 +39,9 @@ class Mixed(World):
 
     def program(self, name):
         return str(self.builds[name] / "examples" / name)
+
+    def opens(self):
+        return OPEN if guards_loopback(self.program("wstunnel-agent")) else ()
 
     def exchange(self, name):
         """Upgrades or downgrades a program: the next ones come from the other build."""

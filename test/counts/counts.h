@@ -15,6 +15,10 @@ typedef struct counts_work {
  * agent, and the other way, where frames are masked. 64 bytes there and back, 100 times. */
 extern const counts_work_t counts_mib_to_agent, counts_mib_to_server, counts_echo;
 
+/* The connection under 1,000 idle streams is lost, and both ends go on with another one: what each
+ * stream is told, and the acknowledgements. */
+extern const counts_work_t counts_attach;
+
 /* A CONNECT through a server and an agent on sockets of one loop, 64 bytes echoed, and the end: 10
  * times. */
 extern const counts_work_t counts_connect;

@@ -10,6 +10,8 @@ Each work has two numbers: all instructions, and those outside the libraries of 
 hide the others. More than 5 % above a number is a failure. More than 10 % below it, the check asks
 for an update. A new number belongs in the commit that causes it, whose message says why.
 
+test/run.sh --ci counts; ./test/run.sh runs only --selftest, as a unit test.
+
 usage: counts.py BUILD            compares; exits with 77 if it cannot judge here
        counts.py BUILD --update   counts, and writes numbers.json anew
        counts.py --selftest       whether made-up numbers are judged rightly

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const counts_work_t *const works[] = {
-    &counts_mib_to_agent, &counts_mib_to_server, &counts_echo, &counts_connect, &counts_tls_record,
+    &counts_mib_to_agent, &counts_mib_to_server, &counts_echo,
+    &counts_attach,       &counts_connect,       &counts_tls_record,
 };
 
 /* callgrind counts from its entry to its return (--toggle-collect). */

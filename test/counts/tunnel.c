@@ -17,6 +17,7 @@ enum {
     FRAMES = 65536, /* bytes of frames that wait before the carrier counts as full */
     SMALL = 64,
     ECHOES = 100,
+    STREAMS = 1000,
     RTT_MS = 1
 };
 
@@ -26,6 +27,8 @@ typedef struct end {
     wst__deadlines_t deadlines;
     wst__session_t *session;
     wst__session_stream_t *stream;
+    wst__session_stream_t *idle[STREAMS]; /* that only exist */
+    size_t idle_count;
     wst__ws_t *ws;
     bool echoes;
     size_t received;
@@ -42,7 +45,10 @@ static void on_open(wst__session_t *session, wst__session_stream_t *stream, wst_
                     void *user_data) {
     end_t *end = user_data;
     (void)session, (void)dest;
-    end->stream = stream;
+    if (end->stream == NULL)
+        end->stream = stream;
+    else
+        end->idle[end->idle_count++] = stream;
     wst__session_stream_set_data(stream, end);
     wst__session_stream_read(stream, true);
     wst__session_stream_accept(stream, "192.0.2.7");
@@ -160,7 +166,7 @@ static void open_end(end_t *end, bool is_server) {
                                                        .on_shutdown = on_notice,
                                                        .on_reset = on_lost,
                                                        .on_wakeup = on_wakeup};
-    wst_hello_t hello = {.size = sizeof(hello), .max_streams = 8};
+    wst_hello_t hello = {.size = sizeof(hello), .max_streams = 2 * STREAMS};
     wst__pool_init(&end->pool, &wst__default_allocator);
     end->budget.limit = SIZE_MAX;
     const wst__session_options_t session = {.pool = &end->pool,
@@ -186,13 +192,16 @@ static void open_tunnel(void) {
     end_t *server = &tunnel.server, *agent = &tunnel.agent;
     open_end(server, true);
     open_end(agent, false);
-    assert_int_equal(wst__session_open(server->session, &server->stream, "host:22", server), 0);
+    assert_int_equal(wst__session_open(server->session, &server->stream, "host:22", NULL, server),
+                     0);
     round_trip(server, agent);
     round_trip(server, agent);
     assert_non_null(agent->stream);
 }
 
 static void close_end(end_t *end) {
+    while (end->idle_count > 0)
+        wst__session_stream_close(end->idle[--end->idle_count], WST_ECANCELLED);
     wst__session_stream_close(end->stream, WST_ECANCELLED);
     wst__session_free(end->session);
     wst__ws_free(end->ws);
@@ -254,6 +263,35 @@ static void echo(void) {
     }
 }
 
+static void open_many(void) {
+    end_t *server = &tunnel.server;
+    open_tunnel();
+    while (server->idle_count < STREAMS)
+        assert_int_equal(wst__session_open(server->session, &server->idle[server->idle_count++],
+                                           "host:22", NULL, server),
+                         0);
+    for (int i = 0; i < 4; i++)
+        round_trip(server, &tunnel.agent);
+    assert_int_equal(tunnel.agent.idle_count, STREAMS);
+}
+
+static void attach_end(end_t *end) {
+    wst_hello_t hello = {.size = sizeof(hello), .max_streams = 2 * STREAMS};
+    assert_int_equal(wst__hello_complete(&hello), 0);
+    assert_int_equal(wst__session_attach(end->session, tunnel.now_ms, WST_ENCODING_BINARY, &hello),
+                     0);
+}
+
+static void lose_and_attach(void) {
+    wst__session_suspend(tunnel.server.session);
+    wst__session_suspend(tunnel.agent.session);
+    attach_end(&tunnel.server);
+    attach_end(&tunnel.agent);
+    for (int i = 0; i < 3; i++)
+        round_trip(&tunnel.server, &tunnel.agent);
+}
+
+const counts_work_t counts_attach = {"attach", open_many, lose_and_attach, close_tunnel};
 const counts_work_t counts_mib_to_agent = {"mib_to_agent", open_tunnel, move_mib_to_agent,
                                            close_tunnel};
 const counts_work_t counts_mib_to_server = {"mib_to_server", open_tunnel, move_mib_to_server,

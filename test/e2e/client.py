@@ -2,6 +2,8 @@
 """A client of the proxy at the level of bytes: what curl hides is looked at here."""
 import socket
 import struct
+import time
+from email.utils import parsedate_to_datetime
 
 from processes import PATIENCE
 
@@ -22,6 +24,21 @@ def open_socket(address):
         return sock
     host, _, port = address.rpartition(":")
     return socket.create_connection((host.strip("[]"), int(port)), PATIENCE)
+
+
+def connect_from(source):
+    """As open_socket, for TCP, from an address of this machine."""
+
+    def connect(address):
+        host, _, port = address.rpartition(":")
+        return socket.create_connection((host, int(port)), PATIENCE, source_address=(source, 0))
+
+    return connect
+
+
+def is_now(date):
+    """Whether a field Date is of the last minute."""
+    return abs(parsedate_to_datetime(date).timestamp() - time.time()) < 60
 
 
 class Answer:

@@ -6,6 +6,10 @@ End-to-end tests: the built programs, real sockets, curl and nginx.
 
 Needs curl, nginx and openssl. E2E_BYTES is the size of the big transfers (default 1 GiB); set it
 lower for builds with sanitizers.
+
+./test/run.sh runs all with the release build; --ci also runs all with ASan and UBSan (transfers of 16
+MiB), and what has "tls" in its name with OpenSSL as the TLS engine. On demand: a thousand cuts in
+transfers of 1 GiB (test_resume_cuts.py).
 """
 import os
 

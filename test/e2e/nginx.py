@@ -8,30 +8,17 @@ import subprocess
 import pytest
 
 from processes import Process
+from proxies import nginx_command
 
-CONFIG = """
-daemon off;
-worker_processes 1;
-{user}
-pid {dir}/pid;
-error_log stderr;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
+SERVER = """
     server {{
         listen 127.0.0.1:{http};
         listen 127.0.0.1:{https} ssl;
         ssl_certificate {certificate};
         ssl_certificate_key {key};
         sendfile on;
-        root {dir}/root;
+        root {root};
     }}
-}}
 """
 
 
@@ -62,20 +49,12 @@ class Nginx:
         # has for its own upgrades), and so nobody can take the port in between.
         listeners = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(2)]
         http, https = (listener.getsockname()[1] for listener in listeners)
-        config = directory / "nginx.conf"
-        config.write_text(
-            CONFIG.format(
-                dir=directory,
-                http=http,
-                https=https,
-                key=certificate[0],
-                certificate=certificate[1],
-                user="user root;" if os.geteuid() == 0 else "",  # it would become nobody
-            )
+        server = SERVER.format(
+            root=self.root, http=http, https=https, key=certificate[0], certificate=certificate[1]
         )
         numbers = [listener.fileno() for listener in listeners]
         self.process = Process(
-            [_need("nginx"), "-p", directory, "-e", "stderr", "-c", config],
+            nginx_command(_need("nginx"), directory, http=server),
             env=os.environ | {"NGINX": "".join(f"{n};" for n in numbers)},
             pass_fds=numbers,
         )

@@ -19,6 +19,9 @@ USER = "alice"
 USER_BASIC = "YWxpY2U6cHctN2QyMGIzYWE2MQ=="  # base64 of USER:PASSWORD
 SECRETS = (TOKEN, PASSWORD, USER_BASIC)
 
+# What makes an agent of the tests open everything, its own machine too, where most sites are.
+OPEN = ("--allow", "*", "--allow", "127.0.0.0/8", "--allow", "::1")
+
 DISASTERS = re.compile(r"Sanitizer|runtime error:|Assertion .* failed|Segmentation fault")
 
 
@@ -36,6 +39,10 @@ def uses_openssl():
 def with_descriptors(limit, argv):
     """The command, with room for no more than that many descriptors."""
     return ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(limit), *argv]
+
+
+# Tests look into /proc, which is closed to other users' eyes unless a program may be dumped.
+os.environ.setdefault("WSTUNNEL_CORE", "1")
 
 
 class Process:
@@ -56,6 +63,7 @@ class Process:
             errors="replace",
             **popen_options,
         )
+        self.hurried = False
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
 
@@ -95,6 +103,15 @@ class Process:
     def terminate(self):
         self.signal(signal.SIGTERM)
 
+    def hurry(self):
+        """After terminate: breaks off what it still waits for, such as streams that wait for a
+        connection which does not come back."""
+        try:
+            self.popen.wait(1)
+        except subprocess.TimeoutExpired:
+            self.terminate()
+            self.hurried = True
+
     def wait_exit(self, status=0):
         """Waits for its end and judges it."""
         self.judged = True
@@ -110,6 +127,8 @@ class Process:
         assert not DISASTERS.search(self.output), f"{self.argv}:\n{self.output}"
         for secret in SECRETS:
             assert secret not in self.output, f"{self.argv} prints a secret:\n{self.output}"
+        if self.hurried and actual in (128 + signal.SIGTERM, -signal.SIGTERM):
+            return  # the second signal came in time, or when it was ending already
         assert actual == status, f"{self.argv}: exit status {actual}, not {status}:\n{self.output}"
 
     def stop(self, status=0):
@@ -136,3 +155,19 @@ def wait_until(condition, what):
     while not condition():
         assert time.monotonic() < end, f"never: {what}"
         time.sleep(0.01)
+
+
+def listening_port(process):
+    """The TCP port of a program that cannot say it."""
+
+    def find():
+        fds = Path(f"/proc/{process.pid}/fd")
+        sockets = {os.readlink(fd) for fd in fds.iterdir() if fd.exists() or fd.is_symlink()}
+        for line in Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "0A" and f"socket:[{columns[9]}]" in sockets:  # listening
+                return int(columns[1].partition(":")[2], 16)
+        return None
+
+    wait_until(lambda: find() is not None, "listening")
+    return find()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """
-Real proxies, as whoever runs the tests: tinyproxy, squid, microsocks, dante. Each listens on an
+Real proxies, as whoever runs the tests: tinyproxy, squid, microsocks, dante, nginx. Each listens on an
 address of its own in 127.0.0.0/8, since they cannot be asked for a free port: nobody else takes one
 there. It connects from that address, too, so that it can be told whether who comes came that way;
 but for dante, which takes the addresses of interfaces only.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from processes import PASSWORD, USER, Process, program, wait_until
+from processes import OPEN, PASSWORD, USER, Process, program, wait_until
 
 REALM = "proxies"
 _count = itertools.count(1)
@@ -36,7 +36,7 @@ PROXY_VARIABLES = re.compile("(https?|all|no)_proxy", re.IGNORECASE)
 def agent(world, url, *options, **variables):
     """An agent that knows no more of proxies than it is told: not what this machine says of them."""
     environment = {k: v for k, v in os.environ.items() if not PROXY_VARIABLES.fullmatch(k)}
-    return world.run([program("wstunnel-agent"), *options, url], env=environment | variables)
+    return world.run([program("wstunnel-agent"), *OPEN, *options, url], env=environment | variables)
 
 
 def need(name):
@@ -56,7 +56,7 @@ class Proxy:
         self.host = host or own_address()
         self.port = port
         self.address = f"{self.host}:{port}"
-        self.process = None
+        self.process = self.argv = None
 
     def write(self, name, text):
         path = self.directory / name
@@ -66,6 +66,7 @@ class Proxy:
 
     def start(self, argv):
         """Runs it until it listens, which most of them do not tell."""
+        self.argv = argv
         self.process = Process(argv, start_new_session=True)
 
         def ready():
@@ -75,13 +76,69 @@ class Proxy:
 
         wait_until(ready, f"{argv[0]} listens")
 
+    def start_again(self):
+        self.start(self.argv)
+
+    def stop(self):
+        """At once."""
+        os.killpg(self.process.pid, signal.SIGKILL)  # with their helpers
+        self.process.popen.wait()
+        self.process.reader.join()
+        self.process.popen.stdout.close()
+        self.process.judged = True
+
     def close(self):
         if self.process is not None and not self.process.judged:
-            os.killpg(self.process.pid, signal.SIGKILL)  # with their helpers
-            self.process.popen.wait()
-            self.process.reader.join()
-            self.process.popen.stdout.close()
+            self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+NGINX = """
+{module}
+daemon off;
+worker_processes 1;
+{user}
+pid {directory}/pid;
+error_log stderr;
+events {{ worker_connections 2048; }}
+{blocks}
+"""
+
+NGINX_HTTP = """
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    {http}
+}}
+"""
+
+NGINX_MODULES = [Path("/usr/lib/nginx/modules"), Path("/usr/share/nginx/modules")]
+
+
+def nginx_stream_module():
+    for folder in NGINX_MODULES:
+        if (path := folder / "ngx_stream_module.so").exists():
+            return path
+    pytest.skip("nginx's stream module is not installed (libnginx-mod-stream)")
+
+
+def nginx_command(nginx, directory, http=None, stream=None, main=""):
+    """The command of an nginx whose files are in `directory`, its configuration among them, with
+    these contents of its blocks http and stream, and these directives outside of them."""
+    module, blocks = main, ""
+    if http is not None:
+        blocks += NGINX_HTTP.format(directory=directory, http=http)
+    if stream is not None:
+        module += f"\nload_module {nginx_stream_module()};"
+        blocks += f"stream {{\n{stream}\n}}\n"
+    user = "user root;" if os.geteuid() == 0 else ""  # it would become nobody
+    config = directory / "nginx.conf"
+    config.write_text(NGINX.format(module=module, user=user, directory=directory, blocks=blocks))
+    return [nginx, "-p", directory, "-e", "stderr", "-c", config]
 
 
 class Tinyproxy(Proxy):

@@ -65,9 +65,9 @@ class SecureSocket:
 
 
 class SecureClient(Client):
-    def __init__(self, address, context, name="localhost", session=None):
+    def __init__(self, address, context, name="localhost", session=None, connect=open_socket):
         self.buffer = bytearray()
-        self.tcp = open_socket(address)
+        self.tcp = connect(address)
         self.socket = SecureSocket(self.tcp, context, name, session)
 
     @property

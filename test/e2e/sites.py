@@ -96,7 +96,11 @@ class Relay(Site):
         super().__init__(self._relay)
 
     def _relay(self, connection):
-        with socket.create_connection(self.target, PATIENCE) as onward:
+        try:
+            onward = socket.create_connection(self.target, PATIENCE)
+        except ConnectionRefusedError:  # the target has ended before those who come by this relay
+            return
+        with onward:
             self.open += [connection, onward]
             if self.ended:  # whoever was cut has come again
                 return

@@ -134,7 +134,7 @@ async def pump(ws, reader, writer):
         await writer.drain()
         await asyncio.wait_for(sending, 5)
         writer.close()
-    except (ConnectionError, EOFError, TimeoutError):
+    except (OSError, EOFError):  # ENOTCONN, too: reset, and the loop does not know yet
         break_off(writer)
     finally:
         sending.cancel()

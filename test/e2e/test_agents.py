@@ -3,6 +3,7 @@
 import resource
 import select
 
+from client import Client, connect_from
 from processes import wait_until
 from pyagent import COMPLETED, GOAWAY, HANDSHAKE, RESET
 from sites import Site
@@ -19,8 +20,9 @@ def scripted(world, server, **options):
     return agent
 
 
-def start_connect(world, server, destination):
-    client = world.client(server)
+def start_connect(world, server, destination, source="127.0.0.1"):
+    client = Client(server.address, connect_from(source))
+    world.clients.append(client)
     client.send(f"CONNECT {destination} HTTP/1.1\r\n\r\n".encode())
     return client
 
@@ -29,8 +31,9 @@ def start_connect(world, server, destination):
 
 
 def test_agent_killed(world, echo_site):
-    """Open tunnels are reset, new ones refused at once; the next agent serves again."""
-    server, agent = world.tunnel()
+    """Without resuming open tunnels are reset, new ones refused at once; the next agent serves
+    again."""
+    server, agent = world.tunnel("--no-resume")
     client = world.client(server).open(echo_site.address, more=b"x")
     client.read_exactly(1)
     agent.kill()
@@ -45,7 +48,7 @@ def test_agent_killed(world, echo_site):
 def test_agent_killed_in_a_download(world):
     """A truncated body must not look complete."""
     site = world.site(Site(send_for_ever))
-    server, agent = world.tunnel()
+    server, agent = world.tunnel("--no-resume")
     client = world.client(server).open(site.address)
     client.read_exactly(1_000_000)
     agent.kill()
@@ -88,7 +91,7 @@ def test_agent_starts_before_the_server(world, echo_site):
 def test_twins(world, echo_site):
     """Two processes of one name: both serve, and one goes on when the other is gone."""
     server = world.server()
-    twins = [world.agent(server.url, "--name", "twin") for _ in range(2)]
+    twins = [world.agent(server.url, "--name", "twin", "--no-resume") for _ in range(2)]
     server.wait_for(UP, 2)
     clients = [world.client(server).open(echo_site.address, more=b"x") for _ in range(4)]
     for client in clients:
@@ -204,7 +207,8 @@ def test_agent_that_breaks_the_protocol(world, echo_site):
 
 
 def test_server_has_its_fill(world, echo_site):
-    """As many connections as the descriptors allow; the next one waits and is served then."""
+    """As many connections as the descriptors allow, each from another source; the next one waits and
+    is served then."""
     server = world.server(descriptors=64)
     world.agent(server.url)
     server.wait_for(UP)
@@ -214,7 +218,8 @@ def test_server_has_its_fill(world, echo_site):
 
     clients = []
     while not full():
-        client = start_connect(world, server, echo_site.address)
+        source = f"127.0.1.{len(clients) + 1}"
+        client = start_connect(world, server, echo_site.address, source)
         wait_until(lambda: is_readable(client) or full(), "served or full")
         clients.append(client)
     assert len(clients) > 30

@@ -2,6 +2,7 @@
 """What a client is told when it is not served: status line, Proxy-Status, body, and the end."""
 import pytest
 
+from client import is_now
 from processes import PASSWORD, USER, USER_BASIC
 from sites import Closed, Deaf
 
@@ -18,6 +19,7 @@ def check_refusal(answer, status_line, error, details=None, retry=False):
     assert fields.pop("Content-Type") == "text/plain; charset=utf-8"
     assert fields.pop("Content-Length") == str(len(body))
     assert fields.pop("Connection") == "close"
+    assert is_now(fields.pop("Date"))
     if retry:
         assert int(fields.pop("Retry-After")) > 0
     assert not fields

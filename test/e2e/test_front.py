@@ -6,108 +6,45 @@ both are scaled down here, the timeouts from 60 s to 3 s and the pings of the ag
 0.3 s; an agent that does not ping shows that the timeouts are in force.
 """
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from proxies import Proxy, agent, need
+from deployed import Haproxy, Nginx
+from processes import PASSWORD, TOKEN, USER, USER_BASIC
+from proxies import agent
 
 UP = "agent .* up from"
-DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
-
-
-def changed(name, changes):
-    """The text of a configuration, each change found in it and made everywhere."""
-    text = (DEPLOY / name).read_text()
-    for old, new in changes.items():
-        assert old in text, f"{name} has no {old!r}"
-        text = text.replace(old, str(new))
-    return text
-
-
-NGINX = """
-daemon off;
-worker_processes 1;
-{user}
-pid {directory}/pid;
-error_log stderr;
-events {{ worker_connections 256; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    include {directory}/wstunnel.conf;
-}}
-"""
-
-
-class Nginx(Proxy):
-    def __init__(self, server, authority):
-        super().__init__(4443)
-        identity = authority.issue("front", names=f"IP:{self.host}")
-        self.write(
-            "wstunnel.conf",
-            changed(
-                "nginx.conf",
-                {
-                    "listen 443 ssl": f"listen {self.address} ssl",
-                    "/etc/letsencrypt/live/tunnel.example/fullchain.pem": identity.certificate,
-                    "/etc/letsencrypt/live/tunnel.example/privkey.pem": identity.key,
-                    "http://127.0.0.1:8080;": f"http://{server.address};",
-                    "timeout 60s": "timeout 3s",
-                },
-            ),
-        )
-        user = "user root;" if os.geteuid() == 0 else ""
-        main = self.write("main.conf", NGINX.format(directory=self.directory, user=user))
-        self.start([need("nginx"), "-p", self.directory, "-e", "stderr", "-c", main])
-
-
-class Haproxy(Proxy):
-    def __init__(self, server, authority):
-        super().__init__(4443)
-        identity = authority.issue("front", names=f"IP:{self.host}")
-        pem = self.write(
-            "identity.pem", identity.certificate.read_text() + identity.key.read_text()
-        )
-        config = self.write(
-            "haproxy.cfg",
-            changed(
-                "haproxy.cfg",
-                {
-                    "bind :443 ssl": f"bind {self.address} ssl",
-                    "/etc/haproxy/tunnel.example.pem": pem,
-                    "server wstunnel 127.0.0.1:8080": f"server wstunnel {server.address}",
-                    "timeout client 60s": "timeout client 3s",
-                    "timeout server 60s": "timeout server 3s",
-                    "timeout tunnel 24h": "timeout tunnel 3s",
-                },
-            ),
-        )
-        self.start([need("haproxy"), "-db", "-f", config])
 
 
 @pytest.fixture
-def front(world, start, authority, request):
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+    return path
+
+
+@pytest.fixture
+def front(world, start, authority, request, tmp_path, token_file):
     """A server, and what stands before it."""
-    server = world.server()
+    users = tmp_path / "users"
+    users.write_text(f"{USER}:{PASSWORD}\n")
+    server = world.server("--agent-token-file", token_file, "--user-file", users, "--trust",
+                          "127.0.0.1")  # fmt: skip
     proxy = start(request.param, server, authority)
+    proxy.token_file = token_file
     proxy.certificate = authority.certificate
     return server, proxy
 
 
 def connect(world, tmp_path, proxy, name, ping_interval_ms):
-    """An agent that comes by the front. Its own idea of a dead server is far away."""
+    """An agent that comes by the front. Its own idea of a dead server is far away, and it does not
+    hide that it was cut off."""
     config = tmp_path / f"{name}.json"
     limits = {"ping_interval_ms": ping_interval_ms, "dead_after_ms": 600000, "backoff_max_ms": 500}
     config.write_text(json.dumps({"limits": limits}))
     return agent(world, f"wss://{proxy.address}", "--name", name, "--config", config,
-                 "--ca", proxy.certificate)  # fmt: skip
+                 "--ca", proxy.certificate, "--token-file", proxy.token_file, "--no-resume")  # fmt: skip
 
 
 @pytest.mark.parametrize("front", [Nginx, Haproxy], indirect=True)
@@ -115,7 +52,10 @@ def test_idle_sessions_live(world, tmp_path, echo_site, front):
     server, proxy = front
     pinging = connect(world, tmp_path, proxy, "pinging", 300)
     server.wait_for("agent pinging .* up from")
-    client = world.client(server).open(echo_site.address, more=b"begin")
+    client = world.client(server)
+    client.send(f"CONNECT {echo_site.address} HTTP/1.1\r\nHost: a\r\n"
+                f"Proxy-Authorization: Basic {USER_BASIC}\r\n\r\nbegin".encode())  # fmt: skip
+    assert client.read_head().startswith(b"HTTP/1.1 200 ")
     assert client.read_exactly(5) == b"begin"
     silent = connect(world, tmp_path, proxy, "silent", 600000)
     silent.wait_for("next attempt in", 2)
@@ -152,7 +92,8 @@ def test_clients_pass_haproxy(world, tmp_path, nginx, front, options):
     connect(world, tmp_path, proxy, "one", 500)
     server.wait_for(UP)
     (nginx.root / "front").write_text("through HAProxy\n")
-    got = curl(proxy, "--proxy", f"https://{proxy.address}", *options, f"{nginx.http}/front")
+    through = ["--proxy", f"https://{proxy.address}", *options]
+    got = curl(proxy, *through, "--proxy-user", f"{USER}:{PASSWORD}", f"{nginx.http}/front")
     assert got == "through HAProxy\n200"
 
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What monitors see."""
+from client import is_now
 from processes import wait_until
 
 
 def test_health_and_readiness(world):
     server = world.server()
     client = world.client(server)  # one connection for all: monitors come back
-    assert client.ask(b"GET /healthz HTTP/1.1\r\n\r\n").body == b"ok\n"
+    alive = client.ask(b"GET /healthz HTTP/1.1\r\n\r\n")
+    assert alive.body == b"ok\n" and is_now(alive.fields["Date"])
 
     def readiness():
         answer = client.ask(b"GET /readyz HTTP/1.1\r\n\r\n")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """--log-format json: each line an object, held against what has happened."""
+import base64
+import contextlib
 import json
 import re
 import signal
@@ -14,6 +16,13 @@ from websocket import WebSocket
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
+def basic(name, password, encoding="utf-8"):
+    return "Basic " + base64.b64encode(f"{name}:{password}".encode(encoding)).decode()
+
+
+UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def strict(pairs):
     assert len(dict(pairs)) == len(pairs), "a member twice"
     return dict(pairs)
@@ -23,7 +32,7 @@ def events(process, name=None):
     """The objects of a program that has ended, without their times; of that event."""
     found = []
     for line in process.lines:
-        assert not re.search("[\x00-\x1f\x7f-\x9f]", line)
+        assert not UNSAFE.search(line)
         event = json.loads(line, object_pairs_hook=strict)
         assert STAMP.fullmatch(event.pop("time"))
         assert event["level"] in ("error", "warn", "info", "debug")
@@ -53,7 +62,7 @@ def agent(world, server, tmp_path):
         name="berlin",
         token=TOKEN,
         log_format="json",
-        rules=[{"deny": "127.0.0.9"}, {"allow": "*"}],
+        rules=[{"deny": "127.0.0.9"}, {"allow": ["*", "127.0.0.0/8"]}],
     )
     process = world.agent(None, "--config", file.path)
     server.wait_for('"event":"agent_up"')
@@ -166,6 +175,126 @@ def test_refusals(world, server, agent):
             assert (event["user"], event["tenant"]) == (USER, "acme")
 
 
+NO_CREDENTIALS = ""
+LOGINS = [
+    (NO_CREDENTIALS, "", "no credentials"),
+    (basic(USER, "wrong"), USER, "wrong password"),
+    (basic("mallory", PASSWORD), "mallory", "unknown user"),
+    (basic('eve", user "alice\n\u202e\u009b2J', "x"), 'eve", user "alice\n\u202e\u009b2J', "unknown user"),
+    (basic(b"\xff\xc3".decode("latin-1"), "x", "latin-1"), "\ufffd\ufffd", "unknown user"),
+    (basic("n" * 200, "x"), "n" * 127, "unknown user"),
+    ("Basic !", "", "malformed credentials"),
+    ("Negotiate abc", "", "malformed credentials"),
+]  # fmt: skip
+
+
+def log_in(world, server):
+    """Asks with each of these; all get the same answer."""
+    for credentials, *_ in LOGINS:
+        client = world.client(server)
+        field = f"Proxy-Authorization: {credentials}\r\n" if credentials else ""
+        client.send(f"CONNECT a.test:1 HTTP/1.1\r\n{field}\r\n".encode())
+        answer = client.read_answer()
+        assert phrase(answer) == "407 Proxy Authentication Required"
+        assert not re.search("password|unknown|cause", answer.body.decode() + str(answer.fields))
+
+
+def test_failed_logins(world, server):
+    log_in(world, server)
+    server.stop()
+    told = [(e["user"], e["claimed_user"], e["cause"]) for e in events(server, "refused")]
+    assert told == [("", name, cause) for _, name, cause in LOGINS]
+
+
+def test_failed_logins_for_people(world, tmp_path):
+    file = Config(tmp_path / "server.json", listen="127.0.0.1:0",
+                  users=[{"name": USER, "password": PASSWORD}])  # fmt: skip
+    server = world.server("--config", file.path, listen=None)
+    log_in(world, server)
+    server.stop()
+    told = re.findall(r"refused: 407 Proxy Authentication Required \((.*)\)$", server.output, re.M)
+    assert told[:4] == [
+        "no credentials",
+        f'wrong password, user "{USER}"',
+        'unknown user, user "mallory"',
+        r'unknown user, user "eve\", user \"alice\u000a\u202e\u009b2J"',
+    ]
+    assert len(told) == len(LOGINS)
+    assert not UNSAFE.search("".join(server.lines))
+
+
+def test_guessing_names_the_user(world, tmp_path):
+    """Also once the guesses are not looked at any more."""
+    file = Config(tmp_path / "server.json", listen="127.0.0.1:0", log_format="json",
+                  limits={"max_failures": 2}, users=[{"name": USER, "password": PASSWORD}])  # fmt: skip
+    server = world.server("--config", file.path, listen=None)
+    answers = [ask(world, server, "a.test:1", "mallory", "guess").status for _ in range(3)]
+    assert answers == [407, 407, 429]
+    server.stop()
+    last = events(server, "refused")[-1]
+    assert (last["http_status"], last["claimed_user"], last["cause"]) == (429, "mallory", "")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_refusals_of_one_source_are_bounded(world, tmp_path, form):
+    """20 are told by themselves, the others by one line."""
+    server = world.server("--log-format", form)
+    client = world.client(server)
+    for _ in range(2000):
+        client.send(b"CONNECT nowhere.test:1 HTTP/1.1\r\n\r\n")
+        assert client.read_answer().status == 503
+        client = world.client(server)
+    server.stop()
+    check_bounded(server, form, " refused: ", 2000)
+
+
+def check_bounded(server, form, said, count):
+    """`said`: in each line about one of the `count` refusals, in a text."""
+    if form == "json":
+        told = len(events(server, "refused"))
+        more = [(e["source"], e["count"], e["seconds"]) for e in events(server, "more_refused")]
+    else:
+        told = len(re.findall(said, server.output))
+        pattern = r"info  (\d+) more refusals of (\S+) in the last (\d+) s$"
+        more = [(source, int(count), int(seconds))
+                for count, source, seconds in re.findall(pattern, server.output, re.M)]  # fmt: skip
+    windows = len(more)
+    assert 1 <= windows and told <= 20 * (windows + 1)
+    assert told + sum(count for _, count, _ in more) == count
+    assert all(source == "127.0.0.1" and 0 < seconds <= 12 for source, _, seconds in more)
+
+
+BEFORE_A_REQUEST = {
+    "TLS": ("", None, b"\x16garbage that is no TLS at all, whatever it looks like", ": TLS: "),
+    "header": (",proxy", "127.0.0.1", b"GET / HTTP/1.1\r\n\r\n", ": no PROXY header"),
+    "source": (",proxy", "192.0.2.1", b"PROXY UNKNOWN\r\n", ": not trusted to send a PROXY header"),
+}
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("kind", BEFORE_A_REQUEST)
+def test_what_ends_before_a_request_is_bounded(world, identity, kind, form):
+    """So are the lines about connections that bear none."""
+    flags, trusted, data, said = BEFORE_A_REQUEST[kind]
+    options = ["--log-format", form]
+    if kind == "TLS":
+        options += ["--cert", identity.certificate, "--key", identity.key]
+    else:
+        options += ["--insecure-open", "--trust", trusted]
+    server = world.server(*options, listen="127.0.0.1:0" + flags)
+    for _ in range(300):
+        with contextlib.suppress(ConnectionError):  # already of the connect
+            client = world.client(server)
+            client.send(data)
+            client.read_to_end()
+            client.close()
+    server.stop()
+    check_bounded(server, form, said, 300)
+    if form == "json":
+        for e in events(server, "refused"):
+            assert e["reason"].startswith(said[2:]) and e["http_status"] == 0
+
+
 def test_agents(world, server, agent, tmp_path):
     peer = json.loads(server.wait_for(r'.*"event":"agent_up".*')[0])
     wrong = WebSocket(server.address, "wstunnel.v1.bin", "/websocket", "")
@@ -208,6 +337,7 @@ HOSTILE = [
     "sch\u00f6n\u2028\U0001f600".encode(),
     b'"},{"event":"forged"',
     "\u009b2Jcleared\u009d".encode(),
+    "\u202egnp.exe\u2066\u200f\u061c".encode(),
     b"a" * 3000,
 ]
 
@@ -229,6 +359,21 @@ def test_hostile_names(world, server):
     assert not events(server, "forged")
 
 
+def test_hostile_names_for_people(world):
+    """They do not move the cursor, nor turn the text around; and each byte is seen."""
+    server = world.server("--log-level", "debug")
+    for name in HOSTILE:
+        client = world.client(server)
+        client.send(b"CONNECT " + name + b" HTTP/1.1\r\n\r\n")
+        assert client.read_answer().status == 400
+    server.wait_for("refused", len(HOSTILE) - 1)
+    server.stop()
+    assert not [line for line in server.lines if UNSAFE.search(line) or "\ufffd" in line]
+    for seen in (r"\xff\xfe\x80", r"\u009b2Jcleared\u009d", r"\u202egnp.exe\u2066\u200f\u061c",
+                 "sch\u00f6n\\u2028\U0001f600"):  # fmt: skip
+        assert seen in server.output
+
+
 def test_reload_changes_the_format(world, tmp_path):
     file = Config(tmp_path / "server.json", listen="127.0.0.1:0", log_format="json")
     server = world.server("--config", file.path, listen=None)
@@ -237,7 +382,7 @@ def test_reload_changes_the_format(world, tmp_path):
     assert re.search(r"Z info  configuration reloaded$", server.lines[-1])
     file.path.write_text('{"a\\u001b[31m\\n": 1}')  # terminals are not told what to do
     server.signal(signal.SIGHUP)
-    server.wait_for(r"a\?\[31m\?: unknown member$")
+    server.wait_for(r"a\\u001b\[31m\\u000a: unknown member$")
 
 
 @pytest.mark.parametrize("name", ["server", "agent"])

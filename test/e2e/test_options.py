@@ -22,12 +22,18 @@ def run(name, *options):
     return result
 
 
+@pytest.mark.parametrize("option", ["--help", "-h", "help"])
 @pytest.mark.parametrize("name", [SERVER, AGENT])
-def test_help(name):
-    result = run(name, "--help")
+def test_help(name, option):
+    result = run(name, option)
     assert result.returncode == 0
     assert result.stdout.startswith(f"usage: {name} ")
+    assert len(re.findall(rf"^  {name} ", result.stdout, re.M)) == 3  # examples
     assert result.stderr == ""
+
+
+def test_help_on_a_command():
+    assert run(SERVER, "help", "init").stdout == run(SERVER, "init", "--help").stdout != ""
 
 
 @pytest.mark.parametrize("name", [SERVER, AGENT])
@@ -40,20 +46,34 @@ def test_version(name):
 @pytest.mark.parametrize(
     "name, options, complaint",
     [
-        (SERVER, ["--nonsense"], "Try wstunnel-server --help"),
-        (SERVER, ["extra"], "unexpected argument 'extra'"),
+        (SERVER, ["--nonsense"], "unknown option --nonsense\nTry wstunnel-server --help\n"),
+        (SERVER, ["--lisen", ":1"], "unknown option --lisen; did you mean --listen?\nTry "),
+        (SERVER, ["--confg=x"], "unknown option --confg; did you mean --config?\n"),
+        (SERVER, ["--cl", "x"], "ambiguous option --cl\n"),
+        (SERVER, ["--listen"], "option --listen needs a value\nTry wstunnel-server --help"),
+        (SERVER, ["--insecure-open=yes"], "option --insecure-open takes no value\nTry "),
+        (SERVER, ["-x"], "unknown option -x\nTry "),
+        (AGENT, ["--pni", "x", "wss://a.test"], "unknown option --pni; did you mean --pin?\n"),
+        (AGENT, ["ws://a.test", "--token"], "option --token needs a value\n"),
+        (SERVER, ["extra"], "unexpected argument 'extra'\nTry wstunnel-server --help\n"),
+        (SERVER, ["--insecure-open", "extra"], "unexpected argument 'extra'"),
+        (SERVER, ["inti"], "unexpected argument 'inti'; did you mean init?\n"),
+        (SERVER, ["help", "inti"], "unexpected argument 'inti'; did you mean init?\n"),
+        (AGENT, ["--insecure", "http://a.test"], "TLS options need a wss:// URL"),
         (SERVER, ["--listen", "127.0.0.1:0,boss"], "unknown role 'boss'"),
         (SERVER, ["--listen", ","], "needs an address"),
         (SERVER, ["--log-level", "loud"], "--log-level: must be error, warn, info or debug"),
         (AGENT, ["--nonsense"], "Try wstunnel-agent --help"),
         (AGENT, [], "a URL is needed"),
-        (AGENT, ["ws://a.test", "ws://b.test"], "unexpected argument 'ws://b.test'"),
         (AGENT, ["--encoding", "morse", "ws://a.test"], "--encoding: must be binary or json"),
         (AGENT, ["--log-level", "loud", "ws://a.test"], "--log-level: must be error, warn, info or debug"),
         (AGENT, ["--name", "a b", "ws://a.test"], "name: must be of A-Z a-z 0-9 . _ -"),
-        (AGENT, ["http://a.test"], "server URL: "),
+        (AGENT, ["ftp://a.test"], "server URL: not a ws:// or wss:// URL"),
+        (AGENT, ["https://"], "server URL: "),
         (AGENT, ["ws://"], "server URL: "),
-        (AGENT, ["https://a.test"], "server URL: not a ws:// or wss:// URL"),
+        (AGENT, ["a.test:8443"], "URL: 'a.test:8443' has no scheme: write wss://a.test:8443, or "
+                                 "without TLS ws://a.test:8443\n"),
+        (AGENT, ["a.test"], "URL: 'a.test' has no scheme: write wss://a.test, or "),
         (AGENT, ["--insecure", "ws://a.test"], "TLS options need a wss:// URL"),
         (AGENT, ["--sni", "b.test", "ws://a.test"], "TLS options need a wss:// URL"),
         (AGENT, ["--cert", "c.pem", "wss://a.test"], "cert: cert and key go together"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who may reach what, and through whom: rules of server and agent, routes, tenants, guarded
 addresses, the server itself. Each answer exactly."""
+import re
 import socket
 import subprocess
 
@@ -128,26 +129,16 @@ def test_networks_hold_for_literals(world, start, echo_site):
         assert phrase(ask(world, server, f"{literal}:{port}")) == BY_RULE.format(1)
 
 
-def test_networks_hold_for_the_address_reached(world, start):
-    """Before 200, and before a byte of the site has got to the client or the other way round."""
-    got = []
-
-    def serve(connection):
-        try:
-            connection.sendall(b"secret")
-            got.append(connection.recv(100))
-        except ConnectionResetError:
-            got.append(b"")
-
-    site = world.site(Site(serve))
+def test_networks_hold_for_the_address_of_a_name(world, start):
+    """Before 200, and before a byte gets to the site."""
+    site = world.site(Site(lambda connection: connection.sendall(b"secret")))
     server = start("one", rules=[{"deny": ["127.0.0.0/8", "[::1]"]}, {"allow": "*"}])
     client = world.client(server)
     answer = client.connect(f"localhost:{site.port}", b"early")
     assert phrase(answer) == BY_RULE.format(1)
     assert "error=destination_ip_prohibited" in answer.fields["Proxy-Status"]
     assert client.read_to_end() == b""
-    wait_until(lambda: got, "the site's connection is over")
-    assert got == [b""]
+    assert site.threads == []
 
 
 # -- Routes ---------------------------------------------------------------------------------------
@@ -259,7 +250,8 @@ def test_guarded_address_by_name(world, start, tmp_path, hosts):
     answer = ask(world, server, "innocent.test:80")
     assert phrase(answer) == BY_AGENT
     assert answer.body.decode().splitlines()[1] == (
-        "the agent denies link-local and metadata addresses"
+        "the agent denies link-local and metadata addresses unless a rule names them "
+        "(wstunnel-agent --allow)"
     )
     assert "error=http_request_denied" in answer.fields["Proxy-Status"]
     agent.stop()
@@ -294,21 +286,136 @@ def hosts(tmp_path):
 def test_agent_denies_the_resolved_address(world, start, tmp_path, hosts, echo_site):
     """A server that is taken over, or a name server, cannot name its way around it."""
     server = start()
+    port = echo_site.port
     file = Config(tmp_path / "agent.json", url=server.url, name="one",
-                  rules=[{"allow": "good.test"}, {"deny": "127.0.0.0/8"}, {"allow": "*.test"}])  # fmt: skip
-    launcher = hosts("127.0.0.1 good.test rebound.test", "127.0.0.2 other.test")
+                  rules=[{"allow": f"127.0.0.1:{port}"}, {"deny": "127.0.0.2"}, {"allow": "*.test"}])  # fmt: skip
+    launcher = hosts("127.0.0.1 good.test", "127.0.0.2 rebound.test other.test")
     world.run([*launcher, "--config", file.path])
     server.wait_for("agent one .* up from")
-    port = echo_site.port
     assert phrase(ask(world, server, f"good.test:{port}")) == OK
-    for host in ("rebound.test", "other.test", "127.0.0.1"):
+    for host in ("rebound.test", "other.test", "127.0.0.2"):
         answer = ask(world, server, f"{host}:{port}")
         assert phrase(answer) == BY_AGENT
         assert answer.body.decode().splitlines()[1] == "denied by the agent's rule 2"
-    for destination in (f"localhost:{port}", "8.8.8.8:53"):  # not even looked up
+    for destination in ("localhost:1", "8.8.8.8:53"):  # not even looked up
         answer = ask(world, server, destination)
         assert phrase(answer) == BY_AGENT
         assert answer.body.decode().splitlines()[1] == "no rule of the agent allows it"
+
+
+# -- The agent's own host -------------------------------------------------------------------------
+
+LOOPBACK = "the agent denies its own loopback addresses unless a rule names them (wstunnel-agent --allow)"
+
+
+def test_agent_denies_its_own_host(world, echo_site):
+    """However it is written; the client and the agent's log are told what would open it."""
+    server = world.server()
+    agent = world.agent(server.url, opens=False)
+    server.wait_for("agent .* up from")
+    port = echo_site.port
+    for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::]", "[::1]", "[::ffff:127.0.0.1]",
+                 "127.0.0.77", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]", "[2002:7f00:1::]"):  # fmt: skip
+        answer = ask(world, server, f"{host}:{port}")
+        assert phrase(answer) == BY_AGENT, host
+        assert answer.body.decode().splitlines()[1] == LOOPBACK, host
+        assert LOOPBACK in answer.fields["Proxy-Status"]
+    agent.wait_for(re.escape(f"stream to 127.0.0.1:{port}: destination not allowed: {LOOPBACK}"))
+    assert echo_site.threads == []
+
+
+@pytest.mark.parametrize(
+    "options, open_, closed",
+    [
+        (["--allow", "127.0.0.1:{port}"], ["127.0.0.1", "localhost"], ["127.0.0.2", "192.0.2.1"]),
+        (["--allow", "localhost"], ["localhost"], ["127.0.0.1"]),
+        (["--allow", "*"], [], ["127.0.0.1", "localhost"]),
+        (["--deny", "192.0.2.1", "--allow", "*", "--allow", "127.0.0.0/8"], ["127.0.0.1"],
+         ["192.0.2.1"]),
+        (["--deny", "192.0.2.1"], [], ["127.0.0.1", "192.0.2.1"]),
+        (["--allow", "127.0.0.1", "--deny", "127.0.0.0/8"], ["127.0.0.1"], ["127.0.0.2"]),
+        (["--deny", "127.0.0.0/8", "--allow", "127.0.0.1"], [], ["127.0.0.1"]),
+    ],
+)  # fmt: skip
+def test_agent_options_open_and_close(world, echo_site, options, open_, closed):
+    server = world.server()
+    world.agent(server.url, *[o.format(port=echo_site.port) for o in options], opens=False)
+    server.wait_for("agent .* up from")
+    for host in open_:
+        assert phrase(ask(world, server, f"{host}:{echo_site.port}")) == OK, host
+    for host in closed:
+        assert phrase(ask(world, server, f"{host}:{echo_site.port}")) == BY_AGENT, host
+
+
+def test_agent_options_come_before_the_rules(world, tmp_path, echo_site):
+    """And again when the file is reloaded."""
+    server = world.server()
+    port = echo_site.port
+    file = Config(tmp_path / "agent.json", url=server.url, rules=[{"allow": "127.0.0.2"}])
+    agent = world.agent(None, "--config", file.path, "--allow", f"127.0.0.1:{port}")
+    server.wait_for("agent .* up from")
+    for rules in ([{"allow": "127.0.0.2"}], [{"deny": "127.0.0.1"}, {"allow": "127.0.0.3"}]):
+        assert phrase(ask(world, server, f"127.0.0.1:{port}")) == OK
+        assert phrase(ask(world, server, f"192.0.2.1:{port}")) == BY_AGENT
+        file.change(agent, rules=rules)
+    assert LOOPBACK in ask(world, server, f"127.0.0.2:{port}").body.decode()
+
+
+@pytest.mark.parametrize(
+    "rules, reason",
+    [
+        ([{"deny": "127.0.0.2"}, {"allow": "*"}], BY_RULE.format(1)),
+        ([{"allow": ["10.0.0.0/8", "127.0.0.1"]}], BY_DEFAULT),
+        ([{"allow": "*"}, {"deny": "127.0.0.2"}], GUARDED),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("form", ["CONNECT", "GET"])
+def test_denied_names_tell_nothing_of_ports(world, start, hosts, rules, reason, form):
+    """By the server's rules: the answers for an open and a closed port are the same to the byte,
+    and nothing has connected to the open one."""
+    address = METADATA if reason == GUARDED else "127.0.0.2"
+    site = world.site(Site(lambda connection: None, "127.0.0.2"))
+    server = start(rules=rules)
+    launcher = hosts(f"{address} inside.test")
+    world.run([*launcher, "--name", "one", "--allow", "*", "--allow", "127.0.0.0/8",
+               "--allow", METADATA, server.url])  # fmt: skip
+    server.wait_for("agent one .* up from")
+    answers = []
+    for port in (site.port, 1):
+        client = world.client(server)
+        target = f"inside.test:{port}" if form == "CONNECT" else f"http://inside.test:{port}/"
+        client.send(f"{form} {target} HTTP/1.1\r\nHost: inside.test:{port}\r\n\r\n".encode())
+        answer = client.read_answer()
+        assert phrase(answer) == reason
+        assert "destination_ip_prohibited" in answer.fields["Proxy-Status"]
+        answer.fields.pop("Date", None)
+        answers.append((phrase(answer), answer.fields, answer.body))
+    assert answers[0] == answers[1]
+    assert site.threads == []
+
+
+def test_prefixes_of_nat64(world, start, tmp_path):
+    """Both sides see through the network's own prefix, with and without rules."""
+    guarded = "[2001:db8:64::169.254.169.254]:80"
+    own = "[2001:db8:64::127.0.0.1]:80"
+    far = start(nat64="2001:db8:64::/96")
+    near = start()
+    for server, members in ((far, {}), (near, {"nat64": ["2001:db8:65::/96", "2001:db8:64::/96"]})):
+        file = Config(tmp_path / f"{server.port}.json", url=server.url, **members)
+        world.agent(None, "--config", file.path, opens=False)
+        server.wait_for("agent .* up from")
+    assert phrase(ask(world, far, guarded)) == GUARDED
+    assert phrase(ask(world, near, guarded)) == BY_AGENT
+    answer = ask(world, near, own)
+    assert (phrase(answer), LOOPBACK in answer.body.decode()) == (BY_AGENT, True)
+
+
+@pytest.mark.parametrize("option", ["--allow", "--deny"])
+def test_agent_options_with_faults(option):
+    run = subprocess.run([program("wstunnel-agent"), option, "10.*", "ws://a.test"],
+                         capture_output=True, text=True)  # fmt: skip
+    assert run.returncode == 2
+    assert f"{option}: '10.*': not an address, nor a network such as 10.0.0.0/8" in run.stderr
 
 
 # -- The server itself ----------------------------------------------------------------------------

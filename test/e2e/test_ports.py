@@ -336,7 +336,7 @@ GOOD = {"listen": "2222", "destination": "a:1"}
           "users": [{"name": USER, "password": PASSWORD}]},
          ["ports[0].user: is needed, since there are users",
           "ports[1].user: there is no such user"]),
-        ({"port": "2222=a:1"}, ["port: unknown member"]),
+        ({"port": "2222=a:1"}, ['port: unknown member; did you mean "ports"?']),
     ],
 )  # fmt: skip
 def test_faults_of_the_file(tmp_path, members, expected):

@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Sections of the README, done as they say, but for names and ports."""
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from processes import PASSWORD, TOKEN, program
+from processes import PASSWORD, PATIENCE, TOKEN, program
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -71,6 +74,72 @@ def test_it(world, tmp_path, section, authority, identity, nginx, certificate):
     assert fetch("https://169.254.169.254/").stdout == "403"
     open_event = json.loads(server.wait_for(r'"stream_open"').string)
     assert (open_event["user"], open_event["agent"]) == ("alice", "berlin")
+
+
+# -- Use it ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(tmp_path, authority):
+    """The front of a command line: a machine on which the README's names are known, the intranet is
+    one of its addresses, and the ports are free. Its shell finds the programs."""
+    address = "10.66.0.1"
+    (tmp_path / "hosts").write_text(f"127.0.0.1 server.example\n{address} intranet.example\n")
+    script = ('mount --bind hosts /etc/hosts && ip link set lo up && '
+              f'ip address add {address}/32 dev lo && echo ready && exec sleep infinity')  # fmt: skip
+    keeper = subprocess.Popen(["unshare", "--mount", "--net", "sh", "-c", script], cwd=tmp_path,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    if keeper.stdout.readline() != "ready\n":
+        keeper.wait()
+        pytest.skip(f"THE README'S LINES ARE NOT TESTED: no namespaces: {keeper.stderr.read()}")
+    path = f"{Path(program('wstunnel-server')).parent}:{os.environ['PATH']}"
+    yield ["nsenter", "--target", str(keeper.pid), "--mount", "--net", f"--wdns={tmp_path}", "env",
+           f"PATH={path}", f"CURL_CA_BUNDLE={authority.certificate}"]  # fmt: skip
+    keeper.kill()
+    keeper.communicate()
+
+
+SITE = """
+import ssl, sys
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+server = HTTPServer(("10.66.0.1", 443), SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(*sys.argv[1:])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print("serving", flush=True)
+server.serve_forever()
+"""
+
+
+def test_use_it(world, tmp_path, machine, authority):
+    """Exactly the README's lines; where it has words in capitals, the line that init has printed."""
+    use_it = re.search(r"^## Use it$(.*?)^The same without", README.read_text(), re.M | re.S)[1]
+    lines = re.findall(r"^    (.*)$", use_it, re.M)
+    assert [line.split()[0] for line in lines] == [
+        "wstunnel-server", "wstunnel-server", "(umask", "wstunnel-agent", "curl"]  # fmt: skip
+    site = authority.issue("intranet.example", names="DNS:intranet.example")
+    (tmp_path / "index.html").write_text("the intranet")
+
+    def shell(line, **options):
+        return subprocess.run([*machine, "sh", "-c", line], text=True, capture_output=True,
+                              timeout=PATIENCE, check=True, **options).stdout  # fmt: skip
+
+    text = shell(lines[0])
+    printed = re.findall(r"^    ((?:wst|\(|curl).*)$", text, re.M)
+    secrets = r"(?<=echo )\S+|(?<=sha256/)\S+|(?<=client:)[^@]+"
+    names = iter(["TOKEN", "PIN", "PASSWORD"])
+    shown = "\n".join(printed).replace(f"{tmp_path}/", "")
+    assert re.sub(secrets, lambda _: next(names), shown).splitlines() == lines[1:]
+
+    intranet = world.run([*machine, sys.executable, "-c", SITE, *site])
+    intranet.wait_for("serving")
+    server = world.run([*machine, "sh", "-c", f"exec {lines[1]}"])
+    server.wait_for("listening on ")
+    shell(printed[1])
+    world.run([*machine, "sh", "-c", f"exec {printed[2]}"])
+    server.wait_for("agent .* up from")
+    assert shell(f"{printed[3]} -sS") == "the intranet"
+    intranet.stop(-signal.SIGTERM)
 
 
 # -- Fixed ports ----------------------------------------------------------------------------------

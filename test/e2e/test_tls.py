@@ -302,12 +302,12 @@ def test_agent_resumes(world, authority, identity):
     server = tls_server(world, identity, "--log-level", "debug")
     relay = world.site(Relay(server.address))
     agent = world.agent(f"wss://{relay.address}", "--name", "one", "--ca", authority.certificate)
-    server.wait_for("agent one .* up from")
     server.wait_for(r"connection from \S+: TLSv1\.\d, \S+$")
+    agent.wait_for("connected to")  # it has the server's hello, and what it resumes with
     relay.cut()
     agent.wait_for("next attempt in")
     server.wait_for(r"connection from \S+: TLSv1\.\d, \S+, resumed$")
-    server.wait_for("agent one .* up from", 2)
+    server.wait_for("agent one .* resumed after")
 
 
 # -- Files that change ----------------------------------------------------------------------------
@@ -341,7 +341,7 @@ def test_renewed(world, authority, identity, live, echo_site, secure_client):
     for link, target in zip(live, renewed):
         swap(link, target)
     server.signal(signal.SIGHUP)
-    server.wait_for(r"certificate \S+: CN=renewed\.test, expires on \d{4}-\d\d-\d\d$")
+    server.wait_for(r"certificate \S+: CN=renewed\.test, expires on \d{4}-\d\d-\d\d, pin sha256/\S{44}$")
     new = secure_client(server)
     assert serial_of(new) != serial_of(old)
     assert serial_of(new) == serial_of(secure_client(server))
@@ -479,15 +479,25 @@ def test_certificate_by_address(world, authority, identity):
 
 
 def test_certificate_self_signed(world, authority):
-    server = tls_server(world, authority.issue("self.test", self_signed=True))
-    complaint = complaint_of(world, server.secure_url, "--ca", authority.certificate)
-    assert complaint == "self-signed certificate, not trusted: CN=self.test"
+    """The agent tells the pin that it has seen, and what to do with it, once; the server tells its."""
+    own = authority.issue("self.test", self_signed=True)
+    server = tls_server(world, own)
+    pin = pin_of(own.certificate)
+    assert server.wait_for("certificate .*, pin (.*)$")[1] == pin
+    agent = world.agent(server.secure_url, "--ca", authority.certificate)
+    agent.wait_for("self-signed certificate, not trusted: CN=self.test, with the pin "
+                   + pin.replace("+", r"\+") + "; next attempt")  # fmt: skip
+    advice = "if this is the pin that the server's log tells, trust it by --pin; or by --ca FILE"
+    agent.wait_for("not trusted", 2)
+    assert len([line for line in agent.lines if advice in line]) == 1
 
 
 def test_certificate_of_unknown_issuer(world, identity):
     """By default the system's trust store decides, and it does not know our authority."""
     server = tls_server(world, identity)
-    assert complaint_of(world, server.secure_url) == "issuer not trusted: CN=Test CA"
+    agent = world.agent(server.secure_url)
+    agent.wait_for("issuer not trusted: CN=Test CA; next attempt")
+    agent.wait_for("info +--ca FILE trusts the certificates in FILE, such as that of this issuer$")
 
 
 def test_pins(world, authority, identity):
@@ -500,6 +510,33 @@ def test_pins(world, authority, identity):
     other = pin_of(authority.issue("other.test").certificate)
     complaint = complaint_of(world, server.secure_url, *ca, "--pin", other)
     assert complaint == f"public key is not pinned: {pin_of(identity.certificate)}"
+
+
+def test_pinned_self_signed(world, authority):
+    """Its pin is enough to trust it, for its own names."""
+    own = authority.issue("x", names="DNS:localhost", self_signed=True)
+    server = tls_server(world, own)
+    world.agent(server.secure_url, "--pin", pin_of(own.certificate))
+    server.wait_for(UP)
+    by_address = server.secure_url.replace("localhost", "127.0.0.1")
+    complaint = complaint_of(world, by_address, "--pin", pin_of(own.certificate))
+    assert complaint == "certificate is for other names: localhost"
+
+
+def test_pinned_without_a_trust_store(world, authority):
+    """As in a small container, where no authority is known."""
+    own = authority.issue("x", names="DNS:localhost", self_signed=True)
+    server = tls_server(world, own)
+    script = 'for d in /etc/ssl /etc/pki; do test ! -d $d || mount -t tmpfs none $d; done && exec "$@"'
+    hidden = ["unshare", "--mount", "sh", "-c", script, "sh"]
+    if subprocess.run([*hidden, "true"], capture_output=True).returncode != 0:
+        pytest.skip("A SYSTEM WITHOUT A TRUST STORE IS NOT TESTED: no mount namespaces here")
+    agent = [*hidden, program("wstunnel-agent"), server.secure_url]
+    world.run([*agent, "--pin", pin_of(own.certificate)])
+    server.wait_for(UP)
+    trusting = world.run(agent)
+    trusting.wait_exit(1)
+    assert "no trust store on this system" in trusting.output
 
 
 def test_insecure(world, identity, echo_site, secure_client):

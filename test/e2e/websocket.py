@@ -42,15 +42,23 @@ class WebSocket:
 
 
 class ScriptedAgent(WebSocket):
-    """Says hello; the rest is the test's."""
+    """Says hello; the rest is the test's. `session` is the value of Wstunnel-Session, of an agent
+    that can resume; `hello` is the server's, unless it is known to refuse the agent's."""
 
-    def __init__(self, server, instance="00" * 16, epoch=1, max_streams=10, name="scripted",
-                 **connection):  # fmt: skip
-        super().__init__(server.address, "wstunnel.v1.json", "/websocket", **connection)
-        assert self.is_open
-        self.say(HELLO, version=1, max_frame=16384, initial_credit=32768, max_streams=max_streams,
-                 name=name, instance=instance, conn=0, epoch=epoch)  # fmt: skip
-        assert self.hear()["method"] == HELLO
+    def __init__(self, server, instance="00" * 16, epoch=1, max_streams=10, name="scripted", conn=0,
+                 session=None, refused=False, fields="", **connection):  # fmt: skip
+        features = []
+        if session is not None:
+            features = ["resume"]
+            fields += f"Wstunnel-Session: {session}\r\n"
+        super().__init__(server.address, "wstunnel.v1.json", "/websocket", fields, **connection)
+        assert self.is_open, self.answer.status_line
+        self.say(HELLO, version=1, features=features, max_frame=16384, initial_credit=32768,
+                 max_streams=max_streams, name=name, instance=instance, conn=conn,
+                 epoch=epoch)  # fmt: skip
+        if not refused:
+            self.hello = self.hear()
+            assert self.hello["method"] == HELLO
 
     def sync(self):
         """Returns when the server has taken in all that was said."""

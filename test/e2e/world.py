@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What a test runs: servers, agents, clients and sites, all ended with the test."""
+from pathlib import Path
+
 from client import Client
-from processes import Process, program, with_descriptors
+from processes import OPEN, Process, program, with_descriptors
 
 
 class Server(Process):
@@ -37,6 +39,11 @@ class Server(Process):
         return f"https://localhost:{self.port}"
 
 
+def has_rules(options):
+    """Whether the options of an agent name a configuration file with rules."""
+    return "--config" in options and '"rules"' in Path(options[options.index("--config") + 1]).read_text()
+
+
 class World:
     def __init__(self):
         self.processes = []
@@ -60,8 +67,15 @@ class World:
         self.processes.append(server)
         return server
 
-    def agent(self, url, *options, descriptors=None):
+    def opens(self):
+        """The options that let an agent open everything."""
+        return OPEN
+
+    def agent(self, url, *options, opens=True, descriptors=None):
+        """An agent; `opens`: everything, unless its configuration has rules."""
         argv = [self.program("wstunnel-agent"), *options]
+        if opens and not has_rules(options):
+            argv += self.opens()
         if url is not None:  # else it is in the configuration
             argv.append(url)
         return self.run(with_descriptors(descriptors, argv) if descriptors else argv)
@@ -90,17 +104,20 @@ class World:
         return site
 
     def end(self):
-        """Clients go first, so that programs have nothing open that they would wait for."""
+        """Clients go first, so that programs have nothing open that they would wait for; sites go
+        last, since an agent without a connection keeps its streams to them."""
         failures = []
         for client in self.clients:
             client.close()
-        for site in self.sites:
-            _try(site.close, failures)
         running = [process for process in self.processes if not process.judged]
         for process in running:
             process.terminate()
         for process in running:
+            process.hurry()
+        for process in running:
             _try(process.wait_exit, failures)
+        for site in self.sites:
+            _try(site.close, failures)
         assert not failures, "\n\n".join(failures)
 
 

@@ -25,13 +25,6 @@ static void check(bool holds, const char *what) {
     abort();
 }
 
-static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
-    wst_decoder_t *decoder = NULL;
-    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
-    check(wst_decoder_new(&decoder, &options) == 0, "no decoder");
-    return decoder;
-}
-
 /* In one message or as an error. What was handed on before an error may differ. */
 static void check_same(const codec_feed_result_t *a, const codec_feed_result_t *b) {
     check(a->status == b->status, "pieces change the result");
@@ -59,7 +52,7 @@ static void check_written(const wst_message_t *m, wst_encoding_t encoding) {
         memcpy(buf + total, m->data, m->len);
         total += m->len;
     }
-    wst_decoder_t *decoder = new_decoder(encoding, WST_FRAME_MAX_LIMIT);
+    wst_decoder_t *decoder = codec_feed_decoder(encoding, WST_FRAME_MAX_LIMIT);
     codec_feed(&again, decoder, encoding, text, buf, total, total / 2, total);
     check(again.status == 1 && codec_feed_same(m, &again.m), "written differently");
     wst_decoder_free(decoder);
@@ -74,14 +67,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t len = size - 2;
     const size_t cuts[][2] = {{1, 1}, {data[1], len + 1}, {data[1] % 16u, 1 + data[1] / 16u}};
 
-    wst_decoder_t *decoder = new_decoder(encoding, max_frame);
+    wst_decoder_t *decoder = codec_feed_decoder(encoding, max_frame);
     codec_feed(&whole, decoder, encoding, text, data + 2, len, len, 1);
     if (whole.status >= 0)
         check_next(decoder, encoding);
     wst_decoder_free(decoder);
 
     for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
-        decoder = new_decoder(encoding, max_frame);
+        decoder = codec_feed_decoder(encoding, max_frame);
         codec_feed(&cut, decoder, encoding, text, data + 2, len, cuts[i][0], cuts[i][1]);
         check_same(&whole, &cut);
         if (cut.status >= 0)

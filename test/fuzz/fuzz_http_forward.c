@@ -50,6 +50,8 @@ static bool is_ours(wst_str_t name) {
     return false;
 }
 
+#define DATE "Sun, 06 Nov 1994 08:49:37 GMT"
+
 static bool is_dropped(const wst_http_head_t *head, const wst_http_header_t *field,
                        const char *also, const char *and_also) {
     char name[20000];
@@ -141,14 +143,28 @@ static void check_reply(const wst__forward_t *f, const wst_http_head_t *response
     require(wst_http_parse_response(&again, out, (size_t)len, &(size_t){0}, &wide) == len);
     require(again.status == response->status && same(again.reason, response->reason));
     require(again.minor_version == f->request->minor_version);
-    check_fields(response, &again, "", reply->decode ? "Trailer" : "");
+    /* Ours is written first. */
+    bool dated = response->status >= 200 && again.header_count > 0 &&
+                 wst_str_eq(again.headers[0].name, "Date") &&
+                 wst_str_eq(again.headers[0].value, DATE);
+    bool theirs = wst_http_header(response, "Date", NULL) != NULL &&
+                  !wst_http_has_token(response, "Connection", "date");
+    require(theirs || dated == (response->status >= 200));
+    if (dated && !theirs)
+        memmove(&again.headers[0], &again.headers[1],
+                --again.header_count * sizeof(again.headers[0]));
+    check_fields(response, &again, "", reply->decode || reply->encode ? "Trailer" : "");
     /* The client sees the body end where we do. */
     wst_http_body_response(&body, &again, f->request->method);
     if (reply->decode)
         require(body.framing == WST_HTTP_UNTIL_CLOSE && !reply->keep_client);
+    else if (reply->encode)
+        require(body.framing == WST_HTTP_CHUNKED && !reply->keep_origin);
     else
         require(body.framing == reply->body.framing && body.left == reply->body.left);
-    require(reply->body.framing != WST_HTTP_UNTIL_CLOSE || !reply->keep_client);
+    bool old = f->request->minor_version == 0;
+    require(reply->encode == (!old && reply->body.framing == WST_HTTP_UNTIL_CLOSE));
+    require(!old || !reply->keep_client);
     require(reply->upgrade == (response->status == 101));
     require(reply->interim == (response->status < 200 && !reply->upgrade));
     if (!reply->interim && !reply->upgrade)
@@ -189,6 +205,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         const wst__forward_t f = {.request = &request,
                                   .target = &target,
                                   .pseudonym = "us",
+                                  .date = DATE,
                                   .keep_client = (data[0] & 1) != 0,
                                   .keep_origin = (data[0] & 2) != 0};
         if (wst__forward_check(&f) == WST__FORWARD_YES) {

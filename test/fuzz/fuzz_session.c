@@ -125,7 +125,7 @@ static void open_one(fuzz_t *f) {
     if (f->count == STREAMS)
         return;
     stream_t *stream = &f->streams[f->count];
-    if (wst__session_open(f->s, &stream->st, "a:1", stream) != 0)
+    if (wst__session_open(f->s, &stream->st, "a:1", NULL, stream) != 0)
         return;
     stream->f = f;
     f->count++;
@@ -255,8 +255,9 @@ static void say_anything(fuzz_t *f) {
     static const uint8_t data[HEAP];
     static const int errors[] = {0, WST_EREFUSED, WST_ERESET, WST_EGOAWAY};
     size_t split = u8(f);
+    uint8_t method = u8(f);
     wst_message_t m = {.size = sizeof(m),
-                       .method = (wst_method_t)(u8(f) % 12),
+                       .method = method == UINT8_MAX ? WST_MSG_BYE : (wst_method_t)(method % 12),
                        .id = u8(f) % 32,
                        .hello = &f->peer};
     m.dest = (wst_str_t){"b:2", 3};
@@ -323,7 +324,8 @@ static int next(fuzz_t *f, wst__outgoing_t *out) {
     if (!f->greeting.said)
         return wst__greeting_next(&f->greeting, out);
     int status = wst__session_next(f->s, f->now * 1000, out);
-    must(status != 1 || (f->s->attached && f->s->error == 0), "a word of a session that has ended");
+    must(status != 1 || (f->s->attached && (f->s->error == 0 || f->s->bye_said)),
+         "a word of a session that has ended");
     return status;
 }
 
@@ -338,6 +340,8 @@ static void hear(fuzz_t *f, unsigned most) {
         wst_slice_unref(out.payload);
         wst_message_t m = {.size = sizeof(m)};
         must(wst_decoder_push(f->ear, out.text, buf, len, true, &m) == 1, "malformed");
+        must(m.method == WST_MSG_HELLO || (m.method == WST_MSG_BYE) == f->s->bye_said,
+             "a word behind bye");
         check_message(f, &m);
     }
 }
@@ -345,7 +349,6 @@ static void hear(fuzz_t *f, unsigned most) {
 /* -- The schedule ----------------------------------------------------------------------------- */
 
 static void attach(fuzz_t *f, bool hello) {
-    wst__session_detach(f->s);
     wst__greeting_end(&f->greeting);
     must(wst__greeting_init(&f->greeting, &f->pool, &f->s->o.hello) == 0 &&
              wst__greeting_begin(&f->greeting, f->encoding) == 0,
@@ -382,6 +385,7 @@ static void check(const fuzz_t *f) {
     must(count == wst__session_stream_count(f->s), "streams miscounted");
     must(in_flight == f->s->flight.in_flight, "bytes in flight miscounted");
     must(reserved + f->budget.lent == f->budget.used, "budget");
+    must(f->budget.used == wst__session_pinned(f->s), "pinned");
     must(f->budget.used <= f->budget.limit && f->budget.lent <= f->budget.limit / 4, "budget");
     must(f->s->refusal_count <= WST__REFUSALS_MAX, "too many refusals");
 }
@@ -425,6 +429,12 @@ static void step(fuzz_t *f) {
         f->reaction = which;
         break;
     default:
+        if (what < 128)
+            wst__session_detach(f->s);
+        else
+            wst__session_suspend(f->s);
+        if (which == 255)
+            wst__session_bye(f->s, WST_EGOAWAY, "over");
         attach(f, which < 200);
         break;
     }

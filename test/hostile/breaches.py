@@ -32,9 +32,10 @@ def _frames():
     cases = {name: ([frame], (1002, why)) for name, (frame, why) in wrong.items()}
 
     for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535):
-        # wslay finds this; it gives no reason, nor does it for text that is not UTF-8
-        cases[f"close code {code}"] = [Frame(0x88, code.to_bytes(2, "big"))], (1002, "")
-    cases["reason that is not UTF-8"] = [Frame(0x88, b"\x03\xe8\xff")], (1007, "")
+        frame = Frame(0x88, code.to_bytes(2, "big"))
+        cases[f"close code {code}"] = [frame], (1002, "close code that may not be sent")
+    cases["reason that is not UTF-8"] = (
+        [Frame(0x88, b"\x03\xe8\xff")], (1007, "close reason is not UTF-8"))  # fmt: skip
     for name, bad in {"cut": b"\xc3", "overlong": b"\xc0\xaf", "surrogate": b"\xed\xa0\x80",
                       "beyond Unicode": b"\xf4\x90\x80\x80", "lone": b"\x80"}.items():  # fmt: skip
         cases[f"UTF-8: {name}"] = [text(b'{"method":99,"x":"' + bad + b'"}')], (1007, "")

@@ -7,6 +7,10 @@ Hostile tests: crowds, scarcity, losses, liars.
 HOSTILE_SEED repeats a run that failed; SOAK_SECONDS (default 60) is the length of the soak, which is
 a program of its own, too (soak.py). Memory is not measured in builds with sanitizers, whose allocators
 keep what is freed.
+
+./test/run.sh runs all with the release build, of the soak 20 seconds; --ci runs 60 seconds of it, and
+20 seconds of it, the losses and the resumptions with ASan and UBSan; on demand test/soak runs half an
+hour of it with these, and test_resume_network.py says how to cut a link for longer.
 """
 import os
 import random

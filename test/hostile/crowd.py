@@ -222,10 +222,13 @@ def is_broken_off(plan):
 
 
 class Crowd:
-    """`gate`, if given, holds back all tunnels that are open until it lets them go on."""
+    """`gate`, if given, holds back all tunnels that are open until it lets them go on. `sources`: the
+    addresses of this machine that the connections come from, one after the other."""
 
-    def __init__(self, server, site, refused=None, deaf=None, gate=None, openers=100):
+    def __init__(self, server, site, refused=None, deaf=None, gate=None, openers=100,
+                 sources=None):  # fmt: skip
         self.server, self.site, self.refused, self.deaf = server, site, refused, deaf
+        self.sources = sources
         self.gate = gate
         self.opening = asyncio.Semaphore(openers)
         self.seen = collections.Counter()
@@ -234,12 +237,18 @@ class Crowd:
         """One tunnel. Broken if it was refused or reset though its fate is another one; asserts that
         what came is right."""
         async with asyncio.timeout(PATIENCE):
-            sock = await connect(self.server)
+            sock = await self._connect()
             try:
                 await self._follow(sock, plan)
                 self.seen[plan.fate] += 1
             finally:
                 sock.close()
+
+    async def _connect(self):
+        sock = socket.socket()
+        if self.sources is not None:
+            sock.bind((next(self.sources), 0))
+        return await connect(self.server, sock)
 
     async def _open(self, sock, plan, destination, more=b"", wanted=200):
         async with self.opening:

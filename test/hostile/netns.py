@@ -27,22 +27,26 @@ class Machine:
         self.name = f"wst-{os.getpid()}-{number}"
         self.link, self.peer = f"w{os.getpid()}.{number}a", f"w{os.getpid()}.{number}b"
         self.prefix = ["nsenter", f"--net=/run/netns/{self.name}"]
-        network = f"10.{100 + number % 100}.{os.getpid() % 250}"
-        self.server = f"{network}.1"
+        self.network = f"10.{100 + number % 100}.{os.getpid() % 250}"
+        self.server = self.address(1)
+        self.host = 2
         try:
-            self._make(network)
+            self._make()
         except (OSError, subprocess.CalledProcessError) as error:
             with contextlib.suppress(OSError, subprocess.CalledProcessError):
                 self.close()
             why = (getattr(error, "stderr", None) or str(error)).strip()
             pytest.skip(f"NOT TESTED: no network namespaces here: {why}")
 
-    def _make(self, network):
+    def address(self, host):
+        return f"{self.network}.{host}"
+
+    def _make(self):
         _ip("netns", "add", self.name)
         _ip("link", "add", self.link, "type", "veth", "peer", "name", self.peer, "netns", self.name)
         _ip("address", "add", f"{self.server}/24", "dev", self.link)
         _ip("link", "set", self.link, "up")
-        _ip("-n", self.name, "address", "add", f"{network}.2/24", "dev", self.peer)
+        _ip("-n", self.name, "address", "add", f"{self.address(self.host)}/24", "dev", self.peer)
         _ip("-n", self.name, "link", "set", self.peer, "up")
         _ip("-n", self.name, "link", "set", "lo", "up")
 
@@ -59,6 +63,12 @@ class Machine:
 
     def mend_server(self):
         _ip("link", "set", self.link, "up")
+
+    def change_address(self, host):
+        """The old one is gone before the new one is there."""
+        for change, number in (("delete", self.host), ("add", host)):
+            _ip("-n", self.name, "address", change, f"{self.address(number)}/24", "dev", self.peer)
+        self.host = host
 
     def socket(self):
         """A socket of that machine: of a thread that has been there."""

@@ -5,16 +5,21 @@ A day in minutes: mixed work through a server and two agents while one thing aft
 broken. What, when and for how long is drawn from a seed, which repeats it.
 
     WSTUNNEL_BUILD=build test/hostile/soak.py [--seconds 60] [--seed NUMBER]
+    test/soak                  # the same under AddressSanitizer, for half an hour: on demand
+
+./test/run.sh runs it for 20 seconds; --ci for 60, and for 20 under AddressSanitizer (test_soak.py).
 
 One agent is hardly touched, so that work goes on; the other one, which speaks JSON, is on a machine of
-its own, whose link is cut, if there are network namespaces (root). Three parts: the first one warms
-up; behind the second one the memory of server and agent is held against that; in the third one it is
-the server that comes and goes. Behind each of them nothing may be left over, and all must work.
+its own, whose link is cut, if there are network namespaces (root). Four parts: the first one warms
+up; behind the second one the memory of server and agent is held against that; in the third one
+allocations fail in the one or the other; in the last one it is the server that comes and goes. Behind
+each of them nothing may be left over, and all must work.
 """
 import argparse
 import asyncio
 import collections
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -32,6 +37,7 @@ from sites import Closed, Deaf  # noqa: E402
 DEAD = 2.0  # seconds
 TIMES = {"ping": 400, "dead": int(DEAD * 1000), "drain": 1500}
 BACKOFF = {"backoff_min": 50, "backoff_max": 300, "connect": 2000}
+FAIL = 1000  # of a million allocations, while a program is starved
 CALM = 100  # tunnels behind each part, of which every one must be right
 
 Part = collections.namedtuple("Part", "name share faults")
@@ -41,7 +47,8 @@ OF_AGENTS = ("agent_killed", "agent_leaves", "agent_frozen", "agent_given_up", "
              "link_cut", "all_frozen")  # fmt: skip
 PARTS = [
     Part("warm up", 0.25, OF_AGENTS),
-    Part("agents", 0.5, OF_AGENTS),
+    Part("agents", 0.4, OF_AGENTS),
+    Part("memory", 0.1, ("server_starved", "agent_starved")),
     Part("server", 0.25, ("server_leaves", "server_killed", "server_frozen", "server_given_up",
                           "agent_killed", "link_cut")),
 ]  # fmt: skip
@@ -72,9 +79,9 @@ class Soak:
             self.host, listen, prefix = self.machine.server, "0.0.0.0:0", self.machine.prefix
         except pytest.skip.Exception as why:
             print(why)
-        self.server = arena.quick_server(listen, **TIMES)
+        self.server = arena.quick_server(listen, **TIMES, fail=FAIL, seed=seed)
         self.prefix = prefix
-        self.steady = self._agent("steady", "127.0.0.1")
+        self.steady = self._agent("steady", "127.0.0.1", fail=FAIL, seed=seed)
         self.shaky = self._shaky_agent()
         self.refused, self.deaf = arena.site(Closed()).address, arena.site(Deaf()).address
         self.baseline = Baseline(self.server, self.steady, self.shaky)
@@ -128,6 +135,18 @@ class Soak:
         await asyncio.sleep(lasting)
         for process in processes:
             process.thaw()
+
+    async def server_starved(self, lasting):
+        await self._starve(self.server, lasting)
+
+    async def agent_starved(self, lasting):
+        await self._starve(self.steady, lasting)
+
+    @staticmethod
+    async def _starve(process, lasting):
+        process.signal(signal.SIGUSR2)
+        await asyncio.sleep(lasting)
+        process.signal(signal.SIGUSR2)
 
     async def link_cut(self, lasting):
         if self.machine is not None:

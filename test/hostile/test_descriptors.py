@@ -17,11 +17,12 @@ FATES = {"whole": 4, "ask": 3, "tell": 3, "early": 2, "client_resets": 2, "site_
 
 
 async def storm(server, seed):
-    """All at once. How many there were of each outcome."""
+    """All at once, each from a source of its own. How many there were of each outcome."""
     plans = [Plan(seed, i, fates=FATES) for i in range(CROWD)]
     site = Site(seed, plans.__getitem__)
     accepting = asyncio.create_task(site.accept())
-    crowd = Crowd(server.address, site, openers=CROWD)
+    sources = (f"127.1.{i // 250}.{i % 250 + 1}" for i in range(CROWD))
+    crowd = Crowd(server.address, site, openers=CROWD, sources=sources)
     results = await asyncio.gather(*map(crowd.run, plans), return_exceptions=True)
     await site.settle()
     accepting.cancel()

@@ -3,11 +3,10 @@
 import os
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from processes import program, wait_until
+from processes import OPEN, listening_port, program, wait_until
 from sites import Site, echo
 
 SIZE, ROOM = 64 << 10, 8 << 10
@@ -50,28 +49,12 @@ def logging_to(path, argv):
     return ["sh", "-c", 'exec "$@" 2>>"$0"', path, *argv]
 
 
-def listening_port(process):
-    """The TCP port of a program that cannot say it."""
-
-    def find():
-        fds = Path(f"/proc/{process.pid}/fd")
-        sockets = {os.readlink(fd) for fd in fds.iterdir() if fd.exists() or fd.is_symlink()}
-        for line in Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]:
-            columns = line.split()
-            if columns[3] == "0A" and f"socket:[{columns[9]}]" in sockets:  # listening
-                return int(columns[1].partition(":")[2], 16)
-        return None
-
-    wait_until(lambda: find() is not None, "listening")
-    return find()
-
-
 def start(world, server_log, agent_log):
     """Both programs; the server's address."""
     argv = [program("wstunnel-server"), "--listen", "127.0.0.1:0"]
     server = world.run(logging_to(server_log, argv))
     address = f"127.0.0.1:{listening_port(server)}"
-    agent = world.run(logging_to(agent_log, [program("wstunnel-agent"), f"ws://{address}"]))
+    agent = world.run(logging_to(agent_log, [program("wstunnel-agent"), *OPEN, f"ws://{address}"]))
     client = world.client(address)
 
     def is_ready():

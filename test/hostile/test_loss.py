@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """One side is killed, frozen, or cut off: that is found out in time, everybody is told, nothing is
-kept, and all goes on by itself."""
+kept, and all goes on by itself. Without resuming, for which test_resume_network.py is."""
 import asyncio
 import socket
 import time
@@ -16,7 +16,7 @@ from sites import Deaf
 
 DEAD = 2  # seconds; the programs' default, 45, would take too long
 LATE = 15  # what a busy machine may add to it
-TIMES = {"ping": 400, "dead": DEAD * 1000, "dial": 60000}
+TIMES = {"ping": 400, "dead": DEAD * 1000, "dial": 60000, "no_resume": 1}
 BACKOFF = {"backoff_min": 50, "backoff_max": 300, "connect": DEAD * 1000}
 TUNNELS = 12
 
@@ -338,7 +338,7 @@ def test_twin_of_a_frozen_agent(world):
 
 def test_twin_takes_over(world):
     """What a frozen agent was asked goes to its twin when it is given up: no byte has passed."""
-    twins = Twins(world, ping=400, dead=DEAD * 1000, dial=60000)
+    twins = Twins(world, **TIMES)
 
     async def play():
         await twins.prepare()

@@ -149,9 +149,9 @@ def test_stalled_readers(world, stalled_count, window_max):
 
 
 def test_budget(world):
-    """As many streams as three quarters of it cover, and what is not lent; further ones are refused,
-    and the others go on."""
-    budget = 100 * STREAM_COST * 4 // 3 + 1
+    """As many streams as three quarters of a user's share of it cover, and what is not lent; further
+    ones are refused, and the others go on."""
+    budget = 100 * STREAM_COST * 4 // 3 * 17 // 16 + STREAM_COST
     server = world.quick_server(budget=budget, window_max=FIXED)
     agent = world.quick_agent(server.url, budget=budget, window_max=FIXED)
     server.wait_for("agent .* up from")
@@ -172,7 +172,7 @@ def test_budget(world):
         assert len(idle) < 34
         for _ in range(100):
             head, _ = await place.open(server)
-            assert head.startswith(b"HTTP/1.1 503 Out of memory\r\n")
+            assert head.startswith(b"HTTP/1.1 429 Your share of the memory budget is used up\r\n")
         for client, site in idle:
             client.close()
             site.close()

@@ -13,6 +13,7 @@ const char agent_raw_hello[] = "{\"method\":4,\"version\":1,\"features\":[],\"ma
 
 typedef struct conn {
     agent_raw_t *raw;
+    struct conn *next;         /* of raw->open */
     agent_raw_manner_t manner; /* this and the next at its coming */
     agent_raw_sequel_t sequel;
     wst_stream_t *stream;
@@ -37,6 +38,11 @@ static void close_conn(conn_t *c) {
     if (c->closing)
         return;
     c->closing = true;
+    conn_t **at = &c->raw->open;
+    while (*at != NULL && *at != c)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = c->next;
     if (c->ws != NULL)
         wst_websocket_close(c->ws, on_conn_closed);
     else if (c->hijack != NULL)
@@ -87,6 +93,8 @@ static void on_ws_open(wst_websocket_t *ws, const char *protocol, void *user_dat
     raw->opens++;
     raw->ws = ws;
     raw->last = c;
+    c->next = raw->open;
+    raw->open = c;
     for (size_t i = 0; i < 4 && raw->says[i] != NULL; i++) {
         const wst_slice_t text = wst_slice_static(raw->says[i], strlen(raw->says[i]));
         int status = wst_websocket_send(ws, true, text);
@@ -234,6 +242,13 @@ void agent_raw_leave(agent_raw_t *raw, agent_raw_sequel_t how) {
         wst_websocket_end(raw->ws, 1001, NULL);
     else if (how == AGENT_RAW_THEN_RESET)
         close_conn(raw->last);
+}
+
+void agent_raw_cut(agent_raw_t *raw, size_t count) {
+    for (; count > 0; count--) {
+        assert_non_null(raw->open);
+        close_conn(raw->open);
+    }
 }
 
 typedef struct awaited {

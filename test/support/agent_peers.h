@@ -43,6 +43,7 @@ typedef struct agent_raw {
     size_t heard_len, binaries;
     wst_websocket_t *ws; /* the last one that is open */
     struct conn *last;   /* its connection */
+    struct conn *open;   /* all with an open WebSocket, the newest first */
     int over_error;
     size_t listener_closed;
 } agent_raw_t;
@@ -57,6 +58,8 @@ void agent_raw_stop_listening(agent_raw_t *raw);
 void agent_raw_say(agent_raw_t *raw, const char *text);
 /* Ends the last WebSocket, in order or not. */
 void agent_raw_leave(agent_raw_t *raw, agent_raw_sequel_t how);
+/* Resets so many of the connections with an open WebSocket. */
+void agent_raw_cut(agent_raw_t *raw, size_t count);
 /* Waits until this has been heard. */
 void agent_raw_expect(agent_raw_t *raw, const char *text);
 

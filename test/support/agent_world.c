@@ -17,6 +17,18 @@ static void on_log(wst_log_level_t level, const char *line, void *user_data) {
         fail_msg("the log has the secret: %s", line);
 }
 
+static void answer_many(agent_world_t *w, wst_lookup_t *lookup) {
+    struct sockaddr_storage addresses[sizeof(w->many)] = {0};
+    size_t n = 0;
+    for (; n < sizeof(w->many) && w->many[n] != 0; n++) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&addresses[n];
+        in->sin_family = AF_INET;
+        in->sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xffffff00) | w->many[n]);
+    }
+    w->many_asked++;
+    wst_lookup_answer(lookup, w->many_status, w->many_status == 0 ? addresses : NULL, n);
+}
+
 /* "none...": not found; "stuck...": no answer; everything else is this machine. */
 static void on_resolve(wst_lookup_t *lookup, const char *host, void *user_data) {
     agent_world_t *w = user_data;
@@ -27,11 +39,23 @@ static void on_resolve(wst_lookup_t *lookup, const char *host, void *user_data) 
     if (strncmp(host, "stuck", 5) == 0) {
         assert_true(w->stuck_count < sizeof(w->stuck) / sizeof(w->stuck[0]));
         w->stuck[w->stuck_count++] = lookup;
+    } else if (strcmp(host, "many.test") == 0) {
+        answer_many(w, lookup);
     } else if (strncmp(host, "none", 4) == 0) {
         wst_lookup_answer(lookup, UV_EAI_NONAME, NULL, 0);
     } else {
         wst_lookup_answer(lookup, 0, &address, 1);
     }
+}
+
+/* An agent denies its host's loopback addresses unless a rule names them. */
+static wst_rules_t *make_rules(void) {
+    static const char *const all[] = {"*", "127.0.0.0/8", "::1", NULL};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = all};
+    const wst_rules_options_t options = {.size = sizeof(options), .rules = &rule, .count = 1};
+    wst_rules_t *rules;
+    assert_int_equal(wst_rules_new(&rules, &options, NULL), 0);
+    return rules;
 }
 
 void agent_world_open(agent_world_t *w) {
@@ -53,6 +77,8 @@ void agent_world_open(agent_world_t *w) {
     w->options.name = "probe";
     w->options.backoff_min_ms = 1;
     w->options.backoff_max_ms = 8;
+    w->rules = make_rules();
+    w->options.rules = w->rules;
 }
 
 static void on_peers_closed(void *user_data) {
@@ -77,6 +103,7 @@ void agent_world_free(agent_world_t *w) {
     test_env_until_count(&w->env, &w->peers_closed, 1);
     test_env_close(&w->env);
     assert_int_equal(w->closed, w->agent != NULL);
+    wst_rules_free(w->rules);
 }
 
 void agent_world_pass(agent_world_t *w, uint64_t ms) {
@@ -257,6 +284,22 @@ static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void
     leave(w, AGENT_DOWN);
 }
 
+/* The caller's own count of the connections that are up. */
+static void on_connection(wst_agent_t *agent, const wst_agent_connection_info_t *info,
+                          void *user_data) {
+    agent_world_t *w = user_data;
+    (void)agent;
+    enter(w, AGENT_CONNECTION);
+    assert_int_equal(info->up, info->failure == NULL);
+    uint64_t bit = (uint64_t)1 << (info->conn % 64);
+    w->conns = info->up ? w->conns | bit : w->conns & ~bit;
+    w->conns_up = (size_t)__builtin_popcountll(w->conns);
+    w->conn_losses += !info->up;
+    w->conn = info->conn;
+    snprintf(w->conn_url, sizeof(w->conn_url), "%s", info->url);
+    leave(w, AGENT_CONNECTION);
+}
+
 static void on_stream_open(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data) {
     agent_world_t *w = user_data;
@@ -291,7 +334,7 @@ int agent_world_try_start(agent_world_t *w) {
     wst_agent_t *agent;
     snprintf(url, sizeof(url), "ws://%s%s", w->address, w->path);
     wst_agent_options_t options = w->options;
-    if (options.url == NULL)
+    if (options.url == NULL && options.urls == NULL)
         options.url = url;
     options.user_data = w;
     const wst_agent_callbacks_t callbacks = {
@@ -303,7 +346,8 @@ int agent_world_try_start(agent_world_t *w) {
         .on_down = on_down,
         .on_stream_open = on_stream_open,
         .on_stream_close = on_stream_close,
-        .on_drained = on_drained};
+        .on_drained = on_drained,
+        .on_connection = on_connection};
     options.callbacks = &callbacks;
     w->busy = true;
     int status = wst_agent_new(&agent, w->env.ctx, &options);

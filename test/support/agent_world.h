@@ -27,6 +27,7 @@ typedef enum agent_event {
     AGENT_STREAM_OPEN,
     AGENT_STREAM_CLOSE,
     AGENT_DRAINED,
+    AGENT_CONNECTION,
     AGENT_GONE, /* a held question */
     AGENT_EVENTS
 } agent_event_t;
@@ -57,7 +58,8 @@ struct agent_world {
 
     wst_agent_t *agent;
     wst_agent_options_t options;
-    const char *path; /* in its URL */
+    wst_rules_t *rules; /* of the options: loopback, where all peers are, is allowed, too */
+    const char *path;   /* in its URL, which is made if the options have none */
     agent_policy_t credentials, destinations, dials;
     const char *fields, *reason;
     wst_stream_t *connection;
@@ -73,15 +75,23 @@ struct agent_world {
     char detail[256];
     char destination[300]; /* of the last question or notice about one */
     char question_peer[96];
+    uint64_t conns;               /* a bit for each connection that is up */
+    size_t conns_up, conn_losses; /* connections up now, and times that one was not */
+    uint32_t conn;                /* of the last notice about one, and its URL */
+    char conn_url[128];
     int open_status, close_status;
     uint64_t bytes_to_destination, bytes_to_server;
 
-    size_t lines;           /* of the log, at all levels */
+    size_t lines;     /* of the log, at all levels */
+    int many_status;  /* of "many.test"; 0: 127.0.0.N, for each of */
+    uint8_t many[20]; /* these, ended by 0 */
+    size_t many_asked;
     wst_lookup_t *stuck[8]; /* of names that begin with "stuck" */
     size_t stuck_count;
 };
 
-/* Contexts and options: name "probe", small times, no callback that asks. No agent, no server. */
+/* Contexts and options: name "probe", small times, all destinations allowed, no callback that asks.
+ * No agent, no server. */
 void agent_world_open(agent_world_t *w);
 
 /* Closes the agent and the server if they are there; nothing may be left then. */

@@ -12,6 +12,13 @@ static void check(bool holds, const char *what) {
     abort();
 }
 
+wst_decoder_t *codec_feed_decoder(wst_encoding_t encoding, uint32_t max_frame) {
+    wst_decoder_t *decoder = NULL;
+    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
+    check(wst_decoder_new(&decoder, &options) == 0, "no decoder");
+    return decoder;
+}
+
 static bool same_str(wst_str_t a, wst_str_t b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
@@ -22,25 +29,34 @@ static bool same_hello(const wst_hello_t *a, const wst_hello_t *b) {
            a->yields == b->yields && same_str(a->name, b->name) &&
            a->has_instance == b->has_instance &&
            memcmp(a->instance, b->instance, sizeof(a->instance)) == 0 && a->conn == b->conn &&
-           a->epoch == b->epoch;
+           a->epoch == b->epoch && a->networks == b->networks && a->resumes == b->resumes &&
+           a->has_session == b->has_session &&
+           memcmp(a->session, b->session, sizeof(a->session)) == 0 &&
+           memcmp(a->secret, b->secret, sizeof(a->secret)) == 0 && a->grace_ms == b->grace_ms &&
+           a->resumed == b->resumed;
 }
 
 bool codec_feed_same(const wst_message_t *a, const wst_message_t *b) {
     return a->method == b->method && a->id == b->id && same_str(a->dest, b->dest) &&
-           a->error == b->error && same_str(a->error_text, b->error_text) &&
-           same_str(a->address, b->address) && a->len == b->len &&
-           (a->len == 0 || memcmp(a->data, b->data, a->len) == 0) && a->received == b->received &&
-           a->credit == b->credit && a->offset == b->offset && a->seq == b->seq &&
-           a->last == b->last && (a->method != WST_MSG_HELLO || same_hello(a->hello, b->hello));
+           same_str(a->networks, b->networks) && a->error == b->error &&
+           same_str(a->error_text, b->error_text) && same_str(a->address, b->address) &&
+           a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0) &&
+           a->received == b->received && a->credit == b->credit && a->offset == b->offset &&
+           a->seq == b->seq && a->last == b->last &&
+           (a->method != WST_MSG_HELLO || same_hello(a->hello, b->hello));
 }
 
-/* Moves a string into the result; a message has at most one. */
-static void keep(codec_feed_result_t *result, wst_str_t *str) {
+/* Moves a string into the result; a message has at most one, besides networks. */
+static void move(wst_str_t *str, char *to, size_t size) {
     if (str->len == 0)
         return;
-    check(str->len <= sizeof(result->string), "string too long");
-    memcpy(result->string, str->ptr, str->len);
-    str->ptr = result->string;
+    check(str->len <= size, "string too long");
+    memcpy(to, str->ptr, str->len);
+    str->ptr = to;
+}
+
+static void keep(codec_feed_result_t *result, wst_str_t *str) {
+    move(str, result->string, sizeof(result->string));
 }
 
 static void take(codec_feed_result_t *result, const wst_message_t *m) {
@@ -49,6 +65,7 @@ static void take(codec_feed_result_t *result, const wst_message_t *m) {
     else
         check(m->method == WST_MSG_COMMUNICATION && m->id == result->m.id, "messages mixed");
     keep(result, &result->m.dest);
+    move(&result->m.networks, result->networks, sizeof(result->networks));
     keep(result, &result->m.error_text);
     keep(result, &result->m.address);
     if (m->hello != NULL) {

@@ -12,8 +12,12 @@ typedef struct codec_feed_result {
     wst_hello_t hello; /* what the message points to */
     size_t pieces;     /* how many there were */
     char string[WST_DEST_MAX];
+    char networks[WST_NETWORKS_MAX];
     uint8_t data[WST_FRAME_MAX_LIMIT];
 } codec_feed_result_t;
+
+/* A decoder with the system's allocator; aborts if there is none. `max_frame` 0: the default. */
+wst_decoder_t *codec_feed_decoder(wst_encoding_t encoding, uint32_t max_frame);
 
 /*
  * Feeds `len` bytes: first the `first` ones, then the others `step` at a time. Every piece lies in

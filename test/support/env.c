@@ -2,6 +2,8 @@
 /* A loop and a context for tests, with a watchdog in place of sleeps. */
 #include "env.h"
 
+#include "ctx.h"
+
 #include <signal.h>
 #include <stdio.h>
 
@@ -25,6 +27,8 @@ void test_env_open(test_env_t *env) {
                                  .user_data = env};
     if (wst_ctx_new(&env->ctx, &env->loop, &options) != 0)
         env->ctx = NULL;
+    else
+        env->ctx->clock = NULL; /* no Date in messages, unless a test sets one */
 }
 
 void test_env_join(test_env_t *env, test_env_t *other) {

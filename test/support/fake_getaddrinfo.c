@@ -71,7 +71,7 @@ static int answer(const char *host, struct addrinfo **out) {
     *out = NULL;
     if (starts(host, "none"))
         return EAI_NONAME;
-    if (starts(host, "again"))
+    if (starts(host, "again") || starts(host, "stuck-again"))
         return EAI_AGAIN;
     if (starts(host, "fail"))
         return EAI_FAIL;

@@ -4,6 +4,7 @@
 /*
  * A getaddrinfo that takes the place of the C library's in the test that links it. By first word:
  *   stuck...   hangs like a name server that never answers, until fake_getaddrinfo_release()
+ *   stuck-again...   the same, and EAI_AGAIN then
  *   none... again... fail... system...   EAI_NONAME, EAI_AGAIN, EAI_FAIL, EAI_SYSTEM (UV_EMFILE)
  *   short...   EAI_NONAME as glibc has it without descriptors, and (short-memory...) without memory
  *   many...    40 addresses, 192.0.2.1 and up

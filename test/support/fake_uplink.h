@@ -8,7 +8,7 @@ typedef struct fake_uplink {
     wst__uplink_t uplink;
     int status; /* of can_open */
     size_t load;
-    uint64_t rtt_ms;
+    uint64_t rtt_ms, moved;
     bool suspect;
 } fake_uplink_t;
 

@@ -57,13 +57,15 @@ static void on_open(void *owner, const wst_stream_info_t *info) {
 }
 
 static void on_close(void *owner, const wst_stream_info_t *info) {
-    note(owner, "close %llu: %llu up, %llu down, %s by %s\n", (unsigned long long)info->id,
+    note(owner, "close %llu: %llu up, %llu down, %s by %s%s%s\n", (unsigned long long)info->id,
          (unsigned long long)info->bytes_to_agent, (unsigned long long)info->bytes_to_client,
-         info->status == 0 ? "ended" : wst_err_name(info->status), info->ended_by);
+         info->status == 0 ? "ended" : wst_err_name(info->status), info->ended_by,
+         info->detail[0] != '\0' ? ": " : "", info->detail);
 }
 
 static void on_refused(void *owner, const wst_refusal_info_t *info) {
-    note(owner, "refused: %s: %d %s\n", info->destination, info->http_status, info->reason);
+    note(owner, "refused: %s: %d %s%s%s\n", info->destination, info->http_status, info->reason,
+         info->detail[0] != '\0' ? ": " : "", info->detail);
 }
 
 static const char *address(void *owner, size_t n) {
@@ -90,10 +92,12 @@ void flow_rig_open(flow_rig_t *r) {
     test_env_open(&r->env);
     wst__node_init(&r->node, r->env.ctx, on_drained, on_closed);
     wst__ingress_init(&r->ingress, &r->node, &hooks, r, 1);
-    r->ingress.limits = (wst__ingress_limits_t){.max_pending = 2,
-                                                .decision_timeout_ms = 10000,
-                                                .dial_timeout_ms = 10000,
-                                                .half_closed_timeout_ms = 10000};
+    const wst__ingress_limits_t limits = {.max_pending = 2,
+                                          .max_flows = 4,
+                                          .decision_timeout_ms = 10000,
+                                          .dial_timeout_ms = 10000,
+                                          .half_closed_timeout_ms = 10000};
+    wst__ingress_set_limits(&r->ingress, &limits);
     wst__remotes_set_max_streams(&r->ingress.remotes, 16);
 }
 
@@ -108,8 +112,8 @@ static bool is_closed(void *arg) {
 void flow_rig_close(flow_rig_t *r) {
     wst__node_close(&r->node);
     test_env_until(&r->env, is_closed, r);
-    assert_int_equal(r->ingress.pending.count, 0);
-    assert_int_equal(r->ingress.relaying.count, 0);
+    assert_int_equal(wst__ingress_pending(&r->ingress), 0);
+    assert_int_equal(wst__ingress_relaying(&r->ingress), 0);
     for (size_t i = 0; i < r->uplink_count; i++)
         flow_rig_lose(&r->uplinks[i]);
     wst__ingress_free(&r->ingress);
@@ -124,6 +128,11 @@ static flow_rig_uplink_t *uplink_of(const wst__uplink_t *uplink) {
 
 static int can_open(const wst__uplink_t *uplink) {
     return uplink_of(uplink)->status;
+}
+
+static bool may_fit(const wst__uplink_t *uplink, size_t memory) {
+    (void)memory;
+    return !uplink_of(uplink)->quota;
 }
 
 static size_t load(const wst__uplink_t *uplink) {
@@ -146,8 +155,9 @@ static void cancel(wst__opening_t *opening) {
 }
 
 static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
-                       wst__opened_cb callback, void *user_data) {
+                       wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
     flow_rig_uplink_t *u = uplink_of(uplink);
+    u->budget = budget;
     if (u->refuses != 0)
         return u->refuses;
     assert_false(u->asked);
@@ -164,6 +174,7 @@ static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *
 flow_rig_uplink_t *flow_rig_uplink(flow_rig_t *r, const char *name, const char *tenant,
                                    const char *const *labels) {
     static const wst__uplink_ops_t ops = {.can_open = can_open,
+                                          .may_fit = may_fit,
                                           .open = open_stream,
                                           .load = load,
                                           .rtt_ms = rtt_ms,

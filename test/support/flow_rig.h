@@ -17,11 +17,13 @@ typedef struct flow_rig_uplink {
     wst__member_t member;
     int status;  /* of can_open */
     int refuses; /* open fails with this error at once; 0: it is taken */
+    bool quota;  /* of memory, which refuses it */
     size_t load;
     bool suspect;
 
     /* The open that waits. */
     bool asked, cancelled;
+    wst__budget_t *budget;
     wst__opening_t opening;
     wst__opened_cb callback;
     void *user_data;

@@ -44,8 +44,10 @@ bool hijack_world_init(hijack_world_t *w) {
                                         .on_done = on_done,
                                         .user_data = w};
     const wst_ctx_options_t options = {.size = sizeof(options), .allocator = &test_allocator};
-    return wst_ctx_new(&w->ctx, &w->loop, &options) == 0 &&
-           fake_stream_open(&w->client, w->ctx) == 0;
+    if (wst_ctx_new(&w->ctx, &w->loop, &options) != 0)
+        return false;
+    w->ctx->clock = NULL; /* no Date in answers, unless a test sets one */
+    return fake_stream_open(&w->client, w->ctx) == 0;
 }
 
 bool hijack_world_hijack(hijack_world_t *w) {

@@ -6,6 +6,7 @@
 #include "socket_pair.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <wstunnel/socket.h>
 
@@ -93,6 +94,10 @@ static void on_stream_closed(void *user_data) {
 /* A new stream; what the last one told is forgotten. */
 static void probe_start(mux_side_t *side, wst_stream_t *stream) {
     mux_probe_t *probe = &side->probe;
+    if (side->rig->take != NULL) {
+        side->rig->take(side, stream);
+        return;
+    }
     assert_null(probe->stream);
     free(probe->received);
     *probe = (mux_probe_t){.rig = side->rig, .stream = stream};
@@ -219,8 +224,59 @@ static void on_closed(void *user_data) {
     side->uplink = NULL;
 }
 
-static const wst__uplink_callbacks_t callbacks = {on_up,     on_incoming, on_change,
-                                                  on_goaway, on_down,     on_closed};
+static bool is_suspended(const mux_side_t *side) {
+    return side->uplink->ops->resume->is_suspended(side->uplink);
+}
+
+/* From inside any call. */
+static bool may_return(const wst__uplink_t *uplink, void *user_data) {
+    const mux_side_t *side = user_data;
+    assert_ptr_equal(uplink, side->uplink);
+    assert_false(side->closing);
+    return !side->alone;
+}
+
+static void on_suspended(wst__uplink_t *uplink, int error, const char *detail, uint64_t grace_ms,
+                         void *user_data) {
+    mux_side_t *side = mux_enter(uplink, user_data);
+    assert_true(is_suspended(side));
+    assert_int_equal(uplink->ops->can_open(uplink), WST__UPLINK_AWAY);
+    side->suspensions++;
+    side->loss = error;
+    side->grace_ms = grace_ms;
+    snprintf(side->detail, sizeof(side->detail), "%s", detail);
+    leave(side, MUX_SUSPENDED);
+}
+
+static void close_end(mux_end_t *end) {
+    if (end->uplink == NULL || end->closing)
+        return;
+    end->closing = true;
+    end->uplink->ops->close(end->uplink);
+}
+
+static void on_resumed(wst__uplink_t *uplink, wst__uplink_t *from, uint64_t outage_ms,
+                       void *user_data) {
+    mux_side_t *side = mux_enter(uplink, user_data);
+    mux_end_t *end = from->user_data;
+    assert_ptr_equal(end->uplink, from);
+    assert_false(is_suspended(side));
+    side->resumes++;
+    side->outage_ms = outage_ms;
+    memcpy(side->rig->fds, end->attempt->fds, sizeof(side->rig->fds));
+    close_end(end);
+    leave(side, MUX_RESUMED);
+}
+
+static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
+                                                  .may_return = may_return,
+                                                  .on_suspended = on_suspended,
+                                                  .on_resumed = on_resumed,
+                                                  .on_incoming = on_incoming,
+                                                  .on_change = on_change,
+                                                  .on_goaway = on_goaway,
+                                                  .on_down = on_down,
+                                                  .on_closed = on_closed};
 static const wst__uplink_callbacks_t callbacks_of_who_takes_none = {
     .on_up = on_up, .on_goaway = on_goaway, .on_down = on_down, .on_closed = on_closed};
 
@@ -263,7 +319,7 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
 int mux_side_open(mux_side_t *side, const char *dest) {
     side->rig->busy++;
     int can_open = side->uplink->ops->can_open(side->uplink);
-    int status = side->uplink->ops->open(side->uplink, &side->open, dest, on_answer, side);
+    int status = side->uplink->ops->open(side->uplink, &side->open, dest, NULL, on_answer, side);
     side->rig->busy--;
     assert_true(can_open == 0 || status == can_open);
     return status;
@@ -343,6 +399,209 @@ bool mux_rig_start(mux_rig_t *rig) {
     return serve(&rig->server) && mux_side_dial(&rig->client) == 0;
 }
 
+/* Attempts ----------------------------------------------------------------------------------- */
+
+static mux_end_t *end_enter(const wst__uplink_t *uplink, void *user_data) {
+    mux_end_t *end = user_data;
+    enter(end->attempt->rig);
+    assert_ptr_equal(uplink, end->uplink);
+    assert_false(end->closing);
+    assert_int_equal(end->downs, 0);
+    return end;
+}
+
+static bool is_granted(mux_end_t *end, const wst_hello_t *hello) {
+    mux_attempt_t *a = end->attempt;
+    const wst__uplink_resume_ops_t *ops = end->uplink->ops->resume;
+    if (end == &a->client)
+        return hello->resumed;
+    const uint8_t *sid = end->side->uplink != NULL ? ops->sid(end->side->uplink) : NULL;
+    a->verdict = WST__CLAIM_WRONG;
+    if (a->claim.kind == WST__RESUME_OLD && sid != NULL && memcmp(sid, a->claim.sid, 16) == 0)
+        a->verdict = ops->check(end->side->uplink, &a->claim, hello->conn);
+    return a->verdict == WST__CLAIM_RIGHT;
+}
+
+static wst__uplink_t *on_claim(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+    mux_end_t *end = end_enter(uplink, user_data);
+    end->claims++;
+    end->hello = *hello;
+    end->hello.name = (wst_str_t){NULL, 0};
+    bool granted = is_granted(end, hello);
+    leave(end->side, MUX_CLAIM);
+    if (end->attempt->misled && end == &end->attempt->client)
+        return end->attempt->misled_to;
+    return granted && !end->closing ? end->side->uplink : NULL;
+}
+
+static int on_end_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
+    mux_end_t *end = end_enter(uplink, user_data);
+    (void)hello;
+    end->ups++;
+    end->attempt->rig->busy--;
+    return 0;
+}
+
+static void on_end_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
+                        void *user_data) {
+    mux_end_t *end = end_enter(uplink, user_data);
+    (void)http_status;
+    end->downs++;
+    end->error = error;
+    snprintf(end->detail, sizeof(end->detail), "%s", detail);
+    close_end(end);
+    end->attempt->rig->busy--;
+}
+
+static void on_end_closed(void *user_data) {
+    mux_end_t *end = user_data;
+    assert_int_equal(end->attempt->rig->busy, 0);
+    assert_true(end->closing);
+    end->closed++;
+    end->uplink = NULL;
+}
+
+static const wst__uplink_callbacks_t end_callbacks = {
+    .on_claim = on_claim, .on_up = on_end_up, .on_down = on_end_down, .on_closed = on_end_closed};
+
+static wst__uplink_options_t end_options(mux_end_t *end, uint64_t epoch) {
+    wst__uplink_options_t options = end->side->options;
+    options.callbacks = &end_callbacks;
+    options.user_data = end;
+    options.hello.epoch = epoch;
+    return options;
+}
+
+static void on_attempt_hijack_closed(void *user_data) {
+    ((mux_attempt_t *)user_data)->hijack = NULL;
+}
+
+static void on_attempt_request(wst_hijack_t *hijack, const wst_http_head_t *head, void *user_data) {
+    mux_attempt_t *a = user_data;
+    const wst_http_header_t *field = wst_http_header(head, WST__RESUME_FIELD, NULL);
+    a->claim = (wst__resume_field_t){.kind = WST__RESUME_NONE};
+    if (field != NULL)
+        assert_true(wst__resume_field_read(&a->claim, field->value));
+    const wst__uplink_options_t options = end_options(&a->server, 0);
+    int status = wst__mux_kind.accept(&a->server.uplink, a->rig->ctx, hijack, &options);
+    assert_true(status == 0 || test_alloc_failed());
+    wst_hijack_close(hijack, on_attempt_hijack_closed);
+}
+
+static void on_attempt_done(wst_hijack_t *hijack, int status, void *user_data) {
+    (void)status;
+    wst_hijack_close(hijack, on_attempt_hijack_closed);
+    (void)user_data;
+}
+
+mux_attempt_t *mux_rig_claim(mux_rig_t *rig) {
+    assert_true(rig->attempt_count < MUX_ATTEMPTS);
+    mux_attempt_t *a = calloc(1, sizeof(*a));
+    assert_non_null(a);
+    rig->attempts[rig->attempt_count++] = a;
+    a->rig = rig;
+    a->client = (mux_end_t){.attempt = a, .side = &rig->client};
+    a->server = (mux_end_t){.attempt = a, .side = &rig->server};
+    const wst__uplink_t *uplink = rig->client.uplink;
+    rig->epoch++;
+    if (uplink == NULL || uplink->ops->resume->claim(uplink, rig->epoch, &a->claim) != 0)
+        a->claim = (wst__resume_field_t){.kind = WST__RESUME_NEW};
+    return a;
+}
+
+/* NULL: no memory. */
+static wst_stream_t *open_end(mux_rig_t *rig, int fd) {
+    wst_stream_t *stream;
+    if (wst_socket_open(&stream, rig->ctx, fd, true) == 0)
+        return stream;
+    assert_true(test_alloc_failed());
+    close(fd);
+    return NULL;
+}
+
+static bool serve_attempt(mux_attempt_t *a) {
+    const wst_hijack_options_t options = {.size = sizeof(options),
+                                          .on_request = on_attempt_request,
+                                          .on_done = on_attempt_done,
+                                          .user_data = a};
+    wst_stream_t *stream = open_end(a->rig, a->fds[1]);
+    if (stream == NULL)
+        return false;
+    if (wst_hijack_new(&a->hijack, a->rig->ctx, stream, &options) == 0)
+        return true;
+    wst_stream_close(stream, NULL);
+    return false;
+}
+
+static bool dial_attempt(mux_attempt_t *a) {
+    char value[WST__RESUME_FIELD_MAX], fields[WST__RESUME_FIELD_MAX + 32];
+    wst__resume_field_write(value, &a->claim);
+    snprintf(fields, sizeof(fields), "%s: %s\r\n", WST__RESUME_FIELD, value);
+    const wst_websocket_options_t websocket = {
+        .size = sizeof(websocket), .host = "a.test", .fields = fields};
+    const wst__uplink_options_t options = end_options(&a->client, a->rig->epoch);
+    wst_stream_t *stream = open_end(a->rig, a->fds[0]);
+    if (stream == NULL)
+        return false;
+    if (wst__mux_kind.connect(&a->client.uplink, a->rig->ctx, stream, &websocket, &options) == 0)
+        return true;
+    wst_stream_close(stream, NULL);
+    return false;
+}
+
+bool mux_rig_dial(mux_attempt_t *a) {
+    socket_pair(a->fds, false);
+    bool served = serve_attempt(a);
+    return dial_attempt(a) && served;
+}
+
+mux_attempt_t *mux_rig_attempt(mux_rig_t *rig) {
+    mux_attempt_t *a = mux_rig_claim(rig);
+    assert_true(mux_rig_dial(a));
+    return a;
+}
+
+void mux_rig_resume(mux_rig_t *rig) {
+    int client = rig->client.resumes, server = rig->server.resumes;
+    (void)mux_rig_attempt(rig);
+    mux_rig_until(rig, &rig->server.resumes, server + 1);
+    mux_rig_until(rig, &rig->client.resumes, client + 1);
+}
+
+static void end_attempt(mux_attempt_t *a) {
+    close_end(&a->client);
+    close_end(&a->server);
+    if (a->hijack != NULL)
+        wst_hijack_close(a->hijack, on_attempt_hijack_closed);
+}
+
+static void free_attempts(mux_rig_t *rig) {
+    for (size_t i = 0; i < rig->attempt_count; i++) {
+        assert_int_equal(rig->attempts[i]->client.closed, rig->attempts[i]->client.closing);
+        assert_int_equal(rig->attempts[i]->server.closed, rig->attempts[i]->server.closing);
+        free(rig->attempts[i]);
+    }
+}
+
+/* The connection ----------------------------------------------------------------------------- */
+
+/* What has been sent and not been read is lost. */
+static void swallow(int fd) {
+    static char bytes[65536];
+    while (recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        ;
+}
+
+void mux_rig_cut(mux_rig_t *rig, bool lossy) {
+    if (lossy) {
+        swallow(rig->fds[0]);
+        swallow(rig->fds[1]);
+    }
+    shutdown(rig->fds[0], SHUT_RDWR);
+    shutdown(rig->fds[1], SHUT_RDWR);
+    rig->fds[0] = rig->fds[1] = -1;
+}
+
 /* Life --------------------------------------------------------------------------------------- */
 
 static void init_side(mux_rig_t *rig, mux_side_t *side) {
@@ -376,10 +635,15 @@ static bool open_stream(mux_side_t *side, int fd, bool is_unix) {
 }
 
 bool mux_rig_join(mux_rig_t *rig, bool tcp) {
-    int fds[2];
-    socket_pair(fds, tcp);
-    bool opened = open_stream(&rig->client, fds[0], !tcp);
-    return open_stream(&rig->server, fds[1], !tcp) && opened;
+    socket_pair(rig->fds, tcp);
+    bool opened = open_stream(&rig->client, rig->fds[0], !tcp);
+    return open_stream(&rig->server, rig->fds[1], !tcp) && opened;
+}
+
+void mux_rig_resumes(mux_rig_t *rig, uint64_t grace_ms) {
+    rig->client.options.resumes = rig->server.options.resumes = true;
+    rig->server.options.grace_ms = rig->server.options.idle_grace_ms = grace_ms;
+    memcpy(rig->server.options.tag, "tag!", 4);
 }
 
 void mux_rig_up(mux_rig_t *rig, bool json, bool tcp) {
@@ -419,6 +683,8 @@ void mux_rig_free(mux_rig_t *rig) {
         for (int i = 0; i < 100 && stats_of(rig).handles > 0; i++) {
             end_side(&rig->client);
             end_side(&rig->server);
+            for (size_t k = 0; k < rig->attempt_count; k++)
+                end_attempt(rig->attempts[k]);
             mux_rig_turns(rig, 1);
         }
         assert_int_equal(stats_of(rig).handles, 0);
@@ -436,6 +702,7 @@ void mux_rig_free(mux_rig_t *rig) {
         assert_int_equal(sides[i]->probe.closed, sides[i]->probe.closing);
         free(sides[i]->probe.received);
     }
+    free_attempts(rig);
     assert_int_equal(test_alloc_live(), 0);
 }
 

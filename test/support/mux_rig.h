@@ -16,6 +16,9 @@ typedef enum mux_event {
     MUX_INCOMING,
     MUX_GOAWAY,
     MUX_DOWN,
+    MUX_CLAIM, /* by another connection */
+    MUX_SUSPENDED,
+    MUX_RESUMED,
     MUX_ANSWER, /* to an open */
     MUX_GONE,   /* an incoming stream */
     MUX_READ,
@@ -28,6 +31,9 @@ typedef enum mux_event {
 
 typedef struct mux_rig mux_rig_t;
 typedef struct mux_side mux_side_t;
+typedef struct mux_attempt mux_attempt_t;
+
+enum { MUX_ATTEMPTS = 64 };
 
 /* A stream and what it told. */
 typedef struct mux_probe {
@@ -55,7 +61,10 @@ struct mux_side {
     int open_status; /* server: of its accept */
 
     int ups, incomings, goaways, changes, downs, closed;
-    int up_result; /* of on_up */
+    int up_result;                  /* of on_up */
+    bool alone;                     /* no other connection can come */
+    int suspensions, resumes, loss; /* loss: the error of the last suspension */
+    uint64_t grace_ms, outage_ms;   /* as told by the last suspension and resumption */
     char name[65], dest[300];
     int goaway_reason, error, http_status;
     char detail[256];
@@ -70,12 +79,42 @@ struct mux_side {
     mux_probe_t probe; /* the last stream that was opened or accepted */
 };
 
+/* One side of an attempt: a mux that hands its connection over, or becomes a session of its own. */
+typedef struct mux_end {
+    mux_attempt_t *attempt;
+    mux_side_t *side;
+    wst__uplink_t *uplink;
+    wst_hello_t hello; /* of the far side, without its name */
+    int claims, ups, downs, closed;
+    int error;
+    char detail[256];
+    bool closing;
+} mux_end_t;
+
+/* Another connection between the sides, by which the client wants to continue its mux. */
+struct mux_attempt {
+    mux_rig_t *rig;
+    int fds[2];
+    wst_hijack_t *hijack;
+    wst__resume_field_t claim;    /* as the client says and the server hears it */
+    wst__claim_verdict_t verdict; /* the server's */
+    bool misled;                  /* the client takes the server's hello for that mux's, or NULL: */
+    wst__uplink_t *misled_to;
+    mux_end_t client, server;
+};
+
 struct mux_rig {
     uv_loop_t loop;
     uv_timer_t watchdog;
     wst_ctx_t *ctx;
     mux_side_t client, server;
+    int fds[2];     /* of the connection of the muxes; -1: it was cut */
+    uint64_t epoch; /* of the last attempt */
+    mux_attempt_t *attempts[MUX_ATTEMPTS];
+    size_t attempt_count;
     int busy;
+    /* Takes the streams that are opened or accepted; NULL: the probes do. */
+    void (*take)(mux_side_t *side, wst_stream_t *stream);
     void (*act)(mux_rig_t *rig, mux_side_t *side, mux_event_t event); /* NULL, or in each */
     void *data;
 };
@@ -91,6 +130,22 @@ void mux_side_takes_none(mux_side_t *side); /* no on_incoming; before the start 
 
 /* All of that, until both are up. */
 void mux_rig_up(mux_rig_t *rig, bool json, bool tcp);
+
+/* Between init and join: both sides can resume, and the server keeps a session so long. */
+void mux_rig_resumes(mux_rig_t *rig, uint64_t grace_ms);
+
+/* Ends the connection of the muxes without a close frame. `lossy`: what is on the way is lost. */
+void mux_rig_cut(mux_rig_t *rig, bool lossy);
+
+/* Begins an attempt, with a true claim of the client's mux if it can make one. */
+mux_attempt_t *mux_rig_attempt(mux_rig_t *rig);
+
+/* The same in two steps, to change the claim in between; false: no memory. */
+mux_attempt_t *mux_rig_claim(mux_rig_t *rig);
+bool mux_rig_dial(mux_attempt_t *attempt);
+
+/* Begins an attempt, and waits until both muxes have been resumed. */
+void mux_rig_resume(mux_rig_t *rig);
 
 /* Closes what there is; afterwards nothing may be left. */
 void mux_rig_free(mux_rig_t *rig);

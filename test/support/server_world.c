@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The world of the server's tests. `close_at`, which callback closes the server: 'a'
+ * The server of the server's tests, and its clients. `close_at`, which callback closes it: 'a'
  * on_agent_request, 'c' on_client_request, 'h' on_choose, 'u' on_agent_up, 'd' on_agent_down, 'o'
  * on_stream_open, 'e' on_stream_close, 'r' on_refused, 'f' on_agent_refused, 'n' on_drained, 'g'
- * on_gone of a question, 'l' on_client_login.
+ * on_gone of a question, 'l' on_client_login, 's' on_agent_suspended, 'm' on_agent_resumed.
  */
 #include "server_world.h"
 
-#include "defaults.h"
-
 #include <stdio.h>
-#include <wstunnel/socket.h>
 
 /* The server --------------------------------------------------------------------------------- */
 
@@ -62,6 +59,7 @@ static void on_gone(wst_request_t *request, void *user_data) {
 static void answer(server_world_t *w, wst_request_t *request, server_policy_t policy) {
     snprintf(w->question, sizeof(w->question), "%s %s", wst_request_destination(request),
              wst_request_user(request));
+    snprintf(w->asked_by, sizeof(w->asked_by), "%s", wst_request_peer(request));
     if (policy == SERVER_HOLD) {
         w->held = request;
         wst_request_on_gone(request, on_gone, w);
@@ -74,6 +72,8 @@ static void on_agent_request(wst_server_t *server, wst_request_t *request, void 
     server_world_t *w = user_data;
     enter(w);
     w->agent_questions++;
+    if (w->in_agent_request != NULL)
+        w->in_agent_request(w);
     answer(w, request, w->agents);
     if (w->agents == SERVER_ALLOW) {
         wst_request_set_user(request, w->agent_name);
@@ -178,20 +178,24 @@ static void on_agent_down(wst_server_t *server, wst_remote_t *agent,
     assert_null(wst_server_next_agent(server, agent)); /* it is no longer one of them */
     w->downs++;
     note(w, "down %s %s\n", wst_remote_name(agent), error_name(info->error));
+    if (w->admin != NULL)
+        wst_admin_note_agent_down(w->admin, agent, info);
     leave(w, 'd');
 }
 
 /* The address of a client: of a socket, of a fake_stream; or there is none, of a dial. */
-static void assert_client(const char *client) {
-    assert_true(strncmp(client, "127.0.0.1:", 10) == 0 || strncmp(client, "unix:", 5) == 0 ||
-                strcmp(client, "fake") == 0 || client[0] == '\0');
+static void note_client(server_world_t *w, const char *client) {
+    snprintf(w->last_client, sizeof(w->last_client), "%s", client);
+    assert_true(w->proxied || strncmp(client, "127.0.0.1:", 10) == 0 ||
+                strncmp(client, "unix:", 5) == 0 || strcmp(client, "fake") == 0 ||
+                client[0] == '\0');
 }
 
 static void on_stream_open(wst_server_t *server, const wst_stream_info_t *info, void *user_data) {
     server_world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_client(info->client);
+    note_client(w, info->client);
     w->opens++;
     note(w, "open %u %s %s %s\n", (unsigned)info->id, info->user, info->destination, info->agent);
     leave(w, 'o');
@@ -213,7 +217,7 @@ static void on_refused(wst_server_t *server, const wst_refusal_info_t *info, voi
     server_world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_client(info->client);
+    note_client(w, info->client);
     w->refusals++;
     note(w, "refused %s %d %s\n", info->destination, info->http_status, info->reason);
     snprintf(w->last_refusal, sizeof(w->last_refusal), "%s|%s|%s|%s|%s|%s", info->user,
@@ -226,11 +230,46 @@ static void on_agent_refused(wst_server_t *server, const wst_refusal_info_t *inf
     server_world_t *w = user_data;
     (void)server;
     enter(w);
-    assert_client(info->client);
+    note_client(w, info->client);
     note(w, "agent refused %d %s\n", info->http_status, info->reason);
     snprintf(w->last_refusal, sizeof(w->last_refusal), "%s|%s|%s|%s|%s|%s", info->user,
              info->tenant, info->agent, info->address, info->error, info->detail);
     leave(w, 'f');
+}
+
+static void on_agent_suspended(wst_server_t *server, wst_remote_t *agent,
+                               const wst_agent_suspended_info_t *info, void *user_data) {
+    server_world_t *w = user_data;
+    (void)server;
+    enter(w);
+    assert_non_null(info->detail);
+    w->suspensions++;
+    w->last_suspended = *info;
+    w->last_suspended.detail = NULL;
+    note(w, "suspended %s %u streams=%u\n", wst_remote_name(agent), (unsigned)info->conn,
+         (unsigned)info->streams);
+    leave(w, 's');
+}
+
+static void on_admin_connection(wst_server_t *server, wst_stream_t *connection, void *user_data) {
+    server_world_t *w = user_data;
+    (void)server;
+    if (w->admin != NULL)
+        wst_admin_serve(w->admin, connection);
+    else
+        w->admin_stream = connection;
+}
+
+static void on_agent_resumed(wst_server_t *server, wst_remote_t *agent,
+                             const wst_agent_resumed_info_t *info, void *user_data) {
+    server_world_t *w = user_data;
+    (void)server;
+    enter(w);
+    w->resumes++;
+    w->last_resumed = *info;
+    note(w, "resumed %s %u streams=%u\n", wst_remote_name(agent), (unsigned)info->conn,
+         (unsigned)info->streams);
+    leave(w, 'm');
 }
 
 static void on_drained(wst_server_t *server, void *user_data) {
@@ -266,6 +305,9 @@ bool server_world_try_start(server_world_t *w) {
         .on_agent_refused = on_agent_refused,
         .on_drained = on_drained,
         .on_client_login = w->logins != SERVER_UNASKED ? on_client_login : NULL,
+        .on_agent_suspended = on_agent_suspended,
+        .on_agent_resumed = on_agent_resumed,
+        .on_admin_connection = w->admits_operators ? on_admin_connection : NULL,
     };
     w->options.size = sizeof(w->options);
     w->options.callbacks = &callbacks;
@@ -335,6 +377,22 @@ void server_world_assert_notice(const server_world_t *w, const char *text) {
         fail_msg("no notice \"%s\" in:\n%s", text, w->notices);
 }
 
+wst_server_stats_t server_world_stats(const server_world_t *w) {
+    wst_server_stats_t stats = {.size = sizeof(stats)};
+    assert_int_equal(wst_server_get_stats(w->server, &stats), 0);
+    return stats;
+}
+
+void server_world_pass(server_world_t *w, uint64_t ms) {
+    wst__deadlines_run(&w->env.ctx->deadlines, wst__now(w->env.ctx) + ms);
+    test_env_turns(&w->env, 5);
+}
+
+void server_world_assert_logged(const server_world_t *w, const char *text) {
+    if (strstr(w->env.log, text) == NULL)
+        fail_msg("no \"%s\" in: %s", text, w->env.log);
+}
+
 /* Clients ------------------------------------------------------------------------------------ */
 
 static void client_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
@@ -376,7 +434,8 @@ static void client_on_connected(int status, wst_stream_t *stream, void *user_dat
     server_client_use(c->w, c, stream);
 }
 
-static void dial(server_world_t *w, const char *address, wst_dial_cb callback, void *user_data) {
+void server_world_dial(server_world_t *w, const char *address, wst_dial_cb callback,
+                       void *user_data) {
     char host[64];
     const char *colon = strrchr(address, ':');
     wst_dial_t *pending;
@@ -389,7 +448,7 @@ static void dial(server_world_t *w, const char *address, wst_dial_cb callback, v
 void server_client_open_at(server_world_t *w, server_client_t *c, const char *address) {
     memset(c, 0, sizeof(*c));
     c->w = w;
-    dial(w, address, client_on_connected, c);
+    server_world_dial(w, address, client_on_connected, c);
     test_env_until_count(&w->env, &c->connected, 1);
 }
 
@@ -411,7 +470,7 @@ void server_client_end(server_client_t *c) {
     assert_int_equal(wst_stream_shutdown(c->stream), 0);
 }
 
-static void expect_bytes(server_world_t *w, char *got, size_t *got_len, const void *bytes,
+void server_world_expect(server_world_t *w, char *got, size_t *got_len, const void *bytes,
                          size_t len) {
     test_env_until_count(&w->env, got_len, len);
     if (memcmp(got, bytes, len) != 0)
@@ -420,16 +479,12 @@ static void expect_bytes(server_world_t *w, char *got, size_t *got_len, const vo
     *got_len -= len;
 }
 
-static void expect_text(server_world_t *w, char *got, size_t *got_len, const char *text) {
-    expect_bytes(w, got, got_len, text, strlen(text));
-}
-
 void server_client_expect_bytes(server_client_t *c, const void *bytes, size_t len) {
-    expect_bytes(c->w, c->got, &c->got_len, bytes, len);
+    server_world_expect(c->w, c->got, &c->got_len, bytes, len);
 }
 
 void server_client_expect(server_client_t *c, const char *text) {
-    expect_text(c->w, c->got, &c->got_len, text);
+    server_client_expect_bytes(c, text, strlen(text));
 }
 
 void server_client_expect_end(server_client_t *c) {
@@ -466,186 +521,4 @@ void server_client_connect(server_world_t *w, server_client_t *c) {
     server_client_open(w, c);
     server_client_say(c, "CONNECT host:22 HTTP/1.1\r\n\r\n");
     server_client_expect(c, "HTTP/1.1 200 Connection established\r\n\r\n");
-}
-
-/* Agents ------------------------------------------------------------------------------------- */
-
-static void stream_on_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
-    server_agent_t *a = user_data;
-    (void)stream;
-    if (a->forgets) {
-        a->forgotten += data.len;
-        return;
-    }
-    assert_true(data.len <= sizeof(a->got) - 1 - a->got_len);
-    memcpy(a->got + a->got_len, data.data, data.len);
-    a->got_len += data.len;
-    a->got[a->got_len] = '\0';
-}
-
-static void stream_on_closed(void *user_data) {
-    ((server_agent_t *)user_data)->streams_closed++;
-}
-
-static void stream_on_end(wst_stream_t *stream, void *user_data) {
-    (void)stream;
-    ((server_agent_t *)user_data)->stream_ended++;
-}
-
-static void stream_on_error(wst_stream_t *stream, int error, void *user_data) {
-    server_agent_t *a = user_data;
-    (void)error;
-    a->stream_broken++;
-    if (a->stream == stream)
-        a->stream = NULL;
-    wst_stream_close(stream, stream_on_closed);
-}
-
-static void agent_on_gone(wst__incoming_t *incoming, int reason, void *user_data) {
-    server_agent_t *a = user_data;
-    (void)incoming;
-    (void)reason;
-    a->incoming = NULL;
-    a->cancelled++;
-}
-
-static void accept_stream(server_agent_t *a, wst__incoming_t *incoming) {
-    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
-                                                     .on_read = stream_on_read,
-                                                     .on_end = stream_on_end,
-                                                     .on_error = stream_on_error};
-    if (a->stream != NULL)
-        wst_stream_close(a->stream, NULL);
-    assert_int_equal(
-        incoming->ops->accept(incoming, a->address != NULL ? a->address : "", &a->stream), 0);
-    wst_stream_set_callbacks(a->stream, &callbacks, a);
-    wst_stream_read_start(a->stream, 0);
-}
-
-void server_agent_accept(server_agent_t *a) {
-    wst__incoming_t *incoming = a->incoming;
-    a->incoming = NULL;
-    accept_stream(a, incoming);
-}
-
-static void agent_on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_str_t dest,
-                              void *user_data) {
-    server_agent_t *a = user_data;
-    (void)uplink;
-    snprintf(a->destination, sizeof(a->destination), "%.*s", (int)dest.len, dest.ptr);
-    a->asked++;
-    if (a->treatment == SERVER_AGENT_KEEP) {
-        a->incoming = incoming;
-        incoming->on_gone = agent_on_gone;
-        incoming->user_data = a;
-    } else if (a->treatment == SERVER_AGENT_REFUSE) {
-        incoming->ops->refuse(incoming, a->reason, a->text);
-    } else {
-        accept_stream(a, incoming);
-    }
-}
-
-static int agent_on_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *user_data) {
-    server_agent_t *a = user_data;
-    (void)uplink;
-    assert_int_equal(hello->name.len, 0);
-    a->up++;
-    return 0;
-}
-
-static void agent_on_goaway(wst__uplink_t *uplink, int reason, void *user_data) {
-    (void)uplink;
-    assert_int_equal(reason, WST_EGOAWAY);
-    ((server_agent_t *)user_data)->goaways++;
-}
-
-static void agent_on_closed(void *user_data) {
-    ((server_agent_t *)user_data)->closed++;
-}
-
-static void agent_on_down(wst__uplink_t *uplink, int error, int http_status, const char *detail,
-                          void *user_data) {
-    (void)http_status;
-    server_agent_t *a = user_data;
-    (void)uplink;
-    a->down++;
-    a->down_error = error;
-    snprintf(a->detail, sizeof(a->detail), "%s", detail);
-}
-
-static void agent_on_connected(int status, wst_stream_t *stream, void *user_data) {
-    server_agent_t *a = user_data;
-    assert_int_equal(status, 0);
-    static const wst__uplink_callbacks_t callbacks = {.on_up = agent_on_up,
-                                                      .on_incoming = agent_on_incoming,
-                                                      .on_goaway = agent_on_goaway,
-                                                      .on_down = agent_on_down,
-                                                      .on_closed = agent_on_closed};
-    const wst_websocket_options_t websocket = {
-        .size = sizeof(websocket), .host = "server", .path = "/websocket", .fields = a->fields};
-    const wst__uplink_options_t options = {
-        .callbacks = &callbacks, .user_data = a, .hello = a->hello};
-    assert_int_equal(wst__mux_kind.connect(&a->uplink, a->w->env.ctx, stream, &websocket, &options),
-                     0);
-    a->connected++;
-}
-
-void server_agent_init(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
-    memset(a, 0, sizeof(*a));
-    a->w = w;
-    a->hello = (wst_hello_t){.size = sizeof(wst_hello_t),
-                             .max_streams = WST__MAX_STREAMS,
-                             .name = {name, strlen(name)},
-                             .has_instance = true,
-                             .epoch = 1};
-    memset(a->hello.instance, instance, sizeof(a->hello.instance));
-}
-
-wst_websocket_t *server_agent_websocket(const server_agent_t *a) {
-    return wst__carrier_websocket(wst__mux_carrier(wst__mux_of(a->uplink)));
-}
-
-void server_agent_start(server_agent_t *a) {
-    dial(a->w, a->w->address, agent_on_connected, a);
-}
-
-void server_agent_start_from(server_agent_t *a, const char *address) {
-    struct sockaddr_in here, there;
-    wst_stream_t *stream;
-    const char *port = strrchr(a->w->address, ':') + 1;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_int_equal(uv_ip4_addr(address, 0, &here), 0);
-    assert_int_equal(uv_ip4_addr("127.0.0.1", (int)strtoul(port, NULL, 10), &there), 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&here, sizeof(here)), 0);
-    assert_int_equal(connect(fd, (const struct sockaddr *)&there, sizeof(there)), 0);
-    assert_int_equal(wst_socket_open(&stream, a->w->env.ctx, fd, false), 0);
-    agent_on_connected(0, stream, a);
-}
-
-void server_agent_open(server_world_t *w, server_agent_t *a, const char *name, uint8_t instance) {
-    char up[64];
-    server_agent_init(w, a, name, instance);
-    server_agent_start(a);
-    snprintf(up, sizeof(up), "up %s %02x", name, instance);
-    server_world_until_notice(w, up);
-    test_env_until_count(&w->env, &a->up, 1);
-}
-
-void server_agent_close(server_agent_t *a) {
-    test_env_until_count(&a->w->env, &a->connected, 1);
-    if (a->stream != NULL)
-        wst_stream_close(a->stream, NULL);
-    a->stream = NULL;
-    a->uplink->ops->close(a->uplink);
-    test_env_until_count(&a->w->env, &a->closed, 1);
-}
-
-void server_agent_say(server_agent_t *a, const char *text) {
-    wst_slice_t slice;
-    assert_int_equal(wst_slice_copy(&slice, a->w->env.ctx, text, strlen(text)), 0);
-    assert_true(wst_stream_write(a->stream, &slice, 1) >= 0);
-}
-
-void server_agent_expect(server_agent_t *a, const char *text) {
-    expect_text(a->w, a->got, &a->got_len, text);
 }

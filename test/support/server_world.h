@@ -11,6 +11,7 @@
 #include "tunnel.h"
 
 #include <wstunnel/access.h>
+#include <wstunnel/admin.h>
 #include <wstunnel/server.h>
 
 /* How a question is answered. */
@@ -37,6 +38,7 @@ typedef struct server_world {
     const char *agent_name, *agent_tenant, *client_tenant; /* said when they are allowed */
     const char *const *agent_labels;                       /* likewise */
     bool headless;                                         /* the flows are of no HTTP request */
+    bool proxied; /* a proxy tells the addresses of clients and agents */
 
     wst_request_t *held;
     char question[128]; /* the last one: destination and user */
@@ -46,12 +48,20 @@ typedef struct server_world {
     char reached_what[128];                    /* address and agent of the last one */
     size_t gone;                               /* held questions that were taken back */
     void (*in_choice)(struct server_world *w); /* before the answer */
+    void (*in_agent_request)(struct server_world *w);
     char close_at; /* closes the server in this callback: see server_world.c */
     char notices[4096];
-    size_t ups, downs, opens, closes, refusals, drained;
+    size_t ups, downs, opens, closes, refusals, drained, suspensions, resumes;
+    wst_agent_suspended_info_t last_suspended; /* without the detail */
+    wst_agent_resumed_info_t last_resumed;
     wst_stream_info_t last_close; /* its figures; no strings */
     char last_refusal[512];       /* its user|tenant|agent|address|error|detail */
+    char last_client[128];        /* the address in the last notice of a stream or refusal */
+    char asked_by[128];           /* the address in the last question about a client or agent */
     wst_remote_t *last_up;
+    bool admits_operators;
+    wst_admin_t *admin;         /* serves them; or NULL */
+    wst_stream_t *admin_stream; /* the last one's connection; the test closes it */
     bool close_called;
     size_t closed;
 } server_world_t;
@@ -73,6 +83,17 @@ void server_world_until_notice(server_world_t *w, const char *text);
 /* Runs the loop until the server has so many connections. */
 void server_world_until_connections(server_world_t *w, size_t n);
 void server_world_assert_notice(const server_world_t *w, const char *text);
+void server_world_assert_logged(const server_world_t *w, const char *text); /* the last line */
+
+wst_server_stats_t server_world_stats(const server_world_t *w);
+/* Lets the time of the server's deadlines pass. */
+void server_world_pass(server_world_t *w, uint64_t ms);
+
+/* What clients and agents share: how they connect, and what comes next, to be forgotten then. */
+void server_world_dial(server_world_t *w, const char *address, wst_dial_cb callback,
+                       void *user_data);
+void server_world_expect(server_world_t *w, char *got, size_t *got_len, const void *bytes,
+                         size_t len);
 
 /* -- A client, raw -- */
 
@@ -117,6 +138,10 @@ typedef struct server_agent {
     const char *fields;    /* of its upgrade request; NULL: none */
     wst__uplink_t *uplink; /* NULL: not connected yet */
     wst_hello_t hello;
+    bool resumes;   /* its sessions outlive their connections, if the server lets them */
+    int fd;         /* of the connection of one that resumes */
+    wst_ctx_t *ctx; /* that it runs on, set before the start; NULL: the server's */
+    size_t suspended, resumed;
     server_treatment_t treatment;
     int reason; /* refused with this */
     const char *text;
@@ -141,10 +166,39 @@ void server_agent_start_from(server_agent_t *a,
                              const char *address); /* likewise; an IPv4 address of this host */
 void server_agent_open(server_world_t *w, server_agent_t *a, const char *name,
                        uint8_t instance); /* waits: up */
+/* The same for one that resumes. */
+void server_agent_open_lasting(server_world_t *w, server_agent_t *a, const char *name,
+                               uint8_t instance, uint32_t conn);
+void server_world_open_lasting(server_world_t *w, server_agent_t *a); /* a world with one */
 wst_websocket_t *server_agent_websocket(const server_agent_t *a);
+/* Ends the connection of one that resumes, without a close frame, and waits: suspended. */
+void server_agent_cut(server_agent_t *a);
 void server_agent_close(server_agent_t *a);  /* at once, and waits until it is gone */
 void server_agent_accept(server_agent_t *a); /* the stream that it has kept */
 void server_agent_say(server_agent_t *a, const char *text);
 void server_agent_expect(server_agent_t *a, const char *text);
+/* The client's stream, which is the agent's last one, carries bytes both ways. */
+void server_agent_expect_alive(server_agent_t *a, server_client_t *c);
+
+/* -- Another connection of an agent, by which it wants to continue its session -- */
+
+typedef struct server_attempt {
+    server_agent_t *agent;
+    const char *fields; /* of its upgrade request, beside the claim; NULL: none */
+    wst_hello_t hello;
+    wst__resume_field_t claim;
+    int fd;
+    wst__uplink_t *uplink;
+    size_t asked, up, resumed, down, closed; /* asked: hellos of the server */
+    int down_error, http_status;
+    char detail[200];
+    bool closing;
+} server_attempt_t;
+
+/* With the agent's hello, the next epoch and a true claim. */
+void server_attempt_init(server_agent_t *a, server_attempt_t *t);
+void server_attempt_start(server_attempt_t *t); /* does not wait */
+void server_attempt_close(server_attempt_t *t); /* at once, and waits until it is gone */
+void server_agent_resume(server_agent_t *a);    /* all of that, and waits: resumed */
 
 #endif

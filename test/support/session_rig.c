@@ -133,6 +133,14 @@ static void on_goaway(wst__session_t *s, int reason, void *user_data) {
     hook(r, "goaway", NULL);
 }
 
+static void on_bye(wst__session_t *s, int reason, wst_str_t text, void *user_data) {
+    (void)s;
+    session_rig_t *r = user_data;
+    note(r->told, "bye %d%s%.*s", reason, text.len > 0 ? " " : "", (int)text.len,
+         text.len > 0 ? text.ptr : "");
+    hook(r, "bye", NULL);
+}
+
 static void on_dead(wst__session_t *s, int error, void *user_data) {
     (void)s;
     session_rig_t *r = user_data;
@@ -150,7 +158,8 @@ static void on_change(wst__session_t *s, void *user_data) {
     ((session_rig_t *)user_data)->changes++;
 }
 
-static bool on_round(wst__session_t *s, void *user_data) {
+static bool on_round(wst__session_t *s, uint64_t rtt_us, void *user_data) {
+    (void)rtt_us;
     (void)s;
     session_rig_t *r = user_data;
     r->rounds++;
@@ -196,17 +205,18 @@ int session_rig_start_new(session_rig_t *r) {
     r->budget.limit = r->budget_limit != 0 ? r->budget_limit : SIZE_MAX;
     r->now = 1000;
     assert_int_equal(new_ear(r), 0);
-    const wst__session_options_t options = {
-        .pool = &r->pool,
-        .budget = &r->budget,
-        .deadlines = &r->deadlines,
-        .client = !r->server,
-        .hello = r->hello,
-        .ping_interval_ms = r->ping_interval_ms,
-        .window_max = r->window_max,
-        .callbacks = {r->no_open ? NULL : on_open, on_opened, on_failed, on_data, on_end, on_drain,
-                      on_shutdown, on_reset, on_goaway, on_dead, on_wakeup, on_change, on_round},
-        .user_data = r};
+    const wst__session_options_t options = {.pool = &r->pool,
+                                            .budget = &r->budget,
+                                            .deadlines = &r->deadlines,
+                                            .client = !r->server,
+                                            .hello = r->hello,
+                                            .ping_interval_ms = r->ping_interval_ms,
+                                            .window_max = r->window_max,
+                                            .callbacks = {r->no_open ? NULL : on_open, on_opened,
+                                                          on_failed, on_data, on_end, on_drain,
+                                                          on_shutdown, on_reset, on_goaway, on_bye,
+                                                          on_dead, on_wakeup, on_change, on_round},
+                                            .user_data = r};
     int status = wst__session_new(&r->s, &options);
     return status == 0 ? wst__session_attach(r->s, r->now * 1000, r->encoding, &r->peer_hello)
                        : status;
@@ -371,6 +381,13 @@ int session_rig_say_goaway(session_rig_t *r, uint64_t last) {
                                               .error = WST_EGOAWAY});
 }
 
+int session_rig_say_bye(session_rig_t *r) {
+    return session_rig_say(r, (wst_message_t){.size = sizeof(wst_message_t),
+                                              .method = WST_MSG_BYE,
+                                              .error = WST_EGOAWAY,
+                                              .error_text = {"why", 3}});
+}
+
 /* -- The session speaks ----------------------------------------------------------------------- */
 
 static void note_message(session_rig_t *r, const wst_message_t *m) {
@@ -416,6 +433,9 @@ static void note_message(session_rig_t *r, const wst_message_t *m) {
     case WST_MSG_GOAWAY:
         note(r->said, "goaway %llu %d", (unsigned long long)m->last, m->error);
         return;
+    case WST_MSG_BYE:
+        note(r->said, "bye %d%s%.*s", m->error, gap, text_len, text);
+        return;
     }
 }
 
@@ -460,7 +480,7 @@ void session_rig_ignores(session_rig_t *r) {
 
 wst__session_stream_t *session_rig_try_open(session_rig_t *r, int *status) {
     wst__session_stream_t *st = NULL;
-    *status = wst__session_open(r->s, &st, "a:1", r);
+    *status = wst__session_open(r->s, &st, "a:1", NULL, r);
     if (*status == 0)
         own(r, st);
     return st;

@@ -15,6 +15,7 @@
 
 enum {
     SESSION_RIG_NOTES = 16384,
+    SESSION_RIG_MANY = 10000,   /* streams that fit into the default budget */
     SESSION_RIG_WINDOW = 32768, /* of the hellos of both sides, unless a test has set others */
     SESSION_RIG_FRAME = 16384
 };
@@ -50,7 +51,7 @@ typedef struct session_rig {
 
     wst_decoder_t *ear;
     char said[SESSION_RIG_NOTES], told[SESSION_RIG_NOTES], data[WST__MAX_FRAME];
-    wst__session_stream_t *owned[WST__MAX_CONNECTIONS]; /* not closed */
+    wst__session_stream_t *owned[SESSION_RIG_MANY]; /* not closed */
     size_t owned_count;
     size_t live; /* blocks before */
 } session_rig_t;
@@ -92,6 +93,7 @@ int session_rig_say_reset(session_rig_t *r, uint64_t id, int error);
 int session_rig_say_ping(session_rig_t *r, uint64_t seq);
 int session_rig_say_pong(session_rig_t *r, uint64_t seq);
 int session_rig_say_goaway(session_rig_t *r, uint64_t last);
+int session_rig_say_bye(session_rig_t *r);
 
 /* All that the session has said or told since the last look, separated by "; ". */
 void session_rig_says(session_rig_t *r, const char *expected);

@@ -44,7 +44,7 @@ static void close_end(sim_end_t *end, int reset_reason) {
     if (!end->dead && !end->aborted && (!is_done(end) || reset_reason != 0)) {
         end->aborted = true;
         end->reason = reset_reason != 0 ? reset_reason : WST_ECANCELLED;
-        end->cuts = end->sim->cuts - end->sim->cut;
+        end->cuts = end->sim->cuts;
         end->had_all = st->rx_ended;
     }
     end->st = NULL;
@@ -55,7 +55,7 @@ static void refuse(sim_end_t *end) {
     static const int reasons[] = {WST_EDENIED, WST_EREFUSED, WST_ENAME};
     end->aborted = true;
     end->reason = reasons[sim_random(end->sim, 3)];
-    end->cuts = end->sim->cuts - end->sim->cut;
+    end->cuts = end->sim->cuts;
     wst__session_stream_refuse(end->st, end->reason, end->pair->dest);
 }
 
@@ -104,7 +104,7 @@ static void open_one(sim_t *sim, int side) {
         pair->ends[i] = (sim_end_t){.sim = sim, .pair = pair, .side = i, .target = target};
     }
     sim_end_t *end = &pair->ends[side];
-    int status = wst__session_open(s, &end->st, pair->dest, end);
+    int status = wst__session_open(s, &end->st, pair->dest, &sim->sides[side].opener, end);
     if (status == WST_EMEMORY && sim->limited)
         return;
     check(end, status == 0, "open failed");
@@ -219,6 +219,9 @@ bool sim_finish(sim_t *sim, int side) {
 
 /* Sometimes an application does something at once, to this stream or another one. */
 static void react(sim_t *sim, int side) {
+    const sim_side_t *s = &sim->sides[side];
+    if ((s->said_bye || s->heard_bye) && !sim->given_up && !s->suspending)
+        sim_fail(sim, "side %d: told of a stream behind bye", side);
     if (!sim->reentrant || sim->finishing || sim->depth > 3 || !sim_chance(sim, 20))
         return;
     sim->depth++;
@@ -276,7 +279,9 @@ static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, voi
     check(end, end->st == st && end->pair->opener == end->side && !end->opened && !end->dead,
           "failed though it was open");
     bool right;
-    if (peer->aborted && reason == peer->reason) {
+    if (end->sim->sides[end->side].suspending) {
+        right = reason == WST_ELOST;
+    } else if (peer->aborted && reason == peer->reason) {
         right = peer->opened || text.len == 0 ||
                 (text.len == strlen(end->pair->dest) &&
                  memcmp(text.ptr, end->pair->dest, text.len) == 0);
@@ -363,8 +368,29 @@ static void on_dead(wst__session_t *s, int error, void *user_data) {
     sim_side_t *side = user_data;
     (void)s;
     assert_int_equal(error, WST_ETIMEOUT);
-    sim_cut(side->sim);
-    sim_detach(side->sim, side->index);
+    sim_lose(side->sim, side->index);
+}
+
+static const char farewell[] = "drained";
+
+void sim_say_bye(sim_t *sim, int side) {
+    sim->sides[side].said_bye = true;
+    wst__session_bye(sim->sides[side].s, WST_EGOAWAY, farewell);
+}
+
+static void on_bye(wst__session_t *s, int reason, wst_str_t text, void *user_data) {
+    sim_side_t *side = user_data;
+    sim_t *sim = side->sim;
+    if (!sim->sides[1 - side->index].said_bye || side->said_bye || side->heard_bye)
+        sim_fail(sim, "side %d: bye out of place", side->index);
+    if (reason != WST_EGOAWAY || text.len != strlen(farewell) ||
+        memcmp(text.ptr, farewell, text.len) != 0)
+        sim_fail(sim, "side %d: another bye than was said", side->index);
+    side->heard_bye = true;
+    if (!sim_chance(sim, 50))
+        return;
+    sim->given_up = true;
+    wst__session_drop_streams(s, WST_ELOST);
 }
 
 const wst__session_callbacks_t sim_callbacks = {.on_open = on_open,
@@ -375,6 +401,7 @@ const wst__session_callbacks_t sim_callbacks = {.on_open = on_open,
                                                 .on_drain = on_drain,
                                                 .on_shutdown = on_shutdown,
                                                 .on_reset = on_reset,
+                                                .on_bye = on_bye,
                                                 .on_dead = on_dead};
 
 /* -- What must hold --------------------------------------------------------------------------- */
@@ -408,6 +435,11 @@ void sim_check(sim_t *sim) {
             side->budget.used > side->budget.limit || side->budget.lent > side->budget.limit / 4)
             sim_fail(sim, "side %d: budget %zu, lent %zu, reserved %zu", i, side->budget.used,
                      side->budget.lent, reserved);
+        if (side->opener.used > side->budget.used || side->opener.lent > side->budget.lent)
+            sim_fail(sim, "side %d: the opener holds %zu of %zu", i, side->opener.used,
+                     side->budget.used);
+        if (wst__session_pinned(side->s) != side->budget.used)
+            sim_fail(sim, "side %d: %zu pinned", i, wst__session_pinned(side->s));
         if (side->s->error != 0 && side->s->error != WST_ETIMEOUT)
             sim_fail(sim, "side %d: %d, %s", i, side->s->error, side->s->detail);
     }
@@ -424,7 +456,8 @@ void sim_check_finished(sim_t *sim) {
         }
     }
     for (int i = 0; i < 2; i++) {
-        if (wst__session_stream_count(sim->sides[i].s) != 0 || sim->sides[i].budget.used != 0)
+        if (wst__session_stream_count(sim->sides[i].s) != 0 || sim->sides[i].budget.used != 0 ||
+            sim->sides[i].opener.used != 0)
             sim_fail(sim, "side %d: %zu streams left", i,
                      wst__session_stream_count(sim->sides[i].s));
         assert_int_equal(sim->sides[i].pool.live, 0);

@@ -17,7 +17,7 @@ void socks_world_init(socks_world_t *s) {
     memset(s, 0, sizeof(*s));
     server_world_init(&s->w);
     s->w.env.ctx->options.log = on_log;
-    s->w.env.ctx->options.log_level = WST_LOG_INFO;
+    s->w.env.ctx->options.log_level = WST_LOG_DEBUG;
     s->w.headless = true;
 }
 
@@ -67,10 +67,4 @@ void socks_world_converse(socks_world_t *s, const char *says, size_t says_len, c
 void socks_world_assert_logged(const socks_world_t *s, const char *text) {
     if (strstr(s->log, text) == NULL)
         fail_msg("no line \"%s\" in:\n%s", text, s->log);
-}
-
-wst_server_stats_t socks_world_stats(const socks_world_t *s) {
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(s->w.server, &stats);
-    return stats;
 }

@@ -42,6 +42,5 @@ void socks_world_converse(socks_world_t *s, const char *says, size_t says_len, c
                           size_t told_len);
 
 void socks_world_assert_logged(const socks_world_t *s, const char *text);
-wst_server_stats_t socks_world_stats(const socks_world_t *s);
 
 #endif

@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static size_t live, countdown;
+static size_t live, bytes, countdown;
 static bool failed;
 static const char *watched;
 static size_t spilled;
@@ -18,11 +18,25 @@ static bool holds_watched(const char *block) {
     return false;
 }
 
+static size_t bytes_of(void *block) {
+    return block != NULL ? malloc_usable_size(block) + sizeof(size_t) : 0;
+}
+
 static bool fails_now(void) {
     if (countdown == 0 || --countdown > 0)
         return false;
     failed = true;
     return true;
+}
+
+/* The block, asked for in the size that it has, without what others left in there. */
+static void *overwritten(void *block) {
+    size_t size = malloc_usable_size(block);
+    void *whole = realloc(block, size);
+    if (whole == NULL)
+        return block;
+    memset(whole, 0xa5, size);
+    return whole;
 }
 
 static void *counting_malloc(size_t size, void *user_data) {
@@ -31,8 +45,9 @@ static void *counting_malloc(size_t size, void *user_data) {
         return NULL;
     void *ptr = malloc(size);
     live += ptr != NULL;
-    if (watched != NULL && ptr != NULL) /* what others left there does not count */
-        memset(ptr, 0xa5, malloc_usable_size(ptr));
+    if (watched != NULL && ptr != NULL)
+        ptr = overwritten(ptr);
+    bytes += bytes_of(ptr);
     return ptr;
 }
 
@@ -40,8 +55,11 @@ static void *counting_realloc(void *ptr, size_t size, void *user_data) {
     (void)user_data;
     if (fails_now())
         return NULL;
+    size_t before = bytes_of(ptr);
     void *moved = realloc(ptr, size);
     live += ptr == NULL && moved != NULL;
+    if (moved != NULL)
+        bytes += bytes_of(moved) - before;
     return moved;
 }
 
@@ -50,6 +68,7 @@ static void counting_free(void *ptr, void *user_data) {
     if (watched != NULL && ptr != NULL && holds_watched(ptr))
         spilled++;
     live -= ptr != NULL;
+    bytes -= bytes_of(ptr);
     free(ptr);
 }
 
@@ -66,6 +85,10 @@ bool test_alloc_failed(void) {
 
 size_t test_alloc_live(void) {
     return live;
+}
+
+size_t test_alloc_bytes(void) {
+    return bytes;
 }
 
 void test_alloc_watch(const char *secret) {

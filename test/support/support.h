@@ -24,6 +24,9 @@ bool test_alloc_failed(void);
 /* Blocks allocated and not freed. */
 size_t test_alloc_live(void);
 
+/* The bytes that they take, with the C library's rounding and a word of its own each. */
+size_t test_alloc_bytes(void);
+
 /* From now on blocks are counted that hold this text when they are freed; NULL: none are. */
 void test_alloc_watch(const char *secret);
 size_t test_alloc_spilled(void);

@@ -46,7 +46,8 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
 int talk_ask(talk_side_t *server, const char *dest) {
     websocket_rig_call(server->rig);
     int can_open = server->uplink->ops->can_open(server->uplink);
-    int status = server->uplink->ops->open(server->uplink, &server->open, dest, on_answer, server);
+    int status =
+        server->uplink->ops->open(server->uplink, &server->open, dest, NULL, on_answer, server);
     websocket_rig_called(server->rig);
     assert_true(can_open == 0 || status == can_open);
     return status;
@@ -168,8 +169,12 @@ static void on_closed(void *user_data) {
     side->uplink = NULL;
 }
 
-static const wst__uplink_callbacks_t callbacks = {on_up,     on_incoming, on_change,
-                                                  on_goaway, on_down,     on_closed};
+static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
+                                                  .on_incoming = on_incoming,
+                                                  .on_change = on_change,
+                                                  .on_goaway = on_goaway,
+                                                  .on_down = on_down,
+                                                  .on_closed = on_closed};
 
 static wst__uplink_options_t options_of(websocket_rig_t *rig, talk_side_t *side) {
     side->rig = rig;

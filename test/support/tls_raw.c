@@ -69,6 +69,14 @@ void tls_raw_close(tls_raw_t *raw) {
     mbedtls_pk_free(&raw->key);
 }
 
+void tls_raw_restrict(mbedtls_ssl_config *conf, const int only[2]) {
+    mbedtls_ssl_conf_ciphersuites(conf, only);
+#if MBEDTLS_VERSION_MAJOR >= 3
+    if (only[0] >> 8 != 0x13)
+        mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
+#endif
+}
+
 void tls_raw_shake(tls_raw_t *raw) {
     tls_end_t *ours = raw->end.peer;
     for (size_t sent = SIZE_MAX; sent != raw->end.sent_len + ours->sent_len;) {

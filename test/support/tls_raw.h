@@ -22,6 +22,9 @@ void tls_raw_open(tls_raw_t *raw, tls_end_t *ours, bool server, const tls_made_t
                   void (*tweak)(mbedtls_ssl_config *conf));
 void tls_raw_close(tls_raw_t *raw);
 
+/* Restricts a configuration to the suite `only[0]`; `only[1]` is 0. Both stay in use. */
+void tls_raw_restrict(mbedtls_ssl_config *conf, const int only[2]);
+
 /* Shakes hands until nothing moves. The raw end's status is mbedTLS's. */
 void tls_raw_shake(tls_raw_t *raw);
 

@@ -19,7 +19,7 @@ class Amounts:
     seconds: float = 2  # of a transfer or an echo
     visits: int = 5000  # connections
     tunnels: int = 1000  # idle, to measure memory
-    crowd: int = 10000  # idle, to prove that the default budget suffices
+    crowd: int = 10000  # idle, as many as the default limits promise to one user
     far_seconds: float = 10  # of a transfer over a distance
     starts: int = 20  # of a program
 
@@ -49,6 +49,11 @@ class Load:
         finally:
             self.stop()
 
+    def end_input(self):
+        """Tells a load generator that runs on to end."""
+        self.popen.stdin.close()
+        self.popen.stdin = None
+
     def stop(self):
         self.popen.kill()
         self.popen.communicate()
@@ -65,8 +70,9 @@ class Running:
     ways: list
 
     def load(self, what, way=0, **options):
-        """Starts a load generator: an option streams=8 is --streams 8."""
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        """Starts a load generator: an option streams=8 is --streams 8, lenient=True is --lenient."""
+        words = [word for name, value in options.items()
+                 for word in ((f"--{name}",) if value is True else (f"--{name}", value))]  # fmt: skip
         return Load(self.scene.near, [self.bench.tools / "bench_load", what, *words,
                                       *self.ways[way].options()])  # fmt: skip
 

@@ -18,10 +18,12 @@ class Distant(Scene):
     program: object = None
     rtt_ms: float = 0
     loss: float = 0
+    congestion: str = None  # control; None: the machine's
 
     @contextlib.contextmanager
     def standing(self):
-        link = Link(self.program, delay_ms=self.rtt_ms / 2, rate_mbit=RATE_MBIT, loss=self.loss)
+        link = Link(self.program, delay_ms=self.rtt_ms / 2, rate_mbit=RATE_MBIT, loss=self.loss,
+                    congestion=self.congestion)  # fmt: skip
         with link:
             yield dataclasses.replace(self, near=place_at(link, "near"), far=place_at(link, "far"))
             check_link(link.statistics())

@@ -6,10 +6,11 @@ A mark takes the ratio of ours to the other subject in each round; the median co
 
 import dataclasses
 
+from .neighbours import noises
 from .peers import PEERS
 from .results import median, spread
 from .scenes import RELAYS
-from .sections import LOSSES, ROUND_TRIPS
+from .sections import LOSSES, LOSSY, ROUND_TRIPS
 
 WSTUNNEL = "wstunnel (Rust)"
 PEER_NAMES = tuple(PEERS)
@@ -17,7 +18,8 @@ PEER_NAMES = tuple(PEERS)
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """`of` is (section, measure, figure); `least` or `most` bounds the ratio, or the value."""
+    """`of` is (section, measure, figure); `least` or `most` bounds the ratio, or the value. Without
+    a bound the ratio is shown without a verdict."""
 
     title: str
     of: tuple
@@ -25,8 +27,11 @@ class Mark:
     least: float = None
     most: float = None
     best: bool = False
+    over: tuple = ()  # as `of`: the ratio is to this figure of ours, which `against` describes
 
     def values(self, results, ours):
+        if self.over:
+            return results.quotients((*self.of, ours), (*self.over, ours))
         if not self.against:
             return results.of(*self.of, ours)
         other = self.best_of(results) if self.best else self.against[0]
@@ -38,11 +43,16 @@ class Mark:
         return min((pair for pair in measured if pair[0] is not None), default=(None, ""))[1]
 
     def limit(self):
+        if self.least is None and self.most is None:
+            return ""
         return f"≥ {self.least:g}" if self.least is not None else f"≤ {self.most:g}"
 
-    def met(self, values):
+    def verdict(self, values):
         middle = median(values)
-        return middle >= self.least if self.least is not None else middle <= self.most
+        if self.least is None and self.most is None:
+            return ""
+        met = middle >= self.least if self.least is not None else middle <= self.most
+        return "met" if met else "**missed**"
 
     def line(self, results, ours):
         values = self.values(results, ours)
@@ -51,8 +61,8 @@ class Mark:
             return f"| {self.title} | {against} | {self.limit()} | – | **failed** |"
         if not values:
             return f"| {self.title} | {against} | {self.limit()} | – | not measured |"
-        word = "met" if self.met(values) else "**missed**"
-        return f"| {self.title} | {against} | {self.limit()} | {spread(values, 2)} | {word} |"
+        return (f"| {self.title} | {against} | {self.limit()} | {spread(values, 2)} | "
+                f"{self.verdict(values)} |")  # fmt: skip
 
 
 def transfer_marks(section, streams, others, title):
@@ -80,8 +90,34 @@ def distance_marks(round_trips, losses):
     far = [Mark(f"{rtt} ms, {loss} % loss, {way}", ("distance", f"{rtt}ms-{loss}-{way}", "rate"),
                 ("straight",), least=0.95)
            for rtt in round_trips for loss in losses for way in ("down", "up")]  # fmt: skip
+    key = "{}ms-{}-down8".format(*LOSSY)
+    far.append(Mark("8 streams by 4 connections, {} ms, {} % loss, CUBIC".format(*LOSSY),
+                    ("distance", f"{key}-by4", "rate"), ("ours by 1",), least=3,
+                    over=("distance", f"{key}-by1", "rate")))  # fmt: skip
     return far + [Mark(f"8 MiB at 100 ms, {loss} % loss", ("distance", f"100ms-{loss}-8mib", "next"),
                        ("straight",), most=1) for loss in losses]  # fmt: skip
+
+
+def neighbour_marks():
+    """Beside nothing the ratio is that of the machine's own noise, and has no bound."""
+    marks = []
+    for key, (title, _, _) in noises("").items():
+        marks += [Mark(f"beside {title}: {what} p99", ("neighbours", key, f"{figure}_ratio"),
+                       most=None if key == "nothing" else 3)
+                  for figure, what in (("echo", "echo"), ("connect", "connections"))]  # fmt: skip
+        marks.append(Mark(f"beside {title}: connections served, %", ("neighbours", key, "served"),
+                          least=100))  # fmt: skip
+    return marks
+
+
+def own_marks():
+    """The ratios of a figure of ours to another one of ours."""
+    library = [Mark(f"wss, {words}1 stream down", ("tls", "down1", figure), ("mbedTLS alone",),
+                    least=least, over=("tls", "library", figure))
+               for figure, words, least in (("rate", "", 0.9), ("cpu", "CPU, ", None))]  # fmt: skip
+    return library + [Mark(f"64 streams {way}", ("plain", f"{way}64", "rate"), ("ours at 8",),
+                           least=1, over=("plain", f"{way}8", "rate"))
+                      for way in ("down", "up")]  # fmt: skip
 
 
 def all_marks():
@@ -107,21 +143,12 @@ def all_marks():
         *cpu_marks("tls", (1, 8), (WSTUNNEL,), "wss"),
         Mark("library, KiB", ("own", "size", "library"), most=450),
         Mark("start-up, ms", ("own", "startup", "server"), most=10),
+        *own_marks(),
+        *neighbour_marks(),
     ]
-
-
-def streams_line(results, ours, way):
-    """The mark that 64 streams together are not slower than 8."""
-    few, many = (results.of("plain", f"{way}{count}", "rate", ours) for count in (8, 64))
-    ratios = [b / a for a, b in zip(few, many)]
-    if not ratios:
-        return ""
-    word = "met" if median(ratios) >= 1 else "**missed**"
-    return f"| 64 streams {way} | ours at 8 | ≥ 1 | {spread(ratios, 2)} | {word} |"
 
 
 def table(results, ours):
     lines = ["| what | against | mark | measured | |", "|---|---|---|---|---|"]
     lines += [mark.line(results, ours) for mark in all_marks() if results.tried(*mark.of, ours)]
-    lines += filter(None, (streams_line(results, ours, way) for way in ("down", "up")))
     return "\n".join(lines)

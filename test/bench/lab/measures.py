@@ -8,6 +8,7 @@ generators check every byte and count; a fault raises Failure and yields no figu
 import dataclasses
 import time
 
+from .lag import Loops
 from .processes import Failure
 
 GIB = 1 << 30
@@ -40,9 +41,16 @@ class Measure:
     def __init__(self, key, title, scene):
         self.key, self.title, self.scene = key, title, scene
 
+    def suits(self, subject):
+        """Whether it can be taken of a subject."""
+        return self.scene is None or self.scene.suits(subject)
+
     def run(self, bench, subject):
+        """The figures of `figures`, and those of the loops if the subject reports them."""
         with bench.open(subject, self.scene, self.origins) as running:
-            return self.measure(bench, running)
+            loops = Loops(running.processes if subject.tells_turns else [])
+            figures = self.measure(bench, running)
+            return {**figures, **loops.figures()}
 
     def measure(self, bench, running):
         raise NotImplementedError
@@ -84,6 +92,21 @@ class FarBulk(Bulk):
     @staticmethod
     def seconds(bench):
         return bench.amounts.far_seconds
+
+
+class Shares(Measure):
+    """The throughput of several downloads of one size, until the last has arrived: where a connection is
+    so slow that those of a fixed time would take minutes to empty the buffers on the way."""
+
+    figures = {"rate": RATE}
+
+    def __init__(self, key, title, scene, streams, size):
+        super().__init__(key, title, scene)
+        self.streams, self.size = streams, size
+
+    def measure(self, bench, running):
+        result = running.load("get", streams=self.streams, bytes=self.size, timeout=180).result()
+        return {"rate": rate_of(result, self.streams)}
 
 
 class Download(Measure):
@@ -177,7 +200,7 @@ class Idle(Measure):
 
 
 class Crowd(Idle):
-    """Enough idle tunnels to prove that the default memory budget suffices."""
+    """Idle tunnels, as many as the default limits promise to one user."""
 
     figures = {"each": Figure("", "KiB each", 1, less=True, plotted=False)}
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Figures of this project's programs alone: start-up, sizes, and TLS without a tunnel."""
 
+import json
 import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from .measures import Figure, Measure
+from .measures import CPU, GIB, RATE, Figure, Measure
 from .processes import ENVIRONMENT, Failure
+from .subjects import Ours
 
 
 class StartUp(Measure):
@@ -59,8 +61,54 @@ def stripped_kib(path):
         return Path(copy).stat().st_size / 1024
 
 
-def tls_alone(build):
-    """What bench_tls prints: bytes through each suite, and handshakes, on one core."""
-    run = subprocess.run([build / "test" / "bench_tls"], stdout=subprocess.PIPE,
-                         stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
-    return run.stdout.strip() if run.returncode == 0 else f"bench_tls failed: {run.stdout.strip()}"
+# -- TLS alone -----------------------------------------------------------------------------------
+
+
+def tool_of(subject, name):
+    """The path of a benchmark program of a build of this project; None if there is none."""
+    if not isinstance(subject, Ours) or subject.front != "port":
+        return None
+    path = subject.build / "test" / name
+    return path if path.exists() else None
+
+
+def result_of(*argv):
+    """The JSON object that a benchmark program prints."""
+    run = subprocess.run([str(arg) for arg in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                         text=True, check=False, env=ENVIRONMENT)  # fmt: skip
+    if run.returncode != 0:
+        raise Failure(run.stderr.strip() or f"{argv[0].name} has failed")
+    try:
+        return json.loads(run.stdout)
+    except ValueError as error:
+        raise Failure(f"{argv[0].name} prints no JSON") from error
+
+
+class LibraryBulk(Measure):
+    """What mbedTLS moves by its own functions, without ours, on one connection."""
+
+    figures = {"rate": RATE, "cpu": CPU}
+    program = "bench_tls_pipe"
+
+    def suits(self, subject):
+        return "mbedTLS" in subject.version and tool_of(subject, self.program) is not None
+
+    def run(self, bench, subject):
+        result = result_of(tool_of(subject, self.program), bench.amounts.seconds)
+        return {"rate": result["bytes"] / 1e6 / result["seconds"],
+                "cpu": result["cpu_s"] * GIB / result["bytes"]}  # fmt: skip
+
+
+class Handshakes(Measure):
+    """How many handshakes of two ends in one process a core does a second, at either end."""
+
+    figures = {f"{kind}_{end}": Figure(f"{words}, {end}", "/s", plotted=False)
+               for kind, words in (("ec", "EC P-256"), ("rsa", "RSA 2048"), ("resumed", "resumed"))
+               for end in ("server", "client")}  # fmt: skip
+    program = "bench_tls"
+
+    def suits(self, subject):
+        return tool_of(subject, self.program) is not None
+
+    def run(self, bench, subject):
+        return result_of(tool_of(subject, self.program), "handshakes", bench.amounts.seconds)

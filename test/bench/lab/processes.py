@@ -69,10 +69,11 @@ class Process:
             last = (self.said().strip().splitlines() or ["without a word"])[-1]
             raise Failure(f"{self.name} has ended: {last}")
 
-    def wait_for(self, pattern, seconds=10):
-        """Returns the match of a regular expression in the output; fails if the group loses a process."""
+    def wait_for(self, pattern, seconds=10, start=0):
+        """Returns the match of a regular expression in the output from `start` on; fails if the
+        group loses a process."""
         deadline = time.monotonic() + seconds
-        while (match := re.search(pattern, self.said())) is None:
+        while (match := re.compile(pattern).search(self.said(), start)) is None:
             self.group.check_running()
             if time.monotonic() > deadline:
                 raise Failure(f"{self.name} does not say '{pattern}'")

@@ -3,7 +3,7 @@
 
 import json
 
-from . import marks
+from . import lag, marks
 from .results import number, spread
 
 
@@ -39,6 +39,19 @@ def null_control(sections, results, ours, again):
     return "\n".join(lines)
 
 
+def lag_table(sections, results, ours):
+    """How long the turns of the loops were in each measure; empty if none was taken of ours."""
+    titles = lag.FIGURES.values()
+    lines = ["| | " + " | ".join(titles) + " |", "|---" * (len(titles) + 1) + "|"]
+    for section in sections:
+        for measure in section.measures:
+            values = [results.of(section.key, measure.key, key, ours) for key in lag.FIGURES]
+            if any(values):
+                cells = " | ".join(spread(those, 2) for those in values)
+                lines.append(f"| {section.key}: {measure.title} | {cells} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
 def header(facts, subjects, missing, parameters):
     lines = [f"- {name}: {value}" for name, value in {**facts, **parameters}.items()]
     lines += [f"- {subject.name}: {subject.version}" for subject in subjects if subject.version]
@@ -51,7 +64,7 @@ class Report:
 
     def __init__(self, facts, parameters, subjects, missing):
         self.facts, self.parameters, self.subjects = facts, parameters, subjects
-        self.missing, self.plots, self.tls = missing, {}, ""
+        self.missing, self.plots = missing, {}
 
     def markdown(self, sections, results):
         ours, again = "ours", "ours again"
@@ -61,8 +74,10 @@ class Report:
             parts += [f"## {section.title}", section.note, section_table(section, results)]
             if section.key in self.plots:
                 parts.append(f"![{section.title}]({self.plots[section.key]})")
-        if self.tls:
-            parts += ["## TLS alone", "One core, no socket:", f"```\n{self.tls}\n```"]
+        turns = lag_table(sections, results, ours)
+        if turns:
+            parts += ["## The loop's lag", "Turns of the event loops during the measurements of ours. "
+                      "A turn takes longer if the loop waits for a core.", turns]  # fmt: skip
         parts += ["## Marks", marks.table(results, ours),
                   "## Null control", "Two subjects with the same programs, in turns. "
                    "Smaller differences than these are noise.",
@@ -75,7 +90,7 @@ class Report:
         return json.dumps({
             "facts": self.facts, "parameters": self.parameters, "missing": self.missing,
             "versions": {subject.name: subject.version for subject in self.subjects},
-            "results": results.as_json(), "failures": results.failures, "tls": self.tls,
+            "results": results.as_json(), "failures": results.failures,
         }, indent=1)  # fmt: skip
 
 

@@ -28,9 +28,13 @@ class Results:
 
     def ratios(self, section, measure, figure, subject, other):
         """Of a subject to another one, round by round."""
-        mine = self.values.get((section, measure, figure, subject), [])
-        others = self.values.get((section, measure, figure, other), [])
-        return [a / b for a, b in zip(mine, others) if a is not None and b]
+        where = section, measure, figure
+        return self.quotients((*where, subject), (*where, other))
+
+    def quotients(self, one, other):
+        """Of the figures of a key (section, measure, figure, subject) to those of another one."""
+        pairs = zip(self.values.get(one, []), self.values.get(other, []))
+        return [a / b for a, b in pairs if a is not None and b]
 
     def lacking(self, section, measure, subject, rounds):
         """The missing figures, as lines of text."""

@@ -96,6 +96,7 @@ class Scene:
     relay_at: str = ""
     group: object = None
     proxy: str = ""  # for the agent to use
+    connections: int = 1  # of the agent
 
     def bind(self, group):
         """This scene with the processes of one figure, and its proxy started."""
@@ -107,6 +108,8 @@ class Scene:
     def suits(self, subject):
         """Whether a subject can be measured in this scene."""
         if ("tls" if self.certificate else "plain") not in subject.wraps:
+            return False
+        if self.connections > 1 and not subject.takes_connections:
             return False
         needs_proxy = self.relay_at == "carrier" and self.relay.speaks != "port"
         return subject.straight or not needs_proxy or self.relay.speaks in subject.proxies

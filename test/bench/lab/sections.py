@@ -4,8 +4,9 @@
 import dataclasses
 import re
 
-from .measures import Beside, Bulk, Crowd, Download, Echo, FarBulk, Idle, Visits
-from .own import Sizes, StartUp
+from .measures import Beside, Bulk, Crowd, Download, Echo, FarBulk, Idle, Shares, Visits
+from .neighbours import Neighbour, noises
+from .own import Handshakes, LibraryBulk, Sizes, StartUp
 from .scenes import Scene, relay_scenes
 
 MIB = 1 << 20
@@ -22,21 +23,18 @@ class Section:
     subjects: list
 
     def choose(self, pattern):
-        """Keeps the measures whose SECTION/KEY matches fully, and the subjects that suit any."""
-        self.measures = [
-            one for one in self.measures if re.fullmatch(pattern, f"{self.key}/{one.key}")
-        ]
+        """Keeps the measures whose SECTION/KEY matches fully and that suit any subject, and the
+        subjects that suit any measure."""
+        self.measures = [one for one in self.measures
+                         if re.fullmatch(pattern, f"{self.key}/{one.key}")
+                         and any(map(one.suits, self.subjects))]  # fmt: skip
         self.subjects = [subject for subject in self.subjects
-                         if any(suits(one, subject) for one in self.measures)]  # fmt: skip
+                         if any(one.suits(subject) for one in self.measures)]  # fmt: skip
 
     def pairs(self):
         """The work of a round: each measure with its subjects."""
         for measure in self.measures:
-            yield measure, [subject for subject in self.subjects if suits(measure, subject)]
-
-
-def suits(measure, subject):
-    return measure.scene is None or measure.scene.suits(subject)
+            yield measure, [subject for subject in self.subjects if measure.suits(subject)]
 
 
 def transfers(scene, prefix="", streams=(1, 8, 64)):
@@ -63,8 +61,17 @@ def plain(subjects):
 
 def encrypted(subjects, certificate):
     return Section("tls", "Over loopback, wss://",
-                   "TLS between server and agent only.",
-                   loads(Scene(certificate=certificate), (1, 8)), subjects)  # fmt: skip
+                   "TLS between server and agent only. mbedTLS alone: two processes with nothing but "
+                   "mbedtls_ssl_write and mbedtls_ssl_read, and the cipher suite of ours.",
+                   [LibraryBulk("library", "1 stream, mbedTLS alone", None),
+                    *loads(Scene(certificate=certificate), (1, 8))], subjects)  # fmt: skip
+
+
+def handshakes(subjects):
+    return Section("handshakes", "TLS alone",
+                   "Handshakes of two ends in one process, without sockets: how many one core does a "
+                   "second. EC P-256 and RSA 2048 are the keys of certificates in full handshakes.",
+                   [Handshakes("handshakes", "handshakes", None)], subjects)  # fmt: skip
 
 
 RELAY_TITLES = {"carrier": "between agent and server", "client": "between client and server",
@@ -84,9 +91,10 @@ def behind_relay(relay, subjects):
 
 
 # The measures of --quick, by SECTION/KEY.
-QUICK = r"(own|crowd|distance)/.*|plain/(?!up8|up64).*|tls/(down1|up8|visit64)|relay-.*/carrier-.*"
+QUICK = r"(own|handshakes|crowd|distance)/.*|neighbours/(bulk|passwords)|plain/(?!up8|up64).*|tls/(library|down1|up8|visit64)|relay-.*/carrier-.*"
 LOSSES = (0, 0.1, 1)  # percentages
 ROUND_TRIPS = (20, 100, 200)  # ms
+LOSSY = (50, 1)  # ms, percentage
 
 
 def distant(scene_of, subjects, sysctls, round_trips=ROUND_TRIPS, losses=LOSSES):
@@ -100,10 +108,22 @@ def distant(scene_of, subjects, sysctls, round_trips=ROUND_TRIPS, losses=LOSSES)
     rtt = round_trips[len(round_trips) // 2]
     measures += [Download(f"{rtt}ms-{loss}-8mib", f"8 MiB at {rtt} ms, {loss} % loss",
                           scene_of(rtt, loss), 8 * MIB) for loss in losses]  # fmt: skip
+    measures += shared_loads(scene_of)
     return Section("distance", "Over a distance: an emulated link of 1 Gbit/s",
-                   "One stream. The link lies between server and agent, or between client and origin "
-                   "if there is no tunnel. Congestion control is the machine's; " + sysctls,
+                   "One stream, unless said. The link lies between server and agent, or between client and origin "
+                   "if there is no tunnel. Congestion control is the machine's, unless said; " + sysctls,
                    measures, subjects)  # fmt: skip
+
+
+def shared_loads(scene_of):
+    """A MiB on each of eight streams, by one connection of the agent and by four, where each
+    connection is slow."""
+    rtt, loss = LOSSY
+    title = f"{rtt} ms, {loss} % loss, CUBIC, 8 streams down by"
+    return [Shares(f"{rtt}ms-{loss}-down8-by{count}",
+                   f"{title} {count} connection{'s' * (count > 1)}",
+                   dataclasses.replace(scene_of(rtt, loss), congestion="cubic", connections=count),
+                   8, MIB) for count in (1, 4)]  # fmt: skip
 
 
 def own(subject):
@@ -113,6 +133,16 @@ def own(subject):
                    [subject])  # fmt: skip
 
 
+def neighbours(subjects, library):
+    """`library`: hangnames."""
+    return Section("neighbours", "A noisy neighbour",
+                   "One user's echoes and new connections while another user makes noise, and the "
+                   "ratio of their p99 to that of the same user just before, alone.",
+                   [Neighbour(key, f"beside {title}", scene, noise)
+                    for key, (title, scene, noise) in noises(library).items()],
+                   subjects)  # fmt: skip
+
+
 def crowded(subjects, count):
-    return Section("crowd", "Many idle tunnels", "All of them through one agent, in the default memory budget.",
+    return Section("crowd", "Many idle tunnels", "All of them of one user, through one agent, within the default limits.",
                    [Crowd("crowd", f"{count:,} idle tunnels", Scene())], subjects)  # fmt: skip

@@ -6,7 +6,6 @@ where the origins are. It returns its processes and, for each origin, the Way th
 """
 
 import dataclasses
-import json
 import re
 import shutil
 import subprocess
@@ -21,9 +20,11 @@ class Way:
     address: str
     via: str = "direct"
     to: str = ""
+    field: str = ""  # of its requests
 
     def options(self):
-        return ["--via", self.via, *(["--to", self.to] if self.to else []), self.address]
+        given = [("--via", self.via), ("--to", self.to), ("--field", self.field)]
+        return [word for option in given if option[1] for word in option] + [self.address]
 
 
 class Subject:
@@ -32,6 +33,8 @@ class Subject:
     straight = False
     wraps = ("plain",)  # how it can connect server and agent: plain, tls
     proxies = ()  # proxies that its agent supports: http, socks5
+    takes_connections = False  # whether its agent can have several
+    tells_turns = False  # whether its programs report the turns of their loops (lag.py)
     version = ""
 
     def __init__(self, name):
@@ -51,12 +54,15 @@ def find(program, folders=()):
     return shutil.which(program, path=path)
 
 
+def output_of(*argv):
+    return subprocess.run(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False).stdout  # fmt: skip
+
+
 def version_of(*argv):
     """The first line of its output that has a digit."""
-    run = subprocess.run(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False)  # fmt: skip
-    lines = [line.strip() for line in run.stdout.splitlines() if re.search(r"\d", line)]
+    lines = [line.strip() for line in output_of(*argv).splitlines() if re.search(r"\d", line)]
     return lines[0] if lines else "of unknown version"
 
 
@@ -135,41 +141,43 @@ class Ours(Subject):
     wraps = ("plain", "tls")
     proxies = ("http", "socks5")
 
-    def __init__(self, name, build, front="port", streams=0):
-        """`streams`: how many an agent may have open at a time; 0: the default."""
+    def __init__(self, name, build, front="port"):
         super().__init__(name)
         self.build, self.programs = build, build / "examples"
-        self.front, self.streams = front, streams
+        self.front = front
         if front != "port":
             self.wraps = ("plain",)  # the load generators do not speak TLS
         self.version = version_of(self.programs / "wstunnel-server", "--version")
+        help_text = output_of(self.programs / "wstunnel-agent", "--help")
+        self.guards_loopback = "--allow" in help_text
+        self.takes_connections = "--connections" in help_text
+        self.tells_turns = "SIGUSR1" in output_of(self.programs / "wstunnel-server", "--help")
 
     def missing(self):
         return "" if (self.programs / "wstunnel-agent").exists() else f"{self.build}: no programs"
+
+    def opens(self):
+        """The options that let an agent open everything."""
+        return ["--allow", "*", "--allow", "127.0.0.0/8"] if self.guards_loopback else []
 
     def start(self, group, scene, targets):
         cert = scene.certificate
         ports = [option for target in targets for option in ("--port", f"127.0.0.1:0={target}")]
         server = group.start(
             scene.near, self.programs / "wstunnel-server", "--insecure-open", *ports,
-            *self.limits(group, "server", "max_agent_streams", "max_connections"),
             "--listen", f"{scene.near.address}:0,connect,agents,socks",
             *(["--cert", cert.chain, "--key", cert.key] if cert else []))  # fmt: skip
         address = listening(server)
         url = f"{'wss' if cert else 'ws'}://{scene.carrier(address)}"
         agent = group.start(
             scene.far, self.programs / "wstunnel-agent", "--proxy", scene.proxy or "none",
-            *self.limits(group, "agent", "max_streams"),
-            *(["--ca", cert.chain] if cert else []), url)  # fmt: skip
-        server.wait_for(" up from ", 30)
+            *self.opens(), *(["--ca", cert.chain] if cert else []), *self.several(scene), url)  # fmt: skip
+        server.wait_for(" up from " + "(.|\n)* has one more session" * (scene.connections - 1), 30)
         return [server, agent], self.ways(server, address, targets)
 
-    def limits(self, group, program, *names):
-        """Options that raise limits of numbers, but no limit of memory."""
-        if self.streams == 0:
-            return []
-        limits = dict.fromkeys(names, self.streams)
-        return ["--config", group.write(f"{program}.json", json.dumps({"limits": limits}))]
+    @staticmethod
+    def several(scene):
+        return ["--connections", str(scene.connections)] if scene.connections > 1 else []
 
     def ways(self, server, address, targets):
         if self.front != "port":

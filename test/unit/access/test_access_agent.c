@@ -6,6 +6,8 @@
 #include <wstunnel/tls.h>
 
 #define PEER          "192.0.2.1:5"
+#define LONG_TOKEN    "a token of 32 bytes: not guessed"  /* of 32 bytes */
+#define WRONG_TOKEN   "a token of 32 bytes, and no other" /* longer */
 #define BEARER(token) "Authorization: Bearer " token "\r\n"
 
 /* SHA-256 of "berlin-1", "berlin-2" and "racks". */
@@ -97,6 +99,50 @@ static void test_failures(void **state) {
     access_rig_close(&r);
 }
 
+/* A token that nobody can guess is right whatever others try from its address; and what agents do
+ * is nothing to clients. */
+static void test_long_tokens(void **state) {
+    (void)state;
+    char hash[65];
+    assert_int_equal(wst_auth_sha256(hash, LONG_TOKEN), 0);
+    const char *const hashes[] = {hash, NULL};
+    const wst_access_agent_t both[] = {
+        {.size = sizeof(wst_access_agent_t), .name = "paris", .tokens_sha256 = hashes},
+        {.size = sizeof(wst_access_agent_t), .name = "berlin", .tokens_sha256 = berlin}};
+    const wst_access_user_t users[] = {
+        {.size = sizeof(wst_access_user_t), .name = "alice", .password = "x"}};
+    const wst_access_options_t options = {.size = sizeof(options),
+                                          .agents = both,
+                                          .agent_count = 2,
+                                          .users = users,
+                                          .user_count = 1,
+                                          .max_failures = 3};
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(access_rig_agent(&r, PEER, BEARER(WRONG_TOKEN)), 401);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(access_rig_agent(&r, PEER, BEARER(WRONG_TOKEN)), 429);
+        assert_int_equal(access_rig_agent(&r, PEER, BEARER("berlin-1")), 429);
+        assert_int_equal(access_rig_agent(&r, PEER, BEARER(LONG_TOKEN)), 0);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            access_rig_client(&r, PEER, "CONNECT a:1", access_rig_basic("alice", "no")), 407);
+    assert_int_equal(access_rig_client(&r, PEER, "CONNECT a:1", access_rig_basic("alice", "x")),
+                     429);
+    assert_int_equal(access_rig_agent(&r, "192.0.2.9:5", BEARER("berlin-1")), 0);
+    access_rig_close(&r);
+
+    /* The other way round. */
+    access_rig_open(&r, &options);
+    for (int i = 0; i < 7; i++)
+        access_rig_client(&r, PEER, "CONNECT a:1", "Proxy-Authorization: x\r\n");
+    assert_int_equal(access_rig_client(&r, PEER, "CONNECT a:1", "Proxy-Authorization: x\r\n"), 429);
+    assert_int_equal(access_rig_agent(&r, PEER, BEARER("berlin-1")), 0);
+    access_rig_close(&r);
+}
+
 static void test_certificate(void **state) {
     (void)state;
     static const wst_access_agent_t by_certificate[] = {{.size = sizeof(wst_access_agent_t),
@@ -136,6 +182,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_long_tokens),
         cmocka_unit_test(test_certificate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -310,14 +310,14 @@ static void test_failures(void **state) {
         access_rig_client(&r, "192.0.2.1:6", CONNECT, access_rig_credentials(&offer, &wrong)), 407);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "x")),
                      0); /* clears nothing */
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, "Proxy-Authorization: x\r\n"), 407);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "y")), 407);
     assert_int_equal(r.env.log_lines, 1);
     assert_string_equal(r.env.log, PEER ": too many failed attempts to authenticate");
-    /* Now whatever it sends. */
-    static const char *const none = "";
-    const char *const sent[] = {access_rig_basic("alice", "open: sesame"), none};
+    /* Now right or wrong; asking is no attempt. */
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 407);
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, sent[i]), 429);
+        const char *sent = access_rig_basic("alice", i == 0 ? "open: sesame" : "x");
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, sent), 429);
         assert_string_equal(r.reason, "Too many failed attempts to authenticate");
         assert_int_equal(strncmp(r.fields, "Retry-After: ", 13), 0);
         long seconds = strtol(r.fields + 13, NULL, 10);
@@ -330,6 +330,69 @@ static void test_failures(void **state) {
     assert_int_equal(
         access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 0);
     access_rig_close(&r);
+}
+
+/* Behind a shared address the bad passwords of others do not keep a user out, nor do those that
+ * come from everywhere for her. */
+static void test_failures_of_others(void **state) {
+    (void)state;
+    wst_access_options_t options = options_of();
+    options.max_failures = 20;
+    access_rig_t r;
+    access_rig_open(&r, &options);
+    const char *right = access_rig_basic("alice", "open: sesame");
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("bob", "no")), 407);
+    right = access_rig_basic("alice", "open: sesame");
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, right), 0); /* for the first time */
+    static access_asking_t guesses[4000];
+    size_t answered = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        char peer[64];
+        guesses[i] = (access_asking_t){0};
+        snprintf(peer, sizeof(peer), "[2001:db8:%x::1]:5", i / 4);
+        access_rig_ask_client(&r, &guesses[i], peer, CONNECT, access_rig_basic("alice", "no"));
+        if (i >= 3999)
+            test_env_turns(&r.env, 5);
+    }
+    size_t limited = 0;
+    for (unsigned i = 0; i < 4000; i++) {
+        answered += guesses[i].answers;
+        limited += guesses[i].answers && guesses[i].status == 429;
+        if (!guesses[i].answers)
+            access_rig_leave(&guesses[i]); /* it is held back */
+    }
+    assert_in_range(answered - limited, 40, 40);
+    assert_in_range(limited, 3950, 3960);
+    assert_int_equal(
+        access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "open: sesame")), 0);
+    test_env_turns(&r.env, 5);
+    access_rig_close(&r);
+}
+
+/* An answer that is held back is the right one in the end, and is right or wrong. */
+static void test_held_back(void **state) {
+    (void)state;
+    for (int right = 0; right < 2; right++) {
+        wst_access_options_t options = options_of();
+        options.max_failures = 10;
+        options.failure_window_ms = 1000;
+        access_rig_t r;
+        access_rig_open(&r, &options);
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("alice", "no")),
+                             407);
+        static access_asking_t asking;
+        asking = (access_asking_t){0};
+        uint64_t asked_ms = uv_now(&r.env.loop);
+        access_rig_ask_client(&r, &asking, PEER, CONNECT,
+                              access_rig_basic("alice", right ? "open: sesame" : "no"));
+        test_env_turns(&r.env, 5);
+        assert_int_equal(asking.answers, 0);
+        assert_int_equal(access_rig_answer(&asking), right ? 0 : 407);
+        assert_true(uv_now(&r.env.loop) - asked_ms >= 50);
+        access_rig_close(&r);
+    }
 }
 
 /* From here, where a reverse proxy may stand for everybody, by name: others are not shut out. */
@@ -469,6 +532,7 @@ static void test_certificate(void **state) {
     access_rig_open(&r, &options);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "y")), 407);
     assert_int_equal(access_rig_client(&r, PEER, CONNECT, access_rig_basic("carol", "x")), 429);
+    const char *carol = "Proxy-Authorization: Basic Y2Fyb2w6eQ==\r\n"; /* carol:y */
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const wst_tls_certificate_t peer = {.size = sizeof(peer),
                                             .common_name = cases[i].common_name,
@@ -482,11 +546,11 @@ static void test_certificate(void **state) {
         assert_int_equal(status, cases[i].user != NULL ? 0 : 429);
         assert_string_equal(r.user, cases[i].user != NULL ? cases[i].user : "");
         r.tls = &unverified;
-        assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
+        assert_int_equal(access_rig_client(&r, PEER, CONNECT, carol), 429);
     }
     const wst_tls_info_t none = {.size = sizeof(none), .peer_verified = true};
     r.tls = &none;
-    assert_int_equal(access_rig_client(&r, PEER, CONNECT, ""), 429);
+    assert_int_equal(access_rig_client(&r, PEER, CONNECT, carol), 429);
     access_rig_close(&r);
 }
 
@@ -550,6 +614,8 @@ int main(void) {
         cmocka_unit_test(test_target),
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_failures_of_others),
+        cmocka_unit_test(test_held_back),
         cmocka_unit_test(test_failures_from_here),
         cmocka_unit_test(test_unknown_users_from_here),
         cmocka_unit_test(test_secrets_wiped),

@@ -76,8 +76,9 @@ static void test_limit(void **state) {
     assert_int_equal(access_rig_login(&r, PEER, "alice", "x"), 407);
     assert_int_equal(access_rig_client(&r, PEER, "CONNECT host:443", basic), 407);
     assert_int_equal(access_rig_login(&r, PEER, "", ""), 407);
+    assert_int_equal(access_rig_login(&r, PEER, "alice", "y"), 407);
     assert_int_equal(access_rig_login(&r, PEER, "alice", "open: sesame"), 429);
-    assert_int_equal(access_rig_login(&r, PEER, NULL, NULL), 429);
+    assert_int_equal(access_rig_login(&r, PEER, NULL, NULL), 407);
     assert_int_equal(access_rig_client(&r, PEER, "CONNECT host:443", basic), 429);
     assert_int_equal(access_rig_login(&r, "192.0.2.2:5", "alice", "open: sesame"), 0);
     /* From this machine by the name that is tried. */

@@ -190,7 +190,7 @@ static void test_rules(void **state) {
     wst_agent_set_rules(r.w.agent, NULL);
     ask_for(&r, "169.254.169.254:80");
     expect_answer(&r, "\"code\":-32006,\"message\":\"the agent denies link-local and metadata "
-                      "addresses\"");
+                      "addresses unless a rule names them (wstunnel-agent --allow)\"");
     assert_int_equal(r.place.count, 1);
     rig_free(&r);
     wst_rules_free(first);

@@ -44,6 +44,9 @@ struct rig {
     size_t seen[EVENTS], gone;
     char destination[WST_DEST_MAX + 1], peer[64];
     int open_status, close_status;
+    char open_reason[200];
+    wst_rules_t *loopback;
+    const char *networks; /* of what is asked for next */
     uint64_t to, from;
     size_t drained, closed;
 };
@@ -80,6 +83,8 @@ static asked_t *ask_for(rig_t *r, size_t i, const char *dest) {
     a->base.peer = "far side";
     a->rig = r;
     a->state = WAITING;
+    if (r->networks != NULL)
+        a->base.networks = (wst_str_t){r->networks, strlen(r->networks)};
     wst__egress_take(&r->egress, &a->base, (wst_str_t){dest, strlen(dest)});
     return a;
 }
@@ -176,9 +181,11 @@ static void on_dial(wst_request_t *request, void *user_data) {
     leave(r, DIAL);
 }
 
-static void on_stream_open(const char *destination, int status, void *user_data) {
+static void on_stream_open(const char *destination, int status, const char *reason,
+                           void *user_data) {
     rig_t *r = user_data;
     r->open_status = status;
+    snprintf(r->open_reason, sizeof(r->open_reason), "%s", reason);
     enter(r, OPENED, destination);
     leave(r, OPENED);
 }
@@ -209,6 +216,7 @@ static void rig_make(rig_t *r, policy_t may, policy_t dial) {
     r->options = (wst__egress_options_t){
         .role = "agent",
         .name = "probe",
+        .opener = "option",
         .max_streams = 100,
         .max_pending = 100,
         .timeout_ms = 10000,
@@ -229,10 +237,20 @@ static void rig_open(rig_t *r, policy_t may, policy_t dial) {
     wst__egress_init(&r->egress, &r->node, &r->options);
 }
 
+/* Rules for tests that dial this machine. */
+static wst_rules_t *open_loopback(void) {
+    static const char *const loopback[] = {"127.0.0.0/8", NULL};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = loopback};
+    const wst_rules_options_t options = {.size = sizeof(options), .rules = &rule, .count = 1};
+    wst_rules_t *rules;
+    assert_int_equal(wst_rules_new(&rules, &options, NULL), 0);
+    return rules;
+}
+
 static void rig_free(rig_t *r) {
     wst__node_close(&r->node);
     test_env_until_count(&r->env, &r->closed, 1);
-    assert_true(wst__list_empty(&r->egress.list));
+    assert_true(wst__list_empty(&r->egress.opening) && wst__list_empty(&r->egress.others));
     assert_int_equal(r->egress.streams.count, 0);
     assert_int_equal(r->egress.pending.count, 0);
     assert_int_equal(r->node.busy.count, r->node.in_service.tally != NULL);
@@ -244,6 +262,7 @@ static void rig_free(rig_t *r) {
         if (i < r->connections)
             fake_stream_free(&r->destinations[i]);
     }
+    wst_rules_free(r->loopback);
 }
 
 /* -- Streams that are opened ------------------------------------------------------------------ */
@@ -318,6 +337,7 @@ static void test_dialled(void **state) {
     rig_t r;
     place_t place = {NULL, NULL};
     rig_open(&r, UNASKED, UNASKED);
+    r.egress.rules = r.loopback = open_loopback();
     const wst_listener_options_t options = {.size = sizeof(options),
                                             .address = "127.0.0.1:0",
                                             .on_accept = on_accept,
@@ -408,7 +428,8 @@ static void test_not_accepted(void **state) {
 static void test_rules(void **state) {
     (void)state;
     rig_t r;
-    const char *const secret[] = {"*.secret", NULL}, *const loopback[] = {"127.0.0.0/8", NULL};
+    const char *const secret[] = {"*.secret", NULL};
+    const char *const loopback[] = {"127.0.0.0/8", "::1", NULL};
     const char *const ours[] = {"probe", NULL}, *const names[] = {"localhost", NULL};
     const wst_rule_t rules[] = {
         {.size = sizeof(wst_rule_t), .allow = false, .destinations = secret},
@@ -430,9 +451,69 @@ static void test_rules(void **state) {
     assert_int_equal(r.seen[DESTINATION], 1);
     r.egress.rules = NULL;
     expect_refused(&r, ask_for(&r, 3, "169.254.169.254:80"), WST_EDENIED,
-                   "the server denies link-local and metadata addresses");
+                   "the server denies link-local and metadata addresses unless a rule names them "
+                   "(option)");
     rig_free(&r);
     wst_rules_free(made);
+}
+
+/* This host's own services are out of reach unless a rule names them, however they are written. */
+static void test_loopback(void **state) {
+    (void)state;
+    static const char *const destinations[] = {"127.0.0.1:80",
+                                               "127.9.9.9:80",
+                                               "[::1]:80",
+                                               "0.0.0.0:80",
+                                               "[::]:80",
+                                               "[::ffff:127.0.0.1]:80",
+                                               "[::ffff:0.0.0.0]:80",
+                                               "[64:ff9b::7f00:1]:80",
+                                               "localhost:80"};
+    const char *const wide[] = {"*", "localhost.test", "0.0.0.0/0", "::/0", NULL};
+    const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = wide};
+    const wst_rules_options_t options = {.size = sizeof(options), .rules = &rule, .count = 1};
+    wst_rules_t *made;
+    rig_t r;
+    size_t count = sizeof(destinations) / sizeof(destinations[0]);
+    assert_int_equal(wst_rules_new(&made, &options, NULL), 0);
+    for (size_t i = 0; i < 2 * count; i++) {
+        rig_open(&r, ALLOW, UNASKED);
+        r.egress.rules = i < count ? NULL : made;
+        expect_refused(&r, ask_for(&r, 0, destinations[i % count]), WST_EDENIED,
+                       "the agent denies its own loopback addresses unless a rule names them "
+                       "(option)");
+        assert_int_equal(r.open_status, WST_EDENIED);
+        assert_string_equal(r.open_reason, "the agent denies its own loopback addresses unless a "
+                                           "rule names them (option)");
+        rig_free(&r);
+    }
+    wst_rules_free(made);
+}
+
+/* What the far side's networks deny is not dialled, and the refusal is in the far side's words. */
+static void test_networks(void **state) {
+    (void)state;
+    static const struct {
+        const char *networks, *text;
+    } cases[] = {
+        {"3-127.0.0.0/8 4-::/0 0+*", "Denied by rule 3 of the server"},
+        {"1+10.0.0.0/8 0-*", "No rule of the server allows it"},
+        {"1+10.0.0.0/8", "No rule of the server allows it"},
+        {"1+*", NULL},
+        {"nonsense", "Malformed networks"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        rig_t r;
+        rig_open(&r, UNASKED, UNASKED);
+        r.egress.rules = r.loopback = open_loopback();
+        r.networks = cases[i].networks;
+        if (cases[i].text != NULL)
+            expect_refused(&r, ask_for(&r, 0, "127.0.0.1:1"), WST_EFILTERED, cases[i].text);
+        else
+            expect_refused(&r, ask_for(&r, 0, "127.0.0.1:1"), UV_ECONNREFUSED,
+                           "connection refused");
+        rig_free(&r);
+    }
 }
 
 /* Nobody knows where a name leads if the embedder dials: no network lets it through, and one that
@@ -481,6 +562,23 @@ static void test_max_pending(void **state) {
     expect_accepted(&r, first); /* open: it takes no room */
     r.may = ALLOW;
     expect_accepted(&r, ask_for(&r, 2, "host.test:80"));
+    rig_free(&r);
+}
+
+/* Streams to a destination that does not answer leave room for those to others. */
+static void test_destinations_share_what_is_pending(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, HOLD, ALLOW);
+    r.egress.o.max_pending = 3;
+    asked_t *first = ask_for(&r, 0, "silent.test:80"), *second = ask_for(&r, 1, "silent.test:80");
+    expect_refused(&r, ask_for(&r, 2, "silent.test:80"), WST_ELIMIT,
+                   "too many connections to it are being opened");
+    r.may = ALLOW;
+    expect_accepted(&r, ask_for(&r, 3, "host.test:80"));
+    withdraw(first, WST_ECANCELLED);
+    withdraw(second, WST_ECANCELLED);
+    assert_int_equal(r.egress.pending.count, 0);
     rig_free(&r);
 }
 
@@ -538,6 +636,7 @@ static void test_withdrawn_while_dialling(void **state) {
     (void)state;
     rig_t r;
     rig_open(&r, UNASKED, UNASKED);
+    r.egress.rules = r.loopback = open_loopback();
     withdraw(ask_for(&r, 0, "127.0.0.1:1"), WST_ELOST);
     assert_int_equal(r.open_status, WST_ELOST);
     test_env_turns(&r.env, 5);
@@ -661,8 +760,11 @@ int main(void) {
         cmocka_unit_test(test_not_connected),
         cmocka_unit_test(test_not_accepted),
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_networks),
         cmocka_unit_test(test_rules_with_a_dial_of_their_own),
         cmocka_unit_test(test_max_pending),
+        cmocka_unit_test(test_destinations_share_what_is_pending),
         cmocka_unit_test(test_max_streams),
         cmocka_unit_test(test_withdrawn),
         cmocka_unit_test(test_answered_and_withdrawn),

@@ -122,8 +122,8 @@ static void test_wrong(void **state) {
         {"{\"text\": [\"a\"]}", "f: text: must be a string"},
         {"{\"text\": \"\"}", "f: text: must be 1 to 4096 bytes long"},
         {"{\"text\": \"a\\u007f\"}", "f: text: must not hold control characters"},
-        {"{\"Text\": \"a\"}", "f: Text: unknown member"},
-        {"{\"a-list\": \"a\"}", "f: a-list: unknown member"},
+        {"{\"Text\": \"a\"}", "f: Text: unknown member; did you mean \"text\"?"},
+        {"{\"a-list\": \"a\"}", "f: a-list: unknown member; did you mean \"a_list\"?"},
         {"{\"a_list\": [\"a\", []]}", "f: a_list[1]: must be a string"},
         {"{\"a_list\": null}", "f: a_list: must be a string or an array of strings"},
         {"{\"choice\": \"tw\"}", "f: choice: must be one, two or three"},
@@ -162,7 +162,7 @@ static void test_many(void **state) {
     read_text(&c, &o, "{\"flag\": 1, \"inner\": [{\"word\": 1, \"x\\ny\": 1}, 2], \"z\": 1}");
     assert_int_equal(c.error_count, 5);
     assert_string_equal(c.errors[1], "f: inner[0].word: must be a string");
-    assert_string_equal(c.errors[2], "f: inner[0].x?y: unknown member");
+    assert_string_equal(c.errors[2], "f: inner[0].x\\u000ay: unknown member");
     assert_string_equal(c.errors[3], "f: inner[1]: must be an object");
     assert_string_equal(c.errors[4], "f: z: unknown member");
     config_free(&c);
@@ -245,8 +245,9 @@ static void read_all(config_t *c, outer_t *outer, const char *const words[5]) {
         argv[argc++] = copies[i];
     }
     options_t options = {0};
+    const options_syntax_t syntax = {.program = "prog", .usage = "", .fields = &outer_fields};
     optind = 0;
-    assert_true(options_parse(&options, &outer_fields, "", false, argc, argv, &status));
+    assert_true(options_parse(&options, &syntax, argc, argv, &status));
     *c = (config_t){0};
     *outer = (outer_t){0};
     options.config_file = path;

@@ -645,6 +645,59 @@ static void test_round_trip(void **state) {
         run_round_trip(seed);
 }
 
+/* ---- writing ---- */
+
+static size_t write_chunks(char *wire, const char *payload, size_t len, size_t split) {
+    size_t at = 0;
+    const size_t parts[] = {split, len - split};
+    for (size_t i = 0; i < 2; i++) {
+        if (parts[i] == 0)
+            continue;
+        at += wst__http_chunk_line(wire + at, parts[i]);
+        memcpy(wire + at, payload, parts[i]);
+        payload += parts[i];
+        at += parts[i];
+        at += (size_t)snprintf(wire + at, 8, WST__CHUNK_END);
+    }
+    return at + (size_t)snprintf(wire + at, 8, WST__CHUNKS_END);
+}
+
+/* A body written in chunks, wherever it is split, reads as the same; cut anywhere, it is not
+ * complete. */
+static void test_written(void **state) {
+    (void)state;
+    static const char payload[] = "0\r\n\r\n3\r\nbody with what looks like framing\r\n0\r\n\r\n";
+    size_t len = sizeof(payload) - 1;
+    for (size_t split = 0; split <= len; split++) {
+        char wire[200];
+        size_t all = write_chunks(wire, payload, len, split);
+        for (size_t cut = 0; cut <= all; cut++) {
+            wst_http_body_t body = chunked();
+            feed(&body, wire, cut, cut, 1, true);
+            assert_true(walked.rc >= 0);
+            assert_memory_equal(walked.payload, payload, walked.payload_len);
+            assert_int_equal(body.complete, cut == all);
+            assert_int_equal(wst_http_body_end(&body), cut == all ? 0 : WST_EHTTP);
+        }
+        assert_int_equal(walked.payload_len, len);
+    }
+}
+
+static void test_written_sizes(void **state) {
+    (void)state;
+    for (unsigned bit = 0; bit < 8 * sizeof(size_t); bit++) {
+        for (size_t less = 0; less < 2; less++) {
+            size_t size = ((size_t)1 << bit) - less;
+            char expect[64];
+            int n = snprintf(expect, sizeof(expect), "%zx\r\n", size);
+            char *line = (char *)test_guarded(expect, WST__CHUNK_LINE_MAX);
+            assert_int_equal(wst__http_chunk_line(line, size), n);
+            assert_memory_equal(line, expect, (size_t)n);
+            test_guarded_free((uint8_t *)line, WST__CHUNK_LINE_MAX);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_framing_of_requests),
@@ -660,6 +713,8 @@ int main(void) {
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_filter_is_bounded),
         cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_written),
+        cmocka_unit_test(test_written_sizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,10 +243,10 @@ static const char *answer(const exchange_t *x, const char *text) {
         return out;
     }
     assert_null(reply.error);
-    snprintf(out + len, sizeof(out) - (size_t)len, "[%s%s%s%s%s%s]", framings[reply.body.framing],
+    snprintf(out + len, sizeof(out) - (size_t)len, "[%s%s%s%s%s%s%s]", framings[reply.body.framing],
              reply.interim ? " interim" : "", reply.upgrade ? " upgrade" : "",
-             reply.decode ? " decode" : "", reply.keep_client ? " keep-client" : "",
-             reply.keep_origin ? " keep-origin" : "");
+             reply.decode ? " decode" : "", reply.encode ? " encode" : "",
+             reply.keep_client ? " keep-client" : "", reply.keep_origin ? " keep-origin" : "");
     for (size_t room = 0; room < (size_t)len; room++) {
         char *exact = malloc(room + 1);
         forward = x->forward;
@@ -276,7 +276,16 @@ static void test_responses(void **state) {
         {"chunked", OK "Transfer-Encoding: CHUNKED\r\nTrailer: A\r\n\r\n",
          OK "Trailer: A\r\nTransfer-Encoding: chunked\r\n" VIA KEPT
             "[chunked keep-client keep-origin]"},
-        {"until close (9112, 9.3)", OK "\r\n", OK VIA "Connection: close\r\n\r\n[until close]"},
+        {"until close", OK "\r\n",
+         OK "Transfer-Encoding: chunked\r\n" VIA KEPT "[until close encode keep-client]"},
+        {"until close, HTTP/1.0", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n",
+         OK "Transfer-Encoding: chunked\r\nVia: 1.0 us\r\n" KEPT
+            "[until close encode keep-client]"},
+        {"until close, trailers announced", OK "Trailer: A\r\nB: c\r\n\r\n",
+         OK "B: c\r\nTransfer-Encoding: chunked\r\n" VIA KEPT "[until close encode keep-client]"},
+        {"until close, an error", "HTTP/1.1 500 No\r\n\r\n",
+         "HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n" VIA KEPT
+         "[until close encode keep-client]"},
         {"origin closes", OK "Content-Length: 0\r\nConnection: close\r\n\r\n",
          OK "Content-Length: 0\r\n" VIA KEPT "[length keep-client]"},
         {"HTTP/1.0", "HTTP/1.0 200\r\nContent-Length: 1\r\n\r\n",
@@ -370,11 +379,46 @@ static void test_responses_to_1_0(void **state) {
         {"chunked is for us to decode",
          OK "Transfer-Encoding: chunked\r\nTrailer: A\r\nB: c\r\n\r\n",
          "HTTP/1.0 200 OK\r\nB: c\r\n" VIA "Connection: close\r\n\r\n[chunked decode keep-origin]"},
+        {"until close stays so", OK "B: c\r\n\r\n",
+         "HTTP/1.0 200 OK\r\nB: c\r\n" VIA "Connection: close\r\n\r\n[until close]"},
         {"interim", "HTTP/1.1 100 Continue\r\n\r\n", "[none interim keep-origin]"},
         {"101", "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\n\r\n",
          "!upgrade that was not asked for"},
     };
-    check_answers(asked, vectors, 4);
+    check_answers(asked, vectors, sizeof(vectors) / sizeof(vectors[0]));
+}
+
+/* RFC 9110 section 6.6.1 */
+static void test_date(void **state) {
+    (void)state;
+#define NOW  "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+#define THEN "Date: Mon, 01 Jan 1990 00:00:00 GMT\r\n"
+#define BODY "Content-Length: 0\r\n"
+#define REST BODY VIA KEPT "[length keep-client keep-origin]"
+    static const vector_t vectors[] = {
+        {"none", OK "A: b\r\n" BODY "\r\n", OK NOW "A: b\r\n" REST},
+        {"the origin's", OK "A: b\r\n" THEN BODY "\r\n", OK "A: b\r\n" THEN REST},
+        {"any case", OK "dATE: x\r\n" BODY "\r\n", OK "dATE: x\r\n" REST},
+        {"for us only", OK "Connection: date\r\n" THEN BODY "\r\n", OK NOW REST},
+        {"an error", "HTTP/1.1 500 No\r\n" BODY "\r\n", "HTTP/1.1 500 No\r\n" NOW REST},
+        {"304", "HTTP/1.1 304 No\r\n\r\n",
+         "HTTP/1.1 304 No\r\n" NOW VIA KEPT "[none keep-client keep-origin]"},
+        {"interim", "HTTP/1.1 103 Early\r\n\r\n",
+         "HTTP/1.1 103 Early\r\n" VIA "\r\n[none interim keep-client keep-origin]"},
+        {"upgrade", "HTTP/1.1 101 Yes\r\nUpgrade: x\r\n\r\n",
+         "HTTP/1.1 101 Yes\r\n" VIA "Upgrade: x\r\nConnection: Upgrade\r\n\r\n"
+         "[none upgrade keep-client keep-origin]"},
+    };
+    exchange_t x;
+    open_exchange(&x, ASKED "Connection: upgrade\r\nUpgrade: x\r\n\r\n");
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        x.forward.date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        const char *got = answer(&x, vectors[i].input);
+        if (strcmp(got, vectors[i].expect) != 0)
+            fail_msg("%s:\n%s", vectors[i].name, got);
+    }
+    x.forward.date = ""; /* there is no clock */
+    assert_string_equal(answer(&x, OK BODY "\r\n"), OK REST);
 }
 
 /* They are bounded, of whatever kind and whether they are sent on; the final one still comes. */
@@ -453,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_responses_to_head),
         cmocka_unit_test(test_responses_to_upgrade),
         cmocka_unit_test(test_responses_to_1_0),
+        cmocka_unit_test(test_date),
         cmocka_unit_test(test_interim_responses),
         cmocka_unit_test(test_keep),
         cmocka_unit_test(test_pseudonyms),

@@ -30,7 +30,7 @@ static void test_questions_in_order(void **state) {
     flow_rig_turns(&r, 3);
     flow_rig_expect(&r, "choose? host:22 for acme/alice at 192.0.2.1:5\n");
     assert_string_equal(u->destination, "host:22");
-    assert_int_equal(r.ingress.pending.count, 1);
+    assert_int_equal(wst__ingress_pending(&r.ingress), 1);
     flow_rig_opened(u, &site, "10.0.0.7");
     flow_rig_turns(&r, 2);
     flow_rig_expect(
@@ -42,8 +42,8 @@ static void test_questions_in_order(void **state) {
     fake_stream_data(&site, "down!", 5);
     fake_stream_end(&site);
     assert_int_equal(wst_flow_relay(f.flow, client.stream), 0);
-    assert_int_equal(r.ingress.pending.count, 0);
-    assert_int_equal(r.ingress.relaying.count, 1);
+    assert_int_equal(wst__ingress_pending(&r.ingress), 0);
+    assert_int_equal(wst__ingress_relaying(&r.ingress), 1);
     test_env_until_count(&r.env, &f.gone, 1);
     flow_rig_expect(&r, "open 1: acme/alice to host:22 by berlin at 10.0.0.7\n"
                         "close 1: 2 up, 5 down, ended by agent\n");
@@ -252,7 +252,7 @@ static void test_bounds(void **state) {
         wst__remotes_changed(&r.ingress.remotes, &r.uplinks[0].member);
         flow_rig_start(&r, &f[i], &flow_rig_plain);
     }
-    assert_int_equal(r.ingress.pending.count, 2);
+    assert_int_equal(wst__ingress_pending(&r.ingress), 2);
     assert_int_equal(f[2].code, WST_ELIMIT);
     assert_string_equal(f[2].reason, "Too many connections being opened");
     wst_flow_cancel(f[0].flow);

@@ -197,7 +197,8 @@ static void test_another_uplink(void **state) {
     assert_true(second->asked);
     flow_rig_failed(second, WST_EREFUSED, "nobody listens");
     assert_int_equal(f.code, WST_EREFUSED);
-    flow_rig_expect(&r, "refused: host:22: 502 Connection refused by destination\n");
+    flow_rig_expect(&r,
+                    "refused: host:22: 502 Connection refused by destination: nobody listens\n");
     flow_rig_close(&r);
 }
 
@@ -262,12 +263,344 @@ static void test_drain_ends_the_wait(void **state) {
     flow_rig_close(&r);
 }
 
+/* -- Turns ------------------------------------------------------------------------------------ */
+
+/* An agent that opens one connection at a time, and a flow that it is opening. */
+static flow_rig_uplink_t *open_crowded(flow_rig_t *r, flow_rig_flow_t *first) {
+    flow_rig_open(r);
+    r->ingress.turns.limit = 1;
+    r->ingress.accounts.dials.limit = 9;
+    flow_rig_uplink_t *agent = flow_rig_uplink(r, "berlin", "", NULL);
+    flow_rig_start(r, first, &flow_rig_plain);
+    assert_true(agent->asked);
+    return agent;
+}
+
+static void test_waits_for_its_turn(void **state) {
+    (void)state;
+    for (int asks = 0; asks < 2; asks++) { /* with and without a policy that chooses */
+        flow_rig_t r;
+        flow_rig_flow_t f, g;
+        flow_rig_uplink_t *agent = open_crowded(&r, &f);
+        wst_flow_options_t other = flow_rig_plain;
+        other.destination = "other:1";
+        r.asks[WST__ASK_CHOOSE] = asks;
+        flow_rig_start(&r, &g, &other);
+        flow_rig_turns(&r, 2);
+        assert_int_equal(g.refused, 0);
+        assert_string_equal(agent->destination, "host:22");
+        flow_rig_failed(agent, WST_EREFUSED, "nobody listens");
+        flow_rig_turns(&r, 3);
+        assert_int_equal(f.refused, 1);
+        assert_string_equal(agent->destination, "other:1");
+        wst_flow_cancel(g.flow);
+        flow_rig_close(&r);
+    }
+}
+
+static void test_turn_at_another_agent(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g;
+    open_crowded(&r, &f);
+    flow_rig_uplink_t *other = flow_rig_uplink(&r, "boston", "", NULL);
+    r.uplinks[0].load = 0;
+    other->load = 5; /* the first one is asked first, in vain */
+    wst__remotes_changed(&r.ingress.remotes, &other->member);
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    flow_rig_turns(&r, 2);
+    assert_true(other->asked);
+    wst_flow_cancel(f.flow);
+    wst_flow_cancel(g.flow);
+    flow_rig_close(&r);
+}
+
+static void test_turn_that_does_not_come(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g;
+    flow_rig_uplink_t *agent = open_crowded(&r, &f);
+    wst_flow_options_t hasty = flow_rig_plain;
+    hasty.timeout_ms = 1;
+    flow_rig_start(&r, &g, &hasty);
+    while (g.refused == 0)
+        flow_rig_turns(&r, 1);
+    assert_int_equal(g.http_status, 429);
+    assert_int_equal(g.code, WST_ELIMIT);
+    flow_rig_failed(agent, WST_EREFUSED, "");
+    flow_rig_close(&r);
+}
+
+/* The agent leaves: those who wait are refused, since there is no other. */
+static void test_turn_at_an_agent_that_leaves(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g, h;
+    flow_rig_uplink_t *agent = open_crowded(&r, &f);
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    flow_rig_start(&r, &h, &flow_rig_plain);
+    flow_rig_lose(agent);
+    flow_rig_turns(&r, 8);
+    assert_int_equal(f.refused + g.refused + h.refused, 3);
+    assert_int_equal(h.http_status, 503);
+    flow_rig_close(&r);
+}
+
+static void test_leaves_before_its_turn(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g, h;
+    flow_rig_uplink_t *agent = open_crowded(&r, &f);
+    wst_flow_options_t other = flow_rig_plain;
+    other.destination = "other:1";
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    flow_rig_start(&r, &h, &other);
+    wst_flow_cancel(g.flow);
+    flow_rig_failed(agent, WST_EREFUSED, "");
+    flow_rig_turns(&r, 6);
+    assert_string_equal(agent->destination, "other:1");
+    wst_flow_cancel(h.flow);
+    flow_rig_close(&r);
+}
+
+/* How a flow ends whose agent has not opened its stream. */
+typedef enum ending { GIVEN_UP, TIMED_OUT, UNANSWERED, KNOWN, ANSWERED } ending_t;
+
+static void end_flow(flow_rig_uplink_t *agent, flow_rig_flow_t *f, ending_t ending) {
+    if (ending == UNANSWERED)
+        f->flow->asked_ms -= 1000; /* the agent has waited for the name's servers */
+    if (ending == GIVEN_UP)
+        wst_flow_cancel(f->flow);
+    else if (ending == TIMED_OUT)
+        wst__flow_refuse(f->flow, WST_ETIMEOUT, (wst_str_t){NULL, 0});
+    else
+        flow_rig_failed(agent, ending == ANSWERED ? WST_EREFUSED : WST_ENAMETIMEOUT, "");
+}
+
+/* For a name that has not been answered, the agent may still have a thread that looks it up. */
+static void test_place_of_an_unanswered_name(void **state) {
+    (void)state;
+    static const struct {
+        const char *destination;
+        ending_t ending;
+        bool kept;
+    } cases[] = {
+        {"host:22", GIVEN_UP, true},
+        {"host:22", TIMED_OUT, true},
+        {"host:22", UNANSWERED, true},
+        {"host:22", KNOWN, false},
+        {"host:22", ANSWERED, false},
+        {"192.0.2.1:22", GIVEN_UP, false},
+        {"[2001:db8::1]:22", TIMED_OUT, false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        flow_rig_t r;
+        flow_rig_flow_t f, g;
+        flow_rig_open(&r);
+        r.ingress.turns.limit = 1;
+        r.ingress.accounts.dials.limit = 9;
+        flow_rig_uplink_t *agent = flow_rig_uplink(&r, "berlin", "", NULL);
+        wst_flow_options_t first = flow_rig_plain, second = flow_rig_plain;
+        first.destination = cases[i].destination;
+        second.destination = "other:1";
+        second.timeout_ms = 100000;
+        wst__deadlines_t *deadlines = &r.env.ctx->deadlines;
+        uint64_t now = wst_ctx_now(r.env.ctx);
+        flow_rig_start(&r, &f, &first);
+        flow_rig_start(&r, &g, &second);
+        end_flow(agent, &f, cases[i].ending);
+        wst__deadlines_run(deadlines, now + WST__LATE_MS - 1);
+        flow_rig_turns(&r, 3);
+        assert_int_equal(strcmp(agent->destination, "other:1") != 0, cases[i].kept);
+        wst__deadlines_run(deadlines, now + 2 * WST__LATE_MS);
+        flow_rig_turns(&r, 3);
+        assert_string_equal(agent->destination, "other:1");
+        end_flow(agent, &g, GIVEN_UP); /* its place goes with the ingress */
+        flow_rig_close(&r);
+    }
+}
+
+/* Without memory for that, the place is free at once. */
+static void test_no_memory_to_keep_a_place(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f;
+    open_crowded(&r, &f);
+    test_alloc_fail(1);
+    wst_flow_cancel(f.flow);
+    test_alloc_fail(0);
+    assert_int_equal(r.ingress.turns.agents.count, 0);
+    flow_rig_close(&r);
+}
+
+/* -- Room for a stream ------------------------------------------------------------------------ */
+
+enum { COST = 1000 };
+
+/* Of the owner of the flows. */
+static struct {
+    size_t pinned; /* what it could give back, */
+    size_t piece;  /* so much at a time */
+    size_t asked;
+} owner;
+
+static bool make_room(void *user_data) {
+    flow_rig_t *r = user_data;
+    size_t piece = owner.pinned < owner.piece ? owner.pinned : owner.piece;
+    owner.asked++;
+    owner.pinned -= piece;
+    wst__budget_release(&r->env.ctx->budget, piece);
+    return piece > 0;
+}
+
+/* All memory is in use, of which the owner can give so much back. */
+static void take_memory(flow_rig_t *r, size_t pinned) {
+    size_t all = r->env.ctx->budget.limit - r->env.ctx->budget.used;
+    assert_true(wst__budget_reserve(&r->env.ctx->budget, all));
+    owner.pinned = pinned;
+    owner.piece = COST / 2;
+    owner.asked = 0;
+}
+
+static flow_rig_uplink_t *open_full(flow_rig_t *r, wst__ingress_hooks_t *hooks) {
+    flow_rig_open(r);
+    r->ingress.limits.stream_memory = COST;
+    *hooks = *r->ingress.hooks;
+    hooks->make_room = make_room;
+    r->ingress.hooks = hooks;
+    return flow_rig_uplink(r, "berlin", "", NULL);
+}
+
+static void close_full(flow_rig_t *r) {
+    wst__budget_release(&r->env.ctx->budget, r->env.ctx->budget.used);
+    flow_rig_close(r);
+}
+
+/* The flow tries again whenever some is given back, and ends if nothing is. */
+static void test_room(void **state) {
+    (void)state;
+    for (int questions = 0; questions < 2; questions++) {
+        flow_rig_t r;
+        flow_rig_flow_t f, g;
+        wst__ingress_hooks_t hooks;
+        flow_rig_uplink_t *agent = open_full(&r, &hooks);
+        r.asks[WST__ASK_CLIENT] = questions != 0;
+        take_memory(&r, 2 * COST);
+        flow_rig_start(&r, &f, &flow_rig_plain);
+        flow_rig_turns(&r, 6);
+        assert_true(agent->asked);
+        assert_int_equal(owner.asked, 2); /* half of it each time */
+        wst_flow_cancel(f.flow);
+        take_memory(&r, COST / 2);
+        agent->asked = false;
+        flow_rig_start(&r, &g, &flow_rig_plain);
+        flow_rig_turns(&r, 6);
+        assert_false(agent->asked);
+        assert_int_equal(owner.asked, 2);
+        assert_int_equal(g.code, WST_EMEMORY);
+        close_full(&r);
+    }
+}
+
+/* The memory is gone when the stream is opened. */
+static void test_room_for_the_open(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f;
+    wst__ingress_hooks_t hooks;
+    flow_rig_uplink_t *agent = open_full(&r, &hooks);
+    r.asks[WST__ASK_CHOOSE] = r.holds[WST__ASK_CHOOSE] = true;
+    flow_rig_start(&r, &f, &flow_rig_plain);
+    take_memory(&r, COST / 2);
+    agent->refuses = WST_EMEMORY;
+    wst_request_choose(r.question, agent->member.remote);
+    r.question = NULL;
+    r.holds[WST__ASK_CHOOSE] = false;
+    flow_rig_turns(&r, 1);
+    agent->refuses = 0;
+    flow_rig_turns(&r, 4);
+    assert_true(agent->asked);
+    assert_int_equal(owner.asked, 1);
+    wst_flow_cancel(f.flow);
+    close_full(&r);
+}
+
+/* The uplink's own quota: no room is made. */
+static void test_no_room_at_the_uplink(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f;
+    wst__ingress_hooks_t hooks;
+    flow_rig_uplink_t *agent = open_full(&r, &hooks);
+    take_memory(&r, 4 * COST);
+    wst__budget_release(&r.env.ctx->budget, 2 * COST);
+    agent->refuses = WST_EMEMORY;
+    agent->quota = true;
+    flow_rig_start(&r, &f, &flow_rig_plain);
+    flow_rig_turns(&r, 4);
+    assert_int_equal(f.code, WST_EMEMORY);
+    assert_int_equal(owner.asked, 0);
+    close_full(&r);
+}
+
+static void test_no_room_beyond_a_quota(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f;
+    wst__ingress_hooks_t hooks;
+    open_full(&r, &hooks);
+    wst__accounts_set_quotas(&r.ingress.accounts, (wst__quota_t){.memory = COST - 1},
+                             (wst__quota_t){0});
+    take_memory(&r, 4 * COST);
+    flow_rig_start(&r, &f, &flow_rig_plain);
+    flow_rig_turns(&r, 4);
+    assert_int_equal(f.refused, 1);
+    assert_int_equal(owner.asked, 0);
+    close_full(&r);
+}
+
+/* Leaving, or closing all, while the flow waits for the next turn. */
+static void test_leaves_before_there_is_room(void **state) {
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        flow_rig_t r;
+        flow_rig_flow_t f;
+        wst__ingress_hooks_t hooks;
+        flow_rig_uplink_t *agent = open_full(&r, &hooks);
+        take_memory(&r, 4 * COST);
+        flow_rig_start(&r, &f, &flow_rig_plain);
+        if (closes == 0)
+            wst_flow_cancel(f.flow);
+        else
+            wst__node_close(&r.node);
+        flow_rig_turns(&r, 4);
+        assert_false(agent->asked);
+        close_full(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_selectors),       cmocka_unit_test(test_choice_outside),
-        cmocka_unit_test(test_choice_by_name),  cmocka_unit_test(test_none_is_none),
-        cmocka_unit_test(test_another_uplink),  cmocka_unit_test(test_waits),
-        cmocka_unit_test(test_comes_meanwhile), cmocka_unit_test(test_drain_ends_the_wait),
+        cmocka_unit_test(test_selectors),
+        cmocka_unit_test(test_choice_outside),
+        cmocka_unit_test(test_choice_by_name),
+        cmocka_unit_test(test_none_is_none),
+        cmocka_unit_test(test_another_uplink),
+        cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_comes_meanwhile),
+        cmocka_unit_test(test_drain_ends_the_wait),
+        cmocka_unit_test(test_waits_for_its_turn),
+        cmocka_unit_test(test_turn_at_another_agent),
+        cmocka_unit_test(test_turn_that_does_not_come),
+        cmocka_unit_test(test_turn_at_an_agent_that_leaves),
+        cmocka_unit_test(test_leaves_before_its_turn),
+        cmocka_unit_test(test_place_of_an_unanswered_name),
+        cmocka_unit_test(test_no_memory_to_keep_a_place),
+        cmocka_unit_test(test_room),
+        cmocka_unit_test(test_room_for_the_open),
+        cmocka_unit_test(test_no_room_at_the_uplink),
+        cmocka_unit_test(test_no_room_beyond_a_quota),
+        cmocka_unit_test(test_leaves_before_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

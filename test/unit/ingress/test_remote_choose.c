@@ -61,6 +61,57 @@ static void test_turns(void **state) {
 }
 
 /* Sessions that take no stream are passed over, and the answer says why there is none. */
+/* So do the idle sessions of an agent. */
+static void test_sessions_in_turn(void **state) {
+    (void)state;
+    remote_rig_t r;
+    remote_rig_peer_t peers[3];
+    remote_rig_open(&r, 100);
+    for (uint32_t i = 0; i < 3; i++)
+        remote_rig_add(&r, &peers[i], "one", 1, i, i == 0);
+    for (size_t i = 0; i < 10; i++) {
+        remote_rig_peer_t *next = &peers[i % 3];
+        assert_ptr_equal(chosen(&r, 0, NULL, 0, 0), &next->member);
+        remote_rig_set_load(&r, next, 1);
+        remote_rig_set_load(&r, next, 0);
+    }
+    remote_rig_set_load(&r, &peers[1], 1); /* its turn counts less than its load */
+    remote_rig_set_load(&r, &peers[2], 1);
+    remote_rig_set_load(&r, &peers[0], 1);
+    remote_rig_set_load(&r, &peers[0], 0);
+    assert_ptr_equal(chosen(&r, 0, NULL, 0, 0), &peers[0].member);
+    for (size_t i = 0; i < 3; i++)
+        remote_rig_remove(&r, &peers[i], i == 2);
+    remote_rig_close(&r);
+}
+
+/* Of sessions with as many streams, one that moves much comes last; that counts less than a stream.
+ */
+static void test_busy_session(void **state) {
+    (void)state;
+    remote_rig_t r;
+    remote_rig_peer_t peers[4];
+    remote_rig_open(&r, 100);
+    for (uint32_t i = 0; i < 4; i++)
+        remote_rig_add(&r, &peers[i], "one", 1, i, i == 0);
+    for (size_t i = 0; i < 4; i++)
+        remote_rig_set_load(&r, &peers[i], 1); /* 0 would be the next one */
+    peers[0].fake.moved = 50 << 20;
+    peers[1].fake.moved = 100000; /* little more than the others */
+    for (size_t i = 0; i < 6; i++) {
+        remote_rig_peer_t *next = &peers[1 + i % 3];
+        assert_ptr_equal(chosen(&r, 0, NULL, 0, 0), &next->member);
+        remote_rig_set_load(&r, next, 2);
+        remote_rig_set_load(&r, next, 1);
+    }
+    for (size_t i = 1; i < 4; i++)
+        remote_rig_set_load(&r, &peers[i], 2);
+    assert_ptr_equal(chosen(&r, 0, NULL, 0, 0), &peers[0].member);
+    for (size_t i = 0; i < 4; i++)
+        remote_rig_remove(&r, &peers[i], i == 3);
+    remote_rig_close(&r);
+}
+
 static void test_not_ready(void **state) {
     (void)state;
     remote_rig_t r;
@@ -198,6 +249,69 @@ static void test_awaited(void **state) {
     remote_rig_remove(&r, &full, true);
     chosen(&r, 0, tried, 1, WST_ENOAGENT);
     remote_rig_remove(&r, &used, true);
+    remote_rig_close(&r);
+}
+
+/* One whose connection is lost is awaited, also by those who have tried it before. */
+static void test_missing(void **state) {
+    (void)state;
+    remote_rig_t r;
+    remote_rig_peer_t away, second, full;
+    wst__member_t *member;
+    bool awaited;
+    remote_rig_open(&r, 100);
+    remote_rig_add(&r, &away, "a", 1, 0, true);
+    remote_rig_add(&r, &second, "a", 1, 1, false);
+    remote_rig_add(&r, &full, "b", 1, 0, true);
+    remote_rig_set_status(&r, &full, WST_ELIMIT);
+    const uint64_t tried[] = {away.member.serial, second.member.serial};
+    remote_rig_set_status(&r, &away, WST__UPLINK_AWAY);
+    assert_false(wst_remote_is_suspended(away.member.remote));
+    assert_int_equal(r.set.ready, 1);
+    assert_ptr_equal(chosen(&r, 0, tried, 1, 0), &second.member);
+    remote_rig_set_status(&r, &second, WST__UPLINK_AWAY);
+    assert_true(wst_remote_is_suspended(away.member.remote));
+    assert_int_equal(r.set.ready, 0);
+    const wst__choice_t choice = {.tenant = "", .tried = tried, .tried_count = 2};
+    assert_int_equal(wst__remotes_choose(&r.set, &choice, &member, &awaited), WST__UPLINK_AWAY);
+    assert_true(awaited);
+    remote_rig_set_load(&r, &away, 100); /* however many streams wait with it */
+    assert_int_equal(wst__remotes_choose(&r.set, &choice, &member, &awaited), WST__UPLINK_AWAY);
+    remote_rig_set_load(&r, &away, 1);
+    away.fake.status = 0;
+    wst__remotes_resumed(&r.set, &away.member, 7);
+    assert_int_equal(away.member.epoch, 7);
+    assert_ptr_equal(chosen(&r, 0, tried, 2, 0), &away.member);
+    remote_rig_remove(&r, &away, false);
+    assert_true(wst_remote_is_suspended(second.member.remote));
+    remote_rig_remove(&r, &second, true);
+    remote_rig_remove(&r, &full, true);
+    remote_rig_close(&r);
+}
+
+/* What lets the new connection in says which labels the agent has. */
+static void test_resumed_with_other_labels(void **state) {
+    (void)state;
+    static const char *const eu[] = {"eu", NULL}, *const lab[] = {"lab", NULL};
+    remote_rig_t r;
+    remote_rig_peer_t a;
+    remote_rig_open(&r, 100);
+    remote_rig_make(&a, "a", 1, 0, 1);
+    a.labels = eu;
+    remote_rig_let_join(&r, &a, true);
+    a.fake.uplink.peer = "192.0.2.9:4711";
+    assert_int_equal(wst__remotes_relabel(&r.set, &a.member, lab), 0);
+    wst__remotes_resumed(&r.set, &a.member, 2);
+    assert_int_equal(a.member.epoch, 2);
+    assert_string_equal(wst_remote_peer(a.member.remote), "192.0.2.9:4711");
+    remote_rig_choose(&r, (wst__choice_t){.labels = eu}, WST_ENOAGENT);
+    assert_ptr_equal(remote_rig_choose(&r, (wst__choice_t){.labels = lab}, 0), &a.member);
+    test_alloc_fail(1);
+    assert_int_equal(wst__remotes_relabel(&r.set, &a.member, eu), WST_ENOMEM);
+    assert_true(test_alloc_failed());
+    test_alloc_fail(0);
+    assert_ptr_equal(remote_rig_choose(&r, (wst__choice_t){.labels = lab}, 0), &a.member);
+    remote_rig_remove(&r, &a, true);
     remote_rig_close(&r);
 }
 
@@ -393,7 +507,8 @@ static void make_one_of_many(remote_rig_peer_t *p, size_t i) {
 }
 
 static void change_one(remote_rig_t *r, remote_rig_peer_t *p, uint64_t *seed) {
-    static const int statuses[] = {0, 0, 0, 0, WST_ELIMIT, WST_EGOAWAY, WST_ELOST};
+    static const int statuses[] = {0,          0,           0,         0,
+                                   WST_ELIMIT, WST_EGOAWAY, WST_ELOST, WST__UPLINK_AWAY};
     wst__member_t *replaced;
     bool is_new;
     switch (test_random(seed) % 8) {
@@ -407,7 +522,7 @@ static void change_one(remote_rig_t *r, remote_rig_peer_t *p, uint64_t *seed) {
         }
         break;
     case 1:
-        remote_rig_set_status(r, p, statuses[test_random(seed) % 7]);
+        remote_rig_set_status(r, p, statuses[test_random(seed) % 8]);
         break;
     case 2:
         remote_rig_set_suspect(r, p, test_random(seed) % 4 == 0);
@@ -428,6 +543,19 @@ static size_t rank_of(const remote_rig_peer_t *p, size_t max_streams) {
         return SIZE_MAX;
     return ((size_t)p->fake.suspect * 1000 + wst_remote_streams(p->member.remote)) * 1000 +
            p->fake.load;
+}
+
+/* Why no stream can be opened there; or 0. */
+static int status_of(const remote_rig_peer_t *p, size_t max_streams) {
+    return p->fake.status == 0 && p->fake.load >= max_streams ? WST_ELIMIT : p->fake.status;
+}
+
+/* Of several causes the one of most weight is told. */
+static int weight_of(int status) {
+    return status == WST__UPLINK_AWAY ? 3
+           : status == WST_ELIMIT     ? 2
+           : status == WST_EGOAWAY    ? 1
+                                      : 0;
 }
 
 static bool has_labels(const remote_rig_peer_t *p, const char *const *labels) {
@@ -453,15 +581,14 @@ static void check_choice(const remote_rig_t *r, const remote_rig_peer_t *peers,
             continue;
         size_t rank = rank_of(p, r->set.max_streams);
         best = rank < best ? rank : best;
-        if (p->fake.load >= r->set.max_streams || p->fake.status == WST_ELIMIT)
-            status = WST_ELIMIT;
-        else if (p->fake.status == WST_EGOAWAY && status != WST_ELIMIT)
-            status = WST_EGOAWAY;
+        if (weight_of(status_of(p, r->set.max_streams)) > weight_of(status))
+            status = status_of(p, r->set.max_streams);
     }
     wst__member_t *member;
     bool awaited;
     int answer = wst__remotes_choose(&r->set, choice, &member, &awaited);
     assert_int_equal(answer, best != SIZE_MAX ? 0 : status);
+    assert_true(answer == 0 || awaited == (status == WST__UPLINK_AWAY));
     if (answer == 0) {
         const remote_rig_peer_t *p = WST__CONTAINER(member, remote_rig_peer_t, member);
         /* Which of two sessions it is does not matter across agents of the same load. */
@@ -519,12 +646,14 @@ static void test_many(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_least_loaded), cmocka_unit_test(test_turns),
-        cmocka_unit_test(test_not_ready),    cmocka_unit_test(test_mixed_sessions),
-        cmocka_unit_test(test_max_streams),  cmocka_unit_test(test_suspect),
-        cmocka_unit_test(test_awaited),      cmocka_unit_test(test_tenants_and_names),
-        cmocka_unit_test(test_labels),       cmocka_unit_test(test_relabelled),
-        cmocka_unit_test(test_admits),       cmocka_unit_test(test_many),
+        cmocka_unit_test(test_least_loaded),     cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_sessions_in_turn), cmocka_unit_test(test_busy_session),
+        cmocka_unit_test(test_not_ready),        cmocka_unit_test(test_mixed_sessions),
+        cmocka_unit_test(test_max_streams),      cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_awaited),          cmocka_unit_test(test_tenants_and_names),
+        cmocka_unit_test(test_labels),           cmocka_unit_test(test_relabelled),
+        cmocka_unit_test(test_admits),           cmocka_unit_test(test_many),
+        cmocka_unit_test(test_missing),          cmocka_unit_test(test_resumed_with_other_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ static void test_default_options(void **state) {
     assert_int_equal(stats.budget_used, 0);
     assert_int_equal(stats.chunks, 0);
     assert_int_equal(stats.handles, 0);
-    assert_int_equal(ctx->options.resolver_threads, 4);
+    assert_int_equal(ctx->options.resolver_threads, 256);
     wst_ctx_close(ctx, NULL);
     wst_ctx_close(ctx, NULL); /* again: nothing */
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
@@ -35,12 +35,12 @@ static void test_options(void **state) {
     assert_int_equal(uv_loop_init(&loop), 0);
     wst_ctx_t *ctx;
     wst_ctx_options_t options = {
-        .size = sizeof(options), .memory_budget = 12345, .resolver_threads = 1000};
+        .size = sizeof(options), .memory_budget = 12345, .resolver_threads = 5000};
     assert_int_equal(wst_ctx_new(&ctx, &loop, &options), 0);
     wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(ctx, &stats);
     assert_int_equal(stats.budget_limit, 12345);
-    assert_int_equal(ctx->options.resolver_threads, 64);
+    assert_int_equal(ctx->options.resolver_threads, 1024);
     wst_ctx_close(ctx, NULL);
     assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&loop), 0);
@@ -209,6 +209,44 @@ static void test_defer_runs_later_and_once(void **state) {
     test_env_close(&env);
 }
 
+static size_t paced;
+
+static void count_paced(wst__defer_t *defer) {
+    (void)defer;
+    paced++;
+}
+
+/* Of a crowd, WST__PACE at once and as many in each turn; deferred callbacks do not wait for it. */
+static void test_pace(void **state) {
+    (void)state;
+    enum { CROWD = 5 * WST__PACE };
+    test_env_t env;
+    job_t a, b;
+    wst__defer_t crowd[CROWD];
+    open_with_jobs(&env, &a, &b);
+    paced = 0;
+    for (size_t i = 0; i < CROWD; i++) {
+        wst__defer_init(&crowd[i]);
+        wst__pace(env.ctx, &crowd[i], count_paced);
+    }
+    wst__pace(env.ctx, &crowd[CROWD - 1], count_paced); /* waits already */
+    assert_int_equal(paced, WST__PACE);
+    wst__defer_cancel(&crowd[CROWD / 2]);
+    wst__defer(env.ctx, &a.defer, run_job);
+    size_t before = paced;
+    test_env_turns(&env, 1);
+    assert_string_equal(trace, "a");
+    assert_true(paced - before <= WST__PACE);
+    for (int turn = 0; turn < 5; turn++) {
+        before = paced;
+        test_env_turns(&env, 1);
+        assert_true(paced - before <= WST__PACE);
+    }
+    assert_int_equal(paced, CROWD - 1);
+    assert_int_equal(uv_run(&env.loop, UV_RUN_NOWAIT), 0);
+    test_env_close(&env);
+}
+
 static void test_defer_again_is_for_the_next_turn(void **state) {
     (void)state;
     test_env_t env;
@@ -326,18 +364,56 @@ static void test_log(void **state) {
     wst_ctx_log(env.ctx, WST_LOG_INFO, "above the level");
     assert_int_equal(env.log_lines, 0);
     wst_ctx_log(env.ctx, WST_LOG_WARN, "%s: %d", "a\nb\x7f\x1b[0m", 7);
-    assert_string_equal(env.log, "a?b??[0m: 7");
+    assert_string_equal(env.log, "a\\u000ab\\u007f\\u001b[0m: 7");
     wst_ctx_log(env.ctx, WST_LOG_ERROR, "%s", "h\xc3\xa9 \xff\xc2\x9b!");
-    assert_string_equal(env.log, "h\xc3\xa9 ???"
-                                 "!");
+    assert_string_equal(env.log, "h\xc3\xa9 \\xff\\u009b!");
     char text[1024];
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     memcpy(text + 509, "\xe2\x82\xac", 3); /* cut in the middle of its three bytes */
     wst_ctx_log(env.ctx, WST_LOG_ERROR, "%s", text);
-    assert_int_equal(strlen(env.log), 511);
-    assert_string_equal(env.log + 507, "xx??");
+    assert_int_equal(strlen(env.log), 509);
+    assert_string_equal(env.log + 507, "xx");
     test_env_close(&env);
+}
+
+static void test_log_escape(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"plain \"\\", "plain \"\\"},
+        {"\x01\n\x1f\x7f", "\\u0001\\u000a\\u001f\\u007f"},
+        {"\xc2\x80\xc2\x9f\xc2\xa0", "\\u0080\\u009f\xc2\xa0"},
+        {"\xd8\x9c\xe2\x80\x8e\xe2\x80\x8f", "\\u061c\\u200e\\u200f"},
+        {"\xe2\x80\x8d\xe2\x80\x90", "\xe2\x80\x8d\xe2\x80\x90"}, /* U+200D, U+2010 */
+        {"\xe2\x80\xa8\xe2\x80\xa9\xe2\x80\xaa", "\\u2028\\u2029\\u202a"},
+        {"\xe2\x80\xab\xe2\x80\xac\xe2\x80\xad", "\\u202b\\u202c\\u202d"},
+        {"\xe2\x80\xae\xe2\x80\xaf", "\\u202e\xe2\x80\xaf"},
+        {"\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa7", "\xe2\x81\xa5\\u2066\\u2067"},
+        {"\xe2\x81\xa8\xe2\x81\xa9\xe2\x81\xaa", "\\u2068\\u2069\xe2\x81\xaa"},
+        {"\xff|\xe2\x80|\xed\xa0\x80", "\\xff|\\xe2\\x80|\\xed\\xa0\\x80"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char out[64], twice[64];
+        size_t len = strlen(cases[i][0]);
+        uint8_t *copy = test_guarded(cases[i][0], len);
+        size_t n = wst_log_escape(out, sizeof(out), (const char *)copy, len);
+        test_guarded_free(copy, len);
+        assert_string_equal(out, cases[i][1]);
+        assert_int_equal(n, strlen(out));
+        wst_log_escape(twice, sizeof(twice), out, n);
+        assert_string_equal(twice, out);
+    }
+    static const char text[] = "a\xe2\x80\xae\xf0\x90\x80\x80",
+                      whole[] = "a\\u202e\xf0\x90\x80\x80";
+    for (size_t size = 1; size <= sizeof(whole); size++) {
+        char *out = malloc(size);
+        size_t n = wst_log_escape(out, size, text, strlen(text));
+        assert_int_equal(n, size == sizeof(whole) ? 11 : size > 7 ? 7 : size > 1 ? 1 : 0);
+        assert_int_equal(strlen(out), n);
+        assert_memory_equal(out, whole, n);
+        free(out);
+    }
 }
 
 static void test_no_log(void **state) {
@@ -360,11 +436,13 @@ int main(void) {
         cmocka_unit_test(test_services),
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_defer_runs_later_and_once),
+        cmocka_unit_test(test_pace),
         cmocka_unit_test(test_defer_again_is_for_the_next_turn),
         cmocka_unit_test(test_defer_cancel),
         cmocka_unit_test(test_deadlines),
         cmocka_unit_test(test_random_bytes),
         cmocka_unit_test(test_log),
+        cmocka_unit_test(test_log_escape),
         cmocka_unit_test(test_no_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

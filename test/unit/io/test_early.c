@@ -146,12 +146,27 @@ static void test_no_memory(void **state) {
     keeper_free(k);
 }
 
+/* No memory is held for bytes that have been consumed. */
+static void test_consumed(void **state) {
+    (void)state;
+    keeper_t *k = keeper_new();
+    fake_stream_data(&k->client, (const uint8_t *)"abcde", 5);
+    test_env_turns(&k->env, 5);
+    wst__early_consume(&k->early, 2);
+    assert_memory_equal(k->early.kept.data, "cde", 3);
+    wst__early_consume(&k->early, 3);
+    assert_null(k->early.kept.chunk);
+    fake_stream_data(&k->client, (const uint8_t *)"f", 1);
+    test_env_turns(&k->env, 5);
+    assert_int_equal(k->early.kept.len, 1);
+    keeper_free(k);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_excess),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_pieces),   cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_excess),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_consumed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

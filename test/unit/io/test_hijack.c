@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The hijack up to the request: reading heads, handing over the connection, and its life. */
+#include "hijack.h"
 #include "hijack_world.h"
 
 static const char HEAD[] = "CONNECT host:22 HTTP/1.1\r\nHost: host:22\r\n\r\n";
@@ -432,6 +433,55 @@ static void test_take_again(void **state) {
     hijack_world_free(&w);
 }
 
+/* --- memory of incomplete heads --- */
+
+static void start_with_budget(hijack_world_t *w, wst__budget_t *budget) {
+    hijack_world_start(w);
+    wst__hijack_set_budget(w->hijack, budget);
+}
+
+static void test_budget(void **state) {
+    (void)state;
+    hijack_world_t w;
+    wst__budget_t budget = {.limit = 1500};
+    char more[1000];
+    memset(more, 'x', sizeof(more));
+    start_with_budget(&w, &budget);
+    assert_int_equal(budget.used, 0); /* nothing has been said */
+    hijack_world_say(&w, "GET / HTTP/1.1\r\nX: ");
+    hijack_world_turns(&w, 3);
+    assert_int_equal(budget.used, 512);
+    fake_stream_data(&w.client, (const uint8_t *)more, 800);
+    hijack_world_turns(&w, 3);
+    assert_int_equal(budget.used, 1024);
+    fake_stream_data(&w.client, (const uint8_t *)more, 800);
+    hijack_world_turns(&w, 3);
+    assert_int_equal(w.done, 1); /* doubled again, it would be too much */
+    assert_int_equal(w.status, WST_EMEMORY);
+    assert_int_equal(w.client.written_len, 0);
+    hijack_world_free(&w);
+    assert_int_equal(budget.used, 0);
+}
+
+/* What a head took is given back with it. */
+static void test_budget_of_next_head(void **state) {
+    (void)state;
+    hijack_world_t w;
+    wst__budget_t budget = {.limit = 1 << 20};
+    start_with_budget(&w, &budget);
+    w.in_request = hijack_world_challenge;
+    for (int i = 0; i < 2; i++) {
+        hijack_world_say(&w, "CONNECT host:22 HT");
+        hijack_world_turns(&w, 3);
+        assert_int_equal(budget.used, 512);
+        hijack_world_say(&w, "TP/1.1\r\n\r\n");
+        hijack_world_turns(&w, 3);
+        assert_int_equal(w.requests, i + 1);
+        assert_int_equal(budget.used, 0);
+    }
+    hijack_world_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options),
@@ -452,6 +502,8 @@ int main(void) {
         cmocka_unit_test(test_close_in_done),
         cmocka_unit_test(test_each_allocation),
         cmocka_unit_test(test_take_again),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_budget_of_next_head),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 /* What the hijack says to clients: answers, refusals, deadlines, keep-alive, and how it ends. */
 #include "hijack_world.h"
 
+#include "ctx.h"
+
 #include <stdio.h>
 
 static void start_request(hijack_world_t *w, const char *text) {
@@ -65,6 +67,61 @@ static void test_answers(void **state) {
         hijack_world_turns(&w, 3);
         expect_done(&w, 0);
     }
+}
+
+static int64_t example_clock(void) {
+    return 784111777; /* of RFC 9110 section 5.6.7 */
+}
+
+static int64_t broken_clock(void) {
+    return -1;
+}
+
+/* RFC 9110 section 6.6.1; a clock that is obviously wrong is none. */
+static void test_date(void **state) {
+    (void)state;
+#define DATE "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+    static const struct {
+        int64_t (*clock)(void);
+        const char *fields, *expect;
+    } cases[] = {
+        {example_clock, NULL, DATE},
+        {example_clock, "A: Date: b\r\nUpdate: c\r\nDates: d\r\n",
+         DATE "A: Date: b\r\nUpdate: c\r\nDates: d\r\n"},
+        {example_clock, "A: b\r\ndate: now\r\n", "A: b\r\ndate: now\r\n"},
+        {example_clock, "Date: now\r\nA: b\r\n", "Date: now\r\nA: b\r\n"},
+        {broken_clock, "A: b\r\n", "A: b\r\n"},
+        {NULL, "A: b\r\n", "A: b\r\n"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        hijack_world_t w;
+        char expect[256];
+        const wst_response_t response = {
+            .size = sizeof(response), .status = 403, .reason = "No", .fields = cases[i].fields};
+        start_request(&w, "GET / HTTP/1.1\r\n\r\n");
+        w.ctx->clock = cases[i].clock;
+        answer(&w, &response);
+        snprintf(expect, sizeof(expect),
+                 "HTTP/1.1 403 No\r\n%sContent-Length: 0\r\nConnection: close\r\n\r\n",
+                 cases[i].expect);
+        hijack_world_assert_written(&w, expect);
+        hijack_world_turns(&w, 3);
+        expect_done(&w, 0);
+    }
+}
+
+/* Answers to faulty requests are made elsewhere. */
+static void test_date_of_refusal(void **state) {
+    (void)state;
+    hijack_world_t w;
+    hijack_world_start(&w);
+    w.ctx->clock = example_clock;
+    hijack_world_say(&w, "GET\r\n\r\n");
+    hijack_world_turns(&w, 3);
+    hijack_world_assert_written_has(&w, "HTTP/1.1 400 ");
+    hijack_world_assert_written_has(&w, "\r\n" DATE);
+    hijack_world_turns(&w, 3);
+    expect_done(&w, WST_EHTTP);
 }
 
 /* Nothing of the embedder's can break the head; and it can answer better afterwards. */
@@ -475,6 +532,8 @@ static void test_answer_fails(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_date),
+        cmocka_unit_test(test_date_of_refusal),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_endless_head),

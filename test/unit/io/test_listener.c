@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Listeners: binding, accepting, pausing, running out of descriptors, files of Unix sockets. */
 #include "addr.h"
+#include "listener.h"
 #include "env.h"
 
 #include <fcntl.h>
@@ -232,15 +233,15 @@ static void test_calls_after_close(void **state) {
 
 /* Scarcity ----------------------------------------------------------------------------------- */
 
-/* Forbids further descriptors. Returns the limit to go back to. */
-static struct rlimit exhaust_descriptors(void) {
+/* Forbids all but so many further descriptors. Returns the limit to go back to. */
+static struct rlimit leave_descriptors(int count) {
     struct rlimit old, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
     int next = open("/dev/null", O_RDONLY); /* the lowest free one */
     assert_true(next >= 0);
     close(next);
     none = old;
-    none.rlim_cur = (rlim_t)next;
+    none.rlim_cur = (rlim_t)(next + count);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     return old;
 }
@@ -250,7 +251,7 @@ static void test_out_of_descriptors(void **state) {
     rig_t rig;
     rig_open(&rig, "127.0.0.1:0");
     int fd = client_of(&rig);
-    struct rlimit old = exhaust_descriptors();
+    struct rlimit old = leave_descriptors(0);
     test_env_until_count(&rig.env, &rig.env.log_lines, 1);
     test_env_turns(&rig.env, 5); /* paused: no storm */
     assert_non_null(strstr(rig.env.log, wst_listener_address(rig.listener)));
@@ -265,12 +266,40 @@ static void test_out_of_descriptors(void **state) {
     /* The next time is news again. */
     test_env_turns(&rig.env, 3);
     int second = client_of(&rig);
-    old = exhaust_descriptors();
+    old = leave_descriptors(0);
     test_env_until_count(&rig.env, &rig.env.log_lines, 2);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
     rig_close(&rig); /* while it waits for the deadline */
     close(fd);
     close(second);
+}
+
+/* The last descriptors, of which there are four, are for listeners that do not leave them. */
+static void test_spare_descriptors(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, "127.0.0.1:0");
+    wst__listener_leave_spare(rig.listener, true);
+    int first = client_of(&rig), second = client_of(&rig);
+    test_env_until_count(&rig.env, &rig.accepted, 2); /* there are enough */
+    int third = client_of(&rig);
+    struct rlimit old = leave_descriptors(4);
+    test_env_until_count(&rig.env, &rig.env.log_lines, 1);
+    assert_non_null(strstr(rig.env.log, "the last descriptors are left to other addresses"));
+    test_env_turns(&rig.env, 20);
+    assert_int_equal(rig.accepted, 2);
+    wst__listener_leave_spare(rig.listener, false);
+    test_env_until_count(&rig.env, &rig.accepted, 3);
+    wst__listener_leave_spare(rig.listener, true);
+    int fourth = client_of(&rig);
+    test_env_until_count(&rig.env, &rig.env.log_lines, 2);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    test_env_until_count(&rig.env, &rig.accepted, 4); /* it was kept, not thrown away */
+    rig_close(&rig);
+    close(first);
+    close(second);
+    close(third);
+    close(fourth);
 }
 
 static void one_life(void *arg) {
@@ -412,6 +441,128 @@ static void test_unix_successor_is_not_removed(void **state) {
     remove_dir(&rig);
 }
 
+/* Descriptors of others ---------------------------------------------------------------------- */
+
+/* A socket of that kind, bound to `address` unless it is NULL; it listens if `listens`. */
+static int other_socket(int type, const char *address, bool listens) {
+    wst__addr_t addr;
+    bool any;
+    int family = AF_INET;
+    if (address != NULL) {
+        assert_int_equal(wst__addr_parse(&addr, &any, address), 0);
+        family = addr.storage.ss_family;
+    }
+    int fd = socket(family, type, 0);
+    assert_true(fd >= 0);
+    if (address != NULL)
+        assert_int_equal(bind(fd, (struct sockaddr *)&addr.storage, addr.len), 0);
+    if (listens)
+        assert_int_equal(listen(fd, 5), 0);
+    return fd;
+}
+
+static int try_descriptor(rig_t *rig, int fd) {
+    char address[32];
+    snprintf(address, sizeof(address), "fd:%d", fd);
+    return try_listen(rig, address);
+}
+
+static bool is_descriptor_open(int fd) {
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void test_descriptor(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, NULL);
+    int fd = other_socket(SOCK_STREAM, "127.0.0.1:0", true);
+    int copy = dup(fd); /* as another process has it */
+    assert_int_equal(try_descriptor(&rig, fd), 0);
+    assert_int_equal(wst_listener_descriptor(rig.listener), fd);
+    assert_true(wst_listener_is_local(rig.listener));
+    assert_memory_equal(wst_listener_address(rig.listener), "127.0.0.1:", 10);
+    assert_int_not_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+    assert_int_not_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    int first = client_of(&rig);
+    test_env_until_count(&rig.env, &rig.accepted, 1);
+    char address[64];
+    snprintf(address, sizeof(address), "%s", wst_listener_address(rig.listener));
+    rig_close(&rig);
+    assert_false(is_descriptor_open(fd));
+    int second = client(address); /* the other process's */
+    assert_true(second >= 0);
+    close(first);
+    close(second);
+    close(copy);
+}
+
+static void test_descriptor_far(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, NULL);
+    assert_int_equal(try_descriptor(&rig, other_socket(SOCK_STREAM, "0.0.0.0:0", true)), 0);
+    assert_false(wst_listener_is_local(rig.listener));
+    rig_close(&rig);
+}
+
+/* What is refused stays the caller's. */
+static void test_descriptor_refusals(void **state) {
+    (void)state;
+    static const char *const malformed[] = {"fd:", "fd:-1", "fd:3x", "fd: 3", "fd:9999999999"};
+    rig_t rig;
+    rig_open(&rig, NULL);
+    for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)
+        assert_int_equal(try_listen(&rig, malformed[i]), WST_EINVAL);
+    assert_int_equal(try_descriptor(&rig, 99999), UV_EBADF);
+    int pipes[2];
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(try_descriptor(&rig, pipes[0]), UV_ENOTSOCK);
+    int others[] = {other_socket(SOCK_DGRAM, "127.0.0.1:0", false),
+                    other_socket(SOCK_STREAM, "127.0.0.1:0", false)};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(try_descriptor(&rig, others[i]), UV_ENOTSUP);
+        assert_true(is_descriptor_open(others[i]));
+        close(others[i]);
+    }
+    close(pipes[0]);
+    close(pipes[1]);
+    int fd = other_socket(SOCK_STREAM, "127.0.0.1:0", true);
+    assert_int_equal(try_descriptor(&rig, fd), 0);
+    rig_t again = {.env.ctx = rig.env.ctx};
+    assert_int_equal(try_descriptor(&again, fd), UV_EEXIST);
+    assert_true(is_descriptor_open(fd));
+    rig_close(&rig);
+}
+
+/* Who has bound it removes the file. */
+static void test_descriptor_of_unix(void **state) {
+    (void)state;
+    rig_t rig;
+    char address[96];
+    const char *path = unix_address(&rig, address, sizeof(address));
+    assert_int_equal(try_descriptor(&rig, other_socket(SOCK_STREAM, address, true)), 0);
+    assert_string_equal(wst_listener_address(rig.listener), address);
+    int fd = client_of(&rig);
+    test_env_until_count(&rig.env, &rig.accepted, 1);
+    close(fd);
+    rig_close(&rig);
+    assert_int_equal(unlink(path), 0);
+    remove_dir(&rig);
+}
+
+/* Another process listens on it from now on. */
+static void test_shared_file_stays(void **state) {
+    (void)state;
+    rig_t rig;
+    char address[96];
+    const char *path = unix_address(&rig, address, sizeof(address));
+    assert_int_equal(try_listen(&rig, address), 0);
+    wst__listener_share(rig.listener);
+    rig_close(&rig);
+    assert_int_equal(unlink(path), 0);
+    remove_dir(&rig);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),
@@ -422,12 +573,18 @@ int main(void) {
         cmocka_unit_test(test_close_inside_on_accept),
         cmocka_unit_test(test_calls_after_close),
         cmocka_unit_test(test_out_of_descriptors),
+        cmocka_unit_test(test_spare_descriptors),
         cmocka_unit_test(test_allocations),
         cmocka_unit_test(test_unix),
         cmocka_unit_test(test_unix_stale_file_is_replaced),
         cmocka_unit_test(test_unix_live_socket_is_left_alone),
         cmocka_unit_test(test_unix_other_files_are_left_alone),
         cmocka_unit_test(test_unix_successor_is_not_removed),
+        cmocka_unit_test(test_descriptor),
+        cmocka_unit_test(test_descriptor_far),
+        cmocka_unit_test(test_descriptor_refusals),
+        cmocka_unit_test(test_descriptor_of_unix),
+        cmocka_unit_test(test_shared_file_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  */
 #include "fake_getaddrinfo.h"
 #include "lookup_threads.h"
+#include "names.h"
 #include "support.h"
 
 #include <sys/resource.h>
@@ -72,7 +73,9 @@ static void stop(void) {
 
 static wst__lookup_job_t *submit(const char *host) {
     wst__lookup_job_t *job;
-    assert_int_equal(wst__lookup_threads_submit(threads, &job, host, (void *)(uintptr_t)host), 0);
+    assert_int_equal(wst__lookup_threads_submit(threads, &job, host, wst__zone_of(host, 0),
+                                                (void *)(uintptr_t)host),
+                     0);
     return job;
 }
 
@@ -136,6 +139,46 @@ static void test_stuck_and_limit(void **state) {
         wst__lookup_job_free(threads, take());
     assert_int_equal(fake_getaddrinfo_calls(good), 2);
     stop();
+}
+
+/* Names of one zone that hang leave half of the threads to others, and what waits for a place of
+ * the zone does not stand in their way. */
+static void test_zone_has_a_share(void **state) {
+    (void)state;
+    static const char *const slow[] = {"stuck1.slow.test", "stuck2.slow.test", "stuck3.slow.test",
+                                       "stuck4.slow.test", "stuck5.Slow.Test", "stuck6.slow.test"};
+    static const char other[] = "stuck.other.test", good[] = "good.test";
+    start(8, 100000);
+    for (int i = 0; i < 6; i++)
+        submit(slow[i]);
+    fake_getaddrinfo_wait_stuck(4);
+    submit(other);
+    fake_getaddrinfo_wait_stuck(5);
+    for (int i = 0; i < 100; i++) {
+        submit(good);
+        expect(good, 0);
+    }
+    assert_int_equal(fake_getaddrinfo_calls(slow[4]) + fake_getaddrinfo_calls(slow[5]), 0);
+    fake_getaddrinfo_release();
+    for (int i = 0; i < 7; i++)
+        wst__lookup_job_free(threads, take());
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(fake_getaddrinfo_calls(slow[i]), 1);
+    stop();
+}
+
+/* A share that was given back is used although no thread is idle, and no job follows. */
+static void test_share_is_given_back(void **state) {
+    (void)state;
+    static const char *const slow[] = {"good1.slow.test", "good2.slow.test", "good3.slow.test"};
+    for (int round = 0; round < 20; round++) {
+        start(2, 0);
+        for (int i = 0; i < 3; i++)
+            submit(slow[i]);
+        for (int i = 0; i < 3; i++)
+            wst__lookup_job_free(threads, take());
+        stop();
+    }
 }
 
 /* One idle thread is not taken for two when two names come at once. */
@@ -229,7 +272,7 @@ static void test_no_memory(void **state) {
     start(4, 1000);
     wst__lookup_job_t *job = NULL;
     fail_at = 1;
-    assert_int_equal(wst__lookup_threads_submit(threads, &job, "good.test", NULL), WST_ENOMEM);
+    assert_int_equal(wst__lookup_threads_submit(threads, &job, "good.test", 1, NULL), WST_ENOMEM);
     assert_null(job);
     stop();
 }
@@ -252,11 +295,11 @@ static void test_no_thread(void **state) {
     submit("good.test"); /* waits for the thread there is */
     wst__lookup_threads_let_go(threads);
     assert_int_equal(wst__lookup_threads_new(&threads, &counted, 2, 1000, &done), 0);
-    int status = wst__lookup_threads_submit(threads, &job, "good.test", NULL);
+    int status = wst__lookup_threads_submit(threads, &job, "good.test", 1, NULL);
     setrlimit(RLIMIT_STACK, &old);
     assert_true(status < 0 && status != WST_ENOMEM);
     assert_null(job);
-    assert_int_equal(wst__lookup_threads_submit(threads, &job, "good.test", NULL), 0);
+    assert_int_equal(wst__lookup_threads_submit(threads, &job, "good.test", 1, NULL), 0);
     assert_ptr_equal(take(), job);
     wst__lookup_job_free(threads, job);
     stop();
@@ -266,6 +309,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_stuck_and_limit),
+        cmocka_unit_test(test_zone_has_a_share),
+        cmocka_unit_test(test_share_is_given_back),
         cmocka_unit_test(test_idle_thread_takes_one),
         cmocka_unit_test(test_withdraw),
         cmocka_unit_test(test_let_go),

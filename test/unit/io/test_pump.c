@@ -520,6 +520,83 @@ static void test_each_allocation(void **state) {
     assert_true(test_alloc_each(each_allocation, NULL) >= 4);
 }
 
+/* --- crowds --- */
+
+enum { CROWD = 4 * WST__PACE };
+
+static wst__defer_t crowd[CROWD];
+static size_t left;
+
+static void leave(wst__defer_t *defer) {
+    (void)defer;
+    left++;
+}
+
+/* So many others end in this turn that a pump has to wait for three turns. */
+static void let_a_crowd_end(world_t *w) {
+    left = 0;
+    for (int i = 0; i < CROWD; i++) {
+        wst__defer_init(&crowd[i]);
+        wst__pace(w->ctx, &crowd[i], leave);
+    }
+}
+
+static void test_end_in_a_crowd(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    say(&w.a, "from a");
+    turns(&w, 2);
+    let_a_crowd_end(&w);
+    fake_stream_end(&w.a);
+    say(&w.b, "from b");
+    turns(&w, 2);
+    assert_false(w.b.shutdown);
+    assert_written(&w.b, "from a");
+    assert_written(&w.a, "from b"); /* bytes do not wait */
+    turns(&w, 8);
+    assert_int_equal(left, CROWD);
+    assert_true(w.b.shutdown);
+    world_free(&w);
+}
+
+static void test_error_in_a_crowd(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    let_a_crowd_end(&w);
+    fake_stream_error(&w.a, UV_ECONNRESET);
+    turns(&w, 2);
+    assert_false(w.a.closed || w.b.closed);
+    say(&w.b, "to nobody");
+    fake_stream_drain(&w.a);
+    turns(&w, 8);
+    assert_int_equal(w.a.written_len, 0);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, UV_ECONNRESET);
+    assert_int_equal(w.b.reset_reason, WST_ERESET);
+    world_free(&w);
+}
+
+static void test_closed_in_a_crowd(void **state) {
+    (void)state;
+    for (int error = 0; error < 2; error++) {
+        world_t w;
+        world_start(&w);
+        let_a_crowd_end(&w);
+        if (error)
+            fake_stream_error(&w.a, UV_ECONNRESET);
+        else
+            fake_stream_end(&w.a);
+        turns(&w, 1);
+        assert_int_equal(w.done, 0);
+        for (int i = 0; i < CROWD; i++)
+            wst__defer_cancel(&crowd[i]);
+        world_free(&w); /* closes it */
+        assert_int_equal(w.stats.first_end, 'a');
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_ways),
@@ -541,6 +618,9 @@ int main(void) {
         cmocka_unit_test(test_close_at_each_turn),
         cmocka_unit_test(test_close_in_done),
         cmocka_unit_test(test_each_allocation),
+        cmocka_unit_test(test_end_in_a_crowd),
+        cmocka_unit_test(test_error_in_a_crowd),
+        cmocka_unit_test(test_closed_in_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -505,6 +505,74 @@ static void test_basic(void **state) {
     }
 }
 
+/* Held back: an answer of any kind takes effect in its time, the deadline notwithstanding. */
+static void test_delay(void **state) {
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        world_t w;
+        assert_true(world_init(&w));
+        w.ask.timeout_ms = 1000;
+        assert_true(world_ask(&w));
+        wst_request_on_gone(w.request, on_gone, &w);
+        wst_request_delay(w.request, 100);
+        wst_request_delay(w.request, 5000); /* the last one counts */
+        if (kind == 0)
+            wst_request_allow(w.request);
+        else
+            wst_request_deny(w.request, 407, "Wrong", "X: y\r\n");
+        turns(&w, 3);
+        pass(&w, 4900);
+        turns(&w, 3);
+        assert_int_equal(w.answers, 0);
+        if (kind < 2) {
+            pass(&w, 5001);
+            turns(&w, 3);
+            assert_int_equal(w.answers, 1);
+            assert_int_equal(w.answer.kind, kind == 0 ? WST__ALLOWED : WST__DENIED);
+            assert_string_equal(w.fields, kind == 0 ? "" : "X: y\r\n");
+        } else { /* whoever leaves before that learns nothing */
+            wst__request_cancel(w.request);
+            pass(&w, 5001);
+            turns(&w, 3);
+            assert_int_equal(w.answers, 0);
+        }
+        assert_int_equal(w.gones, 0);
+        world_free(&w);
+    }
+}
+
+/* A stream that is the answer goes with its asker; time that has passed already is none; a delay
+ * has a bound. */
+static void test_odd_delays(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst_request_delay(w.request, 5000);
+    wst_request_connected(w.request, 0, w.fake.stream);
+    wst__request_cancel(w.request);
+    turns(&w, 3);
+    assert_true(w.fake.gone);
+    assert_int_equal(w.answers, 0);
+    w.fake.stream = NULL;
+    world_free(&w);
+
+    world_start(&w);
+    wst_request_delay(w.request, 0);
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    assert_int_equal(w.answers, 1);
+    world_free(&w);
+
+    world_start(&w);
+    wst_request_delay(w.request, UINT64_MAX);
+    wst_request_allow(w.request);
+    turns(&w, 2);
+    pass(&w, 60001);
+    turns(&w, 2);
+    assert_int_equal(w.answers, 1);
+    world_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_question),
@@ -521,6 +589,8 @@ int main(void) {
         cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_odd_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,8 +12,19 @@
 #include <wstunnel/error.h>
 #include <wstunnel/resolver.h>
 
+#include <stdatomic.h>
+
 static uv_loop_t loop;
 static wst_ctx_t *ctx;
+
+/* How far the resolver's clock is put forward. */
+static _Atomic uint64_t passed_ms;
+
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void) {
+    return __real_uv_hrtime() + atomic_load(&passed_ms) * 1000000;
+}
 
 /* One request and what came of it. */
 typedef struct asked {
@@ -181,6 +192,7 @@ static void test_names(void **state) {
     check_address(&asked.addresses[1], "2001:db8::1");
 
     expect_status("none.test", UV_EAI_NONAME);
+    assert_string_equal(wst_strerror(UV_EAI_NONAME), "name not found");
     expect_status("again.test", UV_EAI_AGAIN);
     expect_status("fail.test", UV_EAI_FAIL);
     expect_status("system.test", UV_EMFILE);
@@ -317,6 +329,106 @@ static void test_limit(void **state) {
     expect_status("one-too-many.test", 0); /* there is room again */
     stop();
     free(asked);
+}
+
+/* Fair shares -------------------------------------------------------------------------------- */
+
+/* Eight names that hang, of one zone or of eight: names of other zones are looked up at once. */
+static void test_names_that_hang_hold_up_nobody(void **state) {
+    (void)state;
+    static const char *const forms[] = {"stuck%d.slow.test", "stuck%d.test"};
+    for (size_t form = 0; form < 2; form++) {
+        asked_t stuck[8] = {{0}}, good[6] = {{0}};
+        char host[32];
+        start(0);
+        for (int i = 0; i < 8; i++) {
+            snprintf(host, sizeof(host), forms[form], i);
+            ask(&stuck[i], host, 0);
+        }
+        fake_getaddrinfo_wait_stuck(8);
+        for (int i = 0; i < 6; i++) {
+            snprintf(host, sizeof(host), "good%d.test", i);
+            ask(&good[i], host, 0);
+            run_until(&good[i].calls, 1);
+            assert_int_equal(good[i].status, 0);
+            assert_int_equal(stuck[i].calls, 0);
+        }
+        for (int i = 0; i < 8; i++)
+            wst_resolve_cancel(stuck[i].resolve);
+        stop();
+    }
+}
+
+/* Nor do names that wait: a zone gets half of the table. */
+static void test_zone_gets_half_of_the_names(void **state) {
+    (void)state;
+    enum { NAMES = 520 };
+    asked_t *asked = calloc(NAMES, sizeof(*asked)), good = {0};
+    start(8);
+    for (int i = 0; i < NAMES; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "stuck%d.slow.test", i);
+        ask(&asked[i], host, 0);
+    }
+    ask(&good, "good.test", 0);
+    run_until(&good.calls, 1);
+    assert_int_equal(good.status, 0);
+    fake_getaddrinfo_release();
+    run();
+    for (int i = 0; i < NAMES; i++)
+        assert_int_equal(asked[i].status, i < 512 ? 0 : WST_ELIMIT);
+    stop();
+    free(asked);
+}
+
+/* Names that nobody answers for -------------------------------------------------------------- */
+
+/* While a look-up hangs, later requests do not wait for it; when it comes back, it is used. */
+static void test_hanging_name_fails_at_once(void **state) {
+    (void)state;
+    asked_t first = {0}, later = {0};
+    start(2);
+    ask(&first, "stuck.test", 0);
+    fake_getaddrinfo_wait_stuck(1);
+    atomic_fetch_add(&passed_ms, 9900);
+    ask(&later, "stuck.test", 1);
+    run_until(&later.calls, 1);
+    assert_int_equal(later.status, WST_ENAMETIMEOUT); /* by its own deadline */
+    atomic_fetch_add(&passed_ms, 200);
+    ask(&later, "stuck.test", UINT64_MAX);
+    run_until(&later.calls, 2);
+    assert_int_equal(later.status, WST_ENAMETIMEOUT);
+    assert_int_equal(first.calls, 0); /* who waits goes on waiting */
+    fake_getaddrinfo_release();
+    run();
+    assert_int_equal(first.status, 0);
+    expect_status("stuck.test", 0);
+    stop();
+}
+
+/* A look-up that ends without an answer after some time is remembered for 10 s. */
+static void test_unanswered_name_is_remembered(void **state) {
+    (void)state;
+    asked_t first = {0};
+    start(2);
+    ask(&first, "stuck-again.test", 0);
+    fake_getaddrinfo_wait_stuck(1);
+    atomic_fetch_add(&passed_ms, 1000);
+    fake_getaddrinfo_release();
+    run();
+    assert_int_equal(first.status, UV_EAI_AGAIN);
+    expect_status("stuck-again.test", WST_ENAMETIMEOUT);
+    atomic_fetch_add(&passed_ms, 9000);
+    expect_status("STUCK-again.test", WST_ENAMETIMEOUT);
+    assert_int_equal(fake_getaddrinfo_calls("stuck-again.test"), 1);
+    atomic_fetch_add(&passed_ms, 1001);
+    expect_status("stuck-again.test", UV_EAI_AGAIN);
+    assert_int_equal(fake_getaddrinfo_calls("stuck-again.test"), 2);
+
+    /* One that is refused at once is not: the next attempt costs little. */
+    expect_status("again.test", UV_EAI_AGAIN);
+    expect_status("again.test", UV_EAI_AGAIN);
+    stop();
 }
 
 /* Cancel and close --------------------------------------------------------------------------- */
@@ -505,6 +617,10 @@ int main(void) {
         cmocka_unit_test(test_loop_waits),
         cmocka_unit_test(test_all_stuck),
         cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_names_that_hang_hold_up_nobody),
+        cmocka_unit_test(test_zone_gets_half_of_the_names),
+        cmocka_unit_test(test_hanging_name_fails_at_once),
+        cmocka_unit_test(test_unanswered_name_is_remembered),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_in_callback),
         cmocka_unit_test(test_ask_in_callback),

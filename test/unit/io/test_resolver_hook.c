@@ -8,6 +8,15 @@
 
 enum { LOOKUPS_MAX = 1100 };
 
+/* How far the resolver's clock is put forward. */
+static uint64_t passed_ms;
+
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void) {
+    return __real_uv_hrtime() + passed_ms * 1000000;
+}
+
 static uv_loop_t loop;
 static wst_ctx_t *ctx;
 static bool ctx_closed;
@@ -213,6 +222,34 @@ static void test_never(void **state) {
     assert_int_equal(test_alloc_live(), 0);
 }
 
+/* A name that the hook does not answer for fails at once after a while, and is remembered briefly
+ * once the hook says so. */
+static void test_unanswered(void **state) {
+    (void)state;
+    asked_t first = {0}, later = {0};
+    start();
+    ask(&first, "a.test", 0);
+    run_until(&asked_count, 1);
+    passed_ms += 10000;
+    ask(&later, "a.test", UINT64_MAX);
+    run_until(&later.calls, 1);
+    assert_int_equal(later.status, WST_ENAMETIMEOUT);
+    assert_int_equal(first.calls, 0);
+    wst_lookup_answer(lookups[0], UV_EAI_AGAIN, NULL, 0);
+    assert_int_equal(first.status, UV_EAI_AGAIN);
+    ask(&later, "a.test", 0);
+    run_until(&later.calls, 2);
+    assert_int_equal(later.status, WST_ENAMETIMEOUT);
+    assert_int_equal(asked_count, 1);
+    passed_ms += 10001;
+    answer_at_once = true;
+    ask(&later, "a.test", 0);
+    run();
+    assert_int_equal(later.status, 0);
+    assert_int_equal(asked_count, 2);
+    stop();
+}
+
 static void test_cancel(void **state) {
     (void)state;
     asked_t asked[2] = {{0}};
@@ -325,10 +362,11 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at_once),   cmocka_unit_test(test_later_and_shared),
-        cmocka_unit_test(test_addresses), cmocka_unit_test(test_never),
-        cmocka_unit_test(test_cancel),    cmocka_unit_test(test_close_in_callback),
-        cmocka_unit_test(test_limit),     cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_at_once),           cmocka_unit_test(test_later_and_shared),
+        cmocka_unit_test(test_addresses),         cmocka_unit_test(test_never),
+        cmocka_unit_test(test_unanswered),        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_close_in_callback), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -490,24 +490,52 @@ static void test_options_and_names(void **state) {
     rig_close(&rig);
 }
 
-/* The system's word for it: not in the mode in which acknowledgements wait for an answer. */
+#ifdef TCP_QUICKACK
+/* Sends to b and returns whether it acknowledges at once, by the system's word: it is not in the
+ * mode in which acknowledgements wait for an answer. */
+static bool acks_at_once(rig_t *rig, size_t len) {
+    static const char bytes[2048];
+    const int off = 0;
+    assert_int_equal(setsockopt(rig->fds[1], IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off)), 0);
+    size_t until = rig->b.received + len;
+    assert_int_equal(sockets_write(rig->a.stream, bytes, len), 0);
+    test_env_until_count(&rig->env, &rig->b.received, until);
+    return int_option(rig->fds[1], IPPROTO_TCP, TCP_QUICKACK) == 1;
+}
+#endif
+
 static void test_acks_at_once(void **state) {
     (void)state;
 #ifdef TCP_QUICKACK
-    for (int at_once = 0; at_once < 2; at_once++) {
-        rig_t rig;
-        rig_open(&rig, false);
-        if (at_once)
-            wst__socket_ack_at_once(rig.b.stream);
-        const int off = 0;
-        assert_int_equal(setsockopt(rig.fds[1], IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off)), 0);
-        wst_stream_read_start(rig.b.stream, 0);
-        assert_int_equal(sockets_write(rig.a.stream, "ping", 4), 0);
-        test_env_until_count(&rig.env, &rig.b.received, 4);
-        assert_int_equal(int_option(rig.fds[1], IPPROTO_TCP, TCP_QUICKACK), at_once);
-        rig_close(&rig);
-    }
+    rig_t rig;
+    rig_open(&rig, false);
+    wst_stream_read_start(rig.b.stream, 0);
+    assert_false(acks_at_once(&rig, 2048));
+    wst__socket_ack_at_once(rig.b.stream);
+    assert_false(acks_at_once(&rig, 4)); /* a request: its answer acknowledges it */
+    assert_true(acks_at_once(&rig, 2048));
+    assert_true(acks_at_once(&rig, 4)); /* part of the transfer */
+    rig_close(&rig);
 #endif
+}
+
+/* Each turn of the loop reads so much, and the end comes behind all of it. */
+static void test_turn_max(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    wst__socket_set_turn_max(rig.b.stream, 100);
+    wst_stream_read_start(rig.b.stream, 0);
+    static const char bytes[950];
+    assert_int_equal(sockets_write(rig.a.stream, bytes, sizeof(bytes)), 0);
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    for (size_t due = 100; due <= sizeof(bytes); due += 100) {
+        test_env_turns(&rig.env, 1);
+        assert_int_equal(rig.b.received, due);
+    }
+    wst__socket_set_turn_max(rig.b.stream, 0);
+    test_env_until_count(&rig.env, &rig.b.ends, 1);
+    assert_int_equal(rig.b.received, sizeof(bytes));
+    rig_close(&rig);
 }
 
 static void test_notsent_lowat_of_other_kinds(void **state) {
@@ -552,6 +580,7 @@ int main(void) {
         BOTH(test_open_refused_by_libuv),
         BOTH(test_options_and_names),
         cmocka_unit_test(test_acks_at_once),
+        BOTH(test_turn_max),
         cmocka_unit_test(test_notsent_lowat_of_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,6 +301,7 @@ static void test_unread_pins_little(void **state) {
     (void)state;
     rig_t rig;
     rig_open(&rig);
+    rig.env.ctx->pool.keep = WST__POOL_KEEP; /* with sanitizers, too */
     for (int i = 0; i < 3; i++) {
         wst_chunk_t *big = wst_chunk_new(rig.env.ctx, 65536);
         assert_non_null(big);
@@ -601,6 +602,14 @@ static void test_names(void **state) {
     assert_ptr_equal(wst_stream_impl(stream), &impl);
     assert_ptr_equal(wst_stream_ctx(stream), env.ctx);
     assert_int_equal(wst_stream_room(stream), 65536); /* a kind without an opinion */
+    /* A proxy tells another peer, and yet another. */
+    assert_int_equal(wst__stream_set_peer(stream, "192.0.2.7:1"), 0);
+    assert_string_equal(wst_stream_peer(stream), "192.0.2.7:1");
+    test_alloc_fail(1);
+    assert_int_equal(wst__stream_set_peer(stream, "192.0.2.8:1"), WST_ENOMEM);
+    assert_string_equal(wst_stream_peer(stream), "192.0.2.7:1");
+    assert_int_equal(wst__stream_set_peer(stream, peer), 0);
+    assert_int_equal(strlen(wst_stream_peer(stream)), 95);
     wst_stream_close(stream, NULL);
     wst_stream_closed(stream);
     assert_int_equal(wst_stream_new(&stream, env.ctx, &unused_ops, &impl, NULL), 0);
@@ -621,14 +630,18 @@ static void test_layers(void **state) {
     test_env_t env;
     test_env_open(&env);
     wst_stream_t *streams[3];
+    wst__stream_layer_t layers[3] = {0};
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(wst_stream_new(&streams[i], env.ctx, &unused_ops, why, NULL), 0);
-        streams[i]->transport = i > 0 ? streams[i - 1] : NULL;
+        if (i > 0) {
+            layers[i].transport = streams[i - 1];
+            streams[i]->layer = &layers[i];
+        }
     }
     assert_ptr_equal(wst__stream_bottom(streams[0]), streams[0]);
     assert_ptr_equal(wst__stream_bottom(streams[2]), streams[0]);
     assert_string_equal(wst__stream_why(streams[2], WST_ETLS), wst_strerror(WST_ETLS));
-    streams[1]->explain = explain;
+    layers[1].explain = explain;
     assert_ptr_equal(wst__stream_why(streams[2], WST_ETLS), why);
     assert_string_equal(wst__stream_why(streams[2], WST_ERESET), wst_strerror(WST_ERESET));
     assert_string_equal(wst__stream_why(streams[0], WST_ETLS), wst_strerror(WST_ETLS));

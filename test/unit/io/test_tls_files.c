@@ -138,6 +138,7 @@ static void test_first(void **state) {
     assert_logged(&r, r.chain);
     tls_date(date, 30);
     assert_logged(&r, ": CN=first, expires on ");
+    assert_logged(&r, ", pin sha256/");
     assert_logged(&r, date);
     test_env_turns(&r.env, 3);
     assert_int_equal(r.configs, 0); /* it is in what new answered */

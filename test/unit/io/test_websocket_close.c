@@ -143,6 +143,9 @@ static void test_peer_closes(void **state) {
         {0, 0, "closed by the peer: 1005"},
         {1002, WST_EWSCLOSED, "closed by the peer: 1002 bye"},
         {1011, WST_EWSCLOSED, "closed by the peer: 1011 bye"},
+        {1012, WST_EWSCLOSED, "closed by the peer: 1012 bye"},
+        {1013, WST_EWSCLOSED, "closed by the peer: 1013 bye"},
+        {1014, WST_EWSCLOSED, "closed by the peer: 1014 bye"},
         {4999, WST_EWSCLOSED, "closed by the peer: 4999 bye"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
@@ -304,7 +307,10 @@ static void test_breaches(void **state) {
          "fragmented control frame"},
         {1, true, true, "\xff", 1, WST_EUTF8, 1007, "text is not UTF-8", ""},
         {2, true, true, "0123456789", 11, WST_EMSGBIG, 1009, "message too big", "message too big"},
-        {8, true, true, "\x03\xed", 2, WST_EPROTO, 1002, "close code that may not be sent", ""},
+        {8, true, true, "\x03\xed", 2, WST_EPROTO, 1002, "close code that may not be sent",
+         "close code that may not be sent"},
+        {8, true, true, "\x03\xf4\xff", 3, WST_EUTF8, 1007, "close reason is not UTF-8",
+         "close reason is not UTF-8"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         websocket_rig_t rig;

@@ -3,8 +3,10 @@
 #include "server.h"
 #include "server_world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <unistd.h>
 #include <wstunnel/socket.h>
 
 #define CONNECT "CONNECT host:22 HTTP/1.1\r\n\r\n"
@@ -165,6 +167,32 @@ static void test_roles(void **state) {
     server_world_free(&w);
 }
 
+static bool is_operator_there(void *w) {
+    return ((server_world_t *)w)->admin_stream != NULL;
+}
+
+/* The connections of operators are the embedder's, at addresses of their own. */
+static void test_operators(void **state) {
+    (void)state;
+    server_world_t w;
+    server_client_t c;
+    server_world_init(&w);
+    w.admits_operators = true;
+    server_world_start(&w);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_ADMIN | WST_ROLE_HEALTH),
+                     WST_EINVAL);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_ADMIN), 0);
+    server_client_open_at(&w, &c, wst_server_address(w.server, 1));
+    test_env_until(&w.env, is_operator_there, &w);
+    assert_string_equal(w.notices, "");
+    wst_stream_close(w.admin_stream, NULL);
+    server_client_close(&c);
+    server_world_free(&w);
+    server_world_open(&w);
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_ADMIN), WST_EINVAL);
+    server_world_free(&w);
+}
+
 /* Bounds and deadlines of a head are the hijack's; here they only have to arrive. */
 static void test_head_options(void **state) {
     (void)state;
@@ -227,8 +255,7 @@ static void test_max_connections(void **state) {
     server_client_say(&waiting, "GET /healthz HTTP/1.1\r\n\r\n");
     test_env_turns(&w.env, 50);
     assert_int_equal(waiting.got_len, 0);
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&w);
     assert_int_equal(stats.connections, 3);
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), 0); /* it waits as well */
     server_client_t second;
@@ -303,9 +330,20 @@ static void test_set_limits(void **state) {
     server_world_free(&w);
 }
 
+static int raw_connect(const char *address) {
+    struct sockaddr_in there;
+    int fd = socket(AF_INET, SOCK_STREAM, 0),
+        port = (int)strtoul(strrchr(address, ':') + 1, NULL, 10);
+    assert_int_equal(uv_ip4_addr("127.0.0.1", port, &there), 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&there, sizeof(there)), 0);
+    return fd;
+}
+
+/* All come from one source, which gets 16 of 17; the next one is reset. */
 static void test_default_connections(void **state) {
     (void)state;
-    enum { CLIENTS = 77 };
+    enum { CLIENTS = 71 }; /* of 75, as a quarter is spare */
+    char byte;
     struct rlimit old, few;
     server_world_t w;
     server_client_t *c = calloc(CLIENTS, sizeof(*c));
@@ -318,9 +356,17 @@ static void test_default_connections(void **state) {
     for (size_t i = 0; i < CLIENTS; i++)
         server_client_open(&w, &c[i]);
     test_env_turns(&w.env, 50);
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(w.server, &stats);
-    assert_int_equal(stats.connections, 75); /* a quarter is spare */
+    wst_server_stats_t stats = server_world_stats(&w);
+    assert_int_equal(stats.connections, CLIENTS);
+    int fd = raw_connect(w.address);
+    test_env_until_count(&w.env, &w.refusals, 1);
+    assert_int_equal(recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    close(fd);
+    server_world_assert_notice(&w, "refused  0 Too many connections from this source\n");
+    stats = server_world_stats(&w);
+    assert_int_equal(stats.connections, CLIENTS);
+    assert_int_equal(stats.turned_away, 1);
     for (size_t i = 0; i < CLIENTS; i++)
         server_client_close(&c[i]);
     server_world_free(&w);
@@ -377,7 +423,9 @@ static void test_drain(void **state) {
     server_client_expect(&monitor, HEALTH("200 OK", "6", "keep-alive", "ready\n"));
     server_client_say(&late, "CONN");
     test_env_turns(&w.env, 10);
+    assert_false(wst_server_is_draining(w.server));
     wst_server_drain(w.server);
+    assert_true(wst_server_is_draining(w.server));
     wst_server_drain(w.server);
     assert_null(wst_server_address(w.server, 0));
     assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", 0), WST_ESTATE);
@@ -399,6 +447,48 @@ static void test_drain(void **state) {
     server_client_close(&monitor);
     server_client_close(&late);
     server_agent_close(&a);
+    server_world_free(&w);
+}
+
+/* Monitors see that the server is about to leave; all others are served until the delay ends. */
+static void test_drain_delay(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a, b;
+    server_client_t monitor, c;
+    server_world_init(&w);
+    w.limits.drain_delay_ms = 200;
+    server_world_start(&w);
+    server_agent_open(&w, &a, "one", 1);
+    wst_server_drain(w.server);
+    server_client_open(&w, &monitor);
+    server_client_say(&monitor, "GET /readyz HTTP/1.1\r\n\r\n");
+    server_client_expect(&monitor,
+                         HEALTH("503 Service Unavailable", "14", "keep-alive", "shutting down\n"));
+    server_agent_open(&w, &b, "two", 2);
+    server_client_connect(&w, &c);
+    assert_int_equal(a.goaways + b.goaways, 0);
+    test_env_until_count(&w.env, &a.goaways, 1);
+    assert_null(wst_server_address(w.server, 0));
+    server_client_close(&c);
+    test_env_until_count(&w.env, &w.drained, 1);
+    server_client_close(&monitor);
+    server_agent_close(&a);
+    server_agent_close(&b);
+    server_world_free(&w);
+}
+
+/* A close does not wait for the delay. */
+static void test_close_in_drain_delay(void **state) {
+    (void)state;
+    server_world_t w;
+    server_world_init(&w);
+    w.limits.drain_delay_ms = 3600000;
+    server_world_start(&w);
+    wst_server_drain(w.server);
+    test_env_turns(&w.env, 5);
+    assert_int_equal(w.drained, 0);
+    assert_non_null(wst_server_address(w.server, 0));
     server_world_free(&w);
 }
 
@@ -561,6 +651,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_health),
         cmocka_unit_test(test_not_served),
         cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_operators),
         cmocka_unit_test(test_not_offered_code),
         cmocka_unit_test(test_drained_during_question),
         cmocka_unit_test(test_head_options),
@@ -570,6 +661,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_default_connections),
         cmocka_unit_test(test_max_pending),
         cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_drain_delay),
+        cmocka_unit_test(test_close_in_drain_delay),
         cmocka_unit_test(test_drain_idle),
         cmocka_unit_test(test_drain_deadline),
         cmocka_unit_test(test_drain_during_question),

@@ -488,6 +488,48 @@ static void test_review(void **state) {
     setting_free(s);
 }
 
+/* Flows of users that are gone, and flows that a rule denies now, end if that is asked for. Only
+ * the list tells who is gone: a data base could know anyone. */
+static void test_review_flows(void **state) {
+    (void)state;
+    static const char *const host[] = {"host:*", NULL};
+    static const wst_rule_t no_host[] = {{.size = sizeof(wst_rule_t), .destinations = host}};
+    setting_t *s = setting_new();
+    setting_open(s);
+    server_client_t alice, bob;
+    expect_served(s, &alice, ALICE_PARIS, "host:22", &s->paris);
+    expect_served(s, &bob, BOB, "host:22", &s->acme);
+    wst_access_free(s->w.access);
+    if (!has_data_base) {
+        s->options.users = users + 1;
+        s->options.user_count = 1;
+    }
+    s->rules = no_host;
+    s->rule_count = 1;
+    s->w.access = new_access(s);
+    wst_access_review_flows(s->w.access, s->w.server, 0);
+    server_client_say(&alice, "still here");
+    server_agent_expect(&s->paris, "still here");
+
+    wst_access_review_flows(s->w.access, s->w.server, WST_ACCESS_REVIEW_USERS);
+    if (has_data_base) {
+        server_client_say(&alice, "and here");
+        server_agent_expect(&s->paris, "and here");
+    } else {
+        server_client_expect_reset(&alice);
+    }
+    server_client_say(&bob, "here, too");
+    server_agent_expect(&s->acme, "here, too");
+
+    wst_access_review_flows(s->w.access, s->w.server, WST_ACCESS_REVIEW_RULES);
+    server_client_expect_reset(&bob);
+    if (has_data_base)
+        server_client_expect_reset(&alice);
+    server_client_close(&alice);
+    server_client_close(&bob);
+    setting_free(s);
+}
+
 /* Agents that cannot take it are passed over; if none can, the client learns that. */
 static void test_full(void **state) {
     (void)state;
@@ -634,12 +676,13 @@ static void test_socks(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tenants),         cmocka_unit_test(test_agents),
-        cmocka_unit_test(test_selection),       cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_rules),           cmocka_unit_test(test_reload),
-        cmocka_unit_test(test_review),          cmocka_unit_test(test_full),
-        cmocka_unit_test(test_another_one),     cmocka_unit_test(test_kept_origin),
-        cmocka_unit_test(test_same_connection), cmocka_unit_test(test_socks),
+        cmocka_unit_test(test_tenants),     cmocka_unit_test(test_agents),
+        cmocka_unit_test(test_selection),   cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_rules),       cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_review),      cmocka_unit_test(test_review_flows),
+        cmocka_unit_test(test_full),        cmocka_unit_test(test_another_one),
+        cmocka_unit_test(test_kept_origin), cmocka_unit_test(test_same_connection),
+        cmocka_unit_test(test_socks),
     };
     int failed = cmocka_run_group_tests_name("list", tests, NULL, NULL);
     return failed + cmocka_run_group_tests_name("data base", tests, use_data_base, NULL);

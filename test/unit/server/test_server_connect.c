@@ -18,7 +18,6 @@ static void test_tunnel(void **state) {
     server_world_t w;
     server_agent_t a;
     server_client_t c;
-    wst_server_stats_t stats = {.size = sizeof(stats)};
     server_world_init(&w);
     w.clients = SERVER_ALLOW;
     server_world_start(&w);
@@ -29,7 +28,7 @@ static void test_tunnel(void **state) {
     assert_string_equal(w.question, "host:22 ");
     assert_string_equal(a.destination, "host:22");
     server_world_assert_notice(&w, "open 1 alice host:22 one\n");
-    wst_server_get_stats(w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&w);
     assert_int_equal(stats.streams, 1);
     assert_int_equal(stats.connections, 2);
     assert_int_equal(stats.pending, 0);
@@ -50,7 +49,7 @@ static void test_tunnel(void **state) {
     server_client_expect_end(&c);
     server_world_until_notice(&w,
                               "close 1 alice host:22 one to_agent=8 to_client=10 0 by client\n");
-    wst_server_get_stats(w.server, &stats);
+    stats = server_world_stats(&w);
     assert_int_equal(stats.streams, 0);
     server_client_close(&c);
     server_world_until_connections(&w, 1); /* the agent's */
@@ -232,8 +231,7 @@ static void leave_while_dialling(leaving_t how, const char *early) {
     else
         server_client_close(&c);
     test_env_until_count(&w.env, &a.cancelled, 1); /* the agent stops dialling */
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&w);
     assert_int_equal(stats.pending, 0);
     if (how == BY_END)
         server_client_close(&c);

@@ -323,8 +323,7 @@ static void start_dial(server_world_t *w, dialled_t *d, wst_remote_t *agent, uin
 static void expect_dialled(server_world_t *w, dialled_t *d, int status) {
     test_env_until_count(&w->env, &d->called, 1);
     assert_int_equal(d->status, status);
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(w->server, &stats);
+    wst_server_stats_t stats = server_world_stats(w);
     assert_int_equal(stats.pending, 0);
 }
 
@@ -407,13 +406,12 @@ static void test_dial_counts(void **state) {
     server_world_t w;
     server_agent_t a;
     dialled_t d;
-    wst_server_stats_t stats = {.size = sizeof(stats)};
     server_world_open(&w);
     server_agent_open(&w, &a, "a", 1);
     start_dial(&w, &d, NULL, 0);
     expect_dialled(&w, &d, 0);
     assert_int_equal(w.opens, 1);
-    wst_server_get_stats(w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&w);
     assert_int_equal(stats.streams, 1);
     wst_server_drain(w.server);
     dialled_t late;
@@ -424,7 +422,7 @@ static void test_dial_counts(void **state) {
     wst_stream_close(d.stream, NULL);
     test_env_until_count(&w.env, &w.drained, 1);
     assert_int_equal(w.closes, 1);
-    wst_server_get_stats(w.server, &stats);
+    stats = server_world_stats(&w);
     assert_int_equal(stats.streams, 0);
     server_agent_close(&a);
     server_world_free(&w);

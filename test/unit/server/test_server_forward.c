@@ -5,6 +5,8 @@
  */
 #include "fake_stream.h"
 #include "forward_world.h"
+
+#include "ctx.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -16,7 +18,6 @@
 static void test_get(void **state) {
     (void)state;
     forward_t f;
-    wst_server_stats_t stats = {.size = sizeof(stats)};
     forward_init(&f);
     f.w.clients = SERVER_ALLOW;
     forward_start(&f);
@@ -27,7 +28,7 @@ static void test_get(void **state) {
     assert_string_equal(f.a.destination, "[::1]:8080");
     assert_string_equal(f.w.question, "[::1]:8080 ");
     server_world_assert_notice(&f.w, "open 1 alice [::1]:8080 one\n");
-    wst_server_get_stats(f.w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&f.w);
     assert_int_equal(stats.streams, 1);
     assert_int_equal(stats.connections, 2);
     forward_reply(&f, "HTTP/1.1 404 No\r\nB: c\r\nKeep-Alive: timeout=5\r\n");
@@ -38,7 +39,7 @@ static void test_get(void **state) {
     forward_expect(&f, "lo");
     server_world_until_notice(&f.w, "close 1 alice [::1]:8080 one to_agent=1");
     server_world_assert_notice(&f.w, " 0 by agent\n");
-    wst_server_get_stats(f.w.server, &stats);
+    stats = server_world_stats(&f.w);
     assert_int_equal(stats.streams, 0);
     assert_int_equal(stats.connections, 2);
     forward_close(&f);
@@ -116,6 +117,12 @@ static void test_no_body(void **state) {
     forward_close(&f);
 }
 
+#define CHUNKED(version)                                                                           \
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nVia: " version                               \
+    " @\r\nConnection: keep-alive\r\n\r\n"
+
+/* Only the end of the origin's connection tells where the body ends; the client is told by the last
+ * chunk, which is missing if the way is cut anywhere. */
 static void test_until_close(void **state) {
     (void)state;
     forward_t f;
@@ -123,7 +130,41 @@ static void test_until_close(void **state) {
     server_client_say(&f.c, FORWARD_GET);
     forward_asked(&f, FORWARD_GOT);
     forward_reply(&f, "HTTP/1.0 200 OK\r\n\r\nall of");
-    forward_expect(&f, "HTTP/1.1 200 OK\r\nVia: 1.0 @\r\nConnection: close\r\n\r\nall of");
+    forward_expect(&f, CHUNKED("1.0") "6\r\nall of\r\n");
+    forward_reply(&f, " it");
+    forward_expect(&f, "3\r\n it\r\n");
+    forward_end(&f);
+    forward_expect(&f, "0\r\n\r\n");
+    test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
+    test_env_turns(&f.w.env, 20);
+    assert_int_equal(f.a.stream_broken, 0); /* it ended in order */
+    forward_get(&f);                        /* and the client's connection is kept */
+    assert_int_equal(f.a.asked, 2);
+    forward_close(&f);
+}
+
+static void test_until_close_empty(void **state) {
+    (void)state;
+    forward_t f;
+    forward_open(&f);
+    server_client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\n");
+    forward_end(&f);
+    forward_expect(&f, CHUNKED("1.1") "0\r\n\r\n");
+    forward_close(&f);
+}
+
+/* A client of HTTP/1.0 gets the body as it is; its end is that of the connection. */
+static void test_until_close_http10(void **state) {
+    (void)state;
+    forward_t f;
+    forward_open(&f);
+    server_client_say(&f.c, "GET http://site/ HTTP/1.0\r\n\r\n");
+    forward_asked(&f,
+                  "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.0 @\r\nConnection: keep-alive\r\n\r\n");
+    forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nall of");
+    forward_expect(&f, "HTTP/1.0 200 OK\r\nVia: 1.1 @\r\nConnection: close\r\n\r\nall of");
     forward_reply(&f, " it");
     forward_end(&f);
     forward_expect(&f, " it");
@@ -131,6 +172,31 @@ static void test_until_close(void **state) {
     test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
     test_env_turns(&f.w.env, 20);
     assert_int_equal(f.a.stream_broken, 0); /* it ended in order, on both sides */
+    forward_close(&f);
+}
+
+static int64_t example_clock(void) {
+    return 784111777;
+}
+
+/* RFC 9110 section 6.6.1: an origin without a clock, then one with a clock; and our own answer. */
+static void test_date(void **state) {
+    (void)state;
+    forward_t f;
+    forward_open(&f);
+    f.w.env.ctx->clock = example_clock;
+    server_client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, "HTTP/1.1 204 No\r\n\r\n");
+    forward_expect(&f,
+                   "HTTP/1.1 204 No\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n" HEAD("keep-alive"));
+    server_client_say(&f.c, FORWARD_GET);
+    forward_asked(&f, FORWARD_GOT);
+    forward_reply(&f, "HTTP/1.1 204 No\r\nA: b\r\nDate: c\r\n\r\n");
+    forward_expect(&f, "HTTP/1.1 204 No\r\nA: b\r\nDate: c\r\n" HEAD("keep-alive"));
+    server_client_say(&f.c, "GET https://site/ HTTP/1.1\r\n\r\n");
+    server_client_expect(&f.c, "HTTP/1.1 400 This scheme needs CONNECT\r\n"
+                               "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
     forward_close(&f);
 }
 
@@ -479,7 +545,6 @@ static void test_connect_behind(void **state) {
 static void test_upgrade(void **state) {
     (void)state;
     forward_t f;
-    wst_server_stats_t stats = {.size = sizeof(stats)};
     forward_open(&f);
     server_client_say(&f.c, UPGRADE "first ");
     forward_asked(&f, "GET / HTTP/1.1\r\nHost: site\r\nVia: 1.1 @\r\nUpgrade: websocket\r\n"
@@ -492,7 +557,7 @@ static void test_upgrade(void **state) {
     server_client_end(&f.c);
     forward_asked(&f, "first second");
     test_env_until_count(&f.w.env, &f.a.stream_ended, 1);
-    wst_server_get_stats(f.w.server, &stats);
+    wst_server_stats_t stats = server_world_stats(&f.w);
     assert_int_equal(stats.streams, 1);
     assert_int_equal(stats.connections, 2);
     forward_reply(&f, "world");
@@ -568,7 +633,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_byte_by_byte),
         cmocka_unit_test(test_expect_continue),
         cmocka_unit_test(test_no_body),
+        cmocka_unit_test(test_date),
         cmocka_unit_test(test_until_close),
+        cmocka_unit_test(test_until_close_empty),
+        cmocka_unit_test(test_until_close_http10),
         cmocka_unit_test(test_http10),
         cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_half_closed),

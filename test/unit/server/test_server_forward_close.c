@@ -327,7 +327,13 @@ static void play_outside(outside_t *o, size_t i) {
                                              : strstr(o->asked[i], "\r\n\r\n") == NULL)
         return;
     bool switches = strstr(o->asked[i], "Upgrade: ") != NULL;
+    bool ends = strstr(o->asked[i], " /close ") != NULL;
     o->asked[i][o->asked_len[i] = 0] = '\0';
+    if (ends) {
+        say(o, i, "HTTP/1.0 200 OK\r\n\r\nall");
+        shutdown(o->origins[i], SHUT_WR);
+        return;
+    }
     o->rest[i] = switches ? NULL : ": d\r\n\r\n";
     say(o, i, switches ? SWITCH "done" : ok);
 }
@@ -369,6 +375,14 @@ static bool is_up_or_failed(void *arg) {
     return o->w.ups > 0 || test_alloc_failed();
 }
 
+#define UNTIL_CLOSE      "GET http://site/close HTTP/1.1\r\n\r\n"
+#define UNTIL_CLOSE_SENT "\r\n3\r\nall\r\n0\r\n\r\n"
+
+static bool ends_in(const char *text, const char *end) {
+    size_t len = strlen(text), n = strlen(end);
+    return len >= n && memcmp(text + len - n, end, n) == 0;
+}
+
 /* Each answer whole, or the end no orderly one. */
 static void check_answers(const outside_t *o) {
     const char *last = o->answer, *next;
@@ -376,8 +390,7 @@ static void check_answers(const outside_t *o) {
         last = next;
     if (!o->over || o->reset || o->answer_len == 0)
         return;
-    size_t len = strlen(last);
-    bool served = len > 8 && memcmp(last + len - 8, "C: d\r\n\r\n", 8) == 0;
+    bool served = ends_in(last, "C: d\r\n\r\n") || ends_in(last, UNTIL_CLOSE_SENT);
     const char *body = strstr(last, "\r\n\r\n"), *length = strstr(last, "Content-Length: ");
     assert_memory_equal(last, "HTTP/1.1 ", 9);
     if (!served) {
@@ -407,10 +420,10 @@ static void scenario(void *arg) {
             .backoff_max_ms = 2};
         if (wst_agent_new(&agent, o.w.env.ctx, &options) == 0)
             test_env_until(&o.w.env, is_up_or_failed, &o);
-        o.client = raw_connect(o.w.address, FORWARD_GET FORWARD_GET POST UPGRADE);
+        o.client = raw_connect(o.w.address, FORWARD_GET FORWARD_GET UNTIL_CLOSE POST UPGRADE);
         test_env_until(&o.w.env, is_answered, &o);
         check_answers(&o);
-        *served = strstr(o.answer, "done") != NULL;
+        *served = strstr(o.answer, "done") != NULL && strstr(o.answer, UNTIL_CLOSE_SENT) != NULL;
         close(o.client);
         for (size_t i = 0; i < o.count; i++)
             close(o.origins[i]);

@@ -231,16 +231,32 @@ static void test_cut_short(void **state) {
     cut_short(old, chunked, NULL);
     cut_short(FORWARD_GET, chunked, "de");
     cut_short(old, chunked, "de");
-    /* Only its end would tell that this is all; a reset does not. */
-    forward_t f;
-    forward_open(&f);
-    server_client_say(&f.c, FORWARD_GET);
-    forward_asked(&f, FORWARD_GOT);
-    forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nabc");
-    server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
-    forward_reset(&f);
-    forward_expect_reset(&f);
-    forward_close(&f);
+}
+
+/* Only the end of the origin's connection would tell that this is all; a reset does not. */
+static void test_cut_until_close(void **state) {
+    (void)state;
+    static const struct {
+        const char *request, *answer;
+    } cases[] = {
+        {FORWARD_GET, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nVia: 1.1 @\r\n"
+                      "Connection: keep-alive\r\n\r\n3\r\nabc\r\n"},
+        {"GET http://site/x HTTP/1.0\r\nHost: site\r\n\r\n",
+         "HTTP/1.0 200 OK\r\nVia: 1.1 @\r\nConnection: close\r\n\r\nabc"},
+    };
+    for (size_t i = 0; i < 2; i++) {
+        forward_t f;
+        forward_open(&f);
+        server_client_say(&f.c, cases[i].request);
+        test_env_until_count(&f.w.env, &f.a.asked, 1);
+        forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nabc");
+        forward_expect(&f, cases[i].answer);
+        forward_reset(&f);
+        server_client_expect_reset(&f.c);
+        assert_int_equal(f.c.got_len, 0); /* no last chunk came before it */
+        server_client_close(&f.c);
+        forward_close(&f);
+    }
 }
 
 /* --- the client --- */
@@ -369,6 +385,32 @@ static void test_slow_client(void **state) {
     close_with_fake(&f, &client);
 }
 
+/* The origin has ended while the client had no room: the client still gets all, the last chunk, and
+ * then the next answer. */
+static void test_slow_client_until_close(void **state) {
+    (void)state;
+    static const char end[] = "4\r\nbody\r\n0\r\n\r\n";
+    forward_t f;
+    fake_stream_t client;
+    open_with_fake(&f, &client);
+    fake_stream_data(&client, FORWARD_GET FORWARD_GET, strlen(FORWARD_GET FORWARD_GET));
+    forward_asked(&f, FORWARD_GOT);
+    client.write_status = WST_WAIT;
+    forward_reply(&f, "HTTP/1.1 200 OK\r\n\r\nbody");
+    forward_end(&f);
+    test_env_turns(&f.w.env, 50);
+    assert_int_equal(f.a.asked, 1);
+    assert_int_equal(f.w.closes, 0);
+    while (f.w.closes == 0) { /* it has room for one write at a time */
+        fake_stream_drain(&client);
+        client.write_status = WST_WAIT;
+        test_env_turns(&f.w.env, 20);
+    }
+    assert_memory_equal(client.written + client.written_len - strlen(end), end, strlen(end));
+    forward_asked(&f, FORWARD_GOT);
+    close_with_fake(&f, &client);
+}
+
 /* The answer is complete, but the client is still to take it: no further request is read, nothing
  * is over yet, and everything else may still happen. */
 static void test_slow_client_fails(void **state) {
@@ -431,14 +473,23 @@ static void test_slow_origin(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),       cmocka_unit_test(test_loop),
-        cmocka_unit_test(test_agent_refuses), cmocka_unit_test(test_gone_early),
-        cmocka_unit_test(test_stale_twice),   cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_endless_head),  cmocka_unit_test(test_endless_interim),
-        cmocka_unit_test(test_cut_short),     cmocka_unit_test(test_malformed_body),
-        cmocka_unit_test(test_client_gone),   cmocka_unit_test(test_silence),
-        cmocka_unit_test(test_slow_client),   cmocka_unit_test(test_slow_client_fails),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_loop),
+        cmocka_unit_test(test_agent_refuses),
+        cmocka_unit_test(test_gone_early),
+        cmocka_unit_test(test_stale_twice),
+        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_endless_head),
+        cmocka_unit_test(test_endless_interim),
+        cmocka_unit_test(test_cut_short),
+        cmocka_unit_test(test_malformed_body),
+        cmocka_unit_test(test_client_gone),
+        cmocka_unit_test(test_silence),
+        cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_slow_client_fails),
         cmocka_unit_test(test_slow_origin),
+        cmocka_unit_test(test_cut_until_close),
+        cmocka_unit_test(test_slow_client_until_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

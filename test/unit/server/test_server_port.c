@@ -180,7 +180,7 @@ static void test_refused(void **state) {
     server_client_t c;
     wst_port_t *port = open_world(&w, &a, SERVER_AGENT_REFUSE);
     a.reason = WST_EREFUSED;
-    wst_ctx_set_log_level(w.env.ctx, WST_LOG_INFO);
+    wst_ctx_set_log_level(w.env.ctx, WST_LOG_DEBUG);
     connect_to(&w, &c, port);
     server_client_say(&c, "early bird");
     server_client_expect_reset(&c);

@@ -21,7 +21,7 @@ static void test_tunnel(void **state) {
     server_client_expect_bytes(&c, SOCKS_BYTES(SOCKS_CONNECTED));
     assert_string_equal(s.a.destination, "host:22"); /* the agent gets the name */
     server_world_assert_notice(&s.w, "open 1  host:22 one\n");
-    assert_int_equal(socks_world_stats(&s).connections, 2); /* the agent's, and still this one */
+    assert_int_equal(server_world_stats(&s.w).connections, 2); /* the agent's, and still this one */
     server_client_say(&c, "question");
     server_agent_expect(&s.a, "question");
     wst_slice_t answer = wst_slice_static("answer", 6);
@@ -308,7 +308,7 @@ static bool is_over_or_served(void *arg) {
 }
 
 static bool only_agents_are_left(void *arg) {
-    return socks_world_stats(arg).connections <= 1;
+    return server_world_stats(arg).connections <= 1;
 }
 
 /* One allocation fails; whether it has, and whether the client heard all of `told`. It hears the
@@ -321,7 +321,7 @@ static bool run_out(socks_world_t *s, raw_t *raw, size_t nth, const char *told, 
     *heard = raw->len == 14 && memcmp(raw->got, told, 14) == 0;
     assert_true(raw->len == 0 || raw->got[0] == 5);
     raw_reset(raw);
-    test_env_until(&s->w.env, only_agents_are_left, s);
+    test_env_until(&s->w.env, only_agents_are_left, &s->w);
     return failed;
 }
 

@@ -28,7 +28,7 @@ static void leave_while_dialling(leaving_t how, const char *early) {
     test_env_until_count(&s.w.env, &s.a.asked, 1);
     leave(&c, how);
     test_env_until_count(&s.w.env, &s.a.cancelled, 1); /* the agent stops dialling */
-    assert_int_equal(socks_world_stats(&s).pending, 0);
+    assert_int_equal(server_world_stats(&s.w).pending, 0);
     server_world_until_connections(&s.w, 1);
     if (how == BY_END)
         server_client_close(&c);

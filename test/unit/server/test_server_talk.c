@@ -150,12 +150,6 @@ static void open_world(server_world_t *w) {
     server_world_start(w);
 }
 
-static wst_server_stats_t stats_of(const server_world_t *w) {
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(w->server, &stats);
-    return stats;
-}
-
 /* Lets time pass for deadlines. */
 static void pass(server_world_t *w, uint64_t ms) {
     wst__deadlines_run(&w->env.ctx->deadlines, wst__now(w->env.ctx) + ms);
@@ -172,8 +166,8 @@ static void test_agent(void **state) {
     talk_open(&w, &a);
     talk_open(&w, &b); /* the same agent */
     server_world_until_connections(&w, 2);
-    assert_int_equal(stats_of(&w).agents, 1);
-    assert_int_equal(stats_of(&w).sessions, 2);
+    assert_int_equal(server_world_stats(&w).agents, 1);
+    assert_int_equal(server_world_stats(&w).sessions, 2);
     wst_remote_t *remote = wst_server_next_agent(w.server, NULL);
     assert_true(strncmp(wst_remote_peer(remote), "127.0.0.1:", 10) == 0);
     assert_int_equal(wst_remote_rtt_ms(remote), 0);
@@ -209,7 +203,7 @@ static void test_last_one_leaves(void **state) {
     server_world_until_notice(&w, "down 127.0.0.1 ");
     test_env_until_count(&w.env, &a.closed, 1);
     server_world_until_connections(&w, 0);
-    assert_int_equal(stats_of(&w).sessions, 0);
+    assert_int_equal(server_world_stats(&w).sessions, 0);
     server_client_t c;
     server_client_open(&w, &c);
     server_client_say(&c, CONNECT);
@@ -347,7 +341,7 @@ static void test_clients_wait(void **state) {
             server_client_expect(&c[0], OK11);
     }
     test_env_turns(&w.env, 20);
-    assert_int_equal(stats_of(&w).pending, 2);
+    assert_int_equal(server_world_stats(&w).pending, 2);
     assert_int_equal(c[1].got_len + c[2].got_len, 0);
     talk_start(&w, &t[1]);
     server_client_expect(&c[1], OK11); /* who came first */
@@ -383,7 +377,7 @@ static void test_waiting_in_vain(void **state) {
     test_env_turns(&w.env, 20);
     server_client_close(&e);
     test_env_turns(&w.env, 20);
-    assert_int_equal(stats_of(&w).pending, 0);
+    assert_int_equal(server_world_stats(&w).pending, 0);
     server_client_close(&c);
     server_client_close(&d);
     talk_close(&a);

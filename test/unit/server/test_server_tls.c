@@ -104,18 +104,12 @@ static void make_hello(tls_world_t *t, uint8_t *out, size_t size, size_t *len) {
     fake_stream_free(&fake);
 }
 
-static wst_server_stats_t stats_of(const tls_world_t *t) {
-    wst_server_stats_t stats = {.size = sizeof(stats)};
-    wst_server_get_stats(t->w.server, &stats);
-    return stats;
-}
-
 static bool no_connections(void *arg) {
-    return stats_of(arg).connections == 0;
+    return server_world_stats(arg).connections == 0;
 }
 
 static bool has_failed(void *arg) {
-    return stats_of(arg).tls_failures > 0;
+    return server_world_stats(arg).tls_failures > 0;
 }
 
 typedef struct awaited {
@@ -125,7 +119,7 @@ typedef struct awaited {
 
 static bool has_handshakes(void *arg) {
     const awaited_t *a = arg;
-    return stats_of(a->t).handshakes == a->handshakes;
+    return server_world_stats(&a->t->w).handshakes == a->handshakes;
 }
 
 static void until_handshakes(tls_world_t *t, size_t n) {
@@ -234,7 +228,7 @@ static void test_hello_in_pieces(void **state) {
         test_env_until_count(&t.w.env, &c.got_len, 1);
         assert_int_equal(c.got[0], 22); /* a handshake record: the server's hello */
         server_client_close(&c);
-        test_env_until(&t.w.env, no_connections, &t);
+        test_env_until(&t.w.env, no_connections, &t.w);
     }
     tls_world_free(&t);
 }
@@ -258,9 +252,9 @@ static void test_silent(void **state) {
     server_client_expect_end(&waits);
     server_client_close(&leaves);
     server_client_close(&waits);
-    test_env_until(&t.w.env, no_connections, &t);
+    test_env_until(&t.w.env, no_connections, &t.w);
     assert_int_equal(t.w.env.log_lines, lines);
-    assert_int_equal(stats_of(&t).tls_failures, 0);
+    assert_int_equal(server_world_stats(&t.w).tls_failures, 0);
     tls_world_free(&t);
 }
 
@@ -273,11 +267,13 @@ static void test_garbage(void **state) {
     server_world_start(&t.w);
     server_client_open(&t.w, &c);
     server_client_say(&c, "\x16garbage that is no TLS at all, whatever it looks like");
-    test_env_until(&t.w.env, has_failed, &t);
-    assert_int_equal(stats_of(&t).tls_failures, 1);
-    assert_int_equal(stats_of(&t).connections, 0);
-    assert_non_null(strstr(t.log, "connection from 127.0.0.1:"));
-    assert_non_null(strstr(t.log, ": TLS: "));
+    test_env_until(&t.w.env, has_failed, &t.w);
+    assert_int_equal(server_world_stats(&t.w).tls_failures, 1);
+    assert_int_equal(server_world_stats(&t.w).connections, 0);
+    server_world_assert_notice(&t.w, "refused  0 TLS: ");
+    assert_string_equal(t.w.last_refusal, "||||tls_protocol_error|");
+    assert_int_equal(server_world_stats(&t.w).refused, 0); /* those are requests */
+    assert_string_equal(t.log, "");                        /* its line is the embedder's to write */
     server_client_close(&c);
     assert_serves_tls(&t, t.w.address);
     tls_world_free(&t);
@@ -304,7 +300,7 @@ static void test_max_handshakes(void **state) {
     server_world_until_connections(&t.w, 3);
     test_env_turns(&t.w.env, 20);
     assert_int_equal(shaking.done, 0);
-    assert_int_equal(stats_of(&t).handshakes, 2);
+    assert_int_equal(server_world_stats(&t.w).handshakes, 2);
     server_client_close(&stalled[0]);
     test_env_until_count(&t.w.env, &shaking.done, 1);
     assert_int_equal(shaking.status, 0);
@@ -331,7 +327,7 @@ static void test_burst(void **state) {
     size_t turns = 0, before = 0;
     while (before < COUNT) {
         test_env_turns(&t.w.env, 1);
-        size_t now = stats_of(&t).handshakes;
+        size_t now = server_world_stats(&t.w).handshakes;
         assert_in_range(now - before, 0, 4);
         before = now;
         assert_in_range(++turns, 1, 50);
@@ -343,6 +339,27 @@ static void test_burst(void **state) {
         assert_true(fakes[i].gone);
         fake_stream_free(&fakes[i]);
     }
+    tls_world_free(&t);
+}
+
+/* The embedder closes the server when it hears of it, while others are under way and wait. */
+static void test_closed_when_told(void **state) {
+    (void)state;
+    tls_world_t t;
+    server_client_t clients[4];
+    tls_world_init(&t);
+    t.w.limits.max_handshakes = 2;
+    t.w.close_at = 'r';
+    server_world_start(&t.w);
+    for (int i = 0; i < 4; i++) {
+        server_client_open(&t.w, &clients[i]);
+        server_client_say(&clients[i], i < 3 ? "\x16" : "\x16garbage that is no TLS at all");
+    }
+    for (int i = 0; i < 4; i++)
+        server_client_expect_reset(&clients[i]);
+    assert_int_equal(t.w.refusals, 1);
+    for (int i = 0; i < 4; i++)
+        server_client_close(&clients[i]);
     tls_world_free(&t);
 }
 
@@ -363,9 +380,9 @@ static void test_slow_while_others_wait(void **state) {
     }
     open_secure(&t, &c, t.w.address);
     server_client_expect_reset(&stalled[0]);
-    assert_non_null(strstr(t.log, ": TLS: too slow while others wait"));
+    server_world_assert_notice(&t.w, "refused  0 TLS: too slow while others wait\n");
     assert_int_equal(stalled[1].broken, 0);
-    assert_int_equal(stats_of(&t).handshakes, 1);
+    assert_int_equal(server_world_stats(&t.w).handshakes, 1);
     server_client_close(&c);
     server_client_close(&stalled[0]);
     server_client_close(&stalled[1]);
@@ -391,7 +408,7 @@ static void test_nobody_waits_any_more(void **state) {
     fake_stream_break(&fake, UV_ECONNRESET);
     server_world_until_connections(&t.w, 1);
     wst__deadlines_run(&t.w.env.ctx->deadlines, wst__now(t.w.env.ctx) + 5000);
-    assert_int_equal(stats_of(&t).handshakes, 1);
+    assert_int_equal(server_world_stats(&t.w).handshakes, 1);
     server_client_close(&slow);
     fake_stream_free(&fake);
     tls_world_free(&t);
@@ -412,9 +429,9 @@ static void test_turn_too_late(void **state) {
         server_client_say(&waiting[i], "\x16");
     }
     server_world_until_connections(&t.w, COUNT);
-    test_env_until(&t.w.env, no_connections, &t);
-    assert_int_equal(stats_of(&t).tls_failures, COUNT);
-    assert_non_null(strstr(t.log, ": TLS: too many handshakes before it"));
+    test_env_until(&t.w.env, no_connections, &t.w);
+    assert_int_equal(server_world_stats(&t.w).tls_failures, COUNT);
+    server_world_assert_notice(&t.w, "refused  0 TLS: too many handshakes before it\n");
     for (int i = 0; i < COUNT; i++)
         server_client_close(&waiting[i]);
     assert_serves_tls(&t, t.w.address);
@@ -433,14 +450,14 @@ static void test_counted(void **state) {
     server_world_until_connections(&t.w, 1);
     server_client_open(&t.w, &second);
     test_env_turns(&t.w.env, 10);
-    assert_int_equal(stats_of(&t).connections, 1);
+    assert_int_equal(server_world_stats(&t.w).connections, 1);
     fake_stream_t fake;
     assert_int_equal(fake_stream_open(&fake, t.w.env.ctx), 0);
     assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), WST_ELIMIT);
     wst_stream_close(fake.stream, NULL);
     server_client_close(&first);
     server_client_close(&second);
-    test_env_until(&t.w.env, no_connections, &t);
+    test_env_until(&t.w.env, no_connections, &t.w);
     fake_stream_free(&fake);
     tls_world_free(&t);
 }
@@ -489,7 +506,7 @@ static void assert_asked_by(tls_world_t *t, server_client_t *c, const char *whom
     server_client_expect(c, "HTTP/1.1 403 ");
     server_client_close(c);
     assert_string_equal(asked_by, whom);
-    test_env_until(&t->w.env, no_connections, t);
+    test_env_until(&t->w.env, no_connections, &t->w);
 }
 
 static void test_client_certificate(void **state) {
@@ -591,7 +608,7 @@ static void test_broken(void **state) {
         else
             fake_stream_end(&fake);
         assert_int_equal(wst_server_adopt(t.w.server, fake.stream, 0), 0);
-        test_env_until(&t.w.env, no_connections, &t);
+        test_env_until(&t.w.env, no_connections, &t.w);
         test_env_turns(&t.w.env, 3);
         assert_true(fake.gone);
         assert_int_equal(fake.written_len, 0);
@@ -621,7 +638,7 @@ static void test_no_memory(void **state) {
             assert_int_equal(status, WST_ENOMEM);
             wst_stream_close(fake.stream, NULL);
         }
-        test_env_until(&t.w.env, no_connections, &t);
+        test_env_until(&t.w.env, no_connections, &t.w);
         test_env_turns(&t.w.env, 5);
         failed = test_alloc_failed();
         test_alloc_fail(0);
@@ -645,6 +662,7 @@ int main(void) {
         cmocka_unit_test(test_turn_too_late),
         cmocka_unit_test(test_burst),
         cmocka_unit_test(test_nobody_waits_any_more),
+        cmocka_unit_test(test_closed_when_told),
         cmocka_unit_test(test_slow_while_others_wait),
         cmocka_unit_test(test_counted),
         cmocka_unit_test(test_set_tls),

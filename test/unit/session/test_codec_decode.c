@@ -12,19 +12,12 @@
 
 static codec_feed_result_t result;
 
-static wst_decoder_t *new_decoder(wst_encoding_t encoding, uint32_t max_frame) {
-    wst_decoder_t *decoder;
-    const wst_decoder_options_t options = {sizeof(options), encoding, NULL, max_frame};
-    assert_int_equal(wst_decoder_new(&decoder, &options), 0);
-    return decoder;
-}
-
 /* Expects `status`, and the detail if there is one, in whatever pieces the message comes. */
 static void expect(wst_encoding_t encoding, bool text, const char *bytes, size_t len, int status,
                    const char *detail) {
     for (size_t first = 0; first <= len + 1; first++) {
         bool single = first > len; /* byte by byte */
-        wst_decoder_t *d = new_decoder(encoding, 0);
+        wst_decoder_t *d = codec_feed_decoder(encoding, 0);
         codec_feed(&result, d, encoding, text, bytes, len, single ? 1 : first, single ? 1 : len);
         const char *got = wst_decoder_error_detail(d);
         if (result.status != status || (detail != NULL && strcmp(got, detail) != 0))
@@ -103,6 +96,18 @@ static const refused_t refused_json[] = {
      "error with a message that is no text or too long"},
     {"{\"method\":10,\"last\":1}", "error is not an object"},
     {"{\"method\":10,\"last\":1,\"error\":null}", "error is not an object"},
+    {"{\"method\":12}", "error is not an object"},
+    {"{\"method\":12,\"error\":null}", "error is not an object"},
+    {"{\"method\":12,\"error\":{\"code\":0}}", "error without a negative code"},
+
+    {"{\"method\":1,\"id\":1,\"dest\":\"a:1\",\"networks\":1}",
+     "handshake with malformed networks"},
+    {"{\"method\":1,\"id\":1,\"dest\":\"a:1\",\"networks\":[]}",
+     "handshake with malformed networks"},
+    {"{\"method\":1,\"id\":1,\"dest\":\"a:1\",\"networks\":\"1+*\\n\"}",
+     "handshake with malformed networks"},
+    {"{\"method\":1,\"id\":1,\"dest\":\"a:1\",\"networks\":\"\xc3\xbc\"}",
+     "handshake with malformed networks"},
 
     /* hello; its numbers at their borders are below */
     {"{\"method\":4}", "hello with a number missing or out of range"},
@@ -169,6 +174,8 @@ static void test_refused_json(void **state) {
                WST_EPROTO, refused_hot[i].detail);
 }
 
+#define A_SECRET "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\""
+
 /* A hello that is right but perhaps for the value of `member`. */
 static void expect_hello(const char *member, const char *value, int status) {
     static const char *const members[][2] = {{"version", "1"},
@@ -178,8 +185,13 @@ static void expect_hello(const char *member, const char *value, int status) {
                                              {"name", "\"a\""},
                                              {"conn", "0"},
                                              {"instance", "\"00112233445566778899aabbccddeeff\""},
-                                             {"epoch", "0"}};
-    char text[600] = "{\"method\":4";
+                                             {"epoch", "0"},
+                                             {"features", "[\"resume\"]"},
+                                             {"session", "\"00112233445566778899aabbccddeeff\""},
+                                             {"secret", A_SECRET},
+                                             {"grace", "0"},
+                                             {"resumed", "false"}};
+    char text[900] = "{\"method\":4";
     size_t len = strlen(text);
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
         const char *used = strcmp(member, members[i][0]) == 0 ? value : members[i][1];
@@ -221,6 +233,12 @@ static void test_hello_borders(void **state) {
         {"conn", "null", "\"0\"", "1.0"},
         {"epoch", "9007199254740991", "-1", "9007199254740992"},
         {"epoch", "null", "{}", "false"},
+        {"session", "null", "\"\"", "\"00112233445566778899aabbccddeefg\""},
+        {"session", NULL, "7", "\"00112233445566778899aabbccddeeff00\""},
+        {"secret", NULL, "null", "\"00112233445566778899aabbccddeeff\""},
+        {"grace", "86400000", "86400001", "null"},
+        {"resumed", "true", "null", "\"true\""},
+        {"features", "[]", "[7]", "{}"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (cases[i][1] != NULL)
@@ -241,6 +259,8 @@ static void test_odd_json(void **state) {
          "12345678901234567"
          "890123456789012345678901234567890123456789012345678901234567890}",
          "{\"method\":8,\"seq\":1}"},
+        {"{\"id\":7,\"error\":{\"code\":-32001,\"message\":null},\"last\":\"\",\"method\":12}",
+         "{\"method\":12,\"error\":{\"code\":-32001}}"},
         {"{\"method\":8,\"seq\":1,\"id\":null,\"dest\":\"\",\"data\":null,\"error\":null}",
          "{\"method\":8,\"seq\":1}"},
         {"{\"method\":2,\"id\":2,\"dest\":\"\",\"data\":null,\"error\":null}",
@@ -270,7 +290,7 @@ static void test_odd_json(void **state) {
     static codec_feed_result_t plain;
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         size_t len = strlen(pairs[i][1]);
-        wst_decoder_t *d = new_decoder(WST_ENCODING_JSON, 0);
+        wst_decoder_t *d = codec_feed_decoder(WST_ENCODING_JSON, 0);
         codec_feed(&plain, d, WST_ENCODING_JSON, true, pairs[i][1], len, len, 1);
         wst_decoder_free(d);
         assert_int_equal(plain.status, 1);
@@ -300,8 +320,9 @@ static const binary_t binaries[] = {
     {BYTES("\x09\x02"), WST_EPROTO, "binary message with a method that is text"},
     {BYTES("\x0a\x02"), WST_EPROTO, "binary message with a method that is text"},
     {BYTES("\x00"), 0, ""},
-    {BYTES("\x0c"), 0, ""},
-    {BYTES("\x0c\x80\x00"), 0, ""},
+    {BYTES("\x0c"), WST_EPROTO, "binary message with a method that is text"},
+    {BYTES("\x0d"), 0, ""},
+    {BYTES("\x0d\x80\x00"), 0, ""},
     {BYTES("\xff{}"), 0, ""},
     {BYTES("{\"method\":8,\"seq\":1}"), 0, ""},
     /* ids */
@@ -390,16 +411,16 @@ static void test_wrong_shape(void **state) {
 static void test_unknown_methods(void **state) {
     (void)state;
     static const char *const unknown[] = {"{\"method\":0}",
-                                          "{\"method\":12,\"id\":\"\",\"data\":{\"a\":[]}}",
+                                          "{\"method\":13,\"id\":\"\",\"data\":{\"a\":[]}}",
                                           "{\"method\":9007199254740991}"};
     for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
         expect(WST_ENCODING_JSON, true, unknown[i], strlen(unknown[i]), 0, "");
         expect(WST_ENCODING_BINARY, true, unknown[i], strlen(unknown[i]), 0, "");
     }
     /* only as far as they are JSON */
-    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":12,}"), WST_EPROTO,
+    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":13,}"), WST_EPROTO,
            "JSON member name expected");
-    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":12,\"x\":\"\xff\"}"), WST_EPROTO,
+    expect(WST_ENCODING_JSON, true, BYTES("{\"method\":13,\"x\":\"\xff\"}"), WST_EPROTO,
            "JSON text is not UTF-8");
 }
 
@@ -412,7 +433,7 @@ static void expect_long(wst_encoding_t encoding, uint32_t max_frame, bool text, 
     memcpy(bytes, head, strlen(head));
     memcpy(bytes + len - strlen(tail), tail, strlen(tail));
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        wst_decoder_t *d = new_decoder(encoding, max_frame);
+        wst_decoder_t *d = codec_feed_decoder(encoding, max_frame);
         codec_feed(&result, d, encoding, text, bytes, len, steps[i], steps[i]);
         if (result.status != status)
             fail_msg("%zu bytes %s: %d %s", len, head, result.status, wst_decoder_error_detail(d));
@@ -423,7 +444,7 @@ static void expect_long(wst_encoding_t encoding, uint32_t max_frame, bool text, 
 static void test_bounds(void **state) {
     (void)state;
     const wst_encoding_t bin = WST_ENCODING_BINARY, json = WST_ENCODING_JSON;
-    const char *ping = "{\"method\":8,\"seq\":1", *other = "{\"method\":12";
+    const char *ping = "{\"method\":8,\"seq\":1", *other = "{\"method\":13";
     for (int encoding = 0; encoding < 2; encoding++) {
         wst_encoding_t e = (wst_encoding_t)encoding;
         expect_long(e, 0, true, ping, ' ', "}", WST_JSON_CONTROL_MAX, 1);
@@ -431,8 +452,8 @@ static void test_bounds(void **state) {
         expect_long(e, 0, true, other, ' ', "}", WST_JSON_CONTROL_MAX, 0);
         expect_long(e, 0, true, other, ' ', "}", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
     }
-    expect_long(bin, 0, false, "\x0c", ' ', "", WST_JSON_CONTROL_MAX, 0);
-    expect_long(bin, 0, false, "\x0c", ' ', "", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
+    expect_long(bin, 0, false, "\x0d", ' ', "", WST_JSON_CONTROL_MAX, 0);
+    expect_long(bin, 0, false, "\x0d", ' ', "", WST_JSON_CONTROL_MAX + 1, WST_EMSGBIG);
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 3 + WST_ERROR_TEXT_MAX, 1);
     expect_long(bin, 0, false, "\x07\x02\x01", ' ', "", 4 + WST_ERROR_TEXT_MAX, WST_EPROTO);
 

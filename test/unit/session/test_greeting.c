@@ -285,6 +285,46 @@ static void test_every_allocation_fails_in_turn(void **state) {
     assert_true(test_alloc_each(scenario, NULL) >= 3);
 }
 
+/* A server that names the session waits for the agent's hello. */
+static void test_held(void **state) {
+    (void)state;
+    wst__greeting_t g;
+    wst_hello_t hello;
+    const wst_hello_t ours = {.size = sizeof(ours)}, session = {.size = sizeof(session),
+                                                                .session = {1},
+                                                                .secret = {2},
+                                                                .grace_ms = 60000,
+                                                                .resumed = true};
+    begin(&g, &ours);
+    wst__greeting_hold(&g);
+    assert_false(pull(&g, &hello));
+    assert_int_equal(say_whole(&g, agent), 1);
+    assert_false(pull(&g, &hello));
+    wst__greeting_name_session(&g, &session);
+    assert_true(pull(&g, &hello));
+    assert_true(hello.resumes && hello.has_session && hello.resumed);
+    assert_int_equal(hello.session[0], 1);
+    assert_int_equal(hello.secret[0], 2);
+    assert_int_equal(hello.grace_ms, 60000);
+    assert_int_equal(g.ours.secret[0], 0); /* wiped */
+    assert_false(pull(&g, &hello));
+    end(&g);
+}
+
+static void test_held_without_a_session(void **state) {
+    (void)state;
+    wst__greeting_t g;
+    wst_hello_t hello;
+    const wst_hello_t ours = {.size = sizeof(ours)};
+    begin(&g, &ours);
+    wst__greeting_hold(&g);
+    assert_int_equal(say_whole(&g, agent), 1);
+    wst__greeting_name_session(&g, NULL);
+    assert_true(pull(&g, &hello));
+    assert_false(hello.resumes || hello.has_session);
+    end(&g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ours_goes_out_once_without_waiting),
@@ -297,6 +337,8 @@ int main(void) {
         cmocka_unit_test(test_nothing_else_comes_first),
         cmocka_unit_test(test_malformed_hellos),
         cmocka_unit_test(test_every_allocation_fails_in_turn),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_held_without_a_session),
     };
     int failures = cmocka_run_group_tests_name("binary", tests, NULL, NULL);
     encoding = WST_ENCODING_JSON;

@@ -107,6 +107,33 @@ static void test_pings_may_be_frequent(void **state) {
     session_rig_stop(r);
 }
 
+static void test_what_was_moved_lately(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_bytes(r, 1, 5000), 0);
+    assert_int_equal(wst__session_moved(r->s), 5000); /* at once */
+    session_rig_write_bytes(r, st, 300);
+    session_rig_ignores(r);
+    assert_int_equal(wst__session_moved(r->s), 5000);
+    assert_int_equal(session_rig_say_credit(r, 1, 300, 33000), 0);
+    assert_int_equal(wst__session_moved(r->s), 5300);
+    for (uint64_t i = 2; i < 4; i++) {
+        session_rig_wait(r, 15000);
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_pong(r, i), 0);
+        assert_int_equal(wst__session_moved(r->s), i == 2 ? 5300 : 0);
+    }
+    assert_int_equal(session_rig_say_bytes(r, 1, 7), 0);
+    assert_int_equal(wst__session_moved(r->s), 7);
+    wst__session_detach(r->s);
+    assert_int_equal(wst__session_moved(r->s), 0);
+    session_rig_attach(r);
+    assert_int_equal(wst__session_moved(r->s), 0);
+    session_rig_stop(r);
+}
+
 static void test_silence_is_suspect_and_then_dead(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -283,6 +310,31 @@ static void test_goaway_of_the_peer_fails_what_it_will_not_serve(void **state) {
     session_rig_stop(r);
 }
 
+static void close_others(session_rig_t *r, const char *event, wst__session_stream_t *st) {
+    if (strcmp(event, "failed") != 0)
+        return;
+    r->hook = NULL;
+    for (size_t i = r->owned_count; i > 0; i--)
+        if (r->owned[i - 1] != st)
+            session_rig_close(r, r->owned[i - 1], 0);
+}
+
+/* What one callback closes is not told again, and the peer hears of it. */
+static void test_opens_are_closed_while_goaway_fails_others(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    for (int i = 0; i < 4; i++)
+        session_rig_open(r);
+    session_rig_ignores(r);
+    r->hook = close_others;
+    assert_int_equal(session_rig_say_goaway(r, 1), 0);
+    session_rig_tells(r, "failed 3 -32008; goaway -32008");
+    session_rig_says(r, "reset 7 -32010; reset 5 -32010; reset 1 -32010");
+    assert_int_equal(wst__session_stream_count(r->s), 0);
+    session_rig_stop(r);
+}
+
 static void test_goaway_of_ours_refuses_new_streams_only(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -296,9 +348,8 @@ static void test_goaway_of_ours_refuses_new_streams_only(void **state) {
     session_rig_says(r, "refused 4 -32008");
     session_rig_write(r, st, "on");
     session_rig_says(r, "data 2 on");
-    int status;
-    assert_null(session_rig_try_open(r, &status));
-    assert_int_equal(status, WST_EGOAWAY);
+    session_rig_open(r); /* for what was promised before, say */
+    session_rig_says(r, "open 1 a:1");
     session_rig_stop(r);
 }
 
@@ -528,6 +579,7 @@ int main(void) {
         cmocka_unit_test(test_unknown_methods_are_ignored),
         cmocka_unit_test(test_pings_are_answered_and_timed),
         cmocka_unit_test(test_pings_may_be_frequent),
+        cmocka_unit_test(test_what_was_moved_lately),
         cmocka_unit_test(test_silence_is_suspect_and_then_dead),
         cmocka_unit_test(test_any_byte_is_a_sign_of_life),
         cmocka_unit_test(test_changes_are_told),
@@ -536,6 +588,7 @@ int main(void) {
         cmocka_unit_test(test_a_detached_session_does_not_die),
         cmocka_unit_test(test_pings_cannot_flood),
         cmocka_unit_test(test_goaway_of_the_peer_fails_what_it_will_not_serve),
+        cmocka_unit_test(test_opens_are_closed_while_goaway_fails_others),
         cmocka_unit_test(test_goaway_of_ours_refuses_new_streams_only),
         cmocka_unit_test(test_each_side_opens_ids_of_its_parity),
         cmocka_unit_test(test_ids_must_rise),

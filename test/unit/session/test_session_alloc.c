@@ -15,7 +15,7 @@ typedef struct side {
     wst__session_stream_t *st[3]; /* by who asked for it and what comes of it */
     size_t got;
     bool ended, arrived;
-    bool failed, paused;
+    bool failed, paused, over;
 } side_t;
 
 enum { GOOD, REFUSED, BACK, TOTAL = 9000 };
@@ -98,6 +98,14 @@ static void on_shutdown(wst__session_stream_t *st, void *data) {
         side->arrived = true;
 }
 
+/* Its text is not worth an error. */
+static void on_bye(wst__session_t *s, int reason, wst_str_t text, void *user_data) {
+    (void)s;
+    assert_int_equal(reason, WST_EGOAWAY);
+    assert_true(text.len == 4 || (text.len == 0 && test_alloc_failed()));
+    ((side_t *)user_data)->over = true;
+}
+
 static void make(int i) {
     wst__session_options_t options = {.pool = &w.pool,
                                       .budget = &w.budget,
@@ -111,7 +119,8 @@ static void make(int i) {
                                                     .on_end = on_end,
                                                     .on_drain = on_drain,
                                                     .on_shutdown = on_shutdown,
-                                                    .on_reset = on_gone},
+                                                    .on_reset = on_gone,
+                                                    .on_bye = on_bye},
                                       .user_data = &w.sides[i]};
     int status = wst__session_new(&w.sides[i].s, &options);
     if (status == WST_ENOMEM) /* it fails once */
@@ -179,9 +188,9 @@ static void write_all(side_t *side, size_t from, size_t to, size_t step) {
 }
 
 static void open_one(side_t *side, int which, const char *dest) {
-    int status = wst__session_open(side->s, &side->st[which], dest, side);
+    int status = wst__session_open(side->s, &side->st[which], dest, NULL, side);
     if (status == WST_ENOMEM)
-        status = wst__session_open(side->s, &side->st[which], dest, side);
+        status = wst__session_open(side->s, &side->st[which], dest, NULL, side);
     assert_true(status == 0 || w.broken);
     if (status == 0)
         wst__session_stream_read(side->st[which], true);
@@ -237,7 +246,7 @@ static void live(void *arg) {
     pump();
     wst__session_stream_t *many[40] = {NULL}; /* enough for the table to grow */
     for (int i = 0; i < 40 && !w.broken; i++) {
-        int status = wst__session_open(a->s, &many[i], "no:2", a);
+        int status = wst__session_open(a->s, &many[i], "no:2", NULL, a);
         assert_true(status == 0 || (status == WST_ENOMEM && test_alloc_failed()));
     }
     for (int i = 0; i < 40; i++)
@@ -247,6 +256,9 @@ static void live(void *arg) {
         assert_true(a->ended && a->arrived && b->ended && b->arrived);
     if (!w.broken) /* one side cannot have failed and the other know nothing of it */
         assert_int_equal(a->failed, b->failed);
+    wst__session_bye(a->s, WST_EGOAWAY, "over");
+    pump();
+    assert_true(w.broken || b->over);
     for (int i = 0; i < 2; i++) {
         w.broken = true;
         wst__session_drop_streams(w.sides[i].s, WST_ELOST);

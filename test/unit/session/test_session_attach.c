@@ -181,6 +181,39 @@ static void test_an_open_said_twice(void **state) {
     session_rig_stop(r);
 }
 
+/* What only an opener that has the answer says tells that it has it, on any carrier. */
+static void test_an_answer_that_has_arrived_is_not_said_again(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    for (int i = 0; i < 5; i++)
+        session_rig_stream(r, false); /* 2, 4, 6, 8, 10 */
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 2, 0, 32768), 0);
+    assert_int_equal(session_rig_say_data(r, 4, "x"), 0);
+    assert_int_equal(session_rig_say_end(r, 6, 0), 0);
+    reattach(r);
+    assert_int_equal(session_rig_say_credit(r, 8, 0, 32768), 0);
+    session_rig_says(r, "credit 2 0/32768; credit 4 1/32769; credit 6 1/32768; "
+                        "credit 8 0/32768; completed 10; credit 10 0/32768; ping 2");
+    session_rig_stop(r);
+}
+
+/* Nothing that the peer says stands in for an answer that was never out. */
+static void test_an_answer_that_cannot_have_arrived(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->answer = SESSION_RIG_LATER;
+    session_rig_greet(r);
+    assert_int_equal(session_rig_say_open(r, 2), 0);
+    lose(r);
+    wst__session_stream_accept(r->owned[0], "");
+    session_rig_attach(r);
+    assert_int_equal(session_rig_say_credit(r, 2, 0, 32768), 0);
+    session_rig_says(r, "completed 2; credit 2 0/32768; ping 2");
+    session_rig_stop(r);
+}
+
 static void test_an_open_whose_refusal_was_lost(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -486,6 +519,28 @@ static void test_a_stream_that_the_peer_has_lost(void **state) {
     session_rig_stop(r);
 }
 
+static void close_the_next(session_rig_t *r, const char *event, wst__session_stream_t *st) {
+    (void)st;
+    if (strcmp(event, "reset") == 0)
+        session_rig_close(r, r->owned[1], 0);
+    r->hook = NULL;
+}
+
+static void test_an_owner_that_closes_another_lost_stream(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    for (int i = 0; i < 3; i++)
+        session_rig_stream(r, true);
+    reattach(r);
+    session_rig_ignores(r);
+    r->hook = close_the_next;
+    end_account(r);
+    session_rig_tells(r, "reset 1 -32012; reset 5 -32012");
+    session_rig_says(r, "pong 1; reset 3 -32010");
+    session_rig_stop(r);
+}
+
 static void test_a_reset_that_was_not_out_yet(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -525,6 +580,8 @@ int main(void) {
         cmocka_unit_test(test_half_a_message_dies_with_its_carrier),
         cmocka_unit_test(test_opens_are_said_again_in_order),
         cmocka_unit_test(test_an_open_said_twice),
+        cmocka_unit_test(test_an_answer_that_has_arrived_is_not_said_again),
+        cmocka_unit_test(test_an_answer_that_cannot_have_arrived),
         cmocka_unit_test(test_an_open_whose_refusal_was_lost),
         cmocka_unit_test(test_a_refusal_that_was_not_out_yet),
         cmocka_unit_test(test_lost_refusals_cannot_flood),
@@ -543,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_a_stream_that_cannot_have_finished_for_the_peer),
         cmocka_unit_test(test_a_finished_stream_still_delivers),
         cmocka_unit_test(test_a_stream_that_the_peer_has_lost),
+        cmocka_unit_test(test_an_owner_that_closes_another_lost_stream),
         cmocka_unit_test(test_a_reset_that_was_not_out_yet),
         cmocka_unit_test(test_goaway_is_said_again),
     };

@@ -73,7 +73,7 @@ static void test_small_writes_go_out_as_one(void **state) {
     wst__session_stream_t *st = session_rig_stream(r, true);
     for (int i = 0; i < 5; i++)
         session_rig_write(r, st, "ab");
-    assert_int_equal(wst__bufq_capacity(&st->tx), 128); /* a small chunk, and not five */
+    assert_int_equal(wst__bufq_capacity(&st->tx), 64); /* a small chunk, and not five */
     session_rig_says(r, "data 1 ababababab");
     session_rig_stop(r);
 }

@@ -17,11 +17,11 @@ static void test_destinations_are_checked(void **state) {
     const char *const wrong[] = {"", "a b:1", "a:1\n", "a\x7f:1", "a\xff:1", lengthy};
     wst__session_stream_t *st;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
-        assert_int_equal(wst__session_open(r->s, &st, wrong[i], r), WST_EDEST);
+        assert_int_equal(wst__session_open(r->s, &st, wrong[i], NULL, r), WST_EDEST);
     assert_int_equal(r->budget.used, 0);
     session_rig_says(r, "");
     lengthy[WST_DEST_MAX] = '\0';
-    assert_int_equal(wst__session_open(r->s, &st, lengthy, r), 0);
+    assert_int_equal(wst__session_open(r->s, &st, lengthy, NULL, r), 0);
     wst_message_t m = {.size = sizeof(m)};
     assert_true(session_rig_pull(r, &m));
     assert_int_equal(m.dest.len, WST_DEST_MAX);

@@ -2,6 +2,7 @@
 /* The headers that tests share, all in one file: no two of them use the same name, and the worlds
  * of two of them can live in one test. */
 #include "access_rig.h"
+#include "admin_rig.h"
 #include "agent_peers.h"
 #include "agent_world.h"
 #include "codec_feed.h"
@@ -16,6 +17,7 @@
 #include "proxy_rig.h"
 #include "proxy_world.h"
 #include "remote_rig.h"
+#include "resume_rig.h"
 #include "server_world.h"
 #include "session_rig.h"
 #include "sim.h"

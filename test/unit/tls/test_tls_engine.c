@@ -502,11 +502,7 @@ static void test_alpn(void **state) {
 static int only_suite[2];
 
 static void offer_suite(mbedtls_ssl_config *conf) {
-    mbedtls_ssl_conf_ciphersuites(conf, only_suite);
-#if MBEDTLS_VERSION_MAJOR >= 3
-    if (only_suite[0] >> 8 != 0x13)
-        mbedtls_ssl_conf_max_tls_version(conf, MBEDTLS_SSL_VERSION_TLS1_2);
-#endif
+    tls_raw_restrict(conf, only_suite);
 }
 
 static void test_suites_offered(void **state) {

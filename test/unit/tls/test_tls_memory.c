@@ -4,6 +4,7 @@
  * which this program replaces: an executable's own comes before the library's. OpenSSL lets us.
  */
 #include "tls_pki.h"
+#include "tls_self.h"
 
 #include <stdio.h>
 #ifdef WST_TLS_OPENSSL
@@ -150,9 +151,41 @@ static void test_no_memory_no_mercy(void **state) {
     }
 }
 
+/* A self-signed certificate and its pin. */
+static bool make_own(void) {
+    static const char *const names[] = {"own.example", NULL};
+    wst__tls_self_t self = {.not_before = 1, .not_after = 2000000000};
+    wst_tls_self_signed_t made;
+    char pin[WST_TLS_PIN_MAX];
+    wst_tls_error_t why;
+    assert_true(wst__tls_self_names(&self, names));
+    int status = wst__tls_engine_self_sign(&made, &self, &why);
+    if (status == 0)
+        status = wst__tls_engine_pin(pin, made.certificate_pem, &why);
+    counting = false;
+    assert_true(status == 0 || status == WST_ENOMEM || status == WST_ETLS);
+    return status == 0;
+}
+
+static void test_no_memory_for_own(void **state) {
+    (void)state;
+    size_t runs = 0, failed = 0;
+    assert_true(make_own());
+    for (size_t n = 1;; n += 1 + n / 40) {
+        fail_from(n);
+        failed += !make_own();
+        runs++;
+        if (callocs < n)
+            break;
+    }
+    print_message("%zu failures, of which %zu did harm\n", runs - 1, failed);
+    assert_true(failed > 10);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory_for_own),
         cmocka_unit_test(test_no_memory_no_mercy),
     };
     set_up_failures();

@@ -36,6 +36,15 @@ static const char *refusal(const tls_made_t *own, const char *name,
     return text;
 }
 
+static void pin_of(char out[64], const tls_made_t *made) {
+    uint8_t der[4096];
+    wst__tls_x509_t crt;
+    assert_true(wst__tls_x509_read(&crt, der, tls_der(made, der)));
+    wst__tls_cert_t *cert = wst__tls_cert_new(&test_allocator, &crt);
+    snprintf(out, 64, "%s", wst__tls_cert_public(cert)->pin);
+    wst__tls_cert_unref(cert);
+}
+
 /* Makes such a certificate and asks. */
 static const char *refusal_of(const tls_spec_t *spec, tls_made_t *issuer, const char *name) {
     const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = tls_pki.root.own};
@@ -120,12 +129,18 @@ static void test_trust(void **state) {
     static const tls_spec_t spec = {.subject = "CN=x", .names = "dns:a.example"};
     assert_string_equal(refusal_of(&spec, &tls_pki.stranger, "a.example"),
                         "issuer not trusted: CN=Stranger");
-    assert_string_equal(refusal_of(&spec, NULL, "a.example"),
-                        "self-signed certificate, not trusted: CN=x");
-    /* All that is wrong is said. */
-    assert_string_equal(refusal_of(&spec, NULL, "b.example"),
-                        "self-signed certificate, not trusted: CN=x; "
-                        "certificate is for other names: a.example");
+    /* With the pin by which it can be trusted. All that is wrong is said. */
+    const wst_tls_client_options_t options = {.size = sizeof(options), .ca_pem = tls_pki.root.own};
+    tls_made_t own;
+    char pin[64], text[256];
+    tls_make(&own, &spec, NULL);
+    pin_of(pin, &own);
+    snprintf(text, sizeof(text), "self-signed certificate, not trusted: CN=x, with the pin %s",
+             pin);
+    assert_string_equal(refusal(&own, "a.example", &options), text);
+    strcat(text, "; certificate is for other names: a.example");
+    assert_string_equal(refusal(&own, "b.example", &options), text);
+    tls_made_free(&own);
     /* Who is no authority cannot sign, trusted though it is. */
     assert_string_equal(refusal_of(&spec, &tls_pki.other, "a.example"),
                         "issuer not trusted: CN=other");
@@ -167,15 +182,6 @@ static void test_weakness(void **state) {
 /* -- Pins ---------------------------------------------------------------------------------------
  */
 
-static void pin_of(char out[64], const tls_made_t *made) {
-    uint8_t der[4096];
-    wst__tls_x509_t crt;
-    assert_true(wst__tls_x509_read(&crt, der, tls_der(made, der)));
-    wst__tls_cert_t *cert = wst__tls_cert_new(&test_allocator, &crt);
-    snprintf(out, 64, "%s", wst__tls_cert_public(cert)->pin);
-    wst__tls_cert_unref(cert);
-}
-
 static void test_pins(void **state) {
     (void)state;
     char leaf[64], middle[64], root[64], other[64], text[128];
@@ -211,6 +217,52 @@ static void test_pins(void **state) {
                                                   .insecure = cases[i].insecure};
         assert_string_equal(refusal(&tls_pki.leaf, cases[i].name, &options), cases[i].text);
     }
+}
+
+/* A pin takes the place of the issuer that a self-signed certificate lacks, and of nothing else. */
+static void test_pinned_self_signed(void **state) {
+    (void)state;
+    tls_made_t own, expired;
+    char pin[64], expired_pin[64], other[64], stranger[64], date[16], late[64], text[256];
+    tls_make(&own, &(tls_spec_t){.subject = "CN=Own", .names = "dns:own.example"}, NULL);
+    tls_make(&expired,
+             &(tls_spec_t){
+                 .subject = "CN=Own", .names = "dns:own.example", .from_days = -9, .to_days = -2},
+             NULL);
+    pin_of(pin, &own);
+    pin_of(expired_pin, &expired);
+    pin_of(other, &tls_pki.other);
+    pin_of(stranger, &tls_pki.leaf);
+    tls_date(date, -2);
+    snprintf(late, sizeof(late), "certificate expired on %s", date);
+    snprintf(text, sizeof(text),
+             "self-signed certificate, not trusted: CN=Own; public key is not pinned: %s", pin);
+    const struct {
+        const tls_made_t *made;
+        const char *pin, *name, *text;
+    } cases[] = {
+        {&own, pin, "own.example", ""},
+        {&own, pin, "other.example", "certificate is for other names: own.example"},
+        {&expired, expired_pin, "own.example", late},
+        {&own, other, "own.example", text},
+        /* Another certificate's issuer is still needed. */
+        {&tls_pki.leaf, stranger, "server.example", "issuer not trusted: CN=Test Root"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const wst_tls_client_options_t options = {.size = sizeof(options),
+                                                  .ca_pem = tls_pki.other.own,
+                                                  .pins =
+                                                      (const char *const[]){cases[i].pin, NULL}};
+        assert_string_equal(refusal(cases[i].made, cases[i].name, &options), cases[i].text);
+    }
+    /* As on a system without a trust store. */
+    const wst_tls_client_options_t alone = {.size = sizeof(alone),
+                                            .pins = (const char *const[]){pin, stranger, NULL}};
+    assert_string_equal(refusal(&own, "own.example", &alone), "");
+    assert_memory_equal(refusal(&tls_pki.leaf, "server.example", &alone),
+                        "issuer not trusted: CN=", strlen("issuer not trusted: CN="));
+    tls_made_free(&own);
+    tls_made_free(&expired);
 }
 
 static void test_insecure(void **state) {
@@ -509,21 +561,14 @@ static void test_expiry(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_expired_issuer),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_trust),
-        cmocka_unit_test(test_purpose),
-        cmocka_unit_test(test_weakness),
-        cmocka_unit_test(test_pins),
-        cmocka_unit_test(test_insecure),
-        cmocka_unit_test(test_client_certificates),
-        cmocka_unit_test(test_old_versions),
-        cmocka_unit_test(test_no_suite),
-        cmocka_unit_test(test_no_tls),
-        cmocka_unit_test(test_too_long_a_message),
-        cmocka_unit_test(test_server_options),
-        cmocka_unit_test(test_client_options),
+        cmocka_unit_test(test_dates),          cmocka_unit_test(test_expired_issuer),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_trust),
+        cmocka_unit_test(test_purpose),        cmocka_unit_test(test_weakness),
+        cmocka_unit_test(test_pins),           cmocka_unit_test(test_pinned_self_signed),
+        cmocka_unit_test(test_insecure),       cmocka_unit_test(test_client_certificates),
+        cmocka_unit_test(test_old_versions),   cmocka_unit_test(test_no_suite),
+        cmocka_unit_test(test_no_tls),         cmocka_unit_test(test_too_long_a_message),
+        cmocka_unit_test(test_server_options), cmocka_unit_test(test_client_options),
         cmocka_unit_test(test_expiry),
     };
     return cmocka_run_group_tests(tests, tls_pki_make, tls_pki_free);

@@ -157,7 +157,6 @@ static void test_goaway_before_hello(void **state) {
     mux_rig_until(&rig, &rig.server.goaways, 1);
     assert_int_equal(rig.server.ups, 1);
     assert_int_equal(mux_side_open(&rig.server, "a:1"), WST_EGOAWAY);
-    assert_int_equal(mux_side_open(&rig.client, "a:1"), WST_EGOAWAY);
     mux_rig_free(&rig);
 }
 
@@ -519,7 +518,9 @@ static void test_close_in_callbacks(void **state) {
         rig.data = &plan;
         assert_true(mux_rig_start(&rig));
         live(&rig);
-        bool never = plan.event == MUX_NEVER || (plan.event == MUX_GOAWAY && !plan.client) ||
+        bool never = plan.event == MUX_NEVER || plan.event == MUX_CLAIM ||
+                     plan.event == MUX_SUSPENDED || plan.event == MUX_RESUMED ||
+                     (plan.event == MUX_GOAWAY && !plan.client) ||
                      (plan.event == MUX_GONE && plan.client);
         assert_int_equal(plan.done, !never);
         mux_rig_free(&rig);

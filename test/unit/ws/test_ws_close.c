@@ -115,6 +115,65 @@ static void check_long_reason(ws_peer_t *peer, int status, const void *arg) {
     assert_string_equal(wst__ws_error_detail(peer->ws), "");
 }
 
+/* What a peer gets that has received a close frame. */
+typedef struct closed {
+    int code; /* 0: none */
+    const char *reason;
+} closed_t;
+
+static void check_closed(ws_peer_t *peer, int status, const void *arg) {
+    const closed_t *expect = arg;
+    char out[140], payload[126] = "";
+    size_t len = 0;
+    assert_int_equal(status, 0);
+    assert_int_equal(peer->closes, 1);
+    assert_int_equal(peer->code, expect->code != 0 ? expect->code : 1005);
+    assert_string_equal(peer->reason, expect->reason);
+    assert_string_equal(wst__ws_error_detail(peer->ws), "");
+    assert_true(wst__ws_close_sent(peer->ws));
+    if (expect->code != 0) {
+        payload[0] = (char)(expect->code >> 8);
+        payload[1] = (char)expect->code;
+        memcpy(payload + 2, expect->reason, strlen(expect->reason));
+        len = 2 + strlen(expect->reason);
+    }
+    assert_int_equal(ws_peer_output(peer, (uint8_t *)out, sizeof(out)), 2 + len);
+    assert_int_equal((uint8_t)out[0], 0x88);
+    assert_int_equal(out[1], len);
+    assert_memory_equal(out + 2, payload, len);
+}
+
+/* Every code that may be in a close frame is told and sent back, with its reason, wherever the
+ * frame is cut into reads. */
+static void test_codes_received(void **state) {
+    (void)state;
+    static const closed_t cases[] = {
+        {0, ""},
+        {1000, ""},
+        {1003, "no"},
+        {1007, "no"},
+        {1011, "error"},
+        {1012, "restart"},
+        {1013, "try again"},
+        {1014, "bad gateway"},
+        {1012, ""},
+        {1013, ""},
+        {1014, ""},
+        {3000, "app"},
+        {4999, "private"},
+        {1012, "\xe2\x82\xac \xf0\x9f\x8c\x8d"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t payload[126], wire[150];
+        payload[0] = (uint8_t)(cases[i].code >> 8);
+        payload[1] = (uint8_t)cases[i].code;
+        memcpy(payload + 2, cases[i].reason, strlen(cases[i].reason));
+        size_t len = cases[i].code != 0 ? 2 + strlen(cases[i].reason) : 0;
+        size_t n = ws_put_frame(wire, 0x88, true, payload, len);
+        ws_each_split(true, 0, wire, n, check_closed, &cases[i]);
+    }
+}
+
 static void test_long_reason_and_garbage(void **state) {
     (void)state;
     char payload[126] = "\x03\xe9";
@@ -146,8 +205,8 @@ static void test_reason_is_cut(void **state) {
 
 static void test_codes_to_send(void **state) {
     (void)state;
-    static const int bad[] = {-1, 0, 999, 1004, 1005, 1006, 1012, 1015, 2999, 5000, 66536};
-    static const int good[] = {1000, 1003, 1007, 1011, 3000, 4999};
+    static const int bad[] = {-1, 0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 66536, 66548};
+    static const int good[] = {1000, 1003, 1007, 1011, 1012, 1013, 1014, 3000, 4999};
     ws_peer_t client, server;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         open_pair(&client, &server);
@@ -399,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_handshake),
         cmocka_unit_test(test_crossing),
         cmocka_unit_test(test_no_code),
+        cmocka_unit_test(test_codes_received),
         cmocka_unit_test(test_long_reason_and_garbage),
         cmocka_unit_test(test_reason_is_cut),
         cmocka_unit_test(test_codes_to_send),

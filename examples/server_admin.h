@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef EXAMPLES_SERVER_ADMIN_H
+#define EXAMPLES_SERVER_ADMIN_H
+/* The operators of wstunnel-server: their accounts in its configuration, and what they do. */
+#include "config.h"
+
+typedef struct admin_config {
+    wst_admin_account_t *accounts;
+    size_t count;
+} admin_config_t;
+
+/* Reads the member "admins". */
+void admin_config_read(config_t *c, const config_node_t *node, admin_config_t *admins);
+
+/* Whether an address to listen on, as it is written or as it is, is of this machine alone. Names
+ * are not looked up: "127." begins no name. */
+bool server_admin_is_local(const char *address);
+
+/* Logs what an operator has done. */
+void server_admin_log(const wst_admin_action_t *action);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* What operators do. Those of a tenant reach its agents and flows only. */
+#include "admin.h"
+
+#include "admin_form.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Reports what has been done, and answers. */
+static void answer_done(wst__admin_conn_t *c, const char *action, const char *target,
+                        size_t count) {
+    const wst_admin_options_t *o = &c->admin->options;
+    const wst_admin_action_t info = {.size = sizeof(info),
+                                     .client = c->peer,
+                                     .name = c->viewer.name,
+                                     .action = action,
+                                     .target = target,
+                                     .count = count};
+    char body[64];
+    if (o->on_action != NULL)
+        o->on_action(c->admin, &info, o->user_data);
+    if (c->state == WST__ADMIN_CLOSED)
+        return; /* by the callback */
+    snprintf(body, sizeof(body), "{\"count\":%zu}\n", count);
+    wst__admin_answer(c, &(wst__admin_answer_t){.status = 200,
+                                                .reason = "OK",
+                                                .type = "application/json",
+                                                .body = {body, strlen(body)}});
+}
+
+static void refuse_form(wst__admin_conn_t *c, const char *reason) {
+    wst__admin_answer(c, &(wst__admin_answer_t){.status = 400, .reason = reason});
+}
+
+static void find_none(wst__admin_conn_t *c, const char *reason) {
+    wst__admin_answer(c, &(wst__admin_answer_t){.status = 404, .reason = reason});
+}
+
+/* Flows -------------------------------------------------------------------------------------- */
+
+enum { FLOWS_A_TURN = 128 };
+
+static bool is_picked(const wst__admin_picking_t *p, const wst_stream_info_t *info) {
+    return (p->id == 0 || info->id == p->id) &&
+           (p->user[0] == '\0' || strcmp(info->user, p->user) == 0) &&
+           (p->tenant[0] == '\0' || strcmp(info->tenant, p->tenant) == 0);
+}
+
+static const char *end_picked(const wst_stream_info_t *info, void *user_data) {
+    wst__admin_picking_t *p = user_data;
+    if (!is_picked(p, info))
+        return NULL;
+    p->count++;
+    snprintf(p->what, sizeof(p->what), "%llu: %s%s%s to %s", (unsigned long long)info->id,
+             info->user, info->user[0] != '\0' ? " at " : "", info->client, info->destination);
+    return "ended by an operator";
+}
+
+static void tell_ended(wst__admin_conn_t *c) {
+    const wst__admin_picking_t *p = &c->picking;
+    char user[2 * WST__ADMIN_NAME + 16];
+    snprintf(user, sizeof(user), "%s%s%s", p->user, p->tenant[0] != '\0' ? " of tenant " : "",
+             p->tenant);
+    if (p->count == 0)
+        find_none(c, p->id != 0 ? "No such flow" : "No such user has flows");
+    else if (p->id != 0)
+        answer_done(c, "end-flow", p->what, p->count);
+    else
+        answer_done(c, "end-user", user, p->count);
+}
+
+/* Looks through some flows. Only one has a number. */
+static void end_some(wst__admin_conn_t *c) {
+    wst__admin_picking_t *p = &c->picking;
+    bool more = wst_flow_walk_end(c->progress.flows, FLOWS_A_TURN, end_picked, p);
+    if (more && (p->id == 0 || p->count == 0))
+        wst__admin_wants_turn(c);
+    else
+        tell_ended(c);
+}
+
+static void begin_ending(wst__admin_conn_t *c) {
+    wst_ingress_t *ingress = wst_server_ingress(c->admin->options.server);
+    if (wst_flow_walk_new(&c->progress.flows, ingress) == 0)
+        wst__admin_begin_work(c, end_some);
+    else
+        wst__admin_conn_close(c);
+}
+
+void wst__admin_end_flow(wst__admin_conn_t *c) {
+    wst__admin_picking_t *p = &c->picking;
+    *p = (wst__admin_picking_t){0};
+    memcpy(p->tenant, c->viewer.tenant, sizeof(p->tenant));
+    if (wst__admin_form_number(c->form, c->form_len, "id", &p->id) == 1 && p->id != 0)
+        begin_ending(c);
+    else
+        refuse_form(c, "Which flow? id=NUMBER");
+}
+
+void wst__admin_end_user(wst__admin_conn_t *c) {
+    wst__admin_picking_t *p = &c->picking;
+    const char *own = c->viewer.tenant;
+    *p = (wst__admin_picking_t){0};
+    int named = wst__admin_form_text(c->form, c->form_len, "user", p->user, sizeof(p->user));
+    int given = wst__admin_form_text(c->form, c->form_len, "tenant", p->tenant, sizeof(p->tenant));
+    bool foreign = own[0] != '\0' && given == 1 && strcmp(own, p->tenant) != 0;
+    if (own[0] != '\0')
+        memcpy(p->tenant, own, sizeof(p->tenant));
+    if (named != 1 || p->user[0] == '\0' || given < 0)
+        refuse_form(c, "Which user? user=NAME, and perhaps tenant=NAME");
+    else if (foreign)
+        find_none(c, "No such user has flows");
+    else
+        begin_ending(c);
+}
+
+/* Agents ------------------------------------------------------------------------------------- */
+
+void wst__admin_end_agent(wst__admin_conn_t *c) {
+    char name[WST__ADMIN_NAME], instance[WST__ADMIN_INSTANCE], target[2 * WST__ADMIN_NAME];
+    wst__admin_walk_t walk = {0};
+    wst_server_t *server = c->admin->options.server;
+    wst_remote_t *r;
+    if (wst__admin_form_text(c->form, c->form_len, "name", name, sizeof(name)) != 1 ||
+        wst__admin_form_text(c->form, c->form_len, "instance", instance, sizeof(instance)) != 1) {
+        refuse_form(c, "Which agent? name=NAME&instance=HEX");
+        return;
+    }
+    while ((r = wst__admin_next_agent(&walk, c->admin, &c->viewer)) != NULL)
+        if (strcmp(wst_remote_name(r), name) == 0 && strcmp(wst_remote_instance(r), instance) == 0)
+            break;
+    if (r == NULL) {
+        find_none(c, "No such agent");
+        return;
+    }
+    size_t sessions = wst_remote_sessions(r);
+    snprintf(target, sizeof(target), "%s at %s", name, wst_remote_peer(r));
+    wst_server_end_agent(server, r);
+    answer_done(c, "end-agent", target, sessions);
+}
+
+/* The server --------------------------------------------------------------------------------- */
+
+void wst__admin_drain(wst__admin_conn_t *c) {
+    c->keep_alive = false;
+    c->drains = true;
+    answer_done(c, "drain", "the server", 0);
+}

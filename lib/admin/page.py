@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Writes the files of the page as arrays in C.
+
+usage: page.py OUTPUT FILE...
+"""
+import pathlib
+import sys
+
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+
+def array(number, data):
+    lines = (", ".join(str(byte) for byte in data[at:at + 24]) for at in range(0, len(data), 24))
+    return f"static const unsigned char file_{number}[] = {{\n" + ",\n".join(lines) + "};\n"
+
+
+def entry(number, path):
+    name = "" if path.suffix == ".html" else path.name
+    return f'    {{"/{name}", "{TYPES[path.suffix]}; charset=utf-8", file_{number}, sizeof(file_{number})}},\n'
+
+
+def main(output, *inputs):
+    paths = [pathlib.Path(path) for path in inputs]
+    text = '#include "admin.h"\n\n'
+    text += "".join(array(number, path.read_bytes()) for number, path in enumerate(paths))
+    text += "const wst__admin_file_t wst__admin_files[] = {\n"
+    text += "".join(entry(number, path) for number, path in enumerate(paths))
+    text += "};\nconst size_t wst__admin_file_count = sizeof(wst__admin_files) / sizeof(wst__admin_files[0]);\n"
+    pathlib.Path(output).write_text(text)
+
+
+main(*sys.argv[1:])
