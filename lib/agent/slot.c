@@ -400,7 +400,9 @@ static void strand(slot_uplink_t *u, uint64_t grace_ms, wst_agent_failure_t fail
     tell_end(u, &failure);
 }
 
-/* The server reached does not know the session of an uplink whose server leaves. */
+/* The server reached does not know the session of an uplink whose server leaves. If that keeps its
+ * connection, the next attempt has another conn: a later one to continue it, which may be led here
+ * again, would otherwise replace here what has its conn. */
 static void give_up_left(wst__slot_t *s, slot_uplink_t *left) {
     bool lost = left->state == STRANDED;
     left->elsewhere = true;
@@ -425,9 +427,10 @@ static wst__uplink_t *on_uplink_claim(wst__uplink_t *uplink, const wst_hello_t *
         return old != NULL ? old->uplink : NULL;
     bool leaves = old != NULL && (old->state == LEAVING || old->state == STRANDED);
     if (leaves || u->conn != s->conn) { /* the attempt was for a server that leaves */
+        bool is_taken = leaves && old->state == LEAVING; /* the conn */
         if (leaves)
             give_up_left(s, old);
-        if (drains(s) || count_ready(s) >= s->wanted)
+        if (is_taken || drains(s) || count_ready(s) >= s->wanted)
             uplink->ops->end(uplink, 1001, "drained", false);
         return NULL;
     }
