@@ -22,28 +22,16 @@ wst_agent_failure_t wst__slot_failure_of(int error, int http_status, const char 
                                  .detail = detail[0] != '\0' ? detail : wst_strerror(error)};
 }
 
-/* Whether on_connection has told that a connection of this `conn` is up, and one is. There may be
- * two: to a server that leaves, and to the one that an attempt to continue its session has led to.
- */
-static bool conn_is_up(const wst__slot_t *s, uint32_t conn) {
-    WST__LIST_EACH(const wst__slot_uplink_t, u, &s->uplinks, node)
-        if (u->conn == conn && u->shown &&
-            (u->state == WST__UPLINK_READY || u->state == WST__UPLINK_LEAVING ||
-             u->state == WST__UPLINK_ENDING))
-            return true;
-    return false;
-}
-
 void wst__slot_tell_up(wst__slot_uplink_t *u) {
     const wst__slot_t *s = u->slot;
-    bool is_up = conn_is_up(s, u->conn);
+    bool was_shown = u->shown;
     u->shown = !u->uplink->renews;
-    if (!is_up)
+    if (!was_shown)
         s->o->on_connection(u->conn, NULL, s->o->user_data);
 }
 
 static void tell_conn_gone(wst__slot_t *s, uint32_t conn, const wst_agent_failure_t *failure) {
-    if (conn_is_up(s, conn) || s->o->node->state == WST__NODE_CLOSING)
+    if (s->o->node->state == WST__NODE_CLOSING)
         return;
     WST__LIST_EACH(wst__slot_uplink_t, u, &s->uplinks, node)
         u->shown = u->shown && u->conn != conn;
