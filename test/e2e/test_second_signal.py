@@ -114,7 +114,9 @@ def test_agent_whose_server_hangs(world, download, freeze):
 
 @pytest.mark.parametrize("who", ["server", "agent"])
 def test_half_closed_tunnels(world, half_closed, freeze, who):
-    server, agent = world.tunnel()
+    """A server that reads nothing may miss that the agent is gone for good, and waits for it."""
+    server = world.server("--resume-grace", "1")
+    agent = world.served_by(server, "one")
     leaving, other = (server, agent) if who == "server" else (agent, server)
     clients = [world.client(server).open(half_closed.address) for _ in range(5)]
     for client in clients:
