@@ -3,6 +3,8 @@
 import socket
 import threading
 
+import pytest
+
 from client import reset
 from processes import PATIENCE
 
@@ -39,7 +41,7 @@ class Site:
         try:
             with connection:
                 self.serve(connection)
-        except Exception as error:
+        except (Exception, pytest.fail.Exception) as error:
             self.failures.append(f"site: {error!r}")
 
     def close(self):

@@ -124,14 +124,20 @@ def test_reset_by_the_site(world, name):
 
 @pytest.mark.parametrize("name", PROPER)
 def test_reset_by_the_client(world, name):
+    seen = []
+
     def serve(connection):
         connection.sendall(b"hello")
-        with pytest.raises(ConnectionResetError):
-            connection.recv(1)
+        try:
+            seen.append(connection.recv(1))
+        except ConnectionResetError:
+            seen.append("reset")
 
     client = world.client(pair(world, name)).open(world.site(Site(serve)).address)
     client.read_exactly(5)
     client.reset()
+    wait_until(lambda: seen, "what the site sees")
+    assert seen == ["reset"]
 
 
 # -- Ours with ours -------------------------------------------------------------------------------
