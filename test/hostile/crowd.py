@@ -29,7 +29,9 @@ PATIENT = {
 }
 PAUSE = 3  # seconds, at most
 HELLO = struct.Struct(">I")
-PATIENCE = 60
+# Seconds; longer than it takes an agent to find out, by TCP's keep-alive after 60 s, that its
+# destination is gone: a link that is cut may lose the reset.
+PATIENCE = 90
 
 
 class Broken(Exception):
