@@ -432,14 +432,16 @@ def test_never_to_itself(world, listen):
     server = world.server("--insecure-open", listen=listen)
     world.agent(f"ws://127.0.0.1:{server.port}", "--name", "one")
     server.wait_for("agent one .* up from")
-    hosts = ["127.0.0.1", "localhost"]
+    hosts, of_interfaces = ["127.0.0.1", "localhost"], own_addresses()
     if listen != "127.0.0.1:0":
-        hosts += ["0.0.0.0", "127.0.0.2"] + [a for a in own_addresses() if ":" not in a]
+        hosts += ["0.0.0.0", "127.0.0.2"] + [a for a in of_interfaces if ":" not in a]
     if listen == "[::]:0":
-        hosts += ["[::1]", "[::]", "[::ffff:127.0.0.1]"] + own_addresses()
+        hosts += ["[::1]", "[::]", "[::ffff:127.0.0.1]"] + of_interfaces
     for host in hosts:
         client = world.client(f"127.0.0.1:{server.port}")
         answer = client.connect(f"{host}:{server.port}")
+        if host in of_interfaces and host not in own_addresses():
+            continue  # its interface has gone meanwhile, which another suite had made
         assert phrase(answer) == SELF, host
         assert "error=proxy_loop_detected" in answer.fields["Proxy-Status"]
 
