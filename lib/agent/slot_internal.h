@@ -36,7 +36,7 @@ typedef struct wst__slot_uplink {
     wst__ticket_t busy; /* of the node; in the states READY to ENDING, but SPENT */
 } wst__slot_uplink_t;
 
-/* -- slot_uplinks.c --------------------------------------------------------------------------- */
+/* -- slot_uplinks.c -------------------------------------------------------------------------- */
 
 wst_ctx_t *wst__slot_ctx(const wst__slot_t *s);
 
@@ -76,7 +76,7 @@ void wst__slot_close_uplink(wst__slot_uplink_t *u);
 /* Whether the slot takes no new streams any more. */
 bool wst__slot_drains(const wst__slot_t *s);
 
-/* -- slot_attempt.c --------------------------------------------------------------------------- */
+/* -- slot_attempt.c -------------------------------------------------------------------------- */
 
 /* Full jitter: a random time up to the bound, so that agents do not all reconnect at once. */
 uint64_t wst__slot_backoff_ms(wst__slot_t *s);
@@ -105,7 +105,7 @@ void wst__slot_stop_attempts(wst__slot_t *s);
  * server ends its streams. */
 bool wst__slot_may_replace(const wst__slot_t *s);
 
-/* -- slot_leaving.c --------------------------------------------------------------------------- */
+/* -- slot_leaving.c -------------------------------------------------------------------------- */
 
 /* Replaces uplinks whose server leaves before they are gone. The server ends them: it may still
  * open streams for clients that it has accepted before. What connects now may continue one, or
@@ -128,7 +128,7 @@ void wst__slot_give_up_left(wst__slot_t *s, wst__slot_uplink_t *left);
 /* The server, which leaves, may open further streams for clients that it has accepted before. */
 void wst__slot_on_left_resumed(wst__slot_uplink_t *u, uint64_t outage_ms);
 
-/* -- slot.c ----------------------------------------------------------------------------------- */
+/* -- slot.c ---------------------------------------------------------------------------------- */
 
 extern const wst__uplink_callbacks_t wst__slot_callbacks;
 
