@@ -215,8 +215,8 @@ static void test_suspect(void **state) {
     slot_rig_free(&r);
 }
 
-/* A silent one keeps its connection, and the way leads to another server. The next session there has
- * a conn of its own: each attempt to continue the silent one would replace it otherwise. */
+/* A silent one keeps its connection, and the way leads to another server. The next session there
+ * has a conn of its own: each attempt to continue the silent one would replace it otherwise. */
 static void test_conn_is_taken(void **state) {
     (void)state;
     slot_rig_t r;
@@ -479,14 +479,14 @@ static void test_close(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alone),     cmocka_unit_test(test_beside),
-        cmocka_unit_test(test_refused),   cmocka_unit_test(test_unknown_beside),
-        cmocka_unit_test(test_unknown),   cmocka_unit_test(test_suspect),
+        cmocka_unit_test(test_alone),         cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_refused),       cmocka_unit_test(test_unknown_beside),
+        cmocka_unit_test(test_unknown),       cmocka_unit_test(test_suspect),
         cmocka_unit_test(test_conn_is_taken), cmocka_unit_test(test_settled),
-        cmocka_unit_test(test_both),      cmocka_unit_test(test_other_over),
-        cmocka_unit_test(test_several),   cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_age),       cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_drain),     cmocka_unit_test(test_close),
+        cmocka_unit_test(test_both),          cmocka_unit_test(test_other_over),
+        cmocka_unit_test(test_several),       cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_age),           cmocka_unit_test(test_idle),
+        cmocka_unit_test(test_drain),         cmocka_unit_test(test_close),
         cmocka_unit_test(test_notices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
