@@ -162,8 +162,10 @@ def test_nothing_to_wait_for(world, number):
 
 @pytest.mark.parametrize("who", ["server", "agent"])
 def test_second_signal(world, download, who):
-    """It leaves at once, and what is cut off does not look complete."""
-    server, agent = world.tunnel()
+    """It leaves at once, and what is cut off does not look complete. An agent that leaves so may be
+    gone before it could say that it will not come back."""
+    server = world.server("--resume-grace", "1")
+    agent = world.served_by(server, "one")
     client = world.client(server).open(download.address)
     client.read_exactly(1)
     leaving = {"server": server, "agent": agent}[who]
