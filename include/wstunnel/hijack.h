@@ -34,6 +34,11 @@ typedef struct wst_hijack_options {
      */
     void (*on_done)(wst_hijack_t *hijack, int status, void *user_data);
     void *user_data;
+
+    /** Optional. Fields of every answer, the library's own to malformed requests among them, beside
+        those of wst_response: complete lines as there. Borrowed for the hijack's life. If they are
+        malformed themselves, such a request is not answered: on_done gets WST_EINVAL. */
+    const char *fields;
 } wst_hijack_options_t;
 
 /**
@@ -62,7 +67,8 @@ typedef struct wst_response {
     const char *reason; /**< Required: the reason phrase. */
     /** Optional. Further fields, complete lines: "Name: value\r\n". Date is added if missing. */
     const char *fields;
-    /** Optional. Sent as text/plain; charset=utf-8 with its length. */
+    /** Optional. Sent with its length, as text/plain; charset=utf-8 unless `fields` have a
+        Content-Type. */
     const char *body;
     /** Keep the connection for another request, if the client agrees and no bytes followed the
         head; on_request follows then. Otherwise the answer says `Connection: close`. */

@@ -101,7 +101,7 @@ static void finish_hijack(wst_hijack_t *h, int status) {
 /* Answers a faulty head and finishes. */
 static void refuse_bad_head(wst_hijack_t *h, int error) {
     wst_slice_t answer;
-    int rc = wst__answer_refusal(&answer, h->ctx, error, h->head.error);
+    int rc = wst__answer_refusal(&answer, h->ctx, error, h->head.error, h->options.fields);
     if (rc == 0)
         rc = wst_stream_write(h->stream, &answer, 1);
     if (rc < 0)
@@ -379,7 +379,7 @@ int wst_hijack_respond(wst_hijack_t *h, const wst_response_t *given) {
         return WST_EINVAL;
     bool keep_alive = response.keep_alive && may_persist(h);
     wst_slice_t answer;
-    int rc = wst__answer(&answer, h->ctx, &h->head, &response, keep_alive);
+    int rc = wst__answer(&answer, h->ctx, &h->head, &response, h->options.fields, keep_alive);
     if (rc < 0)
         return rc;
     wst_stream_read_stop(h->stream);

@@ -32,11 +32,12 @@ static bool has_field(const char *lines, const char *name) {
 }
 
 int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
-                const wst_response_t *response, bool keep_alive) {
+                const wst_response_t *response, const char *more_fields, bool keep_alive) {
     if (response->status < 200 || response->status > 599 || response->reason == NULL)
         return WST_EINVAL;
     size_t body_len = length(response->body);
-    size_t size = OWN_FIELDS + length(response->reason) + length(response->fields) + body_len;
+    size_t size = OWN_FIELDS + length(response->reason) + length(response->fields) +
+                  length(more_fields) + body_len;
     if (size > WST__ANSWER_MAX)
         return WST_EINVAL;
     wst_chunk_t *chunk = wst_chunk_new(ctx, size);
@@ -50,10 +51,11 @@ int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
     if (!has_field(response->fields, "Date") && wst__date(ctx, date))
         wst__head_field(&w, "Date", "%s", date); /* RFC 9110 section 6.6.1 */
     wst__head_lines(&w, response->fields);
+    wst__head_lines(&w, more_fields);
     if (response->status == 204 || response->status == 304) {
         body_len = 0; /* RFC 9110 section 8.6: not even a length */
     } else {
-        if (body_len > 0)
+        if (body_len > 0 && !has_field(response->fields, "Content-Type"))
             wst__head_field(&w, "Content-Type", "text/plain; charset=utf-8");
         wst__head_field(&w, "Content-Length", "%zu", body_len);
     }
@@ -69,7 +71,8 @@ int wst__answer(wst_slice_t *out, wst_ctx_t *ctx, const wst_http_head_t *head,
     return 0;
 }
 
-int wst__answer_refusal(wst_slice_t *out, wst_ctx_t *ctx, int error, const char *why) {
+int wst__answer_refusal(wst_slice_t *out, wst_ctx_t *ctx, int error, const char *why,
+                        const char *more_fields) {
     static const struct refusal {
         int error, status;
         const char *reason;
@@ -97,5 +100,5 @@ int wst__answer_refusal(wst_slice_t *out, wst_ctx_t *ctx, int error, const char 
                                .fields = fields,
                                .body = body};
     wst_http_head_t unknown = {.minor_version = 1};
-    return wst__answer(out, ctx, &unknown, &response, false);
+    return wst__answer(out, ctx, &unknown, &response, more_fields, false);
 }

@@ -124,6 +124,55 @@ static void test_date_of_refusal(void **state) {
     expect_done(&w, WST_EHTTP);
 }
 
+/* Fields that all answers have, those to faulty requests among them; and a body of another type. */
+static void test_fields_of_all(void **state) {
+    (void)state;
+    static const struct {
+        const char *request, *expect;
+    } cases[] = {
+        {"GET / HTTP/1.1\r\n\r\n",
+         "HTTP/1.1 200 OK\r\ncontent-type: text/x\r\nA: b\r\nC: d\r\nContent-Length: 3\r\n"
+         "Connection: close\r\n\r\nhi\n"},
+        {"GET /\r\n\r\n",
+         "HTTP/1.1 400 Bad Request: no HTTP version in the request line\r\nProxy-Status: "
+         "libwstunnel; error=http_request_error; details=\"Bad Request: no HTTP version in the "
+         "request line\"\r\nA: b\r\nC: d\r\nContent-Type: text/plain; charset=utf-8\r\n"},
+    };
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = 200,
+                                     .reason = "OK",
+                                     .fields = "content-type: text/x\r\n",
+                                     .body = "hi\n"};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        hijack_world_t w;
+        assert_true(hijack_world_init(&w));
+        w.options.fields = "A: b\r\nC: d\r\n";
+        assert_true(hijack_world_hijack(&w));
+        hijack_world_say(&w, cases[i].request);
+        hijack_world_turns(&w, 3);
+        if (w.requests > 0)
+            answer(&w, &response);
+        hijack_world_assert_written_has(&w, cases[i].expect);
+        hijack_world_turns(&w, 3);
+        expect_done(&w, i == 0 ? 0 : WST_EHTTP);
+    }
+}
+
+/* Malformed ones are the embedder's fault, which it learns. */
+static void test_bad_fields_of_all(void **state) {
+    (void)state;
+    hijack_world_t w;
+    assert_true(hijack_world_init(&w));
+    w.options.fields = "A: b";
+    assert_true(hijack_world_hijack(&w));
+    hijack_world_say(&w, "GET\r\n\r\n");
+    hijack_world_turns(&w, 5);
+    assert_int_equal(w.client.written_len, 0);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, WST_EINVAL);
+    hijack_world_free(&w);
+}
+
 /* Nothing of the embedder's can break the head; and it can answer better afterwards. */
 static void test_bad_answers(void **state) {
     (void)state;
@@ -534,6 +583,8 @@ int main(void) {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_date),
         cmocka_unit_test(test_date_of_refusal),
+        cmocka_unit_test(test_fields_of_all),
+        cmocka_unit_test(test_bad_fields_of_all),
         cmocka_unit_test(test_bad_answers),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_endless_head),
