@@ -6,6 +6,7 @@
  */
 #include "admin.h"
 
+#include "guard_fields.h"
 #include "head_writer.h"
 #include "http_date.h"
 
@@ -103,20 +104,13 @@ static void finish_answer(wst__admin_conn_t *c, int rc) {
     }
 }
 
-/* The fields that every answer has. */
+/* The fields that every answer has; those to malformed heads are written by the hijack. */
 static void put_common_fields(wst__head_writer_t *w, const wst__admin_conn_t *c) {
     char date[WST__HTTP_DATE];
     uv_timeval64_t clock;
     if (uv_gettimeofday(&clock) == 0 && wst__http_date(date, clock.tv_sec))
         wst__head_field(w, "Date", "%s", date);
-    wst__head_lines(w, "Cache-Control: no-store\r\n"
-                       "X-Content-Type-Options: nosniff\r\n"
-                       "X-Frame-Options: DENY\r\n"
-                       "Referrer-Policy: no-referrer\r\n"
-                       "Cross-Origin-Resource-Policy: same-origin\r\n"
-                       "Content-Security-Policy: default-src 'none'; script-src 'self'; "
-                       "style-src 'self'; connect-src 'self'; base-uri 'none'; "
-                       "form-action 'none'; frame-ancestors 'none'\r\n");
+    wst__head_lines(w, wst__guard_fields);
     wst__head_field(w, "Connection", "%s", c->keep_alive ? "keep-alive" : "close");
 }
 
@@ -368,7 +362,8 @@ static int start_reading(wst__admin_conn_t *c, wst_stream_t *stream) {
                                           .head_timeout_ms = WST__ADMIN_HEAD_MS,
                                           .on_request = on_admin_request,
                                           .on_done = on_admin_done,
-                                          .user_data = c};
+                                          .user_data = c,
+                                          .fields = wst__guard_fields};
     c->state = WST__ADMIN_HEAD;
     return wst_hijack_new(&c->hijack, c->admin->ctx, stream, &options);
 }

@@ -75,7 +75,8 @@ int wst__client_init(wst__client_t *c, wst_ingress_t *ingress, wst_stream_t *str
                                          .head_timeout_ms = options->head_timeout_ms,
                                          .on_request = on_request,
                                          .on_done = on_done,
-                                         .user_data = c};
+                                         .user_data = c,
+                                         .fields = options->fields};
     int status = wst_hijack_new(&c->hijack, ingress->ctx, stream, &hijack);
     if (status != 0)
         return status;

@@ -18,6 +18,7 @@ typedef struct wst__client_options {
     wst_http_limits_t limits; /* complete */
     uint64_t head_timeout_ms;
     const char *pseudonym; /* in Via: identifies this node */
+    const char *fields;    /* of every answer of our own, as complete lines; NULL: none */
     /* A request's head is complete: serve it by wst__client_connect, _forward or _respond. */
     void (*on_request)(wst__client_t *client, const wst_http_head_t *head);
     /* The first byte is a control character: see wst__hijack_set_stranger. */

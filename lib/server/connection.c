@@ -7,6 +7,7 @@
 #include "server.h"
 
 #include "forwarded.h"
+#include "guard_fields.h"
 #include "http_target.h"
 
 #include <stdio.h>
@@ -176,7 +177,8 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsi
         return WST_ENOMEM;
     c->server = s;
     c->roles = roles;
-    int status = wst__client_init(&c->client, &s->ingress, stream, seat, &s->conns.options);
+    const wst__client_options_t *options = &s->conns.options[(roles & WST_ROLE_ADMIN) != 0];
+    int status = wst__client_init(&c->client, &s->ingress, stream, seat, options);
     if (status != 0) {
         wst__free(&s->node.ctx->allocator, c);
         return status;
@@ -199,16 +201,20 @@ static void close_conns(wst__part_t *part) {
 }
 
 void wst__conns_update(wst_server_t *s) {
-    s->conns.options.limits = s->http;
-    s->conns.options.head_timeout_ms = s->limits.head_timeout_ms;
+    for (size_t i = 0; i < 2; i++) {
+        s->conns.options[i].limits = s->http;
+        s->conns.options[i].head_timeout_ms = s->limits.head_timeout_ms;
+    }
 }
 
 void wst__conns_init(wst_server_t *s) {
-    s->conns.options = (wst__client_options_t){.pseudonym = s->pseudonym,
-                                               .on_request = on_request,
-                                               .on_stranger = on_stranger,
-                                               .on_close = on_client_close,
-                                               .on_closed = on_client_closed};
+    const wst__client_options_t options = {.pseudonym = s->pseudonym,
+                                           .on_request = on_request,
+                                           .on_stranger = on_stranger,
+                                           .on_close = on_client_close,
+                                           .on_closed = on_client_closed};
+    s->conns.options[false] = s->conns.options[true] = options;
+    s->conns.options[true].fields = wst__guard_fields;
     wst__conns_update(s);
     s->conns.part = (wst__part_t){.drain = drain_conns, .close = close_conns};
     wst__list_init(&s->conns.list);

@@ -73,7 +73,8 @@ struct wst_server {
     struct {
         wst__part_t part;
         wst__list_t list;
-        wst__client_options_t options;
+        wst__client_options_t options[2]; /* [true]: at addresses for operators, of those that
+                                             speak no TLS there */
     } conns;
 
     wst__socks_front_t socks;

@@ -319,7 +319,32 @@ def test_tls(start, identity):
     origin = ("-k", "-H", f"Origin: https://{operator.address}")
     assert operator.post("/end-flow", *origin, id=1)[0] == 404
     operator.scheme = "http"
-    assert operator.curl("/status.json")[0] == 400
+    answer = operator.head("/status.json")
+    assert " 400 Bad Request: this address speaks TLS" in answer
+    assert all(field in answer for field in GUARDS)
+
+
+# Fields that every answer has.
+GUARDS = ("Cache-Control: no-store", "X-Content-Type-Options: nosniff", "X-Frame-Options: DENY",
+          "Content-Security-Policy: default-src 'none'; ")  # fmt: skip
+
+
+@pytest.mark.parametrize("head, status", [
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", 200),
+    (b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n", 404),
+    (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+    (b"GET\r\n\r\n", 400),
+    (b"GET /" + 9000 * b"x" + b" HTTP/1.1\r\n\r\n", 414),
+    (b"GET / HTTP/1.1\r\n" + 2000 * b"X: 123456\r\n" + b"\r\n", 431),
+])  # fmt: skip
+def test_same_fields(world, start, head, status):
+    """Whatever an operator's browser, or what poses as one, has sent."""
+    server, _ = start()
+    client = world.client(Operator(server).address)
+    client.send(head)
+    answer = client.read_head().decode()
+    assert f"HTTP/1.1 {status} " in answer
+    assert all(f"\r\n{field}" in answer for field in GUARDS)
 
 
 @pytest.mark.parametrize("options, members, fault", [

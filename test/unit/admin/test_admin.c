@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 static const char *const security[] = {
-    "\r\nCache-Control: no-store\r\n", "\r\nX-Content-Type-Options: nosniff\r\n",
-    "\r\nX-Frame-Options: DENY\r\n", "\r\nContent-Security-Policy: default-src 'none'; ",
-    "\r\nReferrer-Policy: no-referrer\r\n"};
+    "\r\nCache-Control: no-store\r\n",      "\r\nX-Content-Type-Options: nosniff\r\n",
+    "\r\nX-Frame-Options: DENY\r\n",        "\r\nContent-Security-Policy: default-src 'none'; ",
+    "\r\nReferrer-Policy: no-referrer\r\n", "\r\nCross-Origin-Resource-Policy: same-origin\r\n"};
 
 static void assert_secured(const char *answer) {
     for (size_t i = 0; i < sizeof(security) / sizeof(security[0]); i++)
@@ -51,6 +51,45 @@ static void test_paths(void **state) {
         assert_secured(r.answer);
         if (strncmp(cases[i].request, "HEAD", 4) == 0)
             assert_string_equal(strstr(r.answer, "\r\n\r\n"), "\r\n\r\n");
+    }
+    admin_rig_free(&r);
+}
+
+/* What is no request is answered with the same fields. */
+static void test_malformed_heads(void **state) {
+    static const struct {
+        const char *said, *filler; /* the latter so often that a bound is reached; or NULL */
+        bool ends, waits;
+        const char *status;
+    } cases[] = {
+        {"GET\r\n\r\n", NULL, false, false, "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", NULL, false, false, "HTTP/1.1 400 "},
+        {"GET / HTTP/1.1\r\n", NULL, true, false, "HTTP/1.1 400 Bad Request: incomplete head"},
+        {"GET / HT", NULL, false, true, "HTTP/1.1 408 "},
+        {"GET /", "12345678", false, false, "HTTP/1.1 414 "},
+        {"GET / HTTP/1.1\r\n", "A: 12345\r\n", false, false, "HTTP/1.1 431 "},
+    };
+    admin_rig_t r;
+    (void)state;
+    admin_rig_open(&r);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static char said[20000];
+        server_client_t c;
+        snprintf(said, sizeof(said), "%s", cases[i].said);
+        for (size_t n = strlen(said); cases[i].filler != NULL && n + 20 < sizeof(said);
+             n += strlen(cases[i].filler))
+            strcpy(said + n, cases[i].filler);
+        admin_rig_client(&r, &c);
+        server_client_say(&c, said);
+        if (cases[i].ends)
+            server_client_end(&c);
+        test_env_turns(&r.w.env, 20);
+        if (cases[i].waits)
+            server_world_pass(&r.w, WST__ADMIN_HEAD_MS);
+        test_env_until_count(&r.w.env, &c.ended, 1);
+        assert_int_equal(strncmp(c.got, cases[i].status, strlen(cases[i].status)), 0);
+        assert_secured(c.got);
+        server_client_close(&c);
     }
     admin_rig_free(&r);
 }
@@ -451,13 +490,21 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),         cmocka_unit_test(test_kept_connection),
-        cmocka_unit_test(test_old_client),    cmocka_unit_test(test_expecting_client),
-        cmocka_unit_test(test_bound),         cmocka_unit_test(test_late_form),
-        cmocka_unit_test(test_deaf_client),   cmocka_unit_test(test_slow_client),
-        cmocka_unit_test(test_close),         cmocka_unit_test(test_this_machine),
-        cmocka_unit_test(test_other_machine), cmocka_unit_test(test_accounts),
-        cmocka_unit_test(test_guessing),      cmocka_unit_test(test_faulty_options),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_malformed_heads),
+        cmocka_unit_test(test_kept_connection),
+        cmocka_unit_test(test_old_client),
+        cmocka_unit_test(test_expecting_client),
+        cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_late_form),
+        cmocka_unit_test(test_deaf_client),
+        cmocka_unit_test(test_slow_client),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_this_machine),
+        cmocka_unit_test(test_other_machine),
+        cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_guessing),
+        cmocka_unit_test(test_faulty_options),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include "fake_stream.h"
 #include "tls_setup.h"
 
+#include "guard_fields.h"
+
 #include <stdio.h>
 
 #define HEALTH     "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -206,6 +208,33 @@ static void test_plain_to_tls(void **state) {
     }
     server_world_assert_notice(
         &t.w, "refused host:22 400 Bad Request: this address speaks TLS (https://, wss://)\n");
+    tls_world_free(&t);
+}
+
+/* An operator who forgets TLS is told in an answer with the fields that all for operators have. */
+static void test_plain_to_operators(void **state) {
+    (void)state;
+    static const char *const said[] = {HEALTH, "CONNECT host:22 HTTP/1.1\r\n\r\n", "GET\r\n\r\n"};
+    tls_world_t t;
+    server_client_t c;
+    tls_world_init(&t);
+    t.w.admits_operators = true;
+    server_world_start(&t.w);
+    assert_int_equal(wst_server_listen(t.w.server, "127.0.0.1:0", WST_ROLE_ADMIN), 0);
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++) {
+        server_client_open_at(&t.w, &c, wst_server_address(t.w.server, 1));
+        server_client_say(&c, said[i]);
+        test_env_until_count(&t.w.env, &c.ended, 1);
+        assert_non_null(strstr(c.got, "HTTP/1.1 400 Bad Request: "));
+        assert_non_null(strstr(c.got, wst__guard_fields));
+        server_client_close(&c);
+    }
+    server_client_open(&t.w, &c); /* clients' answers lack them */
+    server_client_say(&c, HEALTH);
+    test_env_until_count(&t.w.env, &c.ended, 1);
+    assert_non_null(strstr(c.got, SPEAKS_TLS));
+    assert_null(strstr(c.got, "Content-Security-Policy"));
+    server_client_close(&c);
     tls_world_free(&t);
 }
 
@@ -655,6 +684,7 @@ int main(void) {
         cmocka_unit_test(test_flags),
         cmocka_unit_test(test_flags_without_tls),
         cmocka_unit_test(test_plain_to_tls),
+        cmocka_unit_test(test_plain_to_operators),
         cmocka_unit_test(test_hello_in_pieces),
         cmocka_unit_test(test_silent),
         cmocka_unit_test(test_garbage),
