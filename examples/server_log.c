@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TIMER_MS = 1000, QUOTED_MAX = 6 * 127 + 3 };
+enum { TIMER_MS = 1000, QUOTED_MAX = 6 * 127 + 3, TRACE_MAX = 80 };
 
 /* Agents ------------------------------------------------------------------------------------- */
 
@@ -61,6 +61,24 @@ void server_log_agent_resumed(const wst_remote_t *agent, const wst_agent_resumed
     log_event_number(&e, "streams", info->streams);
     log_event_number(&e, "outage_ms", info->outage_ms);
     log_event_end(&e);
+}
+
+/* Traces ------------------------------------------------------------------------------------- */
+
+/* If the request has a trace; the members' names are those of OpenTelemetry. */
+static void put_trace(log_event_t *e, const char *trace_id, const char *span_id) {
+    if (trace_id[0] == '\0')
+        return;
+    log_event_text(e, "trace_id", trace_id);
+    log_event_text(e, "span_id", span_id);
+}
+
+/* ", trace ID, span ID", or "". */
+static const char *describe_trace(char out[TRACE_MAX], const char *trace_id, const char *span_id) {
+    bool traced = trace_id[0] != '\0';
+    snprintf(out, TRACE_MAX, "%s%s%s%s", traced ? ", trace " : "", trace_id,
+             traced ? ", span " : "", span_id);
+    return out;
 }
 
 /* Refusals ----------------------------------------------------------------------------------- */
@@ -122,6 +140,7 @@ static void put_refusal(const char *event, wst_log_level_t level, const wst_refu
     log_event_text(&e, "reason", info->reason);
     log_event_text(&e, "detail", info->detail);
     log_event_text(&e, "cause", info->cause);
+    put_trace(&e, info->trace_id, info->span_id);
     log_event_end(&e);
 }
 
@@ -160,7 +179,7 @@ static void describe_login(char *out, size_t size, const wst_refusal_info_t *inf
 }
 
 void server_log_refused(const wst_refusal_info_t *info) {
-    char login[2 * QUOTED_MAX];
+    char login[2 * QUOTED_MAX], trace[TRACE_MAX];
     if (!count_refusal(info))
         return;
     if (log_wants_event(WST_LOG_INFO)) {
@@ -175,9 +194,10 @@ void server_log_refused(const wst_refusal_info_t *info) {
     }
     bool known = info->client[0] != '\0';
     describe_login(login, sizeof(login), info);
-    log_line(WST_LOG_INFO, "%s%s%s%s refused: %d %s%s", known ? "client " : "", info->client,
+    log_line(WST_LOG_INFO, "%s%s%s%s refused: %d %s%s%s", known ? "client " : "", info->client,
              known ? ": " : "", info->destination[0] != '\0' ? info->destination : "login",
-             info->http_status, info->reason, login);
+             info->http_status, info->reason, login,
+             describe_trace(trace, info->trace_id, info->span_id));
 }
 
 /* Streams ------------------------------------------------------------------------------------ */
@@ -191,19 +211,22 @@ static void put_stream(log_event_t *e, const wst_stream_info_t *info) {
     log_event_text(e, "destination", info->destination);
     log_event_text(e, "address", info->address);
     log_event_number(e, "dial_ms", info->dial_ms);
+    put_trace(e, info->trace_id, info->span_id);
 }
 
 void server_log_stream_open(const wst_stream_info_t *info) {
     log_event_t e;
+    char trace[TRACE_MAX];
     if (log_wants_event(WST_LOG_INFO)) {
         log_event_begin(&e, WST_LOG_INFO, "stream_open");
         put_stream(&e, info);
         log_event_end(&e);
         return;
     }
-    log_line(WST_LOG_INFO, "tunnel %llu open: %s%s%s to %s through %s, dialled in %llu ms",
+    log_line(WST_LOG_INFO, "tunnel %llu open: %s%s%s to %s through %s, dialled in %llu ms%s",
              (unsigned long long)info->id, info->user, info->user[0] != '\0' ? " at " : "",
-             info->client, info->destination, info->agent, (unsigned long long)info->dial_ms);
+             info->client, info->destination, info->agent, (unsigned long long)info->dial_ms,
+             describe_trace(trace, info->trace_id, info->span_id));
 }
 
 static const char *reason_of(const wst_stream_info_t *info) {
@@ -214,6 +237,7 @@ static const char *reason_of(const wst_stream_info_t *info) {
 
 void server_log_stream_close(const wst_stream_info_t *info) {
     log_event_t e;
+    char trace[TRACE_MAX];
     if (log_wants_event(WST_LOG_INFO)) {
         log_event_begin(&e, WST_LOG_INFO, "stream_close");
         put_stream(&e, info);
@@ -228,9 +252,10 @@ void server_log_stream_close(const wst_stream_info_t *info) {
     }
     log_line(WST_LOG_INFO,
              "tunnel %llu over: %s%s%s by the %s after %llu ms, %llu bytes to the "
-             "agent, %llu to the client",
+             "agent, %llu to the client%s",
              (unsigned long long)info->id, info->status == 0 ? "ended" : wst_strerror(info->status),
              info->detail[0] != '\0' ? ": " : "", info->detail, info->ended_by,
              (unsigned long long)info->duration_ms, (unsigned long long)info->bytes_to_agent,
-             (unsigned long long)info->bytes_to_client);
+             (unsigned long long)info->bytes_to_client,
+             describe_trace(trace, info->trace_id, info->span_id));
 }

@@ -54,6 +54,11 @@ typedef struct wst_stream_info {
     const char *state;  /**< "asking", "choosing", "opening", "reached", "relaying" or "ended":
                              see above */
     uint64_t age_ms;    /**< since the request */
+
+    /** Of the field traceparent of the client's HTTP request (W3C Trace Context): the trace, 32
+        hexadecimal digits, and the client's span in it, 16; "": it had none, or no valid one. The
+        client can write what it likes. */
+    const char *trace_id, *span_id;
 } wst_stream_info_t;
 
 /** A request, of a client or an agent, that was not served. Strings are valid during the call;
@@ -82,6 +87,7 @@ typedef struct wst_refusal_info {
     const char *cause; /**< what the client was not told: for a 407 of access.h "no credentials",
                             "wrong password", "unknown user", "stale nonce", "scheme not offered" or
                             "malformed credentials"; else "" or wst_request_denial.cause */
+    const char *trace_id, *span_id; /**< as in wst_stream_info */
 } wst_refusal_info_t;
 
 /** Notices of a flow to its front end. */

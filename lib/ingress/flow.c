@@ -42,8 +42,8 @@ static int set_names(wst_flow_t *f, const char *user, const char *tenant) {
     return 0;
 }
 
-/* Keeps what the options lend. 0 or WST_ENOMEM. */
-static int describe(wst_flow_t *f, const wst_flow_options_t *o) {
+/* Keeps what the options lend, and the trace, or NULL. 0 or WST_ENOMEM. */
+static int describe(wst_flow_t *f, const wst_flow_options_t *o, const wst__trace_t *trace) {
     const char *tenant = o->tenant;
     if (tenant == NULL && o->remote != NULL)
         tenant = wst_remote_tenant(o->remote);
@@ -51,6 +51,7 @@ static int describe(wst_flow_t *f, const wst_flow_options_t *o) {
     f->destination = put(&texts, o->destination);
     f->peer = put(&texts, or_empty(o->peer));
     f->search->name = o->agent != NULL ? put(&texts, o->agent) : NULL;
+    f->trace = trace != NULL ? memcpy(texts, trace, sizeof(*trace)) : NULL;
     f->authenticated = o->authenticated;
     f->unasked = o->unasked;
     f->head = o->head;
@@ -67,6 +68,10 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
                   const wst_flow_callbacks_t *callbacks, void *user_data) {
     size_t texts = strlen(options->destination) + strlen(or_empty(options->peer)) +
                    strlen(or_empty(options->agent)) + 3;
+    wst__trace_t trace;
+    bool traced = options->head != NULL && wst__trace_of_request(&trace, options->head);
+    if (traced)
+        texts += sizeof(trace);
     const wst_allocator_t *a = &ingress->ctx->allocator;
     wst_flow_t *f = wst__zalloc(a, sizeof(*f) + texts);
     wst__search_t *search = f != NULL ? wst__zalloc(a, sizeof(*search)) : NULL;
@@ -84,7 +89,7 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
     f->agent = f->address = f->ended_by = "";
     wst__list_init(&f->node);
     wst__defer_init(&f->defer);
-    if (describe(f, options) != 0) {
+    if (describe(f, options, traced ? &trace : NULL) != 0) {
         wst__flow_drop_search(f);
         wst__free(a, f->names);
         wst__free(a, f);
@@ -216,7 +221,9 @@ static void refuse_flow(wst_flow_t *f, const wst__refusal_t *refusal, int code, 
         .detail = more,
         .fields = answer != NULL && answer->fields != NULL ? answer->fields : "",
         .claimed_user = answer != NULL ? answer->claimed_user : "",
-        .cause = answer != NULL ? answer->cause : ""};
+        .cause = answer != NULL ? answer->cause : "",
+        .trace_id = f->trace != NULL ? f->trace->trace_id : "",
+        .span_id = f->trace != NULL ? f->trace->span_id : ""};
     f->refusal_text = &text;
     f->callbacks->on_refused(f, &info, f->user_data);
     if (ingress->node->state != WST__NODE_CLOSING) /* the callback may have closed it */
@@ -423,7 +430,9 @@ int wst_flow_get_info(const wst_flow_t *f, wst_stream_info_t *info) {
                              .ended_by = f->ended_by,
                              .detail = or_empty(f->revoked),
                              .state = state_names[f->state],
-                             .age_ms = wst__now(f->ingress->ctx) - f->asked_ms};
+                             .age_ms = wst__now(f->ingress->ctx) - f->asked_ms,
+                             .trace_id = f->trace != NULL ? f->trace->trace_id : "",
+                             .span_id = f->trace != NULL ? f->trace->span_id : ""};
     wst__flow_count(f, &now.bytes_to_agent, &now.bytes_to_client);
     return wst__sized_write(info, &now);
 }

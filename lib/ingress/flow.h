@@ -17,6 +17,7 @@
 #include "origin.h"
 #include "refusal.h"
 #include "request.h"
+#include "traceparent.h"
 #include "uplink.h"
 
 #include <wstunnel/pump.h>
@@ -94,6 +95,7 @@ struct wst_flow {
 
     /* Its request. */
     const char *destination;
+    const wst__trace_t *trace; /* that it says it belongs to, in `texts`; NULL: none */
     uint64_t asked_ms;
 
     /* The agent. */
@@ -123,8 +125,8 @@ struct wst_flow {
     wst__ticket_t hold, busy; /* of the node's tallies */
     wst__claim_t claim;       /* of the user's account */
     wst__seat_t connection;   /* the client's, handed on by a front */
-    char texts[];             /* destination, peer, agent's name; of exact size, since idle tunnels
-                                 keep them */
+    char texts[];             /* destination, peer, agent's name, trace; of exact size, since idle
+                                 tunnels keep them */
 };
 
 /* The front's connection will relay: hands its seat to the flow. It needs no memory of the seat any

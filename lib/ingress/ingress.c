@@ -98,7 +98,9 @@ void wst__ingress_tell_closed(wst_ingress_t *ingress, const char *peer, int code
                                      .detail = "",
                                      .fields = "",
                                      .claimed_user = "",
-                                     .cause = ""};
+                                     .cause = "",
+                                     .trace_id = "",
+                                     .span_id = ""};
     ingress->hooks->on_refused(ingress->owner, &info);
 }
 

@@ -32,7 +32,9 @@ static void refuse_agent(wst__conn_t *c, const wst__refusal_t *refusal, int code
                                      .detail = "",
                                      .fields = fields != NULL ? fields : "",
                                      .claimed_user = answer != NULL ? answer->claimed_user : "",
-                                     .cause = answer != NULL ? answer->cause : ""};
+                                     .cause = answer != NULL ? answer->cause : "",
+                                     .trace_id = "",
+                                     .span_id = ""};
     wst__agent_tell_refused(s, &info);
 }
 

@@ -54,7 +54,9 @@ static int refuse_hello(wst__agent_session_t *a, const wst_hello_t *hello, const
                                      .detail = "",
                                      .fields = "",
                                      .claimed_user = "",
-                                     .cause = ""};
+                                     .cause = "",
+                                     .trace_id = "",
+                                     .span_id = ""};
     wst__agent_tell_refused(s, &info);
     return 0;
 }

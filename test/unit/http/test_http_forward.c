@@ -58,6 +58,11 @@ static const vector_t requests[] = {
     {"plain", "GET http://a/b?c HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
      "GET /b?c HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n" VIA KEPT},
     {"no Host", ASKED "\r\n", PASSED VIA KEPT},
+    {"traces pass as they are, malformed ones, too",
+     ASKED "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+           "tracestate: a=1,b@c=2\r\ntracestate: d=3\r\nTraceParent: ff-0\r\n\r\n",
+     PASSED "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+            "tracestate: a=1,b@c=2\r\ntracestate: d=3\r\nTraceParent: ff-0\r\n" VIA KEPT},
     {"another Host (3.2.2)", ASKED "A: b\r\nhOST: evil\r\n\r\n", PASSED "A: b\r\n" VIA KEPT},
     {"no path", "GET http://a HTTP/1.1\r\n\r\n", PASSED VIA KEPT},
     {"query without a path (3.2.1)", "GET http://a?b HTTP/1.1\r\n\r\n",
