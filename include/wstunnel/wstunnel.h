@@ -22,6 +22,7 @@
 #include <wstunnel/http_body.h>
 #include <wstunnel/json.h>
 #include <wstunnel/listener.h>
+#include <wstunnel/pac.h>
 #include <wstunnel/port.h>
 #include <wstunnel/proxy.h>
 #include <wstunnel/proxy_choose.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rules (rules.h): patterns are parsed once, into one list per rule; deciding allocates nothing. */
+#include "destinations.h"
 #include "glob.h"
-#include "ip.h"
 #include "mem.h"
 #include "networks.h"
 #include "sized.h"
@@ -18,9 +18,7 @@ typedef struct pattern {
     char *text;        /* NULL for networks; hosts in lower case without a final dot */
     wst__ip_t network; /* the address of a network, ... */
     unsigned prefix;   /* ... of 128 bits */
-    struct {
-        uint16_t first, last;
-    } ports[PORT_RANGES_MAX];
+    wst__port_range_t ports[PORT_RANGES_MAX];
     size_t port_count; /* 0: any */
 } pattern_t;
 
@@ -313,6 +311,18 @@ void wst_rules_free(wst_rules_t *r) {
     }
     wst__free(r->allocator, r->rules);
     wst__free(r->allocator, r);
+}
+
+bool wst__rules_destination(const wst_rules_t *r, size_t rule, size_t n, wst__destination_t *out) {
+    if (n >= r->rules[rule].count)
+        return false;
+    const pattern_t *p = &r->rules[rule].patterns[n];
+    *out = (wst__destination_t){.name = p->text,
+                                .network = p->network,
+                                .prefix = p->prefix,
+                                .ports = p->ports,
+                                .port_count = p->port_count};
+    return true;
 }
 
 /* Deciding ----------------------------------------------------------------------------------- */
