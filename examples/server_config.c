@@ -115,6 +115,28 @@ int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_acces
     return status;
 }
 
+int server_config_make_pac(server_config_t *config, wst_pac_t **out) {
+    config_t *c = &config->config;
+    const wst_pac_options_t *options = &config->pac;
+    wst_pac_error_t error;
+    *out = NULL;
+    if (options->destinations == NULL)
+        return 0;
+    int status = wst_pac_new(out, options, &error);
+    if (status == 0)
+        return 0;
+    config->config.file = config->file;
+    if (status != WST_EINVAL)
+        config_fault(c, "pac", "%s", wst_strerror(status));
+    else if (error.text == NULL)
+        config_fault(c, "pac", "%s", error.why);
+    else
+        config_fault(c, error.text == options->proxy ? "pac_proxy" : "pac", "'%s': %s", error.text,
+                     error.why);
+    config->config.file = NULL;
+    return status;
+}
+
 /* Addresses and TLS -------------------------------------------------------------------------- */
 
 /* Reads "ADDR[,ROLE...]". */
@@ -297,6 +319,14 @@ static const config_field_t members[] = {
      .offset = offsetof(server_config_t, options.no_resume),
      .file_only = true,
      .fixed = true},
+    {.name = "pac",
+     .kind = CONFIG_LIST,
+     .offset = offsetof(server_config_t, pac.destinations),
+     .file_only = true},
+    {.name = "pac_proxy",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(server_config_t, pac.proxy),
+     .file_only = true},
     {.name = "ports", .kind = CONFIG_OTHER, .read = read_ports},
     {.name = "admins", .kind = CONFIG_OTHER, .read = read_admins},
     {.name = "port",
@@ -327,6 +357,7 @@ bool server_config_read(server_config_t *config, const options_t *options) {
                                 .resume_grace = UINT64_MAX,
                                 .options.size = sizeof(config->options),
                                 .limits.size = sizeof(config->limits),
+                                .pac.size = sizeof(config->pac),
                                 .access.options.size = sizeof(config->access.options)};
     config->file = options->config_file;
     options_read(c, options, &server_config_fields, config);
@@ -335,6 +366,8 @@ bool server_config_read(server_config_t *config, const options_t *options) {
     add_others(config);
     add_listeners(config);
     check_tls(config);
+    if (config->pac.proxy != NULL && config->pac.destinations == NULL)
+        config_fault(c, "pac_proxy", "needs pac");
     port_config_check(c, &config->ports, &config->access, config->file);
     config->certified = needs_certificate(config);
     config->open_to_operators =

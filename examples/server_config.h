@@ -42,6 +42,7 @@ typedef struct server_config {
     const char **port; /* as written on the command line */
     ports_config_t ports;
     admin_config_t admins;
+    wst_pac_options_t pac;
     bool open_to_operators;       /* of other machines, without accounts */
     uint64_t resume_grace;        /* of the command line, in s; UINT64_MAX: not given */
     wst_server_options_t options; /* only path, allow_open, no_resume, trust and protocol */
@@ -58,6 +59,10 @@ void server_config_free(server_config_t *config);
 
 /* Makes the access object of a configuration, once only. 0 or an error, which has been noted. */
 int server_config_make_access(server_config_t *config, wst_ctx_t *ctx, wst_access_t **out);
+
+/* Makes the proxy auto-config file of a configuration; NULL if it has none. 0 or an error, which
+ * has been noted. */
+int server_config_make_pac(server_config_t *config, wst_pac_t **out);
 
 /* Whether the certificates are from the same files. */
 bool server_config_same_pairs(const server_config_t *a, const server_config_t *b);

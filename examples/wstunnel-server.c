@@ -82,6 +82,7 @@ typedef struct state {
     server_config_t started, reloaded;
     const server_config_t *config; /* in force: `started` or `reloaded` */
     wst_access_t *access;
+    wst_pac_t *pac; /* until the server has it */
     wst_server_t *server;
     wst_admin_t *admin;   /* NULL: none */
     wst_tls_files_t *tls; /* NULL: none */
@@ -330,6 +331,7 @@ static bool may_serve_operators(const state_t *s, const char *address) {
 /* The objects made from a configuration. */
 typedef struct made {
     wst_access_t *access;
+    wst_pac_t *pac;       /* NULL: none */
     wst_tls_files_t *tls; /* NULL: the files are the same */
 } made_t;
 
@@ -370,13 +372,14 @@ static bool set_limits_and_admins(state_t *s, server_config_t *config) {
 static bool make_anew(state_t *s, server_config_t *config, made_t *made) {
     if (server_config_make_access(config, s->program.ctx, &made->access) != 0)
         return false;
-    if (may_follow(s, config, made->access) &&
+    if (server_config_make_pac(config, &made->pac) == 0 && may_follow(s, config, made->access) &&
         (server_config_same_pairs(s->config, config) || load_tls(s, config, &made->tls) == 0)) {
         if (set_limits_and_admins(s, config))
             return true;
         if (made->tls != NULL)
             wst_tls_files_close(made->tls, NULL);
     }
+    wst_pac_free(made->pac);
     wst_access_free(made->access);
     return false;
 }
@@ -394,6 +397,7 @@ static void kick(state_t *s, int kick) {
 static void use(state_t *s, const server_config_t *config, const made_t *made) {
     wst_access_free(s->access);
     s->access = made->access;
+    wst_server_set_pac(s->server, made->pac);
     wst_access_review_agents(s->access, s->server);
     kick(s, config->kick);
     if (made->tls != NULL) {
@@ -560,7 +564,13 @@ static int make_server(state_t *s) {
     options.limits = &s->started.limits;
     options.user_data = s;
     options.tls = s->tls != NULL ? wst_tls_files_config(s->tls) : NULL;
-    return wst_server_new(&s->server, s->program.ctx, &options);
+    int status = wst_server_new(&s->server, s->program.ctx, &options);
+    if (status == 0)
+        wst_server_set_pac(s->server, s->pac);
+    else
+        wst_pac_free(s->pac);
+    s->pac = NULL;
+    return status;
 }
 
 static void tell_ready(void) {
@@ -610,6 +620,7 @@ static int run(state_t *s) {
         return failed(status);
     server_log_start(&s->program.loop);
     if (server_config_make_access(c, s->program.ctx, &s->access) != 0 ||
+        server_config_make_pac(c, &s->pac) != 0 ||
         (c->pair_count > 0 && load_tls(s, c, &s->tls) != 0)) {
         log_end(); /* before what is printed without it */
         config_print(&c->config, "wstunnel-server", true);

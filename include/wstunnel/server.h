@@ -6,10 +6,11 @@
  * The server: accepts agents' WebSockets and clients' CONNECT and SOCKS5 requests,
  * and joins them; forwards clients' requests for http:// URLs through agents.
  *
- * On each address it offers roles: `CONNECT host:port` and `GET http://host/...` for clients, `GET
- * <path>` with a WebSocket upgrade for agents, `GET /healthz` (200 while it runs) and `GET /readyz`
- * (200 with at least one agent that takes streams, else 503) for monitors; and SOCKS5 (RFC 1928)
- * for clients. At an address with several protocols, the first byte of a connection selects one. A
+ * On each address it offers roles: `CONNECT host:port` and `GET http://host/...` for clients, and
+ * `GET /proxy.pac` if there is such a file (wst_server_set_pac); `GET <path>` with a WebSocket
+ * upgrade for agents; `GET /healthz` (200 while it runs) and `GET /readyz` (200 with at least one
+ * agent that takes streams, else 503) for monitors; and SOCKS5 (RFC 1928) for clients. At an
+ * address with several protocols, the first byte of a connection selects one. A
  * protocol that the address does not offer is refused in its own terms, and named in the log.
  *
  * SOCKS5 clients may use CONNECT only; BIND and UDP ASSOCIATE are answered 7, an unknown address
@@ -41,6 +42,7 @@
 #include <wstunnel/dial.h>
 #include <wstunnel/flow.h>
 #include <wstunnel/histogram.h>
+#include <wstunnel/pac.h>
 #include <wstunnel/remote.h>
 #include <wstunnel/request.h>
 #include <wstunnel/tls.h>
@@ -315,6 +317,14 @@ WST_EXTERN int wst_server_descriptor(const wst_server_t *server, size_t n);
  * @param config  a server's configuration; referenced; not NULL
  */
 WST_EXTERN void wst_server_set_tls(wst_server_t *server, wst_tls_config_t *config);
+
+/**
+ * Sets the proxy auto-config file that `GET /proxy.pac` is answered with at addresses with the role
+ * connect; at first there is none. Like /healthz it is served without authentication, since
+ * browsers load it so: whoever reaches the address can read its patterns.
+ * @param pac  taken, and freed with the server; NULL: none any more
+ */
+WST_EXTERN void wst_server_set_pac(wst_server_t *server, wst_pac_t *pac);
 
 /**
  * Replaces bounds and times. Whatever exceeds a new bound stays; operations under way and open

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One HTTP connection of a server. The request tells whether the peer is a client (CONNECT, a
- * request in absolute form), an agent (the upgrade) or a monitor. The roles tell what an address
- * offers; requests for anything else are refused here.
+ * request in absolute form, or for the proxy auto-config file), an agent (the upgrade) or a
+ * monitor. The roles tell what an address offers; requests for anything else are refused here.
  */
 #include "server.h"
 
 #include "forwarded.h"
 #include "guard_fields.h"
 #include "http_target.h"
+#include "pac.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,26 @@ static void respond_ready(wst__conn_t *c) {
         respond_health(c, ready, ready ? "ready\n" : "no agent available\n");
 }
 
+/* Answers a browser that looks for its proxy. No web page is to read the names in the file. */
+static void respond_pac(wst__conn_t *c, const wst_http_head_t *head) {
+    const wst_http_header_t *field = wst_http_header(head, "Host", NULL);
+    const wst_str_t host = field != NULL ? field->value : (wst_str_t){"", 0};
+    char file[WST_PAC_MAX], fields[1024];
+    if (wst__pac_write(c->server->pac, c->client.tls != NULL, host, file) < 0) {
+        bad_request(c, head, "the field Host must be HOST or HOST:PORT");
+        return;
+    }
+    snprintf(fields, sizeof(fields), "Content-Type: application/x-ns-proxy-autoconfig\r\n%s",
+             wst__guard_fields);
+    const wst_response_t response = {.size = sizeof(response),
+                                     .status = 200,
+                                     .reason = "OK",
+                                     .fields = fields,
+                                     .body = file,
+                                     .keep_alive = true};
+    wst__client_respond(&c->client, &response);
+}
+
 /* Requests ----------------------------------------------------------------------------------- */
 
 static bool is_read_method(const wst_http_head_t *head) {
@@ -80,13 +101,17 @@ static void serve_path(wst__conn_t *c, const wst_http_head_t *head, wst_str_t pa
         path.len = (size_t)(query - path.ptr);
     bool health = wst_str_eq(path, "/healthz") && (c->roles & WST_ROLE_HEALTH) != 0;
     bool readiness = wst_str_eq(path, "/readyz") && (c->roles & WST_ROLE_HEALTH) != 0;
+    bool pac = wst_str_eq(path, "/proxy.pac") && (c->roles & WST_ROLE_CONNECT) != 0 &&
+               c->server->pac != NULL;
     bool agents = wst_str_eq(path, c->server->path) && (c->roles & WST_ROLE_AGENTS) != 0;
-    if ((health || readiness) && !is_read_method(head))
+    if ((health || readiness || pac) && !is_read_method(head))
         respond(c, 405, "Method Not Allowed", "Allow: GET, HEAD\r\n", NULL);
     else if (health)
         respond_health(c, true, "ok\n");
     else if (readiness)
         respond_ready(c);
+    else if (pac)
+        respond_pac(c, head);
     else if (agents && !wst_str_eq(head->method, "GET"))
         respond(c, 405, "Method Not Allowed", "Allow: GET\r\n", NULL);
     else if (agents)

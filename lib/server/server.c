@@ -90,6 +90,11 @@ void wst_server_set_tls(wst_server_t *s, wst_tls_config_t *config) {
     wst_tls_config_unref(old);
 }
 
+void wst_server_set_pac(wst_server_t *s, wst_pac_t *pac) {
+    wst_pac_free(s->pac);
+    s->pac = pac;
+}
+
 /* Hooks of the ingress ----------------------------------------------------------------------- */
 
 typedef void (*question_cb)(wst_server_t *server, wst_request_t *request, void *user_data);
@@ -182,6 +187,7 @@ static void free_server(wst_server_t *s) {
     wst__table_free(&s->agents.names);
     wst_tls_config_unref(s->tls);
     wst__trusted_free(s->trust);
+    wst_pac_free(s->pac);
     wst__free(&ctx->allocator, s->path);
     wst__free(&ctx->allocator, s);
 }

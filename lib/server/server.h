@@ -45,6 +45,7 @@ struct wst_server {
     bool forgery_logged;
     char *path;
     char pseudonym[32]; /* in Via: identifies this server */
+    wst_pac_t *pac;     /* NULL: none */
     const wst__uplink_kind_t *kind;
     wst_ingress_t ingress;
     wst__seats_t seats; /* of the connections of clients, agents and monitors */

@@ -138,14 +138,16 @@ class User:
 
 class Browser:
     """A browser with a profile of its own and a proxy for everything, which may ask it for the
-    name and password in `user`, or have a certificate with a key of a hash in `pin`."""
+    name and password in `user`, or have a certificate with a key of a hash in `pin`; or with a proxy
+    for what the file at the URL `pac` says."""
 
-    def __init__(self, driver, directory, proxy, user=None, pin=None):
+    def __init__(self, driver, directory, proxy=None, user=None, pin=None, pac=None):
         self.driver = driver
         self.downloads = directory / "downloads"
         options = {
             "binary": driver.chromium,
-            "args": [*OPTIONS, f"--user-data-dir={directory}/profile", f"--proxy-server={proxy}",
+            "args": [*OPTIONS, f"--user-data-dir={directory}/profile",
+                     f"--proxy-pac-url={pac}" if pac else f"--proxy-server={proxy}",
                      *([f"--ignore-certificate-errors-spki-list={pin}"] if pin else [])],
             "prefs": {"download.default_directory": str(self.downloads)},
         }

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Chromium: pages with many parts and what they look like, downloads, forms, WebSockets, errors."""
 import hashlib
+import json
 
 import pytest
 
 from browser import Browser, Driver, WebDriverError
+from conftest import Proxy
 from intranet import APP, CLOSED, COLUMNS, HTTP, HTTPS, ORIGINS, TILE, TILES, tile_colour
-from network import SITE
+from network import SITE, SITES
 from processes import PASSWORD, USER, wait_until
 
 # By https there is one connection (HTTP/2), or up to six of HTTP/1.1 as by http.
@@ -63,6 +65,23 @@ def test_https_proxy(driver, secure_proxy, tmp_path, site):
         browser.go(SITES_TO_SEE[site] + "/tiles.html")
         sizes = browser.run("return Array.from(document.images, i => i.naturalWidth)")
         assert sizes == [TILE] * TILES
+    finally:
+        browser.close()
+
+
+def test_proxy_auto_config(driver, world, network, intranet, tmp_path):
+    """By the server's own file: through the proxy go the hosts that are in it, and no others."""
+    config = tmp_path / "server.json"
+    config.write_text(json.dumps({"pac": [f"{SITE}:80,443", f"{SITES}/32:80"]}))
+    proxy = Proxy(world, network, 3131, more=("--config", config))
+    browser = Browser(driver, tmp_path, pac=f"{proxy.url}/proxy.pac")
+    try:
+        for origin in (HTTP, HTTPS, f"http://{SITES}"):
+            browser.go(f"{origin}/index.html")
+            assert browser.run("return document.title") == "index"
+        for direct in (f"http://old.{SITE}/", f"https://{SITE}:8443/"):
+            with pytest.raises(WebDriverError, match="ERR_NAME_NOT_RESOLVED"):
+                browser.go(direct)
     finally:
         browser.close()
 

@@ -14,6 +14,11 @@
     "Content-Type: text/plain; charset=utf-8\r\nContent-Length: " length                           \
     "\r\nConnection: " connection "\r\n\r\n"
 #define NOT_FOUND "HTTP/1.1 404 Not Found\r\n" PLAIN_HEAD("24", "close") "Nothing is served here.\n"
+#define BAD_HOST                                                                                   \
+    "HTTP/1.1 400 Bad Request: the field Host must be HOST or HOST:PORT\r\n"                       \
+    "Proxy-Status: libwstunnel; error=http_request_error; "                                        \
+    "details=\"Bad Request: the field Host must be HOST or HOST:PORT\"\r\n" PLAIN_HEAD(            \
+        "54", "close") "Bad Request: the field Host must be HOST or HOST:PORT\n"
 #define HEALTH(status, length, connection, body)                                                   \
     "HTTP/1.1 " status "\r\nCache-Control: no-store\r\n" PLAIN_HEAD(length, connection) body
 
@@ -105,6 +110,71 @@ static void test_health(void **state) {
     server_world_free(&w);
 }
 
+static void ask_at(server_world_t *w, size_t n, const char *request, const char *answer) {
+    char saved[sizeof(w->address)];
+    memcpy(saved, w->address, sizeof(saved));
+    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, n));
+    server_client_ask(w, request, answer);
+    memcpy(w->address, saved, sizeof(saved));
+}
+
+static void set_pac(server_world_t *w, const char *pattern, const char *proxy) {
+    const char *const destinations[] = {pattern, NULL};
+    const wst_pac_options_t options = {
+        .size = sizeof(options), .destinations = destinations, .proxy = proxy};
+    wst_pac_t *pac;
+    assert_int_equal(wst_pac_new(&pac, &options, NULL), 0);
+    wst_server_set_pac(w->server, pac);
+}
+
+/* Gets the proxy auto-config file; nobody else gets a word of it. */
+static void expect_pac(server_world_t *w, const char *request, const char *proxy,
+                       const char *condition) {
+    server_client_t c;
+    server_client_open(w, &c);
+    server_client_say(&c, request);
+    test_env_until_count(&w->env, &c.ended, 1);
+    assert_int_equal(strncmp(c.got, "HTTP/1.1 200 OK\r\n", 17), 0);
+    assert_non_null(strstr(c.got, "\r\nContent-Type: application/x-ns-proxy-autoconfig\r\n"));
+    assert_non_null(strstr(c.got, "\r\nCache-Control: no-store\r\n"));
+    assert_non_null(strstr(c.got, "\r\nX-Content-Type-Options: nosniff\r\n"));
+    assert_non_null(strstr(c.got, "\r\nCross-Origin-Resource-Policy: same-origin\r\n"));
+    assert_null(strstr(c.got, "text/plain"));
+    assert_int_equal(strstr(c.got, proxy) != NULL, request[0] == 'G');
+    assert_int_equal(strstr(c.got, condition) != NULL, request[0] == 'G');
+    server_client_close(&c);
+}
+
+#define PAC "/proxy.pac HTTP/1.1\r\nConnection: close\r\n"
+
+static void test_pac(void **state) {
+    (void)state;
+    server_world_t w;
+    server_world_init(&w);
+    w.clients = SERVER_DENY; /* it needs no credentials */
+    server_world_start(&w);
+    server_client_ask(&w, "GET " PAC "Host: p:8080\r\n\r\n", NOT_FOUND); /* off by default */
+    set_pac(&w, "wiki", NULL);
+    expect_pac(&w, "GET " PAC "Host: p:8080\r\n\r\n", "\"PROXY p:8080\"", "\"wiki\"");
+    expect_pac(&w, "GET /proxy.pac?x HTTP/1.1\r\nConnection: close\r\nHost: p\r\n\r\n",
+               "\"PROXY p:80\"", "\"wiki\"");
+    expect_pac(&w, "HEAD " PAC "Host: p:8080\r\n\r\n", "PROXY", "wiki");
+    server_client_ask(&w, "POST " PAC "Host: p:8080\r\n\r\n",
+                      "HTTP/1.1 405 Method Not Allowed\r\nAllow: GET, HEAD\r\n"
+                      "Content-Length: 0\r\nConnection: close\r\n\r\n");
+    server_client_ask(&w, "GET " PAC "\r\n", BAD_HOST);
+    server_client_ask(&w, "GET " PAC "Host: a\"; evil()\r\n\r\n", BAD_HOST);
+    set_pac(&w, "10.0.0.0/8", "https://q"); /* replaces the other */
+    expect_pac(&w, "GET " PAC "\r\n", "\"HTTPS q:443\"", "10.0.0.0");
+    assert_int_equal(wst_server_listen(w.server, "127.0.0.1:0", WST_ROLE_HEALTH), 0);
+    ask_at(&w, 1, "GET " PAC "Host: p:8080\r\n\r\n", NOT_FOUND);
+    wst_server_set_pac(w.server, NULL);
+    server_client_ask(&w, "GET " PAC "Host: p:8080\r\n\r\n", NOT_FOUND);
+    set_pac(&w, "wiki", NULL); /* freed with the server */
+    assert_int_equal(w.client_questions, 0);
+    server_world_free(&w);
+}
+
 static void test_not_served(void **state) {
     (void)state;
     static const struct {
@@ -129,14 +199,6 @@ static void test_not_served(void **state) {
         server_client_ask(&w, cases[i].request, cases[i].answer);
     assert_int_equal(w.refusals, 0);
     server_world_free(&w);
-}
-
-static void ask_at(server_world_t *w, size_t n, const char *request, const char *answer) {
-    char saved[sizeof(w->address)];
-    memcpy(saved, w->address, sizeof(saved));
-    snprintf(w->address, sizeof(w->address), "%s", wst_server_address(w->server, n));
-    server_client_ask(w, request, answer);
-    memcpy(w->address, saved, sizeof(saved));
 }
 
 /* Each address has its own roles. */
@@ -649,6 +711,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_insecure),
         cmocka_unit_test(test_health),
+        cmocka_unit_test(test_pac),
         cmocka_unit_test(test_not_served),
         cmocka_unit_test(test_roles),
         cmocka_unit_test(test_operators),
