@@ -193,15 +193,16 @@ wst__agent_label_t wst__agent_label_of(const wst_remote_t *remote) {
     return label;
 }
 
-static void log_up(const wst__agent_session_t *a, bool is_new, bool replaces) {
+static void log_up(const wst__agent_session_t *a, bool is_new, bool replaces, bool takes_streams) {
     const wst_remote_t *remote = a->member.remote;
     /* A further session is routine for an agent that renews its connections. */
     wst_log_level_t level = is_new || !a->uplink->renews ? WST_LOG_INFO : WST_LOG_DEBUG;
-    wst_ctx_log(a->server->node.ctx, level, "agent %s %s from %s", wst__agent_label_of(remote).text,
+    wst_ctx_log(a->server->node.ctx, level, "agent %s %s from %s%s",
+                wst__agent_label_of(remote).text,
                 is_new     ? "up"
                 : replaces ? "reconnected"
                            : "has one more session",
-                a->peer);
+                a->peer, takes_streams ? "" : ", takes no streams");
 }
 
 /* The agent has been started anew, so its old session has no future. */
@@ -232,8 +233,8 @@ static int on_uplink_up(wst__uplink_t *uplink, const wst_hello_t *hello, void *u
     wst_remote_t *remote = a->member.remote;
     wst__remote_set_software(remote, a->software);
     name_session(a);
-    log_up(a, is_new, replaced != NULL);
-    if (is_new)
+    log_up(a, is_new, replaced != NULL, hello->max_streams > 0);
+    if (is_new && hello->max_streams > 0) /* one that takes no streams is there to look */
         wst__remotes_each_restarted(&s->ingress.remotes, &a->member, hasten);
     warn_if_elsewhere(a, replaced, is_new);
     if (replaced != NULL)

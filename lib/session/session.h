@@ -173,8 +173,9 @@ const char *wst__session_error_detail(const wst__session_t *s);
 /*
  * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
  * wait until it is open. `budget`: of the opener, in which the stream counts, too, until it is
- * gone; NULL: none. 0; WST_ESTATE (detached, dead, bye); WST_EGOAWAY; WST_ELIMIT (the peer's
- * max_streams); WST_EMEMORY (a budget); WST_EDEST; WST_ENOMEM.
+ * gone; NULL: none. 0; WST_ESTATE (detached, dead, bye); WST_EGOAWAY; WST_ENOAGENT (the peer takes
+ * no streams: its max_streams is 0); WST_ELIMIT (the peer's max_streams are open); WST_EMEMORY (a
+ * budget); WST_EDEST; WST_ENOMEM.
  */
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
                       wst__budget_t *budget, void *stream_data);

@@ -19,6 +19,8 @@ int wst__session_can_open(const wst__session_t *s) {
         return WST_ESTATE;
     if (s->peer_goaway)
         return WST_EGOAWAY;
+    if (s->peer_max_streams == 0)
+        return WST_ENOAGENT;
     if (s->local_count >= s->peer_max_streams)
         return WST_ELIMIT;
     return 0;

@@ -80,8 +80,8 @@ typedef struct wst__uplink_resume_ops {
 
 typedef struct wst__uplink_ops {
     /* Whether a stream can be opened now: 0; WST__UPLINK_AWAY; WST_ELIMIT: the uplink carries as
-     * many as the far side takes; WST_EGOAWAY: the far side takes no more; WST_ELOST: the uplink is
-     * not up, or no longer. */
+     * many as the far side takes; WST_ENOAGENT: the far side takes none at all; WST_EGOAWAY: it
+     * takes no more; WST_ELOST: the uplink is not up, or no longer. */
     int (*can_open)(const wst__uplink_t *uplink);
 
     /* Opens a stream to `dest`; its memory counts in `budget`, too (NULL: none), until it is gone.

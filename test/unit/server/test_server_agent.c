@@ -489,6 +489,44 @@ static void test_review(void **state) {
 }
 
 /* One that takes no more streams stays until its own are over. */
+static void expect_answer(server_world_t *w, const char *request, const char *begin) {
+    server_client_t c;
+    server_client_open(w, &c);
+    server_client_say(&c, request);
+    server_client_expect(&c, begin);
+    server_client_close(&c);
+}
+
+/* Its max_streams is 0: it comes to look. It counts neither as ready nor as an agent to choose. */
+static void test_takes_no_streams(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t visitor, a;
+    server_client_t c;
+    server_world_init(&w);
+    w.choice = SERVER_UNASKED;
+    server_world_start(&w);
+    wst_ctx_set_log_level(w.env.ctx, WST_LOG_INFO);
+    server_agent_init(&w, &visitor, "one", 1);
+    visitor.hello.max_streams = 0;
+    server_agent_start(&visitor);
+    server_world_until_notice(&w, "up one");
+    server_world_assert_logged(&w, ", takes no streams");
+    expect_answer(&w, "GET /readyz HTTP/1.0\r\n\r\n", "HTTP/1.0 503 Service Unavailable");
+    expect_answer(&w, "CONNECT host:22 HTTP/1.1\r\n\r\n", "HTTP/1.1 503 No agent");
+    server_agent_open(&w, &a, "one", 2);
+    assert_int_equal(w.downs, 0); /* neither replaces the other */
+    server_client_connect(&w, &c);
+    assert_non_null(a.stream);
+    assert_int_equal(visitor.asked, 0);
+    server_client_close(&c);
+    server_agent_close(&a);
+    server_world_until_notice(&w, "down one");
+    expect_answer(&w, "CONNECT host:22 HTTP/1.1\r\n\r\n", "HTTP/1.1 503 No agent");
+    server_agent_close(&visitor);
+    server_world_free(&w);
+}
+
 static void test_goaway(void **state) {
     (void)state;
     server_world_t w;
@@ -520,7 +558,8 @@ static void test_stream_to_the_server(void **state) {
     wst__opening_t *open;
     server_world_open(&w);
     server_agent_open(&w, &a, "one", 1);
-    assert_int_equal(a.uplink->ops->open(a.uplink, &open, "host:1", NULL, NULL, NULL), WST_ELIMIT);
+    assert_int_equal(a.uplink->ops->open(a.uplink, &open, "host:1", NULL, NULL, NULL),
+                     WST_ENOAGENT);
     server_agent_close(&a);
     server_world_free(&w);
 }
@@ -621,6 +660,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_twins),
         cmocka_unit_test(test_down),
         cmocka_unit_test(test_review),
+        cmocka_unit_test(test_takes_no_streams),
         cmocka_unit_test(test_goaway),
         cmocka_unit_test(test_stream_to_the_server),
         cmocka_unit_test(test_refused_with_challenge),

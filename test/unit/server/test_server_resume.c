@@ -462,6 +462,29 @@ static void test_restarted(void **state) {
     server_world_free(&w);
 }
 
+/* One that takes no streams has not been started in place of the agent. */
+static void test_visited(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a, visitor;
+    server_client_t c;
+    server_world_open_lasting(&w, &a);
+    server_client_connect(&w, &c);
+    server_agent_cut(&a);
+    server_agent_init(&w, &visitor, "one", 2);
+    visitor.hello.max_streams = 0;
+    server_agent_start(&visitor);
+    test_env_until_count(&w.env, &visitor.up, 1);
+    server_world_pass(&w, 6000);
+    assert_int_equal(w.downs, 0);
+    server_agent_resume(&a);
+    server_agent_expect_alive(&a, &c);
+    server_client_close(&c);
+    server_agent_close(&visitor);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
 /* Memory ------------------------------------------------------------------------------------- */
 
 /* Whatever fails while the session goes on: the agent gets in by its next attempt. It has the
@@ -529,6 +552,7 @@ int main(void) {
         cmocka_unit_test(test_max_sessions),
         cmocka_unit_test(test_wait_for_one_that_ends),
         cmocka_unit_test(test_restarted),
+        cmocka_unit_test(test_visited),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

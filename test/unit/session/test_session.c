@@ -493,9 +493,9 @@ static void test_who_takes_no_streams(void **state) {
     r->takes_none = r->peer_takes_none = true;
     session_rig_greet(r);
     int status;
-    assert_int_equal(wst__session_can_open(r->s), WST_ELIMIT);
+    assert_int_equal(wst__session_can_open(r->s), WST_ENOAGENT);
     assert_null(session_rig_try_open(r, &status));
-    assert_int_equal(status, WST_ELIMIT);
+    assert_int_equal(status, WST_ENOAGENT);
     assert_int_equal(session_rig_say_open(r, 2), 0);
     session_rig_tells(r, "");
     session_rig_says(r, "refused 2 -32007");
