@@ -15,6 +15,7 @@
 #include "ctx.h"
 #include "defaults.h"
 #include "head_writer.h"
+#include "http_answerer.h"
 #include "sized.h"
 #include "socket.h"
 #include "stream.h"
@@ -61,7 +62,7 @@ struct wst_websocket {
     int http_status;
 
     int error; /* for on_over */
-    char detail[200];
+    char detail[256];
 };
 
 static wst_websocket_t *websocket_of(void *user_data) {
@@ -230,10 +231,11 @@ static void check_answer(wst_websocket_t *w, const wst_http_head_t *head) {
     const char *why = "";
     int status = wst__ws_check_response(head, w->key, w->protocols, &protocol, &why);
     if (status == WST_EREJECTED) {
-        char detail[120];
-        snprintf(detail, sizeof(detail), "the server answered %d %.*s", head->status,
+        char detail[sizeof(w->detail)], who[WST__ANSWERER_MAX];
+        wst__http_answerer(who, head);
+        snprintf(detail, sizeof(detail), "the server answered %d %.*s%s", head->status,
                  (int)(head->reason.len < 80 ? head->reason.len : 80),
-                 head->reason.len > 0 ? head->reason.ptr : "");
+                 head->reason.len > 0 ? head->reason.ptr : "", who);
         websocket_failed(w, status, detail);
     } else if (status != 0) {
         websocket_failed(w, status, why);

@@ -125,6 +125,8 @@ static void test_refusals(void **state) {
         {"HTTP/1.1 401 No such agent\r\nContent-Length: 0\r\n\r\n", WST_EREJECTED, 401,
          "the server answered 401 No such agent"},
         {"HTTP/1.1 403 Forbidden\r\n\r\n", WST_EREJECTED, 403, "403 Forbidden"},
+        {"HTTP/1.1 403 Forbidden\r\nVia: 1.1 gate\r\nServer: squid/5.7\r\n\r\n", WST_EREJECTED, 403,
+         "the server answered 403 Forbidden (Server: squid/5.7; Via: 1.1 gate)"},
         {"HTTP/1.1 200\r\n\r\n", WST_EREJECTED, 200, "200"},
         {"HTTP/1.0 502 Bad Gateway\r\n\r\n", WST_EREJECTED, 502, "502"},
         {"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
