@@ -2,7 +2,6 @@
 /* The configuration of the agent (agent_config.h). */
 #include "agent_config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -282,32 +281,17 @@ const char *agent_config_token(config_t *c, const agent_config_t *config) {
     return NULL;
 }
 
-/* Reads a whole text file. NULL: `path` is NULL, or no memory. Faults are noted. */
-static char *read_pem(config_t *c, const char *place, const char *path) {
-    char *text = path != NULL ? config_alloc(c, CONFIG_FILE_MAX + 1) : NULL;
-    if (text == NULL)
-        return NULL;
-    FILE *file = fopen(path, "r");
-    size_t len = file != NULL ? fread(text, 1, CONFIG_FILE_MAX + 1, file) : 0;
-    if (file == NULL || ferror(file))
-        config_fault(c, place, "cannot read %s: %s", path, strerror(errno));
-    else if (len > CONFIG_FILE_MAX || strlen(text) != len)
-        config_fault(c, place, "%s: not a text of at most 1 MiB", path);
-    if (file != NULL)
-        fclose(file);
-    return text;
-}
-
 bool agent_config_tls(wst_tls_config_t **out, const agent_config_t *config, wst_ctx_t *ctx) {
     config_t scratch = {0};
     wst_tls_error_t why = {""};
     *out = NULL;
     if (config->ca == NULL && config->cert == NULL && config->pins == NULL && !config->insecure)
         return true;
-    const wst_tls_identity_t identity = {sizeof(identity), read_pem(&scratch, "cert", config->cert),
-                                         read_pem(&scratch, "key", config->key)};
+    const wst_tls_identity_t identity = {sizeof(identity),
+                                         config_read_pem(&scratch, "cert", config->cert),
+                                         config_read_pem(&scratch, "key", config->key)};
     const wst_tls_client_options_t options = {.size = sizeof(options),
-                                              .ca_pem = read_pem(&scratch, "ca", config->ca),
+                                              .ca_pem = config_read_pem(&scratch, "ca", config->ca),
                                               .pins = config->pins,
                                               .identity = config->cert != NULL ? &identity : NULL,
                                               .insecure = config->insecure};
@@ -369,8 +353,8 @@ bool agent_config_proxy(wst_proxy_options_t *out, config_t *c, const agent_confi
         out->credentials = config_read_secret(c, NULL, "proxy_user_file", config->proxy_user_file);
     if (config->proxy_ca == NULL)
         return c->error_count == 0;
-    const wst_tls_client_options_t tls = {.size = sizeof(tls),
-                                          .ca_pem = read_pem(c, "proxy_ca", config->proxy_ca)};
+    const wst_tls_client_options_t tls = {
+        .size = sizeof(tls), .ca_pem = config_read_pem(c, "proxy_ca", config->proxy_ca)};
     int status = c->error_count == 0 ? wst_tls_client_config(&out->tls, ctx, &tls, &why) : 0;
     if (status != 0)
         config_fault(c, "proxy_ca", "%s", status == WST_ETLS ? why.text : wst_strerror(status));

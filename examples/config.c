@@ -557,6 +557,21 @@ char *config_read_secret(config_t *c, const config_node_t *node, const char *pla
     return secret;
 }
 
+char *config_read_pem(config_t *c, const char *place, const char *path) {
+    char *text = path != NULL ? config_alloc(c, CONFIG_FILE_MAX + 1) : NULL;
+    if (text == NULL)
+        return NULL;
+    FILE *file = fopen(path, "r");
+    size_t len = file != NULL ? fread(text, 1, CONFIG_FILE_MAX + 1, file) : 0;
+    if (file == NULL || ferror(file))
+        config_fault(c, place, "cannot read %s: %s", path, strerror(errno));
+    else if (len > CONFIG_FILE_MAX || strlen(text) != len)
+        config_fault(c, place, "%s: not a text of at most 1 MiB", path);
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
 void config_resolve_secret(config_t *c, const config_node_t *node, const char *name,
                            const char **secret, const char *file) {
     char file_name[32];

@@ -135,6 +135,10 @@ void config_read_json(config_t *c, const char *text, size_t len, const config_fi
 char *config_read_secret(config_t *c, const config_node_t *node, const char *place,
                          const char *path);
 
+/* Reads a text file, such as one of certificates, of at most CONFIG_FILE_MAX bytes. NULL: `path` is
+ * NULL, or no memory. Faults are noted at `place`. */
+char *config_read_pem(config_t *c, const char *place, const char *path);
+
 /* Reads a secret's file into `*secret`, if the object `node` gives it by the member "NAME_file",
  * not as a text by the member "NAME"; one of both may be there. */
 void config_resolve_secret(config_t *c, const config_node_t *node, const char *name,

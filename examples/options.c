@@ -23,9 +23,7 @@ static void write_name(char *out, size_t size, const char *name) {
             *at = '-';
 }
 
-/* Returns a copy of a URL, and overwrites the user information in the original, which every user
- * can see in the process list. NULL: no memory. */
-static const char *hide(char *text) {
+const char *options_hide_user(char *text) {
     char *copy = strdup(text), *scheme = strstr(text, "://"), *at = strrchr(text, '@');
     char *start = scheme != NULL ? scheme + 3 : text;
     if (copy != NULL && at != NULL && at > start)
@@ -38,7 +36,7 @@ static bool keep(options_t *o, const char *program, const config_field_t *field,
         fprintf(stderr, "%s: more than %d options\n", program, OPTIONS_MAX);
         return false;
     }
-    const char *kept = field->hides ? hide(text) : text;
+    const char *kept = field->hides ? options_hide_user(text) : text;
     if (field->hides && kept == NULL) {
         fprintf(stderr, "%s: out of memory\n", program);
         return false;
@@ -96,16 +94,24 @@ typedef struct longs {
     char names[FIELDS_MAX][NAME_MAX_LEN];
 } longs_t;
 
+/* The i-th field, of both tables; NULL: there are no more. */
+static const config_field_t *field_at(const options_syntax_t *syntax, size_t i) {
+    if (i < syntax->fields->count)
+        return &syntax->fields->fields[i];
+    i -= syntax->fields->count;
+    return syntax->more != NULL && i < syntax->more->count ? &syntax->more->fields[i] : NULL;
+}
+
 /* Makes an option of each field. */
 static void make_longs(longs_t *longs, const options_syntax_t *syntax) {
+    const config_field_t *field;
     size_t n = 0;
     *longs = (longs_t){.names = {""}};
     longs->list[n++] = (struct option){"help", no_argument, NULL, HELP};
     longs->list[n++] = (struct option){"version", no_argument, NULL, VERSION};
     if (syntax->takes_config)
         longs->list[n++] = (struct option){"config", required_argument, NULL, CONFIG};
-    for (size_t i = 0; i < syntax->fields->count && i < FIELDS_MAX; i++) {
-        const config_field_t *field = &syntax->fields->fields[i];
+    for (size_t i = 0; i < FIELDS_MAX && (field = field_at(syntax, i)) != NULL; i++) {
         if (!is_option(field))
             continue;
         write_name(longs->names[i], NAME_MAX_LEN, field->name);
@@ -141,7 +147,7 @@ bool options_parse(options_t *o, const options_syntax_t *syntax, int argc, char 
             return print(syntax, c, status);
         else if (c < FIELD)
             return complain(syntax, longs.list, c, argv[optind - 1]);
-        else if (!keep(o, syntax->program, &syntax->fields->fields[c - FIELD], optarg))
+        else if (!keep(o, syntax->program, field_at(syntax, (size_t)c - FIELD), optarg))
             return false;
     }
     o->arguments = argv + optind;
@@ -160,6 +166,13 @@ static bool is_first(const options_t *o, size_t n) {
     return true;
 }
 
+static bool has_field(const config_fields_t *fields, const config_field_t *field) {
+    size_t i = 0;
+    while (i < fields->count && &fields->fields[i] != field)
+        i++;
+    return i < fields->count;
+}
+
 void options_read(config_t *c, const options_t *o, const config_fields_t *fields, void *target) {
     if (o->config_file != NULL)
         config_read_file(c, o->config_file, fields, target);
@@ -171,6 +184,8 @@ void options_read(config_t *c, const options_t *o, const config_fields_t *fields
     }
     for (size_t i = 0; i < o->count; i++) {
         char place[NAME_MAX_LEN + 2] = "--";
+        if (!has_field(fields, o->given[i].field))
+            continue;
         write_name(place + 2, sizeof(place) - 2, o->given[i].field->name);
         config_read_text(c, place, o->given[i].field, o->given[i].text, is_first(o, i), target);
     }

@@ -24,6 +24,7 @@ typedef struct options {
 typedef struct options_syntax {
     const char *program, *usage;
     const config_fields_t *fields; /* an option for each */
+    const config_fields_t *more;   /* likewise, of another struct; NULL: none */
     bool takes_config;             /* --config */
     bool takes_check;              /* -t */
     bool takes_arguments;          /* arguments that are not options */
@@ -34,8 +35,12 @@ typedef struct options_syntax {
 bool options_parse(options_t *o, const options_syntax_t *syntax, int argc, char **argv,
                    int *status);
 
-/* Reads file, environment and command line, in this order, into a struct. */
+/* Reads file, environment and command line, in this order, into the struct of these fields. */
 void options_read(config_t *c, const options_t *o, const config_fields_t *fields, void *target);
+
+/* Returns a copy of a URL, and overwrites the user information in the original, which every user
+ * can see in the process list. NULL: no memory. */
+const char *options_hide_user(char *text);
 
 /* A secret can be given as a text, NAME, or by a file, NAME_file. If both are set, the one from the
  * stronger source is kept: NAME_file of the command line, else NAME of the environment. If both are
