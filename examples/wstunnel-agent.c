@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent as a program: configuration, credentials, and shutdown. */
+#include "agent_advice.h"
 #include "agent_config.h"
 #include "agent_log.h"
 #include "agent_status.h"
+#include "doctor_agent.h"
 #include "network_watch.h"
 #include "program.h"
 
@@ -11,6 +13,8 @@
 
 static const char usage[] =
     "usage: wstunnel-agent [options] [ws[s]://HOST[:PORT][/PATH] ...]\n"
+    "       wstunnel-agent doctor [--json | --report] [--via URL [--via-user-file FILE]\n"
+    "           [--via-ca FILE] [--to HOST:PORT | --echo HOST:PORT]] [options] [URL ...]\n"
     "Dials a wstunnel-server, or several, and opens the destinations that it names from where this "
     "runs.\n"
     "\n"
@@ -60,6 +64,7 @@ static const char usage[] =
     "  wstunnel-agent --pin sha256/PIN --allow '*.intranet:443' wss://server.example\n"
     "  wstunnel-agent --config agent.json\n"
     "\n"
+    "When it does not work: wstunnel-agent doctor tells at which step, and what to do.\n"
     "SIGINT and SIGTERM let open streams finish for up to 30 s; a second one breaks them off.\n"
     "SIGHUP has the configuration read again.\n"
     "SIGUSR1 logs how long the event loop's turns are, and the memory in use.\n";
@@ -93,24 +98,9 @@ static void on_credentials(wst_agent_t *agent, wst_request_t *request, void *use
     config_free(&scratch);
 }
 
-/* What to do about a failure; NULL: its text says enough. */
-static const char *advice_for(const wst_agent_failure_t *failure) {
-    static const char own[] = "self-signed certificate, not trusted",
-                      others[] = "issuer not trusted";
-    if (failure->error == WST_ETLSCERT && strncmp(failure->detail, own, strlen(own)) == 0)
-        return "if this is the pin that the server's log tells, trust it by --pin; or by --ca "
-               "FILE, "
-               "a copy of the certificate";
-    if (failure->error == WST_ETLSCERT && strncmp(failure->detail, others, strlen(others)) == 0)
-        return "--ca FILE trusts the certificates in FILE, such as that of this issuer";
-    if (failure->http_status == 404 && failure->error != WST_EPROXY)
-        return "404: is the path of the URL (default /websocket) the one of the server's --path?";
-    return NULL;
-}
-
 /* Logs the advice once, not at each attempt. */
 static void advise(state_t *s, const wst_agent_failure_t *failure) {
-    const char *advice = advice_for(failure);
+    const char *advice = agent_advice(failure->error, failure->http_status, failure->detail);
     if (advice != NULL && advice != s->advised)
         log_line(WST_LOG_INFO, "%s", advice);
     if (advice != NULL)
@@ -332,6 +322,22 @@ static int run(state_t *s) {
     return s->refused ? 1 : s->program.exit_status;
 }
 
+/* "doctor ...", "help" and "help doctor". Returns false for all else. */
+static bool run_command(int argc, char **argv, int *status) {
+    static char option[] = "--help";
+    bool help = argc > 1 && strcmp(argv[1], "help") == 0;
+    if (help && argc == 2) {
+        fputs(usage, stdout);
+        *status = 0;
+        return true;
+    }
+    if (argc <= 1 + help || strcmp(argv[1 + help], "doctor") != 0)
+        return false;
+    *status = help ? doctor_agent_main(2, (char *[]){argv[2], option, NULL})
+                   : doctor_agent_main(argc - 1, argv + 1);
+    return true;
+}
+
 int main(int argc, char **argv) {
     static const options_syntax_t syntax = {.program = "wstunnel-agent",
                                             .usage = usage,
@@ -342,10 +348,8 @@ int main(int argc, char **argv) {
     static state_t s;
     int status;
     program_hide_memory();
-    if (argc == 2 && strcmp(argv[1], "help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
+    if (run_command(argc, argv, &status))
+        return status;
     if (!options_parse(&s.options, &syntax, argc, argv, &status))
         return status;
     s.config = &s.started;

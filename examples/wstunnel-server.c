@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The server as a program: configuration, access control, and shutdown. */
+#include "doctor_client.h"
 #include "init.h"
 #include "listen_address.h"
 #include "nearest.h"
@@ -21,6 +22,8 @@ static const char usage[] =
     "usage: wstunnel-server [options]\n"
     "       wstunnel-server init --name HOST [--user NAME] DIR\n"
     "       wstunnel-server passwd [--realm REALM] NAME\n"
+    "       wstunnel-server doctor [--json | --report] [--ca FILE] [--proxy-user-file FILE]\n"
+    "           [--to HOST:PORT | --echo HOST:PORT] PROXY-URL\n"
     "Joins clients of an HTTP proxy (CONNECT), or of SOCKS5, with agents that have dialled in by\n"
     "WebSocket.\n"
     "\n"
@@ -70,6 +73,8 @@ static const char usage[] =
     "  wstunnel-server --config conf/wstunnel.json\n"
     "  wstunnel-server --listen 127.0.0.1:8080 --port 2222=build-host:22\n"
     "\n"
+    "When it does not work for clients: wstunnel-server doctor tells at which step, and what to "
+    "do.\n"
     "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one breaks them off.\n"
     "SIGHUP has configuration and certificates read again; these are also looked at each minute.\n"
     "SIGUSR2 starts the program again, which takes over the listening sockets; this one leaves.\n"
@@ -648,7 +653,7 @@ static int run(state_t *s) {
 static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
-} commands[] = {{"init", init_main}, {"passwd", passwd_main}};
+} commands[] = {{"doctor", doctor_client_main}, {"init", init_main}, {"passwd", passwd_main}};
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

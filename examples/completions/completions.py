@@ -22,11 +22,15 @@ VALUES = {
 FILES = "FILE"
 COMMANDS = {
     "wstunnel-server": {
+        "doctor": "go the way of a client step by step",
         "init": "make a certificate, a token, a user and a configuration",
         "passwd": "hash a password",
         "help": "show the options",
     },
-    "wstunnel-agent": {"help": "show the options"},
+    "wstunnel-agent": {
+        "doctor": "go the way to the server step by step",
+        "help": "show the options",
+    },
 }
 # Options that --help only names, or leaves out.
 BRIEF = {
@@ -35,6 +39,18 @@ BRIEF = {
     "--help": "show the options",
     "--version": "show the version and the TLS engine",
 }
+# Options of a command, which --help has in the synopsis only.
+OF_COMMANDS = {
+    "--ca": "doctor: the certificates that count",
+    "--echo": "doctor: a destination that sends back what it gets",
+    "--json": "doctor: print the steps as JSON",
+    "--proxy-user-file": "doctor: a file with USER:PASSWORD",
+    "--report": "doctor: print a report without secrets",
+    "--to": "doctor: a destination",
+    "--via": "doctor: the proxy to go through as a client",
+    "--via-ca": "doctor: the certificates that count with --via",
+    "--via-user-file": "doctor: a file with USER:PASSWORD for --via",
+}
 
 
 class Option:
@@ -42,7 +58,8 @@ class Option:
         self.name, self.argument = name, argument
         self.repeated = "may be repeated" in description
         self.values = VALUES.get(name)
-        self.summary = BRIEF.get(name) or self.summarize(description)
+        own = BRIEF if description or name in BRIEF else OF_COMMANDS
+        self.summary = own.get(name) or self.summarize(description)
         self.takes_file = argument == FILES
 
     def summarize(self, description):
@@ -129,7 +146,7 @@ def zsh(program, options):
         return quoted(("*" if option.repeated else "") + f"{name}[{summary}]{value}")
 
     commands = " ".join(COMMANDS[program])
-    rest = ["1::command or URL:(help)", "*:URL: "]
+    rest = [f"1::command or URL:({commands})", "*:URL: "]
     if program == "wstunnel-server":
         rest = [f"1::command:({commands})", "*:directory:_files -/"]
     lines = " \\\n".join("    " + each for each in [*map(spec, options), *map(quoted, rest)])

@@ -10,7 +10,7 @@ import pytest
 from processes import program
 
 SERVER, AGENT = "wstunnel-server", "wstunnel-agent"
-COMMANDS = {SERVER: {"init", "passwd", "help"}, AGENT: {"help"}}
+COMMANDS = {SERVER: {"doctor", "init", "passwd", "help"}, AGENT: {"doctor", "help"}}
 
 
 def usage_of(name):

@@ -32,8 +32,9 @@ def test_help(name, option):
     assert result.stderr == ""
 
 
-def test_help_on_a_command():
-    assert run(SERVER, "help", "init").stdout == run(SERVER, "init", "--help").stdout != ""
+@pytest.mark.parametrize("name, command", [(SERVER, "init"), (SERVER, "doctor"), (AGENT, "doctor")])
+def test_help_on_a_command(name, command):
+    assert run(name, "help", command).stdout == run(name, command, "--help").stdout != ""
 
 
 @pytest.mark.parametrize("name", [SERVER, AGENT])
