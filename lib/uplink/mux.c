@@ -120,10 +120,11 @@ static bool is_suspended(const wst__uplink_t *uplink) {
     return m->session != NULL && m->carrier == NULL && !m->down && !m->closing && !m->moved;
 }
 
-/* Whether the session can wait for another carrier. */
+/* Whether the session can wait for another carrier. If nothing came behind the agent's hello, the
+ * agent may not even know its name: it may have left before it heard ours. No stream is open. */
 static bool may_wait(const wst__mux_t *m) {
     const wst__uplink_callbacks_t *cb = m->base.callbacks;
-    return m->resume.agreed && !is_over(m) &&
+    return m->resume.agreed && m->resume.keys.has_confirmed && !is_over(m) &&
            (cb->may_return == NULL || cb->may_return(&m->base, m->base.user_data));
 }
 

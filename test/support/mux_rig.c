@@ -192,6 +192,12 @@ static void on_incoming(wst__uplink_t *uplink, wst__incoming_t *incoming, wst_st
 }
 
 /* From inside any call. */
+static void on_round_trip(void *user_data, uint64_t us) {
+    mux_side_t *side = user_data;
+    (void)us;
+    side->round_trips++;
+}
+
 static void on_change(wst__uplink_t *uplink, void *user_data) {
     mux_side_t *side = user_data;
     assert_ptr_equal(uplink, side->uplink);
@@ -274,6 +280,7 @@ static const wst__uplink_callbacks_t callbacks = {.on_up = on_up,
                                                   .on_resumed = on_resumed,
                                                   .on_incoming = on_incoming,
                                                   .on_change = on_change,
+                                                  .on_round_trip = on_round_trip,
                                                   .on_goaway = on_goaway,
                                                   .on_down = on_down,
                                                   .on_closed = on_closed};

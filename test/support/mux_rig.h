@@ -60,7 +60,7 @@ struct mux_side {
     wst_websocket_t *websocket;
     int open_status; /* server: of its accept */
 
-    int ups, incomings, goaways, changes, downs, closed;
+    int ups, incomings, goaways, changes, round_trips, downs, closed;
     int up_result;                  /* of on_up */
     bool alone;                     /* no other connection can come */
     int suspensions, resumes, loss; /* loss: the error of the last suspension */

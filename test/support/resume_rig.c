@@ -11,6 +11,7 @@ void resume_rig_start(mux_rig_t *rig, bool json) {
     assert_true(mux_rig_start(rig));
     mux_rig_until(rig, &rig->client.ups, 1);
     mux_rig_until(rig, &rig->server.ups, 1);
+    mux_rig_until(rig, &rig->server.round_trips, 1); /* so the client has heard the hello */
 }
 
 void resume_rig_up(mux_rig_t *rig) {

@@ -203,6 +203,28 @@ static void test_hello_lost_at_take_over(void **state) {
     mux_rig_free(&rig);
 }
 
+/* The client leaves before it hears of its new session. */
+static void leave_at_once(mux_rig_t *rig, mux_side_t *side, mux_event_t event) {
+    if (event == MUX_UP && side == &rig->server)
+        mux_side_close(&rig->client);
+}
+
+/* Nobody can come back to that, so the server does not wait. */
+static void test_never_known(void **state) {
+    (void)state;
+    mux_rig_t rig;
+    assert_true(mux_rig_init(&rig));
+    mux_rig_resumes(&rig, RESUME_GRACE_MS);
+    rig.epoch = rig.client.options.hello.epoch = 1;
+    rig.act = leave_at_once;
+    assert_true(mux_rig_join(&rig, false));
+    assert_true(mux_rig_start(&rig));
+    mux_rig_until(&rig, &rig.server.downs, 1);
+    assert_int_equal(rig.client.ups, 0);
+    assert_int_equal(rig.server.suspensions, 0);
+    mux_rig_free(&rig);
+}
+
 /* Peers that do wrong ------------------------------------------------------------------------ */
 
 /* The hello does not tell what the head did: a new session, by rules that both know. */
@@ -355,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_older_claim),
         cmocka_unit_test(test_hello_lost),
         cmocka_unit_test(test_hello_lost_at_take_over),
+        cmocka_unit_test(test_never_known),
         cmocka_unit_test(test_claim_without_the_feature),
         cmocka_unit_test(test_resumed_too_late),
         cmocka_unit_test(test_resumed_unasked),
