@@ -61,6 +61,10 @@ void wst__greeting_name_session(wst__greeting_t *g, const wst_hello_t *session) 
     memcpy(g->ours.secret, session->secret, sizeof(g->ours.secret));
     g->ours.grace_ms = session->grace_ms;
     g->ours.resumed = session->resumed;
+    if (!session->resumed)
+        return;
+    g->ours.max_frame = session->max_frame;
+    g->ours.initial_credit = session->initial_credit;
 }
 
 int wst__greeting_next(wst__greeting_t *g, wst__outgoing_t *out) {

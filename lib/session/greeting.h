@@ -39,7 +39,8 @@ int wst__greeting_begin(wst__greeting_t *greeting, wst_encoding_t encoding);
  * wst__greeting_next. */
 void wst__greeting_hold(wst__greeting_t *greeting);
 
-/* Our hello, which was held, may go out. `session`: NULL, or with the members about the session. */
+/* Our hello, which was held, may go out. `session`: NULL, or with the members about the session; of
+ * one that goes on also max_frame and initial_credit, which must be those it began with. */
 void wst__greeting_name_session(wst__greeting_t *greeting, const wst_hello_t *session);
 
 /* Our hello: 1, once, then 0; also 0 while it is held. WST_ENOMEM: nothing has changed. */

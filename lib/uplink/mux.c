@@ -293,11 +293,16 @@ static void name_session(wst__mux_t *m, wst__carrier_t *carrier) {
 }
 
 /* The same for a session that goes on. Completes `hello`, for the side that accepts; the far side
- * must not take the session for a new one, so without it the mux must not be attached. */
+ * must not take the session for a new one, so without it the mux must not be attached. The options
+ * may have changed since the session began. */
 static int rename_session(wst__mux_t *m, const wst_hello_t *peer, wst_hello_t *hello) {
-    if (!m->resume.client)
-        return wst__mux_resume_offer(&m->resume, m->ctx, peer, true, hello) ? 0 : WST_ENOMEM;
-    return wst__mux_resume_is_named(&m->resume, peer) ? 0 : WST_EPROTO;
+    if (m->resume.client)
+        return wst__mux_resume_is_named(&m->resume, peer) ? 0 : WST_EPROTO;
+    if (!wst__mux_resume_offer(&m->resume, m->ctx, peer, true, hello))
+        return WST_ENOMEM;
+    hello->max_frame = m->session_options.hello.max_frame;
+    hello->initial_credit = m->session_options.hello.initial_credit;
+    return 0;
 }
 
 /* Attaches the carrier of `from` to the mux, and says or hears its hello. */
@@ -583,6 +588,7 @@ static wst__session_options_t session_options_of(wst__mux_t *m, bool client,
                                 .callbacks = m->streams->session,
                                 .user_data = m};
     o.hello.name = (wst_str_t){NULL, 0};
+    (void)wst__hello_complete(&o.hello); /* an error is the carrier's to tell */
     if (options->callbacks->on_incoming == NULL)
         o.callbacks.on_open = NULL; /* the session refuses all streams */
     o.callbacks.on_goaway = on_session_goaway;

@@ -306,6 +306,26 @@ static void test_review_at_take_over(void **state) {
     }
 }
 
+/* Limits that have changed are those of new sessions. */
+static void test_limits_changed(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c;
+    server_world_open_lasting(&w, &a);
+    server_client_connect(&w, &c);
+    for (size_t i = 0; i < 2; i++) {
+        server_agent_cut(&a);
+        w.limits.stream_window = i == 0 ? 4096 : 65536;
+        assert_int_equal(wst_server_set_limits(w.server, &w.limits), 0);
+        server_agent_resume(&a);
+        server_agent_expect_alive(&a, &c);
+    }
+    server_client_close(&c);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
 /* Draining and closing ----------------------------------------------------------------------- */
 
 static void test_drain(void **state) {
@@ -547,6 +567,7 @@ int main(void) {
         cmocka_unit_test(test_token_replaced),
         cmocka_unit_test(test_token_withdrawn),
         cmocka_unit_test(test_review_at_take_over),
+        cmocka_unit_test(test_limits_changed),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_close),
         cmocka_unit_test(test_max_sessions),

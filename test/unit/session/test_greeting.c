@@ -291,6 +291,8 @@ static void test_held(void **state) {
     wst__greeting_t g;
     wst_hello_t hello;
     const wst_hello_t ours = {.size = sizeof(ours)}, session = {.size = sizeof(session),
+                                                                .max_frame = 2048,
+                                                                .initial_credit = 5000,
                                                                 .session = {1},
                                                                 .secret = {2},
                                                                 .grace_ms = 60000,
@@ -306,6 +308,8 @@ static void test_held(void **state) {
     assert_int_equal(hello.session[0], 1);
     assert_int_equal(hello.secret[0], 2);
     assert_int_equal(hello.grace_ms, 60000);
+    assert_int_equal(hello.max_frame, 2048); /* those of the session that goes on */
+    assert_int_equal(hello.initial_credit, 5000);
     assert_int_equal(g.ours.secret[0], 0); /* wiped */
     assert_false(pull(&g, &hello));
     end(&g);
