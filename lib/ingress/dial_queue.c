@@ -127,7 +127,6 @@ int wst__dial_turn_take(wst__dial_queues_t *queues, wst__dial_turn_t *turn, uint
                         const void *user) {
     if (turn->line != NULL && turn->line->agent->serial == agent)
         return 0;
-    wst__dial_turn_drop(turn);
     dial_line_t *line = find_or_make_line(queues, agent, user);
     if (line == NULL)
         return WST_ENOMEM;
@@ -135,6 +134,7 @@ int wst__dial_turn_take(wst__dial_queues_t *queues, wst__dial_turn_t *turn, uint
         settle_line(line);
         return WST_ELIMIT;
     }
+    wst__dial_turn_drop(turn);
     turn->line = line;
     return 0;
 }

@@ -37,10 +37,11 @@ void wst__dial_queues_init(wst__dial_queues_t *queues, const wst_allocator_t *al
 void wst__dial_queues_free(wst__dial_queues_t *queues);
 
 /*
- * Takes a place at an agent for a user; one that the turn holds there already is kept, and one at
- * another agent given back. 0; WST_ELIMIT: the user has its share, or others of it wait;
- * WST_ENOMEM. `user` is compared only, and must stay valid as long as the turn has a place or
- * waits.
+ * Takes a place at an agent for a user; one that the turn holds there already is kept. With a place
+ * here, the turn gives back the one that it has at another agent; without one it keeps that, or a
+ * user whose flows all try the other agent first would pass its place there round and never use it.
+ * 0; WST_ELIMIT: the user has its share, or others of it wait; WST_ENOMEM. `user` is compared only,
+ * and must stay valid as long as the turn has a place or waits.
  */
 int wst__dial_turn_take(wst__dial_queues_t *queues, wst__dial_turn_t *turn, uint64_t agent,
                         const void *user);

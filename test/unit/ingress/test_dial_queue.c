@@ -148,6 +148,21 @@ static void test_moving_to_another_agent(void **state) {
     close_queues();
 }
 
+/* What is refused elsewhere takes no place away, nor lets it go round. */
+static void test_refused_elsewhere(void **state) {
+    (void)state;
+    open_queues();
+    int taken = take_many(0, 0, 0);
+    (void)take_many(0, 1, 0);
+    assert_int_equal(await(0, 0, taken), 0);
+    assert_int_equal(wst__dial_turn_take(&queues, turn_of(0, 0, 0), 2, &users[0]), WST_ELIMIT);
+    assert_int_equal(came, 0);
+    assert_int_equal(take(0, 0, 0), 0); /* it has its place still */
+    wst__dial_turn_drop(turn_of(0, 0, 0));
+    assert_ptr_equal(last, turn_of(0, 0, taken));
+    close_queues();
+}
+
 static void take_and_wait(void *arg) {
     (void)arg;
     open_queues();
@@ -211,6 +226,7 @@ int main(void) {
         cmocka_unit_test(test_a_place_meanwhile),
         cmocka_unit_test(test_leaving_the_line),
         cmocka_unit_test(test_moving_to_another_agent),
+        cmocka_unit_test(test_refused_elsewhere),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_random_use),
     };

@@ -315,6 +315,35 @@ static void test_turn_at_another_agent(void **state) {
     flow_rig_close(&r);
 }
 
+/* All who wait prefer an agent that has no place for them. When one is free at the other agent, the
+ * first of them uses it, rather than that it goes round. */
+static void test_turn_is_used(void **state) {
+    (void)state;
+    enum { WAITING = 6 };
+    flow_rig_t r;
+    flow_rig_flow_t f, g, waiting[WAITING];
+    wst_flow_options_t other = flow_rig_plain;
+    other.destination = "other:1";
+    flow_rig_uplink_t *agent = open_crowded(&r, &f);
+    r.ingress.accounts.dials.limit = r.ingress.accounts.flows.limit = 30;
+    flow_rig_uplink_t *preferred = flow_rig_uplink(&r, "boston", "", NULL);
+    agent->load = 5;
+    wst__remotes_changed(&r.ingress.remotes, &agent->member);
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    assert_true(preferred->asked);
+    for (int i = 0; i < WAITING; i++)
+        flow_rig_start(&r, &waiting[i], &other);
+    flow_rig_turns(&r, 4);
+    flow_rig_failed(agent, WST_EREFUSED, "");
+    flow_rig_turns(&r, 3 * WAITING);
+    assert_true(agent->asked);
+    assert_string_equal(agent->destination, "other:1");
+    wst_flow_cancel(g.flow);
+    for (int i = 0; i < WAITING; i++)
+        wst_flow_cancel(waiting[i].flow);
+    flow_rig_close(&r);
+}
+
 static void test_turn_that_does_not_come(void **state) {
     (void)state;
     flow_rig_t r;
@@ -591,6 +620,7 @@ int main(void) {
         cmocka_unit_test(test_drain_ends_the_wait),
         cmocka_unit_test(test_waits_for_its_turn),
         cmocka_unit_test(test_turn_at_another_agent),
+        cmocka_unit_test(test_turn_is_used),
         cmocka_unit_test(test_turn_that_does_not_come),
         cmocka_unit_test(test_turn_at_an_agent_that_leaves),
         cmocka_unit_test(test_leaves_before_its_turn),
