@@ -207,6 +207,7 @@ static void wait(wst_flow_t *f, int cause) {
     }
     if (cause == WST__AWAY)
         wst__ticket_take(&f->search->away, &ingress->away);
+    wst__dial_turn_drop(&f->search->turn); /* it may take long */
     f->state = WST__FLOW_CHOOSING;
     f->search->waits_for = cause;
     wst__list_append(&ingress->waiting, &f->search->wait_node);
@@ -219,11 +220,17 @@ void wst__flow_on_turn(wst__dial_turn_t *turn) {
     choose_again(f);
 }
 
+/* Whether the user has its share at an agent, and a turn there comes: sooner than an agent that is
+ * missing, perhaps. */
+static bool has_turn_to_come(const wst_flow_t *f) {
+    return f->search->crowded != 0 &&
+           wst__remotes_find(&f->ingress->remotes, f->search->crowded) != NULL;
+}
+
 /* Nothing is left to try: waits for a turn at an agent where the user has its share, or refuses. */
 static void end_search(wst_flow_t *f, int cause) {
     wst_ingress_t *ingress = f->ingress;
-    if (f->search->crowded == 0 ||
-        wst__remotes_find(&ingress->remotes, f->search->crowded) == NULL) {
+    if (!has_turn_to_come(f)) {
         wst__flow_refuse(f, cause, nothing);
     } else if (wst__dial_turn_wait(&ingress->turns, &f->search->turn, f->search->crowded,
                                    f->claim.account) != 0) {
@@ -330,7 +337,7 @@ static void open_flow_stream(wst_flow_t *f) {
     int status = wst__remotes_choose(&ingress->remotes, &choice, &member, &awaited);
     if (status == 0)
         use_member(f, member);
-    else if (awaited && ingress->node->state == WST__NODE_RUNNING)
+    else if (awaited && !has_turn_to_come(f) && ingress->node->state == WST__NODE_RUNNING)
         wait(f, status);
     else
         end_search(f, f->search->last_error != 0 ? f->search->last_error : status);
@@ -381,7 +388,7 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
     if (verdict != 0) {
         wst__flow_deny(f, verdict, answer);
     } else if (answer->remote == NULL && s->choice_error != 0 && s->awaited &&
-               ingress->node->state == WST__NODE_RUNNING) {
+               !has_turn_to_come(f) && ingress->node->state == WST__NODE_RUNNING) {
         if (s->wakes == ingress->wakes) {
             wait(f, s->choice_error);
         } else { /* an uplink came up while the answer was on its way */

@@ -344,6 +344,58 @@ static void test_turn_is_used(void **state) {
     flow_rig_close(&r);
 }
 
+/* A turn is to come at one agent; another one is missing, and need not come back. */
+static void test_turn_comes_before_a_missing_agent(void **state) {
+    (void)state;
+    for (int asks = 0; asks < 2; asks++) {
+        flow_rig_t r;
+        flow_rig_flow_t f, g;
+        wst_flow_options_t other = flow_rig_plain;
+        other.destination = "other:1";
+        flow_rig_uplink_t *agent = open_crowded(&r, &f);
+        flow_rig_uplink_t *missing = flow_rig_uplink(&r, "boston", "", NULL);
+        missing->status = WST__UPLINK_AWAY;
+        wst__remotes_changed(&r.ingress.remotes, &missing->member);
+        r.asks[WST__ASK_CHOOSE] = asks;
+        flow_rig_start(&r, &g, &other);
+        flow_rig_turns(&r, 4);
+        assert_int_equal(g.refused, 0);
+        flow_rig_failed(agent, WST_EREFUSED, "");
+        flow_rig_turns(&r, 4);
+        assert_true(agent->asked);
+        assert_string_equal(agent->destination, "other:1");
+        wst_flow_cancel(g.flow);
+        flow_rig_close(&r);
+    }
+}
+
+/* Whose turn it is, and whose agent is gone, waits for that without a place. */
+static void test_missing_at_its_turn(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t f, g, h;
+    flow_rig_uplink_t *agent = open_crowded(&r, &f);
+    r.ingress.limits.max_pending = 9;
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    flow_rig_start(&r, &h, &flow_rig_plain);
+    agent->status = WST__UPLINK_AWAY;
+    wst__remotes_changed(&r.ingress.remotes, &agent->member);
+    flow_rig_failed(agent, WST_ELOST, "");
+    flow_rig_turns(&r, 8);
+    assert_int_equal(f.refused + g.refused + h.refused, 0);
+    assert_int_equal(r.ingress.away.count, 3);
+    assert_int_equal(r.ingress.turns.agents.count, 0);
+    agent->status = 0;
+    wst__remotes_changed(&r.ingress.remotes, &agent->member);
+    wst__ingress_wake(&r.ingress);
+    flow_rig_turns(&r, 4);
+    assert_true(agent->asked);
+    wst_flow_cancel(f.flow);
+    wst_flow_cancel(g.flow);
+    wst_flow_cancel(h.flow);
+    flow_rig_close(&r);
+}
+
 static void test_turn_that_does_not_come(void **state) {
     (void)state;
     flow_rig_t r;
@@ -621,6 +673,8 @@ int main(void) {
         cmocka_unit_test(test_waits_for_its_turn),
         cmocka_unit_test(test_turn_at_another_agent),
         cmocka_unit_test(test_turn_is_used),
+        cmocka_unit_test(test_turn_comes_before_a_missing_agent),
+        cmocka_unit_test(test_missing_at_its_turn),
         cmocka_unit_test(test_turn_that_does_not_come),
         cmocka_unit_test(test_turn_at_an_agent_that_leaves),
         cmocka_unit_test(test_leaves_before_its_turn),
