@@ -44,7 +44,8 @@ typedef struct wst__search {
     wst__deadline_t deadline;     /* of the agent's answer */
     wst__opening_t *opening;      /* OPENING */
     wst__origin_t *kept;          /* used if its agent is chosen; NULL: none */
-    char agent[WST_NAME_MAX + 1]; /* asked last */
+    char agent[WST_NAME_MAX + 1]; /* asked last, ... */
+    uint32_t conn;                /* ... in the session with this number */
     uint64_t timeout_ms;
     uint64_t only;                  /* serial of the required agent; 0: any */
     const char *name;               /* of the required agent; NULL: any */

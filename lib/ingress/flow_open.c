@@ -262,15 +262,16 @@ static void open_without_memory(wst_flow_t *f, const wst__uplink_t *uplink) {
         wst__flow_refuse(f, WST_EMEMORY, nothing); /* no other uplink would help */
 }
 
-static void set_agent(wst_flow_t *f, const char *name, uint64_t serial) {
+static void set_agent(wst_flow_t *f, const char *name, uint64_t serial, uint32_t conn) {
     snprintf(f->search->agent, sizeof(f->search->agent), "%s", name);
+    f->search->conn = conn;
     f->agent = f->search->agent;
     f->agent_serial = serial;
 }
 
 static void use_member(wst_flow_t *f, wst__member_t *member) {
     f->search->tried[f->search->tries++] = member->serial;
-    set_agent(f, wst_remote_name(member->remote), wst__remote_serial(member->remote));
+    set_agent(f, wst_remote_name(member->remote), wst__remote_serial(member->remote), member->conn);
     int status = wst__dial_turn_take(&f->ingress->turns, &f->search->turn, f->agent_serial,
                                      f->claim.account);
     if (status != 0) {
@@ -298,7 +299,8 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
         wst__flow_refuse(f, status, nothing);
 }
 
-/* Uses the kept connection if that agent (0: any) opened it and is still here; else ends it. */
+/* Uses the kept connection if that agent (0: any) opened it and its session has a connection; else
+ * ends it. */
 static bool use_kept(wst_flow_t *f, uint64_t agent) {
     if (f->search->kept == NULL)
         return false;
@@ -306,11 +308,11 @@ static bool use_kept(wst_flow_t *f, uint64_t agent) {
     wst_stream_t *stream = wst__flow_take_kept(f);
     const wst_remote_t *keeper = wst__remotes_find(&f->ingress->remotes, kept.agent_serial);
     if ((agent != 0 && agent != kept.agent_serial) || keeper == NULL ||
-        wst_remote_is_suspended(keeper)) {
+        wst__remote_misses(keeper, kept.conn)) {
         wst__origin_end(stream);
         return false;
     }
-    set_agent(f, kept.agent, kept.agent_serial);
+    set_agent(f, kept.agent, kept.agent_serial, kept.conn);
     f->reused = true;
     reached(f, (wst_str_t){kept.address, strlen(kept.address)}, stream);
     return true;
@@ -435,10 +437,10 @@ wst_remote_t *wst__ingress_best(wst_ingress_t *ingress, const wst_request_t *req
         return NULL;
     }
     choice.name = name != NULL ? name : choice.name;
-    wst_remote_t *keeper = f->search->kept != NULL
-                               ? wst__remotes_find(&ingress->remotes, f->search->kept->agent_serial)
-                               : NULL;
-    if (keeper != NULL && !wst_remote_is_suspended(keeper) && wst__remote_fits(keeper, &choice))
+    wst_remote_t *keeper =
+        s->kept != NULL ? wst__remotes_find(&ingress->remotes, s->kept->agent_serial) : NULL;
+    if (keeper != NULL && !wst__remote_misses(keeper, s->kept->conn) &&
+        wst__remote_fits(keeper, &choice))
         return keeper;
     wst__member_t *member;
     s->wakes = ingress->wakes;

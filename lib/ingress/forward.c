@@ -162,7 +162,8 @@ static void hand_back(wst__exchange_t *x) {
 
 static void keep_origin(const wst__exchange_t *x, wst_stream_t *stream) {
     const wst_flow_t *flow = x->flow;
-    wst__origin_t origin = {.stream = stream, .agent_serial = flow->agent_serial};
+    wst__origin_t origin = {
+        .stream = stream, .agent_serial = flow->agent_serial, .conn = flow->search->conn};
     snprintf(origin.agent, sizeof(origin.agent), "%s", flow->agent);
     snprintf(origin.address, sizeof(origin.address), "%s", flow->address);
     wst__kept_put(x->owner, flow, &origin);

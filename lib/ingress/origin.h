@@ -10,6 +10,7 @@
 typedef struct wst__origin {
     wst_stream_t *stream; /* NULL: none */
     uint64_t agent_serial;
+    uint32_t conn; /* of the agent's session that carries it */
     char agent[WST_NAME_MAX + 1];
     char address[WST__IP_TEXT]; /* the address reached, or "" */
 } wst__origin_t;

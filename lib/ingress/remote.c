@@ -386,6 +386,11 @@ uint64_t wst__remote_serial(const wst_remote_t *r) {
     return r->serial;
 }
 
+bool wst__remote_misses(const wst_remote_t *r, uint32_t conn) {
+    const wst__member_t *member = find_conn(r, conn);
+    return member == NULL || member->state == WST__MISSING;
+}
+
 const char *wst_remote_name(const wst_remote_t *r) {
     return r->name;
 }

@@ -127,6 +127,9 @@ wst_remote_t *wst__remotes_next(const wst__remotes_t *set, const wst_remote_t *a
 /* Unique in its set; never 0. */
 uint64_t wst__remote_serial(const wst_remote_t *remote);
 
+/* Whether the agent's member of that conn has lost its connection, or is not there. */
+bool wst__remote_misses(const wst_remote_t *remote, uint32_t conn);
+
 /* The conditions on an agent and its members; all must hold. */
 typedef struct wst__choice {
     uint64_t only;             /* serial of an agent; 0: any */

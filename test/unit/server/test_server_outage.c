@@ -338,6 +338,29 @@ static void test_kept(void **state) {
     }
 }
 
+/* Nor by a session that is away, of an agent that has another one. */
+static void test_kept_by_one_of_two(void **state) {
+    (void)state;
+    server_world_t w;
+    server_agent_t a, second;
+    server_client_t c;
+    server_world_open_lasting(&w, &a);
+    server_client_open(&w, &c);
+    server_client_say(&c, GET);
+    serve_get(&w, &a, &c, 1);
+    server_agent_open_lasting(&w, &second, "one", 1, 1);
+    server_agent_cut(&a);
+    server_client_say(&c, GET);
+    serve_get(&w, &second, &c, 1);
+    server_agent_resume(&a);
+    server_client_say(&c, GET);
+    serve_get(&w, &second, &c, 1); /* by the one that it keeps */
+    server_client_close(&c);
+    server_agent_close(&second);
+    server_agent_close(&a);
+    server_world_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outage),
@@ -351,6 +374,7 @@ int main(void) {
         cmocka_unit_test(test_few_wait),
         cmocka_unit_test(test_two_sessions),
         cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_kept_by_one_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
