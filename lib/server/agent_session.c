@@ -299,6 +299,8 @@ static void take_connection(wst__agent_session_t *a, wst__agent_session_t *from)
     wst__remote_set_software(a->member.remote, from->software);
     memcpy(a->name, from->name, sizeof(a->name));
     memcpy(a->credential, from->credential, sizeof(a->credential));
+    if (a->ended)
+        return;
     wst__defer_cancel(&a->defer);
     if (!wst__list_empty(&from->defer.node))
         wst__agent_session_revoke(a, from->revoked);

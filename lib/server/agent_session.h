@@ -22,7 +22,8 @@ typedef struct wst__agent_session {
     const char **labels; /* NULL-terminated; NULL: no labels */
     uint8_t credential[WST__CREDENTIAL_LEN];
     wst__defer_t defer;  /* ends the session, ... */
-    const char *revoked; /* ... for this reason */
+    const char *revoked; /* ... for this reason, */
+    bool ended;          /* ... whichever connection it goes on with */
     wst__seat_t connection;
     wst__ticket_t hold, place; /* place: among the sessions */
 } wst__agent_session_t;
@@ -37,7 +38,8 @@ int wst__agent_session_new(wst__conn_t *conn, const wst__answer_t *answer);
 wst__agent_session_t *wst__agent_session_find(const wst_server_t *s,
                                               const uint8_t sid[WST__SID_LEN]);
 
-/* Ends the session from the loop: its agent may not stay. `why`: static. */
+/* Ends the session from the loop, since its agent may not stay; unless it goes on before then with
+ * another connection, whose credentials count instead. `why`: static. */
 void wst__agent_session_revoke(wst__agent_session_t *session, const char *why);
 
 /* Logs that an agent was refused, and tells the embedder. */

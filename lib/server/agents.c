@@ -115,7 +115,9 @@ void wst_server_review_agents(wst_server_t *s,
 
 void wst_server_end_agent(wst_server_t *s, const wst_remote_t *agent) {
     WST__LIST_EACH(wst__agent_session_t, a, &s->agents.list, node) {
-        if (a->member.remote == agent)
-            wst__agent_session_revoke(a, "it was disconnected by the server's administrator");
+        if (a->member.remote != agent)
+            continue;
+        a->ended = true;
+        wst__agent_session_revoke(a, "it was disconnected by the server's administrator");
     }
 }

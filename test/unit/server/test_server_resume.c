@@ -306,6 +306,39 @@ static void test_review_at_take_over(void **state) {
     }
 }
 
+static void end_agent(server_world_t *w) {
+    if (w->downs == 0)
+        wst_server_end_agent(w->server, w->last_up);
+}
+
+/* The administrator ends the agent at any time while its session goes on. */
+static void test_ended_at_take_over(void **state) {
+    (void)state;
+    for (int when = 0; when < 20; when++) {
+        server_world_t w;
+        server_agent_t a;
+        server_client_t c, asker;
+        server_attempt_t t;
+        open_with_credential(&w, &a);
+        server_client_connect(&w, &c);
+        server_client_open(&w, &asker);
+        server_agent_cut(&a);
+        server_attempt_init(&a, &t);
+        server_attempt_start(&t);
+        let_in(&w, 2, 'a');
+        test_env_turns(&w.env, when);
+        w.in_agent_request = end_agent; /* in the turn in which other things are read */
+        server_client_say(&asker, UPGRADE(""));
+        test_env_until_count(&w.env, &w.agent_questions, 3);
+        server_client_expect_reset(&c);
+        server_attempt_close(&t);
+        server_client_close(&asker);
+        server_client_close(&c);
+        server_agent_close(&a);
+        server_world_free(&w);
+    }
+}
+
 /* Limits that have changed are those of new sessions. */
 static void test_limits_changed(void **state) {
     (void)state;
@@ -567,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_token_replaced),
         cmocka_unit_test(test_token_withdrawn),
         cmocka_unit_test(test_review_at_take_over),
+        cmocka_unit_test(test_ended_at_take_over),
         cmocka_unit_test(test_limits_changed),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_close),
