@@ -24,8 +24,7 @@ int wst__upgrade_init(wst__upgrade_t *upgrade, wst_ctx_t *ctx, const wst__url_t 
 void wst__upgrade_free(wst__upgrade_t *upgrade);
 
 /* All fields of one attempt: the embedder's, `more` (or NULL), and what it says about a session (or
- * NULL). They may hold credentials: free
- * them with wst__free_secret. NULL: no memory. */
+ * NULL). They may hold credentials: free them with wst__free_secret. NULL: no memory. */
 char *wst__upgrade_fields(const wst__upgrade_t *upgrade, const char *more,
                           const wst__resume_field_t *claim);
 

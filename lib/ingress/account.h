@@ -5,7 +5,8 @@
  * Accounts of those who use a server: a user, or clients without a user's name from one source (an
  * IPv4 address, an IPv6 /64, or this machine). Accounts of users lie within that of their tenant.
  * Each holds shares (budget.h) of what all flows of the server may take, so that nobody takes what
- * others need. An account exists while a flow or a byte of memory counts in it.
+ * others need. An account exists while a flow or a byte of memory counts in it, or while it has a
+ * place at an agent (late_place.h).
  */
 #include "budget.h"
 #include "list.h"

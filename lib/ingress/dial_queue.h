@@ -5,8 +5,8 @@
  * Who may have an agent open a connection. An agent opens a limited number at a time, and its users
  * have shares of that (budget.h). What a user wants beyond its share waits in the user's line. When
  * a place becomes free, the user with the fewest places is next; of several, who has been next for
- * longest. All operations take constant time but for wst__dial_turn_drop, which takes as long as it
- * finds turns to give.
+ * longest. All operations take constant time, but where a place is given back: that takes as long
+ * as it finds turns to give.
  */
 #include "list.h"
 #include "table.h"
@@ -41,7 +41,7 @@ void wst__dial_queues_free(wst__dial_queues_t *queues);
  * here, the turn gives back the one that it has at another agent; without one it keeps that, or a
  * user whose flows all try the other agent first would pass its place there round and never use it.
  * 0; WST_ELIMIT: the user has its share, or others of it wait; WST_ENOMEM. `user` is compared only,
- * and must stay valid as long as the turn has a place or waits.
+ * and must stay valid as long as the turn has a place or waits. on_turn may run for other turns.
  */
 int wst__dial_turn_take(wst__dial_queues_t *queues, wst__dial_turn_t *turn, uint64_t agent,
                         const void *user);
@@ -56,7 +56,7 @@ bool wst__dial_turn_is_waiting(const wst__dial_turn_t *turn);
 /* The place that `turn` holds, if any, becomes that of `to`, which has none. */
 void wst__dial_turn_hand_on(wst__dial_turn_t *turn, wst__dial_turn_t *to);
 
-/* Gives the place back, or leaves the line. Harmless if there is neither. */
+/* Gives the place back, or leaves the line; on_turn may run. Harmless if there is neither. */
 void wst__dial_turn_drop(wst__dial_turn_t *turn);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Places that outlive their flows (late_place.h). */
 #include "late_place.h"
 
 typedef struct place {

@@ -192,7 +192,8 @@ int wst__server_receive(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat
 
 /* -- claims.c -------------------------------------------------------------------------------- */
 
-/* Whether an address told by a proxy may stand for the connection's: not one of this machine. */
+/* Whether an address told by a proxy may stand for the connection's: any but a loopback address, by
+ * which the client would be one of this machine. */
 bool wst__claim_counts(const wst__ip_t *ip);
 
 /*

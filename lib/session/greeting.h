@@ -2,9 +2,9 @@
 #ifndef WST_LIB_GREETING_H
 #define WST_LIB_GREETING_H
 /*
- * The two hellos that begin a carrier: ours goes out at once, the peer's must be the first message
- * in. The peer's hello decides which session the carrier serves, so the session takes over behind
- * it (wst__session_attach).
+ * The two hellos that begin a carrier: ours goes out at once, or behind the peer's if it is to name
+ * the session; the peer's must be the first message in. It decides which session the carrier
+ * serves, so the session takes over behind it (wst__session_attach).
  *
  * No socket and no clock: the carrier gives up a peer that sends no hello in time.
  */

@@ -85,8 +85,8 @@ typedef struct wst__uplink_ops {
     int (*can_open)(const wst__uplink_t *uplink);
 
     /* Opens a stream to `dest`; its memory counts in `budget`, too (NULL: none), until it is gone.
-     * 0: the callback runs later, exactly once and never from inside this
-     * call, unless cancelled; or an error of can_open, WST_EMEMORY, WST_EDEST, WST_ENOMEM. */
+     * 0: the callback runs later, exactly once and never from inside this call, unless cancelled;
+     * or an error of can_open, WST_EMEMORY, WST_EDEST, WST_ENOMEM. */
     int (*open)(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
                 wst__budget_t *budget, wst__opened_cb callback, void *user_data);
 
