@@ -17,8 +17,7 @@ enum {
     TURN_MESSAGES =
         512,           /* sent in a turn of the loop: short ones cost time, whatever their bytes */
     TURN_BYTES = 4096, /* received in a turn while short messages are expected */
-    ANSWERS = 4,       /* sent at most before the next message is received */
-    HELLO_TIMEOUT_MS = 10000
+    ANSWERS = 4        /* sent at most before the next message is received */
 };
 
 const char *const wst__carrier_protocols[] = {"wstunnel.v1.bin", "wstunnel.v1.json", NULL};
