@@ -39,7 +39,7 @@ typedef enum wst__flow_state {
 typedef struct wst__search {
     wst_flow_t *flow;
     wst__list_t wait_node;        /* CHOOSING: of ingress.waiting */
-    wst__dial_turn_t turn;        /* CHOOSING: the flow waits for it; OPENING: held */
+    wst__dial_turn_t turn;        /* CHOOSING: the flow waits for it, too; OPENING: held */
     wst__ticket_t away;           /* of ingress.away, while the flow waits for a missing agent */
     wst__deadline_t deadline;     /* of the agent's answer */
     wst__opening_t *opening;      /* OPENING */

@@ -216,18 +216,19 @@ static void wait(wst_flow_t *f, int cause) {
 
 void wst__flow_on_turn(wst__dial_turn_t *turn) {
     wst_flow_t *f = WST__CONTAINER(turn, wst__search_t, turn)->flow;
+    wst__list_remove(&f->search->wait_node);
     wst__search_begin(f->search);
     choose_again(f);
 }
 
-/* Whether the user has its share at an agent, and a turn there comes: sooner than an agent that is
- * missing, perhaps. */
+/* Whether the user has its share at an agent, and a turn there comes. */
 static bool has_turn_to_come(const wst_flow_t *f) {
     return f->search->crowded != 0 &&
            wst__remotes_find(&f->ingress->remotes, f->search->crowded) != NULL;
 }
 
-/* Nothing is left to try: waits for a turn at an agent where the user has its share, or refuses. */
+/* Nothing is left to try: waits for a turn at an agent where the user has its share, or for an
+ * uplink if that comes up before, or refuses. */
 static void end_search(wst_flow_t *f, int cause) {
     wst_ingress_t *ingress = f->ingress;
     if (!has_turn_to_come(f)) {
@@ -237,6 +238,8 @@ static void end_search(wst_flow_t *f, int cause) {
         wst__flow_refuse(f, WST_ENOMEM, nothing);
     } else {
         f->state = WST__FLOW_CHOOSING;
+        if (wst__dial_turn_is_waiting(&f->search->turn))
+            wst__list_append(&ingress->waiting, &f->search->wait_node);
         arm(f);
     }
 }
@@ -270,6 +273,7 @@ static void set_agent(wst_flow_t *f, const char *name, uint64_t serial, uint32_t
 }
 
 static void use_member(wst_flow_t *f, wst__member_t *member) {
+    assert(f->search->tries < WST__TRIES_MAX);
     f->search->tried[f->search->tries++] = member->serial;
     set_agent(f, wst_remote_name(member->remote), wst__remote_serial(member->remote), member->conn);
     int status = wst__dial_turn_take(&f->ingress->turns, &f->search->turn, f->agent_serial,
@@ -360,6 +364,9 @@ void wst__ingress_wake(wst_ingress_t *ingress) {
         wst_flow_t *f = WST__CONTAINER(node, wst__search_t, wait_node)->flow;
         wst__list_remove(node);
         wst__ticket_give_back(&f->search->away);
+        if (wst__dial_turn_is_waiting(&f->search->turn))
+            wst__search_begin(f->search); /* as when its turn has come */
+        wst__dial_turn_drop(&f->search->turn);
         wst__defer(ingress->ctx, &f->defer, open_again);
     }
 }

@@ -40,7 +40,7 @@ typedef struct flow_rig {
     const char *listens; /* the one address of the node, or NULL */
     bool drained, closed;
     char events[4096]; /* what was asked and noticed, a line each */
-    flow_rig_uplink_t uplinks[3];
+    flow_rig_uplink_t uplinks[WST__TRIES_MAX + 1];
     size_t uplink_count;
 } flow_rig_t;
 

@@ -369,6 +369,71 @@ static void test_turn_comes_before_a_missing_agent(void **state) {
     }
 }
 
+/* Another agent comes before the turn does. */
+static void test_an_agent_comes_before_the_turn(void **state) {
+    (void)state;
+    for (int missed = 0; missed < 2; missed++) { /* it was there, or it is new */
+        flow_rig_t r;
+        flow_rig_flow_t f, g, h;
+        flow_rig_uplink_t *other = NULL;
+        open_crowded(&r, &f);
+        if (missed) {
+            other = flow_rig_uplink(&r, "boston", "", NULL);
+            other->status = WST__UPLINK_AWAY;
+            wst__remotes_changed(&r.ingress.remotes, &other->member);
+        }
+        flow_rig_start(&r, &g, &flow_rig_plain);
+        flow_rig_start(&r, &h, &flow_rig_plain);
+        flow_rig_turns(&r, 4);
+        if (missed) {
+            other->status = 0;
+            wst__remotes_changed(&r.ingress.remotes, &other->member);
+            wst__ingress_wake(&r.ingress);
+        } else {
+            other = flow_rig_uplink(&r, "boston", "", NULL);
+        }
+        flow_rig_turns(&r, 8);
+        assert_true(other->asked);
+        assert_int_equal(g.refused + h.refused, 0);
+        flow_rig_failed(other, WST_EREFUSED, ""); /* for the first of them; the other is next */
+        flow_rig_turns(&r, 8);
+        assert_int_equal(g.refused, 1);
+        assert_true(other->asked);
+        wst_flow_cancel(f.flow);
+        wst_flow_cancel(h.flow);
+        flow_rig_close(&r);
+    }
+}
+
+/* All tries were in vain: they begin anew. */
+static void test_tries_before_the_turn(void **state) {
+    (void)state;
+    flow_rig_t r;
+    flow_rig_flow_t busy[WST__TRIES_MAX], g;
+    flow_rig_open(&r);
+    r.ingress.turns.limit = 1;
+    r.ingress.accounts.dials.limit = r.ingress.accounts.flows.limit = 90;
+    for (int i = 0; i < WST__TRIES_MAX; i++) {
+        flow_rig_uplink(&r, "berlin", "", NULL);
+        flow_rig_start(&r, &busy[i], &flow_rig_plain);
+        flow_rig_turns(&r, 2 * WST__TRIES_MAX);
+        assert_true(r.uplinks[i].asked);
+        r.uplinks[i].load = 1;
+        wst__remotes_changed(&r.ingress.remotes, &r.uplinks[i].member);
+    }
+    flow_rig_start(&r, &g, &flow_rig_plain);
+    flow_rig_turns(&r, 2 * WST__TRIES_MAX);
+    assert_int_equal(g.flow->search->tries, WST__TRIES_MAX);
+    flow_rig_uplink_t *last = flow_rig_uplink(&r, "berlin", "", NULL);
+    flow_rig_turns(&r, 2 * WST__TRIES_MAX + 2);
+    assert_true(last->asked);
+    assert_int_equal(g.flow->search->tries, 1);
+    for (int i = 0; i < WST__TRIES_MAX; i++)
+        wst_flow_cancel(busy[i].flow);
+    wst_flow_cancel(g.flow);
+    flow_rig_close(&r);
+}
+
 /* Whose turn it is, and whose agent is gone, waits for that without a place. */
 static void test_missing_at_its_turn(void **state) {
     (void)state;
@@ -674,6 +739,8 @@ int main(void) {
         cmocka_unit_test(test_turn_at_another_agent),
         cmocka_unit_test(test_turn_is_used),
         cmocka_unit_test(test_turn_comes_before_a_missing_agent),
+        cmocka_unit_test(test_an_agent_comes_before_the_turn),
+        cmocka_unit_test(test_tries_before_the_turn),
         cmocka_unit_test(test_missing_at_its_turn),
         cmocka_unit_test(test_turn_that_does_not_come),
         cmocka_unit_test(test_turn_at_an_agent_that_leaves),
