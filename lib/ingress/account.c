@@ -21,6 +21,7 @@ struct wst__account {
     wst__budget_t memory;
     wst__budget_t flows; /* that are being opened or relay */
     wst__budget_t dials; /* flows that are being opened */
+    wst__budget_t away;  /* of these, flows that wait for missing agents */
     size_t refs;
     bool source; /* not a user */
     char name[]; /* of the user or the source, or the tenant's with `within` NULL */
@@ -107,6 +108,8 @@ static wst__account_t *new_account(wst__accounts_t *accounts, wst__account_t *wi
                                .share = within != NULL ? USER_SHARE : TENANT_SHARE};
     a->dials = (wst__budget_t){.within = within != NULL ? &within->dials : &accounts->dials,
                                .share = within != NULL ? WST__DIAL_SHARE : TENANT_DIAL_SHARE};
+    a->away = (wst__budget_t){.within = within != NULL ? &within->away : &accounts->away,
+                              .share = a->dials.share};
     set_quota(a);
     if (within != NULL)
         within->refs++;
@@ -207,7 +210,19 @@ int wst__claim_take(wst__claim_t *claim, wst__accounts_t *accounts, const char *
     return 0;
 }
 
+bool wst__claim_wait(wst__claim_t *claim) {
+    claim->away = wst__budget_reserve(&claim->account->away, 1);
+    return claim->away;
+}
+
+void wst__claim_waited(wst__claim_t *claim) {
+    if (claim->away)
+        wst__budget_release(&claim->account->away, 1);
+    claim->away = false;
+}
+
 void wst__claim_opened(wst__claim_t *claim) {
+    wst__claim_waited(claim);
     if (claim->dials)
         wst__budget_release(&claim->account->dials, 1);
     claim->dials = false;

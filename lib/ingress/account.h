@@ -14,8 +14,9 @@
 
 typedef struct wst__account wst__account_t;
 
-/* Of a user, of what is being opened: in all, and at one agent (dial_queue.h). One alone gets two
- * thirds: places are free again soon, and what others need of them must be there at once. */
+/* Of a user, of what is being opened: in all, of that what waits for missing agents, and at one
+ * agent (dial_queue.h). One alone gets two thirds: places are free again soon, and what others need
+ * of them must be there at once. */
 enum { WST__DIAL_SHARE = 2 };
 
 /* What a single user or tenant may take; 0: no bound beside its share. */
@@ -26,14 +27,14 @@ typedef struct wst__quota {
 typedef struct wst__accounts {
     const wst_allocator_t *allocator;
     uint64_t seed;
-    wst__budget_t *memory;      /* of all */
-    wst__budget_t flows, dials; /* of all */
+    wst__budget_t *memory;            /* of all */
+    wst__budget_t flows, dials, away; /* of all */
     wst__quota_t user, tenant;
     wst__table_t table;
     wst__list_t list;
 } wst__accounts_t;
 
-/* `memory` is borrowed. The limits of `flows` and `dials` are set by the caller. */
+/* `memory` is borrowed. The limits of `flows`, `dials` and `away` are set by the caller. */
 void wst__accounts_init(wst__accounts_t *accounts, const wst_allocator_t *allocator, uint64_t seed,
                         wst__budget_t *memory);
 
@@ -62,6 +63,7 @@ wst__budget_t *wst__account_memory(wst__account_t *account);
 typedef struct wst__claim {
     wst__account_t *account; /* referenced; NULL: nothing is taken */
     bool dials;              /* counts as being opened, too */
+    bool away;               /* and waits for a missing agent */
 } wst__claim_t;
 
 /*
@@ -71,6 +73,11 @@ typedef struct wst__claim {
  */
 int wst__claim_take(wst__claim_t *claim, wst__accounts_t *accounts, const char *tenant,
                     const char *user, const char *peer, size_t memory);
+
+/* The flow, which is being opened, waits for an agent whose connection is lost. Returns whether it
+ * may; wst__claim_waited: it does no longer. Harmless if it does not. */
+bool wst__claim_wait(wst__claim_t *claim);
+void wst__claim_waited(wst__claim_t *claim);
 
 /* The flow is open. */
 void wst__claim_opened(wst__claim_t *claim);

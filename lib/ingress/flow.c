@@ -136,7 +136,7 @@ static void stop_search(wst_flow_t *f) {
     if (kept != NULL)
         wst__origin_end(kept);
     wst__list_remove(&s->wait_node);
-    wst__ticket_give_back(&s->away);
+    wst__claim_waited(&f->claim);
     wst__deadline_clear(&f->ingress->ctx->deadlines, &s->deadline);
 }
 

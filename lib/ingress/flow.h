@@ -40,7 +40,6 @@ typedef struct wst__search {
     wst_flow_t *flow;
     wst__list_t wait_node;        /* CHOOSING: of ingress.waiting */
     wst__dial_turn_t turn;        /* CHOOSING: the flow waits for it, too; OPENING: held */
-    wst__ticket_t away;           /* of ingress.away, while the flow waits for a missing agent */
     wst__deadline_t deadline;     /* of the agent's answer */
     wst__opening_t *opening;      /* OPENING */
     wst__origin_t *kept;          /* used if its agent is chosen; NULL: none */

@@ -198,15 +198,13 @@ static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void 
 }
 
 /* Waits for an uplink: an agent that replaces each one that a stream has used up, or one whose
- * connection is lost. The latter may take long, so only some may wait for it. */
+ * connection is lost. The latter may take long, so only some may wait for it, of each user. */
 static void wait(wst_flow_t *f, int cause) {
     wst_ingress_t *ingress = f->ingress;
-    if (cause == WST__AWAY && ingress->away.count >= ingress->limits.max_pending / 2) {
+    if (cause == WST__AWAY && !wst__claim_wait(&f->claim)) {
         wst__flow_refuse(f, cause, nothing);
         return;
     }
-    if (cause == WST__AWAY)
-        wst__ticket_take(&f->search->away, &ingress->away);
     wst__dial_turn_drop(&f->search->turn); /* it may take long */
     f->state = WST__FLOW_CHOOSING;
     f->search->waits_for = cause;
@@ -363,7 +361,7 @@ void wst__ingress_wake(wst_ingress_t *ingress) {
     while ((node = wst__list_first(&ingress->waiting)) != NULL) {
         wst_flow_t *f = WST__CONTAINER(node, wst__search_t, wait_node)->flow;
         wst__list_remove(node);
-        wst__ticket_give_back(&f->search->away);
+        wst__claim_waited(&f->claim);
         if (wst__dial_turn_is_waiting(&f->search->turn))
             wst__search_begin(f->search); /* as when its turn has come */
         wst__dial_turn_drop(&f->search->turn);

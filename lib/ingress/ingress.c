@@ -59,6 +59,7 @@ void wst__ingress_free(wst_ingress_t *ingress) {
 void wst__ingress_set_limits(wst_ingress_t *ingress, const wst__ingress_limits_t *limits) {
     ingress->limits = *limits;
     ingress->accounts.dials.limit = limits->max_pending;
+    ingress->accounts.away.limit = limits->max_pending / 2;
     ingress->accounts.flows.limit = limits->max_flows;
     wst__accounts_set_quotas(&ingress->accounts, limits->user, limits->tenant);
 }

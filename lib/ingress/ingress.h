@@ -65,7 +65,6 @@ struct wst_ingress {
     wst__list_t flows; /* oldest first */
     size_t flow_count;
     wst__list_t walks;   /* flow_walk.c */
-    wst__tally_t away;   /* flows that wait for an agent whose connection is lost */
     wst__list_t waiting; /* flows that wait for an uplink, or for a turn at an agent */
     wst__dial_queues_t turns;
     wst__late_places_t late;

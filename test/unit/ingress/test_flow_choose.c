@@ -263,6 +263,38 @@ static void test_drain_ends_the_wait(void **state) {
     flow_rig_close(&r);
 }
 
+/* Who wants many streams of a missing agent leaves others some room to wait for theirs. */
+static void test_many_wait_for_a_missing_agent(void **state) {
+    (void)state;
+    enum { MANY = 6 };
+    flow_rig_t r;
+    flow_rig_flow_t f[MANY], other;
+    flow_rig_open(&r);
+    wst__ingress_limits_t limits = r.ingress.limits;
+    limits.max_pending = limits.max_flows = 2 * MANY;
+    wst__ingress_set_limits(&r.ingress, &limits);
+    flow_rig_uplink_t *missing = flow_rig_uplink(&r, "berlin", "", NULL);
+    missing->status = WST__UPLINK_AWAY;
+    wst__remotes_changed(&r.ingress.remotes, &missing->member);
+    for (int i = 0; i < MANY; i++) {
+        flow_rig_start(&r, &f[i], &flow_rig_plain);
+        assert_int_equal(f[i].refused, i >= MANY * 2 / 3);
+    }
+    assert_int_equal(f[MANY - 1].http_status, 503);
+    wst_flow_options_t o = flow_rig_plain;
+    o.peer = "192.0.2.2:5";
+    flow_rig_start(&r, &other, &o);
+    assert_int_equal(other.refused, 0);
+    missing->status = 0;
+    missing->refuses = WST_ENOMEM;
+    wst__remotes_changed(&r.ingress.remotes, &missing->member);
+    wst__ingress_wake(&r.ingress);
+    flow_rig_turns(&r, 4);
+    assert_int_equal(other.refused, 1);
+    assert_int_equal(r.ingress.accounts.away.used, 0);
+    flow_rig_close(&r);
+}
+
 /* -- Turns ------------------------------------------------------------------------------------ */
 
 /* An agent that opens one connection at a time, and a flow that it is opening. */
@@ -440,7 +472,7 @@ static void test_missing_at_its_turn(void **state) {
     flow_rig_t r;
     flow_rig_flow_t f, g, h;
     flow_rig_uplink_t *agent = open_crowded(&r, &f);
-    r.ingress.limits.max_pending = 9;
+    r.ingress.accounts.away.limit = 9;
     flow_rig_start(&r, &g, &flow_rig_plain);
     flow_rig_start(&r, &h, &flow_rig_plain);
     agent->status = WST__UPLINK_AWAY;
@@ -448,7 +480,7 @@ static void test_missing_at_its_turn(void **state) {
     flow_rig_failed(agent, WST_ELOST, "");
     flow_rig_turns(&r, 8);
     assert_int_equal(f.refused + g.refused + h.refused, 0);
-    assert_int_equal(r.ingress.away.count, 3);
+    assert_int_equal(r.ingress.accounts.away.used, 3);
     assert_int_equal(r.ingress.turns.agents.count, 0);
     agent->status = 0;
     wst__remotes_changed(&r.ingress.remotes, &agent->member);
@@ -735,6 +767,7 @@ int main(void) {
         cmocka_unit_test(test_waits),
         cmocka_unit_test(test_comes_meanwhile),
         cmocka_unit_test(test_drain_ends_the_wait),
+        cmocka_unit_test(test_many_wait_for_a_missing_agent),
         cmocka_unit_test(test_waits_for_its_turn),
         cmocka_unit_test(test_turn_at_another_agent),
         cmocka_unit_test(test_turn_is_used),
