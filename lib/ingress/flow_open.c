@@ -9,7 +9,7 @@
  *            lost, full or leaving: each uplink once  \--another error: refused
  *
  * Where the user has its share of what the agent opens at a time, other agents are tried, too; then
- * the flow waits for its turn.
+ * the flow waits for its turn at the last of them, or for another agent if one comes before.
  *
  * A connection kept from an earlier request replaces `open` if its agent is chosen.
  */

@@ -102,7 +102,8 @@ void wst__ingress_turn_away(wst_ingress_t *ingress, const char *peer, int status
 void wst__ingress_tell_closed(wst_ingress_t *ingress, const char *peer, int code, const char *error,
                               const char *reason, bool retry);
 
-/* Flows that wait for an uplink try again: one has come up, or none is to be expected. */
+/* Flows that wait for an uplink, or for a turn at an agent, try again: an uplink has come up, or
+ * none is to be expected. */
 void wst__ingress_wake(wst_ingress_t *ingress);
 
 /* Answers wst_server_best_agent and, unless `name` is NULL, wst_server_best_named (server.h). */
