@@ -30,9 +30,9 @@
  * limited as in access.h.
  *
  * At most 32 connections are served at a time. For a further one the oldest one is closed of which
- * no request is being served; if there is none, the further one. A client has 10 s for the head of
- * a request and 10 s for its form. A status or the metrics are written as the client reads them,
- * some flows at a time, and are broken off after 120 s.
+ * no request is being served, or only refused; if there is none, the further one. A client has 10 s
+ * for the head of a request and 10 s for its form. A status or the metrics are written as the
+ * client reads them, some flows at a time, and are broken off after 120 s.
  *
  * /status.json is an object. Times are in milliseconds, bytes are counted from the beginning:
  *

@@ -141,13 +141,18 @@ int wst_admin_new(wst_admin_t **out, wst_ctx_t *ctx, const wst_admin_options_t *
     return 0;
 }
 
-/* Closes the oldest connection of which no request is being served, if there are too many: those
- * who connect and stay silent must not keep operators out. */
+/* Whether a request of the connection is being served. One that is refused is not. */
+static bool is_serving(const wst__admin_conn_t *c) {
+    return c->state != WST__ADMIN_HEAD && c->state < WST__ADMIN_LINGER && c->verdict.status == 0;
+}
+
+/* Closes the oldest open connection that is not being served, if there are too many: those who stay
+ * silent, or do not read why they are refused, must not keep operators out. */
 static void make_place(wst_admin_t *a) {
     if (a->open_count < WST__ADMIN_CONNECTIONS)
         return;
     WST__LIST_EACH(wst__admin_conn_t, c, &a->conns, node) {
-        if (c->state == WST__ADMIN_HEAD || c->state == WST__ADMIN_LINGER) {
+        if (c->state != WST__ADMIN_CLOSED && !is_serving(c)) {
             wst__admin_conn_close(c);
             return;
         }

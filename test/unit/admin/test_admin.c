@@ -424,6 +424,34 @@ static void test_guessing(void **state) {
     admin_rig_free(&r);
 }
 
+/* Clients that are refused, and read no answer, keep no operator out: not even for the time that an
+ * answer may take. */
+static void test_refused_crowd(void **state) {
+    static const char said[] = "GET / HTTP/1.1\r\n" ADMIN_HOST "\r\n";
+    static fake_stream_t deaf[WST__ADMIN_CONNECTIONS];
+    admin_rig_t r;
+    (void)state;
+    admin_rig_init(&r);
+    r.options.accounts = accounts;
+    r.options.account_count = 3;
+    admin_rig_start(&r);
+    for (size_t i = 0; i < WST__ADMIN_CONNECTIONS; i++) {
+        assert_int_equal(fake_stream_open(&deaf[i], r.w.env.ctx), 0);
+        deaf[i].write_status = WST_WAIT;
+        fake_stream_data(&deaf[i], said, strlen(said));
+        wst_admin_serve(r.admin, deaf[i].stream);
+    }
+    test_env_turns(&r.w.env, 20);
+    assert_int_equal(admin_rig_status(&r, "GET /", ANN, NULL), 200);
+    test_env_until(&r.w.env, is_gone, &deaf[0]);
+    for (size_t i = 1; i < WST__ADMIN_CONNECTIONS; i++)
+        assert_false(deaf[i].gone);
+    admin_rig_close(&r);
+    for (size_t i = 0; i < WST__ADMIN_CONNECTIONS; i++)
+        fake_stream_free(&deaf[i]);
+    admin_rig_free(&r);
+}
+
 static void test_faulty_options(void **state) {
     static char long_text[300];
     memset(long_text, 'x', sizeof(long_text) - 1);
@@ -504,6 +532,7 @@ int main(void) {
         cmocka_unit_test(test_other_machine),
         cmocka_unit_test(test_accounts),
         cmocka_unit_test(test_guessing),
+        cmocka_unit_test(test_refused_crowd),
         cmocka_unit_test(test_faulty_options),
         cmocka_unit_test(test_no_memory),
     };
