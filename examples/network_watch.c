@@ -58,8 +58,11 @@ static uint64_t sum_of_addresses(void) {
 
 /* Changes ------------------------------------------------------------------------------------ */
 
+static int watch(network_watch_t *w);
+
 static void on_gathered(uv_timer_t *timer) {
     network_watch_t *w = timer->data;
+    (void)watch(w); /* it has worked before */
     uint64_t addresses = sum_of_addresses();
     bool changed = w->route || addresses != w->addresses;
     w->route = false;
@@ -114,6 +117,7 @@ static bool read_some(network_watch_t *w, bool *changed) {
     return true;
 }
 
+/* `status` < 0: messages were lost, and libuv has stopped watching; on_gathered goes on. */
 static void on_readable(uv_poll_t *poll, int status, int events) {
     network_watch_t *w = poll->data;
     bool changed = status < 0;
@@ -122,6 +126,11 @@ static void on_readable(uv_poll_t *poll, int status, int events) {
         continue;
     if (changed && !uv_is_active((uv_handle_t *)&w->timer))
         uv_timer_start(&w->timer, on_gathered, GATHER_MS, 0);
+}
+
+/* Also goes on watching. 0 or libuv's error. */
+static int watch(network_watch_t *w) {
+    return uv_poll_start(&w->poll, UV_READABLE, on_readable);
 }
 
 /* Life --------------------------------------------------------------------------------------- */
@@ -156,7 +165,7 @@ int network_watch_start(network_watch_t *w, uv_loop_t *loop, void (*on_change)(v
     uv_timer_init(loop, &w->timer);
     uv_unref((uv_handle_t *)&w->poll);
     uv_unref((uv_handle_t *)&w->timer);
-    status = uv_poll_start(&w->poll, UV_READABLE, on_readable);
+    status = watch(w);
     if (status != 0)
         network_watch_stop(w);
     return status;

@@ -114,9 +114,11 @@ def test_burst(scene):
 
 
 def test_overflow(scene):
-    """What is too much for the kernel to keep counts as a change."""
+    """What is too much for the kernel to keep counts as a change, and later ones are noticed."""
     scene.agent.freeze()
     scene.batch(f"route {verb} 192.0.2.{n} dev {scene.machine.peer}"
                 for _ in range(10) for verb in ("add", "delete") for n in range(200))  # fmt: skip
     scene.agent.thaw()
+    scene.expect_change()
+    scene.ip(f"{scene.network}.79/24")
     scene.expect_change()
