@@ -22,6 +22,7 @@ static struct {
     uv_process_t process;
     uv_pipe_t news;
     uv_timer_t patience;
+    bool late;   /* it has been killed */
     int handles; /* to be closed */
     succession_cb on_ready;
     void *user_data;
@@ -101,13 +102,15 @@ static void fail(const char *why) {
 
 static void on_exit_of_process(uv_process_t *process, int64_t status, int number) {
     (void)process, (void)status, (void)number;
-    fail("has ended before it listened");
+    fail(s.late ? "did not listen in time and was killed" : "has ended before it listened");
 }
 
+/* Its exit follows. What it may have said just before does not count. */
 static void on_patience(uv_timer_t *timer) {
     (void)timer;
+    s.late = true;
+    uv_read_stop((uv_stream_t *)&s.news);
     uv_process_kill(&s.process, SIGKILL);
-    fail("did not listen in time and was killed");
 }
 
 static void on_buffer(uv_handle_t *handle, size_t size, uv_buf_t *buffer) {
@@ -149,6 +152,7 @@ static int spawn(uv_loop_t *loop, char **argv, const succession_socket_t *socket
 static int begin(uv_loop_t *loop, char **argv, const succession_socket_t *sockets, size_t count,
                  char **environment) {
     s.state = STARTING;
+    s.late = false;
     uv_timer_init(loop, &s.patience);
     uv_pipe_init(loop, &s.news, 0);
     int status = spawn(loop, argv, sockets, count, environment);
@@ -195,7 +199,9 @@ void succession_tell_ready(void) {
         return;
     int fd = (int)strtol(ready, NULL, 10);
     unsetenv("WSTUNNEL_READY");
-    if (fd < STDIO || write(fd, "1", 1) != 1)
+    if (fd < STDIO) /* not of a predecessor */
+        return;
+    if (write(fd, "1", 1) != 1)
         log_line(WST_LOG_WARN, "the predecessor is gone: %s", strerror(errno));
     close(fd);
 }
