@@ -201,9 +201,7 @@ class Table {
 
 // Actions -----------------------------------------------------------------------------------------
 
-async function act(path, form, question) {
-  if (!confirm(question))
-    return;
+async function post(path, form) {
   const answer = await fetch(path, {
     method: "POST",
     headers: {"Wstunnel-Admin": "1"},
@@ -211,7 +209,12 @@ async function act(path, form, question) {
   }).catch((error) => ({ok: false, status: 0, text: async () => error.message}));
   tell("refused", answer.ok ? "" : `${answer.status || "No answer"}: ` +
                                    (await answer.text()).trim());
-  document.activeElement.blur();
+}
+
+async function act(button, path, form, question) {
+  if (confirm(question))
+    await post(path, form);
+  button.blur(); // or its table would not be drawn any more
   refresh();
 }
 
@@ -219,7 +222,7 @@ const ender = (title, path, form, question, applies) => ({
   applies: (row) => mayAct && applies(row),
   button: (row) => element("button", {
     type: "button",
-    onclick: () => act(path, form(row), question(row)),
+    onclick: (event) => act(event.currentTarget, path, form(row), question(row)),
   }, title),
 });
 
@@ -361,7 +364,7 @@ async function refresh() {
   }
 }
 
-byId("drain").addEventListener("click", () => act("drain", {},
+byId("drain").addEventListener("click", () => act(byId("drain"), "drain", {},
   "Drain the server? It accepts nobody any more, and stops when open tunnels have ended."));
 setInterval(refresh, PERIOD_MS);
 refresh();

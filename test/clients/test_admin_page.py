@@ -91,6 +91,15 @@ def test_page(scene):
     assert len({picture.pixel(x, y) for x in range(0, 800, 9) for y in range(0, 500, 7)}) > 5
 
 
+def test_declined(scene, outside):
+    """Who does not end a flow after all sees the table go on."""
+    page, clients = scene
+    page.run("window.confirm = () => false")
+    page.click("#flows tbody tr button")
+    clients.append(tunnel(outside))
+    wait_until(lambda: len(rows(page, "flows")) == 3, "another flow")
+
+
 def test_server_gone(scene, world):
     """The page says that what it shows may be old."""
     page, clients = scene
