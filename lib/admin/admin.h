@@ -11,6 +11,7 @@
 #include "list.h"
 #include "mem.h"
 
+#include <string.h>
 #include <uv.h>
 #include <wstunnel/admin.h>
 #include <wstunnel/auth.h>
@@ -84,6 +85,17 @@ struct wst_admin {
     bool closing;
     wst_close_cb close_cb;
 };
+
+/* When the certificate in use expires, in seconds since 1970; INT64_MAX: not known. */
+static inline int64_t wst__admin_expiry(const wst_admin_t *a) {
+    const wst_admin_options_t *o = &a->options;
+    return o->certificate_expires != NULL ? o->certificate_expires(o->user_data) : INT64_MAX;
+}
+
+/* Whether operators of the tenant `own` ("": of all) reach what belongs to a tenant. */
+static inline bool wst__admin_reaches(const char *own, const char *tenant) {
+    return own[0] == '\0' || strcmp(own, tenant) == 0;
+}
 
 /* -- admin_agents.c -------------------------------------------------------------------------- */
 

@@ -31,7 +31,7 @@ wst_remote_t *wst__admin_next_agent(wst__admin_walk_t *w, const wst_admin_t *a,
     wst_remote_t *r = certain ? wst_server_next_agent(server, w->last) : follow(w, server);
     for (; r != NULL; r = wst_server_next_agent(server, r)) {
         note_visit(w, a, r);
-        if (viewer->tenant[0] == '\0' || strcmp(wst_remote_tenant(r), viewer->tenant) == 0)
+        if (wst__admin_reaches(viewer->tenant, wst_remote_tenant(r)))
             return r;
     }
     return NULL;

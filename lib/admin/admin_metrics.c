@@ -82,10 +82,8 @@ static int put_program(wst__admin_conn_t *c, wst__admin_text_t *t) {
 }
 
 static void put_expiry(wst__admin_text_t *t, const wst_admin_t *a) {
-    const wst_admin_options_t *o = &a->options;
     static const char name[] = "wstunnel_certificate_expiry_timestamp_seconds";
-    int64_t expires =
-        o->certificate_expires != NULL ? o->certificate_expires(o->user_data) : INT64_MAX;
+    int64_t expires = wst__admin_expiry(a);
     if (expires == INT64_MAX)
         return;
     put_family(t, name, "gauge", "seconds", "When the certificate expires, since 1970.");

@@ -44,7 +44,7 @@ enum { FLOWS_A_TURN = 128 };
 static bool is_picked(const wst__admin_picking_t *p, const wst_stream_info_t *info) {
     return (p->id == 0 || info->id == p->id) &&
            (p->user[0] == '\0' || strcmp(info->user, p->user) == 0) &&
-           (p->tenant[0] == '\0' || strcmp(info->tenant, p->tenant) == 0);
+           wst__admin_reaches(p->tenant, info->tenant);
 }
 
 static const char *end_picked(const wst_stream_info_t *info, void *user_data) {
@@ -104,7 +104,7 @@ void wst__admin_end_user(wst__admin_conn_t *c) {
     *p = (wst__admin_picking_t){0};
     int named = wst__admin_form_text(c->form, c->form_len, "user", p->user, sizeof(p->user));
     int given = wst__admin_form_text(c->form, c->form_len, "tenant", p->tenant, sizeof(p->tenant));
-    bool foreign = own[0] != '\0' && given == 1 && strcmp(own, p->tenant) != 0;
+    bool foreign = given == 1 && !wst__admin_reaches(own, p->tenant);
     if (own[0] != '\0')
         memcpy(p->tenant, own, sizeof(p->tenant));
     if (named != 1 || p->user[0] == '\0' || given < 0)

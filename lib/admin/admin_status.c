@@ -2,7 +2,6 @@
 /* The status: an object whose members are written section by section (wstunnel/admin.h). */
 #include "admin.h"
 
-#include <string.h>
 #include <wstunnel/version.h>
 
 /* Room for an agent (32 labels of 127 bytes, six bytes each at worst), and for anything else. */
@@ -120,7 +119,7 @@ static int put_next_gone(wst__admin_conn_t *c, wst__admin_text_t *t) {
         return begin_flows(c, t);
     size_t first = a->gone_count - kept;
     const wst__admin_gone_t *g = &a->gone[(first + c->progress.gone++) % WST__ADMIN_GONE];
-    if (c->viewer.tenant[0] == '\0' || strcmp(g->tenant, c->viewer.tenant) == 0) {
+    if (wst__admin_reaches(c->viewer.tenant, g->tenant)) {
         put_comma(t, c);
         put_gone(t, a, g);
     }
@@ -157,7 +156,7 @@ static void put_flow(wst__admin_text_t *t, wst_admin_t *a, const wst_stream_info
 static void on_flow(const wst_stream_info_t *info, void *user_data) {
     const writing_t *w = user_data;
     wst__admin_conn_t *c = w->conn;
-    if (c->viewer.tenant[0] != '\0' && strcmp(info->tenant, c->viewer.tenant) != 0)
+    if (!wst__admin_reaches(c->viewer.tenant, info->tenant))
         return;
     put_comma(w->text, c);
     put_flow(w->text, c->admin, info);
@@ -205,9 +204,7 @@ static void put_refusals(wst__admin_text_t *t, const wst_server_t *server) {
 }
 
 static void put_certificate(wst__admin_text_t *t, const wst_admin_t *a) {
-    const wst_admin_options_t *o = &a->options;
-    int64_t expires =
-        o->certificate_expires != NULL ? o->certificate_expires(o->user_data) : INT64_MAX;
+    int64_t expires = wst__admin_expiry(a);
     uv_timeval64_t clock;
     wst__admin_put(t, ",\n\"health\":{\"certificate_days\":");
     if (expires == INT64_MAX || uv_gettimeofday(&clock) != 0) {
