@@ -17,12 +17,6 @@ static void *extend(config_t *c, const void *array, size_t size, size_t count, s
     return grown;
 }
 
-/* An empty list must not be taken for "all users" or "all agents". */
-static void refuse_empty(config_t *c, const config_node_t *node) {
-    if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
-        config_wrong(c, node, "must not be empty");
-}
-
 /* Users -------------------------------------------------------------------------------------- */
 
 typedef struct user {
@@ -53,7 +47,7 @@ static void check_user(config_t *c, const config_node_t *node, void *target) {
 
 void access_config_read_users(config_t *c, const config_node_t *node, access_config_t *access) {
     size_t count;
-    refuse_empty(c, node);
+    config_refuse_empty(c, node);
     const user_t *users =
         config_read_array(c, node, &user_fields, sizeof(*users), &count, check_user);
     access->users = config_alloc(c, (count + 1) * sizeof(*access->users));
@@ -166,9 +160,7 @@ static const config_fields_t agent_fields = {agent_members,
 
 /* Returns the hashes with the token's hash appended. NULL: an error, which has been noted. */
 static const char *const *add_hash(config_t *c, const char *const *hashes, const char *token) {
-    size_t count = 0;
-    while (hashes != NULL && hashes[count] != NULL)
-        count++;
+    size_t count = config_count(hashes);
     const char **all = extend(c, hashes, sizeof(*all), count, 2);
     char *hash = config_alloc(c, WST_AUTH_HASH_MAX);
     if (all == NULL || hash == NULL)
@@ -194,7 +186,7 @@ static void check_agent(config_t *c, const config_node_t *node, void *target) {
 
 void access_config_read_agents(config_t *c, const config_node_t *node, access_config_t *access) {
     size_t count;
-    refuse_empty(c, node);
+    config_refuse_empty(c, node);
     const agent_t *agents =
         config_read_array(c, node, &agent_fields, sizeof(*agents), &count, check_agent);
     access->agents = config_alloc(c, (count + 1) * sizeof(*access->agents));

@@ -174,11 +174,6 @@ static const config_field_t members[] = {
 };
 const config_fields_t agent_config_fields = {members, sizeof(members) / sizeof(members[0])};
 
-static bool is_name(const char *text) {
-    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                             "0123456789._-")] == '\0';
-}
-
 /* The headers as complete lines, for wst_agent_options.fields; NULL: none. */
 static const char *join_headers(agent_config_t *config) {
     size_t size = 1;
@@ -243,8 +238,8 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
     *config = (agent_config_t){.log_level = WST_LOG_INFO, .options.size = sizeof(config->options)};
     options_read(&config->config, options, &agent_config_fields, config);
     read_urls(config, options);
-    if (config->options.name != NULL && !is_name(config->options.name))
-        config_fault(&config->config, "name", "must be of A-Z a-z 0-9 . _ -");
+    if (config->options.name != NULL && !config_is_name(config->options.name))
+        config_fault(&config->config, "name", CONFIG_NAME_FAULT);
     if ((config->cert == NULL) != (config->key == NULL))
         config_fault(&config->config, config->cert != NULL ? "cert" : "key",
                      "cert and key go together");

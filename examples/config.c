@@ -157,6 +157,11 @@ void config_warn(const config_t *c) {
                  c->exposed[i]);
 }
 
+void config_refuse_empty(config_t *c, const config_node_t *node) {
+    if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
+        config_wrong(c, node, "must not be empty");
+}
+
 config_node_t config_member(const config_node_t *node, const char *name) {
     const cJSON *value = cJSON_GetObjectItemCaseSensitive(node->value, name);
     return value != NULL ? (config_node_t){.parent = node, .value = value} : *node;
@@ -230,11 +235,9 @@ static char *copy_text(config_t *c, const source_t *from, const config_field_t *
         wrong(c, from, "must be 1 to %zu bytes long", max);
         return NULL;
     }
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-            wrong(c, from, "must not hold control characters");
-            return NULL;
-        }
+    if (config_has_control(text)) {
+        wrong(c, from, "must not hold control characters");
+        return NULL;
     }
     return config_copy(c, text, len);
 }
@@ -244,9 +247,7 @@ static void put_item(config_t *c, const source_t *from, const config_field_t *fi
                      const char *text, void *at) {
     const char **old, **list;
     memcpy(&old, at, sizeof(old));
-    size_t count = 0;
-    while (old != NULL && old[count] != NULL)
-        count++;
+    size_t count = config_count(old);
     char *copy = copy_text(c, from, field, text);
     list = copy != NULL ? config_alloc(c, (count + 2) * sizeof(*list)) : NULL;
     if (list == NULL)
@@ -271,10 +272,6 @@ static const void *pointer_at(const void *at) {
     return pointer;
 }
 
-static bool same_text(const char *a, const char *b) {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 static bool same_list(const char *const *a, const char *const *b) {
     if (a == NULL || b == NULL)
         return a == b;
@@ -295,7 +292,7 @@ static bool same_value(const config_field_t *field, const void *a, const void *b
         return memcmp(a, b, field->size) == 0;
     case CONFIG_TEXT:
     case CONFIG_SECRET:
-        return same_text(pointer_at(a), pointer_at(b));
+        return config_same_text(pointer_at(a), pointer_at(b));
     case CONFIG_LIST:
         return same_list(pointer_at(a), pointer_at(b));
     case CONFIG_OTHER:
@@ -330,8 +327,7 @@ static void read_list(config_t *c, const config_node_t *node, const config_field
         config_wrong(c, node, "must be a string or an array of strings");
         return;
     }
-    if (count == 0)
-        config_wrong(c, node, "must not be empty");
+    config_refuse_empty(c, node);
     list = config_alloc(c, (count + 1) * sizeof(*list));
     if (list == NULL)
         return;
@@ -581,6 +577,31 @@ void config_resolve_secret(config_t *c, const config_node_t *node, const char *n
         config_wrong(c, node, "only one of \"%s\" and \"%s\" may be there", name, file_name);
     else if (file != NULL)
         *secret = config_read_secret(c, &member, NULL, file);
+}
+
+/* Texts -------------------------------------------------------------------------------------- */
+
+bool config_has_control(const char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
+bool config_is_name(const char *text) {
+    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                             "0123456789._-")] == '\0';
+}
+
+bool config_same_text(const char *a, const char *b) {
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+size_t config_count(const char *const *list) {
+    size_t count = 0;
+    while (list != NULL && list[count] != NULL)
+        count++;
+    return count;
 }
 
 bool config_is_token(const char *text) {

@@ -69,6 +69,9 @@ typedef struct config_node {
 /* Notes a fault at a value's place, such as "users[2].password". */
 void config_wrong(config_t *c, const config_node_t *node, const char *fmt, ...) WST_PRINTF(3, 4);
 
+/* Notes a fault if an array is empty, which must not be taken for "all" or "anybody". */
+void config_refuse_empty(config_t *c, const config_node_t *node);
+
 /* The member of an object, to note a fault at; `node` itself if the object lacks it. */
 config_node_t config_member(const config_node_t *node, const char *name);
 
@@ -143,6 +146,22 @@ char *config_read_pem(config_t *c, const char *place, const char *path);
  * not as a text by the member "NAME"; one of both may be there. */
 void config_resolve_secret(config_t *c, const config_node_t *node, const char *name,
                            const char **secret, const char *file);
+
+/* -- Texts ----------------------------------------------------------------------------------- */
+
+/* Whether a text has control characters of ASCII. */
+bool config_has_control(const char *text);
+
+/* Whether a text, which may be empty, is a name that needs no quotes anywhere. CONFIG_NAME_FAULT is
+ * the error text for one that is not. */
+bool config_is_name(const char *text);
+#define CONFIG_NAME_FAULT "must be of A-Z a-z 0-9 . _ -"
+
+/* Whether two texts are the same; NULL is the same as NULL only. */
+bool config_same_text(const char *a, const char *b);
+
+/* How many texts a list has that ends with NULL; 0 if it is NULL itself. */
+size_t config_count(const char *const *list);
 
 /* Whether a text can be presented as a bearer token (RFC 6750 section 2.1). CONFIG_TOKEN_FAULT is
  * the error text for one that cannot. */

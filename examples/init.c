@@ -62,11 +62,6 @@ static const config_fields_t fields = {members, sizeof(members) / sizeof(members
 
 /* Options ------------------------------------------------------------------------------------ */
 
-static bool is_user(const char *text) {
-    return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                             "0123456789._-")] == '\0';
-}
-
 static bool read_options(init_t *i, const options_t *options) {
     config_t *c = &i->config;
     options_read(c, options, &fields, i);
@@ -76,8 +71,8 @@ static bool read_options(init_t *i, const options_t *options) {
                      "reach the server");
     if (i->user == NULL)
         i->user = "client";
-    else if (!is_user(i->user))
-        config_fault(c, "--user", "must be of A-Z a-z 0-9 . _ -");
+    else if (!config_is_name(i->user))
+        config_fault(c, "--user", CONFIG_NAME_FAULT);
     i->directory = options->arguments[0];
     if (i->directory == NULL)
         config_fault(c, NULL, "a directory is needed, for the files to make");
@@ -155,10 +150,7 @@ static char *quote_json(const char *path, const char *name) {
  * characters. */
 static bool may_be_configured(const char *config, const char *path) {
     wst_json_error_t error;
-    for (; *path != '\0'; path++)
-        if ((unsigned char)*path < 0x20 || *path == 0x7f)
-            return false;
-    return wst_json_check(config, strlen(config), &error) == 0;
+    return !config_has_control(path) && wst_json_check(config, strlen(config), &error) == 0;
 }
 
 /* Writes the configuration. False: no memory, or the directory's name cannot be in it. */

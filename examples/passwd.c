@@ -39,13 +39,6 @@ static const config_field_t members[] = {
 };
 static const config_fields_t fields = {members, sizeof(members) / sizeof(members[0])};
 
-static bool has_control(const char *text) {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            return true;
-    return false;
-}
-
 static bool read_options(passwd_t *p, const options_t *options) {
     config_t *c = &p->config;
     options_read(c, options, &fields, p);
@@ -58,7 +51,7 @@ static bool read_options(passwd_t *p, const options_t *options) {
         config_fault(c, NULL, "unexpected argument '%s'; the password is asked for",
                      options->arguments[1]);
     else if (p->name[0] == '\0' || p->name[0] == '#' || strlen(p->name) > NAME_MAX_LEN ||
-             strchr(p->name, ':') != NULL || has_control(p->name))
+             strchr(p->name, ':') != NULL || config_has_control(p->name))
         config_fault(c, NULL,
                      "the name must be 1 to %d bytes without control characters and ':', and not "
                      "begin with '#'",
@@ -73,7 +66,7 @@ static bool ask(passwd_t *p) {
     if (!ask_secret(p->password, sizeof(p->password), "Password", &why) ||
         (twice && !ask_secret(p->again, sizeof(p->again), "The same again", &why)))
         config_fault(&p->config, NULL, "the password: %s", why);
-    else if (p->password[0] == '\0' || has_control(p->password))
+    else if (p->password[0] == '\0' || config_has_control(p->password))
         config_fault(&p->config, NULL,
                      "the password must be 1 to %d bytes without control "
                      "characters",

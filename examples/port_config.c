@@ -113,9 +113,7 @@ static void read_port(config_t *c, port_config_t *port, const char *text) {
 }
 
 void port_config_add(config_t *c, ports_config_t *ports, const char *const *texts) {
-    size_t more = 0;
-    while (texts != NULL && texts[more] != NULL)
-        more++;
+    size_t more = config_count(texts);
     if (more == 0)
         return;
     port_config_t *all = config_alloc(c, (ports->count + more) * sizeof(*all));
@@ -176,11 +174,9 @@ void port_config_check(config_t *c, const ports_config_t *ports, const access_co
     }
 }
 
-static bool same_text(const char *a, const char *b) {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
 bool port_config_same(const port_config_t *a, const port_config_t *b) {
-    return same_text(a->listen, b->listen) && same_text(a->destination, b->destination) &&
-           same_text(a->agent, b->agent) && same_text(a->user, b->user) && a->open == b->open;
+    return config_same_text(a->listen, b->listen) &&
+           config_same_text(a->destination, b->destination) &&
+           config_same_text(a->agent, b->agent) && config_same_text(a->user, b->user) &&
+           a->open == b->open;
 }

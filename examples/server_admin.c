@@ -52,8 +52,7 @@ void admin_config_read(config_t *c, const config_node_t *node, admin_config_t *a
     size_t count = 0;
     const admin_t *read =
         config_read_array(c, node, &admin_fields, sizeof(*read), &count, check_admin);
-    if (cJSON_IsArray(node->value) && cJSON_GetArraySize(node->value) == 0)
-        config_wrong(c, node, "must not be empty"); /* it would let everybody in */
+    config_refuse_empty(c, node);
     if (count > ADMINS_MAX)
         config_wrong(c, node, "more than %d", ADMINS_MAX);
     if (read == NULL)

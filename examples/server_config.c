@@ -205,18 +205,11 @@ static void add_listeners(server_config_t *config) {
         add_list(config, fallback);
 }
 
-static size_t count_of(const char **list) {
-    size_t count = 0;
-    while (list != NULL && list[count] != NULL)
-        count++;
-    return count;
-}
-
 /* Pairs certificates with keys, and decides whether clients must show a certificate. */
 static void check_tls(server_config_t *config) {
     config_t *c = &config->config;
-    config->pair_count = count_of(config->certs);
-    if (config->pair_count != count_of(config->keys)) {
+    config->pair_count = config_count(config->certs);
+    if (config->pair_count != config_count(config->keys)) {
         config_fault(c, "cert", "each one needs a key");
         return;
     }
