@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <wstunnel/error.h>
 
 enum { COMMON_NAME_TEXT = 256, FINGERPRINT_TEXT = 65 };
 
@@ -400,13 +401,15 @@ unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found
     return faults;
 }
 
-int wst__tls_accept_identity(wst__tls_expiry_t *expiry, const wst__tls_x509_t *is, bool server,
-                             const char *what, wst_tls_error_t *why) {
+int wst__tls_accept_identity(wst__tls_cert_t **out, wst__tls_expiry_t *expiry,
+                             const wst_allocator_t *allocator, const wst__tls_x509_t *is,
+                             bool server, const char *what, wst_tls_error_t *why) {
     if (server && !is->for_servers)
         return wst__tls_complain(why, what, "the certificate is not for servers");
     if (is->not_after < expiry->at) {
         expiry->at = is->not_after;
         wst__tls_dn_text(expiry->subject, is->subject);
     }
-    return 0;
+    *out = wst__tls_cert_new(allocator, is);
+    return *out != NULL ? 0 : (int)WST_ENOMEM;
 }

@@ -77,9 +77,10 @@ typedef struct wst__tls_expiry {
     char subject[WST__TLS_DN_TEXT];
 } wst__tls_expiry_t;
 
-/* Whether an engine may show this certificate as its own; counts it in `expiry`. 0 or WST_ETLS,
- * with `what` in the error. */
-int wst__tls_accept_identity(wst__tls_expiry_t *expiry, const wst__tls_x509_t *is, bool server,
-                             const char *what, wst_tls_error_t *why);
+/* Whether an engine may show this certificate as its own; counts it in `expiry`, and makes what
+ * users see of it. 0; WST_ETLS, with `what` in the error; or WST_ENOMEM. */
+int wst__tls_accept_identity(wst__tls_cert_t **out, wst__tls_expiry_t *expiry,
+                             const wst_allocator_t *allocator, const wst__tls_x509_t *is,
+                             bool server, const char *what, wst_tls_error_t *why);
 
 #endif

@@ -133,11 +133,8 @@ static int add_identity(wst__tls_engine_t *e, const wst_tls_identity_t *from,
         return WST_ENOMEM;
     if (status != 0)
         return wst__tls_complain(why, what, "the key does not belong to the certificate");
-    status = wst__tls_accept_identity(&e->expiry, &identity->is, e->server, what, why);
-    if (status != 0)
-        return status;
-    identity->public = wst__tls_cert_new(&e->allocator, &identity->is);
-    return identity->public != NULL ? 0 : (int)WST_ENOMEM;
+    return wst__tls_accept_identity(&identity->public, &e->expiry, &e->allocator, &identity->is,
+                                    e->server, what, why);
 }
 
 static int add_identities(wst__tls_engine_t *e, const wst_tls_identity_t *from, size_t count,
