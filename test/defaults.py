@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Defaults: lib/base/defaults.h has each once; what the public headers, the README's tables and the
-man pages say must be the same.
+man pages say must be the same. And the man page must name the members that a reload takes over.
 
 usage: defaults.py             compares
        defaults.py --selftest  changes a number in each of these places and sees that it notices
@@ -130,6 +130,19 @@ def others(texts, code):
             yield f"{page}: does not say {words.format(code[member])!r}"
 
 
+def reloaded(texts):
+    """Members that are not fixed at the start, of which the man page does not say so."""
+    page = texts.read("examples/wstunnel.json.5").split(".SS Reloading")[1].split(".SS ")[0]
+    said = set(re.findall(r"\w+", page.replace("\\", "")))
+    for program in ("server", "agent"):
+        source = texts.read(f"examples/{program}_config.c")
+        table = source.split("config_field_t members[] = {")[1].split("\n};")[0]
+        for field in re.findall(r"\{\.name.*?\}", table, re.S):
+            name = re.search(r'\.name = "(\w+)"', field)[1]
+            if ".fixed = true" not in field and ".line_only = true" not in field and name not in said:
+                yield f"wstunnel.json(5), Reloading: does not name {name} of the {program}"
+
+
 def differences(texts):
     code, headers = in_code(texts), in_headers(texts)
     for member in sorted(code.keys() | headers.keys()):
@@ -138,6 +151,7 @@ def differences(texts):
     yield from in_readme(texts, code)
     yield from in_man(texts, code)
     yield from others(texts, code)
+    yield from reloaded(texts)
 
 
 CHANGES = [
@@ -156,6 +170,9 @@ CHANGES = [
     ("examples/wstunnel.json.5", "(20 in 60000)", "(20 in 30000)"),
     ("examples/wstunnel.json.5", "(500)", "(501)"),
     ("examples/wstunnel-server.1", "/websocket", "/tunnel"),
+    ("examples/wstunnel.json.5", ".BR realm ,", ""),
+    ("examples/agent_config.c", '"sni",\n     .kind = CONFIG_TEXT,\n'
+     '     .offset = offsetof(agent_config_t, options.sni),\n     .fixed = true', '"sni"'),
 ]
 
 
