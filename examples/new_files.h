@@ -26,7 +26,8 @@ typedef struct new_files {
  * and nobody else may write to it. `path` is borrowed. False: a fault; nothing is left behind. */
 bool new_files_open(new_files_t *n, const char *path);
 
-/* Adds a file. `name` (borrowed) is one without "/". False: a fault; abort then. */
+/* Adds a file, of at most NEW_FILES_MAX. `name` (borrowed) is one without "/". False: a fault;
+ * abort then. */
 bool new_files_add(new_files_t *n, const char *name, const char *text);
 
 /* Gives all files their names. False: a fault; abort then. */

@@ -20,7 +20,7 @@ static bool write_prefix(char out[REFUSALS_SOURCE_SIZE], const char *address) {
     return true;
 }
 
-/* The source of "192.0.2.1:80", "[2001:db8::1]:80" or "unix". */
+/* The source of "192.0.2.1:80", "[2001:db8::1]:80" or "unix:". */
 static void write_source(char out[REFUSALS_SOURCE_SIZE], const char *client) {
     char address[REFUSALS_SOURCE_SIZE];
     const char *from = client[0] == '[' ? client + 1 : client;

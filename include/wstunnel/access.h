@@ -99,7 +99,7 @@ typedef struct wst_access_agent {
     /** NULL-terminated list of 64 hex digits each: SHA-256 of its token (wst_auth_sha256). Tokens
         must be long and random: nothing slows down guessing against a stolen hash, nor guesses at a
         token of 32 bytes or more. Give several while a token is being replaced. This or
-       `certificate`, or both, are required. */
+        `certificate`, or both, are required. */
     const char *const *tokens_sha256;
     const char *certificate;   /**< Optional: with this certificate no token is needed. */
     const char *tenant;        /**< Optional (default ""). */

@@ -118,7 +118,7 @@ typedef struct wst_agent_options {
     void *user_data;
 
     const char *url;  /**< Required, unless `urls` is set: "ws://host[:port][/path]", or "wss://"
-                         with  TLS; the port defaults to 80 or 443, the path to /websocket. */
+                           with TLS; the port defaults to 80 or 443, the path to /websocket. */
     const char *name; /**< Optional (default: the host name): 1..64 of [A-Za-z0-9._-]. */
 
     /** Optional (default: none). The proxy to reach any server through; wst_proxy_choose()

@@ -204,7 +204,7 @@ typedef struct wst_server_limits {
     size_t size;                /**< sizeof the struct (common.h) */
     size_t max_connections;     /**< Optional (default: 12288, or the descriptor limit less 64 if
                                      that is lower): clients, agents and monitors together; further
-                                     connections wait in the kernel. See below. */
+                                     connections wait in the kernel. See above. */
     size_t max_pending;         /**< Optional (default 1024): flows of any origin that have not
                                      reached their destination yet; further requests get 503. */
     uint32_t max_agent_streams; /**< Optional (default 16384): streams per session of an agent; the
@@ -237,7 +237,7 @@ typedef struct wst_server_limits {
 
     size_t max_streams;        /**< Optional (default 16384): flows of any origin, from the request
                                     to the end; further requests get 503. */
-    size_t max_user_streams;   /**< Optional: of them, those of one user (see below). */
+    size_t max_user_streams;   /**< Optional: of them, those of one user (see above). */
     size_t max_tenant_streams; /**< Optional: of them, those of one tenant. */
     size_t max_user_memory;    /**< Optional: bytes of the memory budget that streams of one user
                                     may take. */
@@ -297,8 +297,8 @@ WST_EXTERN WST_MUST_CHECK int wst_server_new(wst_server_t **out, wst_ctx_t *ctx,
  * @param roles  of enum wst_role (no role: all of HTTP), and of enum wst_listen_flag
  * @return 0; WST_EINSECURE (a descriptor that was given is closed); WST_EINVAL: WST_LISTEN_TLS
  *         without a configuration, WST_LISTEN_PROXY while no peer is trusted, or WST_ROLE_ADMIN
- * with another role or without on_admin_connection; WST_ESTATE: draining or closed; else as
- *         wst_listener_new.
+ *         with another role or without on_admin_connection; WST_ESTATE: draining or closed; else
+ *         as wst_listener_new.
  */
 WST_EXTERN WST_MUST_CHECK int wst_server_listen(wst_server_t *server, const char *address,
                                                 unsigned roles);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Chooses the agent that serves a client, and checks the address that the agent has reached, at
- * first and when the rules have changed. An
- * agent's labels are those of the entry that covers its name; no two entries of a tenant cover the
- * same name.
+ * first and when the rules have changed. An agent's labels are those of the entry that covers its
+ * name; no two entries of a tenant cover the same name.
  */
 #include "access.h"
 #include "glob.h"
