@@ -8,7 +8,7 @@
 
 enum { COUNT_MAX = 1 << 16, COUNT_STEP = 256 };
 
-/* Linux 6.2 and later tell it. */
+/* Linux 6.2 and later give the number as the size of this directory. */
 static bool ask_kernel(uint64_t *open) {
     struct stat info;
     if (stat("/proc/self/fd", &info) != 0 || info.st_size <= 0)
@@ -17,7 +17,7 @@ static bool ask_kernel(uint64_t *open) {
     return true;
 }
 
-/* Elsewhere each number is tried, up to COUNT_MAX. */
+/* Elsewhere each descriptor up to COUNT_MAX is tried. */
 static void try_some(wst__admin_count_t *c) {
     struct pollfd polled[COUNT_STEP];
     nfds_t count = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who may use the admin. With accounts, whoever has the credentials of one; without, only this
- * machine. Web pages cannot: one of another origin has no credentials, or not the field that a POST
- * needs; and a page whose name has been pointed at this machine (DNS rebinding) is told by Host.
+ * Decides who may use the admin: with accounts, operators with the credentials of one; without,
+ * clients of this machine. Web pages may not: a page of another origin lacks the credentials, or
+ * the field that a POST needs; a page whose name has been pointed at this machine (DNS rebinding)
+ * is recognised by Host.
  */
 #include "admin.h"
 

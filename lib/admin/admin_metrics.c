@@ -241,7 +241,7 @@ static void put_streams(wst__admin_text_t *t, const wst_remote_t *agent) {
     wst__admin_put(t, "\n");
 }
 
-/* Of an agent without an answered ping none is known. */
+/* An agent without an answered ping has no sample. */
 static void put_round_trip(wst__admin_text_t *t, const wst_remote_t *agent) {
     uint64_t ms = wst_remote_rtt_ms(agent);
     if (ms == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What operators do. Those of a tenant reach its agents and flows only. */
+/* The actions of operators. An operator of a tenant reaches its agents and flows only. */
 #include "admin.h"
 
 #include "admin_form.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Reports what has been done, and answers. */
+/* Reports an action to the embedder, then answers. */
 static void answer_done(wst__admin_conn_t *c, const char *action, const char *target,
                         size_t count) {
     const wst_admin_options_t *o = &c->admin->options;
@@ -33,7 +33,7 @@ static void refuse_form(wst__admin_conn_t *c, const char *reason) {
     wst__admin_answer(c, &(wst__admin_answer_t){.status = 400, .reason = reason});
 }
 
-static void find_none(wst__admin_conn_t *c, const char *reason) {
+static void answer_none(wst__admin_conn_t *c, const char *reason) {
     wst__admin_answer(c, &(wst__admin_answer_t){.status = 404, .reason = reason});
 }
 
@@ -63,14 +63,14 @@ static void tell_ended(wst__admin_conn_t *c) {
     snprintf(user, sizeof(user), "%s%s%s", p->user, p->tenant[0] != '\0' ? " of tenant " : "",
              p->tenant);
     if (p->count == 0)
-        find_none(c, p->id != 0 ? "No such flow" : "No such user has flows");
+        answer_none(c, p->id != 0 ? "No such flow" : "No such user has flows");
     else if (p->id != 0)
         answer_done(c, "end-flow", p->what, p->count);
     else
         answer_done(c, "end-user", user, p->count);
 }
 
-/* Looks through some flows. Only one has a number. */
+/* Looks through some flows; a number names one, so the walk ends with it. */
 static void end_some(wst__admin_conn_t *c) {
     wst__admin_picking_t *p = &c->picking;
     bool more = wst_flow_walk_end(c->progress.flows, FLOWS_A_TURN, end_picked, p);
@@ -110,7 +110,7 @@ void wst__admin_end_user(wst__admin_conn_t *c) {
     if (named != 1 || p->user[0] == '\0' || given < 0)
         refuse_form(c, "Which user? user=NAME, and perhaps tenant=NAME");
     else if (foreign)
-        find_none(c, "No such user has flows");
+        answer_none(c, "No such user has flows");
     else
         begin_ending(c);
 }
@@ -131,7 +131,7 @@ void wst__admin_end_agent(wst__admin_conn_t *c) {
         if (strcmp(wst_remote_name(r), name) == 0 && strcmp(wst_remote_instance(r), instance) == 0)
             break;
     if (r == NULL) {
-        find_none(c, "No such agent");
+        answer_none(c, "No such agent");
         return;
     }
     size_t sessions = wst_remote_sessions(r);

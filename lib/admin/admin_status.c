@@ -19,7 +19,7 @@ static void put_number_member(wst__admin_text_t *t, const char *before, uint64_t
     wst__admin_put_number(t, number);
 }
 
-/* What stands before an item of a list. */
+/* Separates the items of a list. */
 static void put_comma(wst__admin_text_t *t, wst__admin_conn_t *c) {
     if (c->progress.items++ > 0)
         wst__admin_put(t, ",");
@@ -172,7 +172,7 @@ static int put_next_flow(wst__admin_conn_t *c, wst__admin_text_t *t) {
 
 /* Health ------------------------------------------------------------------------------------- */
 
-/* A time that half, or 99 %, of all measured ones do not exceed. */
+/* A quantile of the measured times; null without any. */
 static void put_quantile(wst__admin_text_t *t, const char *before, const wst_histogram_t *h,
                          double part) {
     wst__admin_put(t, before);
