@@ -13,10 +13,7 @@ case "${1:-}" in
 esac
 
 cd "$(dirname "$0")/.."
-bold='' plain=''
-[ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
-say() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
-die() { printf 'quickstart: %s\n' "$*" >&2; exit 1; }
+. examples/demo.sh
 
 # -- What is needed ------------------------------------------------------------------------------
 packages=()
@@ -68,27 +65,6 @@ else
 fi
 
 # -- A private HTTPS site, a server, an agent ----------------------------------------------------
-dir=$(mktemp -d)
-pids=()
-cleanup() {
-    trap - EXIT INT TERM
-    [ "${#pids[@]}" -eq 0 ] || kill "${pids[@]}" 2>/dev/null
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-wait_for() { # wait_for FILE TEXT PID: until the line is there, or the process is gone
-    for _ in $(seq 200); do
-        grep -q -- "$2" "$1" 2>/dev/null && return 0
-        kill -0 "$3" 2>/dev/null || break
-        sleep 0.05
-    done
-    cat "$1" >&2
-    die "did not see '$2'"
-}
-
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=intranet.test' \
     -addext 'subjectAltName=DNS:intranet.test,IP:127.0.0.1' \
     -keyout "$dir/key.pem" -out "$dir/cert.pem" 2>"$dir/openssl.log" ||
@@ -118,11 +94,7 @@ wait_for "$dir/site.log" 'listening on' $!
 site_port=$(sed -n 's/^listening on //p' "$dir/site.log")
 say "Private site:  https://127.0.0.1:$site_port (only the agent's side would reach it)"
 
-"$build/examples/wstunnel-server" --listen 127.0.0.1:0 2>"$dir/server.log" &
-server=$!
-pids+=($server)
-wait_for "$dir/server.log" 'listening on' $server
-address=$(sed -n 's/.*listening on //p' "$dir/server.log" | head -n 1)
+start_server "$build"
 say "Server:        $address (an HTTP proxy for clients, /websocket for agents)"
 
 "$build/examples/wstunnel-agent" --name demo --allow "127.0.0.1:$site_port" \

@@ -12,15 +12,11 @@ mib=${1:-200} seconds=${2:-20}
 case "$mib$seconds" in *[!0-9]* | '') echo "usage: $0 [MIB [SECONDS]]" >&2; exit 2 ;; esac
 
 cd "$(dirname "$0")/.."
-bold='' plain=''
-[ -t 1 ] && bold=$'\033[1m' plain=$'\033[0m'
-say() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
-die() { printf 'resume-demo: %s\n' "$*" >&2; exit 1; }
+. examples/demo.sh
 
 PATH=$PATH:/usr/sbin
 build=${WSTUNNEL_BUILD:-}
-for dir in ${build:+"$build"} build build-quickstart; do
-    build=$dir
+for build in ${build:+"$build"} build build-quickstart; do
     [ ! -x "$build/examples/wstunnel-server" ] || break
 done
 [ -x "$build/examples/wstunnel-server" ] ||
@@ -28,29 +24,6 @@ done
 for tool in python3 curl sha256sum; do
     command -v "$tool" >/dev/null || die "$tool is missing"
 done
-
-dir=$(mktemp -d)
-pids=()
-front=''
-cleanup() {
-    trap - EXIT INT TERM
-    [ "${#pids[@]}" -eq 0 ] || kill "${pids[@]}" 2>/dev/null
-    [ -z "$front" ] || kill "$front" 2>/dev/null
-    wait 2>/dev/null
-    rm -rf "$dir"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-wait_for() { # wait_for FILE TEXT PID: until the line is there, or the process is gone
-    for _ in $(seq 200); do
-        grep -q -- "$2" "$1" 2>/dev/null && return 0
-        kill -0 "$3" 2>/dev/null || break
-        sleep 0.05
-    done
-    cat "$1" >&2
-    die "did not see '$2'"
-}
 
 # -- A site, a server, what stands before it, a link that can be cut, an agent ---------------------
 # The site sends so slowly that it takes some time, and tells the checksum beforehand.
@@ -115,11 +88,7 @@ wait_for "$dir/site.log" 'listening on' $!
 read -r _ _ site_port digest <"$dir/site.log"
 say "Private site:  http://127.0.0.1:$site_port, $mib MiB, SHA-256 ${digest:0:16}..."
 
-"$build/examples/wstunnel-server" --listen 127.0.0.1:0 2>"$dir/server.log" &
-server=$!
-pids+=($server)
-wait_for "$dir/server.log" 'listening on' $server
-address=$(sed -n 's/.*listening on //p' "$dir/server.log" | head -n 1)
+start_server "$build"
 say "Server:        $address"
 
 # Before it, in TCP mode. A port that was free a moment ago is taken: neither can be asked for one.
@@ -130,6 +99,7 @@ start_front() {
     nginx) nginx -p "$dir" -e stderr -c "$dir/front.conf" >>"$dir/front.log" 2>&1 & ;;
     esac
     front=$!
+    pids+=($front)
     for _ in $(seq 200); do
         (: <"/dev/tcp/127.0.0.1/$front_port") 2>/dev/null && return 0
         kill -0 "$front" 2>/dev/null || break
