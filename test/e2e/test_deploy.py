@@ -261,6 +261,24 @@ def test_no_dump_of_memory(name, tmp_path):
     assert not dumps_core(argv, tmp_path)
 
 
+# -- Debian ---------------------------------------------------------------------------------------
+
+
+DEBIAN = Path(__file__).parents[2] / "examples" / "deploy" / "debian"
+
+
+@pytest.mark.parametrize("directory", ["/lib/systemd/system", "/usr/lib/systemd/system"])
+def test_debian_packages_units(tmp_path, directory):
+    """From where the release's systemd looks for them: Debian 13 has another place than 12."""
+    (tmp_path / "systemd.pc").write_text(f"systemdsystemunitdir={directory}\nName: systemd\n"
+                                         "Description: systemd\nVersion: 1\n")  # fmt: skip
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(tmp_path)}
+    told = subprocess.run(["make", "-s", "-f", DEBIAN / "rules", "--eval", "told: ; @echo $$UNIT_DIR", "told"],
+                          env=environment, capture_output=True, text=True, check=True).stdout  # fmt: skip
+    installed = (DEBIAN / "wstunnel.install").read_text().replace("${env:UNIT_DIR}", told.strip())
+    assert directory[1:] in installed.splitlines()
+
+
 # -- OpenWrt --------------------------------------------------------------------------------------
 
 
