@@ -175,7 +175,7 @@ static void test_lingering_ends(void **state) {
         int fds[2];
         socket_pair(fds, true);
         assert_int_equal(wst_socket_open(&w.server.transport, w.env.ctx, fds[0], false), 0);
-        assert_int_equal(tls_party_shake(&w, &w.server, NULL, turn == 0 ? 100 : 0), 0);
+        assert_int_equal(tls_party_shake(&w, &w.server, NULL, turn == 0 ? 1000 : 0), 0);
         assert_int_equal(write(fds[1], "GET / HTTP/1.1\r\n\r\n", 18), 18);
         if (turn == 0) {
             test_env_until_count(&w.env, &w.server.outcomes, 1);
