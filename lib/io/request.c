@@ -83,6 +83,20 @@ static void deliver_answer(wst__defer_t *defer) {
     destroy_request(r);
 }
 
+static void on_held_long_enough(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
+    wst__defer(r->ctx, &r->defer, deliver_answer);
+}
+
+/* Delivers the answer from the loop, or later if it is held back. */
+static void schedule_delivery(wst_request_t *r) {
+    if (r->held_until_ms > wst__now(r->ctx))
+        wst__deadline_set(&r->ctx->deadlines, &r->deadline, r->held_until_ms, on_held_long_enough);
+    else
+        wst__defer(r->ctx, &r->defer, deliver_answer);
+}
+
 static void on_answer_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     (void)now_ms;
     wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
@@ -94,7 +108,7 @@ static void on_answer_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
     /* The asker may cancel in here, but an answer is too late. */
     tell_gone(r);
     if (r->state == ANSWERED)
-        wst__defer(r->ctx, &r->defer, deliver_answer);
+        schedule_delivery(r);
 }
 
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask) {
@@ -221,12 +235,6 @@ void wst_request_delay(wst_request_t *r, uint64_t delay_ms) {
     r->held_until_ms = wst__now(r->ctx) + (delay_ms < DELAY_MAX_MS ? delay_ms : DELAY_MAX_MS);
 }
 
-static void on_held_long_enough(wst__deadline_t *deadline, uint64_t now_ms) {
-    (void)now_ms;
-    wst_request_t *r = WST__CONTAINER(deadline, wst_request_t, deadline);
-    wst__defer(r->ctx, &r->defer, deliver_answer);
-}
-
 /* Records an answer; false unless it is the first and in time. */
 static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     assert(r->magic == MAGIC);
@@ -235,10 +243,7 @@ static bool answer(wst_request_t *r, wst__answer_kind_t kind) {
     r->state = ANSWERED;
     r->answer.kind = kind;
     wst__deadline_clear(&r->ctx->deadlines, &r->deadline);
-    if (r->held_until_ms > wst__now(r->ctx))
-        wst__deadline_set(&r->ctx->deadlines, &r->deadline, r->held_until_ms, on_held_long_enough);
-    else
-        wst__defer(r->ctx, &r->defer, deliver_answer);
+    schedule_delivery(r);
     return true;
 }
 

@@ -541,6 +541,32 @@ static void test_delay(void **state) {
     }
 }
 
+/* None at all is held back, too: its time must not tell that a guess was delayed. */
+static void test_delay_unanswered(void **state) {
+    (void)state;
+    for (int cancels = 0; cancels < 2; cancels++) {
+        world_t w;
+        assert_true(world_init(&w));
+        w.ask.timeout_ms = 1000;
+        assert_true(world_ask(&w));
+        wst_request_delay(w.request, 5000);
+        pass(&w, 1001);
+        turns(&w, 3);
+        wst_request_allow(w.request); /* too late */
+        pass(&w, 4900);
+        turns(&w, 3);
+        assert_int_equal(w.answers, 0);
+        if (cancels)
+            wst__request_cancel(w.request);
+        pass(&w, 5001);
+        turns(&w, 3);
+        assert_int_equal(w.answers, cancels ? 0 : 1);
+        if (!cancels)
+            assert_int_equal(w.answer.kind, WST__UNANSWERED);
+        world_free(&w);
+    }
+}
+
 /* A stream that is the answer goes with its asker; time that has passed already is none; a delay
  * has a bound. */
 static void test_odd_delays(void **state) {
@@ -590,6 +616,7 @@ int main(void) {
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_basic),
         cmocka_unit_test(test_delay),
+        cmocka_unit_test(test_delay_unanswered),
         cmocka_unit_test(test_odd_delays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
