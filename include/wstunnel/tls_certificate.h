@@ -40,7 +40,7 @@ typedef struct wst_tls_self_sign_options {
     /** Required. NULL-terminated, 1 to WST_TLS_SELF_NAMES_MAX: DNS names, whose first label may be
         "*", and IP addresses without brackets. They become the subjectAltName (RFC 5280 section
         4.2.1.6); the first one is the subject's common name as well, unless it is longer than 64
-       bytes. */
+        bytes. */
     const char *const *names;
     unsigned days; /**< Required. 1 to 36500: how long it is valid from now on. It is also valid
                         for the day before, since clocks differ. */

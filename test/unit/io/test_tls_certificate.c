@@ -35,6 +35,12 @@ static void test_a_server_takes_it(void **state) {
 
 /* From the shortest to a century, beyond the years that a UTCTime has (RFC 5280 section 4.1.2.5).
  */
+/* What was there before may have been a key. */
+static void assert_wiped(const wst_tls_self_signed_t *made) {
+    static const wst_tls_self_signed_t wiped;
+    assert_memory_equal(made, &wiped, sizeof(wiped));
+}
+
 static void test_days(void **state) {
     (void)state;
     static const unsigned good[] = {1, 36500}, bad[] = {0, 36501, 4294967295u};
@@ -48,6 +54,7 @@ static void test_days(void **state) {
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         const wst_tls_self_sign_options_t o = {.size = sizeof(o), .names = names, .days = bad[i]};
         assert_int_equal(wst_tls_self_sign(&made, &o, NULL), WST_EINVAL);
+        assert_wiped(&made);
     }
 }
 
@@ -60,9 +67,12 @@ static void test_what_is_missing(void **state) {
         {.size = sizeof(options[0]), .names = none, .days = 1},
         {.size = sizeof(options[0]), .names = wrong, .days = 1},
     };
-    wst_tls_self_signed_t made;
-    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        wst_tls_self_signed_t made;
+        memset(&made, 'x', sizeof(made));
         assert_int_equal(wst_tls_self_sign(&made, &options[i], NULL), WST_EINVAL);
+        assert_wiped(&made);
+    }
 }
 
 int main(void) {
