@@ -17,6 +17,7 @@ enum { WST__IP_TEXT = 46, WST__IP_PEER = WST__IP_TEXT + 8 };
 /* Reads an IPv4 or IPv6 address, without brackets; a zone ("%eth0") is skipped. */
 bool wst__ip_parse(wst__ip_t *out, const char *text, size_t len);
 
+/* Writes an address, without brackets. */
 void wst__ip_text(char out[WST__IP_TEXT], const wst__ip_t *ip);
 
 /* Reads the address of a stream's peer: "ADDRESS:PORT" or "[ADDRESS]:PORT". False without one. */
@@ -26,7 +27,7 @@ bool wst__ip_of_peer(wst__ip_t *out, const char *peer);
  * since such a network belongs to one customer. False: the peer has no IP address. */
 bool wst__ip_source_of_peer(wst__ip_t *out, const char *peer);
 
-/* Writes such a text. */
+/* Writes the text of a peer, as wst__ip_of_peer reads it. */
 void wst__ip_to_peer(char out[WST__IP_PEER], const wst__ip_t *ip, uint16_t port);
 
 bool wst__ip_is_v4(const wst__ip_t *ip);

@@ -7,9 +7,8 @@
  */
 #include "addr.h"
 
-#include <stdint.h>
-
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Whether closing the descriptor, which the system does if we are killed, sends RST and drops
  * unsent bytes. */
