@@ -32,7 +32,7 @@
  *
  * Failures of clients are counted by
  *
- *     user and address   `max_failures`       the user name tried, from that address
+ *     user and address   max_failures         the user name tried, from that address
  *     user               twice as many        that name, from anywhere
  *     address            twice as many        any names, from that address
  *     network            eight times as many  any names, from the addresses around it
@@ -69,6 +69,7 @@
 extern "C" {
 #endif
 
+/** Access control of a server. */
 typedef struct wst_access wst_access_t;
 
 /*
@@ -161,13 +162,13 @@ typedef enum wst_access_digest {
 typedef struct wst_access_options {
     size_t size;       /**< sizeof the struct (common.h) */
     const char *realm; /**< Optional (default "wstunnel"): 1..127 bytes of printable ASCII without
-                          '"' and '\'. */
-    const wst_access_user_t *users;
-    size_t user_count; /**< 0, and no `on_user`: clients are not authenticated */
-    const wst_access_agent_t *agents;
-    size_t agent_count; /**< 0: agents are not authenticated */
-    const wst_access_route_t *routes;
-    size_t route_count;
+                          quotation marks and backslashes. */
+    const wst_access_user_t *users;   /**< Optional. Clients; `user_count` of them. */
+    size_t user_count;                /**< 0, and no `on_user`: clients are not authenticated */
+    const wst_access_agent_t *agents; /**< Optional. `agent_count` of them. */
+    size_t agent_count;               /**< 0: agents are not authenticated */
+    const wst_access_route_t *routes; /**< Optional. In the order that decides. */
+    size_t route_count;               /**< 0: any agent of the tenant serves */
     wst_rules_t *rules; /**< Optional: taken on success. NULL: all but guarded addresses. Applied to
                            the name first, then to each address that an agent has reached. */
 
@@ -191,7 +192,7 @@ typedef struct wst_access_options {
      * With `user_selects_agent` it gets the part before the last "+": users whose own name has a
      * "+" must be in `users` then.
      *
-     * A request waits until its deadline (wst_server_options.decision_timeout_ms, then 504); the
+     * A request waits until its deadline (wst_server_limits.decision_timeout_ms, then 504); the
      * look-up stays until it is answered. A client that leaves before that is not counted as a
      * failure.
      */
@@ -231,8 +232,9 @@ WST_EXTERN WST_MUST_CHECK int wst_access_new(wst_access_t **out, wst_ctx_t *ctx,
     answered 503 with Retry-After; the look-ups still have to be answered. NULL is allowed. */
 WST_EXTERN void wst_access_free(wst_access_t *access);
 
-/** Whether clients (by `users` or `on_user`), and agents, are authenticated. */
+/** Whether clients are authenticated, by `users` or `on_user`. */
 WST_EXTERN bool wst_access_has_users(const wst_access_t *access);
+/** Whether agents are authenticated. */
 WST_EXTERN bool wst_access_has_agents(const wst_access_t *access);
 
 /** Answers on_agent_request: sets tenant, labels, and the name that the agent must state. */

@@ -63,6 +63,7 @@
 extern "C" {
 #endif
 
+/** Serves the operators of a server. */
 typedef struct wst_admin wst_admin_t;
 
 /** An operator. Copied; passwords are kept as digests. */
@@ -92,14 +93,14 @@ typedef struct wst_admin_options {
     wst_server_t *server; /**< Required. Outlives the admin. */
 
     const wst_admin_account_t *accounts; /**< Optional. At most 256, each name once. */
-    size_t account_count;
+    size_t account_count;                /**< 0: clients of this machine may do everything */
     bool allow_open; /**< Without accounts, serve clients of other machines too. */
 
     /** Optional. POST /drain; NULL: wst_server_drain. */
     void (*on_drain)(wst_admin_t *admin, void *user_data);
     /** Optional. A POST has been done. */
     void (*on_action)(wst_admin_t *admin, const wst_admin_action_t *action, void *user_data);
-    void *user_data;
+    void *user_data; /**< For the callbacks here and close_cb. */
 
     /** Optional. When the certificate in use expires, in seconds since 1970; INT64_MAX: there is
         none. See wst_tls_config_expiry. */

@@ -28,6 +28,7 @@
 extern "C" {
 #endif
 
+/** An agent. */
 typedef struct wst_agent wst_agent_t;
 
 /** Why there is no connection to the server. Valid during the call. */
@@ -115,7 +116,7 @@ typedef struct wst_agent_callbacks {
 typedef struct wst_agent_options {
     size_t size;                            /**< sizeof the struct (common.h) */
     const wst_agent_callbacks_t *callbacks; /**< Optional. */
-    void *user_data;
+    void *user_data;                        /**< For the callbacks and close_cb. */
 
     const char *url;  /**< Required, unless `urls` is set: "ws://host[:port][/path]", or "wss://"
                            with TLS; the port defaults to 80 or 443, the path to /websocket. */
@@ -138,7 +139,7 @@ typedef struct wst_agent_options {
     size_t spare_connections; /**< Optional (default 1), WST_PROTOCOL_TALK: WebSockets that wait for
                                    the server to use them; each used one is replaced. The talk's own
                                    server can handle one only, since it knows only the newest. A
-                                   wst_server takes more; then clients wait less. */
+                                   wst_server_t takes more; then clients wait less. */
     wst_encoding_t encoding; /**< Optional (default binary, JSON if the server has only that). JSON:
                                   offer that alone; readable on the wire. */
 

@@ -18,8 +18,8 @@ extern "C" {
 
 /** A decoded Basic credential. */
 typedef struct wst_auth_basic {
-    char user[WST_AUTH_MAX];
-    char password[WST_AUTH_MAX];
+    char user[WST_AUTH_MAX];     /**< terminated */
+    char password[WST_AUTH_MAX]; /**< terminated; a secret */
 } wst_auth_basic_t;
 
 /**

@@ -20,14 +20,17 @@
 extern "C" {
 #endif
 
+/** A context, see ctx.h. */
 typedef struct wst_ctx wst_ctx_t;
+
+/** A chunk of memory; counts references. */
 typedef struct wst_chunk wst_chunk_t;
 
 /** Part of a chunk: `len` bytes at `data`. */
 typedef struct wst_slice {
-    wst_chunk_t *chunk; /**< keeps `data` alive; NULL: `data` lives for ever */
-    const uint8_t *data;
-    size_t len;
+    wst_chunk_t *chunk;  /**< keeps `data` alive; NULL: `data` lives for ever */
+    const uint8_t *data; /**< the first byte */
+    size_t len;          /**< number of bytes */
 } wst_slice_t;
 
 /**

@@ -18,7 +18,10 @@ extern "C" {
 #endif
 
 /** Encoding of messages. */
-typedef enum wst_encoding { WST_ENCODING_BINARY = 0, WST_ENCODING_JSON = 1 } wst_encoding_t;
+typedef enum wst_encoding {
+    WST_ENCODING_BINARY = 0, /**< subprotocol "wstunnel.v1.bin" */
+    WST_ENCODING_JSON = 1    /**< subprotocol "wstunnel.v1.json" */
+} wst_encoding_t;
 
 /** Protocol of server and agent. */
 typedef enum wst_protocol {
@@ -41,7 +44,7 @@ typedef enum wst_method {
     WST_MSG_END = 6,           /**< no byte follows `offset` (half-close) */
     WST_MSG_RESET = 7,         /**< stream `id` is gone, because of `error` */
     WST_MSG_PING = 8,          /**< to be answered by a pong with the same `seq` */
-    WST_MSG_PONG = 9,
+    WST_MSG_PONG = 9,          /**< answers a ping */
     WST_MSG_GOAWAY = 10, /**< asks for no new streams; `last`: the last one that will be served */
     WST_MSG_YIELD = 11,  /**< gives back the part of `credit` at or beyond `offset` */
     WST_MSG_BYE = 12     /**< the session is over for good, because of `error` */
@@ -78,11 +81,11 @@ typedef struct wst_hello {
     bool yields;             /**< feature "yield": gives credit back, and takes it back */
     wst_str_t name;          /**< agent: [A-Za-z0-9._-]{1,64}; server: absent */
     uint8_t instance[16];    /**< agent: random per process; 32 hex digits in JSON */
-    bool has_instance;
-    uint32_t conn;  /**< agent: index of this WebSocket among the agent's, from 0 */
-    uint64_t epoch; /**< agent: number of the attempt, rising */
-    bool networks;  /**< feature "networks": obeys the networks of a handshake */
-    bool resumes;   /**< feature "resume": the session can outlive its WebSocket */
+    bool has_instance;       /**< `instance` is set */
+    uint32_t conn;           /**< agent: index of this WebSocket among the agent's, from 0 */
+    uint64_t epoch;          /**< agent: number of the attempt, rising */
+    bool networks;           /**< feature "networks": obeys the networks of a handshake */
+    bool resumes;            /**< feature "resume": the session can outlive its WebSocket */
 
     /** Server, to an agent that can resume (lib/PROTOCOL.md, "Resuming"): the next four are set.
         Without `resumes` they are not. */
@@ -97,9 +100,10 @@ typedef struct wst_hello {
 
 /** A message. Members that do not belong to its method are zero. */
 typedef struct wst_message {
-    size_t size; /**< sizeof the struct (common.h) */
-    wst_method_t method;
-    uint64_t id; /**< handshake, completed, communication, credit, end, reset, yield: 1.. */
+    size_t size;         /**< sizeof the struct (common.h) */
+    wst_method_t method; /**< its kind */
+    uint64_t id; /**< of the stream, from 1; handshake, completed, communication, credit, end,
+                      reset, yield */
 
     wst_str_t dest; /**< handshake: "host:port", not checked further than its length and characters
                          (no control characters, no spaces) */
@@ -112,7 +116,7 @@ typedef struct wst_message {
     wst_str_t error_text; /**< what happened, for people; may be empty */
 
     const uint8_t *data; /**< communication: `len` > 0 bytes */
-    size_t len;
+    size_t len;          /**< communication: bytes of `data` */
 
     uint64_t received; /**< credit: offset up to which all bytes have been received; one more once
                             the end has been received too */
@@ -127,8 +131,8 @@ typedef struct wst_message {
 
     wst_str_t networks; /**< handshake: which addresses of the destination may be tried
                              (wst_rules_networks), at most WST_NETWORKS_MAX bytes of printable ASCII
-                             without '"' and '\\', not checked further; empty: all. For peers with
-                             the feature "networks" */
+                             without quotation marks and backslashes, not checked further; empty:
+                             all. For peers with the feature "networks" */
 } wst_message_t;
 
 /**
@@ -146,12 +150,13 @@ WST_EXTERN WST_MUST_CHECK int wst_message_encode(const wst_message_t *message,
                                                  wst_encoding_t encoding, void *buf, size_t cap,
                                                  bool *text);
 
+/** Reads messages. */
 typedef struct wst_decoder wst_decoder_t;
 
 /** Options of a decoder. */
 typedef struct wst_decoder_options {
-    size_t size; /**< sizeof the struct (common.h) */
-    wst_encoding_t encoding;
+    size_t size;                      /**< sizeof the struct (common.h) */
+    wst_encoding_t encoding;          /**< Optional (default binary). */
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the decoder's life */
     uint32_t max_frame;               /**< Optional (default 65536). Most payload bytes accepted in
                                            a communication, as in our hello. */

@@ -5,21 +5,24 @@
  * @file common.h
  * Shared by all other headers: visibility, the allocator, borrowed strings.
  *
- * Conventions that hold in all of libwstunnel:
- *  - Functions that can fail return an int: 0 (or a count) on success, a negative error code
- *    otherwise (error.h). An out-parameter is written on success only.
- *  - Handles are created by `wst_x_new(&x, ctx, options)` and end by `wst_x_close(x, close_cb)`.
- *    After that call no callback of the handle runs but close_cb; it runs exactly once, last, from
- *    the loop, and the library frees the handle when it returns. Closing is legal in every state
- *    and inside every callback. A failed handle does not close itself: its owner closes it.
- *  - Requests (a look-up, a dial) are lighter: started by a call, ended by their one callback or by
- *    `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
- *  - No callback runs from inside the call that caused it.
- *  - Everything of one context (ctx.h) is used from the thread of its loop only.
- *  - Options and callbacks are copied, the strings in them too, unless a field says otherwise. A
- *    member that is zero or NULL means its documented default.
- *  - A struct that can grow begins with `size`. The code that makes one sets `size` to the size it
- *    was compiled with and leaves unneeded members zero:
+ * These rules hold in all of libwstunnel:
+ *  - **Errors.** Functions that can fail return an int: 0 (or a count) on success, a negative error
+ *    code otherwise (error.h). An out-parameter is written on success only. Out of memory is an
+ *    error like any other, WST_ENOMEM. (libuv itself aborts in a few places if it cannot allocate.)
+ *  - **Handles** are created by `wst_x_new(&x, ctx, options)`, and end by
+ *    `wst_x_close(x, close_cb)`. After that call no callback of the handle runs but close_cb; it
+ *    runs exactly once, last, from the loop, and the library frees the handle when it returns.
+ *    Closing is legal in every state and inside every callback. A failed handle does not close
+ *    itself: its owner closes it.
+ *  - **Requests** (a look-up, a dial) are lighter: started by a call, ended by their one callback
+ *    or by `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
+ *  - **Callbacks.** No callback runs from inside the call that caused it.
+ *  - **Threads.** Everything of one context (ctx.h) is used from the thread of its loop only.
+ *  - **Ownership.** Options and callbacks are copied, the strings in them too, unless a field says
+ *    otherwise. A member that is zero or NULL means its documented default. A callback that
+ *    delivers bytes lends them; a call that writes bytes takes one reference of them (chunk.h).
+ *  - **Struct sizes.** A struct that can grow begins with `size`. The code that makes one sets
+ *    `size` to the size it was compiled with and leaves unneeded members zero:
  *
  *        const wst_dial_options_t options = {.size = sizeof(options), .host = "wiki", .port = 80};
  *
@@ -30,7 +33,8 @@
  *    library makes have their size set; a program reads the members that it knows, by the pointer
  *    it got, and never copies such a struct by value. A struct without `size` never changes.
  *    RELEASES.md says what else a release may change.
- *  - Durations are in milliseconds (`_ms`), sizes in bytes.
+ *  - **Units.** Durations are in milliseconds (`_ms`), sizes in bytes.
+ *  - **Signals.** The program ignores SIGPIPE (ctx.h).
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +47,7 @@
 #define WST_EXTERN __declspec(dllimport)
 #endif
 #elif defined(__GNUC__)
+/** Marks what the shared library exports. */
 #define WST_EXTERN __attribute__((visibility("default")))
 #else
 #define WST_EXTERN
@@ -67,10 +72,10 @@ extern "C" {
  * C library; either of the first two may return NULL, which every call reports as WST_ENOMEM.
  */
 typedef struct wst_allocator {
-    void *(*malloc)(size_t size, void *user_data);
-    void *(*realloc)(void *ptr, size_t size, void *user_data);
-    void (*free)(void *ptr, void *user_data);
-    void *user_data; /**< passed to each function */
+    void *(*malloc)(size_t size, void *user_data);             /**< as malloc() */
+    void *(*realloc)(void *ptr, size_t size, void *user_data); /**< as realloc() */
+    void (*free)(void *ptr, void *user_data);                  /**< as free() */
+    void *user_data;                                           /**< passed to each function */
 } wst_allocator_t;
 
 /**
@@ -86,10 +91,10 @@ typedef void (*wst_close_cb)(void *user_data);
 /** Bytes of the networks in a handshake (wst_rules_networks, wst_message). */
 #define WST_NETWORKS_MAX 3072
 
-/** A borrowed piece of text: `len` bytes at `ptr`, not terminated. `ptr` is NULL if absent. */
+/** A borrowed piece of text, not terminated. */
 typedef struct wst_str {
-    const char *ptr;
-    size_t len;
+    const char *ptr; /**< the text; NULL if absent */
+    size_t len;      /**< bytes */
 } wst_str_t;
 
 #ifdef __cplusplus

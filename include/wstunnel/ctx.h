@@ -33,6 +33,7 @@ typedef enum wst_log_level {
  */
 typedef void (*wst_log_cb)(wst_log_level_t level, const char *line, void *user_data);
 
+/** A look-up of a name by the hook of wst_ctx_options. */
 typedef struct wst_lookup wst_lookup_t;
 
 /**

@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/** A dial in progress. */
 typedef struct wst_dial wst_dial_t;
 
 /** Options of a dial. */

@@ -58,7 +58,7 @@ extern "C" {
     X(EFILTERED, -32014, "address not allowed by the side that asked")                             \
     X(EDEST, -32602, "invalid destination")
 
-/** All codes of the library, e.g. WST_EPROTO. */
+/** All codes of the library, such as WST_EPROTO. */
 enum wst_error {
 #define WST_ERROR_ENUM(name, value, text) WST_##name = (value),
     WST_ERROR_MAP(WST_ERROR_ENUM) WST_REASON_MAP(WST_ERROR_ENUM)
@@ -79,12 +79,12 @@ enum wst_error {
 WST_EXTERN const char *wst_strerror(int error);
 
 /**
- * The name of a code, e.g. "WST_EPROTO", or "ECONNREFUSED" as libuv names its own.
+ * The name of a code, such as "WST_EPROTO", or "ECONNREFUSED" as libuv names its own.
  * Never NULL; the string is static. Unknown codes give "UNKNOWN".
  */
 WST_EXTERN const char *wst_err_name(int error);
 
-/** Whether the code is one of WST_REASON_MAP, i.e. may travel on the wire. */
+/** Whether the code is one of WST_REASON_MAP and so may travel on the wire. */
 WST_EXTERN bool wst_is_reason(int error);
 
 /**

@@ -30,6 +30,7 @@ extern "C" {
 /** Where flows begin: a part of a server (wst_server_ingress). */
 typedef struct wst_ingress wst_ingress_t;
 
+/** A flow. */
 typedef struct wst_flow wst_flow_t;
 
 /** A flow that relays bytes, for notices. Strings are valid during the call. */
@@ -55,10 +56,10 @@ typedef struct wst_stream_info {
                              see above */
     uint64_t age_ms;    /**< since the request */
 
-    /** Of the field traceparent of the client's HTTP request (W3C Trace Context): the trace, 32
-        hexadecimal digits, and the client's span in it, 16; "": it had none, or no valid one. The
-        client can write what it likes. */
-    const char *trace_id, *span_id;
+    /** The trace in the field traceparent of the client's HTTP request (W3C Trace Context), 32
+        hexadecimal digits; "": it had none, or no valid one. The client can write what it likes. */
+    const char *trace_id;
+    const char *span_id; /**< likewise: the client's span in that trace, 16 hexadecimal digits */
 } wst_stream_info_t;
 
 /** A request, of a client or an agent, that was not served. Strings are valid during the call;
@@ -84,10 +85,11 @@ typedef struct wst_refusal_info {
     const char *fields;  /**< header fields of the answer, as complete lines (a challenge), or "" */
     const char *claimed_user; /**< the name of credentials that were not accepted, as the client
                                    gave it: any bytes, at most 127; else "". Not verified */
-    const char *cause; /**< what the client was not told: for a 407 of access.h "no credentials",
-                            "wrong password", "unknown user", "stale nonce", "scheme not offered" or
-                            "malformed credentials"; else "" or wst_request_denial.cause */
-    const char *trace_id, *span_id; /**< as in wst_stream_info */
+    const char *cause;    /**< what the client was not told: for a 407 of access.h "no credentials",
+                               "wrong password", "unknown user", "stale nonce", "scheme not offered" or
+                               "malformed credentials"; else "" or wst_request_denial.cause */
+    const char *trace_id; /**< as in wst_stream_info */
+    const char *span_id;  /**< the same */
 } wst_refusal_info_t;
 
 /** Notices of a flow to its front end. */
@@ -131,10 +133,10 @@ typedef struct wst_flow_options {
     uint64_t timeout_ms;       /**< Optional (default: the server's dial_timeout_ms): the agent's
                                     answer. */
 
-    /** Optional. The client's HTTP request and TLS session, for policies that look at them.
-        Borrowed until the flow is established, refused or cancelled. */
-    const wst_http_head_t *head;
-    const struct wst_tls_info *tls;
+    const wst_http_head_t *head;    /**< Optional. The client's HTTP request, for policies that
+                                         look at it. Borrowed until the flow is established, refused
+                                         or cancelled. */
+    const struct wst_tls_info *tls; /**< Optional. The client's TLS session; likewise. */
 } wst_flow_options_t;
 
 /**

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+/** An HTTP connection whose requests are read. */
 typedef struct wst_hijack wst_hijack_t;
 
 /** Options of a hijack. */
@@ -33,7 +34,7 @@ typedef struct wst_hijack_options {
      * without any byte is closed silently); else the error of the connection.
      */
     void (*on_done)(wst_hijack_t *hijack, int status, void *user_data);
-    void *user_data;
+    void *user_data; /**< For the callbacks here and close_cb. */
 
     /** Optional. Fields of every answer, the library's own to malformed requests among them, beside
         those of wst_response: complete lines as there. Borrowed for the hijack's life. If they are

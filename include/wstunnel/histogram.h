@@ -18,6 +18,7 @@ extern "C" {
 /** Buckets of a histogram. */
 #define WST_HISTOGRAM_BUCKETS 18
 
+/** How many times there have been, by their length. */
 typedef struct wst_histogram {
     size_t size;     /**< sizeof the struct (common.h) */
     uint64_t sum_us; /**< of all times */

@@ -26,12 +26,13 @@ extern "C" {
 
 /** One header field. The name is as sent (compare without case); the value is trimmed. */
 typedef struct wst_http_header {
-    wst_str_t name, value;
+    wst_str_t name;  /**< as sent */
+    wst_str_t value; /**< without white space around it */
 } wst_http_header_t;
 
 /** A parsed head. All text points into the buffer that was parsed and lives as long as that. */
 typedef struct wst_http_head {
-    wst_str_t method;       /**< request: e.g. CONNECT (case matters) */
+    wst_str_t method;       /**< request: GET, CONNECT, ...; case matters */
     wst_str_t target;       /**< request: as sent; see wst_http_parse_target */
     int status;             /**< response: 100..999 */
     wst_str_t reason;       /**< response: may be empty */
@@ -40,8 +41,8 @@ typedef struct wst_http_head {
                                  by Connection, Proxy-Connection and version */
     bool chunked;           /**< Transfer-Encoding ends in chunked */
     int64_t content_length; /**< -1: none given */
-    size_t header_count;
-    wst_http_header_t headers[WST_HTTP_MAX_HEADERS];
+    size_t header_count;    /**< of `headers` */
+    wst_http_header_t headers[WST_HTTP_MAX_HEADERS]; /**< in the order as sent */
     const char *error; /**< after WST_EHTTP: what is wrong, static text for people */
 } wst_http_head_t;
 
@@ -99,14 +100,14 @@ typedef struct wst_authority {
 /** Forms of a request target (RFC 9112 section 3.2). */
 typedef enum wst_http_form {
     WST_HTTP_ORIGIN,    /**< /path?query */
-    WST_HTTP_ABSOLUTE,  /**< http://host:port/path */
+    WST_HTTP_ABSOLUTE,  /**< "http://host:port/path" */
     WST_HTTP_AUTHORITY, /**< host:port, CONNECT only */
     WST_HTTP_ASTERISK   /**< *, OPTIONS only */
 } wst_http_form_t;
 
 /** The parts of a request target; their text points into it. */
 typedef struct wst_http_target {
-    wst_http_form_t form;
+    wst_http_form_t form;      /**< which of the parts there are */
     wst_str_t scheme;          /**< absolute form: as sent */
     wst_authority_t authority; /**< absolute and authority form. In absolute form a missing port is
                                     80, or 443 for https and wss */

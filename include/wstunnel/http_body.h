@@ -36,8 +36,8 @@ typedef enum wst_http_framing {
 
 /** A body that is being read. Owns no memory and may be copied. Do not write to its members. */
 typedef struct wst_http_body {
-    wst_http_framing_t framing;
-    bool complete;           /**< further bytes do not belong to this message */
+    wst_http_framing_t framing; /**< how its end is marked */
+    bool complete;              /**< further bytes do not belong to this message */
     bool forbidden_trailer;  /**< a trailer field is one that only a head may have, as it concerns
                                   framing, routing, authentication or the processing of content
                                   (RFC 9110 section 6.5.1); the next receiver might obey it */

@@ -11,6 +11,7 @@
 extern "C" {
 #endif
 
+/** A listener. */
 typedef struct wst_listener wst_listener_t;
 
 /** Options of a listener. */
@@ -29,7 +30,7 @@ typedef struct wst_listener_options {
     int backlog; /**< Optional (default 511). */
     /** Required. A client has connected; the callback owns the stream. */
     void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
-    void *user_data;
+    void *user_data; /**< For on_accept and close_cb. */
 } wst_listener_options_t;
 
 /**
@@ -51,10 +52,11 @@ WST_EXTERN int wst_listener_descriptor(const wst_listener_t *listener);
 WST_EXTERN bool wst_listener_is_local(const wst_listener_t *listener);
 
 /**
- * Stops accepting connections (they wait in the kernel's backlog) until resumed. When the process
- * is out of descriptors the listener pauses itself and retries every 100 ms.
+ * Stops accepting connections (they wait in the kernel's backlog) until wst_listener_resume(). When
+ * the process is out of descriptors the listener pauses itself and retries every 100 ms.
  */
 WST_EXTERN void wst_listener_pause(wst_listener_t *listener);
+/** Accepts connections again after wst_listener_pause(). */
 WST_EXTERN void wst_listener_resume(wst_listener_t *listener);
 
 /** Stops listening. Accepted streams continue. */

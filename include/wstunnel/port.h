@@ -24,6 +24,7 @@
 extern "C" {
 #endif
 
+/** A port. */
 typedef struct wst_port wst_port_t;
 
 /** Options of a port. */
@@ -37,11 +38,11 @@ typedef struct wst_port_options {
      */
     const char *const *labels;
 
-    /** Optional. User and tenant of the flows, at most 127 bytes each. With a user they count as
-        authenticated (wst_flow_options.authenticated); without one on_client_request, if set, sees
-        a client without credentials. */
+    /** Optional. User of the flows, at most 127 bytes. With a user they count as authenticated
+        (wst_flow_options.authenticated); without one on_client_request, if set, sees a client
+        without credentials. */
     const char *user;
-    const char *tenant;
+    const char *tenant; /**< Optional. Tenant of the flows, at most 127 bytes. */
 
     bool open;       /**< Listen even if other machines can reach the address. */
     void *user_data; /**< For close_cb. */

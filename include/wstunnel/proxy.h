@@ -62,6 +62,7 @@ typedef struct wst_proxy_failure {
     const char *detail; /**< for people, never empty: the proxy, its answer, its requirements */
 } wst_proxy_failure_t;
 
+/** A dial through a proxy, in progress. */
 typedef struct wst_proxy_dial wst_proxy_dial_t;
 
 /**

@@ -14,15 +14,16 @@
 extern "C" {
 #endif
 
+/** A pump. */
 typedef struct wst_pump wst_pump_t;
 
 /** Figures of a pump. */
 typedef struct wst_pump_stats {
-    size_t size; /**< sizeof the struct (common.h) */
-    uint64_t bytes_a_to_b;
-    uint64_t bytes_b_to_a;
-    char first_end;   /**< the side that ended or broke first: 'a', 'b', or 0: neither yet */
-    char failed_side; /**< the side that broke: 'a', 'b', or 0: none, or the pump's timeout */
+    size_t size;           /**< sizeof the struct (common.h) */
+    uint64_t bytes_a_to_b; /**< read from `a` so far */
+    uint64_t bytes_b_to_a; /**< read from `b` so far */
+    char first_end;        /**< the side that ended or broke first: 'a', 'b', or 0: neither yet */
+    char failed_side;      /**< the side that broke: 'a', 'b', or 0: none, or the pump's timeout */
 } wst_pump_stats_t;
 
 /** Options of a pump. */
@@ -37,7 +38,7 @@ typedef struct wst_pump_options {
      * or WST_EIDLE. Both streams have been closed. Once.
      */
     void (*on_done)(wst_pump_t *pump, int status, void *user_data);
-    void *user_data;
+    void *user_data; /**< For on_done and close_cb. */
 } wst_pump_options_t;
 
 /**

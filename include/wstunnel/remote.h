@@ -34,16 +34,17 @@ WST_EXTERN uint64_t wst_remote_rtt_ms(const wst_remote_t *agent);
 WST_EXTERN const char *wst_remote_software(const wst_remote_t *agent);
 /** Since its first session was up. */
 WST_EXTERN uint64_t wst_remote_uptime_ms(const wst_remote_t *agent);
-/** Bytes of its streams so far: from clients to the agent, ... */
+/** Bytes of its streams so far, from clients to the agent. */
 WST_EXTERN uint64_t wst_remote_bytes_to_agent(const wst_remote_t *agent);
-/** ... and from the agent to clients. */
+/** Bytes of its streams so far, from the agent to clients. */
 WST_EXTERN uint64_t wst_remote_bytes_to_client(const wst_remote_t *agent);
 /** Whether the agent takes streams: not draining, not full. */
 WST_EXTERN bool wst_remote_is_ready(const wst_remote_t *agent);
 /** Whether no session of the agent has a connection now, but one may come back. */
 WST_EXTERN bool wst_remote_is_suspended(const wst_remote_t *agent);
-/** Data of the embedder. */
+/** Sets a pointer of the embedder's own; NULL at first. */
 WST_EXTERN void wst_remote_set_data(wst_remote_t *agent, void *data);
+/** The pointer of wst_remote_set_data(). */
 WST_EXTERN void *wst_remote_data(const wst_remote_t *agent);
 
 #ifdef __cplusplus

@@ -21,8 +21,12 @@
 extern "C" {
 #endif
 
+/** A question of the library to its embedder. */
 typedef struct wst_request wst_request_t;
+
+/** An agent as a server sees it, see remote.h. */
 typedef struct wst_remote wst_remote_t;
+
 struct wst_tls_info;
 
 /** The head of the HTTP request in question; NULL where there is none. Valid as long as the

@@ -30,6 +30,7 @@ struct sockaddr_storage;
 /** Most addresses of a name that are kept. */
 #define WST_ADDRESSES_MAX 32
 
+/** A look-up in progress. */
 typedef struct wst_resolve wst_resolve_t;
 
 /**

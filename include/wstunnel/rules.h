@@ -21,7 +21,7 @@
  * clients that ask for that name. Agents guard them by default and by their rules alike (agent.h);
  * a server does not, since an agent's loopback is the agent's own concern.
  *
- * An address counts as the one that it leads to: IPv4-mapped addresses (::ffff:0:0/96), those of
+ * An address counts as the one that it leads to: IPv4-mapped addresses ("::ffff:0:0/96"), those of
  * NAT64 (64:ff9b::/96 of RFC 6052, and wst_rules_options.nat64) and of 6to4 (2002::/16 of RFC 3056)
  * as the IPv4 address in them, the unspecified ones as 127.0.0.1 and ::1. In 64:ff9b:1::/48 (RFC
  * 8215), unless the network's prefix there is among `nat64`, its length is unknown: each IPv4
@@ -35,6 +35,7 @@
 extern "C" {
 #endif
 
+/** Rules; immutable. */
 typedef struct wst_rules wst_rules_t;
 
 /**
@@ -60,9 +61,9 @@ typedef struct wst_rule {
 
 /** Options of rules; copied. */
 typedef struct wst_rules_options {
-    size_t size; /**< sizeof the struct (common.h) */
-    const wst_rule_t *rules;
-    size_t count;
+    size_t size;                      /**< sizeof the struct (common.h) */
+    const wst_rule_t *rules;          /**< Optional. In the order that decides. */
+    size_t count;                     /**< of `rules` */
     bool deny_by_default;             /**< Deny a destination that no rule matches; else allow
                                            it. */
     const wst_allocator_t *allocator; /**< NULL: the C library's; borrowed for the rules' life */
@@ -96,7 +97,7 @@ typedef struct wst_rules_query {
     const char *agent;         /**< name of the agent; NULL: not chosen yet */
     const char *const *labels; /**< of the agent, NULL-terminated; NULL: none */
     const char *host;          /**< a name or a literal address, without brackets */
-    uint16_t port;
+    uint16_t port;             /**< 1..65535 */
     const char *address; /**< the address the name led to, a literal; NULL: not known yet; "": it
                               will never be known, and rules that deny networks hold for it */
     bool dials;          /**< this host makes the connection: its loopback addresses are guarded */
@@ -114,9 +115,9 @@ typedef enum wst_rules_reason {
 
 /** The answer. */
 typedef struct wst_rules_verdict {
-    bool allow;
-    wst_rules_reason_t reason;
-    size_t rule; /**< WST_RULES_RULE: its index, from 0 */
+    bool allow;                /**< else it is denied */
+    wst_rules_reason_t reason; /**< why */
+    size_t rule;               /**< WST_RULES_RULE: its index, from 0 */
 } wst_rules_verdict_t;
 
 /**

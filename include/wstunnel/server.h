@@ -4,7 +4,7 @@
 /**
  * @file server.h
  * The server: accepts agents' WebSockets and clients' CONNECT and SOCKS5 requests,
- * and joins them; forwards clients' requests for http:// URLs through agents.
+ * and joins them; forwards clients' requests for "http://" URLs through agents.
  *
  * On each address it offers roles: `CONNECT host:port` and `GET http://host/...` for clients, and
  * `GET /proxy.pac` if there is such a file (wst_server_set_pac); `GET <path>` with a WebSocket
@@ -51,11 +51,12 @@
 extern "C" {
 #endif
 
+/** A server. */
 typedef struct wst_server wst_server_t;
 
 /** What an address offers; combine with |. */
 enum wst_role {
-    WST_ROLE_CONNECT = 1, /**< clients: CONNECT, and requests for http:// URLs */
+    WST_ROLE_CONNECT = 1, /**< clients: CONNECT, and requests for "http://" URLs */
     WST_ROLE_AGENTS = 2,  /**< agents: the WebSocket upgrade */
     WST_ROLE_HEALTH = 4,  /**< /healthz and /readyz */
     WST_ROLE_ALL = 7,     /**< all roles of HTTP */
@@ -69,8 +70,8 @@ enum wst_role {
  * a configuration for it, else plain. Both: the first byte of each connection decides.
  */
 enum wst_listen_flag {
-    WST_LISTEN_TLS = 256,   /**< https:// proxy, wss:// */
-    WST_LISTEN_PLAIN = 512, /**< http:// proxy, ws:// */
+    WST_LISTEN_TLS = 256,   /**< a proxy "https://", "wss://" */
+    WST_LISTEN_PLAIN = 512, /**< a proxy "http://", "ws://" */
     /** Every connection begins with the header of the PROXY protocol, version 1 or 2 (HAProxy's
         doc/proxy-protocol.txt), before TLS. Only trusted peers may send it
        (wst_server_options.trust): connections of others, and those without a header, are closed and
@@ -129,9 +130,10 @@ typedef struct wst_server_callbacks {
     /** An agent's last session is gone. */
     void (*on_agent_down)(wst_server_t *server, wst_remote_t *agent,
                           const wst_agent_down_info_t *info, void *user_data);
-    /** A tunnel opens (the client has been answered 200) and ends; or the forwarding of a request
-        begins and ends. A request that switches to another protocol continues as a tunnel. */
+    /** A tunnel opens (the client has been answered 200), or the forwarding of a request begins. A
+        request that switches to another protocol continues as a tunnel. */
     void (*on_stream_open)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
+    /** What on_stream_open has announced has ended. */
     void (*on_stream_close)(wst_server_t *server, const wst_stream_info_t *info, void *user_data);
     /** A client's request was not served; or a connection of a client, an agent or a monitor was
         closed before a request (http_status 0): because its source took too much (WST_ELIMIT or
@@ -261,7 +263,7 @@ typedef struct wst_server_limits {
 typedef struct wst_server_options {
     size_t size;                             /**< sizeof the struct (common.h) */
     const wst_server_callbacks_t *callbacks; /**< Optional. */
-    void *user_data;
+    void *user_data;                         /**< For the callbacks and close_cb. */
 
     wst_protocol_t protocol; /**< Optional (default WST_PROTOCOL_WSTUNNEL): the agents' protocol.
                                   With WST_PROTOCOL_TALK an agent is an address without its port,
@@ -407,10 +409,10 @@ WST_EXTERN void wst_server_close(wst_server_t *server, wst_close_cb close_cb);
 
 /** Figures of a server. */
 typedef struct wst_server_stats {
-    size_t size;        /**< sizeof the struct (common.h) */
-    size_t connections; /**< of clients, agents and monitors */
-    size_t agents;
-    size_t sessions;
+    size_t size;           /**< sizeof the struct (common.h) */
+    size_t connections;    /**< of clients, agents and monitors */
+    size_t agents;         /**< processes, suspended ones included */
+    size_t sessions;       /**< of agents, suspended ones included */
     size_t streams;        /**< open tunnels, requests being forwarded */
     size_t pending;        /**< flows that have not reached their destination */
     size_t handshakes;     /**< of TLS, under way */
@@ -424,12 +426,12 @@ typedef struct wst_server_stats {
     uint64_t resumes_refused; /**< sessions that agents wanted to continue in vain */
     uint64_t suspended_lost;  /**< suspended sessions that ended */
 
-    uint64_t streams_opened;  /**< tunnels and forwarded requests since the server was made */
-    uint64_t refused;         /**< requests of clients that were not served: on_refused, but for
-                                   connections closed before a request */
-    uint64_t agents_refused;  /**< agents that were not admitted */
-    uint64_t bytes_to_agents; /**< of streams, from clients, those that are open now included */
-    uint64_t bytes_to_clients;
+    uint64_t streams_opened;   /**< tunnels and forwarded requests since the server was made */
+    uint64_t refused;          /**< requests of clients that were not served: on_refused, but for
+                                    connections closed before a request */
+    uint64_t agents_refused;   /**< agents that were not admitted */
+    uint64_t bytes_to_agents;  /**< of streams, from clients, those that are open now included */
+    uint64_t bytes_to_clients; /**< the same, from agents */
 } wst_server_stats_t;
 
 /** Fills in the current figures. @return 0; WST_EINVAL: `stats->size` is not set. */
@@ -474,7 +476,7 @@ WST_EXTERN wst_remote_t *wst_server_find_agent(const wst_server_t *server, const
  *                the order of preference, until the first true. So it costs little if most agents
  *                pass; if none passes, it is a scan of all agents of the tenant, including those
  *                that take no stream. NULL: all pass
- * @return NULL: no agent. Answer by wst_request_choose(request, NULL): then the client learns
+ * @return NULL: no agent. Answer by `wst_request_choose(request, NULL)`: then the client learns
  *          whether there is no agent or all are full.
  */
 WST_EXTERN wst_remote_t *

@@ -23,6 +23,7 @@
 extern "C" {
 #endif
 
+/** A byte stream. */
 typedef struct wst_stream wst_stream_t;
 
 /** Notices of a stream to its owner. Each member may be NULL; every callback may do anything. */
@@ -107,15 +108,16 @@ WST_EXTERN void wst_stream_reset(wst_stream_t *stream, int reason, wst_close_cb 
  */
 WST_EXTERN void wst_stream_close(wst_stream_t *stream, wst_close_cb close_cb);
 
-/** Bytes delivered (once, even if put back) and bytes accepted for writing so far. */
+/** Bytes delivered so far; those that were put back count once. */
 WST_EXTERN uint64_t wst_stream_bytes_read(const wst_stream_t *stream);
+/** Bytes accepted for writing so far. */
 WST_EXTERN uint64_t wst_stream_bytes_written(const wst_stream_t *stream);
 
 /**
  * @name A stream kind of your own
  *
  * Fill a wst_stream_ops and make the stream by wst_stream_new(). The library calls the ops as
- * described here, and only in a legal state. Report events by the wst_stream_emit functions, from
+ * described here, and only in a legal state. Report events by the functions wst_stream_emit_*, from
  * the loop, never from inside one of your ops.
  * @{
  */

@@ -30,8 +30,8 @@ extern "C" {
 
 /** A certificate and its key, as terminated PEM texts. */
 typedef struct wst_tls_self_signed {
-    char certificate_pem[4096];
-    char key_pem[512]; /**< A secret: wipe it after use. */
+    char certificate_pem[4096]; /**< the certificate */
+    char key_pem[512];          /**< A secret: wipe it after use. */
 } wst_tls_self_signed_t;
 
 /** What certificate to make. */

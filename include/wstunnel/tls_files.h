@@ -26,6 +26,7 @@
 extern "C" {
 #endif
 
+/** Certificate files that are watched. */
 typedef struct wst_tls_files wst_tls_files_t;
 
 /** Paths of a certificate and its private key, in PEM; see wst_tls_identity. */
@@ -46,7 +47,7 @@ typedef struct wst_tls_files_options {
     /** Optional. A new configuration has replaced the old one. It is lent: wst_tls_config_ref()
         keeps it. */
     void (*on_config)(wst_tls_files_t *files, wst_tls_config_t *config, void *user_data);
-    void *user_data;
+    void *user_data; /**< For on_config and close_cb. */
 } wst_tls_files_options_t;
 
 /**

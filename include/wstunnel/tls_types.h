@@ -67,32 +67,32 @@ typedef struct wst_tls_client_options {
 
 /** A kind of name in a certificate (subjectAltName, RFC 5280 section 4.2.1.6). */
 typedef enum wst_tls_name_kind {
-    WST_TLS_NAME_DNS,
-    WST_TLS_NAME_IP, /**< as text, without brackets */
-    WST_TLS_NAME_EMAIL,
-    WST_TLS_NAME_URI
+    WST_TLS_NAME_DNS,   /**< dNSName */
+    WST_TLS_NAME_IP,    /**< iPAddress, as text, without brackets */
+    WST_TLS_NAME_EMAIL, /**< rfc822Name */
+    WST_TLS_NAME_URI    /**< uniformResourceIdentifier */
 } wst_tls_name_kind_t;
 
 /** A name in a certificate, of printable ASCII. Names of other characters or kinds are left out. */
 typedef struct wst_tls_name {
-    wst_tls_name_kind_t kind;
-    const char *text;
+    wst_tls_name_kind_t kind; /**< which kind of name */
+    const char *text;         /**< the name */
 } wst_tls_name_t;
 
 /** A certificate. */
 typedef struct wst_tls_certificate {
     size_t size;                 /**< set by the library (common.h) */
     const char *subject;         /**< "C=DE, O=Example, CN=agent.example"; UTF-8; control characters
-                                      and invalid UTF-8 become "?"; "," "+" and "\\" in a value are
-                                      escaped by "\\"; cut at 511 bytes */
+                                      and invalid UTF-8 become "?"; commas, plus signs and backslashes
+                                      in a value are escaped by a backslash; cut at 511 bytes */
     const char *common_name;     /**< the last CN of the subject; "": none, or over 255 bytes */
     const char *issuer;          /**< as `subject` */
     const wst_tls_name_t *names; /**< `name_count` of them */
-    size_t name_count;
-    const char *fingerprint; /**< SHA-256 of the certificate, 64 hexadecimal digits */
-    const char *pin;         /**< "sha256/BASE64" of its public key; see wst_tls_client_options */
-    int64_t not_before;      /**< seconds since 1970 */
-    int64_t not_after;
+    size_t name_count;           /**< of `names` */
+    const char *fingerprint;     /**< SHA-256 of the certificate, 64 hexadecimal digits */
+    const char *pin;    /**< "sha256/BASE64" of its public key; see wst_tls_client_options */
+    int64_t not_before; /**< seconds since 1970 */
+    int64_t not_after;  /**< the same */
 } wst_tls_certificate_t;
 
 /** Facts about a TLS session. */

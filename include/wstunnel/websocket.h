@@ -14,6 +14,7 @@
 extern "C" {
 #endif
 
+/** A WebSocket. */
 typedef struct wst_websocket wst_websocket_t;
 
 /** Notices of a WebSocket to its owner. */
@@ -43,7 +44,7 @@ typedef struct wst_websocket_callbacks {
 typedef struct wst_websocket_options {
     size_t size;                                /**< sizeof the struct (common.h) */
     const wst_websocket_callbacks_t *callbacks; /**< Required: on_over; the others are optional. */
-    void *user_data;
+    void *user_data;                            /**< For the callbacks and close_cb. */
     size_t max_message;           /**< Optional (default 1 MiB). Longest message received. */
     uint64_t open_timeout_ms;     /**< Client: Optional (default 10000). For the server's answer. */
     uint64_t close_timeout_ms;    /**< Optional (default 5000). For the peer's close frame, and then
@@ -89,9 +90,10 @@ WST_EXTERN bool wst_websocket_is_upgrade(const wst_http_head_t *request);
 WST_EXTERN WST_MUST_CHECK int wst_websocket_send(wst_websocket_t *ws, bool text,
                                                  wst_slice_t payload);
 
-/** Pauses and resumes reading; bytes already read are still delivered. A WebSocket starts reading.
-    A paused one notices nothing of its peer: no close frame, no end of the connection. */
+/** Pauses reading; bytes already read are still delivered. A paused WebSocket notices nothing of
+   its peer: no close frame, no end of the connection. */
 WST_EXTERN void wst_websocket_read_stop(wst_websocket_t *ws);
+/** Resumes reading. A WebSocket starts in this state. */
 WST_EXTERN void wst_websocket_read_start(wst_websocket_t *ws);
 
 /**
