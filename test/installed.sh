@@ -5,7 +5,7 @@
 # static, by pkg-config, by CMake, and as a part of projects of CMake and Meson, with the texts of the
 # README.
 #
-#   --required    CMake must be there; else what needs it is skipped
+#   --required    CMake and Doxygen must be there; else what needs them is skipped
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -91,6 +91,16 @@ C
     block c 'int main(void)' >"$dest/readme.c"
     cc -Wall -Werror "$dest/readme.c" -o "$dest/readme" $(pkg-config --cflags --libs libwstunnel)
 }
+
+# -- The API reference ---------------------------------------------------------------------------
+if command -v doxygen >/dev/null; then
+    [ ! -e "$prefix/share/doc" ] || die "a reference that was not asked for"
+    newcomer configure "$dest/build" -Dreference=enabled
+    newcomer install -C "$dest/build"
+    says "$prefix/share/doc/libwstunnel/html/server_8h.html" wst_server_new
+elif [ "$required" = yes ]; then
+    die "doxygen is missing"
+fi
 
 # -- As a part of another project ----------------------------------------------------------------
 # A repository with this tree as it is here, for git to clone.

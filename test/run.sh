@@ -48,7 +48,7 @@ if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
         install node-llhttp
     fi
     if [ "$ci" = yes ]; then
-        install abigail-tools clang clang-format cmake debhelper fish libssl-dev lintian \
+        install abigail-tools clang clang-format cmake debhelper doxygen fish libssl-dev lintian \
             mmdebstrap musl-tools spin valgrind zsh
         # The sanitizers' and the fuzzer's run-time belongs to the version of clang.
         [ -e "$(clang -print-file-name=libclang_rt.fuzzer-x86_64.a)" ] ||
@@ -274,6 +274,8 @@ enemies() {
     step "format" check test/format.sh
     step "binary interface" check python3 -B test/abi.py check
     step "binary interface: breaks are noticed" check python3 -B test/abi.py selftest
+    step "API reference" check python3 -B test/reference.py check
+    step "API reference: faults are noticed" check python3 -B test/reference.py selftest
     step "hardening: flags from outside" check python3 -B test/hardened.py overrides
     step "installed library" check test/installed.sh --required
     step "quickstart" check examples/quickstart.sh --once
