@@ -90,6 +90,9 @@ C
     "$dest/static"
     block c 'int main(void)' >"$dest/readme.c"
     cc -Wall -Werror "$dest/readme.c" -o "$dest/readme" $(pkg-config --cflags --libs libwstunnel)
+    for program in examples/gallery/*.c; do
+        cc -Wall -Werror "$program" -o "$dest/gallery" $(pkg-config --cflags --libs libwstunnel)
+    done
 }
 
 # -- The API reference ---------------------------------------------------------------------------

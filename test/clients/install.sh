@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs the clients that test/clients drives and the proxies of test/e2e and test/hostile: Debian
-# or Ubuntu packages, and one npm package, with its hash, into
+# Installs the clients that test/clients drives, and the proxies and the database of test/e2e and
+# test/hostile: Debian or Ubuntu packages, and one npm package, with its hash, into
 # ${WSTUNNEL_CLIENTS:-~/.cache/wstunnel-clients}. Says what it installs. None of them is a must: what
 # cannot be had is named, and its tests will be skipped.
 #
@@ -23,7 +23,7 @@ export DEBIAN_FRONTEND=noninteractive PATH=$PATH:/usr/sbin:/usr/local/go/bin
 # -- Packages --------------------------------------------------------------------------------------
 packages=(iproute2 nginx-light openssl curl wget git openssh-client openssh-server netcat-openbsd
     apt-utils python3-requests python3-aiohttp python3-socks chromium chromium-driver
-    tinyproxy-bin microsocks dante-server haproxy libnginx-mod-stream apache2-utils)
+    tinyproxy-bin microsocks dante-server haproxy libnginx-mod-stream apache2-utils postgresql)
 # Debian's other squid, without OpenSSL, will do if it is there.
 command -v squid >/dev/null || packages+=(squid-openssl)
 # Languages may have come another way than as a package.
