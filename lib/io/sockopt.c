@@ -175,6 +175,11 @@ static int add_flag(int fd, int get, int set, int flag) {
     return flags >= 0 && fcntl(fd, set, flags | flag) == 0 ? 0 : last_error();
 }
 
+int wst__sockopt_prepare(int fd) {
+    int status = add_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK);
+    return status == 0 ? add_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC) : status;
+}
+
 int wst__sockopt_inherit(int fd, wst__addr_t *addr) {
     int type = 0, listens = 0;
     int status = int_option(fd, SO_TYPE, &type);
@@ -188,8 +193,7 @@ int wst__sockopt_inherit(int fd, wst__addr_t *addr) {
     if (type != SOCK_STREAM || !listens ||
         (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
         return UV_ENOTSUP;
-    status = add_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK);
-    return status == 0 ? add_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC) : status;
+    return wst__sockopt_prepare(fd);
 }
 
 int wst__sockopt_probe(const wst__addr_t *addr) {

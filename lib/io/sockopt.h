@@ -43,6 +43,9 @@ int wst__sockopt_error(int fd);
 /* A bound, listening stream socket; non-blocking, closed on exec. IPv6 includes IPv4. */
 int wst__sockopt_listen(const wst__addr_t *addr, int backlog);
 
+/* Makes a descriptor non-blocking and closed on exec. 0 or the error. */
+int wst__sockopt_prepare(int fd);
+
 /* Takes over a descriptor: 0 if it is a stream socket, of TCP or Unix, that listens; it is
  * non-blocking and closed on exec then, and `addr` is its name. UV_ENOTSUP: another socket; or the
  * error. */
