@@ -39,6 +39,7 @@ struct wst_hijack {
     int status; /* finishing, ended: for on_done */
 
     wst_http_head_t head;
+    size_t head_len;       /* of its text */
     size_t scanned;        /* see wst_http_parse_request */
     char *gathered;        /* a head in several pieces, `len` bytes so far */
     size_t len, cap;       /* cap is at most limits.head_max */
@@ -202,6 +203,7 @@ static void read_head(wst_hijack_t *h, wst_slice_t data) {
     }
     size_t used = (size_t)rc - before;
     assert((size_t)rc > before && used <= data.len);
+    h->head_len = (size_t)rc;
     h->input = wst_slice_ref(data);
     h->rest = (wst_slice_t){data.chunk, data.data + used, data.len - used};
     h->state = ASKED;
@@ -312,6 +314,12 @@ void wst__hijack_set_budget(wst_hijack_t *h, wst__budget_t *budget) {
 
 const wst_http_head_t *wst_hijack_request(const wst_hijack_t *h) {
     return h->state == ASKED ? &h->head : NULL;
+}
+
+wst_str_t wst__hijack_head_text(const wst_hijack_t *h) {
+    assert(h->state == ASKED);
+    const char *text = h->len > 0 ? h->gathered : (const char *)h->input.data;
+    return (wst_str_t){text, h->head_len};
 }
 
 int wst_hijack_take(wst_hijack_t *h, wst_stream_t **connection) {

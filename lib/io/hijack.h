@@ -27,6 +27,9 @@ void wst__hijack_set_stranger(wst_hijack_t *hijack,
  */
 void wst__hijack_watch(wst_hijack_t *hijack);
 
+/* The head of the request that waits for an answer, as it was received, with the empty line. */
+wst_str_t wst__hijack_head_text(const wst_hijack_t *hijack);
+
 /* How to continue with a connection that comes back. */
 typedef enum wst__return {
     WST__RETURN_UNANSWERED, /* the request still waits for wst_hijack_respond, which then closes */

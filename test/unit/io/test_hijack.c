@@ -55,6 +55,23 @@ static void test_whole_head_is_not_copied(void **state) {
     hijack_world_free(&w);
 }
 
+/* As it was received, in one piece or several, without what is behind it. */
+static void test_text_of_head(void **state) {
+    (void)state;
+    for (size_t cut = 0; cut < strlen(HEAD); cut++) {
+        hijack_world_t w;
+        hijack_world_start(&w);
+        if (cut > 0)
+            fake_stream_data(&w.client, HEAD, cut);
+        fake_stream_data(&w.client, HEAD + cut, strlen(HEAD) - cut);
+        fake_stream_data(&w.client, BEHIND, strlen(BEHIND));
+        hijack_world_turns(&w, 5);
+        assert_int_equal(w.requests, 1);
+        assert_true(wst_str_eq(wst__hijack_head_text(w.hijack), HEAD));
+        hijack_world_free(&w);
+    }
+}
+
 static void expect_taken(hijack_world_t *w, const char *behind) {
     assert_int_equal(w->requests, 1);
     assert_true(wst_str_eq(w->head->method, "CONNECT"));
@@ -487,6 +504,7 @@ int main(void) {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_request),
         cmocka_unit_test(test_whole_head_is_not_copied),
+        cmocka_unit_test(test_text_of_head),
         cmocka_unit_test(test_each_split),
         cmocka_unit_test(test_each_byte_alone),
         cmocka_unit_test(test_large_head),
