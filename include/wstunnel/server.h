@@ -397,9 +397,40 @@ WST_EXTERN void wst_server_drain(wst_server_t *server);
  * more, whatever its role, and has the agents connect to the successor. All else goes on until
  * wst_server_drain(), which should follow, with some drain_delay_ms, so that connections accepted
  * before are served. Files of Unix sockets stay. An agent that loses its connection meanwhile
- * cannot come back to its streams: it reaches the successor.
+ * reaches the successor. It comes back to its streams if that hands it back
+ * (wst_server_successor_socket); otherwise they are lost.
  */
 WST_EXTERN void wst_server_hand_over(wst_server_t *server);
+
+/**
+ * Makes a socket for a successor of the process, which gives it to its server
+ * (wst_server_set_predecessor). By it the successor hands back the connections of agents whose
+ * sessions are here. They are let in to continue a session, also while this server drains, as long
+ * as one has streams; nobody else is. The socket has no name, so no other process can connect to
+ * it. The successor is trusted: its word counts for who the agent is and where it connects from,
+ * and on_agent_request is not asked again; the session's secret must still be proved.
+ *
+ * Call it for each attempt to start a successor: the socket of the last one is closed.
+ * @return the socket, which stays the server's until wst_server_hand_over() closes it, and is
+ *         closed on exec: give the successor a copy; WST_ESTATE: handed over, draining or closed;
+ *         WST_ENOMEM; libuv's error
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_successor_socket(wst_server_t *server);
+
+/**
+ * For a server that has taken over addresses: from now on it hands back to the predecessor an agent
+ * that it has admitted and that wants to continue a session of the predecessor, or of one before
+ * that. The agent's bytes pass through this process then. If the predecessor does not take the
+ * agent within decision_timeout_ms, or is gone, the agent gets a new session here.
+ *
+ * A connection that is handed back counts in max_connections, and for a drain it is a tunnel. A
+ * drain that follows wst_server_hand_over() waits for the end of the predecessor, too, since agents
+ * may come back by this server.
+ * @param socket  what wst_server_successor_socket() has made; the server takes it on success
+ * @return 0; WST_EPROTO: the predecessor is of a version that is not known; WST_ESTATE: there is
+ *         one, or the server drains or is closed; WST_ENOMEM; libuv's error: it is no such socket
+ */
+WST_EXTERN WST_MUST_CHECK int wst_server_set_predecessor(wst_server_t *server, int socket);
 
 /** Whether wst_server_drain has been called. */
 WST_EXTERN bool wst_server_is_draining(const wst_server_t *server);

@@ -126,6 +126,7 @@ static void close_addresses(wst__part_t *part) {
 
 void wst__addresses_close_last(wst_server_t *s) {
     close_addresses(&s->addresses.part);
+    wst__successor_leave(s);
     wst__agents_end_waiting(s);
 }
 
@@ -134,6 +135,7 @@ static void close_way_back(wst_server_t *s) {
     WST__LIST_EACH_SAFE(wst__address_t, a, &s->addresses.list, node)
         if (wst__serves_agents_alone(a->roles))
             wst__address_close(a);
+    wst__successor_leave(s);
     wst__agents_end_waiting(s);
 }
 
@@ -168,7 +170,7 @@ static void drain_addresses(wst__part_t *part) {
 }
 
 bool wst__addresses_let_return(const wst_server_t *s) {
-    if (!wst__server_is_draining(s))
+    if (!wst__server_is_draining(s) || wst__successor_lets_return(s))
         return true;
     WST__LIST_EACH(const wst__address_t, a, &s->addresses.list, node)
         if (wst__serves_agents_alone(a->roles))
@@ -185,14 +187,12 @@ void wst__addresses_leave_inherited(wst_server_t *s) {
     wst__addresses_update(s);
 }
 
-void wst_server_hand_over(wst_server_t *s) {
+void wst__addresses_hand_over(wst_server_t *s) {
     WST__LIST_EACH(wst__address_t, a, &s->addresses.list, node) {
         wst__listener_share(a->listener);
         a->left = true;
     }
     wst__addresses_update(s);
-    s->handed_over = true;
-    wst__agents_goaway(s);
 }
 
 int wst_server_descriptor(const wst_server_t *s, size_t n) {

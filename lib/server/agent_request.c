@@ -74,16 +74,17 @@ static bool continues(const wst__conn_t *c) {
            wst__agent_session_find(c->server, c->claim.sid) != NULL;
 }
 
-const char *wst__agent_no_new(const wst_server_t *s) {
-    if (wst__server_is_draining(s))
+const char *wst__agent_no_new(const wst__conn_t *c) {
+    const wst_server_t *s = c->server;
+    if (wst__server_is_draining(s) || c->introduction != NULL)
         return "server is shutting down";
     return s->agents.sessions.count >= s->limits.max_agent_sessions ? "too many agents" : NULL;
 }
 
-static void accept_agent(wst__conn_t *c, const wst__answer_t *answer) {
-    const wst_server_t *s = c->server;
-    if (wst__agent_no_new(s) != NULL && !continues(c)) {
-        refuse_error(c, wst__server_is_draining(s) ? WST__DRAINING : WST__TOO_MANY_AGENTS, answer);
+void wst__agent_accept(wst__conn_t *c, const wst__answer_t *answer) {
+    bool leaves = wst__server_is_draining(c->server) || c->introduction != NULL;
+    if (wst__agent_no_new(c) != NULL && !continues(c)) {
+        refuse_error(c, leaves ? WST__DRAINING : WST__TOO_MANY_AGENTS, answer);
         return;
     }
     int status = wst__agent_session_new(c, answer);
@@ -95,6 +96,16 @@ static void accept_agent(wst__conn_t *c, const wst__answer_t *answer) {
         wst__client_close(&c->client);
 }
 
+/* The agent may have come for a session of the predecessor. For want of memory or descriptors it
+ * comes again. */
+static void admit(wst__conn_t *c, const wst__answer_t *answer) {
+    int status = wst__predecessor_ask(c, answer);
+    if (status == WST_ESTATE)
+        wst__agent_accept(c, answer);
+    else if (status != 0)
+        refuse_error(c, WST_EMEMORY, answer);
+}
+
 static void on_answer(const wst__answer_t *answer, void *user_data) {
     wst__conn_t *c = user_data;
     c->request = NULL;
@@ -102,7 +113,7 @@ static void on_answer(const wst__answer_t *answer, void *user_data) {
     if (wst_hijack_request(c->client.hijack) == NULL)
         return; /* the agent has just left: on_done follows */
     if (verdict == 0) {
-        accept_agent(c, answer);
+        admit(c, answer);
     } else if (verdict == WST_EDENIED) {
         wst__refusal_t denied = wst__refusal_denied(answer->status, answer->reason);
         wst__refusal_text_t text;
@@ -155,8 +166,10 @@ void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head) {
         refuse_request(c, 400, "Malformed " WST__RESUME_FIELD, NULL, NULL);
     } else {
         wst__hijack_watch(c->client.hijack);
-        if (s->callbacks.on_agent_request == NULL)
-            accept_agent(c, NULL);
+        if (c->introduction != NULL)
+            admit(c, &c->introduction->answer);
+        else if (s->callbacks.on_agent_request == NULL)
+            admit(c, NULL);
         else
             ask_about_agent(c, head);
     }

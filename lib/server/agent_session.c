@@ -460,7 +460,7 @@ int wst__agent_session_new(wst__conn_t *c, const wst__answer_t *answer) {
         status = wst__labels_copy(&ctx->allocator, &a->labels, answer->labels);
     }
     a->claim = c->claim;
-    a->no_new = wst__agent_no_new(s);
+    a->no_new = wst__agent_no_new(c);
     const wst__uplink_options_t options = uplink_options(a);
     const wst_stream_t *stream = wst_hijack_connection(c->client.hijack);
     if (status == 0 && strcmp(a->peer, wst_stream_peer(stream)) != 0) /* the request told it */

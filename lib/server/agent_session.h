@@ -53,7 +53,7 @@ wst__agent_label_t wst__agent_label_of(const wst_remote_t *remote);
 
 /* -- agent_request.c ------------------------------------------------------------------------- */
 
-/* Why the server takes no new session; static. NULL: it does. */
-const char *wst__agent_no_new(const wst_server_t *s);
+/* Why no new session may begin by the connection; static. NULL: one may. */
+const char *wst__agent_no_new(const wst__conn_t *c);
 
 #endif

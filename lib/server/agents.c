@@ -51,6 +51,8 @@ bool wst__agents_make_room(wst_server_t *s) {
 /* A session that cannot be resumed has no name. */
 bool wst__agents_may_return(const wst_server_t *s) {
     bool pending = wst__ingress_pending(&s->ingress) > 0;
+    if (wst__predecessor_lives(s))
+        return true;
     WST__LIST_EACH(const wst__agent_session_t, a, &s->agents.list, node) {
         const wst__uplink_ops_t *ops = a->uplink->ops;
         if (a->named && (pending || ops->load(a->uplink) > 0) &&
@@ -61,6 +63,7 @@ bool wst__agents_may_return(const wst_server_t *s) {
 }
 
 void wst__agents_end_waiting(wst_server_t *s) {
+    wst__predecessor_await_no_more(s);
     WST__LIST_EACH(wst__agent_session_t, a, &s->agents.waiting, wait_node)
         a->uplink->ops->end(a->uplink, 1001, "server is shutting down", true);
 }

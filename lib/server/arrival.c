@@ -113,7 +113,7 @@ static int hand_on(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, uns
         return 0;
     }
     return socks && !refused ? wst__socks_accept(&s->socks, stream, seat)
-                             : wst__conn_new(s, stream, seat, roles);
+                             : wst__conn_new(s, stream, seat, roles, NULL);
 }
 
 /* Makes the arrival a connection of HTTP or SOCKS. */

@@ -188,15 +188,19 @@ static void on_client_close(wst__client_t *client) {
     if (c->request != NULL)
         wst__request_cancel(c->request);
     c->request = NULL;
+    if (c->handback != NULL)
+        wst__handback_free(c->handback);
 }
 
 static void on_client_closed(wst__client_t *client) {
     wst__conn_t *c = conn_of(client);
     wst__list_remove(&c->node);
+    wst__free(&c->server->node.ctx->allocator, c->introduction);
     wst__free(&c->server->node.ctx->allocator, c);
 }
 
-int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsigned roles) {
+int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsigned roles,
+                  wst__introduction_t *introduction) {
     wst__conn_t *c = wst__zalloc(&s->node.ctx->allocator, sizeof(*c));
     if (c == NULL)
         return WST_ENOMEM;
@@ -208,6 +212,7 @@ int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsi
         wst__free(&s->node.ctx->allocator, c);
         return status;
     }
+    c->introduction = introduction;
     wst__list_init(&c->node);
     wst__list_append(&s->conns.list, &c->node);
     return 0;

@@ -216,9 +216,11 @@ static wst_str_t on_socks_stranger(wst__socks_front_t *front, const wst_stream_t
 /* Parts drain and close in this order: first those that let connections in, last the uplinks that
  * all streams run through. */
 static void assemble(wst_server_t *s, uint64_t seed, uint32_t tag) {
+    wst__successor_init(s);
     wst__addresses_init(s, seed);
     wst__arrivals_init(s);
     wst__conns_init(s);
+    wst__predecessor_init(s);
     wst__ports_init(s);
     wst__socks_init(&s->socks, &s->node, &s->ingress);
     s->socks.on_stranger = on_socks_stranger;

@@ -4,10 +4,12 @@
 /*
  * The inside of a server: a node assembled of
  *
+ *     successor    takes the connections that a successor hands back      (successor.c)
  *     addresses    the listeners                                          (addresses.c)
  *     arrivals     connections whose PROXY header or TLS handshake is     (arrival.c)
  *                  not done, or whose protocol is not known yet
  *     connections  of HTTP: clients, agents' upgrades, monitors           (connection.c)
+ *     predecessor  to which connections are handed back                   (predecessor.c)
  *     ports        addresses that lead to one destination each            (port.c)
  *     socks        connections of SOCKS clients                           (lib/ingress)
  *     ingress      the flows that clients ask for                         (lib/ingress)
@@ -15,8 +17,10 @@
  */
 #include "http_client.h"
 #include "ingress.h"
+#include "introduction.h"
 #include "trusted.h"
 #include "node.h"
+#include "passing.h"
 #include "socks.h"
 #include "table.h"
 #include "uplink.h"
@@ -32,6 +36,13 @@ typedef struct wst__lane {
     size_t under_way;        /* length of `shaking` */
     wst__deadline_t overdue; /* of the handshake that makes room for the next one */
 } wst__lane_t;
+
+/* A server's tag begins the names of its sessions, unlike those of other servers. A predecessor
+ * tells its own, and those of its predecessors, as far as they are known. */
+enum { WST__TAG_LEN = 4, WST__TAGS_MAX = 8 };
+
+/* Of what a server and its successor tell each other: successor.c. */
+enum { WST__SUCCESSION_VERSION = 1 };
 
 struct wst_server {
     wst__node_t node;
@@ -65,6 +76,22 @@ struct wst_server {
 
     struct {
         wst__part_t part;
+        wst__passing_t *passing; /* NULL: nothing can come */
+        int theirs;              /* the successor's end; -1: it has that itself, or there is none */
+    } successor;
+
+    struct {
+        wst__part_t part;
+        wst__passing_t *passing; /* NULL: it is gone, or there was none */
+        int fd;                  /* that one's */
+        wst__ticket_t awaited;   /* of the node's work: its end */
+        uint8_t tags[WST__TAGS_MAX][WST__TAG_LEN];
+        size_t tag_count;
+        wst__list_t handbacks;
+    } predecessor;
+
+    struct {
+        wst__part_t part;
         wst__list_t all;
         wst__lane_t lanes[2]; /* [true]: at addresses that serve clients */
         wst__defer_t turns;
@@ -90,7 +117,7 @@ struct wst_server {
         wst__list_t list;
         wst__tally_t sessions;
         wst__table_t names;              /* of sessions that can be resumed */
-        uint8_t tag[4];                  /* begins these names, unlike those of other servers */
+        uint8_t tag[WST__TAG_LEN];       /* random bits, public */
         size_t suspended;                /* sessions without a connection */
         wst__list_t waiting;             /* these, the longest suspended first */
         wst__defer_t room;               /* ends one of them */
@@ -145,8 +172,8 @@ const char *wst__addresses_nth(const wst_server_t *s, size_t n);
 bool wst__addresses_hold_agents(const wst_server_t *s);
 
 /* Whether an agent whose connection is lost can come back. While the server drains, agents can at
- * the addresses whose only role they are: those stay open as long as there are streams to come back
- * to. */
+ * the addresses whose only role they are, and by a successor: both stay open as long as there are
+ * streams to come back to. */
 bool wst__addresses_let_return(const wst_server_t *s);
 
 /* The drain is over: closes the addresses that it has left, and ends the sessions that wait. */
@@ -154,6 +181,9 @@ void wst__addresses_close_last(wst_server_t *s);
 
 /* Leaves the inherited sockets to a successor of the process, as far as a drain closes them. */
 void wst__addresses_leave_inherited(wst_server_t *s);
+
+/* Leaves all to a successor of the process. */
+void wst__addresses_hand_over(wst_server_t *s);
 
 /* Applies changed limits. */
 void wst__addresses_update(wst_server_t *s);
@@ -206,13 +236,18 @@ void wst__claim_of_request(wst_server_t *s, char out[96], const char *peer,
 
 /* -- connection.c ---------------------------------------------------------------------------- */
 
+/* A connection that is handed back (predecessor.c). */
+typedef struct wst__handback wst__handback_t;
+
 typedef struct wst__conn {
     wst__list_t node;
     wst_server_t *server;
     wst__client_t client;
     unsigned roles;
-    wst_request_t *request;    /* about an agent that connects; NULL: no question */
-    wst__resume_field_t claim; /* what that agent says about a session */
+    wst_request_t *request;            /* about an agent that connects; NULL: no question */
+    wst__resume_field_t claim;         /* what that agent says about a session */
+    wst__introduction_t *introduction; /* by a successor, of an agent; NULL: of an address */
+    wst__handback_t *handback;         /* the predecessor has not decided yet; NULL: no question */
 } wst__conn_t;
 
 void wst__conns_init(wst_server_t *s);
@@ -220,8 +255,40 @@ void wst__conns_init(wst_server_t *s);
 /* Applies changed limits. */
 void wst__conns_update(wst_server_t *s);
 
-/* Takes the stream and its seat on success. 0 or an error. */
-int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsigned roles);
+/* Takes the stream, its seat and the introduction, if there is one, on success. 0 or an error. */
+int wst__conn_new(wst_server_t *s, wst_stream_t *stream, wst__seat_t *seat, unsigned roles,
+                  wst__introduction_t *introduction);
+
+/* -- successor.c ----------------------------------------------------------------------------- */
+
+void wst__successor_init(wst_server_t *s);
+
+/* Whether agents can come back by a successor. */
+bool wst__successor_lets_return(const wst_server_t *s);
+
+/* Takes no more connections from a successor. */
+void wst__successor_leave(wst_server_t *s);
+
+/* -- predecessor.c --------------------------------------------------------------------------- */
+
+void wst__predecessor_init(wst_server_t *s);
+
+/* Whether agents may come for a session there. */
+bool wst__predecessor_lives(const wst_server_t *s);
+
+/* They cannot come to this server any more, so the drain does not wait for its end. */
+void wst__predecessor_await_no_more(wst_server_t *s);
+
+/*
+ * Hands an agent's connection, which waits for an answer, back to the predecessor if its claim is
+ * about a session there. `answer`: the agent is admitted; NULL: nobody was asked. 0: if the
+ * predecessor does not take it, wst__agent_accept follows; WST_ESTATE: it is none of the
+ * predecessor's; or the error.
+ */
+int wst__predecessor_ask(wst__conn_t *c, const wst__answer_t *answer);
+
+/* Ends the question: the agent's connection is gone before the answer. */
+void wst__handback_free(wst__handback_t *handback);
 
 /* -- port.c ---------------------------------------------------------------------------------- */
 
@@ -256,13 +323,13 @@ void wst__agents_init(wst_server_t *s, uint32_t tag);
 size_t wst__agents_suspended_bytes(const wst_server_t *s);
 
 /* Whether an agent could come back to a session that has streams, or may get one of a client that
- * has been accepted. */
+ * has been accepted; or to one of the predecessor's. */
 bool wst__agents_may_return(const wst_server_t *s);
 
 /* Asks the agents to connect elsewhere, too. Streams can still be opened through them. */
 void wst__agents_goaway(wst_server_t *s);
 
-/* Ends the suspended sessions: nobody can come back. */
+/* Nobody can come back: ends the suspended sessions. */
 void wst__agents_end_waiting(wst_server_t *s);
 
 /* A client's stream lacks memory: if those of suspended sessions hold more than half of it, the
@@ -273,5 +340,8 @@ bool wst__agents_make_room(wst_server_t *s);
 
 /* Handles an upgrade request at the agents' path. */
 void wst__agent_request(wst__conn_t *c, const wst_http_head_t *head);
+
+/* Makes a session of the request, or refuses it. `answer`: as of wst__predecessor_ask. */
+void wst__agent_accept(wst__conn_t *c, const wst__answer_t *answer);
 
 #endif
