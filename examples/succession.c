@@ -184,6 +184,10 @@ int succession_start(uv_loop_t *loop, char **argv, const succession_socket_t *so
     return status;
 }
 
+bool succession_is_under_way(void) {
+    return s.state != IDLE;
+}
+
 void succession_cancel(void) {
     if (s.state != STARTING)
         return;

@@ -26,6 +26,9 @@ typedef void (*succession_cb)(int pid, void *user_data);
 int succession_start(uv_loop_t *loop, char **argv, const succession_socket_t *sockets, size_t count,
                      succession_cb on_ready, void *user_data);
 
+/* Whether one starts. */
+bool succession_is_under_way(void);
+
 /* Ends a successor that does not listen yet, and closes the handles. */
 void succession_cancel(void);
 

@@ -15,6 +15,7 @@
 #include "succession.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -250,10 +251,29 @@ static size_t list_sockets(const state_t *s, succession_socket_t *out) {
     return count;
 }
 
+/* Stands for an address among the sockets: the one by which the successor hands agents back. */
+static const char way_back[] = "predecessor";
+
+/* Adds that one. Without it streams would be lost if their agents' connections break, which is no
+ * reason not to start a successor. */
+static size_t add_way_back(const state_t *s, succession_socket_t *out) {
+    int fd = wst_server_successor_socket(s->server);
+    if (fd < 0)
+        log_line(WST_LOG_WARN, "agents cannot come back to this process: %s", wst_strerror(fd));
+    else
+        *out = (succession_socket_t){fd, way_back};
+    return fd >= 0 ? 1 : 0;
+}
+
 static void on_upgrade(void *user_data) {
     state_t *s = user_data;
-    succession_socket_t sockets[SERVER_LISTENERS_MAX + PORTS_MAX];
+    succession_socket_t sockets[SERVER_LISTENERS_MAX + PORTS_MAX + 1];
+    if (succession_is_under_way()) {
+        log_line(WST_LOG_ERROR, "cannot start a successor: one is being started");
+        return;
+    }
     size_t count = list_sockets(s, sockets);
+    count += add_way_back(s, sockets + count);
     int status = succession_start(&s->program.loop, s->argv, sockets, count, on_succeeded, s);
     if (status == 0)
         log_line(WST_LOG_INFO, "starting a successor");
@@ -578,6 +598,20 @@ static int make_server(state_t *s) {
     return status;
 }
 
+/* The server has a predecessor if one has started this process. It may be of another version. */
+static void find_predecessor(const state_t *s) {
+    char text[SOCKETS_TEXT];
+    const char *found = sockets_take(text, way_back);
+    if (found != text)
+        return;
+    int fd = (int)strtol(found + strlen("fd:"), NULL, 10);
+    int status = wst_server_set_predecessor(s->server, fd);
+    if (status == 0)
+        return;
+    log_line(WST_LOG_WARN, "agents cannot come back to the predecessor: %s", wst_strerror(status));
+    close(fd);
+}
+
 static void tell_ready(void) {
     notify_ready();
     succession_tell_ready();
@@ -637,6 +671,7 @@ static int run(state_t *s) {
         failed(status);
         return wrong;
     }
+    find_predecessor(s);
     status = open_all(s);
     sockets_close_rest();
     if (status == 0 && !s->options.check)

@@ -26,6 +26,7 @@ from fixtures import (  # noqa: F401
 )
 from payload import make_payload
 from sites import Site, echo
+from succession import Line
 from world import World
 
 
@@ -39,6 +40,20 @@ def world():
 @pytest.fixture
 def echo_site(world):
     return world.site(Site(echo))
+
+
+@pytest.fixture
+def line(world):
+    """A function that makes a Line of a server, which ends with the test."""
+    lines = []
+
+    def make(first):
+        lines.append(Line(first))
+        return lines[-1]
+
+    yield make
+    for each in lines:
+        each.end()
 
 
 @pytest.fixture

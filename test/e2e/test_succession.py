@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """SIGUSR2: the server starts its successor, which takes over the listening sockets."""
-import os
 import signal
 
 import pytest
@@ -10,47 +9,11 @@ from load import Load
 from manager import Manager
 from processes import wait_until
 from sites import Site
+from succession import is_gone
 
 SERVED = "HTTP/1.1 200 Connection established"
 NO_AGENT = "HTTP/1.1 503 No agent available"
 SIZE = 50_000_000  # more than all buffers on the way hold
-
-
-class Line:
-    """A server and its successors, which all write where the first one does."""
-
-    def __init__(self, first):
-        self.first = first
-        self.pids = [first.pid]
-
-    def succeed(self):
-        os.kill(self.pids[-1], signal.SIGUSR2)
-        found = self.first.wait_for(r"successor (\d+) listens", len(self.pids))
-        self.pids.append(int(found[1]))
-
-    def end(self):
-        """All end, and well."""
-        for pid in self.pids[1:]:
-            try:
-                os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                pass  # it has left by itself
-        if len(self.pids) == 1:
-            self.first.terminate()
-        self.first.wait_exit(0)
-
-
-@pytest.fixture
-def line():
-    lines = []
-
-    def make(first):
-        lines.append(Line(first))
-        return lines[-1]
-
-    yield make
-    for each in lines:
-        each.end()
 
 
 def send_much(connection):
@@ -72,13 +35,6 @@ def greet(connection):
     connection.sendall(b"hello")
 
 
-def is_gone(pid):
-    try:
-        return open(f"/proc/{pid}/stat").read().split()[2] == "Z"
-    except FileNotFoundError:
-        return True
-
-
 def test_under_load(world, line):
     """No client is refused or reset, and a download that began before it goes on to its end, in the
     first process."""
@@ -93,17 +49,16 @@ def test_under_load(world, line):
             wait_until(lambda: load.count(SERVED) > before + 50, "clients are served")
             processes.succeed()
             server.wait_for("agent .* up from", i + 2)
-        wait_until(lambda: all(map(is_gone, processes.pids[1:-1])), "the second one is gone")
         before = load.count(SERVED)
         wait_until(lambda: load.count(SERVED) > before + 50, "clients are served")
     finally:
         load.stop()
     assert load.failures == []
     assert set(load.answers) <= {SERVED, NO_AGENT}
-    assert not is_gone(server.pid)
+    assert not any(map(is_gone, processes.pids))  # agents come back by way of the others
     assert len(download.read_to_end()) == SIZE - 1000
     download.close()
-    wait_until(lambda: is_gone(server.pid), "the first one is gone")
+    wait_until(lambda: all(map(is_gone, processes.pids[:-1])), "all but the last one are gone")
 
 
 def test_accepted_before(world, line):
