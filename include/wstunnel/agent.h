@@ -190,9 +190,9 @@ typedef struct wst_agent_options {
                                   Other options hold for all; those of TLS require wss://. */
     bool all_addresses;      /**< The agent keeps up its connections to each address of a URL's host
                                   at once, to 16 of them at most, rather than to one. It looks them
-                                  up every 30 s, itself even if there is a proxy; streams on an
-                                  address that is gone may finish. Certificate and SNI are those of
-                                  the host. */
+                                  up every 30 s, itself even if there is a proxy. An address that
+                                  four look-ups in a row lack is gone; streams on it may finish.
+                                  Certificate and SNI are those of the host. */
 } wst_agent_options_t;
 
 /**

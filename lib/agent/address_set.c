@@ -22,31 +22,67 @@ static void write_address(char text[WST__ADDRESS_TEXT], const struct sockaddr_st
         snprintf(text + len, WST__ADDRESS_TEXT - len, "%%%u", (unsigned)in6->sin6_scope_id);
 }
 
-bool wst__address_set_has(const wst__address_set_t *set, const char *text) {
+/* The place of an address; `count`: it is not there. */
+static size_t find_address(const wst__address_set_t *set, const char *text) {
     size_t i = 0;
     while (i < set->count && strcmp(set->texts[i], text) != 0)
         i++;
-    return i < set->count;
+    return i;
 }
 
-/* Adds an address unless it is there, or there is no room. */
+bool wst__address_set_has(const wst__address_set_t *set, const char *text) {
+    return find_address(set, text) < set->count;
+}
+
+static void remove_address(wst__address_set_t *set, size_t i) {
+    set->count--;
+    memmove(set->texts[i], set->texts[i + 1], (set->count - i) * sizeof(set->texts[0]));
+    memmove(&set->misses[i], &set->misses[i + 1], (set->count - i) * sizeof(set->misses[0]));
+}
+
+/* Removes the address that has been missed for longest, if there is one. */
+static void make_room(wst__address_set_t *set) {
+    size_t most = 0;
+    for (size_t i = 1; i < set->count; i++)
+        most = set->misses[i] > set->misses[most] ? i : most;
+    if (set->misses[most] > 0)
+        remove_address(set, most);
+}
+
+/* Adds an address, if there is room. */
 static void add_address(wst__address_set_t *set, const char *text) {
-    if (text[0] != '\0' && set->count < WST__ADDRESS_SET_MAX && !wst__address_set_has(set, text))
-        snprintf(set->texts[set->count++], WST__ADDRESS_TEXT, "%s", text);
+    if (set->count == WST__ADDRESS_SET_MAX)
+        make_room(set);
+    if (set->count == WST__ADDRESS_SET_MAX)
+        return;
+    snprintf(set->texts[set->count], WST__ADDRESS_TEXT, "%s", text);
+    set->misses[set->count++] = 0;
+}
+
+/* What the set has and the answer, too, is not missed any more. */
+static void count_misses(wst__address_set_t *set, const struct sockaddr_storage *answer,
+                         size_t count) {
+    char text[WST__ADDRESS_TEXT];
+    for (size_t i = 0; i < set->count; i++)
+        set->misses[i]++;
+    for (size_t i = 0; i < count; i++) {
+        write_address(text, &answer[i]);
+        size_t at = find_address(set, text);
+        if (at < set->count)
+            set->misses[at] = 0;
+    }
 }
 
 void wst__address_set_update(wst__address_set_t *set, const struct sockaddr_storage *answer,
                              size_t count) {
-    wst__address_set_t next = {.count = 0};
     char text[WST__ADDRESS_TEXT];
+    count_misses(set, answer, count);
+    for (size_t i = set->count; i-- > 0;)
+        if (set->misses[i] == WST__ADDRESS_MISSES)
+            remove_address(set, i);
     for (size_t i = 0; i < count; i++) {
         write_address(text, &answer[i]);
-        if (wst__address_set_has(set, text))
-            add_address(&next, text);
+        if (text[0] != '\0' && !wst__address_set_has(set, text))
+            add_address(set, text);
     }
-    for (size_t i = 0; i < count; i++) {
-        write_address(text, &answer[i]);
-        add_address(&next, text);
-    }
-    *set = next;
 }

@@ -4,7 +4,7 @@
 /*
  * A site: a server's URL, and the slots that keep connections to it. There are `connections` of
  * them, or so many for each address of the URL's host. These are looked up again every
- * WST__SITE_LOOKUP_MS: a new address gets slots, those of an address that has disappeared retire.
+ * WST__SITE_LOOKUP_MS: a new address gets slots, those of an address that is gone retire.
  *
  * At most WST__ADDRESS_SET_MAX addresses have slots, and as many have slots that retire; beyond
  * that new ones wait.

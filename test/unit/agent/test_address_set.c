@@ -39,11 +39,46 @@ static void test_changes(void **state) {
     wst__address_set_t set = {.count = 0};
     take(&set, (const uint8_t[]){3, 1, 2, 1, 0}); /* once each */
     expect(&set, (const uint8_t[]){3, 1, 2, 0});
-    take(&set, (const uint8_t[]){4, 2, 3, 0}); /* those that stay come first */
-    expect(&set, (const uint8_t[]){2, 3, 4, 0});
+    for (int i = 1; i < WST__ADDRESS_MISSES; i++) {
+        take(&set, (const uint8_t[]){4, 2, 3, 0});
+        expect(&set, (const uint8_t[]){3, 1, 2, 4, 0});
+    }
+    take(&set, (const uint8_t[]){4, 2, 3, 0});
+    expect(&set, (const uint8_t[]){3, 2, 4, 0});
     assert_false(wst__address_set_has(&set, "192.0.2.1"));
-    take(&set, (const uint8_t[]){9, 0});
-    expect(&set, (const uint8_t[]){9, 0});
+}
+
+/* Each answer tells another part. */
+static void test_parts(void **state) {
+    (void)state;
+    wst__address_set_t set = {.count = 0};
+    take(&set, (const uint8_t[]){1, 2, 0});
+    for (int i = 0; i < 3 * WST__ADDRESS_MISSES; i++) {
+        take(&set, (const uint8_t[]){2, 3, 0});
+        take(&set, (const uint8_t[]){4, 0});
+        take(&set, (const uint8_t[]){1, 2, 0});
+        expect(&set, (const uint8_t[]){1, 2, 3, 4, 0});
+    }
+}
+
+/* What is missed for longest makes room. */
+static void test_room(void **state) {
+    (void)state;
+    wst__address_set_t set = {.count = 0};
+    uint8_t most[WST__ADDRESS_SET_MAX + 1] = {0};
+    for (uint8_t i = 0; i < WST__ADDRESS_SET_MAX; i++)
+        most[i] = (uint8_t)(i + 1);
+    take(&set, most);
+    most[4] = 5 + 1;
+    take(&set, most); /* lacks 5 */
+    most[6] = 7 + 1;
+    most[0] = 50;
+    take(&set, most); /* lacks 1, 5 and 7 */
+    assert_int_equal(set.count, WST__ADDRESS_SET_MAX);
+    assert_true(wst__address_set_has(&set, "192.0.2.50"));
+    assert_false(wst__address_set_has(&set, "192.0.2.5"));
+    assert_true(wst__address_set_has(&set, "192.0.2.1"));
+    assert_true(wst__address_set_has(&set, "192.0.2.7"));
 }
 
 /* Too many: those that have connections keep them, wherever the answer has them. */
@@ -85,7 +120,10 @@ static void test_families(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_changes), cmocka_unit_test(test_bound),
-                                       cmocka_unit_test(test_families)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_changes),  cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_room),     cmocka_unit_test(test_bound),
+        cmocka_unit_test(test_families),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
