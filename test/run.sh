@@ -9,7 +9,7 @@
 #                          built from history, with those of today, and checks of the installed
 #                          library, the packages and the quickstart
 #
-# Three lanes of steps run beside each other, since most suites wait more than they compute. A step
+# Four lanes of steps run beside each other, since most suites wait more than they compute. A step
 # prints its lines when it is over, and how many seconds it took. What failed is listed at the end.
 set -u
 cd "$(dirname "$0")/.."
@@ -254,14 +254,18 @@ builds() {
 
 users() {
     step "end-to-end tests" suite build-release e2e
+    [ "$ci" = yes ] || return
+    await build-asan && E2E_BYTES=16777216 \
+        step "end-to-end tests: sanitizers, smaller transfers" suite build-asan e2e
+}
+
+visitors() {
     step "real clients across two network namespaces" suite build-release clients
     step "the benchmarks' emulated link and reports" suite build-release bench
     [ "$ci" = yes ] || return
     step "laboratory" check python3 -B test/bench/run.py --quick build-release
     await build-openssl-release &&
         step "end-to-end tests: OpenSSL" suite build-openssl-release e2e -k tls
-    await build-asan && E2E_BYTES=16777216 \
-        step "end-to-end tests: sanitizers, smaller transfers" suite build-asan e2e
 }
 
 enemies() {
@@ -311,6 +315,7 @@ join
 await build-release || finish
 lane builds
 lane users
+lane visitors
 lane enemies
 join
 finish
