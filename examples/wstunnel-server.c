@@ -12,6 +12,7 @@
 #include "server_log.h"
 #include "server_ports.h"
 #include "sockets.h"
+#include "status.h"
 #include "succession.h"
 
 #include <stdio.h>
@@ -25,6 +26,8 @@ static const char usage[] =
     "       wstunnel-server passwd [--realm REALM] NAME\n"
     "       wstunnel-server doctor [--json | --report] [--ca FILE] [--proxy-user-file FILE]\n"
     "           [--to HOST:PORT | --echo HOST:PORT] PROXY-URL\n"
+    "       wstunnel-server status [--password-file FILE] [--sort KEY] [--once | --json] "
+    "[ADDRESS]\n"
     "Joins clients of an HTTP proxy (CONNECT), or of SOCKS5, with agents that have dialled in by\n"
     "WebSocket.\n"
     "\n"
@@ -79,7 +82,7 @@ static const char usage[] =
     "SIGINT and SIGTERM let open tunnels finish for up to 30 s; a second one breaks them off.\n"
     "SIGHUP has configuration and certificates read again; these are also looked at each minute.\n"
     "SIGUSR2 starts the program again, which takes over the listening sockets; this one leaves.\n"
-    "SIGUSR1 logs how long the event loop's turns are, and the memory in use.\n";
+    "SIGUSR1 logs the event loop's turns and the memory in use.\n";
 
 typedef struct state {
     program_t program;
@@ -688,7 +691,10 @@ static int run(state_t *s) {
 static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
-} commands[] = {{"doctor", doctor_client_main}, {"init", init_main}, {"passwd", passwd_main}};
+} commands[] = {{"doctor", doctor_client_main},
+                {"init", init_main},
+                {"passwd", passwd_main},
+                {"status", status_main}};
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

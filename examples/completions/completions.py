@@ -18,6 +18,7 @@ VALUES = {
     "--log-format": "text json",
     "--log-level": "error warn info debug",
     "--protocol": "wstunnel talk",
+    "--sort": "rate bytes age user destination",
 }
 FILES = "FILE"
 COMMANDS = {
@@ -25,6 +26,7 @@ COMMANDS = {
         "doctor": "go the way of a client step by step",
         "init": "make a certificate, a token, a user and a configuration",
         "passwd": "hash a password",
+        "status": "show what a server does",
         "help": "show the options",
     },
     "wstunnel-agent": {
@@ -41,11 +43,14 @@ BRIEF = {
 }
 # Options of a command, which --help has in the synopsis only.
 OF_COMMANDS = {
-    "--ca": "doctor: the certificates that count",
+    "--ca": "doctor, status: the certificates that count",
     "--echo": "doctor: a destination that sends back what it gets",
-    "--json": "doctor: print the steps as JSON",
+    "--json": "doctor, status: print JSON",
+    "--once": "status: print the table once",
+    "--password-file": "status: a file with the operator's password",
     "--proxy-user-file": "doctor: a file with USER:PASSWORD",
     "--report": "doctor: print a report without secrets",
+    "--sort": "status: what connections are sorted by",
     "--to": "doctor: a destination",
     "--via": "doctor: the proxy to go through as a client",
     "--via-ca": "doctor: the certificates that count with --via",

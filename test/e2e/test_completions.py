@@ -10,7 +10,7 @@ import pytest
 from processes import program
 
 SERVER, AGENT = "wstunnel-server", "wstunnel-agent"
-COMMANDS = {SERVER: {"doctor", "init", "passwd", "help"}, AGENT: {"doctor", "help"}}
+COMMANDS = {SERVER: {"doctor", "init", "passwd", "status", "help"}, AGENT: {"doctor", "help"}}
 
 
 def usage_of(name):
