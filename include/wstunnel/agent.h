@@ -55,7 +55,8 @@ typedef struct wst_agent_connection_info {
     const wst_agent_failure_t *failure; /**< why it is not up; else NULL */
 } wst_agent_connection_info_t;
 
-/** A destination that the server asked for, for notices. Strings are valid during the call. */
+/** A destination that the server asked for, for notices and walks. Strings are valid during the
+    call. */
 typedef struct wst_agent_stream_info {
     size_t size;                   /**< set by the library (common.h) */
     const char *destination;       /**< "host:port" */
@@ -64,6 +65,9 @@ typedef struct wst_agent_stream_info {
     uint64_t bytes_to_server;      /**< from the destination */
     const char *reason;            /**< why `status` is not 0, for people, such as the rule that
                                         denies the destination; "" with status 0 */
+    uint64_t id;       /**< in walks: unlike those of the agent's other streams; else 0 */
+    uint64_t age_ms;   /**< in walks: since the server asked for it */
+    const char *state; /**< in walks: "asking" (on_destination), "dialling", "open"; else "" */
 } wst_agent_stream_info_t;
 
 /** Questions and notices of an agent. Each may be NULL. */
@@ -210,6 +214,8 @@ WST_EXTERN const char *wst_agent_name(const wst_agent_t *agent);
 WST_EXTERN bool wst_agent_is_up(const wst_agent_t *agent);
 /** Streams open or opening now. */
 WST_EXTERN size_t wst_agent_streams(const wst_agent_t *agent);
+/** Whether wst_agent_drain has been called. */
+WST_EXTERN bool wst_agent_is_draining(const wst_agent_t *agent);
 
 /**
  * Replaces the TLS configuration for later connections, for a renewed certificate. The current
@@ -239,8 +245,83 @@ WST_EXTERN void wst_agent_set_rules(wst_agent_t *agent, const wst_rules_t *rules
  */
 WST_EXTERN void wst_agent_drain(wst_agent_t *agent);
 
+/**
+ * No stream is opened to an address at which this process listens, whatever the rules say, and by
+ * whatever name or address of this machine the server asks for it: a listener may trust connections
+ * from this machine. With on_dial the address of a name is never known; then look yourself.
+ * @param address  "IP:PORT" or "[IP]:PORT", as of wst_listener_address(); an unspecified IP stands
+ *                 for all of this machine's; copied
+ * @return 0; WST_EINVAL: it is not such an address; WST_ELIMIT: there are 8 already.
+ */
+WST_EXTERN WST_MUST_CHECK int wst_agent_guard(wst_agent_t *agent, const char *address);
+
 /** Closes everything: streams are reset, the WebSocket closed. */
 WST_EXTERN void wst_agent_close(wst_agent_t *agent, wst_close_cb close_cb);
+
+/** Figures of an agent. */
+typedef struct wst_agent_stats {
+    size_t size;                    /**< sizeof the struct (common.h) */
+    size_t streams;                 /**< open or opening now */
+    size_t pending;                 /**< of them, those whose destination is being opened */
+    uint64_t streams_opened;        /**< so far, as all that follows */
+    uint64_t streams_refused;       /**< not opened: refused, failed, or no longer wanted */
+    uint64_t bytes_to_destinations; /**< of all streams */
+    uint64_t bytes_to_server;       /**< of all streams */
+    uint64_t suspensions;           /**< times that a connection was lost and its streams waited */
+    uint64_t resumes;               /**< times that they went on with another one */
+} wst_agent_stats_t;
+
+/** Fills in the figures, looking at each stream. @return 0; WST_EINVAL: `stats->size` is not set.
+ */
+WST_EXTERN int wst_agent_get_stats(const wst_agent_t *agent, wst_agent_stats_t *stats);
+
+/** What has become of one of an agent's connections, or of the attempt to make one. Strings are
+    valid until the loop turns. */
+typedef struct wst_agent_connection_status {
+    size_t size;          /**< sizeof the struct (common.h) */
+    uint32_t conn;        /**< as of wst_agent_connection_info */
+    const char *server;   /**< "host:port" of its URL */
+    const char *address;  /**< the one of that host that it is for; "": any */
+    const char *state;    /**< "up"; "suspended": lost, its streams wait for another one; "leaving":
+                               its server leaves, its streams may finish; "connecting"; "waiting": for
+                               the next attempt */
+    size_t streams;       /**< open or opening on it */
+    uint64_t rtt_ms;      /**< of the last ping, rounded up; 0: unknown */
+    uint64_t up_ms;       /**< since it came up; 0: it is not */
+    uint64_t outage_ms;   /**< since it was lost, suspended; else 0 */
+    uint64_t retry_in_ms; /**< waiting: until the next attempt */
+    uint64_t bytes_to_destinations; /**< of its streams, so far */
+    uint64_t bytes_to_server;       /**< of its streams, so far */
+} wst_agent_connection_status_t;
+
+/**
+ * The n-th connection, from 0. A slot that has none, or only one that its server leaves, has the
+ * attempt to make one. Between two turns of the loop the order stays.
+ * @return false: there are no more (`*status` stays as it is), or `status->size` is not set.
+ */
+WST_EXTERN bool wst_agent_connection(const wst_agent_t *agent, size_t n,
+                                     wst_agent_connection_status_t *status);
+
+/** A walk over all streams of an agent, some at a time, so that one with many is not held up. */
+typedef struct wst_agent_walk wst_agent_walk_t;
+
+/** Visits a stream. The callback must not call the library. */
+typedef void (*wst_agent_visit_cb)(const wst_agent_stream_info_t *info, void *user_data);
+
+/** Begins a walk; open streams come first. Free it before the agent. @return 0 or WST_ENOMEM. */
+WST_EXTERN WST_MUST_CHECK int wst_agent_walk_new(wst_agent_walk_t **out, wst_agent_t *agent);
+
+/**
+ * Visits some streams, within this call. Over the whole walk each stream that is open all the time
+ * is visited once; of others, some.
+ * @param max  how many streams are looked at
+ * @return false: all have been visited
+ */
+WST_EXTERN bool wst_agent_walk_next(wst_agent_walk_t *walk, size_t max, wst_agent_visit_cb visit,
+                                    void *user_data);
+
+/** NULL is allowed. */
+WST_EXTERN void wst_agent_walk_free(wst_agent_walk_t *walk);
 
 #ifdef __cplusplus
 }

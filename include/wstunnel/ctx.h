@@ -129,6 +129,7 @@ typedef struct wst_ctx_stats {
     uint64_t turns_over_10ms; /**< turns longer than 10 ms; never reset */
     uint64_t turn_max_us;     /**< the longest turn since the context was made, in microseconds */
     uint64_t turn_peak_us;    /**< the longest turn since wst_ctx_reset_turn_peak() */
+    size_t names;             /**< names being looked up now, in the resolver of the context */
 } wst_ctx_stats_t;
 
 /** Fills in the figures; resets none. @return 0; WST_EINVAL: `stats->size` is not set. */

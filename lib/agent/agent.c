@@ -27,6 +27,7 @@ struct wst_agent {
     uint32_t next_conn;
     wst__wake_t wake;
     bool up; /* on_up has run, and no on_down since that says that all is over */
+    uint64_t suspensions, resumes;
     wst_close_cb close_cb;
 };
 
@@ -98,12 +99,14 @@ static void on_slot_up(void *user_data) {
 
 static void on_slot_suspended(const wst_agent_failure_t *failure, size_t streams, void *user_data) {
     wst_agent_t *a = agent_of(user_data);
+    a->suspensions++;
     if (a->callbacks.on_suspended != NULL && is_open(a))
         a->callbacks.on_suspended(a, failure, streams, a->o.user_data);
 }
 
 static void on_slot_resumed(uint64_t outage_ms, void *user_data) {
     wst_agent_t *a = agent_of(user_data);
+    a->resumes++;
     tell_up(a);
     if (a->callbacks.on_resumed != NULL && is_open(a))
         a->callbacks.on_resumed(a, outage_ms, a->o.user_data);
@@ -127,8 +130,11 @@ static void on_site_failed(const wst_agent_failure_t *failure, void *owner) {
 static void on_stream_open(const char *destination, int status, const char *reason,
                            void *user_data) {
     wst_agent_t *a = checked_agent(user_data);
-    const wst_agent_stream_info_t info = {
-        .size = sizeof(info), .destination = destination, .status = status, .reason = reason};
+    const wst_agent_stream_info_t info = {.size = sizeof(info),
+                                          .destination = destination,
+                                          .status = status,
+                                          .reason = reason,
+                                          .state = ""};
     if (a->callbacks.on_stream_open != NULL)
         a->callbacks.on_stream_open(a, &info, a->o.user_data);
 }
@@ -141,7 +147,8 @@ static void on_stream_close(const char *destination, uint64_t bytes_to_destinati
                                           .status = status,
                                           .reason = status == 0 ? "" : wst_strerror(status),
                                           .bytes_to_destination = bytes_to_destination,
-                                          .bytes_to_server = bytes_from_destination};
+                                          .bytes_to_server = bytes_from_destination,
+                                          .state = ""};
     if (a->callbacks.on_stream_close != NULL)
         a->callbacks.on_stream_close(a, &info, a->o.user_data);
 }
@@ -406,8 +413,33 @@ bool wst_agent_is_up(const wst_agent_t *a) {
     return false;
 }
 
+bool wst_agent_is_draining(const wst_agent_t *a) {
+    return a->node.state != WST__NODE_RUNNING;
+}
+
 size_t wst_agent_streams(const wst_agent_t *a) {
     return a->egress.streams.count;
+}
+
+int wst_agent_get_stats(const wst_agent_t *a, wst_agent_stats_t *stats) {
+    const wst__egress_t *e = &a->egress;
+    wst_agent_stats_t now = {.size = sizeof(now),
+                             .streams = e->streams.count,
+                             .pending = e->pending.count,
+                             .streams_opened = e->opened,
+                             .streams_refused = e->refused,
+                             .suspensions = a->suspensions,
+                             .resumes = a->resumes};
+    wst__egress_bytes(e, &now.bytes_to_destinations, &now.bytes_to_server);
+    return wst__sized_write(stats, &now);
+}
+
+bool wst_agent_connection(const wst_agent_t *a, size_t n, wst_agent_connection_status_t *status) {
+    wst_agent_connection_status_t now = {.size = sizeof(now)};
+    for (size_t i = 0; i < a->site_count; i++)
+        if (wst__site_describe(&a->sites[i], &n, &now))
+            return wst__sized_write(status, &now) == 0;
+    return false;
 }
 
 void wst_agent_reconnect(wst_agent_t *a) {
@@ -439,4 +471,56 @@ int wst_agent_set_tls(wst_agent_t *a, wst_tls_config_t *tls) {
 
 void wst_agent_set_rules(wst_agent_t *a, const wst_rules_t *rules) {
     a->egress.rules = rules;
+}
+
+int wst_agent_guard(wst_agent_t *a, const char *address) {
+    return wst__egress_guard(&a->egress, address);
+}
+
+/* Walks -------------------------------------------------------------------------------------- */
+
+struct wst_agent_walk {
+    wst_ctx_t *ctx;
+    wst__egress_walk_t streams;
+};
+
+int wst_agent_walk_new(wst_agent_walk_t **out, wst_agent_t *a) {
+    wst_agent_walk_t *w = wst__zalloc(&a->node.ctx->allocator, sizeof(*w));
+    if (w == NULL)
+        return WST_ENOMEM;
+    w->ctx = a->node.ctx;
+    wst__egress_walk_begin(&w->streams, &a->egress);
+    *out = w;
+    return 0;
+}
+
+typedef struct visitor {
+    wst_agent_visit_cb visit;
+    void *user_data;
+} visitor_t;
+
+static void on_seen(const wst__egress_seen_t *seen, void *user_data) {
+    const visitor_t *v = user_data;
+    const wst_agent_stream_info_t info = {.size = sizeof(info),
+                                          .destination = seen->destination,
+                                          .reason = "",
+                                          .bytes_to_destination = seen->bytes_to_destination,
+                                          .bytes_to_server = seen->bytes_from_destination,
+                                          .id = seen->id,
+                                          .age_ms = seen->age_ms,
+                                          .state = seen->state};
+    v->visit(&info, v->user_data);
+}
+
+bool wst_agent_walk_next(wst_agent_walk_t *w, size_t max, wst_agent_visit_cb visit,
+                         void *user_data) {
+    visitor_t v = {visit, user_data};
+    return wst__egress_walk_next(&w->streams, max, on_seen, &v);
+}
+
+void wst_agent_walk_free(wst_agent_walk_t *w) {
+    if (w == NULL)
+        return;
+    wst__egress_walk_end(&w->streams);
+    wst__free(&w->ctx->allocator, w);
 }

@@ -224,6 +224,17 @@ bool wst__site_is_up(const wst__site_t *site) {
     return false;
 }
 
+bool wst__site_describe(const wst__site_t *site, size_t *n, wst_agent_connection_status_t *out) {
+    WST__LIST_EACH(const wst__site_slot_t, one, &site->slots, node) {
+        if (!wst__slot_describe(&one->slot, n, out))
+            continue;
+        out->server = site->endpoint.authority;
+        out->address = one->address;
+        return true;
+    }
+    return false;
+}
+
 void wst__site_reconnect(wst__site_t *site) {
     WST__LIST_EACH(wst__site_slot_t, one, &site->slots, node)
         wst__slot_reconnect(&one->slot);

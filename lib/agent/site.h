@@ -80,6 +80,9 @@ void wst__site_free(wst__site_t *site);
 /* Whether a slot is up. */
 bool wst__site_is_up(const wst__site_t *site);
 
+/* As wst__slot_describe, of all slots, with the server. */
+bool wst__site_describe(const wst__site_t *site, size_t *n, wst_agent_connection_status_t *out);
+
 /* As wst__slot_reconnect, for each slot; addresses are looked up now. */
 void wst__site_reconnect(wst__site_t *site);
 

@@ -136,6 +136,7 @@ static void on_uplink_suspended(wst__uplink_t *uplink, int error, const char *de
         return;
     }
     u->state = WST__UPLINK_SUSPENDED;
+    u->lost_ms = wst__now(wst__slot_ctx(s));
     u->grace_ms = grace_ms;
     s->is_up = false;
     wst__deadline_clear(&wst__slot_ctx(s)->deadlines, &s->probe);

@@ -108,6 +108,10 @@ void wst__slot_retire(wst__slot_t *slot);
 bool wst__slot_is_gone(const wst__slot_t *slot);
 void wst__slot_remove(wst__slot_t *slot);
 
+/* Describes the slot's n-th connection, from 0; the attempt to make one counts as one, if there is
+ * none that stays. False: it has not so many; `*n` is less by their number then. */
+bool wst__slot_describe(const wst__slot_t *slot, size_t *n, wst_agent_connection_status_t *out);
+
 /* Begins an attempt now, unless one is under way. Beside a connection only if no stream is lost
  * when another one takes its place. */
 void wst__slot_reconnect(wst__slot_t *slot);

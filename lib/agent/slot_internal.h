@@ -3,7 +3,7 @@
 #define WST_LIB_SLOT_INTERNAL_H
 /* Shared by the files of the slot: slot.c (what its uplinks and its owner do), slot_uplinks.c
  * (which uplinks there are), slot_attempt.c (making the next one), slot_leaving.c (servers that
- * leave). */
+ * leave), slot_describe.c (what is told of all that). */
 #include "slot.h"
 
 #include "defaults.h"
@@ -31,6 +31,7 @@ typedef struct wst__slot_uplink {
     bool told;      /* the server takes no more streams */
     bool elsewhere; /* LEAVING: the way does not lead to its server any more */
     uint64_t up_since_ms;
+    uint64_t lost_ms;   /* SUSPENDED, STRANDED: since when */
     uint64_t grace_ms;  /* SUSPENDED, STRANDED: how long the server keeps it */
     wst__ticket_t hold; /* of the node */
     wst__ticket_t busy; /* of the node; in the states READY to ENDING, but SPENT */

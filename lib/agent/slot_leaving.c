@@ -60,6 +60,7 @@ void wst__slot_on_left(const wst__slot_uplink_t *u, int error, const char *detai
 void wst__slot_strand(wst__slot_uplink_t *u, uint64_t grace_ms, wst_agent_failure_t failure) {
     wst__slot_t *s = u->slot;
     u->state = WST__UPLINK_STRANDED;
+    u->lost_ms = wst__now(wst__slot_ctx(s));
     u->grace_ms = grace_ms;
     s->failures = 0;
     failure.retry_in_ms = wst__now(wst__slot_ctx(s)) - u->up_since_ms >= WST__SLOT_STEADY_MS

@@ -10,6 +10,7 @@
 #include "egress.h"
 #include "ip.h"
 #include "networks.h"
+#include "own.h"
 #include "request.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ typedef struct egress_stream {
     wst__egress_t *egress;
     enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
     bool denied_by_asker;        /* the denial: by `networks`, not by the egress's own rules */
+    bool denied_as_own;          /* the denial: this process listens there */
     wst__ticket_t hold, busy;    /* of the node */
     wst__ticket_t open, pending; /* of the egress */
     union {
@@ -35,21 +37,25 @@ typedef struct egress_stream {
     wst_request_t *question; /* pending: on_destination or on_dial */
     wst_dial_t *dial;
     wst_rules_verdict_t denial; /* of the last address denied */
-    char *networks;             /* addresses that the far side lets be tried; NULL: all */
-    wst_authority_t authority;  /* of dest; points into it */
-    char dest[];                /* as the far side named it; at most WST_DEST_MAX bytes */
+    uint64_t id, since_ms;
+    char *networks;            /* addresses that the far side lets be tried; NULL: all */
+    wst_authority_t authority; /* of dest; points into it */
+    char dest[];               /* as the far side named it; at most WST_DEST_MAX bytes */
 } egress_stream_t;
 
 static wst_ctx_t *egress_stream_ctx(const egress_stream_t *s) {
     return s->egress->node->ctx;
 }
 
+/* Takes the stream out of its list: walks that would visit it next go on. */
+static void unlink_egress_stream(egress_stream_t *s);
+
 static void free_egress_stream(egress_stream_t *s) {
     wst__ticket_give_back(&s->pending);
     wst__ticket_give_back(&s->open);
     wst__ticket_give_back(&s->busy);
     wst__ticket_give_back(&s->hold);
-    wst__list_remove(&s->node);
+    unlink_egress_stream(s);
     wst__free(&egress_stream_ctx(s)->allocator, s->networks);
     wst__free(&egress_stream_ctx(s)->allocator, s);
 }
@@ -73,8 +79,12 @@ static void cancel_pending(egress_stream_t *s) {
 
 /* `detail`: more about the status for people, or NULL. */
 static void tell_open(egress_stream_t *s, int status, const char *detail) {
-    const wst__egress_t *e = s->egress;
+    wst__egress_t *e = s->egress;
     const char *reason = status == 0 ? "" : wst_strerror(status);
+    if (status == 0)
+        e->opened++;
+    else
+        e->refused++;
     if (e->node->state == WST__NODE_CLOSING)
         return;
     if (detail == NULL || detail[0] == '\0' || strcmp(detail, reason) == 0)
@@ -114,9 +124,11 @@ static void on_pump_closed(void *user_data) {
 
 static void on_done(wst_pump_t *pump, int status, void *user_data) {
     egress_stream_t *s = user_data;
-    const wst__egress_t *e = s->egress;
+    wst__egress_t *e = s->egress;
     wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
+    e->bytes_to_destinations += stats.bytes_a_to_b;
+    e->bytes_from_destinations += stats.bytes_b_to_a;
     wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO,
                 "stream to %s: over: %s (%llu bytes to it, %llu from it)", s->dest,
                 status == 0 ? "ended" : wst_strerror(status),
@@ -152,7 +164,7 @@ static void start_pump(egress_stream_t *s, wst_stream_t *connection, const char 
         return;
     }
     s->phase = PUMPING;
-    wst__list_remove(&s->node);
+    unlink_egress_stream(s);
     wst__list_append(&s->egress->others, &s->node);
     tell_open(s, 0, NULL);
 }
@@ -203,6 +215,11 @@ static void refuse_by_networks(egress_stream_t *s) {
 static void refuse_denied(egress_stream_t *s) {
     const char *role = s->egress->o.role, *opener = s->egress->o.opener;
     char text[160];
+    if (s->denied_as_own) {
+        snprintf(text, sizeof(text), "it is an address of the %s itself", role);
+        refuse_egress_stream(s, WST_EDENIED, text);
+        return;
+    }
     if (s->denied_by_asker) {
         refuse_by_networks(s);
         return;
@@ -224,8 +241,24 @@ static void refuse_denied(egress_stream_t *s) {
     refuse_egress_stream(s, WST_EDENIED, text);
 }
 
+/* Whether this process listens where a packet to the address may go. */
+static bool is_own(const egress_stream_t *s, const char *address) {
+    const wst__egress_t *e = s->egress;
+    wst__ip_t ip, targets[WST__IP_TARGETS];
+    if (e->own_count == 0 || !wst__ip_parse(&ip, address, strlen(address)))
+        return false;
+    size_t count = wst__ip_targets(targets, &ip, NULL, 0);
+    for (size_t i = 0; i < count; i++)
+        for (size_t n = 0; n < e->own_count; n++)
+            if (wst__own_leads_to(e->own[n], &targets[i], s->authority.port))
+                return true;
+    return false;
+}
+
 static bool may_try(const char *address, void *user_data) {
-    return is_allowed(user_data, address);
+    egress_stream_t *s = user_data;
+    s->denied_as_own = is_own(s, address);
+    return !s->denied_as_own && is_allowed(s, address);
 }
 
 /* Dialling ----------------------------------------------------------------------------------- */
@@ -369,6 +402,8 @@ void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t des
     if (copy != NULL)
         s->networks = memcpy(copy, networks.ptr, networks.len);
     s->egress = e;
+    s->id = ++e->last_id;
+    s->since_ms = wst__now(e->node->ctx);
     if (dest.len > 0)
         memcpy(s->dest, dest.ptr, dest.len);
     wst__list_append(&e->opening, &s->node);
@@ -380,6 +415,101 @@ void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t des
     incoming->on_gone = on_gone;
     incoming->user_data = s;
     begin(s);
+}
+
+int wst__egress_guard(wst__egress_t *e, const char *address) {
+    wst__ip_t ip;
+    uint16_t port;
+    if (!wst__own_read(&ip, &port, address))
+        return WST_EINVAL;
+    if (e->own_count == WST__EGRESS_OWN_MAX)
+        return WST_ELIMIT;
+    wst__ip_to_peer(e->own[e->own_count++], &ip, port);
+    return 0;
+}
+
+/* Figures ------------------------------------------------------------------------------------ */
+
+static void count_bytes(const egress_stream_t *s, uint64_t *to, uint64_t *from) {
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
+    if (s->phase == PUMPING)
+        wst_pump_get_stats(s->pump, &stats);
+    *to += stats.bytes_a_to_b;
+    *from += stats.bytes_b_to_a;
+}
+
+void wst__egress_bytes(const wst__egress_t *e, uint64_t *to_destinations,
+                       uint64_t *from_destinations) {
+    *to_destinations = e->bytes_to_destinations;
+    *from_destinations = e->bytes_from_destinations;
+    WST__LIST_EACH(const egress_stream_t, s, &e->others, node)
+        count_bytes(s, to_destinations, from_destinations);
+}
+
+/* Walks -------------------------------------------------------------------------------------- */
+
+/* Those that are open come first, then those that are being opened. */
+static void enter_list(wst__egress_walk_t *w, wst__list_t *list) {
+    w->list = list;
+    w->next = wst__list_first(list);
+    w->left = 0;
+    for (const wst__list_t *node = w->next; node != NULL; node = wst__list_next(list, node))
+        w->left++;
+}
+
+static void step_walk(wst__egress_walk_t *w) {
+    w->left--;
+    w->next = w->left > 0 ? wst__list_next(w->list, w->next) : NULL;
+}
+
+static void unlink_egress_stream(egress_stream_t *s) {
+    WST__LIST_EACH(wst__egress_walk_t, w, &s->egress->walks, node) {
+        if (w->next == &s->node)
+            step_walk(w);
+    }
+    wst__list_remove(&s->node);
+}
+
+void wst__egress_walk_begin(wst__egress_walk_t *w, wst__egress_t *e) {
+    *w = (wst__egress_walk_t){.egress = e};
+    wst__list_init(&w->node);
+    wst__list_append(&e->walks, &w->node);
+    enter_list(w, &e->others);
+}
+
+void wst__egress_walk_end(wst__egress_walk_t *w) {
+    wst__list_remove(&w->node);
+}
+
+static void visit_stream(const egress_stream_t *s,
+                         void (*visit)(const wst__egress_seen_t *seen, void *user_data),
+                         void *user_data) {
+    static const char *const states[] = {
+        [ASKING] = "asking", [DIALLING] = "dialling", [PUMPING] = "open"};
+    wst__egress_seen_t seen = {.id = s->id,
+                               .age_ms = wst__now(egress_stream_ctx(s)) - s->since_ms,
+                               .destination = s->dest};
+    if (s->phase == CLOSING)
+        return;
+    seen.state = states[s->phase];
+    count_bytes(s, &seen.bytes_to_destination, &seen.bytes_from_destination);
+    visit(&seen, user_data);
+}
+
+bool wst__egress_walk_next(wst__egress_walk_t *w, size_t max,
+                           void (*visit)(const wst__egress_seen_t *seen, void *user_data),
+                           void *user_data) {
+    wst__egress_t *e = w->egress;
+    for (; max > 0; max--) {
+        if (w->next == NULL && w->list == &e->others)
+            enter_list(w, &e->opening);
+        if (w->next == NULL)
+            return false;
+        const egress_stream_t *s = WST__CONTAINER(w->next, egress_stream_t, node);
+        step_walk(w);
+        visit_stream(s, visit, user_data);
+    }
+    return true;
 }
 
 /* The part ----------------------------------------------------------------------------------- */
@@ -408,5 +538,6 @@ void wst__egress_init(wst__egress_t *e, wst__node_t *node, const wst__egress_opt
     *e = (wst__egress_t){.part.close = close_egress, .node = node, .o = *options};
     wst__list_init(&e->opening);
     wst__list_init(&e->others);
+    wst__list_init(&e->walks);
     wst__node_add(node, &e->part);
 }

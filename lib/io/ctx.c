@@ -271,7 +271,8 @@ int wst_ctx_get_stats(const wst_ctx_t *ctx, wst_ctx_stats_t *stats) {
                                  .turns_over_1ms = ctx->turns.over_1ms,
                                  .turns_over_10ms = ctx->turns.over_10ms,
                                  .turn_max_us = ctx->turns.max_ns / NS_PER_US,
-                                 .turn_peak_us = ctx->turns.peak_ns / NS_PER_US};
+                                 .turn_peak_us = ctx->turns.peak_ns / NS_PER_US,
+                                 .names = wst__ctx_names(ctx)};
     return wst__sized_write(stats, &now);
 }
 

@@ -115,6 +115,9 @@ struct wst__service {
 void wst__ctx_add_service(wst_ctx_t *ctx, wst__service_t *service,
                           void (*close)(wst__service_t *service));
 
+/* The names that the context's resolver looks up now. */
+size_t wst__ctx_names(const wst_ctx_t *ctx);
+
 /* The service of a context with that `close`, or NULL. */
 wst__service_t *wst__ctx_service(const wst_ctx_t *ctx, void (*close)(wst__service_t *service));
 

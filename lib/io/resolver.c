@@ -324,6 +324,11 @@ static void close_resolver(wst__service_t *service) {
     uv_close((uv_handle_t *)&resolver->done, on_async_closed);
 }
 
+size_t wst__ctx_names(const wst_ctx_t *ctx) {
+    const wst__service_t *service = wst__ctx_service(ctx, close_resolver);
+    return service != NULL ? WST__CONTAINER(service, const wst__resolver_t, service)->names : 0;
+}
+
 /* The context's resolver, made at the first look-up; NULL without memory or random bytes. */
 static wst__resolver_t *resolver_of(wst_ctx_t *ctx) {
     wst__service_t *service = wst__ctx_service(ctx, close_resolver);

@@ -490,6 +490,144 @@ static void test_loopback(void **state) {
     wst_rules_free(made);
 }
 
+/* Nothing leads to what this process listens at, whatever rules allow and however it is written. */
+static void test_own_address(void **state) {
+    (void)state;
+    static const struct {
+        const char *guarded, *destination;
+        bool refused;
+    } cases[] = {
+        {"127.0.0.1:81", "127.0.0.1:81", true},  {"127.0.0.1:81", "[::ffff:127.0.0.1]:81", true},
+        {"127.0.0.1:81", "0.0.0.0:81", true},    {"127.0.0.1:81", "localhost:81", true},
+        {"127.0.0.1:81", "127.0.0.2:81", false}, {"127.0.0.1:81", "127.0.0.1:82", false},
+        {"0.0.0.0:81", "127.0.0.2:81", true},    {"[::]:81", "127.0.0.1:81", true}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        rig_t r;
+        rig_open(&r, UNASKED, UNASKED);
+        static const char *const local[] = {"127.0.0.0/8", "0.0.0.0", "localhost", NULL};
+        const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = local};
+        const wst_rules_options_t options = {.size = sizeof(options), .rules = &rule, .count = 1};
+        assert_int_equal(wst_rules_new(&r.loopback, &options, NULL), 0);
+        r.egress.rules = r.loopback;
+        assert_int_equal(wst__egress_guard(&r.egress, "192.0.2.1:1"), 0);
+        assert_int_equal(wst__egress_guard(&r.egress, cases[i].guarded), 0);
+        asked_t *a = ask_for(&r, 0, cases[i].destination);
+        test_env_until(&r.env, is_answered, a);
+        bool as_own = strcmp(a->text, "it is an address of the agent itself") == 0;
+        if (a->state != REFUSED || as_own != cases[i].refused)
+            fail_msg("%s at %s: %s", cases[i].destination, cases[i].guarded, a->text);
+        assert_int_equal(a->reason == WST_EDENIED, cases[i].refused);
+        rig_free(&r);
+    }
+}
+
+static void test_guards(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, UNASKED, UNASKED);
+    assert_int_equal(wst__egress_guard(&r.egress, "unix:/run/x"), WST_EINVAL);
+    assert_int_equal(wst__egress_guard(&r.egress, "127.0.0.1"), WST_EINVAL);
+    assert_int_equal(wst__egress_guard(&r.egress, "name:80"), WST_EINVAL);
+    for (size_t i = 0; i < WST__EGRESS_OWN_MAX; i++)
+        assert_int_equal(wst__egress_guard(&r.egress, "[2001:db8::1]:80"), 0);
+    assert_int_equal(wst__egress_guard(&r.egress, "127.0.0.1:80"), WST_ELIMIT);
+    rig_free(&r);
+}
+
+/* -- Figures ---------------------------------------------------------------------------------- */
+
+static void note_seen(const wst__egress_seen_t *seen, void *user_data) {
+    char *out = user_data, text[200];
+    snprintf(text, sizeof(text), "%llu %s %s %llu/%llu;", (unsigned long long)seen->id,
+             seen->destination, seen->state, (unsigned long long)seen->bytes_to_destination,
+             (unsigned long long)seen->bytes_from_destination);
+    strcat(out, text);
+}
+
+static const char *walk_all(rig_t *r, size_t max) {
+    static char out[1000];
+    wst__egress_walk_t walk;
+    out[0] = '\0';
+    wst__egress_walk_begin(&walk, &r->egress);
+    while (wst__egress_walk_next(&walk, max, note_seen, out))
+        ;
+    wst__egress_walk_end(&walk);
+    return out;
+}
+
+static void test_walk(void **state) {
+    (void)state;
+    rig_t r;
+    rig_open(&r, UNASKED, ALLOW);
+    assert_string_equal(walk_all(&r, 1), "");
+    asked_t *first = ask_for(&r, 0, "one.test:1");
+    expect_accepted(&r, first);
+    fake_stream_data(&first->tunnel, "abc", 3);
+    expect_accepted(&r, ask_for(&r, 1, "two.test:2"));
+    r.dial = HOLD;
+    asked_t *held = ask_for(&r, 2, "three.test:3");
+    test_env_until_count(&r.env, (const size_t *)&r.seen[DIAL], 3);
+    for (size_t max = 1; max < 5; max++)
+        assert_string_equal(walk_all(&r, max), "1 one.test:1 open 3/0;2 two.test:2 open 0/0;"
+                                               "3 three.test:3 dialling 0/0;");
+    withdraw(held, WST_ECANCELLED);
+    assert_string_equal(walk_all(&r, 9), "1 one.test:1 open 3/0;2 two.test:2 open 0/0;");
+    rig_free(&r);
+}
+
+/* Streams end, and open, between its steps. */
+static void test_walk_goes_on(void **state) {
+    (void)state;
+    char out[1000] = "";
+    rig_t r;
+    wst__egress_walk_t walk;
+    rig_open(&r, UNASKED, ALLOW);
+    asked_t *one = ask_for(&r, 0, "one.test:1");
+    expect_accepted(&r, one);
+    asked_t *two = ask_for(&r, 1, "two.test:2");
+    expect_accepted(&r, two);
+    r.dial = HOLD;
+    ask_for(&r, 2, "three.test:3");
+    wst__egress_walk_begin(&walk, &r.egress);
+    assert_true(wst__egress_walk_next(&walk, 1, note_seen, out));
+    fake_stream_break(&two->tunnel, WST_ERESET); /* the next one */
+    test_env_until_count(&r.env, &r.seen[CLOSED], 1);
+    test_env_turns(&r.env, 3);
+    connect_to_fake(&r, r.held); /* it is open now, behind what there was */
+    test_env_until_count(&r.env, &r.seen[OPENED], 3);
+    while (wst__egress_walk_next(&walk, 1, note_seen, out))
+        ;
+    wst__egress_walk_end(&walk);
+    assert_memory_equal(out, "1 one.test:1 open 0/0;", 22);
+    assert_null(strstr(out, "two"));
+    assert_string_equal(walk_all(&r, 1), "1 one.test:1 open 0/0;3 three.test:3 open 0/0;");
+    rig_free(&r);
+}
+
+static void test_figures(void **state) {
+    (void)state;
+    rig_t r;
+    uint64_t to, from;
+    rig_open(&r, UNASKED, ALLOW);
+    asked_t *one = ask_for(&r, 0, "one.test:1");
+    expect_accepted(&r, one);
+    fake_stream_data(&one->tunnel, "abc", 3);
+    fake_stream_data(&r.destinations[0], "defgh", 5);
+    r.dial = FAIL;
+    expect_refused(&r, ask_for(&r, 1, "two.test:2"), UV_ECONNREFUSED, "connection refused");
+    wst__egress_bytes(&r.egress, &to, &from);
+    assert_int_equal(to, 3);
+    assert_int_equal(from, 5);
+    fake_stream_break(&one->tunnel, WST_ERESET);
+    test_env_until_count(&r.env, &r.seen[CLOSED], 1);
+    wst__egress_bytes(&r.egress, &to, &from);
+    assert_int_equal(to, 3);
+    assert_int_equal(from, 5);
+    assert_int_equal(r.egress.opened, 1);
+    assert_int_equal(r.egress.refused, 1);
+    rig_free(&r);
+}
+
 /* What the far side's networks deny is not dialled, and the refusal is in the far side's words. */
 static void test_networks(void **state) {
     (void)state;
@@ -761,6 +899,11 @@ int main(void) {
         cmocka_unit_test(test_not_accepted),
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_loopback),
+        cmocka_unit_test(test_own_address),
+        cmocka_unit_test(test_guards),
+        cmocka_unit_test(test_walk),
+        cmocka_unit_test(test_walk_goes_on),
+        cmocka_unit_test(test_figures),
         cmocka_unit_test(test_networks),
         cmocka_unit_test(test_rules_with_a_dial_of_their_own),
         cmocka_unit_test(test_max_pending),
