@@ -3,9 +3,9 @@
 #define WSTUNNEL_ADMIN_H
 /**
  * @file admin.h
- * What operators see of a server, and can do: metrics, a status, a page, and an end to flows,
- * agents and users. A program hands it the connections of an address with the role admin
- * (server.h). It answers, in HTTP/1.1:
+ * What operators see of a server or an agent, and can do: metrics, a status; with a server a page,
+ * and an end to flows, agents and users. A program hands it the connections of an address with the
+ * role admin (server.h). It answers, in HTTP/1.1:
  *
  *     GET /metrics      figures in the text format of OpenMetrics 1.0. No label names a user or a
  *                       destination.
@@ -54,9 +54,33 @@
  *                         (null: none yet), loop (turns, over_1ms, over_10ms, max_us)
  *     totals              of the whole server: the members of wst_server_stats
  *
- * The rate of a flow is in bytes per second, both ways together: since a status last looked at it,
- * at least 1 s before; else since its connection opened. The last looks at 16384 flows are kept.
+ * An agent (wst_admin_options.agent) has less:
+ *
+ *     GET /metrics, GET /status.json
+ *     POST /reconnect   wst_agent_reconnect
+ *     POST /drain       the agent drains
+ *
+ * and in its /status.json:
+ *
+ *     version, uptime_ms, draining, operator   as of a server; tenant is ""
+ *     agent, up      its name; wst_agent_is_up
+ *     connections    conn, server, address, state, rtt_ms (null: not measured yet), up_ms,
+ *                    outage_ms, retry_in_ms, streams, bytes_to_destinations, bytes_to_server:
+ *                    as of wst_agent_connection_status
+ *     streams        id, destination, state, age_ms, bytes_to_destination, bytes_to_server, rate:
+ *                    as of wst_agent_stream_info
+ *     health         names (being looked up), memory_used, memory_limit, descriptors,
+ *                    descriptors_limit, loop
+ *     totals         the members of wst_agent_stats
+ *
+ * The address at which an agent's operators are served must be named to wst_agent_guard(), so that
+ * no stream leads there.
+ *
+ * The rate of a flow or stream is in bytes per second, both ways together: since a status last
+ * looked at it, at least 1 s before; else since its connection opened. The last looks at 16384 of
+ * them are kept.
  */
+#include <wstunnel/agent.h>
 #include <wstunnel/server.h>
 
 #ifdef __cplusplus
@@ -82,7 +106,7 @@ typedef struct wst_admin_action {
     size_t size;        /**< set by the library (common.h) */
     const char *client; /**< address of the operator */
     const char *name;   /**< of the account; "": none */
-    const char *action; /**< "end-flow", "end-agent", "end-user" or "drain" */
+    const char *action; /**< "end-flow", "end-agent", "end-user", "reconnect" or "drain" */
     const char *target; /**< what it was done to, for people; escape it in logs (wst_log_escape) */
     size_t count;       /**< of flows or sessions that it has ended */
 } wst_admin_action_t;
@@ -90,13 +114,13 @@ typedef struct wst_admin_action {
 /** Options of an admin; copied. */
 typedef struct wst_admin_options {
     size_t size;          /**< sizeof the struct (common.h) */
-    wst_server_t *server; /**< Required. Outlives the admin. */
+    wst_server_t *server; /**< Required, or `agent`. Outlives the admin. */
 
     const wst_admin_account_t *accounts; /**< Optional. At most 256, each name once. */
     size_t account_count;                /**< 0: clients of this machine may do everything */
     bool allow_open; /**< Without accounts, serve clients of other machines too. */
 
-    /** Optional. POST /drain; NULL: wst_server_drain. */
+    /** Optional. POST /drain; NULL: wst_server_drain or wst_agent_drain. */
     void (*on_drain)(wst_admin_t *admin, void *user_data);
     /** Optional. A POST has been done. */
     void (*on_action)(wst_admin_t *admin, const wst_admin_action_t *action, void *user_data);
@@ -105,6 +129,8 @@ typedef struct wst_admin_options {
     /** Optional. When the certificate in use expires, in seconds since 1970; INT64_MAX: there is
         none. See wst_tls_config_expiry. */
     int64_t (*certificate_expires)(void *user_data);
+
+    wst_agent_t *agent; /**< In place of `server`. Outlives the admin; accounts have no tenants. */
 } wst_admin_options_t;
 
 /** Makes an admin. @return 0; WST_EINVAL: a required member is missing, or an account out of its
@@ -113,7 +139,8 @@ typedef struct wst_admin_options {
 WST_EXTERN WST_MUST_CHECK int wst_admin_new(wst_admin_t **out, wst_ctx_t *ctx,
                                             const wst_admin_options_t *options);
 
-/** Serves an operator's connection; takes the stream. Call it in on_admin_connection. */
+/** Serves an operator's connection; takes the stream. Call it in on_admin_connection, or with what
+   a listener has accepted (listener.h). */
 WST_EXTERN void wst_admin_serve(wst_admin_t *admin, wst_stream_t *connection);
 
 /** Notes for the status that an agent is gone; the last 64 are kept. Call it in on_agent_down. */
@@ -125,8 +152,8 @@ WST_EXTERN void wst_admin_note_agent_down(wst_admin_t *admin, const wst_remote_t
 WST_EXTERN WST_MUST_CHECK int
 wst_admin_set_accounts(wst_admin_t *admin, const wst_admin_account_t *accounts, size_t count);
 
-/** Closes its connections and frees it; close it before its server. The callback gets the user_data
-    of the options. */
+/** Closes its connections and frees it; close it before its server or agent. The callback gets the
+   user_data of the options. */
 WST_EXTERN void wst_admin_close(wst_admin_t *admin, wst_close_cb close_cb);
 
 #ifdef __cplusplus

@@ -115,7 +115,8 @@ static int prepare_admin(wst_admin_t *a, const wst_admin_options_t *options) {
 int wst_admin_new(wst_admin_t **out, wst_ctx_t *ctx, const wst_admin_options_t *given) {
     wst_admin_options_t options;
     uv_timeval64_t clock;
-    if (wst__sized_read(&options, sizeof(options), given) != 0 || options.server == NULL)
+    if (wst__sized_read(&options, sizeof(options), given) != 0 ||
+        (options.server == NULL) == (options.agent == NULL))
         return WST_EINVAL;
     wst_admin_t *a = wst__zalloc(wst_ctx_allocator(ctx), sizeof(*a));
     if (a == NULL)

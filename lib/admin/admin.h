@@ -115,8 +115,9 @@ wst_remote_t *wst__admin_next_agent(wst__admin_walk_t *walk, const wst_admin_t *
 
 /* -- admin_rates.c --------------------------------------------------------------------------- */
 
-/* Looks at a flow that relays: its rate in bytes per second. */
-uint64_t wst__admin_rate(wst_admin_t *admin, const wst_stream_info_t *info);
+/* Looks at a flow or stream that has carried so many bytes in the time that it is open: its rate in
+ * bytes per second. */
+uint64_t wst__admin_rate(wst_admin_t *admin, uint64_t id, uint64_t bytes, uint64_t open_ms);
 
 /* -- page.c, made of page.html, page.css and page.js ----------------------------------------- */
 
@@ -183,6 +184,8 @@ typedef struct wst__admin_progress {
     size_t gone;  /* looked at */
     wst__admin_walk_t agents;
     wst_flow_walk_t *flows;
+    size_t connections; /* of an agent, written */
+    wst_agent_walk_t *streams;
     wst__admin_count_t descriptors;
 } wst__admin_progress_t;
 
@@ -212,7 +215,7 @@ struct wst__admin_conn {
     wst__admin_operator_t viewer;
     void (*serve)(wst__admin_conn_t *conn); /* answers it, once its form has been read */
     bool head_only, keep_alive, expects_continue;
-    bool drains; /* the server drains once this has been answered */
+    bool drains; /* the server or agent drains once this has been answered */
     int minor_version;
     const wst__admin_file_t *file;
     char form[WST__ADMIN_FORM_MAX];
@@ -264,10 +267,60 @@ void wst__admin_conn_gone(wst_admin_t *admin, wst__list_t *node);
 /* Gives the connection a turn. */
 void wst__admin_wants_turn(wst__admin_conn_t *conn);
 
+/* -- admin_members.c ------------------------------------------------------------------------- */
+
+/* Write a member of a status; `before` is what stands before its value. A `known` number is null if
+ * it is 0. */
+void wst__admin_put_text_member(wst__admin_text_t *text, const char *before, const char *value);
+void wst__admin_put_number_member(wst__admin_text_t *text, const char *before, uint64_t number);
+void wst__admin_put_known_member(wst__admin_text_t *text, const char *before, uint64_t number);
+
+/* What stands before an item of a list. */
+void wst__admin_put_comma(wst__admin_text_t *text, wst__admin_conn_t *conn);
+
+/* Goes on to the next section; returns WST__ADMIN_MORE. */
+int wst__admin_next_section(wst__admin_conn_t *conn);
+
+/* The first members of a status, behind its bracket. */
+void wst__admin_put_beginning(wst__admin_text_t *text, const wst__admin_conn_t *conn,
+                              bool draining);
+
+/* The members of its health that tell of the process; descriptors have been counted. */
+void wst__admin_put_process(wst__admin_text_t *text, const wst__admin_conn_t *conn);
+
+/* -- admin_families.c ------------------------------------------------------------------------ */
+
+#define WST__ADMIN_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+enum { WST__ADMIN_FAMILY_ROOM = 8192 }; /* of families; the largest is a histogram */
+
+/* `unit`: the end of the name, or NULL. */
+void wst__admin_put_family(wst__admin_text_t *text, const char *name, const char *type,
+                           const char *unit, const char *help);
+void wst__admin_put_sample(wst__admin_text_t *text, const char *name, const char *suffix,
+                           uint64_t value);
+void wst__admin_put_gauge(wst__admin_text_t *text, const char *name, const char *unit,
+                          const char *help, uint64_t value);
+void wst__admin_put_counter(wst__admin_text_t *text, const char *name, const char *help,
+                            uint64_t value);
+
+/* Goes on to the next family; returns WST__ADMIN_MORE. */
+int wst__admin_next_family(wst__admin_conn_t *conn);
+
+/* Steps: the families of the program and of its context. */
+int wst__admin_put_program(wst__admin_conn_t *conn, wst__admin_text_t *text);
+int wst__admin_put_context(wst__admin_conn_t *conn, wst__admin_text_t *text);
+
+/* -- admin_agent_status.c, admin_agent_metrics.c --------------------------------------------- */
+
+void wst__admin_serve_agent_status(wst__admin_conn_t *conn);
+void wst__admin_serve_agent_metrics(wst__admin_conn_t *conn);
+
 /* -- admin_status.c, admin_metrics.c, admin_post.c ------------------------------------------- */
 
 void wst__admin_serve_status(wst__admin_conn_t *conn);
 void wst__admin_serve_metrics(wst__admin_conn_t *conn);
+void wst__admin_reconnect(wst__admin_conn_t *conn);
 void wst__admin_end_flow(wst__admin_conn_t *conn);
 void wst__admin_end_agent(wst__admin_conn_t *conn);
 void wst__admin_end_user(wst__admin_conn_t *conn);

@@ -43,6 +43,8 @@ static int read_accounts(wst__admin_account_t *out, const wst_admin_t *a,
     for (size_t i = 0; i < count; i++) {
         wst_admin_account_t one;
         int status = wst__sized_read_at(&one, sizeof(one), given, i);
+        if (status == 0 && one.tenant != NULL && a->options.agent != NULL)
+            status = WST_EINVAL; /* agents know no tenants */
         if (status == 0)
             status = read_account(&out[i], a, &one);
         for (size_t j = 0; j < i && status == 0; j++)

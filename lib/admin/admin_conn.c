@@ -46,12 +46,15 @@ static void drain_if_asked(wst__admin_conn_t *c) {
     c->drains = false;
     if (drains && a->options.on_drain != NULL)
         a->options.on_drain(a, a->options.user_data);
+    else if (drains && a->options.agent != NULL)
+        wst_agent_drain(a->options.agent);
     else if (drains)
         wst_server_drain(a->options.server);
 }
 
 static void end_progress(wst__admin_conn_t *c) {
     wst_flow_walk_free(c->progress.flows);
+    wst_agent_walk_free(c->progress.streams);
     c->progress = (wst__admin_progress_t){0};
     wst__list_remove(&c->turn);
 }

@@ -140,10 +140,15 @@ void wst__admin_end_agent(wst__admin_conn_t *c) {
     answer_done(c, "end-agent", target, sessions);
 }
 
-/* The server --------------------------------------------------------------------------------- */
+/* The server or the agent -------------------------------------------------------------------- */
 
 void wst__admin_drain(wst__admin_conn_t *c) {
     c->keep_alive = false;
     c->drains = true;
-    answer_done(c, "drain", "the server", 0);
+    answer_done(c, "drain", c->admin->options.agent != NULL ? "the agent" : "the server", 0);
+}
+
+void wst__admin_reconnect(wst__admin_conn_t *c) {
+    wst_agent_reconnect(c->admin->options.agent);
+    answer_done(c, "reconnect", "the agent", 0);
 }

@@ -11,13 +11,22 @@ typedef struct route {
     bool is_post, for_all; /* for_all: only for operators of all tenants */
 } route_t;
 
-static const route_t routes[] = {
+static const route_t server_routes[] = {
     {"/metrics", wst__admin_serve_metrics, false, false},
     {"/status.json", wst__admin_serve_status, false, false},
     {"/end-flow", wst__admin_end_flow, true, false},
     {"/end-agent", wst__admin_end_agent, true, false},
     {"/end-user", wst__admin_end_user, true, false},
     {"/drain", wst__admin_drain, true, true},
+    {NULL, NULL, false, false},
+};
+
+static const route_t agent_routes[] = {
+    {"/metrics", wst__admin_serve_agent_metrics, false, false},
+    {"/status.json", wst__admin_serve_agent_status, false, false},
+    {"/reconnect", wst__admin_reconnect, true, false},
+    {"/drain", wst__admin_drain, true, false},
+    {NULL, NULL, false, false},
 };
 
 static void serve_file(wst__admin_conn_t *c) {
@@ -29,14 +38,15 @@ static void serve_file(wst__admin_conn_t *c) {
                                                 .is_static = true});
 }
 
-/* False: there is nothing at that path. */
+/* False: there is nothing at that path. The page is a server's. */
 static bool find_route(route_t *out, wst__admin_conn_t *c, wst_str_t path) {
-    for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
-        *out = routes[i];
+    bool of_agent = c->admin->options.agent != NULL;
+    for (const route_t *r = of_agent ? agent_routes : server_routes; r->path != NULL; r++) {
+        *out = *r;
         if (wst_str_eq(path, out->path))
             return true;
     }
-    for (size_t i = 0; i < wst__admin_file_count; i++) {
+    for (size_t i = 0; i < wst__admin_file_count && !of_agent; i++) {
         c->file = &wst__admin_files[i];
         *out = (route_t){c->file->path, serve_file, false, false};
         if (wst_str_eq(path, out->path))

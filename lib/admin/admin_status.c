@@ -2,50 +2,15 @@
 /* The status: an object whose members are written section by section (wstunnel/admin.h). */
 #include "admin.h"
 
-#include <wstunnel/version.h>
-
 /* Room for an agent (32 labels of 127 bytes, six bytes each at worst), and for anything else. */
 enum { AGENT_ROOM = 31000, ITEM_ROOM = 8192, DAY_S = 86400 };
-
-/* Members ------------------------------------------------------------------------------------ */
-
-static void put_text_member(wst__admin_text_t *t, const char *before, const char *text) {
-    wst__admin_put(t, before);
-    wst__admin_put_json(t, text);
-}
-
-static void put_number_member(wst__admin_text_t *t, const char *before, uint64_t number) {
-    wst__admin_put(t, before);
-    wst__admin_put_number(t, number);
-}
-
-/* Separates the items of a list. */
-static void put_comma(wst__admin_text_t *t, wst__admin_conn_t *c) {
-    if (c->progress.items++ > 0)
-        wst__admin_put(t, ",");
-    wst__admin_put(t, "\n");
-}
-
-static int next_section(wst__admin_conn_t *c) {
-    c->progress.section++;
-    c->progress.items = 0;
-    return WST__ADMIN_MORE;
-}
 
 /* The beginning ------------------------------------------------------------------------------ */
 
 static int put_beginning(wst__admin_conn_t *c, wst__admin_text_t *t) {
-    const wst_admin_t *a = c->admin;
-    put_text_member(t, "{\"version\":", wst_version());
-    put_number_member(t, ",\"uptime_ms\":", wst_ctx_now(a->ctx) - a->since_ms);
-    wst__admin_put(t, ",\"draining\":");
-    wst__admin_put_bool(t, wst_server_is_draining(a->options.server));
-    put_text_member(t, ",\"operator\":{\"name\":", c->viewer.name);
-    put_text_member(t, ",\"tenant\":", c->viewer.tenant);
-    wst__admin_put(t, ",\"read_only\":");
-    wst__admin_put_bool(t, c->viewer.read_only);
-    wst__admin_put(t, "},\n\"agents\":[");
-    return next_section(c);
+    wst__admin_put_beginning(t, c, wst_server_is_draining(c->admin->options.server));
+    wst__admin_put(t, ",\n\"agents\":[");
+    return wst__admin_next_section(c);
 }
 
 /* Agents ------------------------------------------------------------------------------------- */
@@ -54,31 +19,27 @@ static void put_labels(wst__admin_text_t *t, const wst_remote_t *agent) {
     const char *const *labels = wst_remote_labels(agent);
     wst__admin_put(t, ",\"labels\":[");
     for (size_t i = 0; labels != NULL && labels[i] != NULL; i++)
-        put_text_member(t, i > 0 ? "," : "", labels[i]);
+        wst__admin_put_text_member(t, i > 0 ? "," : "", labels[i]);
     wst__admin_put(t, "]");
 }
 
 static void put_agent_status(wst__admin_text_t *t, const wst_remote_t *agent) {
-    uint64_t rtt = wst_remote_rtt_ms(agent);
-    put_text_member(t, "{\"name\":", wst_remote_name(agent));
-    put_text_member(t, ",\"instance\":", wst_remote_instance(agent));
-    put_text_member(t, ",\"tenant\":", wst_remote_tenant(agent));
-    put_text_member(t, ",\"address\":", wst_remote_peer(agent));
-    put_text_member(t, ",\"software\":", wst_remote_software(agent));
+    wst__admin_put_text_member(t, "{\"name\":", wst_remote_name(agent));
+    wst__admin_put_text_member(t, ",\"instance\":", wst_remote_instance(agent));
+    wst__admin_put_text_member(t, ",\"tenant\":", wst_remote_tenant(agent));
+    wst__admin_put_text_member(t, ",\"address\":", wst_remote_peer(agent));
+    wst__admin_put_text_member(t, ",\"software\":", wst_remote_software(agent));
     put_labels(t, agent);
-    put_number_member(t, ",\"sessions\":", wst_remote_sessions(agent));
-    put_number_member(t, ",\"uptime_ms\":", wst_remote_uptime_ms(agent));
-    if (rtt > 0)
-        put_number_member(t, ",\"rtt_ms\":", rtt);
-    else
-        wst__admin_put(t, ",\"rtt_ms\":null");
-    put_number_member(t, ",\"streams\":", wst_remote_streams(agent));
-    put_number_member(t, ",\"bytes_to_agent\":", wst_remote_bytes_to_agent(agent));
-    put_number_member(t, ",\"bytes_to_client\":", wst_remote_bytes_to_client(agent));
-    put_text_member(t, ",\"state\":",
-                    wst_remote_is_suspended(agent) ? "suspended"
-                    : wst_remote_is_ready(agent)   ? "ready"
-                                                   : "unready");
+    wst__admin_put_number_member(t, ",\"sessions\":", wst_remote_sessions(agent));
+    wst__admin_put_number_member(t, ",\"uptime_ms\":", wst_remote_uptime_ms(agent));
+    wst__admin_put_known_member(t, ",\"rtt_ms\":", wst_remote_rtt_ms(agent));
+    wst__admin_put_number_member(t, ",\"streams\":", wst_remote_streams(agent));
+    wst__admin_put_number_member(t, ",\"bytes_to_agent\":", wst_remote_bytes_to_agent(agent));
+    wst__admin_put_number_member(t, ",\"bytes_to_client\":", wst_remote_bytes_to_client(agent));
+    wst__admin_put_text_member(t, ",\"state\":",
+                               wst_remote_is_suspended(agent) ? "suspended"
+                               : wst_remote_is_ready(agent)   ? "ready"
+                                                              : "unready");
     wst__admin_put(t, "}");
 }
 
@@ -88,20 +49,20 @@ static int put_next_agent(wst__admin_conn_t *c, wst__admin_text_t *t) {
     const wst_remote_t *agent = wst__admin_next_agent(&c->progress.agents, c->admin, &c->viewer);
     if (agent == NULL) {
         wst__admin_put(t, "],\n\"gone\":[");
-        return next_section(c);
+        return wst__admin_next_section(c);
     }
-    put_comma(t, c);
+    wst__admin_put_comma(t, c);
     put_agent_status(t, agent);
     return WST__ADMIN_MORE;
 }
 
 static void put_gone(wst__admin_text_t *t, const wst_admin_t *a, const wst__admin_gone_t *g) {
-    put_text_member(t, "{\"name\":", g->name);
-    put_text_member(t, ",\"instance\":", g->instance);
-    put_text_member(t, ",\"tenant\":", g->tenant);
-    put_text_member(t, ",\"address\":", g->address);
-    put_number_member(t, ",\"ago_ms\":", wst_ctx_now(a->ctx) - g->at_ms);
-    put_text_member(t, ",\"why\":", g->why);
+    wst__admin_put_text_member(t, "{\"name\":", g->name);
+    wst__admin_put_text_member(t, ",\"instance\":", g->instance);
+    wst__admin_put_text_member(t, ",\"tenant\":", g->tenant);
+    wst__admin_put_text_member(t, ",\"address\":", g->address);
+    wst__admin_put_number_member(t, ",\"ago_ms\":", wst_ctx_now(a->ctx) - g->at_ms);
+    wst__admin_put_text_member(t, ",\"why\":", g->why);
     wst__admin_put(t, "}");
 }
 
@@ -109,7 +70,7 @@ static int begin_flows(wst__admin_conn_t *c, wst__admin_text_t *t) {
     wst__admin_put(t, "],\n\"flows\":[");
     int status =
         wst_flow_walk_new(&c->progress.flows, wst_server_ingress(c->admin->options.server));
-    return status == 0 ? next_section(c) : status;
+    return status == 0 ? wst__admin_next_section(c) : status;
 }
 
 static int put_next_gone(wst__admin_conn_t *c, wst__admin_text_t *t) {
@@ -120,7 +81,7 @@ static int put_next_gone(wst__admin_conn_t *c, wst__admin_text_t *t) {
     size_t first = a->gone_count - kept;
     const wst__admin_gone_t *g = &a->gone[(first + c->progress.gone++) % WST__ADMIN_GONE];
     if (wst__admin_reaches(c->viewer.tenant, g->tenant)) {
-        put_comma(t, c);
+        wst__admin_put_comma(t, c);
         put_gone(t, a, g);
     }
     return WST__ADMIN_MORE;
@@ -133,23 +94,24 @@ typedef struct writing {
     wst__admin_text_t *text;
 } writing_t;
 
+static uint64_t flow_rate(wst_admin_t *a, const wst_stream_info_t *info) {
+    uint64_t bytes = info->bytes_to_agent + info->bytes_to_client;
+    return info->id != 0 ? wst__admin_rate(a, info->id, bytes, info->duration_ms) : 0;
+}
+
 static void put_flow(wst__admin_text_t *t, wst_admin_t *a, const wst_stream_info_t *info) {
-    wst__admin_put(t, "{\"id\":");
-    if (info->id != 0)
-        wst__admin_put_number(t, info->id);
-    else
-        wst__admin_put(t, "null");
-    put_text_member(t, ",\"user\":", info->user);
-    put_text_member(t, ",\"tenant\":", info->tenant);
-    put_text_member(t, ",\"client\":", info->client);
-    put_text_member(t, ",\"destination\":", info->destination);
-    put_text_member(t, ",\"address\":", info->address);
-    put_text_member(t, ",\"agent\":", info->agent);
-    put_number_member(t, ",\"age_ms\":", info->age_ms);
-    put_number_member(t, ",\"bytes_to_agent\":", info->bytes_to_agent);
-    put_number_member(t, ",\"bytes_to_client\":", info->bytes_to_client);
-    put_number_member(t, ",\"rate\":", info->id != 0 ? wst__admin_rate(a, info) : 0);
-    put_text_member(t, ",\"state\":", info->state);
+    wst__admin_put_known_member(t, "{\"id\":", info->id);
+    wst__admin_put_text_member(t, ",\"user\":", info->user);
+    wst__admin_put_text_member(t, ",\"tenant\":", info->tenant);
+    wst__admin_put_text_member(t, ",\"client\":", info->client);
+    wst__admin_put_text_member(t, ",\"destination\":", info->destination);
+    wst__admin_put_text_member(t, ",\"address\":", info->address);
+    wst__admin_put_text_member(t, ",\"agent\":", info->agent);
+    wst__admin_put_number_member(t, ",\"age_ms\":", info->age_ms);
+    wst__admin_put_number_member(t, ",\"bytes_to_agent\":", info->bytes_to_agent);
+    wst__admin_put_number_member(t, ",\"bytes_to_client\":", info->bytes_to_client);
+    wst__admin_put_number_member(t, ",\"rate\":", flow_rate(a, info));
+    wst__admin_put_text_member(t, ",\"state\":", info->state);
     wst__admin_put(t, "}");
 }
 
@@ -158,7 +120,7 @@ static void on_flow(const wst_stream_info_t *info, void *user_data) {
     wst__admin_conn_t *c = w->conn;
     if (!wst__admin_reaches(c->viewer.tenant, info->tenant))
         return;
-    put_comma(w->text, c);
+    wst__admin_put_comma(w->text, c);
     put_flow(w->text, c->admin, info);
 }
 
@@ -167,7 +129,7 @@ static int put_next_flow(wst__admin_conn_t *c, wst__admin_text_t *t) {
     if (wst_flow_walk_next(c->progress.flows, 1, on_flow, &writing))
         return WST__ADMIN_MORE;
     wst__admin_put(t, "]");
-    return next_section(c);
+    return wst__admin_next_section(c);
 }
 
 /* Health ------------------------------------------------------------------------------------- */
@@ -197,8 +159,8 @@ static void put_refusals(wst__admin_text_t *t, const wst_server_t *server) {
     uint64_t count;
     wst__admin_put(t, ",\"refusals\":{");
     for (size_t n = 0; wst_server_refusals(server, n, &error, &count); n++) {
-        put_text_member(t, n > 0 ? "," : "", error);
-        put_number_member(t, ":", count);
+        wst__admin_put_text_member(t, n > 0 ? "," : "", error);
+        wst__admin_put_number_member(t, ":", count);
     }
     wst__admin_put(t, "}");
 }
@@ -217,48 +179,39 @@ static void put_certificate(wst__admin_text_t *t, const wst_admin_t *a) {
 
 static int put_health(wst__admin_conn_t *c, wst__admin_text_t *t) {
     const wst_admin_t *a = c->admin;
-    wst_ctx_stats_t stats = {.size = sizeof(stats)};
     if (wst__admin_count_descriptors(&c->progress.descriptors))
         return WST__ADMIN_MORE;
-    wst_ctx_get_stats(a->ctx, &stats);
     put_certificate(t, a);
-    put_number_member(t, ",\"memory_used\":", stats.budget_used);
-    put_number_member(t, ",\"memory_limit\":", stats.budget_limit);
-    put_number_member(t, ",\"descriptors\":", c->progress.descriptors.open);
-    put_number_member(t, ",\"descriptors_limit\":", c->progress.descriptors.limit);
+    wst__admin_put_process(t, c);
     put_refusals(t, a->options.server);
     put_times(t, a->options.server);
-    put_number_member(t, ",\"loop\":{\"turns\":", stats.turns);
-    put_number_member(t, ",\"over_1ms\":", stats.turns_over_1ms);
-    put_number_member(t, ",\"over_10ms\":", stats.turns_over_10ms);
-    put_number_member(t, ",\"max_us\":", stats.turn_max_us);
-    wst__admin_put(t, "}}");
-    return next_section(c);
+    wst__admin_put(t, "}");
+    return wst__admin_next_section(c);
 }
 
 static int put_totals(wst__admin_conn_t *c, wst__admin_text_t *t) {
     wst_server_stats_t s = {.size = sizeof(s)};
     wst_server_get_stats(c->admin->options.server, &s);
-    put_number_member(t, ",\n\"totals\":{\"connections\":", s.connections);
-    put_number_member(t, ",\"agents\":", s.agents);
-    put_number_member(t, ",\"sessions\":", s.sessions);
-    put_number_member(t, ",\"streams\":", s.streams);
-    put_number_member(t, ",\"pending\":", s.pending);
-    put_number_member(t, ",\"handshakes\":", s.handshakes);
-    put_number_member(t, ",\"tls_failures\":", s.tls_failures);
-    put_number_member(t, ",\"turned_away\":", s.turned_away);
-    put_number_member(t, ",\"suspended\":", s.suspended);
-    put_number_member(t, ",\"suspended_bytes\":", s.suspended_bytes);
-    put_number_member(t, ",\"resumes\":", s.resumes);
-    put_number_member(t, ",\"resumes_refused\":", s.resumes_refused);
-    put_number_member(t, ",\"suspended_lost\":", s.suspended_lost);
-    put_number_member(t, ",\"streams_opened\":", s.streams_opened);
-    put_number_member(t, ",\"refused\":", s.refused);
-    put_number_member(t, ",\"agents_refused\":", s.agents_refused);
-    put_number_member(t, ",\"bytes_to_agents\":", s.bytes_to_agents);
-    put_number_member(t, ",\"bytes_to_clients\":", s.bytes_to_clients);
+    wst__admin_put_number_member(t, ",\n\"totals\":{\"connections\":", s.connections);
+    wst__admin_put_number_member(t, ",\"agents\":", s.agents);
+    wst__admin_put_number_member(t, ",\"sessions\":", s.sessions);
+    wst__admin_put_number_member(t, ",\"streams\":", s.streams);
+    wst__admin_put_number_member(t, ",\"pending\":", s.pending);
+    wst__admin_put_number_member(t, ",\"handshakes\":", s.handshakes);
+    wst__admin_put_number_member(t, ",\"tls_failures\":", s.tls_failures);
+    wst__admin_put_number_member(t, ",\"turned_away\":", s.turned_away);
+    wst__admin_put_number_member(t, ",\"suspended\":", s.suspended);
+    wst__admin_put_number_member(t, ",\"suspended_bytes\":", s.suspended_bytes);
+    wst__admin_put_number_member(t, ",\"resumes\":", s.resumes);
+    wst__admin_put_number_member(t, ",\"resumes_refused\":", s.resumes_refused);
+    wst__admin_put_number_member(t, ",\"suspended_lost\":", s.suspended_lost);
+    wst__admin_put_number_member(t, ",\"streams_opened\":", s.streams_opened);
+    wst__admin_put_number_member(t, ",\"refused\":", s.refused);
+    wst__admin_put_number_member(t, ",\"agents_refused\":", s.agents_refused);
+    wst__admin_put_number_member(t, ",\"bytes_to_agents\":", s.bytes_to_agents);
+    wst__admin_put_number_member(t, ",\"bytes_to_clients\":", s.bytes_to_clients);
     wst__admin_put(t, "}");
-    return next_section(c);
+    return wst__admin_next_section(c);
 }
 
 /* The whole ---------------------------------------------------------------------------------- */
