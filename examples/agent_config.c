@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "listen_address.h"
 #include "log.h"
 
 enum { DAY_MS = 86400000, YEAR_S = 31536000, URL = 0, URLS_MAX = 16 };
@@ -44,6 +45,10 @@ static const config_field_t limit_members[] = {
 };
 static const config_fields_t limits = {limit_members,
                                        sizeof(limit_members) / sizeof(limit_members[0])};
+
+static void read_admins(config_t *c, const config_node_t *node, void *target) {
+    admin_config_read(c, node, &((agent_config_t *)target)->admins);
+}
 
 static void read_limits(config_t *c, const config_node_t *node, void *target) {
     config_read_object(c, node, &limits, target);
@@ -171,6 +176,11 @@ static const config_field_t members[] = {
      .offset = offsetof(agent_config_t, deny),
      .line_only = true},
     {.name = "limits", .kind = CONFIG_OTHER, .read = read_limits},
+    {.name = "admin",
+     .kind = CONFIG_TEXT,
+     .offset = offsetof(agent_config_t, admin),
+     .fixed = true},
+    {.name = "admins", .kind = CONFIG_OTHER, .read = read_admins},
 };
 const config_fields_t agent_config_fields = {members, sizeof(members) / sizeof(members[0])};
 
@@ -234,6 +244,24 @@ static void read_urls(agent_config_t *config, const options_t *options) {
     config->options.urls = config->urls;
 }
 
+/* Where operators are served, and who they are. */
+static void check_admin(agent_config_t *config) {
+    config_t *c = &config->config;
+    for (size_t i = 0; i < config->admins.count; i++)
+        if (config->admins.accounts[i].tenant != NULL)
+            config_fault(c, "admins", "an agent has no tenants");
+    if (config->admin == NULL)
+        return;
+    if (!listen_address_is_valid(config->admin))
+        config_fault(c, "admin",
+                     "not IP:PORT, [IP]:PORT, :PORT, localhost:PORT or unix:/PATH "
+                     "(names are not looked up)");
+    else if (config->admins.count == 0 && !operators_are_local(config->admin))
+        config_fault(c, "admin",
+                     "beyond this machine operators need accounts: configure "
+                     "\"admins\"");
+}
+
 bool agent_config_read(agent_config_t *config, const options_t *options) {
     *config = (agent_config_t){.log_level = WST_LOG_INFO, .options.size = sizeof(config->options)};
     options_read(&config->config, options, &agent_config_fields, config);
@@ -257,6 +285,7 @@ bool agent_config_read(agent_config_t *config, const options_t *options) {
     config->rules = rules_config_make(&config->config, &config->listed);
     config->options.rules = config->rules;
     note_secret_files(config);
+    check_admin(config);
     return config->config.error_count == 0;
 }
 

@@ -3,6 +3,7 @@
 #define EXAMPLES_AGENT_CONFIG_H
 /* The configuration of wstunnel-agent: wstunnel.json(5), and the same options on its command line.
  */
+#include "operators.h"
 #include "rules_config.h"
 
 typedef struct agent_config {
@@ -21,7 +22,9 @@ typedef struct agent_config {
     const char *proxy_ca;
     const char **allow, **deny; /* of the command line, also in `listed` */
     rules_config_t listed;
-    wst_rules_t *rules;          /* made of `listed`; NULL: none */
+    wst_rules_t *rules; /* made of `listed`; NULL: none */
+    const char *admin;  /* where operators are served; NULL: nowhere */
+    admin_config_t admins;
     wst_agent_options_t options; /* all but callbacks, user_data, proxy, tls */
     size_t memory_budget;
 } agent_config_t;

@@ -6,7 +6,7 @@
 #include "access_config.h"
 #include "options.h"
 #include "port_config.h"
-#include "server_admin.h"
+#include "operators.h"
 
 enum { SERVER_LISTENERS_MAX = 16, SERVER_PAIRS_MAX = 32 };
 

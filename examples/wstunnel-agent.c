@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The agent as a program: configuration, credentials, and shutdown. */
+#include "agent_admin.h"
 #include "agent_advice.h"
 #include "agent_config.h"
 #include "agent_log.h"
@@ -52,6 +53,9 @@ static const char usage[] =
     "  --connections N       WebSockets to keep up with each server, 1 to 64 (default 1): faster\n"
     "                        than one over a long way that loses packets\n"
     "  --all-addresses       keep them up with each address of HOST, looked up every 30 s\n"
+    "  --admin ADDR          serve operators at IP:PORT, :PORT or unix:/PATH: status and metrics "
+    "\n"
+    "                        (default: nowhere). Beyond this machine they need accounts\n"
     "  --exit-on-refusal     exit with status 1 if the server (401, 403) or the proxy (407)\n"
     "                        refuses the credentials\n"
     "  --log-level LEVEL     error, warn, info (default) or debug\n"
@@ -75,6 +79,7 @@ typedef struct state {
     agent_config_t started, reloaded;
     const agent_config_t *config; /* in force: `started` or `reloaded` */
     wst_agent_t *agent;
+    agent_admin_t admin;
     network_watch_t network;
     bool refused;
     const char *advised; /* the last advice since the agent was up; NULL: none */
@@ -132,12 +137,17 @@ static void on_agent_closed(void *user_data) {
     program_finish(&s->program);
 }
 
+static void close_all(state_t *s) {
+    agent_admin_close(&s->admin);
+    wst_agent_close(s->agent, on_agent_closed);
+}
+
 static void on_down(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data) {
-    const state_t *s = user_data;
+    state_t *s = user_data;
     agent_log_down(agent, failure);
     agent_status_lost(failure);
     if (s->refused)
-        wst_agent_close(agent, on_agent_closed);
+        close_all(s);
 }
 
 static bool has_several(const agent_config_t *c) {
@@ -156,7 +166,7 @@ static void on_connection(wst_agent_t *agent, const wst_agent_connection_info_t 
         return;
     s->refused = true;
     if (wst_agent_is_up(agent)) /* else on_down follows */
-        wst_agent_close(agent, on_agent_closed);
+        close_all(s);
 }
 
 static void on_suspended(wst_agent_t *agent, const wst_agent_failure_t *failure, size_t streams,
@@ -188,16 +198,36 @@ static void on_stream_close(wst_agent_t *agent, const wst_agent_stream_info_t *i
 }
 
 static void on_drained(wst_agent_t *agent, void *user_data) {
-    (void)user_data;
-    wst_agent_close(agent, on_agent_closed);
+    (void)agent;
+    close_all(user_data);
 }
 
 static void on_stop(void *user_data, bool now) {
     state_t *s = user_data;
     if (now)
-        wst_agent_close(s->agent, on_agent_closed);
+        close_all(s);
     else
         wst_agent_drain(s->agent);
+}
+
+/* 0 or an error; then the old operators stay. */
+static int set_admins(const state_t *s, const admin_config_t *admins) {
+    return s->admin.admin != NULL
+               ? wst_admin_set_accounts(s->admin.admin, admins->accounts, admins->count)
+               : 0;
+}
+
+/* Puts the operators of a configuration in force. False: a fault, which has been noted. */
+static bool change_admins(const state_t *s, agent_config_t *config) {
+    int status = 0;
+    if (s->admin.admin != NULL && (config->admins.count > 0) != (s->started.admins.count > 0))
+        config_fault(&config->config, NULL,
+                     "whether operators have accounts cannot change without a new start");
+    else
+        status = set_admins(s, &config->admins);
+    if (status != 0)
+        config_fault(&config->config, "admins", "%s", wst_strerror(status));
+    return config->config.error_count == 0;
 }
 
 /* Puts the TLS files of a configuration in force. False: an error, which has been logged. */
@@ -216,10 +246,12 @@ static void on_reload(void *user_data) {
     state_t *s = user_data;
     agent_config_t config;
     char fixed[512];
-    bool valid = agent_config_read(&config, &s->options);
+    bool valid = agent_config_read(&config, &s->options) && change_admins(s, &config);
     if (!valid)
         config_log(&config.config);
     if (!valid || !set_tls(s, &config)) {
+        if (valid && set_admins(s, &s->config->admins) != 0)
+            log_line(WST_LOG_WARN, "the new operators are in force nevertheless");
         log_line(WST_LOG_ERROR, "configuration not reloaded: nothing has changed");
         agent_config_free(&config);
         return;
@@ -299,10 +331,18 @@ static int end_check(state_t *s) {
     int status = scratch.error_count == 0 ? 0 : 2;
     config_log(&scratch);
     config_free(&scratch);
-    wst_agent_close(s->agent, on_agent_closed);
+    close_all(s);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->program.loop);
     return status;
+}
+
+/* 0 or an error, which has been logged. */
+static int open_admin(state_t *s) {
+    const agent_config_t *c = &s->started;
+    return c->admin != NULL
+               ? agent_admin_open(&s->admin, s->agent, s->program.ctx, c->admin, &c->admins)
+               : 0;
 }
 
 static int run(state_t *s) {
@@ -317,9 +357,12 @@ static int run(state_t *s) {
     for (const char **url = s->started.urls; *url != NULL; url++)
         log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), *url);
     watch_network(s);
+    status = open_admin(s);
+    if (status != 0)
+        close_all(s);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);
     uv_loop_close(&s->program.loop);
-    return s->refused ? 1 : s->program.exit_status;
+    return s->refused || status != 0 ? 1 : s->program.exit_status;
 }
 
 /* "doctor ...", "help" and "help doctor". Returns false for all else. */

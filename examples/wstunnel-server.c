@@ -321,7 +321,7 @@ static void on_admin_connection(wst_server_t *server, wst_stream_t *connection, 
 
 static void on_admin_action(wst_admin_t *admin, const wst_admin_action_t *action, void *user_data) {
     (void)admin, (void)user_data;
-    server_admin_log(action);
+    operators_log(action);
 }
 
 static int64_t certificate_expires(void *user_data) {
@@ -351,7 +351,7 @@ static int make_admin(state_t *s) {
 /* Whether operators may be served at an address: without accounts, only on this machine. */
 static bool may_serve_operators(const state_t *s, const char *address) {
     const server_config_t *c = &s->started;
-    return c->admins.count > 0 || c->open_to_operators || server_admin_is_local(address);
+    return c->admins.count > 0 || c->open_to_operators || operators_are_local(address);
 }
 
 /* Reload ------------------------------------------------------------------------------------- */

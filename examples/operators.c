@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "server_admin.h"
+#include "operators.h"
 
 #include "log.h"
 
@@ -65,7 +65,7 @@ void admin_config_read(config_t *c, const config_node_t *node, admin_config_t *a
     check_names(c, node, admins);
 }
 
-bool server_admin_is_local(const char *address) {
+bool operators_are_local(const char *address) {
     static const char *const local[] = {"127.", "localhost:", "[::1]:", "unix:"};
     for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
         if (strncmp(address, local[i], strlen(local[i])) == 0)
@@ -73,7 +73,7 @@ bool server_admin_is_local(const char *address) {
     return false;
 }
 
-void server_admin_log(const wst_admin_action_t *action) {
+void operators_log(const wst_admin_action_t *action) {
     log_event_t e;
     if (log_wants_event(WST_LOG_INFO)) {
         log_event_begin(&e, WST_LOG_INFO, "admin_action");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef EXAMPLES_SERVER_ADMIN_H
-#define EXAMPLES_SERVER_ADMIN_H
-/* The operators of wstunnel-server: their accounts in its configuration, and what they do. */
+#ifndef EXAMPLES_OPERATORS_H
+#define EXAMPLES_OPERATORS_H
+/* The operators of a program: their accounts in its configuration, where they may be served, and
+ * what they do. */
 #include "config.h"
 
 typedef struct admin_config {
@@ -14,9 +15,9 @@ void admin_config_read(config_t *c, const config_node_t *node, admin_config_t *a
 
 /* Whether an address to listen on, as it is written or as it is, is of this machine alone. Names
  * are not looked up: "127." begins no name. */
-bool server_admin_is_local(const char *address);
+bool operators_are_local(const char *address);
 
 /* Logs what an operator has done. */
-void server_admin_log(const wst_admin_action_t *action);
+void operators_log(const wst_admin_action_t *action);
 
 #endif
