@@ -41,7 +41,7 @@ static void remove_address(wst__address_set_t *set, size_t i) {
 }
 
 /* Removes the address that has been missed for longest, if there is one. */
-static void make_room(wst__address_set_t *set) {
+static void remove_missed(wst__address_set_t *set) {
     size_t most = 0;
     for (size_t i = 1; i < set->count; i++)
         most = set->misses[i] > set->misses[most] ? i : most;
@@ -52,7 +52,7 @@ static void make_room(wst__address_set_t *set) {
 /* Adds an address, if there is room. */
 static void add_address(wst__address_set_t *set, const char *text) {
     if (set->count == WST__ADDRESS_SET_MAX)
-        make_room(set);
+        remove_missed(set);
     if (set->count == WST__ADDRESS_SET_MAX)
         return;
     snprintf(set->texts[set->count], WST__ADDRESS_TEXT, "%s", text);
