@@ -84,6 +84,15 @@ static void update_is_up(wst__slot_t *s) {
 
 /* Callbacks of the uplinks ------------------------------------------------------------------- */
 
+static void log_lost(const wst__slot_t *s, size_t streams, const char *why) {
+    if (streams == 0)
+        wst_ctx_log(wst__slot_ctx(s), WST_LOG_INFO, "server %s: %s; no stream was open", s->label,
+                    why);
+    else
+        wst_ctx_log(wst__slot_ctx(s), WST_LOG_WARN, "server %s: %s: %zu stream%s lost", s->label,
+                    why, streams, streams == 1 ? " is" : "s are");
+}
+
 /* The server's hello: which uplink its connection is for. */
 static wst__uplink_t *on_uplink_claim(wst__uplink_t *uplink, const wst_hello_t *hello,
                                       void *user_data) {
@@ -106,9 +115,7 @@ static wst__uplink_t *on_uplink_claim(wst__uplink_t *uplink, const wst_hello_t *
         return NULL;
     wst_agent_failure_t failure =
         wst__slot_failure_of(WST_ELOST, 0, "the server does not know the session any more");
-    size_t streams = old->uplink->ops->load(old->uplink);
-    wst_ctx_log(wst__slot_ctx(s), WST_LOG_WARN, "server %s: %s: %zu stream%s lost", s->label,
-                failure.detail, streams, streams == 1 ? " is" : "s are");
+    log_lost(s, old->uplink->ops->load(old->uplink), failure.detail);
     s->is_up = false;
     wst__slot_close_uplink(old);
     if (wst__slot_drains(s))
