@@ -149,7 +149,7 @@ unit() { # unit DIR [meson test arguments]
 }
 
 suite() { # suite DIR SUITE [pytest arguments]: the suite against the programs built in DIR
-    local dir=$1 suite=$2 log=$1/$2.log summary ok bad status tests
+    local dir=$1 suite=$2 log=$1/${name// /-}.log summary ok bad status tests
     shift 2
     WSTUNNEL_BUILD=$PWD/$dir python3 -B -m pytest -p no:cacheprovider -q -rfEs "$@" "test/$suite" \
         >"$log" 2>&1
@@ -253,13 +253,14 @@ builds() {
 }
 
 users() {
-    step "end-to-end tests" suite build-release e2e
+    step "end-to-end tests, one half" suite build-release e2e --part 1/2
     [ "$ci" = yes ] || return
     await build-asan && E2E_BYTES=16777216 \
         step "end-to-end tests: sanitizers, smaller transfers" suite build-asan e2e
 }
 
 visitors() {
+    step "end-to-end tests, the other half" suite build-release e2e --part 2/2
     step "real clients across two network namespaces" suite build-release clients
     step "the benchmarks' emulated link and reports" suite build-release bench
     [ "$ci" = yes ] || return
