@@ -5,6 +5,10 @@
 #include <uv.h>
 #include <wstunnel/http.h>
 
+#if !defined(_WIN32)
+#include <ifaddrs.h>
+#endif
+
 bool wst__own_read(wst__ip_t *ip, uint16_t *port, const char *text) {
     wst_authority_t a;
     if (wst_parse_authority(&a, (wst_str_t){text, strlen(text)}, NULL) != 0 ||
@@ -18,22 +22,42 @@ static bool is_same(const wst__ip_t *a, const wst__ip_t *b) {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-bool wst__own_is_here(const wst__ip_t *ip) {
+static bool is_address(const wst__ip_t *ip, const struct sockaddr *address) {
+    char text[WST__IP_TEXT] = "";
+    wst__ip_t own;
+    if (address == NULL || uv_ip_name(address, text, sizeof(text)) != 0)
+        return false; /* of another family */
+    return wst__ip_parse(&own, text, strlen(text)) && is_same(&own, ip);
+}
+
+#if defined(_WIN32)
+static bool has_interface(const wst__ip_t *ip) {
     uv_interface_address_t *all;
     int count;
-    if (wst__ip_is_loopback(ip))
-        return true;
     if (uv_interface_addresses(&all, &count) != 0)
         return true;
     bool found = false;
-    for (int i = 0; i < count && !found; i++) {
-        char text[WST__IP_TEXT] = "";
-        wst__ip_t own;
-        (void)uv_ip_name((const struct sockaddr *)&all[i].address, text, sizeof(text));
-        found = wst__ip_parse(&own, text, strlen(text)) && is_same(&own, ip);
-    }
+    for (int i = 0; i < count && !found; i++)
+        found = is_address(ip, (const struct sockaddr *)&all[i].address);
     uv_free_interface_addresses(all, count);
     return found;
+}
+#else
+/* libuv leaves out interfaces whose cable is unplugged, and their addresses still lead here. */
+static bool has_interface(const wst__ip_t *ip) {
+    struct ifaddrs *all;
+    if (getifaddrs(&all) != 0)
+        return true;
+    bool found = false;
+    for (const struct ifaddrs *one = all; one != NULL && !found; one = one->ifa_next)
+        found = is_address(ip, one->ifa_addr);
+    freeifaddrs(all);
+    return found;
+}
+#endif
+
+bool wst__own_is_here(const wst__ip_t *ip) {
+    return wst__ip_is_loopback(ip) || has_interface(ip);
 }
 
 bool wst__own_leads_to(const char *listens, const wst__ip_t *ip, uint16_t port) {

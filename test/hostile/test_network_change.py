@@ -6,6 +6,7 @@ anew at once, and its tunnels go on. What does not change how the server is reac
 All in a minute, most of which they wait to see that nothing happens.
 """
 import json
+import socket
 import subprocess
 import time
 
@@ -122,3 +123,16 @@ def test_overflow(scene):
     scene.expect_change()
     scene.ip(f"{scene.network}.79/24")
     scene.expect_change()
+
+
+def test_own_address_of_a_link_that_is_down(world):
+    """It leads to this machine all the same: the server does not let clients reach it so."""
+    machine = world.site(Machine())
+    server = world.server("--insecure-open", listen="0.0.0.0:0")
+    world.agent(f"ws://127.0.0.1:{server.port}", "--name", "one")
+    server.wait_for("agent one .* up from")
+    machine.cut()
+    with socket.create_connection((machine.server, server.port), 5):
+        pass  # it is reached from here
+    answer = world.client(f"127.0.0.1:{server.port}").connect(f"{machine.server}:{server.port}")
+    assert answer.status_line == "HTTP/1.1 403 The destination is this proxy"
