@@ -141,8 +141,8 @@ def test_reset_is_not_the_end(world, authority, identity, secure_client):
 
 
 def test_agent_killed(world, authority, identity, echo_site, secure_client):
-    """The agent's TCP ends without close_notify: tunnels are reset; it comes back by itself."""
-    server, agent = tls_tunnel(world, authority, identity)
+    """Its TCP ends without close_notify: tunnels are reset, when it does not come back in time."""
+    server, agent = tls_tunnel(world, authority, identity, "--resume-grace", "1")
     client = secure_client(server).open(echo_site.address, more=b"x")
     client.read_exactly(1)
     agent.kill()
