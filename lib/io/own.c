@@ -22,7 +22,7 @@ static bool is_same(const wst__ip_t *a, const wst__ip_t *b) {
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
-static bool is_address(const wst__ip_t *ip, const struct sockaddr *address) {
+static bool is_at(const wst__ip_t *ip, const struct sockaddr *address) {
     char text[WST__IP_TEXT] = "";
     wst__ip_t own;
     if (address == NULL || uv_ip_name(address, text, sizeof(text)) != 0)
@@ -38,7 +38,7 @@ static bool has_interface(const wst__ip_t *ip) {
         return true;
     bool found = false;
     for (int i = 0; i < count && !found; i++)
-        found = is_address(ip, (const struct sockaddr *)&all[i].address);
+        found = is_at(ip, (const struct sockaddr *)&all[i].address);
     uv_free_interface_addresses(all, count);
     return found;
 }
@@ -50,7 +50,7 @@ static bool has_interface(const wst__ip_t *ip) {
         return true;
     bool found = false;
     for (const struct ifaddrs *one = all; one != NULL && !found; one = one->ifa_next)
-        found = is_address(ip, one->ifa_addr);
+        found = is_at(ip, one->ifa_addr);
     freeifaddrs(all);
     return found;
 }
