@@ -40,6 +40,8 @@ class Scene:
                                    *server_options)  # fmt: skip
         self.relay = CuttingRelay(self.server.address, *relay)
         self.agent = self.start_agent("one", self.relay.url, *agent_options)
+        # It knows its session: it has answered.
+        assert world.client(self.server).connect("127.0.0.1:1").status in (403, 502)
 
     def traffic(self, count=16):
         return self.world.site(Traffic(self.server.address, count=count))

@@ -297,13 +297,13 @@ def test_session_resumption(world, authority, identity, secure_client, tmp_path)
     assert b"Reused, TLSv1.2" in openssl(*command, "-sess_in", session, input=b"")
 
 
-def test_agent_resumes(world, authority, identity):
-    """When its connection breaks, the agent's next one resumes the session."""
+def test_agent_resumes(world, authority, identity, echo_site, secure_client):
+    """When its connection breaks, the agent's next one resumes both sessions: TLS's, and ours."""
     server = tls_server(world, identity, "--log-level", "debug")
     relay = world.site(Relay(server.address))
     agent = world.agent(f"wss://{relay.address}", "--name", "one", "--ca", authority.certificate)
     server.wait_for(r"connection from \S+: TLSv1\.\d, \S+$")
-    agent.wait_for("connected to")  # it has the server's hello, and what it resumes with
+    secure_client(server).open(echo_site.address)  # the agent knows its session: it has answered
     relay.cut()
     agent.wait_for("next attempt in")
     server.wait_for(r"connection from \S+: TLSv1\.\d, \S+, resumed$")
