@@ -149,7 +149,7 @@ unit() { # unit DIR [meson test arguments]
 }
 
 suite() { # suite DIR SUITE [pytest arguments]: the suite against the programs built in DIR
-    local dir=$1 suite=$2 log=$1/${name// /-}.log summary ok bad status tests
+    local dir=$1 suite=$2 log=$1/${name//[^a-zA-Z0-9]/-}.log summary ok bad status tests
     shift 2
     WSTUNNEL_BUILD=$PWD/$dir python3 -B -m pytest -p no:cacheprovider -q -rfEs "$@" "test/$suite" \
         >"$log" 2>&1

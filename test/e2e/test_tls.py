@@ -303,6 +303,7 @@ def test_agent_resumes(world, authority, identity, echo_site, secure_client):
     relay = world.site(Relay(server.address))
     agent = world.agent(f"wss://{relay.address}", "--name", "one", "--ca", authority.certificate)
     server.wait_for(r"connection from \S+: TLSv1\.\d, \S+$")
+    server.wait_for(UP)
     secure_client(server).open(echo_site.address)  # the agent knows its session: it has answered
     relay.cut()
     agent.wait_for("next attempt in")
