@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Private sites: what an agent connects to."""
+import contextlib
+import random
 import socket
 import threading
 
@@ -7,6 +9,16 @@ import pytest
 
 from client import reset
 from processes import PATIENCE
+
+
+def free_port():
+    """Outside of the range that connections take their ports from, or one of a suite that runs beside
+    would soon have it."""
+    while True:
+        number = random.randrange(10000, 32768)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("0.0.0.0", number))
+            return number
 
 
 class Site:

@@ -9,7 +9,7 @@ import pytest
 
 from configuration import Config, count, reload
 from processes import PASSWORD, PATIENCE, TOKEN, USER, program
-from sites import Site, read_all
+from sites import Site, free_port, read_all
 
 LISTEN_FAULT = "must be PORT, IP:PORT, [IP]:PORT, :PORT, localhost:PORT or unix:/PATH"
 FORM = "must be LISTEN=HOST:PORT[@AGENT][,user=NAME][,open]"
@@ -18,12 +18,6 @@ FORM = "must be LISTEN=HOST:PORT[@AGENT][,user=NAME][,open]"
 def port(server, destination, n=1):
     """Where the n-th port listens that has been opened to a destination."""
     return server.wait_for(rf"port ([^\s\"]+) leads to {re.escape(destination)}", n)[1]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from processes import PASSWORD, PATIENCE, TOKEN, program
+from sites import free_port
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -143,12 +143,6 @@ def test_use_it(world, tmp_path, machine, authority):
 
 
 # -- Fixed ports ----------------------------------------------------------------------------------
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 FIXED_PORTS = re.search(r"^## Fixed ports$(.*?)^## ", README.read_text(), re.M | re.S)[1]

@@ -18,6 +18,7 @@ import pytest
 
 from configuration import Config
 from processes import DISASTERS, PATIENCE, program, wait_until
+from sites import free_port
 
 ANN = {"name": "ann", "password": "pw-5c1d-ann"}
 BOB = {"name": "bob", "password": "pw-77aa-bob"}
@@ -312,12 +313,6 @@ def test_accounts(serve, tmp_path):
     code, printed, complaint = status(address)
     assert (code, printed) == (1, "") and "wants an operator's name and password: --user NAME" in complaint
     assert status("--user", "ann", address)[0] == 1
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("kind", ["any", "unix", "tls"])
