@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs under test: started, waited for by what they print, ended, and judged."""
+import contextlib
 import functools
 import os
 import re
@@ -157,12 +158,20 @@ def wait_until(condition, what):
         time.sleep(0.01)
 
 
+def opened(pid):
+    """What the descriptors of a process lead to, such as "socket:[INODE]"."""
+    found = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.add(os.readlink(fd))
+    return found
+
+
 def listening_port(process):
     """The TCP port of a program that cannot say it."""
 
     def find():
-        fds = Path(f"/proc/{process.pid}/fd")
-        sockets = {os.readlink(fd) for fd in fds.iterdir() if fd.exists() or fd.is_symlink()}
+        sockets = opened(process.pid)
         for line in Path(f"/proc/{process.pid}/net/tcp").read_text().splitlines()[1:]:
             columns = line.split()
             if columns[3] == "0A" and f"socket:[{columns[9]}]" in sockets:  # listening

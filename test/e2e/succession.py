@@ -4,6 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+from processes import opened
+
 
 class Line:
     """A server and its successors, which all write where the first one does. `status`: the exit
@@ -43,7 +45,6 @@ def is_gone(pid):
 
 def unix_names(pid):
     """The names of a process's Unix sockets; those of most have none."""
-    fds = Path(f"/proc/{pid}/fd")
-    inodes = {os.readlink(fd).removeprefix("socket:[").rstrip("]") for fd in fds.iterdir()}
+    inodes = {name.removeprefix("socket:[").rstrip("]") for name in opened(pid)}
     rows = (line.split() for line in Path(f"/proc/{pid}/net/unix").read_text().splitlines()[1:])
     return [row[7] if len(row) > 7 else None for row in rows if row[6] in inodes]
