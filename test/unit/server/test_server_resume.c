@@ -272,6 +272,39 @@ static void test_token_withdrawn(void **state) {
     }
 }
 
+/* An agent whose connection is lost, with a tunnel, and what comes for it. */
+typedef struct taken_over {
+    server_world_t w;
+    server_agent_t a;
+    server_client_t c, asker;
+    server_attempt_t t;
+} taken_over_t;
+
+/* So many turns after the agent's new connection was let in, by that credential, `act` runs in the
+ * turn in which other things are read. */
+static void act_at_take_over(taken_over_t *o, int turns, uint8_t credential,
+                             void (*act)(server_world_t *w)) {
+    open_with_credential(&o->w, &o->a);
+    server_client_connect(&o->w, &o->c);
+    server_client_open(&o->w, &o->asker);
+    server_agent_cut(&o->a);
+    server_attempt_init(&o->a, &o->t);
+    server_attempt_start(&o->t);
+    let_in(&o->w, 2, credential);
+    test_env_turns(&o->w.env, turns);
+    o->w.in_agent_request = act;
+    server_client_say(&o->asker, UPGRADE(""));
+    test_env_until_count(&o->w.env, &o->w.agent_questions, 3);
+}
+
+static void end_take_over(taken_over_t *o) {
+    server_attempt_close(&o->t);
+    server_client_close(&o->asker);
+    server_client_close(&o->c);
+    server_agent_close(&o->a);
+    server_world_free(&o->w);
+}
+
 static void withdraw_new_one(server_world_t *w) {
     (void)review(w, 'a');
 }
@@ -280,29 +313,12 @@ static void withdraw_new_one(server_world_t *w) {
 static void test_review_at_take_over(void **state) {
     (void)state;
     for (int when = 0; when < 20; when++) {
-        server_world_t w;
-        server_agent_t a;
-        server_client_t c, asker;
-        server_attempt_t t;
-        open_with_credential(&w, &a);
-        server_client_connect(&w, &c);
-        server_client_open(&w, &asker);
-        server_agent_cut(&a);
-        server_attempt_init(&a, &t);
-        server_attempt_start(&t);
-        let_in(&w, 2, 'b');
-        test_env_turns(&w.env, when);
-        w.in_agent_request = withdraw_new_one; /* in the turn in which other things are read */
-        server_client_say(&asker, UPGRADE(""));
-        test_env_until_count(&w.env, &w.agent_questions, 3);
-        test_env_turns(&w.env, 30);
-        if (w.downs == 0) /* the attempt was revoked before */
-            assert_int_equal(server_world_stats(&w).suspended, 1);
-        server_attempt_close(&t);
-        server_client_close(&asker);
-        server_client_close(&c);
-        server_agent_close(&a);
-        server_world_free(&w);
+        taken_over_t o;
+        act_at_take_over(&o, when, 'b', withdraw_new_one);
+        test_env_turns(&o.w.env, 30);
+        if (o.w.downs == 0) /* the attempt was revoked before */
+            assert_int_equal(server_world_stats(&o.w).suspended, 1);
+        end_take_over(&o);
     }
 }
 
@@ -315,27 +331,10 @@ static void end_agent(server_world_t *w) {
 static void test_ended_at_take_over(void **state) {
     (void)state;
     for (int when = 0; when < 20; when++) {
-        server_world_t w;
-        server_agent_t a;
-        server_client_t c, asker;
-        server_attempt_t t;
-        open_with_credential(&w, &a);
-        server_client_connect(&w, &c);
-        server_client_open(&w, &asker);
-        server_agent_cut(&a);
-        server_attempt_init(&a, &t);
-        server_attempt_start(&t);
-        let_in(&w, 2, 'a');
-        test_env_turns(&w.env, when);
-        w.in_agent_request = end_agent; /* in the turn in which other things are read */
-        server_client_say(&asker, UPGRADE(""));
-        test_env_until_count(&w.env, &w.agent_questions, 3);
-        server_client_expect_reset(&c);
-        server_attempt_close(&t);
-        server_client_close(&asker);
-        server_client_close(&c);
-        server_agent_close(&a);
-        server_world_free(&w);
+        taken_over_t o;
+        act_at_take_over(&o, when, 'a', end_agent);
+        server_client_expect_reset(&o.c);
+        end_take_over(&o);
     }
 }
 
