@@ -16,7 +16,8 @@
  *    itself: its owner closes it.
  *  - **Requests** (a look-up, a dial) are lighter: started by a call, ended by their one callback
  *    or by `wst_x_cancel(x)`, after which no callback comes. Either way the library frees them.
- *  - **Callbacks.** No callback runs from inside the call that caused it.
+ *  - **Callbacks.** No callback runs from inside the call that caused it. A callback returns: a C++
+ *    exception that leaves it ends the program, and longjmp must not leave it.
  *  - **Threads.** Everything of one context (ctx.h) is used from the thread of its loop only.
  *  - **Ownership.** Options and callbacks are copied, the strings in them too, unless a field says
  *    otherwise. A member that is zero or NULL means its documented default. A callback that
