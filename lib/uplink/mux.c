@@ -138,7 +138,7 @@ static void on_grace(wst__deadline_t *deadline, uint64_t now_ms) {
         go_down(m, m->loss, m->loss_detail);
 }
 
-/* Calls back those whose opens fail, and they may end the mux. */
+/* Without a carrier from now on. */
 static void put_aside(wst__mux_t *m, int error, const char *detail) {
     bool idle = wst__session_stream_count(m->session) == 0;
     uint64_t grace_ms = idle && m->resume.idle_grace_ms < m->resume.grace_ms
@@ -150,12 +150,16 @@ static void put_aside(wst__mux_t *m, int error, const char *detail) {
     let_go(m);
     m->grace_end_ms = m->lost_at_ms + 2 * grace_ms;
     wst__deadline_in(m->ctx, &m->grace, grace_ms, on_grace);
-    wst__session_suspend(m->session);
+    wst__session_detach(m->session);
     changed(m);
 }
 
-static void tell_suspended(wst__mux_t *m) {
+/* No other carrier is at hand. Calls back those whose opens fail, and they may end the mux. */
+static void suspend(wst__mux_t *m) {
+    if (is_over(m))
+        return;
     uint64_t grace_ms = m->grace.at_ms - m->lost_at_ms;
+    wst__session_suspend(m->session);
     if (!is_over(m) && m->base.callbacks->on_suspended != NULL)
         m->base.callbacks->on_suspended(&m->base, m->loss, m->loss_detail, grace_ms,
                                         m->base.user_data);
@@ -170,7 +174,7 @@ static void lose(wst__mux_t *m, int error, const char *detail) {
         return;
     }
     put_aside(m, error, detail);
-    tell_suspended(m);
+    suspend(m);
 }
 
 /* What the session tells --------------------------------------------------------------------- */
@@ -329,7 +333,7 @@ static void hand_over(wst__mux_t *from, wst__mux_t *to) {
     if (status != 0) {
         wst__carrier_fail(from->carrier, status, wst_strerror(status));
         if (!was_suspended && is_suspended(&to->base))
-            tell_suspended(to);
+            suspend(to);
         return;
     }
     from->carrier = NULL;

@@ -263,9 +263,14 @@ static void test_take_over_without_memory(void **state) {
         rig.act = fail_attach;
         if (i == 0) /* else it sees the server close the old one first */
             wst_websocket_read_stop(mux_side_websocket(&rig.client));
+        mux_rig_other(side)->policy = MUX_HOLD;
+        int answers = side->answers;
+        assert_int_equal(mux_side_open(side, "b:1"), 0);
         mux_attempt_t *a = mux_rig_attempt(&rig);
         mux_rig_until(&rig, &side->suspensions, 1);
         assert_int_equal(side->loss, WST_EREPLACED);
+        assert_int_equal(side->answers, answers + 1);
+        assert_int_equal(side->status, WST_ELOST);
         rig.act = NULL;
         mux_rig_until(&rig, i == 0 ? &a->client.downs : &a->server.downs, 1);
         mux_rig_until(&rig, &mux_rig_other(side)->suspensions, 1);
@@ -308,16 +313,17 @@ static void test_ended_inside(void **state) {
         rig.data = &deed;
         rig.act = act_once;
         mux_side_t *side = deed.at_server ? &rig.server : &rig.client;
-        if (deed.event == MUX_ANSWER) { /* fails while the connection is being replaced */
+        if (deed.event == MUX_ANSWER) { /* fails while the session is being suspended */
             mux_rig_other(side)->policy = MUX_HOLD;
             assert_int_equal(mux_side_open(side, "b:1"), 0);
             mux_rig_turns(&rig, 5);
+            mux_rig_cut(&rig, false);
         } else if (deed.event == MUX_SUSPENDED || i & 1) {
             mux_rig_cut(&rig, false);
             mux_rig_until(&rig, &rig.client.suspensions, 1);
             mux_rig_until(&rig, &rig.server.suspensions, 1);
         }
-        if (deed.event != MUX_SUSPENDED)
+        if (deed.event == MUX_RESUMED || deed.event == MUX_CLAIM)
             (void)mux_rig_attempt(&rig);
         mux_rig_until(&rig, &deed.done, 1);
         if (deed.by_end)
