@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "server_log.h"
 
-#include "refusals.h"
+#include "refusal_log.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { TIMER_MS = 1000, QUOTED_MAX = 6 * 127 + 3, TRACE_MAX = 80 };
+enum { QUOTED_MAX = 6 * 127 + 3, TRACE_MAX = 80 };
 
 /* Agents ------------------------------------------------------------------------------------- */
 
@@ -83,11 +83,6 @@ static const char *describe_trace(char out[TRACE_MAX], const char *trace_id, con
 
 /* Refusals ----------------------------------------------------------------------------------- */
 
-static struct {
-    refusals_t refusals;
-    uv_timer_t timer; /* runs while there are sources */
-} counted;
-
 static void tell_more(const char *source, uint64_t more, uint64_t seconds) {
     log_event_t e;
     if (log_wants_event(WST_LOG_INFO)) {
@@ -102,27 +97,12 @@ static void tell_more(const char *source, uint64_t more, uint64_t seconds) {
              source, (unsigned long long)seconds);
 }
 
-static void on_timer(uv_timer_t *timer) {
-    if (!refusals_end(&counted.refusals, uv_now(timer->loop), tell_more))
-        uv_timer_stop(timer);
-}
-
 void server_log_start(uv_loop_t *loop) {
-    uv_timer_init(loop, &counted.timer);
-    uv_unref((uv_handle_t *)&counted.timer);
+    refusal_log_start(loop, tell_more);
 }
 
 void server_log_end(void) {
-    refusals_end_all(&counted.refusals, uv_now(counted.timer.loop), tell_more);
-    uv_close((uv_handle_t *)&counted.timer, NULL);
-}
-
-/* Whether to tell this one by itself. */
-static bool count_refusal(const wst_refusal_info_t *info) {
-    uv_timer_t *timer = &counted.timer;
-    if (!uv_is_active((uv_handle_t *)timer))
-        uv_timer_start(timer, on_timer, TIMER_MS, TIMER_MS);
-    return refusals_count(&counted.refusals, info->client, uv_now(timer->loop));
+    refusal_log_end();
 }
 
 static void put_refusal(const char *event, wst_log_level_t level, const wst_refusal_info_t *info) {
@@ -147,7 +127,7 @@ static void put_refusal(const char *event, wst_log_level_t level, const wst_refu
 void server_log_agent_refused(const wst_refusal_info_t *info) {
     bool by_hello = info->http_status == 0;
     wst_log_level_t level = by_hello ? WST_LOG_WARN : WST_LOG_INFO;
-    if (!count_refusal(info))
+    if (!refusal_log_tells(info->client))
         return;
     if (log_wants_event(level))
         put_refusal("agent_refused", level, info);
@@ -180,7 +160,7 @@ static void describe_login(char *out, size_t size, const wst_refusal_info_t *inf
 
 void server_log_refused(const wst_refusal_info_t *info) {
     char login[2 * QUOTED_MAX], trace[TRACE_MAX];
-    if (!count_refusal(info))
+    if (!refusal_log_tells(info->client))
         return;
     if (log_wants_event(WST_LOG_INFO)) {
         put_refusal("refused", WST_LOG_INFO, info);
