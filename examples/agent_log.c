@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent_log.h"
 
+#include "refusal_log.h"
+
+#include <string.h>
+
 void agent_log_up(const wst_agent_t *agent) {
     log_event_t e;
     if (!log_wants_event(WST_LOG_INFO))
@@ -65,16 +69,53 @@ void agent_log_resumed(const wst_agent_t *agent, uint64_t outage_ms) {
     log_event_end(&e);
 }
 
+/* Streams ------------------------------------------------------------------------------------ */
+
+static void tell_more(const char *host, uint64_t more, uint64_t seconds) {
+    log_event_t e;
+    if (log_wants_event(WST_LOG_INFO)) {
+        log_event_begin(&e, WST_LOG_INFO, "more_not_opened");
+        log_event_text(&e, "host", host);
+        log_event_number(&e, "count", more);
+        log_event_number(&e, "seconds", seconds);
+        log_event_end(&e);
+        return;
+    }
+    log_line(WST_LOG_INFO, "%llu more streams to %s not opened in the last %llu s",
+             (unsigned long long)more, host, (unsigned long long)seconds);
+}
+
+void agent_log_start(uv_loop_t *loop) {
+    refusal_log_start(loop, tell_more);
+}
+
+void agent_log_end(void) {
+    refusal_log_end();
+}
+
 /* The status of a stream that opens or ends. */
 static void put_status(log_event_t *e, const wst_agent_stream_info_t *info) {
     log_event_text(e, "status", info->status == 0 ? "ok" : wst_err_name(info->status));
     log_event_text(e, "reason", info->reason);
 }
 
+/* For people, that a destination was not opened. */
+static void tell_not_opened(const wst_agent_stream_info_t *info) {
+    const char *status = wst_strerror(info->status);
+    bool more = strcmp(info->reason, status) != 0;
+    log_line(WST_LOG_INFO, "stream to %s: %s%s%s", info->destination, status, more ? ": " : "",
+             more ? info->reason : "");
+}
+
 void agent_log_stream_open(const wst_agent_stream_info_t *info) {
     log_event_t e;
-    if (!log_wants_event(WST_LOG_INFO))
+    if (info->status != 0 && !refusal_log_tells(info->destination))
         return;
+    if (!log_wants_event(WST_LOG_INFO)) {
+        if (info->status != 0)
+            tell_not_opened(info);
+        return;
+    }
     log_event_begin(&e, WST_LOG_INFO, "stream_open");
     log_event_text(&e, "destination", info->destination);
     put_status(&e, info);

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #ifndef EXAMPLES_AGENT_LOG_H
 #define EXAMPLES_AGENT_LOG_H
-/* Logs an agent's events as JSON objects; in the text format the library's own lines tell them. */
+/* Logs an agent's events as JSON objects; in the text format the library's own lines tell them, but
+ * for destinations that were not opened. */
 #include "log.h"
+
+#include <uv.h>
+
+/* Begins and ends the log of such destinations, which bounds the lines about a host. */
+void agent_log_start(uv_loop_t *loop);
+void agent_log_end(void);
 
 void agent_log_up(const wst_agent_t *agent);
 void agent_log_down(const wst_agent_t *agent, const wst_agent_failure_t *failure);

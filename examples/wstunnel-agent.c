@@ -134,6 +134,7 @@ static void on_agent_closed(void *user_data) {
     state_t *s = user_data;
     network_watch_stop(&s->network);
     agent_status_end();
+    agent_log_end();
     program_finish(&s->program);
 }
 
@@ -315,6 +316,8 @@ static int start(state_t *s) {
     int status = program_init(&s->program, level, c->memory_budget, on_stop, s);
     if (status == 0)
         status = program_watch_reload(&s->program, on_reload);
+    if (status == 0)
+        agent_log_start(&s->program.loop);
     if (status == 0)
         status = agent_status_start(&s->program.loop, (const char *const *)c->urls);
     wst_tls_config_t *tls = NULL;

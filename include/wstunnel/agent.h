@@ -88,7 +88,8 @@ typedef struct wst_agent_callbacks {
         with several connections: and none of the others is up. The agent tries again, unless closed
         in this callback. Streams are over only when on_stream_close says so. */
     void (*on_down)(wst_agent_t *agent, const wst_agent_failure_t *failure, void *user_data);
-    /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. */
+    /** A destination was opened (status 0) or not: refused, failed, or no longer wanted. With this
+        callback the library's own lines about the latter are of level debug. */
     void (*on_stream_open)(wst_agent_t *agent, const wst_agent_stream_info_t *info,
                            void *user_data);
     /** An open stream has ended: status 0 if both directions ended, else why it broke. */

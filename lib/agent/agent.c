@@ -135,8 +135,7 @@ static void on_stream_open(const char *destination, int status, const char *reas
                                           .status = status,
                                           .reason = reason,
                                           .state = ""};
-    if (a->callbacks.on_stream_open != NULL)
-        a->callbacks.on_stream_open(a, &info, a->o.user_data);
+    a->callbacks.on_stream_open(a, &info, a->o.user_data);
 }
 
 static void on_stream_close(const char *destination, uint64_t bytes_to_destination,
@@ -289,7 +288,7 @@ static void init_egress(wst_agent_t *a) {
         .half_closed_timeout_ms = o->half_closed_timeout_ms,
         .on_destination = a->callbacks.on_destination != NULL ? on_destination : NULL,
         .on_dial = a->callbacks.on_dial != NULL ? on_dial : NULL,
-        .on_stream_open = on_stream_open,
+        .on_stream_open = a->callbacks.on_stream_open != NULL ? on_stream_open : NULL,
         .on_stream_close = on_stream_close,
         .user_data = a,
     };

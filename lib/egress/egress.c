@@ -87,12 +87,14 @@ static void tell_open(egress_stream_t *s, int status, const char *detail) {
         e->refused++;
     if (e->node->state == WST__NODE_CLOSING)
         return;
+    /* Who is told of refusals may sum them up. */
+    wst_log_level_t level =
+        status != 0 && e->o.on_stream_open != NULL ? WST_LOG_DEBUG : WST_LOG_INFO;
     if (detail == NULL || detail[0] == '\0' || strcmp(detail, reason) == 0)
-        wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s", s->dest,
+        wst_ctx_log(egress_stream_ctx(s), level, "stream to %s: %s", s->dest,
                     status == 0 ? "open" : reason);
     else
-        wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO, "stream to %s: %s: %s", s->dest, reason,
-                    detail);
+        wst_ctx_log(egress_stream_ctx(s), level, "stream to %s: %s: %s", s->dest, reason, detail);
     if (e->o.on_stream_open != NULL)
         e->o.on_stream_open(s->dest, status, detail != NULL && detail[0] != '\0' ? detail : reason,
                             e->o.user_data);

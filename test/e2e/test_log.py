@@ -264,6 +264,28 @@ def check_bounded(server, form, said, count):
     assert all(source == "127.0.0.1" and 0 < seconds <= 12 for source, _, seconds in more)
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_destinations_not_opened_are_bounded(world, form):
+    """In the agent's log: 20 are told by themselves, the others by one line for their host."""
+    server, agent = world.tunnel("--log-format", form, "--deny", "secret.test")
+    for port in range(1, 101):
+        client = world.client(server)
+        assert client.ask(f"CONNECT secret.test:{port} HTTP/1.1\r\n\r\n".encode()).status == 403
+        client.close()
+    agent.stop()
+    if form == "json":
+        told = len([e for e in events(agent, "stream_open") if e["status"] != "ok"])
+        more = [(e["host"], e["count"]) for e in events(agent, "more_not_opened")]
+    else:
+        told = len(re.findall(r"info  stream to secret.test:\d+: ", agent.output))
+        more = re.findall(r"info  (\d+) more streams to (\S+) not opened in the last \d+ s$",
+                          agent.output, re.M)  # fmt: skip
+        more = [(host, int(count)) for count, host in more]
+    assert 1 <= len(more) and told <= 20 * (len(more) + 1)
+    assert told + sum(count for _, count in more) == 100
+    assert {host for host, _ in more} == {"secret.test"}
+
+
 BEFORE_A_REQUEST = {
     "TLS": ("", None, b"\x16garbage that is no TLS at all, whatever it looks like", ": TLS: "),
     "header": (",proxy", "127.0.0.1", b"GET / HTTP/1.1\r\n\r\n", ": no PROXY header"),
