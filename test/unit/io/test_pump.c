@@ -358,9 +358,8 @@ static void on_tick(uv_timer_t *timer) {
     t->count++;
 }
 
-/* However late the machine is: between the last byte that moved and the end lies the timeout. */
-static void test_idle_is_put_off(void **state) {
-    (void)state;
+/* Between the last byte that moved and the end lies the timeout. How many have moved. */
+static size_t idle_after_ticks(void) {
     world_t w;
     assert_true(world_init(&w));
     w.options.idle_timeout_ms = IDLE_MS;
@@ -371,10 +370,18 @@ static void test_idle_is_put_off(void **state) {
     uv_timer_start(&t.timer, on_tick, TICK_MS, TICK_MS);
     run_until_done(&w);
     size_t moved = w.a.written_len + w.b.written_len;
-    assert_true(moved > 0);
-    assert_true(w.done_ms >= t.at[moved - 1] + IDLE_MS);
+    assert_true(moved == 0 || w.done_ms >= t.at[moved - 1] + IDLE_MS);
     uv_close((uv_handle_t *)&t.timer, NULL);
     expect_idle(&w);
+    return moved;
+}
+
+static void test_idle_is_put_off(void **state) {
+    (void)state;
+    int tries = 100; /* on a machine that is too late for the first byte */
+    while (tries > 0 && idle_after_ticks() == 0)
+        tries--;
+    assert_true(tries > 0);
 }
 
 static void test_half_closed_timeout(void **state) {
