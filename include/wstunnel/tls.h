@@ -110,6 +110,8 @@ typedef struct wst_tls_handshake_options {
     const char *sni;          /**< Client: optional (default: server_name, if that is no address).
                                    The name to ask the server for; "": none. */
     uint64_t timeout_ms;      /**< Optional (default 10000). For the whole handshake. */
+    bool keep_chain;          /**< Optional. Keeps the certificates that the peer sends, for
+                                   wst_tls_handshake_chain. */
 } wst_tls_handshake_options_t;
 
 /**
@@ -121,6 +123,17 @@ typedef struct wst_tls_handshake_options {
 WST_EXTERN WST_MUST_CHECK int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
                                                 const wst_tls_handshake_options_t *options,
                                                 wst_tls_handshake_cb callback, void *user_data);
+
+/**
+ * The n-th certificate that the peer has sent, counted from 0, in the peer's order, its own first;
+ * of a chain that is not accepted, too: each certificate tells its own faults. Only from inside the
+ * handshake's callback, with any status; valid until that returns. With an insecure configuration
+ * only pins make faults.
+ * @return NULL: there are no more, WST_TLS_CHAIN_MAX at most. There is none without keep_chain, if
+ * a session was resumed, and if the handshake failed before the chain was verified.
+ */
+WST_EXTERN const wst_tls_link_t *wst_tls_handshake_chain(const wst_tls_handshake_t *handshake,
+                                                         size_t n);
 
 /** Cancels the handshake: the callback will not run, the transport is reset. Only before the
     callback has run. */

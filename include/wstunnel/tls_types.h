@@ -95,6 +95,20 @@ typedef struct wst_tls_certificate {
     int64_t not_after;  /**< the same */
 } wst_tls_certificate_t;
 
+/** The most certificates of a peer that are kept: its own, eight of issuers and a root, as many as
+    verification needs at most. */
+#define WST_TLS_CHAIN_MAX 10
+
+/** A certificate of the chain that a peer has sent (wst_tls_handshake_chain). */
+typedef struct wst_tls_link {
+    size_t size;                              /**< set by the library (common.h) */
+    const wst_tls_certificate_t *certificate; /**< NULL: it cannot be read */
+    bool used;         /**< it is the peer's own, or on the way from there to a trusted one; the
+                            others are not needed, and not verified */
+    const char *fault; /**< why it is not accepted, for people: "certificate expired on 2026-01-01",
+                            "issuer not trusted: CN=Example Intermediate"; "": no fault */
+} wst_tls_link_t;
+
 /** Facts about a TLS session. */
 typedef struct wst_tls_info {
     size_t size;              /**< set by the library (common.h) */

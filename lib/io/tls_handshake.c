@@ -12,6 +12,7 @@
 #include "defaults.h"
 #include "ip.h"
 #include "sized.h"
+#include "tls_chain.h"
 #include "tls_config.h"
 #include "tls_names.h"
 #include "tls_stream.h"
@@ -23,7 +24,8 @@ enum { LINGER_MS = 1000 };
 struct wst_tls_handshake {
     wst_ctx_t *ctx;
     wst__tls_wire_t *wire;
-    int failure; /* 0: shaking */
+    wst__tls_chain_t *chain; /* NULL: it is not to be kept */
+    int failure;             /* 0: shaking */
     bool shut, read_all;
     uint64_t give_up_at_ms;
     wst__deadline_t deadline;
@@ -38,9 +40,11 @@ static void finish_handshake(wst_tls_handshake_t *h, int status, wst_stream_t *s
     wst__deadline_clear(&ctx->deadlines, &h->deadline);
     if (stream == NULL)
         wst_stream_close(h->wire->transport, NULL);
+    wst__tls_conn_keep_chain(h->wire->conn, NULL);
     h->callback(status, stream, detail, h->user_data);
     if (stream == NULL)
         wst__tls_wire_free(h->wire);
+    wst__tls_chain_free(h->chain);
     wst__free(&ctx->allocator, h);
     wst__ctx_release(ctx);
 }
@@ -179,13 +183,19 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
     h->ctx = ctx;
     h->callback = callback;
     h->user_data = user_data;
-    int status = wst__tls_wire_new(&h->wire, transport, options.config, name, sni);
+    int status = 0;
+    if (options.keep_chain && (h->chain = wst__tls_chain_new(&ctx->allocator)) == NULL)
+        status = WST_ENOMEM;
+    if (status == 0)
+        status = wst__tls_wire_new(&h->wire, transport, options.config, name, sni);
     if (status == 0) {
+        wst__tls_conn_keep_chain(h->wire->conn, h->chain);
         status = continue_handshake(h); /* a client's hello */
         if (status < 0)
             wst__tls_wire_free(h->wire);
     }
     if (status < 0) {
+        wst__tls_chain_free(h->chain);
         wst__free(&ctx->allocator, h);
         return status;
     }
@@ -200,11 +210,16 @@ int wst_tls_handshake(wst_tls_handshake_t **out, wst_stream_t *transport,
     return 0;
 }
 
+const wst_tls_link_t *wst_tls_handshake_chain(const wst_tls_handshake_t *h, size_t n) {
+    return h->chain != NULL ? wst__tls_chain_link(h->chain, n) : NULL;
+}
+
 void wst_tls_handshake_cancel(wst_tls_handshake_t *h) {
     wst_ctx_t *ctx = h->ctx;
     wst__deadline_clear(&ctx->deadlines, &h->deadline);
     wst_stream_reset(h->wire->transport, WST_ECANCELLED, NULL);
     wst__tls_wire_free(h->wire);
+    wst__tls_chain_free(h->chain);
     wst__free(&ctx->allocator, h);
     wst__ctx_release(ctx);
 }

@@ -8,6 +8,7 @@
 #include "digest.h"
 #include "ip.h"
 #include "mem.h"
+#include "tls_chain.h"
 #include "tls_names.h"
 #include "tls_options.h"
 #include "utf8.h"
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <wstunnel/error.h>
 
-enum { COMMON_NAME_TEXT = 256, FINGERPRINT_TEXT = 65 };
+enum { COMMON_NAME_TEXT = 256, FINGERPRINT_TEXT = 65, WHOSE_TEXT = 160 };
 
 struct wst__tls_cert {
     size_t refs;
@@ -310,15 +311,20 @@ static void complain_about_trust(wst__tls_found_t *found, const wst__tls_x509_t 
     complain(found, text);
 }
 
+/* A certificate as a text about the whole chain calls it. */
+static void name_certificate(char out[WHOSE_TEXT], const wst__tls_x509_t *crt, int depth) {
+    char dn[WST__TLS_DN_TEXT];
+    snprintf(out, WHOSE_TEXT, "certificate");
+    if (depth == 0)
+        return;
+    wst__tls_dn_text(dn, crt->subject);
+    snprintf(out, WHOSE_TEXT, "certificate of the issuer %.100s", dn);
+}
+
 static void complain_about_chain(const wst__tls_expect_t *expect, wst__tls_found_t *found,
-                                 const wst__tls_x509_t *crt, int depth, unsigned faults,
-                                 const char *other) {
-    char whose[WST__TLS_DN_TEXT + 32] = "certificate", text[sizeof(found->text)];
-    if (depth > 0) {
-        char dn[WST__TLS_DN_TEXT];
-        wst__tls_dn_text(dn, crt->subject);
-        snprintf(whose, sizeof(whose), "certificate of the issuer %.100s", dn);
-    }
+                                 const wst__tls_x509_t *crt, int depth, const char *whose,
+                                 unsigned faults, const char *other) {
+    char text[sizeof(found->text)];
     if ((faults & WST__TLS_EXPIRED) != 0)
         complain_about_date(found, whose, "expired on", crt->not_after);
     if ((faults & WST__TLS_TOO_EARLY) != 0)
@@ -372,8 +378,18 @@ static unsigned judge_peer(const wst__tls_expect_t *expect, wst__tls_found_t *fo
     return faults;
 }
 
+/* All faults of a certificate that must be verified. */
+static unsigned judge_all(const wst__tls_expect_t *expect, wst__tls_found_t *found,
+                          const wst__tls_x509_t *crt, int depth, const char *whose, unsigned faults,
+                          const char *other) {
+    complain_about_chain(expect, found, crt, depth, whose, faults, other);
+    return depth == 0 ? faults | judge_peer(expect, found, crt) : faults;
+}
+
 unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found,
                         const wst__tls_x509_t *crt, int depth, unsigned faults, const char *other) {
+    wst__tls_found_t own = {.text = ""}; /* about this certificate alone, for the chain */
+    char whose[WHOSE_TEXT];
     if (crt == NULL) {
         complain(found, "the peer has sent no certificate");
         found->bad = true;
@@ -387,16 +403,20 @@ unsigned wst__tls_judge(const wst__tls_expect_t *expect, wst__tls_found_t *found
     } else {
         if (depth == 0 && pinned && is_self_issued(crt))
             faults &= ~(unsigned)WST__TLS_NOT_TRUSTED; /* nobody else vouches for this key */
-        complain_about_chain(expect, found, crt, depth, faults, other);
-        if (depth == 0)
-            faults |= judge_peer(expect, found, crt);
+        name_certificate(whose, crt, depth);
+        if (found->chain != NULL)
+            (void)judge_all(expect, &own, crt, depth, "certificate", faults, other);
+        faults = judge_all(expect, found, crt, depth, whose, faults, other);
     }
     if (depth == 0 && expect->pin_count > 0 && !found->pinned) {
         char text[96] = "public key is not pinned: ";
         (void)wst__tls_pin_text(text + strlen(text), crt);
         faults |= WST__TLS_NOT_PINNED;
         complain(found, text);
+        complain(&own, text);
     }
+    if (found->chain != NULL)
+        wst__tls_chain_judged(found->chain, crt, own.text);
     found->bad = found->bad || faults != 0;
     return faults;
 }

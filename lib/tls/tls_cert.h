@@ -35,11 +35,16 @@ typedef struct wst__tls_expect {
     size_t pin_count;
 } wst__tls_expect_t;
 
+struct wst__tls_chain; /* tls_chain.h */
+
+enum { WST__TLS_FAULT_TEXT = 256 };
+
 /* Findings so far, from the top of the chain to the peer's own certificate. */
 typedef struct wst__tls_found {
-    char text[256]; /* the faults, for people; "": none */
-    bool bad;       /* some fault counts */
-    bool pinned;    /* a pin has matched */
+    char text[WST__TLS_FAULT_TEXT]; /* the faults, for people; "": none */
+    bool bad;                       /* some fault counts */
+    bool pinned;                    /* a pin has matched */
+    struct wst__tls_chain *chain;   /* NULL, or gets the faults of each certificate */
 } wst__tls_found_t;
 
 /* Faults of a certificate. Those above the line are the engine's to find. */

@@ -2,6 +2,7 @@
 /* The connections of the mbedTLS engine (tls_engine.h). */
 #include "mem.h"
 #include "tls_alert.h"
+#include "tls_chain.h"
 #include "tls_mbedtls.h"
 
 #include <mbedtls/error.h>
@@ -88,6 +89,17 @@ static uint32_t flags_of(unsigned faults) {
     return flags;
 }
 
+/* Adds the certificates that the peer sent, which are linked in its order. False: no memory. */
+static bool add_sent(wst__tls_chain_t *chain, const mbedtls_x509_crt *crt) {
+    bool added = true;
+    for (; crt != NULL && crt->raw.len > 0 && added; crt = crt->next) {
+        wst__tls_x509_t is;
+        bool readable = wst__tls_x509_read(&is, crt->raw.p, crt->raw.len);
+        added = wst__tls_chain_sent(chain, readable ? &is : NULL);
+    }
+    return added;
+}
+
 static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags) {
     wst__tls_conn_t *c = arg;
     wst__tls_x509_t is;
@@ -104,6 +116,8 @@ static int on_verify(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flag
     wst__tls_cert_unref(c->peer);
     c->peer = none ? NULL : wst__tls_cert_new(&c->engine->allocator, &is);
     if (c->peer == NULL && !none)
+        return MBEDTLS_ERR_X509_ALLOC_FAILED;
+    if (c->found.chain != NULL && !add_sent(c->found.chain, crt))
         return MBEDTLS_ERR_X509_ALLOC_FAILED;
     /* If certificates are optional, mbedTLS ignores the flags. */
     return c->found.bad && c->optional ? MBEDTLS_ERR_X509_FATAL_ERROR : 0;
@@ -295,6 +309,10 @@ int wst__tls_conn_new(wst__tls_conn_t **out, wst__tls_engine_t *e, const wst__tl
     }
     *out = c;
     return 0;
+}
+
+void wst__tls_conn_keep_chain(wst__tls_conn_t *c, wst__tls_chain_t *chain) {
+    c->found.chain = chain;
 }
 
 void wst__tls_conn_free(wst__tls_conn_t *c) {

@@ -2,6 +2,7 @@
 /* The connections of the OpenSSL engine (tls_engine.h). */
 #include "mem.h"
 #include "tls_alert.h"
+#include "tls_chain.h"
 #include "tls_openssl.h"
 #include "tls_verify_openssl.h"
 
@@ -287,6 +288,10 @@ int wst__tls_conn_new(wst__tls_conn_t **out, wst__tls_engine_t *e, const wst__tl
     }
     *out = c;
     return 0;
+}
+
+void wst__tls_conn_keep_chain(wst__tls_conn_t *c, wst__tls_chain_t *chain) {
+    c->found.chain = chain;
 }
 
 void wst__tls_conn_free(wst__tls_conn_t *c) {

@@ -77,6 +77,12 @@ typedef struct wst__tls_conn wst__tls_conn_t;
 int wst__tls_conn_new(wst__tls_conn_t **out, wst__tls_engine_t *engine, const wst__tls_io_t *io,
                       void *io_arg, const char *server_name, const char *sni);
 
+struct wst__tls_chain; /* tls_chain.h */
+
+/* Has the peer's certificates noted in `chain`, which must live until the handshake is over, or
+ * this has been called again with NULL. */
+void wst__tls_conn_keep_chain(wst__tls_conn_t *conn, struct wst__tls_chain *chain);
+
 /* NULL is allowed. */
 void wst__tls_conn_free(wst__tls_conn_t *conn);
 

@@ -5,6 +5,7 @@
  * sizes, curves and hashes have a rule of their own here, the same as with mbedTLS.
  */
 #include "tls_verify_openssl.h"
+#include "tls_chain.h"
 #include "tls_pem_openssl.h"
 
 #include <openssl/crypto.h>
@@ -153,6 +154,23 @@ static int judge_one(X509 *crt, int depth, const chain_t *chain, const wst_alloc
     return error;
 }
 
+/* Adds the certificates that the peer sent, in its order. False: no memory. */
+static bool add_sent(wst__tls_chain_t *chain, STACK_OF(X509) * sent) {
+    int count = sent != NULL ? sk_X509_num(sent) : 0;
+    bool added = true;
+    for (int i = 0; i < count && added; i++) {
+        uint8_t *der = NULL;
+        wst__tls_x509_t is;
+        int status = wst__tls_x509_of(&der, &is, sk_X509_value(sent, i));
+        if (status == WST_ENOMEM)
+            return false;
+        added = wst__tls_chain_sent(chain, status == 0 ? &is : NULL);
+        if (status == 0)
+            OPENSSL_free(der);
+    }
+    return added;
+}
+
 int wst__tls_verify(X509_STORE_CTX *ctx, const wst_allocator_t *allocator,
                     const wst__tls_expect_t *expect, wst__tls_found_t *found,
                     wst__tls_cert_t **peer) {
@@ -185,6 +203,8 @@ int wst__tls_verify(X509_STORE_CTX *ctx, const wst_allocator_t *allocator,
         if (status != X509_V_OK)
             result = status;
     }
+    if (found->chain != NULL && !add_sent(found->chain, X509_STORE_CTX_get0_untrusted(ctx)))
+        return X509_V_ERR_OUT_OF_MEM;
     if (count == 0) {
         (void)wst__tls_judge(expect, found, NULL, 0, 0, NULL);
         result = X509_V_ERR_CERT_REJECTED;

@@ -71,6 +71,92 @@ static void test_refused_certificate(void **state) {
     tls_world_close(&w);
 }
 
+/* What a handshake's callback sees of the peer's chain. */
+typedef struct seen {
+    wst_tls_handshake_t *handshake;
+    size_t outcomes, count;
+    int status;
+    char subject[64], fault[256]; /* of the first certificate */
+    wst_stream_t *stream;
+} seen_t;
+
+static void on_seen(int status, wst_stream_t *stream, const char *detail, void *user_data) {
+    seen_t *seen = user_data;
+    (void)detail;
+    seen->outcomes++;
+    seen->status = status;
+    seen->stream = stream;
+    const wst_tls_link_t *link = wst_tls_handshake_chain(seen->handshake, 0);
+    while (wst_tls_handshake_chain(seen->handshake, seen->count) != NULL)
+        seen->count++;
+    if (link != NULL) {
+        snprintf(seen->subject, sizeof(seen->subject), "%s", link->certificate->subject);
+        snprintf(seen->fault, sizeof(seen->fault), "%s", link->fault);
+    }
+}
+
+static void see(tls_world_t *w, seen_t *seen, const char *name, bool keep_chain) {
+    const wst_tls_handshake_options_t o = {.size = sizeof(o),
+                                           .config = w->client_config,
+                                           .server_name = name,
+                                           .keep_chain = keep_chain};
+    *seen = (seen_t){0};
+    assert_int_equal(wst_tls_handshake(&seen->handshake, w->client.transport, &o, on_seen, seen),
+                     0);
+    w->client.transport = NULL;
+    assert_int_equal(tls_party_shake(w, &w->server, NULL, 0), 0);
+    test_env_until_count(&w->env, &seen->outcomes, 1);
+    test_env_until_count(&w->env, &w->server.outcomes, 1);
+}
+
+/* The callback can look at the peer's chain, whether or not it is accepted, if it is to be kept. */
+static void test_chain(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        bool keep_chain;
+        const char *fault; /* NULL: no certificate is told */
+    } cases[] = {
+        {"other.example", true, "certificate is for other names: server.example"},
+        {"other.example", false, NULL},
+        {"server.example", true, ""},
+        {"server.example", false, NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tls_world_t w;
+        seen_t seen;
+        tls_world_open(&w, WST_TLS_CLIENT_NONE);
+        tls_world_connect(&w, true);
+        see(&w, &seen, cases[i].name, cases[i].keep_chain);
+        assert_int_equal(seen.status,
+                         strcmp(cases[i].name, "server.example") == 0 ? 0 : WST_ETLSCERT);
+        assert_int_equal(seen.count, cases[i].fault != NULL);
+        assert_string_equal(seen.subject, cases[i].fault != NULL ? "CN=server" : "");
+        assert_string_equal(seen.fault, cases[i].fault != NULL ? cases[i].fault : "");
+        if (seen.stream != NULL)
+            wst_stream_close(seen.stream, NULL);
+        tls_world_close(&w);
+    }
+}
+
+/* A chain that is no longer wanted goes with its handshake. */
+static void test_chain_cancelled(void **state) {
+    (void)state;
+    tls_world_t w;
+    seen_t seen = {0};
+    tls_world_open(&w, WST_TLS_CLIENT_NONE);
+    tls_world_connect(&w, true);
+    const wst_tls_handshake_options_t o = {.size = sizeof(o),
+                                           .config = w.client_config,
+                                           .server_name = "server.example",
+                                           .keep_chain = true};
+    assert_int_equal(wst_tls_handshake(&seen.handshake, w.client.transport, &o, on_seen, &seen), 0);
+    w.client.transport = NULL;
+    wst_tls_handshake_cancel(seen.handshake);
+    tls_world_close(&w);
+    assert_int_equal(seen.outcomes, 0);
+}
+
 /* The client's certificate is judged last: with TLS 1.3 the client has its stream by then. */
 static void test_missing_client_certificate(void **state) {
     (void)state;
@@ -402,7 +488,7 @@ static int run_shake(run_t *run, int fd, wst_tls_config_t *config) {
     wst_stream_t *transport;
     wst_tls_handshake_t *handshake;
     const wst_tls_handshake_options_t o = {
-        .size = sizeof(o), .config = config, .server_name = "server.example"};
+        .size = sizeof(o), .config = config, .server_name = "server.example", .keep_chain = true};
     int status = wst_socket_open(&transport, run->env.ctx, fd, false);
     if (status != 0) {
         close(fd);
@@ -480,6 +566,8 @@ int main(void) {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_address),
         cmocka_unit_test(test_refused_certificate),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_chain_cancelled),
         cmocka_unit_test(test_missing_client_certificate),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_peer_goes),

@@ -3,6 +3,7 @@
  * The TLS engine when its library gets no memory. mbedTLS takes it by calloc() of the C library,
  * which this program replaces: an executable's own comes before the library's. OpenSSL lets us.
  */
+#include "tls_chain.h"
 #include "tls_pki.h"
 #include "tls_self.h"
 
@@ -84,6 +85,7 @@ static bool run(const char *name) {
     const wst_tls_client_options_t c = {
         .size = sizeof(c), .ca_pem = tls_pki.root.own, .identity = &agent};
     wst__tls_engine_t *server = NULL, *client = NULL;
+    wst__tls_chain_t *chain = NULL;
     tls_rig_t rig;
     wst_tls_error_t why;
     int status = wst__tls_engine_server(&server, &test_allocator, &s, &why);
@@ -94,6 +96,8 @@ static bool run(const char *name) {
         status = tls_rig_open(&rig, client, server, name, "server.example");
         open = status == 0;
     }
+    if (open && (chain = wst__tls_chain_new(&test_allocator)) != NULL)
+        wst__tls_conn_keep_chain(rig.client.conn, chain);
     if (open) {
         tls_rig_shake(&rig, 0);
         well = rig.client.status == 0 && rig.server.status == 0;
@@ -105,6 +109,7 @@ static bool run(const char *name) {
     if (well) {
         size_t len = 0;
         assert_string_equal(name, "server.example");
+        assert_true(wst__tls_chain_link(chain, 1) != NULL && wst__tls_chain_link(chain, 1)->used);
         assert_true(wst__tls_conn_info(rig.server.conn)->peer_verified);
         status = tls_end_write(&rig.client, 1, 20000);
         if (status == 0)
@@ -118,6 +123,7 @@ static bool run(const char *name) {
     counting = false;
     if (open)
         tls_rig_close(&rig);
+    wst__tls_chain_free(chain);
     wst__tls_engine_free(client);
     wst__tls_engine_free(server);
     return well;
