@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "log.h"
 
-enum { SECRET_MIN = 4 };
+enum { SECRET_MIN = 4, DAY_S = 86400, DATE_MAX = 32 };
 
 static const char *const outcomes[] = {"ok", "FAIL", "skip"};
+static const char *const outcome_words[] = {"passed", "failed", "skipped"};
 
 /* Life --------------------------------------------------------------------------------------- */
 
@@ -118,7 +120,46 @@ static void print_text(const char *text) {
     fputs(escaped, stdout);
 }
 
-static void print_step(const doctor_step_t *s) {
+static void format_date(char out[DATE_MAX], const char *format, int64_t at) {
+    time_t seconds = (time_t)at;
+    struct tm utc = {0};
+    gmtime_r(&seconds, &utc);
+    strftime(out, DATE_MAX, format, &utc);
+}
+
+/* Whole days until then; negative if it is past. */
+static long long days_until(int64_t at) {
+    return ((long long)at - (long long)time(NULL)) / DAY_S;
+}
+
+static void print_certificate(const doctor_certificate_t *c, size_t number) {
+    char date[DATE_MAX];
+    long long days = days_until(c->not_after);
+    printf("        %zu %-4s  ", number, outcomes[c->outcome]);
+    if (c->readable) {
+        format_date(date, "%Y-%m-%d", c->not_after);
+        print_text(c->subject[0] != '\0' ? c->subject : "no subject");
+        printf(", issued by ");
+        print_text(c->issuer);
+        if (c->not_after < (int64_t)time(NULL))
+            printf(", expired on %s (%lld days ago)", date, -days);
+        else
+            printf(", valid until %s (%lld days left)", date, days);
+        printf(", pin %s%s", c->pin, c->fault[0] != '\0' ? ": " : "");
+    }
+    print_text(c->fault);
+    putchar('\n');
+}
+
+static void print_certificates(const doctor_t *d, size_t step) {
+    size_t number = 0;
+    for (size_t i = 0; i < d->certificate_count; i++)
+        if (d->certificates[i].step == step)
+            print_certificate(&d->certificates[i], ++number);
+}
+
+static void print_step(const doctor_t *d, size_t step) {
+    const doctor_step_t *s = &d->steps[step];
     printf("  %-4s  %-10s  ", outcomes[s->outcome], s->name);
     if (s->outcome == DOCTOR_SKIPPED)
         printf("%11s  ", "");
@@ -126,6 +167,7 @@ static void print_step(const doctor_step_t *s) {
         printf("%8.1f ms  ", (double)s->us / 1000);
     print_text(s->text);
     putchar('\n');
+    print_certificates(d, step);
     if (s->advice != NULL)
         printf("        -> %s\n", s->advice);
 }
@@ -170,7 +212,7 @@ static void end_step(doctor_t *d, doctor_outcome_t outcome, const char *advice, 
     snprintf(s->text, sizeof(s->text), "%.*s", DOCTOR_TEXT_MAX - 1, whole);
     if (d->format != DOCTOR_LINES)
         return;
-    print_step(s);
+    print_step(d, d->count - 1);
     fflush(stdout);
 }
 
@@ -198,6 +240,17 @@ void doctor_skip(doctor_t *d, const char *name, const char *fmt, ...) {
     va_end(args);
 }
 
+void doctor_add_certificate(doctor_t *d, const doctor_certificate_t *certificate) {
+    if (d->certificate_count == DOCTOR_CERTIFICATES_MAX)
+        return;
+    doctor_certificate_t *c = &d->certificates[d->certificate_count++];
+    *c = *certificate;
+    hide_all(d, c->subject);
+    hide_all(d, c->issuer);
+    hide_all(d, c->fault);
+    c->step = d->count;
+}
+
 /* JSON --------------------------------------------------------------------------------------- */
 
 static void put_member(const char *name, const char *text, const char *end) {
@@ -206,8 +259,41 @@ static void put_member(const char *name, const char *text, const char *end) {
     printf("\"%s\":%s%s", name, quoted, end);
 }
 
+static void put_certificate(const doctor_certificate_t *c) {
+    char date[DATE_MAX];
+    format_date(date, "%Y-%m-%dT%H:%M:%SZ", c->not_after);
+    printf("{");
+    put_member("outcome", outcome_words[c->outcome], "");
+    if (c->readable) {
+        printf(",");
+        put_member("subject", c->subject, ",");
+        put_member("issuer", c->issuer, ",");
+        put_member("not_after", date, ",");
+        printf("\"days_left\":%lld,", days_until(c->not_after));
+        put_member("pin", c->pin, "");
+    }
+    if (c->fault[0] != '\0') {
+        printf(",");
+        put_member("fault", c->fault, "");
+    }
+    printf("}");
+}
+
+/* The member "certificates", unless the step has none. */
+static void put_certificates(const doctor_t *d, size_t step) {
+    const char *before = ",\"certificates\":[\n  ", *after = "";
+    for (size_t i = 0; i < d->certificate_count; i++) {
+        if (d->certificates[i].step != step)
+            continue;
+        printf("%s", before);
+        put_certificate(&d->certificates[i]);
+        before = ",\n  ";
+        after = "]";
+    }
+    printf("%s", after);
+}
+
 static void print_json(const doctor_t *d) {
-    static const char *const words[] = {"passed", "failed", "skipped"};
     printf("{");
     put_member("program", d->program, ",");
     put_member("version", wst_version(), ",");
@@ -217,11 +303,15 @@ static void print_json(const doctor_t *d) {
         printf("%s\n {", i > 0 ? "," : "");
         put_member("target", s->target, ",");
         put_member("step", s->name, ",");
-        put_member("outcome", words[s->outcome], ",");
+        put_member("outcome", outcome_words[s->outcome], ",");
         printf("\"ms\":%" PRIu64 ".%03u,", s->us / 1000, (unsigned)(s->us % 1000));
-        put_member("text", s->text, s->advice != NULL ? "," : "}");
-        if (s->advice != NULL)
-            put_member("advice", s->advice, "}");
+        put_member("text", s->text, "");
+        put_certificates(d, i);
+        if (s->advice != NULL) {
+            printf(",");
+            put_member("advice", s->advice, "");
+        }
+        printf("}");
     }
     puts("\n]}");
 }
@@ -252,7 +342,7 @@ static void print_report(const doctor_t *d) {
         if (strcmp(target, d->steps[i].target) != 0)
             print_target(d->steps[i].target);
         target = d->steps[i].target;
-        print_step(&d->steps[i]);
+        print_step(d, i);
     }
 }
 

@@ -16,6 +16,7 @@ enum {
     DOCTOR_TARGETS_MAX = 18,
     DOCTOR_TARGET_MAX = 400,
     DOCTOR_TEXT_MAX = 640,
+    DOCTOR_CERTIFICATES_MAX = DOCTOR_TARGETS_MAX * WST_TLS_CHAIN_MAX,
     DOCTOR_SECRETS_MAX = 64,
     DOCTOR_LOGINS_MAX = 8,
     DOCTOR_LOGIN_MAX = 2 * CONFIG_SECRET_MAX + 2, /* "USER:PASSWORD", terminated */
@@ -32,6 +33,17 @@ typedef struct doctor_step {
     const char *advice;         /* what to do about a failure; NULL: none */
     char text[DOCTOR_TEXT_MAX]; /* what was found */
 } doctor_step_t;
+
+/* A certificate that the peer of a step has sent. */
+typedef struct doctor_certificate {
+    doctor_outcome_t outcome; /* skipped: it has not been verified */
+    bool readable;            /* else only `fault` is set */
+    char subject[512], issuer[512];
+    int64_t not_after; /* seconds since 1970 */
+    char pin[WST_TLS_PIN_MAX];
+    char fault[DOCTOR_TEXT_MAX]; /* why it is not accepted; "": no fault */
+    size_t step;                 /* set by doctor_add_certificate() */
+} doctor_certificate_t;
 
 /* How the steps are told. */
 typedef enum doctor_format {
@@ -61,6 +73,8 @@ typedef struct doctor {
     uint64_t begun_ns;
     size_t count;
     doctor_step_t steps[DOCTOR_STEPS_MAX];
+    size_t certificate_count;
+    doctor_certificate_t certificates[DOCTOR_CERTIFICATES_MAX];
 } doctor_t;
 
 /* Makes loop and context, in a zeroed struct; all strings are borrowed. 0 or an error. */
@@ -86,6 +100,9 @@ void doctor_begin(doctor_t *d, const char *name);
 bool doctor_pass(doctor_t *d, const char *fmt, ...) WST_PRINTF(2, 3);
 bool doctor_fail(doctor_t *d, const char *advice, const char *fmt, ...) WST_PRINTF(3, 4);
 void doctor_skip(doctor_t *d, const char *name, const char *fmt, ...) WST_PRINTF(3, 4);
+
+/* Adds a certificate to the step that has begun; copied. There may be DOCTOR_CERTIFICATES_MAX. */
+void doctor_add_certificate(doctor_t *d, const doctor_certificate_t *certificate);
 
 /* Runs the loop until a callback sets `*done`, or, unless `timeout_ms` is 0, so much time has
  * passed. Returns `*done`. */

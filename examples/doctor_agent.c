@@ -179,17 +179,6 @@ static bool prepare(visit_t *v) {
 
 /* One server --------------------------------------------------------------------------------- */
 
-/* Another connection, without a step. */
-static int reach_again(void *user_data, wst_stream_t **out) {
-    visit_t *v = user_data;
-    doctor_proxied_t proxied;
-    if (v->proxy.url == NULL)
-        return doctor_dial(&v->doctor, &v->server, out);
-    doctor_proxy_dial(&v->doctor, &proxied, &v->proxy, v->server.host, v->server.port);
-    *out = proxied.stream;
-    return proxied.status;
-}
-
 /* Tries the proxy itself first, by a connection of its own. */
 static wst_stream_t *reach_by_proxy(visit_t *v) {
     doctor_t *d = &v->doctor;
@@ -262,9 +251,12 @@ static wst_stream_t *secure(visit_t *v, wst_stream_t *stream) {
     const doctor_tls_t tls = {.config = config,
                               .server_name = v->server.host,
                               .sni = sni,
+                              .insecure = v->config.insecure,
                               .advice = tls_advice,
-                              .again = reach_again,
-                              .user_data = v};
+                              .gap_advice =
+                                  "install the full chain at the server: its certificate, then "
+                                  "those of its issuers; or, if that issuer is the root of a "
+                                  "private authority, --ca FILE trusts the certificates in FILE"};
     stream = doctor_secure(&v->doctor, stream, &tls);
     wst_tls_config_unref(config);
     return stream;

@@ -95,11 +95,6 @@ static const char *tls_advice(int error, const char *detail) {
     return "does the server speak TLS at this address? Without, the URL is http://";
 }
 
-static int dial_again(void *user_data, wst_stream_t **out) {
-    check_t *k = user_data;
-    return doctor_dial(&k->doctor, &k->tunnel.place, out);
-}
-
 /* Takes the stream. */
 static bool secure(check_t *k, wst_stream_t *stream) {
     const doctor_place_t *place = &k->tunnel.place;
@@ -111,8 +106,11 @@ static bool secure(check_t *k, wst_stream_t *stream) {
     const doctor_tls_t tls = {.config = k->tunnel.options.tls,
                               .server_name = place->host,
                               .advice = tls_advice,
-                              .again = dial_again,
-                              .user_data = k};
+                              .gap_advice =
+                                  "install the full chain at the server: its certificate, then "
+                                  "those of its issuers; or, if that issuer is the root of a "
+                                  "private authority, --ca FILE trusts the certificates in FILE; "
+                                  "clients need the same (curl --proxy-cacert)"};
     stream = doctor_secure(&k->doctor, stream, &tls);
     if (stream == NULL)
         return false;

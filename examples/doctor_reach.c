@@ -3,9 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-enum { ADDRESSES_TOLD = 4, DAY_S = 86400, CERTIFICATE_MAX = 480 };
+enum { ADDRESSES_TOLD = 4 };
 
 /* URLs --------------------------------------------------------------------------------------- */
 
@@ -107,14 +106,14 @@ static void on_dialled(int status, wst_stream_t *stream, void *user_data) {
     *dialled = (dialled_t){.done = true, .status = status, .stream = stream};
 }
 
-int doctor_dial(doctor_t *d, const doctor_place_t *place, wst_stream_t **out) {
+static int dial(doctor_t *d, const doctor_place_t *place, wst_stream_t **out) {
     dialled_t dialled = {0};
     const wst_dial_options_t options = {.size = sizeof(options),
                                         .host = place->host,
                                         .port = place->port,
                                         .timeout_ms = d->timeout_ms};
-    wst_dial_t *dial;
-    int status = wst_dial(&dial, d->ctx, &options, on_dialled, &dialled);
+    wst_dial_t *request;
+    int status = wst_dial(&request, d->ctx, &options, on_dialled, &dialled);
     if (status != 0)
         return status;
     doctor_wait(d, &dialled.done, 0);
@@ -144,7 +143,7 @@ wst_stream_t *doctor_connect(doctor_t *d, const doctor_place_t *place, const cha
     if (!look_up(d, place->host))
         return NULL;
     doctor_begin(d, "tcp");
-    int status = doctor_dial(d, place, &stream);
+    int status = dial(d, place, &stream);
     if (status == 0)
         doctor_pass(d, "%s", wst_stream_peer(stream));
     else
@@ -231,11 +230,60 @@ const char *doctor_proxy_advice(const doctor_proxied_t *proxied, const char *cre
 /* TLS ---------------------------------------------------------------------------------------- */
 
 typedef struct handshake {
+    doctor_t *doctor;
+    bool insecure;
     bool done;
     int status;
+    wst_tls_handshake_t *handle;
     wst_stream_t *stream;
+    const char *gap; /* what is missing of the chain; NULL: nothing */
     char detail[320];
 } handshake_t;
+
+/* A certificate of the peer. `used`, `fault`: see wst_tls_link_t. */
+static void add_certificate(const handshake_t *h, const wst_tls_certificate_t *is, bool used,
+                            const char *fault) {
+    doctor_certificate_t c = {.outcome = DOCTOR_PASSED};
+    if (!used || h->insecure)
+        c.outcome = DOCTOR_SKIPPED;
+    if (fault[0] != '\0')
+        c.outcome = DOCTOR_FAILED;
+    snprintf(c.fault, sizeof(c.fault), "%s", fault);
+    c.readable = is != NULL;
+    if (is != NULL) {
+        snprintf(c.subject, sizeof(c.subject), "%s", is->subject);
+        snprintf(c.issuer, sizeof(c.issuer), "%s", is->issuer);
+        snprintf(c.pin, sizeof(c.pin), "%s", is->pin);
+        c.not_after = is->not_after;
+    }
+    doctor_add_certificate(h->doctor, &c);
+}
+
+/* Why the issuer of the n-th certificate of the chain is not known. */
+static const char *find_gap(const wst_tls_handshake_t *handshake, size_t n) {
+    const char *issuer = wst_tls_handshake_chain(handshake, n)->certificate->issuer;
+    const wst_tls_link_t *link;
+    if (wst_tls_handshake_chain(handshake, 1) == NULL)
+        return "the server sent only its own certificate, whose issuer is not among the trusted "
+               "ones";
+    for (size_t i = 0; (link = wst_tls_handshake_chain(handshake, i)) != NULL; i++)
+        if (link->certificate != NULL && strcmp(link->certificate->subject, issuer) == 0)
+            return "the server sent a certificate of that issuer which does not fit, or in front "
+                   "of the one that it has issued";
+    return "the server did not send the certificate of that issuer, which is not among the trusted "
+           "ones";
+}
+
+/* Notes the chain that the peer has sent. */
+static void note_chain(handshake_t *h) {
+    static const char gap[] = "issuer not trusted";
+    const wst_tls_link_t *link;
+    for (size_t n = 0; (link = wst_tls_handshake_chain(h->handle, n)) != NULL; n++) {
+        add_certificate(h, link->certificate, link->used, link->fault);
+        if (link->used && strncmp(link->fault, gap, strlen(gap)) == 0)
+            h->gap = find_gap(h->handle, n);
+    }
+}
 
 static void on_handshake(int status, wst_stream_t *stream, const char *detail, void *user_data) {
     handshake_t *h = user_data;
@@ -243,76 +291,40 @@ static void on_handshake(int status, wst_stream_t *stream, const char *detail, v
     h->status = status;
     h->stream = stream;
     snprintf(h->detail, sizeof(h->detail), "%s", detail != NULL ? detail : "");
+    note_chain(h);
 }
 
 /* Takes the transport. */
-static void shake_hands(doctor_t *d, handshake_t *h, wst_stream_t *transport,
-                        wst_tls_config_t *config, const doctor_tls_t *tls) {
+static void shake_hands(handshake_t *h, wst_stream_t *transport, const doctor_tls_t *tls) {
     const wst_tls_handshake_options_t options = {.size = sizeof(options),
-                                                 .config = config,
+                                                 .config = tls->config,
                                                  .server_name = tls->server_name,
                                                  .sni = tls->sni,
-                                                 .timeout_ms = d->timeout_ms};
-    wst_tls_handshake_t *handshake;
-    *h = (handshake_t){0};
-    h->status = wst_tls_handshake(&handshake, transport, &options, on_handshake, h);
+                                                 .timeout_ms = h->doctor->timeout_ms,
+                                                 .keep_chain = true};
+    h->status = wst_tls_handshake(&h->handle, transport, &options, on_handshake, h);
     if (h->status == 0) {
-        doctor_wait(d, &h->done, 0);
+        doctor_wait(h->doctor, &h->done, 0);
         return;
     }
     snprintf(h->detail, sizeof(h->detail), "%s", wst_strerror(h->status));
     wst_stream_close(transport, NULL);
 }
 
-static void describe(char out[CERTIFICATE_MAX], const wst_tls_certificate_t *c) {
-    time_t end = (time_t)c->not_after, now = time(NULL);
-    long long days = ((long long)end - (long long)now) / DAY_S;
-    struct tm utc = {0};
-    char date[32];
-    gmtime_r(&end, &utc);
-    strftime(date, sizeof(date), "%Y-%m-%d", &utc);
-    snprintf(out, CERTIFICATE_MAX, "%.150s, issued by %.150s, %s %s (%lld days), pin %s",
-             c->subject, c->issuer, end < now ? "expired on" : "valid until", date, days, c->pin);
-}
-
-/* Describes the certificate that is not accepted, by another handshake, on which nothing is sent.
- * "": it cannot be seen. */
-static void look_at(doctor_t *d, const doctor_tls_t *tls, char out[CERTIFICATE_MAX]) {
-    const wst_tls_client_options_t options = {.size = sizeof(options), .insecure = true};
-    wst_tls_config_t *config;
-    wst_stream_t *transport;
-    handshake_t h;
-    out[0] = '\0';
-    if (wst_tls_client_config(&config, d->ctx, &options, NULL) != 0)
-        return;
-    if (tls->again(tls->user_data, &transport) == 0) {
-        shake_hands(d, &h, transport, config, tls);
-        const wst_tls_info_t *info = h.status == 0 ? wst_stream_tls(h.stream) : NULL;
-        if (info != NULL && info->peer != NULL)
-            describe(out, info->peer);
-        if (h.status == 0)
-            wst_stream_close(h.stream, NULL);
-    }
-    wst_tls_config_unref(config);
-}
-
 wst_stream_t *doctor_secure(doctor_t *d, wst_stream_t *transport, const doctor_tls_t *tls) {
-    char seen[CERTIFICATE_MAX] = "";
-    handshake_t h;
+    handshake_t h = {.doctor = d, .insecure = tls->insecure};
     doctor_begin(d, "tls");
-    shake_hands(d, &h, transport, tls->config, tls);
+    shake_hands(&h, transport, tls);
     if (h.status != 0) {
-        if (h.status == WST_ETLSCERT)
-            look_at(d, tls, seen);
-        doctor_fail(d, tls->advice(h.status, h.detail), "%s%s%s%s",
+        doctor_fail(d, h.gap != NULL ? tls->gap_advice : tls->advice(h.status, h.detail), "%s%s%s",
                     h.detail[0] != '\0' ? h.detail : wst_strerror(h.status),
-                    seen[0] != '\0' ? " (seen: " : "", seen, seen[0] != '\0' ? ")" : "");
+                    h.gap != NULL ? "; " : "", h.gap != NULL ? h.gap : "");
         return NULL;
     }
     const wst_tls_info_t *info = wst_stream_tls(h.stream);
-    if (info->peer != NULL)
-        describe(seen, info->peer);
-    doctor_pass(d, "%s, %s; %s%s", info->version, info->cipher_suite,
-                info->peer_verified ? "" : "not verified: ", seen);
+    if (info->resumed && info->peer != NULL) /* sends none again */
+        add_certificate(&h, info->peer, true, "");
+    doctor_pass(d, "%s, %s%s%s", info->version, info->cipher_suite,
+                info->resumed ? ", resumed" : "", info->peer_verified ? "" : "; not verified");
     return h.stream;
 }

@@ -24,9 +24,6 @@ bool doctor_place_parse(doctor_place_t *out, const char *url, const char **why);
  * if nothing answers, since a firewall may let only a proxy out; NULL: none. */
 wst_stream_t *doctor_connect(doctor_t *d, const doctor_place_t *place, const char *proxy_hint);
 
-/* Connects without a step. 0 and the connection, or an error. */
-int doctor_dial(doctor_t *d, const doctor_place_t *place, wst_stream_t **out);
-
 /* What came of a dial through a proxy. */
 typedef struct doctor_proxied {
     int status, http_status;
@@ -46,13 +43,13 @@ const char *doctor_proxy_advice(const doctor_proxied_t *proxied, const char *cre
 typedef struct doctor_tls {
     wst_tls_config_t *config;
     const char *server_name, *sni; /* sni NULL: as server_name */
+    bool insecure;                 /* `config` does not verify */
     const char *(*advice)(int error, const char *detail);
-    int (*again)(void *user_data, wst_stream_t **out); /* connects anew, to look at a certificate
-                                                          that is not accepted */
-    void *user_data;
+    const char *gap_advice; /* if the issuer of a certificate is neither sent nor trusted */
 } doctor_tls_t;
 
-/* The step "tls": takes the transport. The stream over it; NULL: the step has failed. */
+/* The step "tls", with all certificates that the peer sends: takes the transport. The stream over
+ * it; NULL: the step has failed. */
 wst_stream_t *doctor_secure(doctor_t *d, wst_stream_t *transport, const doctor_tls_t *tls);
 
 #endif

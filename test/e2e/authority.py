@@ -14,9 +14,13 @@ def openssl(*arguments, **options):
 
 
 class Authority:
-    def __init__(self, directory, name="Test CA"):
+    def __init__(self, directory, name="Test CA", identity=None):
+        """One of its own, or that of an identity."""
         self.directory = directory
         self.count = 0
+        if identity is not None:
+            self.certificate, self.key = identity
+            return
         self.key, self.certificate = directory / "ca.key", directory / "ca.pem"
         openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-days", "30", "-subj", f"/CN={name}", "-keyout", self.key,
@@ -43,6 +47,14 @@ class Authority:
                 "-out", certificate)  # fmt: skip
         return Identity(certificate, key)
 
+    def intermediate(self, name, **how):
+        """An authority below this one; see issue()."""
+        identity = self.issue(name, names=None, more="basicConstraints = critical,CA:TRUE\n"
+                              "keyUsage = critical,keyCertSign\n", **how)  # fmt: skip
+        directory = identity.certificate.with_suffix(".below")
+        directory.mkdir()
+        return Authority(directory, identity=identity)
+
     def _issue_for(self, period, request, extensions, certificate):
         """Only `openssl ca`, which keeps books, can do it in all versions."""
         books = certificate.with_suffix(".books")
@@ -57,6 +69,13 @@ class Authority:
                 "-cert", self.certificate, "-keyfile", self.key, "-extfile", extensions,
                 "-startdate", period[0], "-enddate", period[1],
                 "-out", certificate)  # fmt: skip
+
+
+def chained(identity, *issuers):
+    """The identity with the certificates of its issuers behind its own."""
+    path = identity.certificate.with_suffix(".chain")
+    path.write_text("".join(c.read_text() for c in (identity.certificate, *issuers)))
+    return Identity(path, identity.key)
 
 
 def pin_of(certificate):

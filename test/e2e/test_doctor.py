@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
 """wstunnel-agent doctor, wstunnel-server doctor: the step that fails is the right one, and what is told
 of it helps."""
+import contextlib
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 
 import pytest
 
-from authority import Authority, pin_of
+from authority import Authority, chained, pin_of
 from processes import DISASTERS, PASSWORD, PATIENCE, SECRETS, TOKEN, USER, program
 from proxies import PROXY_VARIABLES
 from sites import Site
@@ -42,6 +44,11 @@ class Diagnosis:
         assert said["ok"] == (result.returncode == 0)
         self.ok, self.steps = said["ok"], said["steps"]
         self.by_name = {step["step"]: step for step in self.steps}
+
+    def chain(self):
+        """The certificates of the step "tls": outcome, subject, issuer, and the fault if there is one."""
+        return [(c["outcome"], c["subject"], c["issuer"], c.get("fault"))
+                for c in self.by_name["tls"]["certificates"]]  # fmt: skip
 
     def outcomes(self):
         return [(step["step"], step["outcome"]) for step in self.steps]
@@ -139,9 +146,10 @@ def test_all_well(world, authority, identity, token, user, echo_site):
     assert said.steps[0]["target"] == server.secure_url
     assert said.steps[-1]["target"] == server.secure_proxy
     assert all(step["ms"] >= 0 and step["text"] for step in said.steps)
-    tls = said.by_name["tls"]["text"]
-    assert pin_of(identity.certificate) in tls and "CN=server.test, issued by CN=Test CA" in tls
-    assert re.search(r"valid until \d{4}-\d\d-\d\d \((29|30) days\)", tls)
+    assert re.fullmatch(r"TLSv1\.[23], TLS_\w+", said.by_name["tls"]["text"])
+    assert said.chain() == [("passed", "CN=server.test", "CN=Test CA", None)]
+    (own,) = said.by_name["tls"]["certificates"]
+    assert own["pin"] == pin_of(identity.certificate) and own["days_left"] in (29, 30)
     server.wait_for("agent one .* up from .*, takes no streams$")
     server.wait_for("agent one .* down", count=1)
     assert len(re.findall("agent one .* down", server.output)) == 1
@@ -204,14 +212,15 @@ def test_wrong_pin(world, authority, identity):
     server = secure_server(world, identity)
     pin = pin_of(authority.issue("other.test").certificate)
     said = Diagnosis(AGENT, server.secure_url, "--ca", authority.certificate, "--pin", pin)
-    said.fails_at("tls", "not pinned.*seen: .*" + re.escape(pin_of(identity.certificate)), "--pin")
+    said.fails_at("tls", "not pinned: " + re.escape(pin_of(identity.certificate)), "--pin")
+    assert said.by_name["tls"]["certificates"][0]["pin"] == pin_of(identity.certificate)
 
 
 def test_wrong_ca(world, identity, tmp_path):
     server = secure_server(world, identity)
     other = Authority(tmp_path, "Other CA")
     said = Diagnosis(AGENT, server.secure_url, "--ca", other.certificate)
-    said.fails_at("tls", "issuer not trusted.*seen: CN=server.test, issued by CN=Test CA", "--ca FILE")
+    said.fails_at("tls", "issuer not trusted: CN=Test CA", "--ca FILE")
 
 
 def test_self_signed(world, authority):
@@ -225,13 +234,149 @@ def test_self_signed(world, authority):
 def test_expired(world, authority):
     server = secure_server(world, authority.issue("old.test", expired=True))
     said = Diagnosis(AGENT, server.secure_url, "--ca", authority.certificate)
-    said.fails_at("tls", r"expired on 2020-01-31.*seen: .*expired on 2020-01-31 \(-\d+ days\)", "renewed")
+    said.fails_at("tls", "^certificate expired on 2020-01-31$", "renewed")
+    (own,) = said.by_name["tls"]["certificates"]
+    assert own["not_after"] == "2020-01-31T00:00:00Z" and own["days_left"] < -2000
 
 
 def test_other_name(world, authority):
     server = secure_server(world, authority.issue("elsewhere.test", names="DNS:elsewhere.test"))
     said = Diagnosis(AGENT, server.secure_url, "--ca", authority.certificate)
     said.fails_at("tls", "for other names: elsewhere.test", "use one of these names")
+
+
+# -- The chain that the server sends --------------------------------------------------------------
+
+
+LEAF, MIDDLE = "CN=server.test", "CN=Test Intermediate"
+ALONE = "the server sent only its own certificate, whose issuer is not among the trusted ones"
+
+
+@pytest.fixture
+def middle(authority):
+    return authority.intermediate("Test Intermediate")
+
+
+@pytest.fixture(params=[AGENT, SERVER])
+def diagnose(request, world, authority):
+    """What is said of a server with that identity, by the agent's way and by a client's."""
+
+    def run(identity):
+        server = secure_server(world, identity)
+        url = server.secure_url if request.param == AGENT else server.secure_proxy
+        return Diagnosis(request.param, "--ca", authority.certificate, url)
+
+    return run
+
+
+def test_whole_chain(diagnose, authority, middle):
+    said = diagnose(chained(middle.issue("server.test"), middle.certificate, authority.certificate))
+    assert said.by_name["tls"]["outcome"] == "passed"
+    assert said.chain() == [("passed", LEAF, MIDDLE, None), ("passed", MIDDLE, "CN=Test CA", None),
+                            ("passed", "CN=Test CA", "CN=Test CA", None)]  # fmt: skip
+
+
+def test_missing_intermediate(diagnose, middle):
+    said = diagnose(middle.issue("server.test"))
+    said.fails_at("tls", f"^issuer not trusted: {MIDDLE}; {ALONE}$", "install the full chain.*--ca FILE")
+    assert said.chain() == [("failed", LEAF, MIDDLE, f"issuer not trusted: {MIDDLE}")]
+
+
+def test_wrong_intermediate(diagnose, authority, middle):
+    """Another one is sent instead; it is not needed, and so not verified."""
+    other = authority.intermediate("Other Intermediate")
+    said = diagnose(chained(middle.issue("server.test"), other.certificate))
+    said.fails_at("tls", "did not send the certificate of that issuer", "install the full chain")
+    assert said.chain() == [("failed", LEAF, MIDDLE, f"issuer not trusted: {MIDDLE}"),
+                            ("skipped", "CN=Other Intermediate", "CN=Test CA", None)]  # fmt: skip
+
+
+def test_forged_intermediate(diagnose, authority, middle):
+    """One of the same name has not issued the server's."""
+    forged = authority.intermediate("Test Intermediate")
+    said = diagnose(chained(middle.issue("server.test"), forged.certificate))
+    said.fails_at("tls", "not trusted: .*which does not fit", "install the full chain")
+
+
+def test_expired_intermediate(diagnose, authority):
+    old = authority.intermediate("Test Intermediate", expired=True)
+    said = diagnose(chained(old.issue("server.test"), old.certificate))
+    said.fails_at("tls", f"^certificate of the issuer {MIDDLE} expired on 2020-01-31$", "renewed")
+    assert said.chain() == [
+        ("passed", LEAF, MIDDLE, None),
+        ("failed", MIDDLE, "CN=Test CA", "certificate expired on 2020-01-31"),
+    ]
+    assert [c["days_left"] > 0 for c in said.by_name["tls"]["certificates"]] == [True, False]
+
+
+def test_self_signed_chain(diagnose, authority):
+    own = authority.issue("self.test", self_signed=True)
+    said = diagnose(own)
+    fault = f"self-signed certificate, not trusted: CN=self.test, with the pin {pin_of(own.certificate)}"
+    said.fails_at("tls", f"^{re.escape(fault)}$")
+    assert said.chain() == [("failed", "CN=self.test", "CN=self.test", fault)]
+
+
+def test_insecure_chain(world, middle):
+    """Nothing is verified, and nothing claims to be."""
+    server = secure_server(world, chained(middle.issue("server.test"), middle.certificate))
+    said = Diagnosis(AGENT, "--insecure", server.secure_url)
+    assert said.ok and said.by_name["tls"]["text"].endswith("; not verified")
+    assert said.chain() == [("skipped", LEAF, MIDDLE, None), ("skipped", MIDDLE, "CN=Test CA", None)]
+
+
+def test_certificate_without_subject(world, authority):
+    """It has a name for hosts alone."""
+    server = secure_server(world, authority.issue(""))
+    arguments = AGENT, "--ca", authority.certificate, server.secure_url
+    assert Diagnosis(*arguments).chain() == [("passed", "", "CN=Test CA", None)]
+    assert "        1 ok    no subject, issued by CN=Test CA, valid" in run(*arguments).stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_certificate_has_no_secret(world, authority, token, options):
+    """Even if a server puts it there."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(TOKEN, self_signed=True))
+
+    def serve(connection):
+        with contextlib.suppress(ssl.SSLError):  # it is not accepted
+            context.wrap_socket(connection, server_side=True)
+
+    url = "wss://" + world.site(Site(forgiving(serve))).address
+    result = run(AGENT, "--ca", authority.certificate, "--token-file", token, *options, url)
+    assert result.returncode == 1
+    assert result.stdout.count("CN=***") == 4  # the step, subject and issuer, the fault
+
+
+@pytest.mark.parametrize("options", [[], ["--report"]])
+def test_lines_of_chain(world, authority, options):
+    """Below the step, before the advice."""
+    old = authority.intermediate("Test Intermediate", expired=True)
+    server = secure_server(world, chained(old.issue("server.test"), old.certificate))
+    result = run(AGENT, "--ca", authority.certificate, *options, server.secure_url)
+    lines = result.stdout.splitlines()
+    step, own, issuer, advice = lines[-4:]
+    assert step.startswith("  FAIL  tls ")
+    assert re.fullmatch(
+        rf"        1 ok    {LEAF}, issued by {MIDDLE}, valid until \d{{4}}-\d\d-\d\d \((29|30) days left\), "
+        r"pin sha256/\S{43}=", own)  # fmt: skip
+    assert re.fullmatch(
+        rf"        2 FAIL  {MIDDLE}, issued by CN=Test CA, expired on 2020-01-31 \(\d+ days ago\), "
+        r"pin sha256/\S{43}=: certificate expired on 2020-01-31", issuer)  # fmt: skip
+    assert advice.startswith("        -> the certificate must be renewed")
+
+
+def test_resumed_chain(world, authority, middle):
+    """A server that is visited twice does not send its chain again; its certificate is known."""
+    server = secure_server(world, chained(middle.issue("server.test"), middle.certificate))
+    said = Diagnosis(AGENT, "--ca", authority.certificate, server.secure_url, server.secure_url)
+    first, second = [step for step in said.steps if step["step"] == "tls"]
+    assert said.ok and [c["subject"] for c in first["certificates"]] == [LEAF, MIDDLE]
+    if ", resumed" in second["text"]:
+        assert [c["subject"] for c in second["certificates"]] == [LEAF]
+    else:
+        assert second["certificates"] == first["certificates"]
 
 
 def test_no_tls_there(world, authority):
@@ -475,7 +620,7 @@ def test_client_certificate(world, authority, identity, tmp_path):
     server = secure_server(world, identity)
     other = Authority(tmp_path, "Other CA")
     Diagnosis(SERVER, server.secure_proxy, "--ca", other.certificate).fails_at(
-        "tls", "issuer not trusted.*seen: CN=server.test", "--proxy-cacert")  # fmt: skip
+        "tls", "issuer not trusted: CN=Test CA", "--proxy-cacert")  # fmt: skip
     Diagnosis(SERVER, server.secure_proxy.replace("localhost", "127.0.0.1"), "--ca",
               authority.certificate)  # fmt: skip
 
