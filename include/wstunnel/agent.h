@@ -324,6 +324,16 @@ WST_EXTERN bool wst_agent_walk_next(wst_agent_walk_t *walk, size_t max, wst_agen
 /** NULL is allowed. */
 WST_EXTERN void wst_agent_walk_free(wst_agent_walk_t *walk);
 
+/**
+ * Ends a stream. If it is open, both its connections are reset, and on_stream_close follows; if it
+ * is being opened, that is given up, the server is told so, and on_stream_open follows: both with
+ * WST_ECANCELLED, from the loop. The time grows with the number of streams.
+ * @param id  wst_agent_stream_info.id
+ * @return 0; WST_ESTATE: no such stream is open or being opened, or it has been ended before;
+ *         WST_ENOMEM: nothing changes.
+ */
+WST_EXTERN int wst_agent_end_stream(wst_agent_t *agent, uint64_t id);
+
 #ifdef __cplusplus
 }
 #endif

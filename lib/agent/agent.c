@@ -476,6 +476,10 @@ int wst_agent_guard(wst_agent_t *a, const char *address) {
     return wst__egress_guard(&a->egress, address);
 }
 
+int wst_agent_end_stream(wst_agent_t *a, uint64_t id) {
+    return wst__egress_end(&a->egress, id);
+}
+
 /* Walks -------------------------------------------------------------------------------------- */
 
 struct wst_agent_walk {

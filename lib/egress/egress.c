@@ -5,19 +5,20 @@
  *     ASKING --allowed--> DIALLING --connected--> PUMPING --done--> CLOSING --> gone
  *        \--denied            \--failed: the far side is told why--> gone
  *
- * The far side may cancel at any time before the stream is open.
+ * The far side may cancel at any time before the stream is open; wst__egress_end then makes it
+ * ENDING, until the far side is told so from the loop.
  */
 #include "egress.h"
 #include "ip.h"
 #include "networks.h"
 #include "own.h"
+#include "pump.h"
 #include "request.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <wstunnel/dial.h>
 #include <wstunnel/http.h>
-#include <wstunnel/pump.h>
 
 enum { HOST_MAX = 255, SHARE = 2 };
 
@@ -25,7 +26,7 @@ enum { HOST_MAX = 255, SHARE = 2 };
 typedef struct egress_stream {
     wst__list_t node;
     wst__egress_t *egress;
-    enum { ASKING, DIALLING, PUMPING, CLOSING } phase;
+    enum { ASKING, DIALLING, PUMPING, ENDING, CLOSING } phase;
     bool denied_by_asker;        /* the denial: by `networks`, not by the egress's own rules */
     bool denied_as_own;          /* the denial: this process listens there */
     wst__ticket_t hold, busy;    /* of the node */
@@ -34,7 +35,7 @@ typedef struct egress_stream {
         wst__incoming_t *incoming; /* until accepted or refused */
         wst_pump_t *pump;          /* PUMPING */
     };
-    wst_request_t *question; /* pending: on_destination or on_dial */
+    wst_request_t *question; /* pending: on_destination, on_dial or on_ended */
     wst_dial_t *dial;
     wst_rules_verdict_t denial; /* of the last address denied */
     uint64_t id, since_ms;
@@ -491,7 +492,7 @@ static void visit_stream(const egress_stream_t *s,
     wst__egress_seen_t seen = {.id = s->id,
                                .age_ms = wst__now(egress_stream_ctx(s)) - s->since_ms,
                                .destination = s->dest};
-    if (s->phase == CLOSING)
+    if (s->phase >= ENDING)
         return;
     seen.state = states[s->phase];
     count_bytes(s, &seen.bytes_to_destination, &seen.bytes_from_destination);
@@ -512,6 +513,44 @@ bool wst__egress_walk_next(wst__egress_walk_t *w, size_t max,
         visit_stream(s, visit, user_data);
     }
     return true;
+}
+
+/* The end of one ----------------------------------------------------------------------------- */
+
+static void on_ended(const wst__answer_t *answer, void *user_data) {
+    egress_stream_t *s = user_data;
+    char text[80];
+    (void)answer;
+    s->question = NULL;
+    snprintf(text, sizeof(text), "ended by the %s's administrator", s->egress->o.role);
+    refuse_egress_stream(s, WST_ECANCELLED, text);
+}
+
+/* Gives up opening the stream. A question that is answered at once tells the far side, from the
+ * loop. 0 or WST_ENOMEM. */
+static int end_opening(egress_stream_t *s) {
+    const wst__ask_t ask = {.on_answer = on_ended, .user_data = s};
+    wst_request_t *question;
+    int status = wst__request_new(&question, egress_stream_ctx(s), &ask);
+    if (status != 0)
+        return status;
+    cancel_pending(s);
+    s->phase = ENDING;
+    s->question = question;
+    wst_request_allow(question);
+    return 0;
+}
+
+int wst__egress_end(wst__egress_t *e, uint64_t id) {
+    WST__LIST_EACH(egress_stream_t, s, &e->others, node) {
+        if (s->id == id)
+            return s->phase == PUMPING && wst__pump_break(s->pump, WST_ECANCELLED) ? 0 : WST_ESTATE;
+    }
+    WST__LIST_EACH(egress_stream_t, s, &e->opening, node) {
+        if (s->id == id)
+            return s->phase < ENDING ? end_opening(s) : WST_ESTATE;
+    }
+    return WST_ESTATE;
 }
 
 /* The part ----------------------------------------------------------------------------------- */

@@ -96,4 +96,7 @@ bool wst__egress_walk_next(wst__egress_walk_t *walk, size_t max,
                            void (*visit)(const wst__egress_seen_t *seen, void *user_data),
                            void *user_data);
 
+/* Ends the stream of that number: `wst_agent_end_stream` says how. 0, WST_ESTATE or WST_ENOMEM. */
+int wst__egress_end(wst__egress_t *egress, uint64_t id);
+
 #endif

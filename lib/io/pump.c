@@ -8,11 +8,11 @@
  * running -> finished (both directions done, or a failure; both streams are closed, on_done follows
  * from the loop) -> closing -> gone, when the streams' close_cbs have run.
  */
+#include "pump.h"
+
 #include "cork.h"
 #include "defaults.h"
 #include "sized.h"
-
-#include <wstunnel/pump.h>
 
 typedef struct side {
     wst_stream_t *stream;
@@ -107,17 +107,30 @@ static void note_end(side_t *side) {
 static void settle_pump(wst__defer_t *defer);
 
 /* The pump is finished in this turn or, if many end together, in a later one. */
+static void fail_pump(wst_pump_t *p, int error) {
+    p->failed = true;
+    p->status = error;
+    wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
+    wst__pace(p->ctx, &p->defer, settle_pump);
+}
+
 static void fail_side(side_t *side, int error) {
     wst_pump_t *p = pump_of(side);
     if (p->failed)
         return;
     note_end(side);
     p->failed_side = name_of(side);
-    p->failed = true;
-    p->status = error;
-    wst__deadline_clear(&p->ctx->deadlines, &p->deadline);
     wst_stream_read_stop(other(side)->stream);
-    wst__pace(p->ctx, &p->defer, settle_pump);
+    fail_pump(p, error);
+}
+
+bool wst__pump_break(wst_pump_t *p, int error) {
+    if (p->failed || p->finished)
+        return false;
+    wst_stream_read_stop(p->sides[0].stream);
+    wst_stream_read_stop(p->sides[1].stream);
+    fail_pump(p, error);
+    return true;
 }
 
 /* Timeouts ----------------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What an agent tells when it is asked: figures, connections, streams; and what it guards. */
+/* What an agent tells when it is asked: figures, connections, streams; what it guards; and the end
+ * of a single stream. */
 #include "agent_peers.h"
 
 #include <stdio.h>
@@ -139,9 +140,40 @@ static void test_names(void **state) {
     agent_world_free(&w);
 }
 
+/* Both sides see the end of a stream, and no other one's. */
+static void test_end_stream(void **state) {
+    (void)state;
+    agent_world_t w;
+    agent_place_t place;
+    agent_tunnel_t one, two;
+    agent_world_open(&w);
+    agent_world_serve(&w);
+    agent_world_start_up(&w);
+    agent_place_open(&w, &place);
+    agent_tunnel_open(&w, &one, place.address, 0);
+    agent_tunnel_open(&w, &two, place.address, 0);
+    test_env_until_count(&w.env, &place.count, 2);
+    assert_int_equal(wst_agent_end_stream(w.agent, 3), WST_ESTATE);
+    w.busy = true;
+    assert_int_equal(wst_agent_end_stream(w.agent, 1), 0);
+    w.busy = false;
+    assert_int_equal(wst_agent_end_stream(w.agent, 1), WST_ESTATE);
+    test_env_until_count(&w.env, &one.owner.errors, 1);
+    assert_int_equal(one.owner.error, WST_ECANCELLED);
+    test_env_until_count(&w.env, &place.owners[0].errors, 1);
+    agent_world_until(&w, AGENT_STREAM_CLOSE, 1);
+    assert_int_equal(w.close_status, WST_ECANCELLED);
+    assert_int_equal(two.owner.errors + place.owners[1].errors, 0);
+    assert_int_equal(stats_of(&w).streams, 1);
+    agent_tunnel_free(&one);
+    agent_tunnel_free(&two);
+    agent_place_free(&place);
+    agent_world_free(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_figures), cmocka_unit_test(test_guard),
-                                       cmocka_unit_test(test_several),
-                                       cmocka_unit_test(test_names)};
+                                       cmocka_unit_test(test_several), cmocka_unit_test(test_names),
+                                       cmocka_unit_test(test_end_stream)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

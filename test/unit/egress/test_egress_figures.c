@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the egress tells of its streams, one by one and in sum. */
+/* What the egress tells of its streams, one by one and in sum; and the end of a single one. */
 #include "egress_rig.h"
 
 #include <stdio.h>
@@ -97,11 +97,93 @@ static void test_figures(void **state) {
     egress_rig_free(&r);
 }
 
+/* -- The end of one --------------------------------------------------------------------------- */
+
+static void test_end_open(void **state) {
+    (void)state;
+    egress_rig_t r;
+    uint64_t to, from;
+    egress_rig_open(&r, EGRESS_UNASKED, EGRESS_ALLOW);
+    egress_asked_t *one = egress_rig_ask(&r, 0, "one.test:1"), *two;
+    egress_rig_expect_accepted(&r, one);
+    egress_rig_expect_accepted(&r, two = egress_rig_ask(&r, 1, "two.test:2"));
+    fake_stream_data(&two->tunnel, "abc", 3);
+    test_env_until_count(&r.env, &r.destinations[1].written_len, 3);
+    assert_int_equal(wst__egress_end(&r.egress, 0), WST_ESTATE);
+    assert_int_equal(wst__egress_end(&r.egress, 3), WST_ESTATE);
+    assert_int_equal(wst__egress_end(&r.egress, 2), 0);
+    assert_int_equal(wst__egress_end(&r.egress, 2), WST_ESTATE); /* not once more */
+    assert_int_equal(r.seen[EGRESS_CLOSED], 0);                  /* nor from inside the call */
+    test_env_until_count(&r.env, &r.seen[EGRESS_CLOSED], 1);
+    assert_string_equal(r.destination, "two.test:2");
+    assert_int_equal(r.close_status, WST_ECANCELLED);
+    assert_int_equal(two->tunnel.reset_reason, WST_ECANCELLED);
+    assert_int_equal(r.destinations[1].reset_reason, WST_ECANCELLED);
+    assert_int_equal(wst__egress_end(&r.egress, 2), WST_ESTATE);
+    wst__egress_bytes(&r.egress, &to, &from);
+    assert_int_equal(to, 3);
+    assert_string_equal(walk_all(&r, 9), "1 one.test:1 open 0/0;");
+    egress_rig_free(&r);
+}
+
+/* A stream that waits for an answer to on_destination, or to on_dial. */
+static void test_end_opening(void **state) {
+    (void)state;
+    for (int dials = 0; dials < 2; dials++) {
+        egress_rig_t r;
+        egress_rig_open(&r, dials ? EGRESS_UNASKED : EGRESS_HOLD, EGRESS_HOLD);
+        egress_asked_t *a = egress_rig_ask(&r, 0, "one.test:1");
+        test_env_until_count(&r.env, &r.seen[dials ? EGRESS_DIAL : EGRESS_DESTINATION], 1);
+        assert_int_equal(wst__egress_end(&r.egress, 1), 0);
+        assert_int_equal(wst__egress_end(&r.egress, 1), WST_ESTATE);
+        assert_int_equal(r.seen[EGRESS_OPENED], 0);
+        assert_string_equal(walk_all(&r, 9), "");
+        egress_rig_expect_refused(&r, a, WST_ECANCELLED, "ended by the agent's administrator");
+        test_env_turns(&r.env, 3);
+        assert_int_equal(r.seen[EGRESS_OPENED], 1);
+        assert_int_equal(r.gone, 1); /* the question */
+        assert_int_equal(r.egress.streams.count + r.egress.pending.count, 0);
+        egress_rig_free(&r);
+    }
+}
+
+/* One that wst_dial opens is not connected any more. */
+static void test_end_dial(void **state) {
+    (void)state;
+    egress_rig_t r;
+    egress_rig_open(&r, EGRESS_UNASKED, EGRESS_UNASKED);
+    r.egress.rules = r.loopback = egress_rig_loopback_rules();
+    egress_asked_t *a = egress_rig_ask(&r, 0, "127.0.0.1:1");
+    assert_int_equal(wst__egress_end(&r.egress, 1), 0);
+    egress_rig_expect_refused(&r, a, WST_ECANCELLED, "ended by the agent's administrator");
+    egress_rig_free(&r);
+}
+
+/* The far side, or everybody, goes before it has been told. */
+static void test_end_twice(void **state) {
+    (void)state;
+    for (int closes = 0; closes < 2; closes++) {
+        egress_rig_t r;
+        egress_rig_open(&r, EGRESS_HOLD, EGRESS_ALLOW);
+        egress_asked_t *a = egress_rig_ask(&r, 0, "one.test:1");
+        assert_int_equal(wst__egress_end(&r.egress, 1), 0);
+        if (closes)
+            wst__node_close(&r.node);
+        else
+            egress_rig_withdraw(a, WST_ERESET);
+        test_env_turns(&r.env, 3);
+        assert_int_equal(a->state, closes ? EGRESS_REFUSED : EGRESS_WITHDRAWN);
+        assert_int_equal(r.seen[EGRESS_OPENED], !closes);
+        egress_rig_free(&r);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_walk),
-        cmocka_unit_test(test_walk_goes_on),
-        cmocka_unit_test(test_figures),
+        cmocka_unit_test(test_walk),        cmocka_unit_test(test_walk_goes_on),
+        cmocka_unit_test(test_figures),     cmocka_unit_test(test_end_open),
+        cmocka_unit_test(test_end_opening), cmocka_unit_test(test_end_dial),
+        cmocka_unit_test(test_end_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

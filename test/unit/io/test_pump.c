@@ -4,7 +4,7 @@
 #include "support.h"
 
 #include "ctx.h"
-#include <wstunnel/pump.h>
+#include "pump.h"
 
 typedef struct world {
     uv_loop_t loop;
@@ -311,6 +311,29 @@ static void test_shutdown_error(void **state) {
     expect_broken(&w, UV_ENOTCONN, wst_reason_of(UV_ENOTCONN), 'a');
 }
 
+/* It is broken off from outside, once. */
+static void test_break(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    say(&w.a, "before");
+    turns(&w, 10);
+    assert_true(wst__pump_break(w.pump, WST_ECANCELLED));
+    assert_false(wst__pump_break(w.pump, WST_EDENIED));
+    assert_int_equal(w.done, 0);
+    turns(&w, 10);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, WST_ECANCELLED);
+    assert_written(&w.b, "before");
+    assert_int_equal(w.a.reset_reason, WST_ECANCELLED);
+    assert_int_equal(w.b.reset_reason, WST_ECANCELLED);
+    assert_false(wst__pump_break(w.pump, WST_EDENIED));
+    world_free(&w);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.stats.first_end, 0);
+    assert_int_equal(w.stats.failed_side, 0);
+}
+
 /* --- timeouts --- */
 
 static void run_until_done(world_t *w) {
@@ -585,6 +608,24 @@ static void test_error_in_a_crowd(void **state) {
     world_free(&w);
 }
 
+/* What arrives until it is its turn is not passed on. */
+static void test_break_in_a_crowd(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    let_a_crowd_end(&w);
+    assert_true(wst__pump_break(w.pump, WST_ECANCELLED));
+    assert_false(wst__pump_break(w.pump, WST_EDENIED));
+    say(&w.a, "to nobody");
+    turns(&w, 2);
+    assert_false(w.a.closed || w.b.closed);
+    assert_int_equal(w.b.written_len, 0);
+    turns(&w, 8);
+    assert_int_equal(w.done, 1);
+    assert_int_equal(w.status, WST_ECANCELLED);
+    world_free(&w);
+}
+
 static void test_closed_in_a_crowd(void **state) {
     (void)state;
     for (int error = 0; error < 2; error++) {
@@ -617,6 +658,7 @@ int main(void) {
         cmocka_unit_test(test_error_behind_an_end),
         cmocka_unit_test(test_write_error),
         cmocka_unit_test(test_shutdown_error),
+        cmocka_unit_test(test_break),
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_idle_is_put_off),
         cmocka_unit_test(test_half_closed_timeout),
@@ -627,6 +669,7 @@ int main(void) {
         cmocka_unit_test(test_each_allocation),
         cmocka_unit_test(test_end_in_a_crowd),
         cmocka_unit_test(test_error_in_a_crowd),
+        cmocka_unit_test(test_break_in_a_crowd),
         cmocka_unit_test(test_closed_in_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
