@@ -18,8 +18,8 @@
  *
  * A POST is a form (application/x-www-form-urlencoded) of at most 4096 bytes. It must bear the
  * field `Wstunnel-Admin: 1`, which no page of another origin can send unasked, and no Origin or
- * Sec-Fetch-Site of another one. It is answered {"count": NUMBER}, the number of flows or sessions
- * that it has ended, or 404 if there were none. Every answer forbids caches and frames.
+ * Sec-Fetch-Site of another one. It is answered {"count": NUMBER}, the number of flows, sessions
+ * or streams that it has ended, or 404 if there were none. Every answer forbids caches and frames.
  *
  * A server that drains closes the addresses of operators with the others; connections that are open
  * go on being served.
@@ -57,6 +57,7 @@
  * An agent (wst_admin_options.agent) has less:
  *
  *     GET /metrics, GET /status.json
+ *     POST /end-stream  id=NUMBER: wst_agent_end_stream
  *     POST /reconnect   wst_agent_reconnect
  *     POST /drain       the agent drains
  *
@@ -106,9 +107,10 @@ typedef struct wst_admin_action {
     size_t size;        /**< set by the library (common.h) */
     const char *client; /**< address of the operator */
     const char *name;   /**< of the account; "": none */
-    const char *action; /**< "end-flow", "end-agent", "end-user", "reconnect" or "drain" */
+    const char *action; /**< "end-flow", "end-agent", "end-user", "end-stream", "reconnect" or
+                             "drain" */
     const char *target; /**< what it was done to, for people; escape it in logs (wst_log_escape) */
-    size_t count;       /**< of flows or sessions that it has ended */
+    size_t count;       /**< of flows, sessions or streams that it has ended */
 } wst_admin_action_t;
 
 /** Options of an admin; copied. */

@@ -168,7 +168,7 @@ typedef struct wst__admin_count {
     uint64_t open, limit, next;
 } wst__admin_count_t;
 
-/* Which flows to end: that with a number, or those of a user. */
+/* Which flows to end: that with a number, or those of a user. Or which stream of an agent. */
 typedef struct wst__admin_picking {
     uint64_t id;                  /* 0: any */
     char user[WST__ADMIN_NAME];   /* "": of any */
@@ -324,6 +324,7 @@ void wst__admin_reconnect(wst__admin_conn_t *conn);
 void wst__admin_end_flow(wst__admin_conn_t *conn);
 void wst__admin_end_agent(wst__admin_conn_t *conn);
 void wst__admin_end_user(wst__admin_conn_t *conn);
+void wst__admin_end_stream(wst__admin_conn_t *conn);
 void wst__admin_drain(wst__admin_conn_t *conn);
 
 /* -- admin_count.c --------------------------------------------------------------------------- */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { LOOKS_A_TURN = 128 }; /* at flows or streams */
+
 /* Reports an action to the embedder, then answers. */
 static void answer_done(wst__admin_conn_t *c, const char *action, const char *target,
                         size_t count) {
@@ -38,8 +40,6 @@ static void answer_none(wst__admin_conn_t *c, const char *reason) {
 }
 
 /* Flows -------------------------------------------------------------------------------------- */
-
-enum { FLOWS_A_TURN = 128 };
 
 static bool is_picked(const wst__admin_picking_t *p, const wst_stream_info_t *info) {
     return (p->id == 0 || info->id == p->id) &&
@@ -73,7 +73,7 @@ static void tell_ended(wst__admin_conn_t *c) {
 /* Looks through some flows; a number names one, so the walk ends with it. */
 static void end_some(wst__admin_conn_t *c) {
     wst__admin_picking_t *p = &c->picking;
-    bool more = wst_flow_walk_end(c->progress.flows, FLOWS_A_TURN, end_picked, p);
+    bool more = wst_flow_walk_end(c->progress.flows, LOOKS_A_TURN, end_picked, p);
     if (more && (p->id == 0 || p->count == 0))
         wst__admin_wants_turn(c);
     else
@@ -113,6 +113,46 @@ void wst__admin_end_user(wst__admin_conn_t *c) {
         answer_none(c, "No such user has flows");
     else
         begin_ending(c);
+}
+
+/* Streams of an agent ------------------------------------------------------------------------ */
+
+static void note_stream(const wst_agent_stream_info_t *info, void *user_data) {
+    wst__admin_picking_t *p = user_data;
+    if (info->id != p->id)
+        return;
+    p->count = 1;
+    snprintf(p->what, sizeof(p->what), "%llu: to %s", (unsigned long long)p->id, info->destination);
+}
+
+/* Looks through some streams for the destination, then ends the one that has the number. */
+static void end_noted(wst__admin_conn_t *c) {
+    wst__admin_picking_t *p = &c->picking;
+    if (wst_agent_walk_next(c->progress.streams, LOOKS_A_TURN, note_stream, p) && p->count == 0) {
+        wst__admin_wants_turn(c);
+        return;
+    }
+    /* A stream that the walk has missed, since it was opened meanwhile, is there all the same. */
+    if (p->count == 0)
+        snprintf(p->what, sizeof(p->what), "%llu", (unsigned long long)p->id);
+    int status = wst_agent_end_stream(c->admin->options.agent, p->id);
+    if (status == 0)
+        answer_done(c, "end-stream", p->what, 1);
+    else if (status == WST_ESTATE)
+        answer_none(c, "No such stream");
+    else
+        wst__admin_conn_close(c);
+}
+
+void wst__admin_end_stream(wst__admin_conn_t *c) {
+    wst__admin_picking_t *p = &c->picking;
+    *p = (wst__admin_picking_t){0};
+    if (wst__admin_form_number(c->form, c->form_len, "id", &p->id) != 1 || p->id == 0)
+        refuse_form(c, "Which stream? id=NUMBER");
+    else if (wst_agent_walk_new(&c->progress.streams, c->admin->options.agent) == 0)
+        wst__admin_begin_work(c, end_noted);
+    else
+        wst__admin_conn_close(c);
 }
 
 /* Agents ------------------------------------------------------------------------------------- */

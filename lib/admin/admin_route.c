@@ -24,6 +24,7 @@ static const route_t server_routes[] = {
 static const route_t agent_routes[] = {
     {"/metrics", wst__admin_serve_agent_metrics, false, false},
     {"/status.json", wst__admin_serve_agent_status, false, false},
+    {"/end-stream", wst__admin_end_stream, true, false},
     {"/reconnect", wst__admin_reconnect, true, false},
     {"/drain", wst__admin_drain, true, false},
     {NULL, NULL, false, false},

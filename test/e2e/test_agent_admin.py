@@ -82,6 +82,20 @@ def test_metrics(world, start, echo_site):
     assert "wstunnel_streams [] 1.0" in read.stdout
 
 
+def test_end_stream(world, start, echo_site):
+    server, agent, operator = start()
+    kept, ended = (tunnel(world, server, echo_site.address) for _ in range(2))
+    number = max(stream["id"] for stream in operator.status()["streams"])
+    assert operator.post("/end-stream", id=number) == (200, '{"count":1}\n')
+    assert ended.is_reset()
+    assert works(kept)
+    agent.wait_for(rf"operator 127\S+: end-stream {number}: to {echo_site.address}, 1 ended")
+    agent.wait_for(f"stream to {echo_site.address}: over: cancelled")
+    assert [stream["id"] for stream in operator.status()["streams"]] == [number - 1]
+    assert operator.post("/end-stream", id=number)[0] == 404
+    assert operator.post("/end-stream")[0] == 400
+
+
 def test_reconnect(start):
     server, agent, operator = start()
     assert operator.post("/reconnect") == (200, '{"count":0}\n')
@@ -121,6 +135,8 @@ def test_accounts(world, start, tmp_path):
     reader = Operator(agent, READER, operator.address)
     assert reader.curl("/metrics")[0] == 200
     assert reader.post("/drain")[0] == 403
+    assert reader.post("/end-stream", id=1)[0] == 403
+    assert operator.post("/end-stream", id=1)[0] == 404
     assert Operator(agent, None, operator.address).curl("/status.json")[0] == 401
     config.change(agent, admins=[READER])
     assert operator.curl("/status.json")[0] == 401
@@ -136,6 +152,9 @@ def test_foreign_pages(start):
     _, _, operator = start()
     assert operator.curl("/status.json", "-H", "Host: evil.example")[0] == 403
     assert operator.curl("/drain", "-X", "POST")[0] == 403
+    assert operator.curl("/end-stream", "-d", "id=1")[0] == 403
+    assert operator.post("/end-stream", "-H", "Origin: http://evil.example", id=1)[0] == 403
+    assert operator.post("/end-stream", "-H", "Sec-Fetch-Site: cross-site", id=1)[0] == 403
     assert operator.curl("/")[0] == 404
 
 

@@ -11,6 +11,8 @@ typedef struct agent_rig {
     wst_agent_t *agent;
     char url[96];
     size_t agent_closed;
+    wst_rules_t *rules;
+    wst_listener_t *place;
     wst_stream_t *destination; /* the last one's end of a stream */
 } agent_rig_t;
 
@@ -66,7 +68,8 @@ static void test_paths(void **state) {
                  {"HEAD /metrics", 200},    {"GET /", 404},
                  {"GET /page.js", 404},     {"GET /drain", 405},
                  {"POST /end-flow", 404},   {"POST /end-user", 404},
-                 {"POST /drain", 403}};
+                 {"POST /drain", 403},      {"GET /end-stream", 405},
+                 {"POST /end-stream", 403}};
     agent_rig_t a;
     (void)state;
     agent_rig_open(&a, NULL);
@@ -98,34 +101,74 @@ static void test_status(void **state) {
     agent_rig_free(&a);
 }
 
-static void test_streams(void **state) {
+/* Opens a stream through the agent, as its first, to a destination that its rules allow. */
+static void open_stream(agent_rig_t *a, server_client_t *c) {
     static const char *const local[] = {"127.0.0.0/8", NULL};
     const wst_rule_t rule = {.size = sizeof(rule), .allow = true, .destinations = local};
     const wst_rules_options_t options = {.size = sizeof(options), .rules = &rule, .count = 1};
+    char text[256];
+    assert_int_equal(wst_rules_new(&a->rules, &options, NULL), 0);
+    wst_agent_set_rules(a->agent, a->rules);
+    a->place = agent_rig_listen(a);
+    server_client_open(&a->r.w, c);
+    snprintf(text, sizeof(text), "CONNECT %s HTTP/1.1\r\n\r\n", wst_listener_address(a->place));
+    server_client_say(c, text);
+    server_client_expect(c, "HTTP/1.1 200 ");
+}
+
+static void close_stream(agent_rig_t *a, server_client_t *c) {
+    server_client_close(c);
+    wst_listener_close(a->place, NULL);
+    wst_stream_close(a->destination, NULL);
+    agent_rig_free(a);
+    wst_rules_free(a->rules);
+}
+
+static void test_streams(void **state) {
     agent_rig_t a;
-    wst_rules_t *rules;
-    wst_listener_t *place;
     server_client_t c;
     char text[256];
     (void)state;
     agent_rig_open(&a, NULL);
-    assert_int_equal(wst_rules_new(&rules, &options, NULL), 0);
-    wst_agent_set_rules(a.agent, rules);
-    place = agent_rig_listen(&a);
-    server_client_open(&a.r.w, &c);
-    snprintf(text, sizeof(text), "CONNECT %s HTTP/1.1\r\n\r\n", wst_listener_address(place));
-    server_client_say(&c, text);
-    server_client_expect(&c, "HTTP/1.1 200 ");
+    open_stream(&a, &c);
     snprintf(text, sizeof(text), "{\"id\":1,\"destination\":\"%s\",\"state\":\"open\",",
-             wst_listener_address(place));
+             wst_listener_address(a.place));
     assert_non_null(strstr(admin_rig_ask(&a.r, "GET /status.json", ADMIN_HOST, NULL), text));
     assert_non_null(strstr(admin_rig_ask(&a.r, "GET /metrics", ADMIN_HOST, NULL),
                            "\nwstunnel_streams_opened_total 1\n"));
-    server_client_close(&c);
-    wst_listener_close(place, NULL);
-    wst_stream_close(a.destination, NULL);
-    agent_rig_free(&a);
-    wst_rules_free(rules);
+    close_stream(&a, &c);
+}
+
+static void test_end_stream(void **state) {
+    static const struct {
+        const char *fields, *body;
+        int status;
+    } cases[] = {{ADMIN_HOST ADMIN_FORM, "id=1", 403},
+                 {ADMIN_MARK ADMIN_FORM "Origin: http://evil.example\r\n", "id=1", 403},
+                 {ADMIN_MARK ADMIN_FORM, "id=2", 404},
+                 {ADMIN_MARK ADMIN_FORM, "id=0", 400},
+                 {ADMIN_MARK ADMIN_FORM, "id=x", 400},
+                 {ADMIN_MARK, NULL, 400}};
+    agent_rig_t a;
+    server_client_t c;
+    char text[256];
+    (void)state;
+    agent_rig_open(&a, NULL);
+    open_stream(&a, &c);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(admin_rig_status(&a.r, "POST /end-stream", cases[i].fields, cases[i].body),
+                         cases[i].status);
+    assert_string_equal(a.r.done, "");
+    assert_int_equal(wst_agent_streams(a.agent), 1);
+    assert_int_equal(admin_rig_status(&a.r, "POST /end-stream", ADMIN_MARK ADMIN_FORM, "id=1"),
+                     200);
+    assert_non_null(strstr(a.r.answer, "\r\n\r\n{\"count\":1}\n"));
+    snprintf(text, sizeof(text), " end-stream 1: to %s 1", wst_listener_address(a.place));
+    assert_string_equal(a.r.done, text);
+    server_client_expect_reset(&c);
+    assert_int_equal(admin_rig_status(&a.r, "POST /end-stream", ADMIN_MARK ADMIN_FORM, "id=1"),
+                     404);
+    close_stream(&a, &c);
 }
 
 static void test_orders(void **state) {
@@ -142,7 +185,8 @@ static void test_orders(void **state) {
 }
 
 static void test_accounts(void **state) {
-    const wst_admin_account_t ann = {.size = sizeof(ann), .name = "ann", .password = "x"};
+    const wst_admin_account_t ann = {
+        .size = sizeof(ann), .name = "ann", .password = "x", .read_only = true};
     const wst_admin_account_t of_tenant = {
         .size = sizeof(ann), .name = "bob", .password = "x", .tenant = "acme"};
     agent_rig_t a;
@@ -152,6 +196,10 @@ static void test_accounts(void **state) {
     assert_int_equal(admin_rig_status(&a.r, "GET /status.json",
                                       ADMIN_HOST "Authorization: Basic YW5uOng=\r\n", NULL),
                      200);
+    assert_int_equal(admin_rig_status(&a.r, "POST /end-stream",
+                                      ADMIN_MARK ADMIN_FORM "Authorization: Basic YW5uOng=\r\n",
+                                      "id=1"),
+                     403);
     assert_int_equal(wst_admin_set_accounts(a.r.admin, &of_tenant, 1), WST_EINVAL);
     agent_rig_free(&a);
 }
@@ -168,8 +216,9 @@ static void test_neither(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_paths),    cmocka_unit_test(test_status),
-        cmocka_unit_test(test_streams),  cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_accounts), cmocka_unit_test(test_neither)};
+        cmocka_unit_test(test_paths),      cmocka_unit_test(test_status),
+        cmocka_unit_test(test_streams),    cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_end_stream), cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_neither)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

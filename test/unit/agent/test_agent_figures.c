@@ -171,9 +171,30 @@ static void test_end_stream(void **state) {
     agent_world_free(&w);
 }
 
+/* The server is told that the stream is not opened. */
+static void test_end_opening(void **state) {
+    (void)state;
+    agent_world_t w;
+    agent_tunnel_t t;
+    agent_world_open(&w);
+    agent_world_serve(&w);
+    agent_world_start_up(&w);
+    agent_tunnel_start(&w, &t, "stuck.test:80");
+    test_env_until_count(&w.env, &w.stuck_count, 1);
+    assert_int_equal(wst_agent_end_stream(w.agent, 1), 0);
+    test_env_until_count(&w.env, &t.done, 1);
+    assert_int_equal(t.status, WST_ECANCELLED);
+    assert_int_equal(w.seen[AGENT_STREAM_OPEN], 1);
+    assert_int_equal(w.open_status, WST_ECANCELLED);
+    assert_int_equal(stats_of(&w).streams, 0);
+    agent_tunnel_free(&t);
+    agent_world_free(&w);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_figures), cmocka_unit_test(test_guard),
-                                       cmocka_unit_test(test_several), cmocka_unit_test(test_names),
-                                       cmocka_unit_test(test_end_stream)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_figures),    cmocka_unit_test(test_guard),
+        cmocka_unit_test(test_several),    cmocka_unit_test(test_names),
+        cmocka_unit_test(test_end_stream), cmocka_unit_test(test_end_opening)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
