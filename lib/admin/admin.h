@@ -119,7 +119,7 @@ wst_remote_t *wst__admin_next_agent(wst__admin_walk_t *walk, const wst_admin_t *
  * bytes per second. */
 uint64_t wst__admin_rate(wst_admin_t *admin, uint64_t id, uint64_t bytes, uint64_t open_ms);
 
-/* -- page.c, made of page.html, page.css and page.js ----------------------------------------- */
+/* -- page.c, made of page.html and what it loads --------------------------------------------- */
 
 typedef struct wst__admin_file {
     const char *path, *type;
