@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the pages of operators have in common: texts, plots, tables, actions.
+// What the pages of operators have in common: sections, plots, tables, actions. server.js says what
+// is in them, and shows a status.
 "use strict";
 
 const PERIOD_MS = 2000;
@@ -44,8 +45,22 @@ function element(name, properties, ...children) {
   return made;
 }
 
+// Appends a section to the page.
+function section(id, title, ...content) {
+  const made = element("section", {}, element("h2", {id: `${id}-title`}, title), ...content);
+  made.setAttribute("aria-labelledby", `${id}-title`);
+  byId("main").append(made);
+  return made;
+}
+
+function tell(id, text) {
+  byId(id).textContent = text;
+  byId(id).hidden = text === "";
+}
+
 // Plots -------------------------------------------------------------------------------------------
 
+const plotsSection = section("plots", "The last ten minutes", element("div", {id: "plots"}));
 const WIDTH = 300, HEIGHT = 100;
 
 class Plot {
@@ -75,7 +90,8 @@ class Plot {
     return made;
   }
 
-  add(time, values) {
+  add(...values) {
+    const time = performance.now();
     this.samples.push({time, values});
     while (this.samples[0].time < time - SHOWN_MS)
       this.samples.shift();
@@ -103,20 +119,50 @@ class Plot {
   }
 }
 
+let before = null; // the last totals, and when they came
+
+// How fast each total grows in a second; null: not known.
+function growthOf(totals) {
+  const last = before, time = performance.now();
+  const seconds = last === null ? 0 : (time - last.time) / 1000;
+  before = {time, totals};
+  return (name) => (seconds > 0 && totals[name] >= last.totals[name]
+    ? (totals[name] - last.totals[name]) / seconds : null);
+}
+
+// Health ------------------------------------------------------------------------------------------
+
+const healthSection = section("health", "Health", element("dl", {id: "health"}));
+
+// Facts: title, text, and whether it is an alarm; false ones are left out.
+function showHealth(...facts) {
+  byId("health").replaceChildren(...facts.filter(Boolean).map(([title, text, alarm]) =>
+    element("div", {}, element("dt", {}, title),
+            element("dd", {className: alarm ? "alarm" : ""}, text))));
+}
+
+const part = (title, used, limit, text) => [title, `${text(used)} of ${text(limit)}`,
+                                            used > 0.9 * limit];
+
+const processFacts = (health) => [
+  part("Memory of streams", health.memory_used, health.memory_limit, bytes),
+  part("Descriptors", health.descriptors, health.descriptors_limit, count),
+  ["Longest turn of the loop", milliseconds(health.loop.max_us / 1000), health.loop.max_us > 100000],
+];
+
 // Tables ------------------------------------------------------------------------------------------
 
 class Table {
   // A column: title, value(row), and optionally text(value), number, action; `optional`: it is left
   // out while it is empty.
-  constructor(id, columns, sorted, descending) {
+  constructor(id, title, columns, sorted, descending) {
     this.columns = columns;
     this.sorted = sorted;
     this.descending = descending;
     this.rows = [];
-    this.note = byId(`${id}-note`);
-    this.filter = byId(`${id}-filter`);
-    if (this.filter)
-      this.filter.addEventListener("input", () => this.draw());
+    this.note = element("p", {className: "note"});
+    this.filter = element("input", {id: `${id}-filter`, type: "search", autocomplete: "off",
+                                    oninput: () => this.draw()});
     this.heads = this.columns.map((column, i) => {
       const head = element("th", {scope: "col"});
       if (column.number)
@@ -129,7 +175,12 @@ class Table {
       return head;
     });
     this.body = element("tbody");
-    byId(id).append(element("thead", {}, element("tr", {}, ...this.heads)), this.body);
+    const scroll = element("div", {className: "scroll", tabIndex: 0},
+                           element("table", {id}, element("thead", {}, element("tr", {}, ...this.heads)),
+                                   this.body));
+    scroll.setAttribute("role", "group");
+    scroll.setAttribute("aria-labelledby", `${id}-title`);
+    this.section = section(id, title, element("label", {}, "Filter ", this.filter), scroll, this.note);
   }
 
   sortBy(i) {
@@ -144,7 +195,7 @@ class Table {
   }
 
   chosen() {
-    const words = this.filter ? this.filter.value.toLowerCase().split(/\s+/).filter(Boolean) : [];
+    const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const textOf = (row) => this.columns.map((column) => this.text(column, row)).join(" ")
       .toLowerCase();
     const rows = words.length === 0
@@ -193,9 +244,8 @@ class Table {
     const shown = rows.slice(0, ROWS);
     this.body.replaceChildren(...shown.map((row) => element("tr", {},
       ...columns.map((column) => this.cell(column, row)))));
-    if (this.note)
-      this.note.textContent = rows.length === 0 ? "None." :
-        rows.length > ROWS ? `${count(ROWS)} of ${count(rows.length)}; filter to see others.` : "";
+    this.note.textContent = rows.length === 0 ? "None." :
+      rows.length > ROWS ? `${count(ROWS)} of ${count(rows.length)}; filter to see others.` : "";
   }
 }
 
@@ -226,9 +276,51 @@ const ender = (title, path, form, question, applies) => ({
   }, title),
 });
 
+// Adds a button to the head of the page.
+function order(path, title, question) {
+  const button = element("button", {type: "button", id: path, hidden: true,
+                                    onclick: () => act(button, path, {}, question)}, title);
+  document.querySelector("header").append(button);
+  return button;
+}
+
 let mayAct = true; // until a status says otherwise
 
-function tell(id, text) {
-  byId(id).textContent = text;
-  byId(id).hidden = text === "";
+// The page ----------------------------------------------------------------------------------------
+
+let program, show, asking = false;
+
+// What the members say that every status has, and more facts for the summary.
+function showBeginning(status, ...facts) {
+  mayAct = !status.operator.read_only;
+  byId("main").hidden = false;
+  byId("version").textContent = status.version;
+  byId("summary").textContent = [`up ${duration(status.uptime_ms)}`, ...facts,
+                                 ...(status.draining ? ["draining"] : [])].join(", ");
+}
+
+async function refresh() {
+  if (asking)
+    return;
+  asking = true;
+  try {
+    const answer = await fetch("status.json");
+    if (!answer.ok)
+      throw new Error(`${answer.status} ${answer.statusText}`);
+    tell("problem", show(await answer.json()) ?? "");
+  } catch (error) {
+    tell("problem", `The ${program} does not answer (${error.message}). What is shown may be old.`);
+  } finally {
+    asking = false;
+  }
+}
+
+// Has a function show the status of a "server" or "agent" now and again; it returns what is wrong, or
+// nothing.
+function watch(what, by) {
+  program = what;
+  show = by;
+  document.title = byId("program").textContent = `wstunnel-${program}`;
+  setInterval(refresh, PERIOD_MS);
+  refresh();
 }
