@@ -3,8 +3,8 @@
 #define WSTUNNEL_ADMIN_H
 /**
  * @file admin.h
- * What operators see of a server or an agent, and can do: metrics, a status; with a server a page,
- * and an end to flows, agents and users. A program hands it the connections of an address with the
+ * What operators see of a server or an agent, and can do: metrics, a status, a page; an end to
+ * flows, agents and users, or to streams. A program hands it the connections of an address with the
  * role admin (server.h). It answers, in HTTP/1.1:
  *
  *     GET /metrics      figures in the text format of OpenMetrics 1.0. No label names a user or a
@@ -56,7 +56,7 @@
  *
  * An agent (wst_admin_options.agent) has less:
  *
- *     GET /metrics, GET /status.json
+ *     GET /metrics, GET /status.json, GET /
  *     POST /end-stream  id=NUMBER: wst_agent_end_stream
  *     POST /reconnect   wst_agent_reconnect
  *     POST /drain       the agent drains

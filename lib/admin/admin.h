@@ -125,6 +125,7 @@ typedef struct wst__admin_file {
     const char *path, *type;
     const unsigned char *data;
     size_t len;
+    bool of_server, of_agent;
 } wst__admin_file_t;
 
 extern const wst__admin_file_t wst__admin_files[];

@@ -39,7 +39,7 @@ static void serve_file(wst__admin_conn_t *c) {
                                                 .is_static = true});
 }
 
-/* False: there is nothing at that path. The page is a server's. */
+/* False: there is nothing at that path. */
 static bool find_route(route_t *out, wst__admin_conn_t *c, wst_str_t path) {
     bool of_agent = c->admin->options.agent != NULL;
     for (const route_t *r = of_agent ? agent_routes : server_routes; r->path != NULL; r++) {
@@ -47,10 +47,10 @@ static bool find_route(route_t *out, wst__admin_conn_t *c, wst_str_t path) {
         if (wst_str_eq(path, out->path))
             return true;
     }
-    for (size_t i = 0; i < wst__admin_file_count && !of_agent; i++) {
+    for (size_t i = 0; i < wst__admin_file_count; i++) {
         c->file = &wst__admin_files[i];
         *out = (route_t){c->file->path, serve_file, false, false};
-        if (wst_str_eq(path, out->path))
+        if ((of_agent ? c->file->of_agent : c->file->of_server) && wst_str_eq(path, out->path))
             return true;
     }
     return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the pages of operators have in common: sections, plots, tables, actions. server.js says what
-// is in them, and shows a status.
+// What the pages of operators have in common: sections, plots, tables, actions. view.js says what is
+// in them, and shows a status: server.js or agent.js, whichever is served by that name.
 "use strict";
 
 const PERIOD_MS = 2000;

@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+PROGRAMS = ("server", "agent")
 
 
 def array(number, data):
@@ -16,8 +17,12 @@ def array(number, data):
 
 
 def entry(number, path):
-    name = "" if path.suffix == ".html" else path.name
-    return f'    {{"/{name}", "{TYPES[path.suffix]}; charset=utf-8", file_{number}, sizeof(file_{number})}},\n'
+    """The page itself, and the view of one kind of program, have a path of their own."""
+    name = "" if path.suffix == ".html" else "view.js" if path.stem in PROGRAMS else path.name
+    of = ", ".join("false" if path.stem in PROGRAMS and path.stem != program else "true"
+                   for program in PROGRAMS)
+    return (f'    {{"/{name}", "{TYPES[path.suffix]}; charset=utf-8", file_{number}, '
+            f"sizeof(file_{number}), {of}}},\n")
 
 
 def main(output, *inputs):

@@ -194,6 +194,16 @@ class Browser:
     def screenshot(self):
         return Picture(base64.b64decode(self.driver.call("GET", self.path + "/screenshot")))
 
+    def look(self, width, height, scheme):
+        """From now on the window is that large, and its user prefers a scheme: "light" or "dark"."""
+        for command, parameters in [
+            ("Emulation.setDeviceMetricsOverride",
+             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}),
+            ("Emulation.setEmulatedMedia",
+             {"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
+        ]:  # fmt: skip
+            self.driver.call("POST", self.path + "/goog/cdp/execute", cmd=command, params=parameters)
+
     def close(self):
         if self.user is not None:
             self.user.close()

@@ -71,7 +71,7 @@ class Proxy:
     """A server outside and an agent inside, for clients that all may come or that have a name. At
     another address the server speaks SOCKS5."""
 
-    def __init__(self, world, network, port, credentials=None, authority=None, more=()):
+    def __init__(self, world, network, port, credentials=None, authority=None, more=(), agent=()):
         options, token = ["--insecure-open"], []
         if credentials is not None:
             (credentials / "token").write_text(TOKEN + "\n")
@@ -92,7 +92,9 @@ class Proxy:
         self.server = Server(argv)
         world.processes.append(self.server)
         self.agent = world.run(
-            network.inside.command(program("wstunnel-agent"), *OPEN, *token, f"{web}://{self.address}")
+            network.inside.command(
+                program("wstunnel-agent"), *OPEN, *token, *agent, f"{web}://{self.address}"
+            )
         )
         self.server.wait_for(rf"agent .* up from {INSIDE}")
         self.user = f"{USER}:{PASSWORD}@" if credentials is not None else ""

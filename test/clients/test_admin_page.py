@@ -13,13 +13,15 @@ from processes import PATIENCE, wait_until
 
 PORT, ADMIN = 3140, "127.0.0.1:3141"
 NOWHERE = "127.0.0.1:9"  # Chromium asks its proxy for other machines' pages only
+PLOTTED = ("return Array.from(document.querySelectorAll('#plots path'),"
+           " p => p.getAttribute('d')).filter(d => d?.includes('L')).length")  # fmt: skip
 ROWS = "return Array.from(document.querySelectorAll('#{} tbody tr'), r => r.innerText)"
 
 
-def tunnel(outside):
+def tunnel(outside, port=PORT):
     """An open tunnel to the site."""
     with outside.entered():
-        client = socket.create_connection((OUTSIDE, PORT), PATIENCE)
+        client = socket.create_connection((OUTSIDE, port), PATIENCE)
     host = HTTP.removeprefix("http://").partition(":")
     client.sendall(f"CONNECT {host[0]}:{host[2] or 80} HTTP/1.1\r\n\r\n".encode())
     assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -60,9 +62,7 @@ def test_page(scene):
     assert "ready" in agent and "libwstunnel/" in agent
     assert all("relaying" in row for row in rows(page, "flows"))
     # Plots have lines once there are two samples.
-    wait_until(lambda: page.run("return Array.from(document.querySelectorAll('#plots path'),"
-                                " p => p.getAttribute('d')).filter(d => d?.includes('L')).length >= 2"),
-               "the plots")  # fmt: skip
+    wait_until(lambda: page.run(PLOTTED) >= 2, "the plots")
     # Order and filter, by keys alone: the first head of the table is the number.
     page.run("document.querySelector('#flows th button').focus()")
     page.run("document.activeElement.click()")

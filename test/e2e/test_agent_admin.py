@@ -8,7 +8,7 @@ import pytest
 
 from configuration import Config, reload
 from processes import OPEN, wait_until
-from test_admin import PARSER, Operator, tunnel, works
+from test_admin import GUARDS, PARSER, Operator, tunnel, works
 
 ANN = {"name": "ann", "password": "ann's"}
 READER = {"name": "rob", "password": "rob's", "read_only": True}
@@ -80,6 +80,20 @@ def test_metrics(world, start, echo_site):
         pytest.skip("no python3-prometheus-client")
     assert read.returncode == 0, read.stderr
     assert "wstunnel_streams [] 1.0" in read.stdout
+
+
+def test_page(start):
+    """Its own view, by the server's page; and nothing that the page could not load from itself."""
+    _, _, operator = start()
+    for path, kind in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"),
+                       ("/view.js", "text/javascript")]:  # fmt: skip
+        head, _, body = operator.head(path).partition("\n\n")
+        assert " 200 OK" in head and f"\nContent-Type: {kind}; charset=utf-8" in head
+        assert all(f"\n{field}" in head for field in GUARDS), path
+        assert "://" not in body.replace("http://www.w3.org/2000/svg", ""), path
+    assert 'watch("agent"' in operator.curl("/view.js")[1]
+    for path in ("/server.js", "/agent.js", "/end-flow"):
+        assert operator.curl(path)[0] == 404
 
 
 def test_end_stream(world, start, echo_site):
@@ -155,7 +169,7 @@ def test_foreign_pages(start):
     assert operator.curl("/end-stream", "-d", "id=1")[0] == 403
     assert operator.post("/end-stream", "-H", "Origin: http://evil.example", id=1)[0] == 403
     assert operator.post("/end-stream", "-H", "Sec-Fetch-Site: cross-site", id=1)[0] == 403
-    assert operator.curl("/")[0] == 404
+    assert operator.curl("/", "-H", "Host: evil.example")[0] == 403
 
 
 @pytest.mark.parametrize("options, members, fault", [
