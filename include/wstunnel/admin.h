@@ -10,7 +10,7 @@
  *     GET /metrics      figures in the text format of OpenMetrics 1.0. No label names a user or a
  *                       destination.
  *     GET /status.json  agents, flows and the server's health
- *     GET /             a page that shows them
+ *     GET /             a page that shows them; its files come compressed by gzip
  *     POST /end-flow    id=NUMBER                 ends a flow
  *     POST /end-agent   name=NAME&instance=HEX    ends the sessions of an agent; it may come back
  *     POST /end-user    user=NAME[&tenant=NAME]   ends the flows of a user

@@ -35,6 +35,7 @@ static void serve_file(wst__admin_conn_t *c) {
     wst__admin_answer(c, &(wst__admin_answer_t){.status = 200,
                                                 .reason = "OK",
                                                 .type = f->type,
+                                                .fields = "Content-Encoding: gzip\r\n",
                                                 .body = {(const char *)f->data, f->len},
                                                 .is_static = true});
 }

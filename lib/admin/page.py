@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes the files of the page as arrays in C.
+"""Writes the files of the page, compressed by gzip, as arrays in C.
 
 usage: page.py OUTPUT FILE...
 """
+import gzip
 import pathlib
 import sys
 
@@ -28,7 +29,8 @@ def entry(number, path):
 def main(output, *inputs):
     paths = [pathlib.Path(path) for path in inputs]
     text = '#include "admin.h"\n\n'
-    text += "".join(array(number, path.read_bytes()) for number, path in enumerate(paths))
+    text += "".join(array(number, gzip.compress(path.read_bytes(), 9, mtime=0))
+                    for number, path in enumerate(paths))
     text += "const wst__admin_file_t wst__admin_files[] = {\n"
     text += "".join(entry(number, path) for number, path in enumerate(paths))
     text += "};\nconst size_t wst__admin_file_count = sizeof(wst__admin_files) / sizeof(wst__admin_files[0]);\n"

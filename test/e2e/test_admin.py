@@ -43,7 +43,7 @@ class Operator:
 
     def curl(self, path, *options):
         """The status and the body."""
-        argv = ["curl", "-sS", "--max-time", str(PATIENCE), "-w", "\n%{http_code}", *options]
+        argv = ["curl", "-sS", "--compressed", "--max-time", str(PATIENCE), "-w", "\n%{http_code}", *options]
         if self.account is not None:
             argv += ["-u", f"{self.account['name']}:{self.account['password']}"]
         if self.address.startswith("unix:"):
@@ -151,7 +151,9 @@ def test_metrics(world, start, echo_site):
 def test_errors(start):
     server, _ = start()
     operator = Operator(server)
-    assert operator.curl("/")[0] == 200
+    status, page = operator.curl("/")
+    assert status == 200 and page.startswith("<!DOCTYPE html>") and page.endswith("</html>\n")
+    assert '\nwatch("server", ' in operator.curl("/view.js")[1]
     assert operator.curl("/none")[0] == 404
     assert operator.curl("/metrics", *MARK, "-X", "POST")[0] == 405
     assert "Allow: POST" in operator.head("/drain")

@@ -23,9 +23,9 @@ static void test_paths(void **state) {
         const char *has;
     } cases[] = {
         {"GET /", 200, "Content-Type: text/html; charset=utf-8\r\n"},
-        {"GET /?x", 200, "<title>"},
+        {"GET /?x", 200, "Content-Encoding: gzip\r\n"},
         {"GET /page.js", 200, "Content-Type: text/javascript; charset=utf-8\r\n"},
-        {"GET /view.js", 200, "watch(\"server\", "},
+        {"GET /view.js", 200, "Content-Type: text/javascript; charset=utf-8\r\n"},
         {"GET /page.css", 200, "Content-Type: text/css; charset=utf-8\r\n"},
         {"GET /status.json", 200, "Content-Type: application/json\r\n"},
         {"GET /metrics", 200,
