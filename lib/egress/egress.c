@@ -22,18 +22,26 @@
 
 enum { HOST_MAX = 255, SHARE = 2 };
 
+typedef enum wst__egress_phase {
+    WST__EGRESS_ASKING,
+    WST__EGRESS_DIALLING,
+    WST__EGRESS_PUMPING,
+    WST__EGRESS_ENDING,
+    WST__EGRESS_CLOSING
+} wst__egress_phase_t;
+
 /* Kept small, since idle tunnels keep it. */
-typedef struct egress_stream {
+typedef struct wst__egress_stream {
     wst__list_t node;
     wst__egress_t *egress;
-    enum { ASKING, DIALLING, PUMPING, ENDING, CLOSING } phase;
+    wst__egress_phase_t phase;
     bool denied_by_asker;        /* the denial: by `networks`, not by the egress's own rules */
     bool denied_as_own;          /* the denial: this process listens there */
     wst__ticket_t hold, busy;    /* of the node */
     wst__ticket_t open, pending; /* of the egress */
     union {
         wst__incoming_t *incoming; /* until accepted or refused */
-        wst_pump_t *pump;          /* PUMPING */
+        wst_pump_t *pump;          /* WST__EGRESS_PUMPING */
     };
     wst_request_t *question; /* pending: on_destination, on_dial or on_ended */
     wst_dial_t *dial;
@@ -42,34 +50,37 @@ typedef struct egress_stream {
     char *networks;            /* addresses that the far side lets be tried; NULL: all */
     wst_authority_t authority; /* of dest; points into it */
     char dest[];               /* as the far side named it; at most WST_DEST_MAX bytes */
-} egress_stream_t;
+} wst__egress_stream_t;
 
-static wst_ctx_t *egress_stream_ctx(const egress_stream_t *s) {
+static inline wst_ctx_t *wst__egress_stream_ctx(const wst__egress_stream_t *s) {
     return s->egress->node->ctx;
 }
 
 /* Takes the stream out of its list: walks that would visit it next go on. */
-static void unlink_egress_stream(egress_stream_t *s);
+void wst__egress_unlink(wst__egress_stream_t *s);
 
-static void free_egress_stream(egress_stream_t *s) {
+/* Adds the bytes that an open stream has moved so far. */
+void wst__egress_count_bytes(const wst__egress_stream_t *s, uint64_t *to, uint64_t *from);
+
+static void free_egress_stream(wst__egress_stream_t *s) {
     wst__ticket_give_back(&s->pending);
     wst__ticket_give_back(&s->open);
     wst__ticket_give_back(&s->busy);
     wst__ticket_give_back(&s->hold);
-    unlink_egress_stream(s);
-    wst__free(&egress_stream_ctx(s)->allocator, s->networks);
-    wst__free(&egress_stream_ctx(s)->allocator, s);
+    wst__egress_unlink(s);
+    wst__free(&wst__egress_stream_ctx(s)->allocator, s->networks);
+    wst__free(&wst__egress_stream_ctx(s)->allocator, s);
 }
 
 /* Counts the stream as neither open nor opening any more. */
-static void set_closing(egress_stream_t *s) {
-    s->phase = CLOSING;
+static void set_closing(wst__egress_stream_t *s) {
+    s->phase = WST__EGRESS_CLOSING;
     wst__ticket_give_back(&s->pending);
     wst__ticket_give_back(&s->open);
 }
 
 /* Cancels the pending question and dial. */
-static void cancel_pending(egress_stream_t *s) {
+static void cancel_pending(wst__egress_stream_t *s) {
     if (s->question != NULL)
         wst__request_cancel(s->question);
     if (s->dial != NULL)
@@ -79,7 +90,7 @@ static void cancel_pending(egress_stream_t *s) {
 }
 
 /* `detail`: more about the status for people, or NULL. */
-static void tell_open(egress_stream_t *s, int status, const char *detail) {
+static void tell_open(wst__egress_stream_t *s, int status, const char *detail) {
     wst__egress_t *e = s->egress;
     const char *reason = status == 0 ? "" : wst_strerror(status);
     if (status == 0)
@@ -92,23 +103,24 @@ static void tell_open(egress_stream_t *s, int status, const char *detail) {
     wst_log_level_t level =
         status != 0 && e->o.on_stream_open != NULL ? WST_LOG_DEBUG : WST_LOG_INFO;
     if (detail == NULL || detail[0] == '\0' || strcmp(detail, reason) == 0)
-        wst_ctx_log(egress_stream_ctx(s), level, "stream to %s: %s", s->dest,
+        wst_ctx_log(wst__egress_stream_ctx(s), level, "stream to %s: %s", s->dest,
                     status == 0 ? "open" : reason);
     else
-        wst_ctx_log(egress_stream_ctx(s), level, "stream to %s: %s: %s", s->dest, reason, detail);
+        wst_ctx_log(wst__egress_stream_ctx(s), level, "stream to %s: %s: %s", s->dest, reason,
+                    detail);
     if (e->o.on_stream_open != NULL)
         e->o.on_stream_open(s->dest, status, detail != NULL && detail[0] != '\0' ? detail : reason,
                             e->o.user_data);
 }
 
-static void not_opened(egress_stream_t *s, int status, const char *detail) {
+static void not_opened(wst__egress_stream_t *s, int status, const char *detail) {
     set_closing(s);
     tell_open(s, status, detail);
     free_egress_stream(s);
 }
 
 /* Tells the far side why its stream is refused. */
-static void refuse_egress_stream(egress_stream_t *s, int status, const char *text) {
+static void refuse_egress_stream(wst__egress_stream_t *s, int status, const char *text) {
     s->incoming->ops->refuse(s->incoming, status, text);
     not_opened(s, status, text);
 }
@@ -126,13 +138,13 @@ static void on_pump_closed(void *user_data) {
 }
 
 static void on_done(wst_pump_t *pump, int status, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     wst__egress_t *e = s->egress;
     wst_pump_stats_t stats = {.size = sizeof(stats)};
     wst_pump_get_stats(pump, &stats);
     e->bytes_to_destinations += stats.bytes_a_to_b;
     e->bytes_from_destinations += stats.bytes_b_to_a;
-    wst_ctx_log(egress_stream_ctx(s), WST_LOG_INFO,
+    wst_ctx_log(wst__egress_stream_ctx(s), WST_LOG_INFO,
                 "stream to %s: over: %s (%llu bytes to it, %llu from it)", s->dest,
                 status == 0 ? "ended" : wst_strerror(status),
                 (unsigned long long)stats.bytes_a_to_b, (unsigned long long)stats.bytes_b_to_a);
@@ -144,7 +156,7 @@ static void on_done(wst_pump_t *pump, int status, void *user_data) {
 }
 
 /* `address`: that wst_dial reached, or "". */
-static void start_pump(egress_stream_t *s, wst_stream_t *connection, const char *address) {
+static void start_pump(wst__egress_stream_t *s, wst_stream_t *connection, const char *address) {
     const wst_pump_options_t options = {.size = sizeof(options),
                                         .half_closed_timeout_ms =
                                             s->egress->o.half_closed_timeout_ms,
@@ -158,30 +170,30 @@ static void start_pump(egress_stream_t *s, wst_stream_t *connection, const char 
         return;
     }
     wst__ticket_give_back(&s->pending);
-    wst__free(&egress_stream_ctx(s)->allocator, s->networks);
+    wst__free(&wst__egress_stream_ctx(s)->allocator, s->networks);
     s->networks = NULL;
-    if (wst_pump_new(&s->pump, egress_stream_ctx(s), tunnel, connection, &options) != 0) {
+    if (wst_pump_new(&s->pump, wst__egress_stream_ctx(s), tunnel, connection, &options) != 0) {
         wst_stream_reset(tunnel, WST_EMEMORY, NULL);
         wst_stream_close(connection, NULL);
         not_opened(s, WST_EMEMORY, NULL);
         return;
     }
-    s->phase = PUMPING;
-    unlink_egress_stream(s);
+    s->phase = WST__EGRESS_PUMPING;
+    wst__egress_unlink(s);
     wst__list_append(&s->egress->others, &s->node);
     tell_open(s, 0, NULL);
 }
 
 /* Rules -------------------------------------------------------------------------------------- */
 
-static void copy_host(const egress_stream_t *s, char out[HOST_MAX + 1]) {
+static void copy_host(const wst__egress_stream_t *s, char out[HOST_MAX + 1]) {
     const wst_str_t host = s->authority.host;
     snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
 }
 
 /* Whether the rules, and the far side's networks, allow the destination; if not, keeps the denial.
  * `address`: the one that a name led to; NULL: not known yet; "": it will never be known. */
-static bool is_allowed(egress_stream_t *s, const char *address) {
+static bool is_allowed(wst__egress_stream_t *s, const char *address) {
     char host[HOST_MAX + 1];
     copy_host(s, host);
     wst_rules_query_t query = {.size = sizeof(query),
@@ -204,7 +216,7 @@ static bool is_allowed(egress_stream_t *s, const char *address) {
 }
 
 /* In the words of the far side's own refusal, since it is passed on to the client. */
-static void refuse_by_networks(egress_stream_t *s) {
+static void refuse_by_networks(wst__egress_stream_t *s) {
     char text[80] = "No rule of the server allows it";
     if (s->denial.reason == WST_RULES_RULE)
         snprintf(text, sizeof(text), "Denied by rule %zu of the server", s->denial.rule + 1);
@@ -215,7 +227,7 @@ static void refuse_by_networks(egress_stream_t *s) {
     refuse_egress_stream(s, WST_EFILTERED, text);
 }
 
-static void refuse_denied(egress_stream_t *s) {
+static void refuse_denied(wst__egress_stream_t *s) {
     const char *role = s->egress->o.role, *opener = s->egress->o.opener;
     char text[160];
     if (s->denied_as_own) {
@@ -245,7 +257,7 @@ static void refuse_denied(egress_stream_t *s) {
 }
 
 /* Whether this process listens where a packet to the address may go. */
-static bool is_own(const egress_stream_t *s, const char *address) {
+static bool is_own(const wst__egress_stream_t *s, const char *address) {
     const wst__egress_t *e = s->egress;
     wst__ip_t ip, targets[WST__IP_TARGETS];
     if (e->own_count == 0 || !wst__ip_parse(&ip, address, strlen(address)))
@@ -259,14 +271,14 @@ static bool is_own(const egress_stream_t *s, const char *address) {
 }
 
 static bool may_try(const char *address, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     s->denied_as_own = is_own(s, address);
     return !s->denied_as_own && is_allowed(s, address);
 }
 
 /* Dialling ----------------------------------------------------------------------------------- */
 
-static void connected(egress_stream_t *s, int status, wst_stream_t *connection,
+static void connected(wst__egress_stream_t *s, int status, wst_stream_t *connection,
                       const char *address) {
     if (status == 0)
         start_pump(s, connection, address);
@@ -275,7 +287,7 @@ static void connected(egress_stream_t *s, int status, wst_stream_t *connection,
 }
 
 static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     s->dial = NULL;
     if (status == WST_EDENIED) {
         refuse_denied(s);
@@ -292,7 +304,7 @@ static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
 }
 
 static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     s->question = NULL;
     switch (answer->kind) {
     case WST__CONNECTED:
@@ -307,7 +319,7 @@ static void on_dial_answer(const wst__answer_t *answer, void *user_data) {
     }
 }
 
-static void ask_egress_embedder(egress_stream_t *s,
+static void ask_egress_embedder(wst__egress_stream_t *s,
                                 void (*callback)(wst_request_t *request, void *user_data),
                                 uint64_t timeout_ms, wst__answer_cb on_answer) {
     const wst__ask_t question = {.destination = s->dest,
@@ -315,16 +327,16 @@ static void ask_egress_embedder(egress_stream_t *s,
                                  .timeout_ms = timeout_ms,
                                  .on_answer = on_answer,
                                  .user_data = s};
-    int status = wst__request_new(&s->question, egress_stream_ctx(s), &question);
+    int status = wst__request_new(&s->question, wst__egress_stream_ctx(s), &question);
     if (status != 0)
         refuse_egress_stream(s, status, wst_strerror(status));
     else
         callback(s->question, s->egress->o.user_data);
 }
 
-static void dial(egress_stream_t *s) {
+static void dial(wst__egress_stream_t *s) {
     const wst__egress_options_t *o = &s->egress->o;
-    s->phase = DIALLING;
+    s->phase = WST__EGRESS_DIALLING;
     if (o->on_dial != NULL) {
         ask_egress_embedder(s, o->on_dial, o->dial_timeout_ms, on_dial_answer);
         return;
@@ -336,7 +348,7 @@ static void dial(egress_stream_t *s) {
                                         .port = s->authority.port,
                                         .timeout_ms = o->dial_timeout_ms,
                                         .allow = may_try};
-    int status = wst_dial(&s->dial, egress_stream_ctx(s), &options, on_dialled, s);
+    int status = wst_dial(&s->dial, wst__egress_stream_ctx(s), &options, on_dialled, s);
     if (status != 0)
         refuse_egress_stream(s, status, wst_strerror(status));
 }
@@ -344,7 +356,7 @@ static void dial(egress_stream_t *s) {
 /* Asking ------------------------------------------------------------------------------------- */
 
 static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     char text[80];
     s->question = NULL;
     if (answer->stream != NULL) /* an answer of the wrong kind */
@@ -361,15 +373,15 @@ static void on_policy_answer(const wst__answer_t *answer, void *user_data) {
 
 /* Whether the destination has its share of the connections that are being opened: it may have twice
  * as many as are free, so that one that does not answer leaves some for others. */
-static bool is_crowded(const egress_stream_t *s) {
+static bool is_crowded(const wst__egress_stream_t *s) {
     const wst__egress_t *e = s->egress;
     size_t free = e->o.max_pending - (e->pending.count - 1), own = 0;
-    WST__LIST_EACH(const egress_stream_t, other, &e->opening, node)
+    WST__LIST_EACH(const wst__egress_stream_t, other, &e->opening, node)
         own += other != s && strcmp(s->dest, other->dest) == 0;
     return own >= SHARE * free;
 }
 
-static void begin(egress_stream_t *s) {
+static void begin(wst__egress_stream_t *s) {
     const wst__egress_t *e = s->egress;
     const char *why;
     /* An embedder that dials does not report a name's address. */
@@ -395,7 +407,7 @@ static void begin(egress_stream_t *s) {
 void wst__egress_take(wst__egress_t *e, wst__incoming_t *incoming, wst_str_t dest) {
     const wst_allocator_t *allocator = &e->node->ctx->allocator;
     const wst_str_t networks = incoming->networks;
-    egress_stream_t *s = wst__zalloc(allocator, sizeof(*s) + dest.len + 1);
+    wst__egress_stream_t *s = wst__zalloc(allocator, sizeof(*s) + dest.len + 1);
     char *copy = networks.len > 0 ? wst__zalloc(allocator, networks.len + 1) : NULL;
     if (s == NULL || (copy == NULL && networks.len > 0)) {
         wst__free(allocator, s);
@@ -433,9 +445,9 @@ int wst__egress_guard(wst__egress_t *e, const char *address) {
 
 /* Figures ------------------------------------------------------------------------------------ */
 
-static void count_bytes(const egress_stream_t *s, uint64_t *to, uint64_t *from) {
+void wst__egress_count_bytes(const wst__egress_stream_t *s, uint64_t *to, uint64_t *from) {
     wst_pump_stats_t stats = {.size = sizeof(stats)};
-    if (s->phase == PUMPING)
+    if (s->phase == WST__EGRESS_PUMPING)
         wst_pump_get_stats(s->pump, &stats);
     *to += stats.bytes_a_to_b;
     *from += stats.bytes_b_to_a;
@@ -445,8 +457,8 @@ void wst__egress_bytes(const wst__egress_t *e, uint64_t *to_destinations,
                        uint64_t *from_destinations) {
     *to_destinations = e->bytes_to_destinations;
     *from_destinations = e->bytes_from_destinations;
-    WST__LIST_EACH(const egress_stream_t, s, &e->others, node)
-        count_bytes(s, to_destinations, from_destinations);
+    WST__LIST_EACH(const wst__egress_stream_t, s, &e->others, node)
+        wst__egress_count_bytes(s, to_destinations, from_destinations);
 }
 
 /* Walks -------------------------------------------------------------------------------------- */
@@ -465,7 +477,7 @@ static void step_walk(wst__egress_walk_t *w) {
     w->next = w->left > 0 ? wst__list_next(w->list, w->next) : NULL;
 }
 
-static void unlink_egress_stream(egress_stream_t *s) {
+void wst__egress_unlink(wst__egress_stream_t *s) {
     WST__LIST_EACH(wst__egress_walk_t, w, &s->egress->walks, node) {
         if (w->next == &s->node)
             step_walk(w);
@@ -484,18 +496,19 @@ void wst__egress_walk_end(wst__egress_walk_t *w) {
     wst__list_remove(&w->node);
 }
 
-static void visit_stream(const egress_stream_t *s,
+static void visit_stream(const wst__egress_stream_t *s,
                          void (*visit)(const wst__egress_seen_t *seen, void *user_data),
                          void *user_data) {
-    static const char *const states[] = {
-        [ASKING] = "asking", [DIALLING] = "dialling", [PUMPING] = "open"};
+    static const char *const states[] = {[WST__EGRESS_ASKING] = "asking",
+                                         [WST__EGRESS_DIALLING] = "dialling",
+                                         [WST__EGRESS_PUMPING] = "open"};
     wst__egress_seen_t seen = {.id = s->id,
-                               .age_ms = wst__now(egress_stream_ctx(s)) - s->since_ms,
+                               .age_ms = wst__now(wst__egress_stream_ctx(s)) - s->since_ms,
                                .destination = s->dest};
-    if (s->phase >= ENDING)
+    if (s->phase >= WST__EGRESS_ENDING)
         return;
     seen.state = states[s->phase];
-    count_bytes(s, &seen.bytes_to_destination, &seen.bytes_from_destination);
+    wst__egress_count_bytes(s, &seen.bytes_to_destination, &seen.bytes_from_destination);
     visit(&seen, user_data);
 }
 
@@ -508,7 +521,7 @@ bool wst__egress_walk_next(wst__egress_walk_t *w, size_t max,
             enter_list(w, &e->opening);
         if (w->next == NULL)
             return false;
-        const egress_stream_t *s = WST__CONTAINER(w->next, egress_stream_t, node);
+        const wst__egress_stream_t *s = WST__CONTAINER(w->next, wst__egress_stream_t, node);
         step_walk(w);
         visit_stream(s, visit, user_data);
     }
@@ -518,7 +531,7 @@ bool wst__egress_walk_next(wst__egress_walk_t *w, size_t max,
 /* The end of one ----------------------------------------------------------------------------- */
 
 static void on_ended(const wst__answer_t *answer, void *user_data) {
-    egress_stream_t *s = user_data;
+    wst__egress_stream_t *s = user_data;
     char text[80];
     (void)answer;
     s->question = NULL;
@@ -528,37 +541,39 @@ static void on_ended(const wst__answer_t *answer, void *user_data) {
 
 /* Gives up opening the stream. A question that is answered at once tells the far side, from the
  * loop. 0 or WST_ENOMEM. */
-static int end_opening(egress_stream_t *s) {
+static int end_opening(wst__egress_stream_t *s) {
     const wst__ask_t ask = {.on_answer = on_ended, .user_data = s};
     wst_request_t *question;
-    int status = wst__request_new(&question, egress_stream_ctx(s), &ask);
+    int status = wst__request_new(&question, wst__egress_stream_ctx(s), &ask);
     if (status != 0)
         return status;
     cancel_pending(s);
-    s->phase = ENDING;
+    s->phase = WST__EGRESS_ENDING;
     s->question = question;
     wst_request_allow(question);
     return 0;
 }
 
 int wst__egress_end(wst__egress_t *e, uint64_t id) {
-    WST__LIST_EACH(egress_stream_t, s, &e->others, node) {
+    WST__LIST_EACH(wst__egress_stream_t, s, &e->others, node) {
         if (s->id == id)
-            return s->phase == PUMPING && wst__pump_break(s->pump, WST_ECANCELLED) ? 0 : WST_ESTATE;
+            return s->phase == WST__EGRESS_PUMPING && wst__pump_break(s->pump, WST_ECANCELLED)
+                       ? 0
+                       : WST_ESTATE;
     }
-    WST__LIST_EACH(egress_stream_t, s, &e->opening, node) {
+    WST__LIST_EACH(wst__egress_stream_t, s, &e->opening, node) {
         if (s->id == id)
-            return s->phase < ENDING ? end_opening(s) : WST_ESTATE;
+            return s->phase < WST__EGRESS_ENDING ? end_opening(s) : WST_ESTATE;
     }
     return WST_ESTATE;
 }
 
 /* The part ----------------------------------------------------------------------------------- */
 
-static void close_stream(egress_stream_t *s) {
-    if (s->phase == CLOSING)
+static void close_stream(wst__egress_stream_t *s) {
+    if (s->phase == WST__EGRESS_CLOSING)
         return;
-    if (s->phase == PUMPING) {
+    if (s->phase == WST__EGRESS_PUMPING) {
         set_closing(s);
         wst_pump_close(s->pump, on_pump_closed);
         return;
@@ -569,9 +584,9 @@ static void close_stream(egress_stream_t *s) {
 
 static void close_egress(wst__part_t *part) {
     wst__egress_t *e = WST__CONTAINER(part, wst__egress_t, part);
-    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->opening, node)
+    WST__LIST_EACH_SAFE(wst__egress_stream_t, s, &e->opening, node)
         close_stream(s);
-    WST__LIST_EACH_SAFE(egress_stream_t, s, &e->others, node)
+    WST__LIST_EACH_SAFE(wst__egress_stream_t, s, &e->others, node)
         close_stream(s);
 }
 
