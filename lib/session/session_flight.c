@@ -50,6 +50,7 @@ void wst__flight_confirm(wst__session_stream_t *st, uint64_t offset) {
     uint64_t bytes = offset - st->tx_acked;
     bool was_full = wst__flight_is_full(&s->flight);
     wst__bufq_consume(&st->tx, (size_t)bytes);
+    wst__allowance_settle(st);
     st->tx_acked = offset;
     if (st->resync) /* sent on the carrier before */
         return;

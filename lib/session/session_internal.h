@@ -64,14 +64,16 @@ struct wst__session_stream {
     wst__list_t control_node;         /* in session->control while tell != 0 */
     wst__list_t ready_node; /* in session->fresh or ->ready; there while data may be sent */
     wst__budget_t *budget;  /* of the opener, beside that of the session; NULL: none */
-    size_t reserved;        /* of the budgets, without what rx_window and tx_allowance borrow */
+    size_t reserved;        /* of the budgets, without the loans of rx_reserved and tx_reserved */
 
-    /* Sending: tx holds [tx_acked, tx_acked + tx.len); bytes before tx_sent have been sent. */
+    /* Sending: tx holds [tx_acked, tx_acked + tx.len); bytes before tx_sent have been sent.
+     * tx_reserved: the allowance that the budget covers, not below what tx pins. */
     wst__bufq_t tx;
     uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last tick */
-    uint64_t tx_told;        /* what the peer has acknowledged by a credit: at most tx_acked */
-    uint64_t tx_pinged;      /* tx_sent when the unanswered ping was sent */
-    size_t tx_allowance;     /* bound of tx.len */
+    uint64_t tx_told;    /* what the peer has acknowledged by a credit: at most tx_acked */
+    uint64_t tx_pinged;  /* tx_sent when the unanswered ping was sent */
+    size_t tx_allowance; /* a writer waits beyond so many bytes in tx */
+    size_t tx_reserved;
     wst__list_t flight_node; /* in session->flying or ->pinged while bytes are in flight */
 
     /* Receiving: rx holds [rx_delivered, rx_received). A credit sets rx_limit rx_window ahead of
@@ -164,11 +166,12 @@ void wst__session_give_back(wst__session_stream_t *st, size_t n);
 void wst__window_init(wst__session_stream_t *st);
 void wst__window_release(wst__session_stream_t *st);                /* returns all loans */
 void wst__window_judge(wst__session_stream_t *st, uint64_t now_us); /* before a credit */
-void wst__window_settle(wst__session_stream_t *st);   /* returns what is not needed any more */
-void wst__window_shrink(wst__session_stream_t *st);   /* to the credit still unused */
-void wst__allowance_judge(wst__session_stream_t *st); /* of a writer that is to wait */
-void wst__window_tick(wst__session_stream_t *st);     /* at each ping interval */
-void wst__window_suspend(wst__session_stream_t *st);  /* while no carrier is attached */
+void wst__window_settle(wst__session_stream_t *st);    /* returns what is not needed any more */
+void wst__window_shrink(wst__session_stream_t *st);    /* to the credit still unused */
+void wst__allowance_judge(wst__session_stream_t *st);  /* of a writer that is to wait */
+void wst__allowance_settle(wst__session_stream_t *st); /* tx pins less than before */
+void wst__window_tick(wst__session_stream_t *st);      /* at each ping interval */
+void wst__window_suspend(wst__session_stream_t *st);   /* while no carrier is attached */
 
 /* session_send.c: lists the stream as ready to send, or lets its end be told. */
 void wst__session_schedule(wst__session_stream_t *st);

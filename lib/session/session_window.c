@@ -36,7 +36,7 @@ static uint64_t most_of(uint64_t a, uint64_t b) {
 
 void wst__window_init(wst__session_stream_t *st) {
     st->rx_window = st->rx_reserved = initial_window(st);
-    st->tx_allowance = WST__SEND_LEAST;
+    st->tx_allowance = st->tx_reserved = WST__SEND_LEAST;
 }
 
 /* The receiver's window ---------------------------------------------------------------------- */
@@ -119,13 +119,32 @@ static size_t allowance_loan(size_t allowance) {
                : 0;
 }
 
+static void give_back_allowance(wst__session_stream_t *st, size_t rest) {
+    wst__session_give_back(st, allowance_loan(st->tx_reserved) - allowance_loan(rest));
+    st->tx_reserved = rest;
+}
+
+/* The whole first chunk is pinned, however much of it has been acknowledged. */
+void wst__allowance_settle(wst__session_stream_t *st) {
+    if (st->tx_reserved == st->tx_allowance)
+        return;
+    const wst_chunk_t *first = wst__bufq_peek(&st->tx, 0, 1).chunk;
+    uint64_t pins = most_of(st->tx.len, first != NULL ? wst_chunk_capacity(first) : 0);
+    uint64_t needs = most_of(st->tx_allowance, pins);
+    if (needs < st->tx_reserved)
+        give_back_allowance(st, (size_t)needs);
+}
+
+/* A smaller one does not give back at once what the queue pins. */
 static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
-    size_t has = allowance_loan(st->tx_allowance), needs = allowance_loan(allowance);
-    if (needs > has && !wst__session_borrow(st, needs - has))
-        return false;
-    if (needs < has)
-        wst__session_give_back(st, has - needs);
+    if (allowance > st->tx_reserved) {
+        size_t has = allowance_loan(st->tx_reserved), needs = allowance_loan(allowance);
+        if (!wst__session_borrow(st, needs - has))
+            return false;
+        st->tx_reserved = allowance;
+    }
     st->tx_allowance = allowance;
+    wst__allowance_settle(st);
     return true;
 }
 
@@ -158,17 +177,14 @@ void wst__allowance_judge(wst__session_stream_t *st) {
 void wst__window_release(wst__session_stream_t *st) {
     wst__session_give_back(st, window_loan(st, st->rx_reserved));
     st->rx_window = st->rx_reserved = initial_window(st);
-    (void)set_allowance(st, WST__SEND_LEAST);
+    st->tx_allowance = WST__SEND_LEAST;
+    give_back_allowance(st, WST__SEND_LEAST);
 }
 
 void wst__window_suspend(wst__session_stream_t *st) {
     wst__window_shrink(st);
-    /* Room is left for a writer that was not told to wait. The whole first chunk is pinned, however
-     * much of it has been acknowledged. */
-    wst_chunk_t *first = wst__bufq_peek(&st->tx, 0, 1).chunk;
+    /* Room is left for a writer that was not told to wait. */
     uint64_t need = most_of(2 * (uint64_t)st->tx.len, WST__SEND_LEAST);
-    if (first != NULL)
-        need = most_of(need, wst_chunk_capacity(first));
     if (need < st->tx_allowance)
         (void)set_allowance(st, (size_t)need);
 }

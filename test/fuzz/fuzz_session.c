@@ -379,7 +379,8 @@ static void check(const fuzz_t *f) {
              "more granted than was reserved");
         must(wst__bufq_capacity(&st->rx) <= wst__bufq_bound_append(st->rx_reserved),
              "rx pins too much");
-        must(wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(st->tx_allowance),
+        must(st->tx_allowance <= st->tx_reserved &&
+                 wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(st->tx_reserved),
              "tx pins too much");
     }
     must(count == wst__session_stream_count(f->s), "streams miscounted");

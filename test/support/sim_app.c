@@ -419,11 +419,11 @@ void sim_check(sim_t *sim) {
             in_flight += st->resync ? 0 : st->tx_sent - st->tx_acked;
             size_t least = wst__bufq_bound_append(WST__SEND_LEAST);
             size_t kept =
-                st->tx_allowance > WST__SEND_LEAST ? wst__bufq_bound_push(st->tx_allowance) : least;
+                st->tx_reserved > WST__SEND_LEAST ? wst__bufq_bound_push(st->tx_reserved) : least;
             if (wst__bufq_capacity(&st->rx) > wst__bufq_bound_append((size_t)st->rx_reserved))
                 sim_fail(sim, "side %d: more received than the window", i);
             if (end != NULL && !end->overfilled && wst__bufq_capacity(&st->tx) > kept)
-                sim_fail(sim, "side %d: more kept than the allowance", i);
+                sim_fail(sim, "side %d: more kept than was reserved", i);
         }
         if (in_flight != side->s->flight.in_flight)
             sim_fail(sim, "side %d: in flight %llu, not %llu", i,

@@ -215,7 +215,7 @@ static void check_suspended(sim_t *sim, const sim_side_t *side) {
             sim_fail(sim, "side %d: an open waits for its answer", side->index);
         if (st->state == WST__OPEN && st->rx_reserved > (granted > initial ? granted : initial))
             sim_fail(sim, "side %d: a window larger than needed", side->index);
-        if (st->tx.len == 0 && st->tx_allowance > WST__SEND_LEAST)
+        if (st->tx.len == 0 && st->tx_reserved > WST__SEND_LEAST)
             sim_fail(sim, "side %d: an allowance for nothing", side->index);
     }
 }

@@ -256,11 +256,11 @@ static void test_a_sender_keeps_what_is_not_acknowledged(void **state) {
         assert_true(r->budget.lent < before);
         assert_int_equal(wst__session_pinned(r->s), r->budget.used);
         if (kept[i] == 0)
-            assert_int_equal(st->tx_allowance, WST__SEND_LEAST);
-        assert_true(st->tx_allowance <= 2 * BLOCK);
+            assert_int_equal(st->tx_reserved, WST__SEND_LEAST);
+        assert_true(st->tx_reserved <= 2 * BLOCK);
         assert_true(wst__session_stream_room(st) > 0); /* it was not told to wait */
-        assert_true(wst__bufq_capacity(&st->tx) <= (st->tx_allowance > WST__SEND_LEAST
-                                                        ? wst__bufq_bound_push(st->tx_allowance)
+        assert_true(wst__bufq_capacity(&st->tx) <= (st->tx_reserved > WST__SEND_LEAST
+                                                        ? wst__bufq_bound_push(st->tx_reserved)
                                                         : wst__bufq_bound_append(WST__SEND_LEAST)));
         /* It fills what it has, borrows nothing, and goes on when the peer has taken it. */
         size_t allowance = st->tx_allowance, lent = r->budget.lent;

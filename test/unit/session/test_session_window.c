@@ -510,6 +510,83 @@ static void test_a_stream_gives_up_its_lead(void **state) {
     session_rig_stop(r);
 }
 
+enum { BLOCK = 131072 };
+
+/* What the sender's queues pin, and no more than a chunk beyond it, counts in the budget. */
+static void expect_covered(const session_rig_t *r, const wst__session_stream_t *st) {
+    assert_int_equal(r->budget.lent, st->tx_reserved > WST__SEND_LEAST
+                                         ? wst__bufq_bound_push(st->tx_reserved) -
+                                               wst__bufq_bound_append(WST__SEND_LEAST)
+                                         : 0);
+    assert_true(wst__bufq_capacity(&st->tx) <= wst__bufq_bound_push(st->tx_reserved));
+}
+
+/* The bytes that are there when others need room count until the peer has acknowledged them. */
+static void test_a_lead_counts_while_it_is_kept(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *first = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
+    fill(r, first);
+    for (int i = 0; i < 3; i++) {
+        wst__session_stream_t *st = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
+        assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
+    }
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 20 * FLOOR), 0);
+    session_rig_ignores(r); /* now the others' bytes are in flight, too */
+    while (session_rig_write_bytes(r, first, BLOCK) == 0)
+        continue;
+    assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
+    assert_true(first->tx.len > FLOOR);
+    while (first->tx.len > 0) {
+        expect_covered(r, first);
+        assert_in_range(first->tx_reserved, first->tx.len, first->tx.len + first->tx_allowance);
+        session_rig_ignores(r);
+        uint64_t next = first->tx_acked + BLOCK / 2;
+        next = next < first->tx_sent ? next : first->tx_sent;
+        assert_int_equal(session_rig_say_credit(r, 1, next, 20 * FLOOR), 0);
+    }
+    expect_covered(r, first);
+    assert_int_equal(first->tx_reserved, first->tx_allowance);
+    session_rig_stop(r);
+}
+
+/* A byte that waits keeps its chunk, however little is sent. */
+static void test_a_chunk_counts_while_it_is_kept(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    uint64_t limit = 2 * FLOOR;
+    assert_int_equal(session_rig_say_credit(r, 1, 0, limit), 0);
+    fill(r, st);
+    while (st->tx.len > 0) {
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_credit(r, 1, st->tx_sent, limit), 0);
+    }
+    assert_int_equal(st->tx_sent, limit);
+    limit += BLOCK - 1;
+    assert_int_equal(session_rig_say_credit(r, 1, st->tx_sent, limit), 0);
+    assert_int_equal(session_rig_write_bytes(r, st, BLOCK), WST_WAIT);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 1, limit, limit), 0);
+    assert_int_equal(st->tx.len, 1);
+    for (uint64_t seq = 2; st->tx_allowance > WST__SEND_LEAST; seq++) {
+        session_rig_wait(r, PING);
+        session_rig_ignores(r);
+        assert_int_equal(session_rig_say_pong(r, seq), 0);
+        expect_covered(r, st);
+    }
+    assert_int_equal(st->tx_reserved, BLOCK);
+    assert_int_equal(session_rig_say_credit(r, 1, limit, limit + 1), 0);
+    session_rig_ignores(r);
+    assert_int_equal(session_rig_say_credit(r, 1, limit + 1, limit + 1), 0);
+    assert_int_equal(st->tx_reserved, WST__SEND_LEAST);
+    expect_covered(r, st);
+    session_rig_stop(r);
+}
+
 /* It must be able to write when credit arrives. */
 static void test_a_blocked_stream_keeps_its_allowance(void **state) {
     (void)state;
@@ -705,6 +782,8 @@ int main(void) {
         cmocka_unit_test(test_keeps_no_more_than_can_be_in_flight),
         cmocka_unit_test(test_streams_share_what_can_wait),
         cmocka_unit_test(test_a_stream_gives_up_its_lead),
+        cmocka_unit_test(test_a_lead_counts_while_it_is_kept),
+        cmocka_unit_test(test_a_chunk_counts_while_it_is_kept),
         cmocka_unit_test(test_a_blocked_stream_keeps_its_allowance),
         cmocka_unit_test(test_a_loss_is_no_queue),
         cmocka_unit_test(test_keeps_no_more_than_the_budget_lends),
