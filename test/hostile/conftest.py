@@ -5,7 +5,8 @@ Hostile tests: crowds, scarcity, losses, liars.
     WSTUNNEL_BUILD=build pytest test/hostile
 
 HOSTILE_SEED repeats a run that failed; SOAK_SECONDS (default 60) is the length of the soak, which is
-a program of its own, too (soak.py). Memory is not measured in builds with sanitizers, whose allocators
+a program of its own, too (soak.py). A build without sanitizers needs unwind tables for test_memory.py
+(-Dc_args=-fasynchronous-unwind-tables). Memory is not measured in builds with sanitizers, whose allocators
 keep what is freed.
 
 ./test/run.sh runs all with the release build, of the soak 20 seconds; --ci runs 60 seconds of it, and
