@@ -70,10 +70,10 @@ struct wst__session_stream {
      * tx_reserved: the allowance that the budget covers, not below what tx pins. */
     wst__bufq_t tx;
     uint64_t tx_acked, tx_sent, tx_limit, tx_ticked; /* tx_ticked: tx_sent at the last tick */
-    uint64_t tx_told;    /* what the peer has acknowledged by a credit: at most tx_acked */
-    uint64_t tx_pinged;  /* tx_sent when the unanswered ping was sent */
-    size_t tx_allowance; /* a writer waits beyond so many bytes in tx */
-    size_t tx_reserved;
+    uint64_t tx_told;   /* what the peer has acknowledged by a credit: at most tx_acked */
+    uint64_t tx_pinged; /* tx_sent when the unanswered ping was sent */
+    /* a writer waits beyond tx_allowance bytes in tx; at most 2^30, as windows */
+    uint32_t tx_allowance, tx_reserved;
     wst__list_t flight_node; /* in session->flying or ->pinged while bytes are in flight */
 
     /* Receiving: rx holds [rx_delivered, rx_received). A credit sets rx_limit rx_window ahead of

@@ -121,7 +121,7 @@ static size_t allowance_loan(size_t allowance) {
 
 static void give_back_allowance(wst__session_stream_t *st, size_t rest) {
     wst__session_give_back(st, allowance_loan(st->tx_reserved) - allowance_loan(rest));
-    st->tx_reserved = rest;
+    st->tx_reserved = (uint32_t)rest;
 }
 
 /* The whole first chunk is pinned, however much of it has been acknowledged. */
@@ -141,9 +141,9 @@ static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
         size_t has = allowance_loan(st->tx_reserved), needs = allowance_loan(allowance);
         if (!wst__session_borrow(st, needs - has))
             return false;
-        st->tx_reserved = allowance;
+        st->tx_reserved = (uint32_t)allowance;
     }
-    st->tx_allowance = allowance;
+    st->tx_allowance = (uint32_t)allowance;
     wst__allowance_settle(st);
     return true;
 }
