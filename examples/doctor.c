@@ -127,24 +127,24 @@ static void format_date(char out[DATE_MAX], const char *format, int64_t at) {
     strftime(out, DATE_MAX, format, &utc);
 }
 
-/* Whole days until then; negative if it is past. */
-static long long days_until(int64_t at) {
-    return ((long long)at - (long long)time(NULL)) / DAY_S;
+/* Seconds until then; negative if it is past. */
+static long long seconds_until(int64_t at) {
+    return (long long)at - (long long)time(NULL);
 }
 
 static void print_certificate(const doctor_certificate_t *c, size_t number) {
     char date[DATE_MAX];
-    long long days = days_until(c->not_after);
+    long long left = seconds_until(c->not_after);
     printf("        %zu %-4s  ", number, outcomes[c->outcome]);
     if (c->readable) {
         format_date(date, "%Y-%m-%d", c->not_after);
         print_text(c->subject[0] != '\0' ? c->subject : "no subject");
         printf(", issued by ");
         print_text(c->issuer);
-        if (c->not_after < (int64_t)time(NULL))
-            printf(", expired on %s (%lld days ago)", date, -days);
+        if (left < 0)
+            printf(", expired on %s (%lld days ago)", date, -left / DAY_S);
         else
-            printf(", valid until %s (%lld days left)", date, days);
+            printf(", valid until %s (%lld days left)", date, left / DAY_S);
         printf(", pin %s%s", c->pin, c->fault[0] != '\0' ? ": " : "");
     }
     print_text(c->fault);
@@ -261,6 +261,7 @@ static void put_member(const char *name, const char *text, const char *end) {
 
 static void put_certificate(const doctor_certificate_t *c) {
     char date[DATE_MAX];
+    long long left = seconds_until(c->not_after);
     format_date(date, "%Y-%m-%dT%H:%M:%SZ", c->not_after);
     printf("{");
     put_member("outcome", outcome_words[c->outcome], "");
@@ -269,7 +270,8 @@ static void put_certificate(const doctor_certificate_t *c) {
         put_member("subject", c->subject, ",");
         put_member("issuer", c->issuer, ",");
         put_member("not_after", date, ",");
-        printf("\"days_left\":%lld,", days_until(c->not_after));
+        /* Rounded down, so that what expired today has a negative number. */
+        printf("\"days_left\":%lld,", (left < 0 ? left - DAY_S + 1 : left) / DAY_S);
         put_member("pin", c->pin, "");
     }
     if (c->fault[0] != '\0') {

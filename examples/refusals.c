@@ -5,7 +5,7 @@
 #include <string.h>
 #include <uv.h>
 
-static const char others[] = "other sources";
+static const char others[] = "all others";
 
 /* Writes the /64 of an address. False: it is not of IPv6, or an IPv4 address in that form. */
 static bool write_prefix(char out[REFUSALS_SOURCE_SIZE], const char *address) {

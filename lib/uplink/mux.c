@@ -138,7 +138,7 @@ static void on_grace(wst__deadline_t *deadline, uint64_t now_ms) {
         go_down(m, m->loss, m->loss_detail);
 }
 
-/* Without a carrier from now on. */
+/* Drops the carrier. The session waits for another one, for as long as the grace. */
 static void put_aside(wst__mux_t *m, int error, const char *detail) {
     bool idle = wst__session_stream_count(m->session) == 0;
     uint64_t grace_ms = idle && m->resume.idle_grace_ms < m->resume.grace_ms

@@ -35,10 +35,10 @@ wst__mux_t *wst__mux_of(wst__uplink_t *uplink);
 
 /*
  * Takes a greeted carrier and continues on it. The first carrier makes the session; a later one
- * closes the old carrier, which calls back no more. 0; WST_ESTATE: the session is over, perhaps
- * ended by the owner of an open that failed with the old carrier; or an error of wst__session_new
- * or _attach. After an error the mux has not taken the carrier, and is suspended if it had another
- * one.
+ * closes the old carrier, which calls back no more, and says all unanswered opens again. 0;
+ * WST_ESTATE: the session is over, perhaps ended by its owner, who is told of the change; or an
+ * error of wst__session_new or _attach. After an error the mux has not taken the carrier, and has
+ * none if it had another one.
  */
 int wst__mux_attach(wst__mux_t *mux, wst__carrier_t *carrier);
 

@@ -105,7 +105,7 @@ def has_failed(memory, wanted):
 
 def check_failures(name, memory):
     functions = memory.functions()
-    assert functions != {"?"}, "no unwind tables: meson configure BUILD -Dc_args=-fasynchronous-unwind-tables"
+    assert functions != {"?"}, "no unwind tables: build with -Dc_args=-fasynchronous-unwind-tables"
     print(f"{name}: {memory.failures} allocations failed, at {memory.control.site_count} places,"
           f" in {len(functions)} functions: {' '.join(sorted(functions))}")  # fmt: skip
     assert has_failed(memory, AT_LEAST)

@@ -88,7 +88,7 @@ static void test_bounds(void **state) {
     assert_int_equal(one_by_one, REFUSALS_SOURCES + REFUSALS_EACH);
     assert_int_equal(count("10.0.0.0:1", 30, 1), 19); /* one that has a place */
     assert_false(refusals_end(&refusals, 10001, more));
-    snprintf(client, sizeof(client), "11 of 10.0.0.0 in 10;%d of other sources in 10;",
+    snprintf(client, sizeof(client), "11 of 10.0.0.0 in 10;%d of all others in 10;",
              10000 - REFUSALS_SOURCES - REFUSALS_EACH);
     assert_string_equal(told, client);
 }

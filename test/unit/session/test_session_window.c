@@ -489,22 +489,34 @@ static void test_streams_share_what_can_wait(void **state) {
     session_rig_stop(r);
 }
 
-/* A stream that had it all alone makes room for another one. */
-static void test_a_stream_gives_up_its_lead(void **state) {
-    (void)state;
-    session_rig_t *r = greet(session_rig_new());
-    wst__session_stream_t *first = session_rig_stream(r, true);
-    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
-    fill(r, first);
-    assert_int_equal(first->tx_allowance, 2 * FLOOR);
+/* Three more streams, each with a byte to send. */
+static void open_others(session_rig_t *r) {
     for (int i = 0; i < 3; i++) {
         wst__session_stream_t *st = session_rig_stream(r, true);
         assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
         assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
     }
+}
+
+/* A stream that had it all alone, then three others with bytes in flight; it has nothing to send.
+ */
+static wst__session_stream_t *leader(session_rig_t *r) {
+    wst__session_stream_t *first = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
+    fill(r, first);
+    assert_int_equal(first->tx_allowance, 2 * FLOOR);
+    open_others(r);
     session_rig_ignores(r);
     assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 20 * FLOOR), 0);
     session_rig_ignores(r); /* now the others' bytes are in flight, too */
+    return first;
+}
+
+/* It makes room for them. */
+static void test_a_stream_gives_up_its_lead(void **state) {
+    (void)state;
+    session_rig_t *r = greet(session_rig_new());
+    wst__session_stream_t *first = leader(r);
     fill(r, first);
     assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
     session_rig_stop(r);
@@ -512,7 +524,7 @@ static void test_a_stream_gives_up_its_lead(void **state) {
 
 enum { BLOCK = 131072 };
 
-/* What the sender's queues pin, and no more than a chunk beyond it, counts in the budget. */
+/* The budget lends what tx_reserved takes, and that covers what the queue pins. */
 static void expect_covered(const session_rig_t *r, const wst__session_stream_t *st) {
     assert_int_equal(r->budget.lent, st->tx_reserved > WST__SEND_LEAST
                                          ? wst__bufq_bound_push(st->tx_reserved) -
@@ -525,17 +537,7 @@ static void expect_covered(const session_rig_t *r, const wst__session_stream_t *
 static void test_a_lead_counts_while_it_is_kept(void **state) {
     (void)state;
     session_rig_t *r = greet(session_rig_new());
-    wst__session_stream_t *first = session_rig_stream(r, true);
-    assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
-    fill(r, first);
-    for (int i = 0; i < 3; i++) {
-        wst__session_stream_t *st = session_rig_stream(r, true);
-        assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
-        assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
-    }
-    session_rig_ignores(r);
-    assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 20 * FLOOR), 0);
-    session_rig_ignores(r); /* now the others' bytes are in flight, too */
+    wst__session_stream_t *first = leader(r);
     while (session_rig_write_bytes(r, first, BLOCK) == 0)
         continue;
     assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
@@ -594,11 +596,7 @@ static void test_a_blocked_stream_keeps_its_allowance(void **state) {
     wst__session_stream_t *first = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 2 * FLOOR), 0);
     fill(r, first);
-    for (int i = 0; i < 3; i++) {
-        wst__session_stream_t *st = session_rig_stream(r, true);
-        assert_int_equal(session_rig_say_credit(r, st->id, 0, 10 * FLOOR), 0);
-        assert_int_equal(session_rig_write_bytes(r, st, 1), 0);
-    }
+    open_others(r);
     while (first->tx_acked < 2 * FLOOR) {
         session_rig_ignores(r);
         assert_int_equal(session_rig_say_credit(r, 1, first->tx_sent, 2 * FLOOR), 0);
