@@ -92,6 +92,11 @@ def test_bad_options(arguments, complaint):
 # -- At a terminal --------------------------------------------------------------------------------
 
 
+def heed_interrupts():
+    """As at a terminal, also if these tests run in the background of a shell, which ignores them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A terminal at which the program asks; what it prints goes to a pipe."""
 
@@ -99,7 +104,8 @@ class Terminal:
         self.ours, theirs = os.openpty()
         self.name = os.ttyname(theirs)
         self.process = subprocess.Popen([*COMMAND, "alice"], stdin=theirs, stderr=theirs,
-                                        stdout=subprocess.PIPE, start_new_session=True)  # fmt: skip
+                                        stdout=subprocess.PIPE, start_new_session=True,
+                                        preexec_fn=heed_interrupts)  # fmt: skip
         self.theirs = theirs
         self.seen = ""
 
