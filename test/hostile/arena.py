@@ -4,11 +4,12 @@ import re
 import signal
 from pathlib import Path
 
-from processes import BUILD, Process, is_sanitized, wait_until
+from processes import BUILD, PATIENCE, Process, is_sanitized, wait_until
 from world import Server, World
 
 QUICK = str(BUILD / "test" / "quick")
 KIB, MIB = 1 << 10, 1 << 20
+ASK_AGAIN = 5  # seconds
 
 # Memory that an allocator may keep though nothing is leaked: fragments, its own tables, and the pool
 # of chunks (lib/pool.h: at most 512 KiB in each of 7 classes).
@@ -26,8 +27,15 @@ class Probe(Process):
     """A running `quick`: its figures, and its memory."""
 
     def stats(self):
+        """Asks again now and then, since a log that is not read fast enough drops lines."""
         seen = len(self._matches("stats ")) + 1
-        self.signal(signal.SIGUSR1)
+        with self.news:
+            for _ in range(PATIENCE // ASK_AGAIN):
+                self.signal(signal.SIGUSR1)
+                if self.news.wait_for(
+                    lambda: len(self._matches("stats ")) >= seen or self.ended, ASK_AGAIN
+                ):
+                    break
         line = self.wait_for(r"stats (.*)", seen)[1]
         return {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", line)}
 
