@@ -98,11 +98,6 @@ int log_start(void) {
     return status;
 }
 
-void log_flush(void) {
-    if (current.started)
-        log_writer_flush();
-}
-
 void log_end(void) {
     if (current.started)
         log_writer_stop(END_TIMEOUT_MS);

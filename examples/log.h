@@ -17,12 +17,10 @@ typedef enum log_format { LOG_TEXT, LOG_JSON } log_format_t;
 /* Sets level and format from now on. At first they are info and text. */
 void log_set(wst_log_level_t level, log_format_t format);
 
-/* From now on no call here waits for stderr: a thread writes (log_writer.h has its bounds). Gathers
- * what is neither an error nor a warning, until log_flush: a program that flushes before each wait
- * wakes the thread once a turn, after the turn's work. Before this call lines are written at once.
- * 0 or libuv's error. */
+/* From now on no call here waits for stderr: a thread writes (log_writer.h has its bounds), errors
+ * and warnings at once, other lines within LOG_WRITER_GATHER_MS. Before this call lines are written
+ * at once. 0 or libuv's error. */
 int log_start(void);
-void log_flush(void);
 
 /* Writes what is left, or gives up after 250 ms if nobody reads. Nothing may be logged after that.
  */

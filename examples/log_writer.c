@@ -27,7 +27,8 @@ static struct {
     batch_t *filling;
     log_writer_notice_cb notice;
     bool running;  /* for the caller only */
-    bool wanted;   /* the thread should write what there is */
+    bool wanted;   /* the thread should gather no more */
+    bool idle;     /* the thread waits for the first line */
     bool writing;  /* the thread writes the other batch */
     bool stopping; /* the thread ends when nothing is left */
     bool ended;
@@ -113,15 +114,26 @@ static bool is_empty(const batch_t *batch) {
     return batch->len == 0 && batch->dropped == 0;
 }
 
+/* Called with the mutex held. */
+static void gather(void) {
+    uint64_t end = uv_hrtime() + (uint64_t)LOG_WRITER_GATHER_MS * 1000000, now;
+    while (!w.wanted && !w.stopping && (now = uv_hrtime()) < end)
+        uv_cond_timedwait(&w.changed, &w.mutex, end - now);
+    w.wanted = false;
+}
+
 static void run(void *arg) {
     (void)arg;
     uv_mutex_lock(&w.mutex);
     for (;;) {
-        while (!w.stopping && (!w.wanted || is_empty(w.filling)))
+        while (!w.stopping && is_empty(w.filling)) {
+            w.idle = true;
             uv_cond_wait(&w.changed, &w.mutex);
-        w.wanted = false;
+        }
+        w.idle = false;
         if (is_empty(w.filling))
             break;
+        gather();
         batch_t *batch = w.filling;
         log_writer_notice_cb notice = w.notice;
         w.filling = batch == &w.batches[0] ? &w.batches[1] : &w.batches[0];
@@ -140,7 +152,7 @@ int log_writer_start(int fd, log_writer_notice_cb notice) {
     w.fd = fd;
     w.notice = notice;
     w.filling = &w.batches[0];
-    w.wanted = w.writing = w.stopping = w.ended = w.torn = false;
+    w.wanted = w.idle = w.writing = w.stopping = w.ended = w.torn = false;
     w.lost = 0;
     int status = uv_mutex_init(&w.mutex);
     if (status != 0)
@@ -201,6 +213,10 @@ void log_writer_put(const char *line, size_t len) {
         batch->len += len;
     } else {
         batch->dropped++;
+    }
+    if (w.idle) {
+        w.idle = false;
+        uv_cond_signal(&w.changed);
     }
     if (!w.wanted && batch->len > sizeof(batch->text) / 2)
         want_writing();

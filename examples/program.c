@@ -126,11 +126,6 @@ static void on_signal(uv_signal_t *signal, int number) {
     }
 }
 
-static void before_wait(uv_prepare_t *prepare) {
-    (void)prepare;
-    log_flush();
-}
-
 static int watch(program_t *p, uv_signal_t *signal, uv_signal_cb callback, int number) {
     signal->data = p;
     uv_unref((uv_handle_t *)signal);
@@ -171,9 +166,6 @@ int program_init(program_t *p, wst_log_level_t level, size_t memory_budget,
         uv_signal_init(&p->loop, &p->signals[i]);
     uv_timer_init(&p->loop, &p->overdue);
     p->overdue.data = p;
-    uv_prepare_init(&p->loop, &p->prepare);
-    uv_prepare_start(&p->prepare, before_wait);
-    uv_unref((uv_handle_t *)&p->prepare);
     status = watch(p, &p->signals[0], on_signal, SIGINT);
     if (status == 0)
         status = watch(p, &p->signals[1], on_signal, SIGTERM);
@@ -204,6 +196,5 @@ void program_finish(program_t *p) {
     notify_end();
     for (int i = 0; i < PROGRAM_SIGNALS; i++)
         uv_close((uv_handle_t *)&p->signals[i], NULL);
-    uv_close((uv_handle_t *)&p->prepare, NULL);
     wst_ctx_close(p->ctx, on_ctx_closed);
 }

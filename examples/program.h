@@ -13,8 +13,7 @@ typedef struct program {
     uv_loop_t loop;
     wst_ctx_t *ctx;
     uv_signal_t signals[PROGRAM_SIGNALS];
-    uv_prepare_t prepare; /* before each wait */
-    uv_timer_t overdue;   /* runs from the second signal on */
+    uv_timer_t overdue; /* runs from the second signal on */
     unsigned signal_count;
     void (*on_stop)(void *user_data, bool now);
     void (*on_reload)(void *user_data);

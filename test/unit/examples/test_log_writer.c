@@ -70,6 +70,31 @@ static void test_writes_all(void **state) {
     fclose(file);
 }
 
+/* Lines that nobody flushes are written all the same: the first ones, and those that come while the
+ * thread gathers or writes. */
+static void test_writes_by_itself(void **state) {
+    (void)state;
+    enum { LINES = 60 };
+    int fds[2];
+    char line[LINE + 1];
+    open_pipe(fds);
+    assert_int_equal(log_writer_start(fds[1], notice), 0);
+    FILE *file = fdopen(fds[0], "r");
+    for (unsigned n = 0; n < LINES; n += 3) {
+        put(n);
+        put(n + 1);
+        put(n + 2);
+        for (unsigned i = 0; i < (n % 2 == 0 ? 3 : 0); i++)
+            assert_non_null(fgets(line, sizeof(line), file));
+    }
+    for (unsigned i = 0; i < LINES / 2; i++)
+        assert_non_null(fgets(line, sizeof(line), file));
+    assert_int_equal(strtoul(line, NULL, 10), LINES - 1);
+    log_writer_stop(END_MS);
+    close(fds[1]);
+    fclose(file);
+}
+
 /* Until the thread writes to a pipe that nobody reads. */
 static void await_writing(int pipe_fd) {
     int waiting = 0;
@@ -211,10 +236,10 @@ static void test_stop_gives_up(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_writes_all),    cmocka_unit_test(test_nobody_reads),
-        cmocka_unit_test(test_non_blocking),  cmocka_unit_test(test_no_space),
-        cmocka_unit_test(test_space_again),   cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_stop_gives_up),
+        cmocka_unit_test(test_writes_all),   cmocka_unit_test(test_writes_by_itself),
+        cmocka_unit_test(test_nobody_reads), cmocka_unit_test(test_non_blocking),
+        cmocka_unit_test(test_no_space),     cmocka_unit_test(test_space_again),
+        cmocka_unit_test(test_long_lines),   cmocka_unit_test(test_stop_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
