@@ -4,8 +4,9 @@
 #include <string.h>
 
 enum {
-    GAIN_START = 3,    /* about BBR's, of a new carrier */
-    LEVEL_ROUNDS = 3,  /* the start is over when the rate has been level for so many rounds */
+    GAIN_START = 4,    /* above BBR's 2.9: while a carrier starts TCP is its limit, not we, or BBR
+                          would not see that it has found the rate */
+    LEVEL_ROUNDS = 6,  /* the start is over when the rate has been level so long: BBR needs three */
     GAIN = 2,          /* BBR's: room for confirmations that are late or come together */
     GAIN_LOSSY = 4,    /* no less than TCP, which doubles what it sends while we wait for a pong */
     CALM_BYTES = 16384 /* received in a round: more may delay its pong */
@@ -87,9 +88,18 @@ static void measure_rtt(wst__flight_t *f, uint64_t rtt_us) {
     f->rtt_min_us = least(f->calm_us, WST__FLIGHT_CALM);
 }
 
-/* The start is over for good once the rate has been level: it has grown by less than a quarter. */
+/* Whether that much in flight fills the path, as far as is known. */
+static bool fills(const wst__flight_t *f, uint64_t in_flight) {
+    if (in_flight <= wst__flight_floor(f) / 2)
+        return false;
+    uint64_t product = greatest(f->products, WST__FLIGHT_ROUNDS);
+    return in_flight > product - product / 4;
+}
+
+/* The start is over for good once the rate has been level: it has grown by less than a quarter,
+ * though there was enough to send. */
 static void note_start(wst__flight_t *f, uint64_t product) {
-    if (f->level_rounds == LEVEL_ROUNDS || f->round_in_flight == 0)
+    if (f->level_rounds == LEVEL_ROUNDS || !fills(f, f->round_in_flight))
         return;
     bool level = product < f->best + f->best / 4;
     f->level_rounds = level ? f->level_rounds + 1 : 0;
@@ -112,8 +122,8 @@ void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {
     /* The round trip took rtt_us with the queue; without one, less would have been in flight. */
     if (f->lossy_rounds == 0)
         bytes = bytes * f->rtt_min_us / rtt_us;
-    f->products[f->next_product++ % WST__FLIGHT_ROUNDS] = bytes;
     note_start(f, bytes);
+    f->products[f->next_product++ % WST__FLIGHT_ROUNDS] = bytes;
     set_limit(f);
 }
 
@@ -128,5 +138,5 @@ bool wst__flight_is_full(const wst__flight_t *f) {
 }
 
 bool wst__flight_wants_round(const wst__flight_t *f) {
-    return !f->in_round && f->in_flight > f->limit / 2;
+    return !f->in_round && fills(f, f->in_flight);
 }

@@ -299,6 +299,10 @@ uint64_t wst__session_rtt_us(const wst__session_t *s) {
     return s->flight.rtt_us;
 }
 
+uint64_t wst__session_least_rtt_us(const wst__session_t *s) {
+    return s->flight.rtt_min_us != UINT64_MAX ? s->flight.rtt_min_us : 0;
+}
+
 uint64_t wst__session_rate(const wst__session_t *s) {
     return wst__flight_rate(&s->flight);
 }

@@ -63,8 +63,8 @@ typedef struct wst__session_callbacks {
     void (*on_change)(wst__session_t *s, void *user_data);
 
     /* A pong has arrived, `rtt_us` after its ping was sent. Returns whether the carrier's transport
-     * has lost packets since the last one. May call wst__session_rate only. May be NULL: no loss is
-     * known. */
+     * has lost packets since the last one. May call wst__session_rate and wst__session_least_rtt_us
+     * only. May be NULL: no loss is known. */
     bool (*on_round)(wst__session_t *s, uint64_t rtt_us, void *user_data);
 } wst__session_callbacks_t;
 
@@ -76,7 +76,7 @@ typedef struct wst__session_options {
     wst_hello_t hello;         /* as in greetings, completed here, too; the name is not used */
     uint64_t ping_interval_ms; /* 0: 15000 */
     uint64_t dead_after_ms;    /* 0: 45000: without any byte received */
-    uint64_t window_max;       /* 0: 32 MiB: bound of the windows of streams, both ways */
+    uint64_t window_max;       /* 0: 96 MiB: bound of the windows of streams, both ways */
     wst__session_callbacks_t callbacks;
     void *user_data;
 } wst__session_options_t;
@@ -152,6 +152,7 @@ int wst__session_can_open(const wst__session_t *s);
 size_t wst__session_stream_count(const wst__session_t *s); /* not finished yet */
 size_t wst__session_pinned(const wst__session_t *s);       /* bytes of the budget, loans included */
 uint64_t wst__session_rtt_us(const wst__session_t *s);     /* of the last ping; 0: not known */
+uint64_t wst__session_least_rtt_us(const wst__session_t *s); /* without our queue; 0: not known */
 
 /* Bytes a second that the carrier has moved at best lately; after losses too high, by as much as
  * they delay a pong; 0: not known. */

@@ -13,9 +13,12 @@ enum {
     MAGIC = 0x57534341,
     UNSENT_LEAST = 131072, /* bounds of the bytes not yet sent that the kernel keeps */
     UNSENT_MOST = 4194304,
-    UNSENT_MS = 4, /* between them: what goes out in this time, since we may be late to add more */
+    /* Between them: what goes out in this time and in a part of the least round trip. We may be
+     * late to add more, and BBR does not find the rate of a long path if it runs out of bytes. */
+    UNSENT_US = 4000,
+    UNSENT_PART = 8,
     TURN_MESSAGES =
-        512,           /* sent in a turn of the loop: short ones cost time, whatever their bytes */
+        512, /* sent in a turn of the loop: short ones cost time, whatever their bytes */
     TURN_BYTES = 4096, /* received in a turn while short messages are expected */
     ANSWERS = 4        /* sent at most before the next message is received */
 };
@@ -354,12 +357,16 @@ void wst__carrier_close(wst__carrier_t *c, wst_close_cb close_cb, void *user_dat
     wst_websocket_close(c->websocket, on_carrier_websocket_closed);
 }
 
-void wst__carrier_set_rate(wst__carrier_t *c, uint64_t rate) {
-    uint64_t unsent = rate * UNSENT_MS / 1000;
+size_t wst__carrier_unsent(uint64_t rate, uint64_t rtt_us) {
+    uint64_t unsent = rate * (UNSENT_US + rtt_us / UNSENT_PART) / 1000000;
     unsent = unsent > UNSENT_LEAST ? unsent : UNSENT_LEAST;
-    unsent = unsent < UNSENT_MOST ? unsent : UNSENT_MOST;
+    return (size_t)(unsent < UNSENT_MOST ? unsent : UNSENT_MOST);
+}
+
+void wst__carrier_set_path(wst__carrier_t *c, uint64_t rate, uint64_t rtt_us) {
+    size_t unsent = wst__carrier_unsent(rate, rtt_us);
     if (unsent > c->unsent_max || unsent < c->unsent_max / 2)
-        set_unsent_max(c, (size_t)unsent);
+        set_unsent_max(c, unsent);
 }
 
 void wst__carrier_pace(wst__carrier_t *c, bool paced) {

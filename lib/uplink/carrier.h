@@ -99,8 +99,10 @@ void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *us
  */
 bool wst__carrier_is_running(const wst__carrier_t *carrier);
 
-/* The carrier moves that many bytes a second: the kernel keeps enough unsent for it. */
-void wst__carrier_set_rate(wst__carrier_t *carrier, uint64_t rate);
+/* The carrier moves `rate` bytes a second, and its path takes `rtt_us`: the kernel keeps enough
+ * unsent for them. */
+void wst__carrier_set_path(wst__carrier_t *carrier, uint64_t rate, uint64_t rtt_us);
+size_t wst__carrier_unsent(uint64_t rate, uint64_t rtt_us); /* so many bytes */
 
 /* Receives few bytes in each turn of the loop, since many short messages are expected, or again as
  * usual. */

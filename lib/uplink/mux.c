@@ -217,7 +217,7 @@ static bool on_session_round(wst__session_t *s, uint64_t rtt_us, void *user_data
     const wst__uplink_callbacks_t *cb = m->base.callbacks;
     if (cb->on_round_trip != NULL)
         cb->on_round_trip(m->base.user_data, rtt_us);
-    wst__carrier_set_rate(carrier, wst__session_rate(s));
+    wst__carrier_set_path(carrier, wst__session_rate(s), wst__session_least_rtt_us(s));
     return wst__carrier_has_lost(carrier);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a mux and its carrier: up, ended, broken, closed; what each side and its streams are
  * told then. */
+#include "carrier.h"
 #include "mux_rig.h"
 #include "websocket.h"
 
@@ -27,6 +28,18 @@ static void test_up(void **state) {
         assert_int_equal(rig.server.ups, 1);
         assert_int_equal(rig.client.downs + rig.server.downs, 0);
     }
+}
+
+/* What the kernel keeps unsent: enough for a turn of the loop that is late, and on a long path for
+ * TCP never to run out of bytes. */
+static void test_unsent(void **state) {
+    (void)state;
+    enum { GIGABIT = 125000000 };
+    assert_int_equal(wst__carrier_unsent(0, 0), 131072);
+    assert_int_equal(wst__carrier_unsent(GIGABIT, 0), 500000);
+    assert_int_equal(wst__carrier_unsent(GIGABIT, 200000), 3625000);
+    assert_int_equal(wst__carrier_unsent(GIGABIT, 10000000), 4194304);
+    assert_int_equal(wst__carrier_unsent(UINT64_MAX / 1000000, 1), 4194304);
 }
 
 /* The encoding follows from the subprotocol: a binary message is an error in JSON. */
@@ -558,6 +571,7 @@ static void test_no_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_up),
+        cmocka_unit_test(test_unsent),
         cmocka_unit_test(test_encoding),
         cmocka_unit_test(test_no_protocol),
         cmocka_unit_test(test_rejected),
