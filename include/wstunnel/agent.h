@@ -162,7 +162,7 @@ typedef struct wst_agent_options {
     size_t max_pending;       /**< Optional (default 256): destinations being opened at a time. */
     size_t stream_window;     /**< Optional (default 12288): bytes the server may send ahead on a
                                    stream; 1024..2^30. */
-    size_t stream_window_max; /**< Optional (default 32 MiB): up to which a stream's window grows,
+    size_t stream_window_max; /**< Optional (default 96 MiB): up to which a stream's window grows,
                                    either way, if the round trip needs it and the memory budget can
                                    lend it; 1024..2^30. At or below stream_window: no growth. */
 

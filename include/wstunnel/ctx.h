@@ -47,8 +47,10 @@ typedef void (*wst_resolve_hook)(wst_lookup_t *lookup, const char *host, void *u
 typedef struct wst_ctx_options {
     size_t size;                      /**< sizeof the struct (common.h) */
     const wst_allocator_t *allocator; /**< Optional (default malloc and friends). Copied. */
-    size_t memory_budget;      /**< Optional (default 256 MiB). Most memory that the streams of
-                                    all sessions may pin; a stream that would exceed it is
+    size_t memory_budget;      /**< Optional (default 512 MiB, or half of the memory if that is
+                                    less: of the machine, or of the container if libuv can tell;
+                                    libuv 1.44 knows cgroup v1 only). Most memory that the streams
+                                    of all sessions may pin; a stream that would exceed it is
                                     refused with WST_EMEMORY. A quarter may be lent to windows
                                     that grow (stream_window_max of server and agent). Beside it
                                     a server takes half as much for new connections (server.h). */

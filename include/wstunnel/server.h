@@ -219,7 +219,7 @@ typedef struct wst_server_limits {
                                      tls_timeout_ms. */
     size_t stream_window;       /**< Optional (default 12288): bytes an agent may send ahead on a
                                      stream; 1024..2^30. */
-    size_t stream_window_max;   /**< Optional (default 32 MiB): up to which a stream's window grows,
+    size_t stream_window_max;   /**< Optional (default 96 MiB): up to which a stream's window grows,
                                      either way, if the round trip needs it and the memory budget
                                      can lend it; 1024..2^30. At or below stream_window: no
                                      growth. */

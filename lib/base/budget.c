@@ -10,6 +10,11 @@ enum {
     SPARE_MIN = 4
 };
 
+size_t wst__budget_default(size_t most, uint64_t total, uint64_t constrained) {
+    uint64_t memory = constrained > 0 && (total == 0 || constrained < total) ? constrained : total;
+    return memory > 0 && memory / 2 < most ? (size_t)(memory / 2) : most;
+}
+
 size_t wst__budget_spare(size_t limit) {
     size_t spare = limit / SPARES > SPARE_MIN ? limit / SPARES : SPARE_MIN;
     return spare < limit / 2 ? spare : limit / 2;

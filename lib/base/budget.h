@@ -16,6 +16,7 @@
  */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct wst__budget wst__budget_t;
 
@@ -30,6 +31,10 @@ struct wst__budget {
     /* Runs last, whenever all has been given back; may free the budget. NULL: nothing. */
     void (*emptied)(wst__budget_t *budget);
 };
+
+/* The default of the outermost budget: `most` bytes, or half of the memory if that is less. `total`
+ * is the machine's, `constrained` what its system leaves to the process; 0: not known. */
+size_t wst__budget_default(size_t most, uint64_t total, uint64_t constrained);
 
 /* The part of a limit that is left to those who must not wait behind others: a sixteenth, but at
  * least 4, and at most half. */

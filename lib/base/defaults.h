@@ -16,7 +16,7 @@ enum {
                                                agent_options.max_streams */
     WST__MAX_AGENT_SESSIONS = 1024,         /* server_limits.max_agent_sessions */
     WST__MAX_HANDSHAKES = 512,              /* server_limits.max_handshakes */
-    WST__MEMORY_BUDGET = 256 * 1024 * 1024, /* ctx_options.memory_budget */
+    WST__MEMORY_BUDGET = 512 * 1024 * 1024, /* ctx_options.memory_budget */
     WST__RESOLVER_THREADS = 256,            /* ctx_options.resolver_threads */
     WST__BACKLOG = 511,                     /* listener_options.backlog */
     WST__SPARE_CONNECTIONS = 1,             /* agent_options.spare_connections */
@@ -25,7 +25,7 @@ enum {
     /* Sizes. */
     WST__STREAM_WINDOW = 12288,                /* server_limits.stream_window
                                                   agent_options.stream_window */
-    WST__STREAM_WINDOW_MAX = 32 * 1024 * 1024, /* server_limits.stream_window_max
+    WST__STREAM_WINDOW_MAX = 96 * 1024 * 1024, /* server_limits.stream_window_max
                                                agent_options.stream_window_max */
     WST__MAX_FRAME = 65536,                    /* decoder_options.max_frame */
     WST__MAX_MESSAGE = 1024 * 1024,            /* websocket_options.max_message */

@@ -164,7 +164,8 @@ int wst_ctx_new(wst_ctx_t **out, uv_loop_t *loop, const wst_ctx_options_t *given
     ctx->options = options;
     ctx->options.allocator = &ctx->allocator;
     if (ctx->options.memory_budget == 0)
-        ctx->options.memory_budget = WST__MEMORY_BUDGET;
+        ctx->options.memory_budget = wst__budget_default(WST__MEMORY_BUDGET, uv_get_total_memory(),
+                                                         uv_get_constrained_memory());
     if (ctx->options.resolver_threads == 0)
         ctx->options.resolver_threads = WST__RESOLVER_THREADS;
     if (ctx->options.resolver_threads > MAX_THREADS)

@@ -16,7 +16,7 @@ DATA = b"".join(blocks(PERIOD)) * 2
 CONNECTION = 16 * KIB  # what a connection costs besides its stream
 
 FIXED = 1024  # windows do not grow
-LOANS = (256 << 20) // 4  # what streams borrow of the budget at most
+LOANS = (512 << 20) // 4  # what streams borrow of the budget at most
 
 
 class Transfer:

@@ -145,8 +145,20 @@ static void test_spare(void **state) {
         assert_int_equal(wst__budget_spare(cases[i][0]), cases[i][1]);
 }
 
+static void test_default(void **state) {
+    (void)state;
+    enum { MOST = 1000 };
+    assert_int_equal(wst__budget_default(MOST, 0, 0), MOST); /* nothing is known */
+    assert_int_equal(wst__budget_default(MOST, UINT64_MAX, 0), MOST);
+    assert_int_equal(wst__budget_default(MOST, 1998, 0), 999);
+    assert_int_equal(wst__budget_default(MOST, 1998, 500), 250);        /* a container */
+    assert_int_equal(wst__budget_default(MOST, 1998, UINT64_MAX), 999); /* without a limit */
+    assert_int_equal(wst__budget_default(MOST, 0, 500), 250);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_default),
         cmocka_unit_test(test_outermost),
         cmocka_unit_test(test_one_alone_gets_nearly_all),
         cmocka_unit_test(test_what_remains_for_others),

@@ -18,7 +18,9 @@ static void test_default_options(void **state) {
     assert_ptr_equal(wst_ctx_allocator(ctx)->malloc, wst__default_allocator.malloc);
     wst_ctx_stats_t stats = {.size = sizeof(stats)};
     wst_ctx_get_stats(ctx, &stats);
-    assert_int_equal(stats.budget_limit, 256 * 1024 * 1024);
+    assert_int_equal(
+        stats.budget_limit,
+        wst__budget_default(512 * 1024 * 1024, uv_get_total_memory(), uv_get_constrained_memory()));
     assert_int_equal(stats.budget_used, 0);
     assert_int_equal(stats.chunks, 0);
     assert_int_equal(stats.handles, 0);

@@ -195,8 +195,8 @@ static void test_borrows_a_quarter_at_most(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     size_t floor_loan = wst__bufq_bound_append(FLOOR) - wst__bufq_bound_append(FIRST);
-    size_t half_loan = wst__bufq_bound_append(FLOOR / 2) - wst__bufq_bound_append(FIRST);
-    r->budget_limit = 4 * (floor_loan + half_loan);
+    size_t left = wst__bufq_bound_append(FLOOR / 10 * 6) - wst__bufq_bound_append(FIRST);
+    r->budget_limit = 4 * (floor_loan + left);
     r->window_max = FLOOR;
     greet(r);
     wst__session_stream_t *st = session_rig_stream(r, false);
@@ -207,8 +207,8 @@ static void test_borrows_a_quarter_at_most(void **state) {
     wst__session_stream_t *other = session_rig_stream(r, false);
     for (int i = 0; i < 10; i++)
         send_a_window(r, other);
-    assert_int_equal(other->rx_window, FLOOR / 2);
-    assert_int_equal(r->budget.lent, floor_loan + half_loan);
+    assert_in_range(other->rx_window, FLOOR / 2 + 1, FLOOR / 10 * 6);
+    assert_in_range(r->budget.lent, floor_loan + left / 4 * 3, floor_loan + left);
     session_rig_close(r, st, 0);
     session_rig_ignores(r);
     for (int i = 0; i < 10; i++)
@@ -640,7 +640,8 @@ static void test_keeps_no_more_than_the_budget_lends(void **state) {
     while ((status = session_rig_write_bytes(r, st, wst__session_stream_room(st))) == 0)
         continue;
     assert_int_equal(status, WST_WAIT);
-    assert_true(st->tx_allowance > FIRST && st->tx.len == st->tx_allowance);
+    assert_true(st->tx_allowance > FIRST && st->tx.len > st->tx_allowance / 2 &&
+                st->tx.len <= st->tx_allowance);
     assert_true(r->budget.lent <= r->budget.limit / 4);
     session_rig_ignores(r);
     assert_int_equal(session_rig_say_credit(r, 1, st->tx.len / 2, 4 << 20), 0);
