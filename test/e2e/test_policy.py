@@ -53,10 +53,10 @@ def ask_as(world, server, destination, name):
 
 def served_by(world, server, destination, name):
     """Opens a tunnel; the name of the agent that serves it."""
-    opened = r"tunnel \d+ open: .* through (\S+),"
-    before = sum(" open: " in line for line in server.lines)
-    assert phrase(ask_as(world, server, destination, name)) == OK
-    return server.wait_for(opened, before + 1)[1]
+    answer = ask_as(world, server, destination, name)
+    assert phrase(answer) == OK
+    port = answer.client.socket.getsockname()[1]
+    return server.wait_for(rf"tunnel \d+ open: .*:{port} to .* through (\S+),")[1]
 
 
 # -- Rules ----------------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ def test_the_agent_that_is_named(world, echo_site):
     world.served_by(server, "two")
     for _ in range(3):
         assert is_echoing(world.client(address))
-    assert count(server, "through two, dialled") == 3
+    server.wait_for("through two, dialled", 3)
 
 
 def test_refused(world):
