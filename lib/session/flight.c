@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-    GAIN_START = 4,    /* above BBR's 2.9: while a carrier starts TCP is its limit, not we, or BBR
+    GAIN_START = 4,    /* of a new carrier: above BBR's 2.9, so that TCP limits it, not we; else BBR
                           would not see that it has found the rate */
     LEVEL_ROUNDS = 6,  /* the start is over when the rate has been level so long: BBR needs three */
     GAIN = 2,          /* BBR's: room for confirmations that are late or come together */
@@ -88,7 +88,7 @@ static void measure_rtt(wst__flight_t *f, uint64_t rtt_us) {
     f->rtt_min_us = least(f->calm_us, WST__FLIGHT_CALM);
 }
 
-/* Whether that much in flight fills the path, as far as is known. */
+/* Whether so many bytes in flight fill the path, as far as its rate is known. */
 static bool fills(const wst__flight_t *f, uint64_t in_flight) {
     if (in_flight <= wst__flight_floor(f) / 2)
         return false;

@@ -10,6 +10,9 @@
  * contains no queue. The limit has a floor: what keeps a short path busy, and what a long path
  * needs to start fast.
  *
+ * A new carrier may have more in flight, until its rate has been level for some rounds: TCP must
+ * find the rate first.
+ *
  * What follows a lost packet waits at the receiver for its repetition. That is no queue of ours:
  * for a while after a loss, the limit lets the carrier's transport send as much as it can.
  *

@@ -34,11 +34,6 @@ static uint64_t most_of(uint64_t a, uint64_t b) {
     return a > b ? a : b;
 }
 
-/* Rounded down, so that it is always less. */
-static uint64_t three_quarters(uint64_t n) {
-    return n - n / 4 - (n % 4 != 0);
-}
-
 void wst__window_init(wst__session_stream_t *st) {
     st->rx_window = st->rx_reserved = initial_window(st);
     st->tx_allowance = st->tx_reserved = WST__SEND_LEAST;
@@ -105,7 +100,7 @@ void wst__window_judge(wst__session_stream_t *st, uint64_t now_us) {
         s->ping_due = true; /* the caller is sending */
     uint64_t wanted = wanted_window(st, taken, elapsed_us);
     while (wanted > st->rx_window && !set_window(st, wanted))
-        wanted = three_quarters(wanted); /* as much as the budget lends */
+        wanted = wanted * 3 / 4; /* as much as the budget lends */
     st->rx_epoch = st->rx_delivered;
     st->rx_epoch_us = now_us;
 }
@@ -174,7 +169,7 @@ void wst__allowance_judge(wst__session_stream_t *st) {
         (void)set_allowance(st, (size_t)fair);
     uint64_t wanted = least_of(2 * used, least_of(most, fair));
     while (wanted > st->tx_allowance && !set_allowance(st, (size_t)wanted))
-        wanted = three_quarters(wanted);
+        wanted = wanted * 3 / 4;
 }
 
 /* Both --------------------------------------------------------------------------------------- */

@@ -99,10 +99,12 @@ void wst__carrier_close(wst__carrier_t *carrier, wst_close_cb close_cb, void *us
  */
 bool wst__carrier_is_running(const wst__carrier_t *carrier);
 
-/* The carrier moves `rate` bytes a second, and its path takes `rtt_us`: the kernel keeps enough
- * unsent for them. */
+/* Bytes that the kernel should keep unsent on a path of that rate, in bytes a second, and least
+ * round trip. */
+size_t wst__carrier_unsent(uint64_t rate, uint64_t rtt_us);
+
+/* The path of the carrier is such. */
 void wst__carrier_set_path(wst__carrier_t *carrier, uint64_t rate, uint64_t rtt_us);
-size_t wst__carrier_unsent(uint64_t rate, uint64_t rtt_us); /* so many bytes */
 
 /* Receives few bytes in each turn of the loop, since many short messages are expected, or again as
  * usual. */
