@@ -77,20 +77,21 @@ void wst__frame_mask(uint8_t *to, const uint8_t *from, size_t len, const uint8_t
     for (size_t i = 0; i < sizeof(pattern); i++)
         pattern[i] = key[(offset + i) % 4];
     /* Vectors of the compiler's, as not every one makes them of a loop at -O2. */
-    typedef uint64_t __attribute__((vector_size(16))) vector_t;
+    typedef uint64_t __attribute__((vector_size(16), aligned(1), may_alias)) vector_t;
     uint64_t word;
     memcpy(&word, pattern, sizeof(word));
     const vector_t mask = {word, word};
-    vector_t block[4];
-    for (; len >= sizeof(block); len -= sizeof(block)) {
-        memcpy(block, from, sizeof(block));
-        block[0] ^= mask;
-        block[1] ^= mask;
-        block[2] ^= mask;
-        block[3] ^= mask;
-        memcpy(to, block, sizeof(block));
-        from += sizeof(block);
-        to += sizeof(block);
+    for (; len >= 4 * sizeof(mask); len -= 4 * sizeof(mask)) {
+        const vector_t *source = (const vector_t *)from;
+        const vector_t a = source[0] ^ mask, b = source[1] ^ mask, c = source[2] ^ mask,
+                       d = source[3] ^ mask;
+        vector_t *target = (vector_t *)to; /* may be the source */
+        target[0] = a;
+        target[1] = b;
+        target[2] = c;
+        target[3] = d;
+        from += 4 * sizeof(mask);
+        to += 4 * sizeof(mask);
     }
     for (size_t i = 0; i < len; i++)
         to[i] = from[i] ^ pattern[i % sizeof(pattern)];
