@@ -111,10 +111,10 @@ static int start_attempt(wst_dial_t *dial, const struct sockaddr_storage *addres
     attempt_t *attempt = wst__zalloc(&ctx->allocator, sizeof(*attempt));
     if (attempt == NULL)
         return WST_ENOMEM;
-    int status = wst__socket_new(&attempt->socket, ctx, address == NULL);
+    int status =
+        wst__socket_new(&attempt->socket, ctx, address != NULL ? address->ss_family : AF_UNIX);
     if (status == 0 && address != NULL) {
-        status = uv_tcp_connect(&attempt->request, wst__socket_tcp(attempt->socket),
-                                (const struct sockaddr *)address, on_connect);
+        status = wst__socket_connect(attempt->socket, &attempt->request, address, on_connect);
         if (status != 0)
             wst__socket_close(attempt->socket);
     } else if (status == 0) {

@@ -529,13 +529,15 @@ static const wst_stream_ops_t socket_ops = {.size = sizeof(socket_ops),
                                             .shutdown = socket_shutdown,
                                             .close = socket_close};
 
-int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
+/* AF_UNSPEC: TCP, with a descriptor that comes later. */
+int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, int family) {
+    bool is_unix = family == AF_UNIX;
     size_t handle_size = is_unix ? sizeof(uv_pipe_t) : sizeof(uv_tcp_t);
     wst__socket_t *sock = wst__zalloc(&ctx->allocator, offsetof(wst__socket_t, uv) + handle_size);
     if (sock == NULL)
         return WST_ENOMEM;
     int status = is_unix ? uv_pipe_init(ctx->loop, &sock->uv.pipe, 0)
-                         : uv_tcp_init(ctx->loop, &sock->uv.tcp);
+                         : uv_tcp_init_ex(ctx->loop, &sock->uv.tcp, (unsigned)family);
     if (status != 0) {
         wst__free(&ctx->allocator, sock);
         return status;
@@ -553,9 +555,12 @@ int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix) {
     return 0;
 }
 
-uv_tcp_t *wst__socket_tcp(wst__socket_t *sock) {
+int wst__socket_connect(wst__socket_t *sock, uv_connect_t *request,
+                        const struct sockaddr_storage *address, uv_connect_cb cb) {
     assert(!sock->is_unix);
-    return &sock->uv.tcp;
+    wst__addr_t addr = {*address, sizeof(*address)};
+    wst__sockopt_congestion(fd_of(sock), &addr);
+    return uv_tcp_connect(request, &sock->uv.tcp, (const struct sockaddr *)address, cb);
 }
 
 uv_pipe_t *wst__socket_pipe(wst__socket_t *sock) {
@@ -603,7 +608,7 @@ int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx, uv_stream_t *server) {
     if (server->type != UV_TCP && server->type != UV_NAMED_PIPE)
         return WST_EINVAL;
     wst__socket_t *sock;
-    int status = wst__socket_new(&sock, ctx, server->type == UV_NAMED_PIPE);
+    int status = wst__socket_new(&sock, ctx, server->type == UV_NAMED_PIPE ? AF_UNIX : AF_UNSPEC);
     if (status != 0)
         return status;
     status = uv_accept(server, &sock->uv.stream);
@@ -616,7 +621,7 @@ int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx, uv_stream_t *server) {
 
 int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
     wst__socket_t *sock;
-    int status = wst__socket_new(&sock, ctx, is_unix);
+    int status = wst__socket_new(&sock, ctx, is_unix ? AF_UNIX : AF_UNSPEC);
     if (status != 0)
         return status;
     status = make_stream(sock, fd);

@@ -4,10 +4,9 @@
 /*
  * The inside of socket streams, for the makers of sockets: dial and the listener.
  *
- * A socket begins without a stream: make it, connect its libuv handle (uv_tcp_connect or
- * uv_pipe_connect; the handle's `data` is the socket's, use that of the request), then turn it
- * into a stream or close it. The callback of a pending request then
- * gets UV_ECANCELED.
+ * A socket begins without a stream: make it, connect it (wst__socket_connect, or uv_pipe_connect
+ * with its libuv handle, whose `data` is the socket's: use that of the request), then turn it into
+ * a stream or close it. The callback of a pending request then gets UV_ECANCELED.
  */
 #include "ctx.h"
 
@@ -15,11 +14,14 @@
 
 typedef struct wst__socket wst__socket_t;
 
-/* Makes an unconnected socket: TCP, or Unix if `is_unix`. 0, WST_ENOMEM, or libuv's error. */
-int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, bool is_unix);
+/* Makes an unconnected socket of AF_INET, AF_INET6 or AF_UNIX. 0, WST_ENOMEM, or libuv's error. */
+int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, int family);
 
-/* The libuv handle of a TCP or a Unix socket. */
-uv_tcp_t *wst__socket_tcp(wst__socket_t *socket);
+/* As uv_tcp_connect, to an address of the socket's family. */
+int wst__socket_connect(wst__socket_t *socket, uv_connect_t *request,
+                        const struct sockaddr_storage *address, uv_connect_cb cb);
+
+/* The libuv handle of a Unix socket. */
 uv_pipe_t *wst__socket_pipe(wst__socket_t *socket);
 
 /*

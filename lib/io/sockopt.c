@@ -43,6 +43,17 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
 #endif
 }
 
+void wst__sockopt_congestion(int fd, const wst__addr_t *addr) {
+#ifdef TCP_CONGESTION
+    static const char any_process_may[] = "reno"; /* without a privilege */
+    if (addr->storage.ss_family != AF_UNIX && wst__addr_is_local(addr))
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, any_process_may, sizeof(any_process_may) - 1);
+#else
+    (void)fd;
+    (void)addr;
+#endif
+}
+
 void wst__sockopt_ack_now(int fd) {
 #ifdef TCP_QUICKACK
     const int on = 1;
@@ -147,6 +158,7 @@ static int bind_and_listen(int fd, const wst__addr_t *addr, int backlog) {
         return last_error();
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0)
         return last_error();
+    wst__sockopt_congestion(fd, addr); /* connections inherit it */
     if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0 ||
         listen(fd, backlog) != 0)
         return last_error();

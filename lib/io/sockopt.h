@@ -17,6 +17,11 @@ void wst__sockopt_reset_on_close(int fd, bool on);
 /* TCP_NOTSENT_LOWAT: not writable while more than `bytes` are unsent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 
+/* TCP_CONGESTION of a socket that is about to listen on a loopback address, or to connect to one:
+ * Reno. On loopback nothing is lost, but BBR, if it is the system's, sets a timer for each 64 KiB.
+ * Does nothing for other addresses. */
+void wst__sockopt_congestion(int fd, const wst__addr_t *addr);
+
 /* TCP_QUICKACK, now: acknowledges what has been received, without the usual delay. */
 void wst__sockopt_ack_now(int fd);
 

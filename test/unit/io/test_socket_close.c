@@ -495,6 +495,12 @@ static void on_connect(uv_connect_t *req, int status) {
     attempt->status = status;
 }
 
+static void connect_tcp(wst__socket_t *socket, attempt_t *attempt, const struct sockaddr_in *to) {
+    struct sockaddr_storage address = {0};
+    memcpy(&address, to, sizeof(*to));
+    assert_int_equal(wst__socket_connect(socket, &attempt->req, &address, on_connect), 0);
+}
+
 static void test_connect_and_accept(void **state) {
     (void)state;
     test_env_t env;
@@ -505,10 +511,8 @@ static void test_connect_and_accept(void **state) {
     wst__socket_t *socket;
     attempt_t attempt = {.done = 0};
     attempt.req.data = &attempt;
-    assert_int_equal(wst__socket_new(&socket, env.ctx, false), 0);
-    assert_int_equal(
-        uv_tcp_connect(&attempt.req, wst__socket_tcp(socket), (struct sockaddr *)&addr, on_connect),
-        0);
+    assert_int_equal(wst__socket_new(&socket, env.ctx, AF_INET), 0);
+    connect_tcp(socket, &attempt, &addr);
     test_env_until_count(&env, &attempt.done, 1);
     assert_int_equal(attempt.status, 0);
     wst_stream_t *stream;
@@ -547,7 +551,7 @@ static void test_accept_from_unix(void **state) {
     wst__socket_t *socket;
     attempt_t attempt = {.done = 0};
     attempt.req.data = &attempt;
-    assert_int_equal(wst__socket_new(&socket, env.ctx, true), 0);
+    assert_int_equal(wst__socket_new(&socket, env.ctx, AF_UNIX), 0);
     uv_pipe_connect(&attempt.req, wst__socket_pipe(socket), path, on_connect);
     test_env_until_count(&env, &attempt.done, 1);
     assert_int_equal(attempt.status, 0);
@@ -579,14 +583,12 @@ static void test_close_while_connecting(void **state) {
     wst__socket_t *socket;
     attempt_t attempt = {.done = 0};
     attempt.req.data = &attempt;
-    assert_int_equal(wst__socket_new(&socket, env.ctx, false), 0);
-    assert_int_equal(
-        uv_tcp_connect(&attempt.req, wst__socket_tcp(socket), (struct sockaddr *)&addr, on_connect),
-        0);
+    assert_int_equal(wst__socket_new(&socket, env.ctx, AF_INET), 0);
+    connect_tcp(socket, &attempt, &addr);
     wst__socket_close(socket);
     test_env_until_count(&env, &attempt.done, 1);
     assert_int_equal(attempt.status, UV_ECANCELED);
-    assert_int_equal(wst__socket_new(&socket, env.ctx, true), 0); /* never connected at all */
+    assert_int_equal(wst__socket_new(&socket, env.ctx, AF_UNIX), 0); /* never connected at all */
     wst_stream_t *stream;
     assert_int_equal(wst__socket_stream(socket, &stream), UV_EBADF);
     wst__socket_close(socket);
