@@ -134,7 +134,8 @@ uint64_t wst__flight_rate(const wst__flight_t *f) {
 }
 
 bool wst__flight_is_full(const wst__flight_t *f) {
-    return f->in_flight >= f->limit;
+    bool less = f->streams <= WST__FLIGHT_FEW && f->limit == wst__flight_floor(f);
+    return f->in_flight >= f->limit - (less ? WST__FLIGHT_FEW_LESS : 0);
 }
 
 bool wst__flight_wants_round(const wst__flight_t *f) {

@@ -8,7 +8,8 @@
  * of the carrier waits. As BBR does (Cardwell et al., "BBR: Congestion-Based Congestion Control",
  * 2016), the limit follows the rate at which bytes are confirmed and the least round trip, which
  * contains no queue. The limit has a floor: what keeps a short path busy, and what a long path
- * needs to start fast.
+ * needs to start fast. A transfer alone, or beside a keystroke, is as fast with three quarters of
+ * it, and the keystroke waits for less; many streams, whose messages are smaller, are not.
  *
  * A new carrier may have more in flight, until its rate has been level for some rounds: TCP must
  * find the rate first.
@@ -19,20 +20,24 @@
  * Each ping begins a round, which its pong ends. No clock, no session: the owner says what happens.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
     WST__FLIGHT_FLOOR = 256 * 1024, /* bytes; plus this for each microsecond of the round trip: */
     WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
-    WST__FLIGHT_ROUNDS = 8,         /* the limit follows the best of so many rounds */
-    WST__FLIGHT_LOSSY = 8,          /* rounds that a loss counts */
-    WST__FLIGHT_CALM = 4            /* the least round trip is of so many pings without a queue */
+    WST__FLIGHT_FEW = 2,            /* streams, which need less than this floor: */
+    WST__FLIGHT_FEW_LESS = 64 * 1024,
+    WST__FLIGHT_ROUNDS = 8, /* the limit follows the best of so many rounds */
+    WST__FLIGHT_LOSSY = 8,  /* rounds that a loss counts */
+    WST__FLIGHT_CALM = 4    /* the least round trip is of so many pings without a queue */
 };
 
 typedef struct wst__flight {
     uint64_t in_flight, confirmed; /* bytes */
+    size_t streams;                /* that have bytes in flight; the owner counts them */
     uint64_t heard;                /* bytes of data received */
-    uint64_t limit;                /* of in_flight; one frame may go beyond */
+    uint64_t limit;                /* of in_flight, for many streams; one frame may go beyond */
     uint64_t rtt_us;               /* of the last round; 0: not known */
     uint64_t rtt_min_us;           /* the least; UINT64_MAX: not known */
 

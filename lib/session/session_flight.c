@@ -15,11 +15,11 @@ void wst__flight_note_sent(wst__session_stream_t *st, size_t len) {
     if (!wst__list_empty(&st->flight_node))
         return;
     wst__list_append(&s->flying, &st->flight_node);
-    s->flight_count++;
+    s->flight.streams++;
 }
 
 static void leave_flight(wst__session_stream_t *st) {
-    st->session->flight_count -= !wst__list_empty(&st->flight_node);
+    st->session->flight.streams -= !wst__list_empty(&st->flight_node);
     wst__list_remove(&st->flight_node);
 }
 
@@ -39,9 +39,9 @@ void wst__flight_drop(wst__session_stream_t *st) {
 }
 
 void wst__flight_reset(wst__session_t *s) {
-    wst__flight_init(&s->flight);
     WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
         leave_flight(st);
+    wst__flight_init(&s->flight);
     s->short_of_room = false;
 }
 
@@ -87,7 +87,7 @@ void wst__flight_ponged(wst__session_t *s, uint64_t now_us) {
         if (st->tx_sent > st->tx_acked)
             wst__list_append(&s->flying, node);
         else
-            s->flight_count--;
+            s->flight.streams--;
         wst__session_drain(st);
     }
     if (wst__flight_wants_ping(s) || wst__session_has_data(s))

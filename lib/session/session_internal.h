@@ -102,7 +102,6 @@ struct wst__session {
     wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
     unsigned fresh_turns;       /* messages of fresh streams in a row */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
-    size_t flight_count;        /* of them */
     wst__flight_t flight;       /* of the carrier */
 
     /* Of the peer's hello; max_frame is 0 before the first. */

@@ -153,7 +153,7 @@ static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
  * something there. More would only wait here instead of at its source.
  */
 static uint64_t fair_allowance(const wst__session_t *s) {
-    uint64_t share = 2 * s->flight.limit / (s->flight_count > 0 ? s->flight_count : 1);
+    uint64_t share = 2 * s->flight.limit / (s->flight.streams > 0 ? s->flight.streams : 1);
     return most_of(share, SHARE_LEAST);
 }
 

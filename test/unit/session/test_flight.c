@@ -213,6 +213,7 @@ static void test_full(void **state) {
     assert_true(wst__flight_wants_round(&f));
     wst__flight_ping(&f, 1);
     assert_false(wst__flight_wants_round(&f)); /* one at a time */
+    f.streams = 3;
     wst__flight_sent(&f, 128 * KIB - 2);
     assert_false(wst__flight_is_full(&f));
     wst__flight_sent(&f, 1);
@@ -220,6 +221,31 @@ static void test_full(void **state) {
     wst__flight_forgotten(&f, 1);
     assert_false(wst__flight_is_full(&f));
     assert_int_equal(f.confirmed, 0);
+}
+
+/* A transfer and a keystroke need less than many streams, but no less than what the path carries.
+ */
+static void test_full_with_few_streams(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    f.streams = 2;
+    wst__flight_sent(&f, 192 * KIB - 1);
+    assert_false(wst__flight_is_full(&f));
+    wst__flight_sent(&f, 1);
+    assert_true(wst__flight_is_full(&f));
+    f.streams = 3;
+    assert_false(wst__flight_is_full(&f));
+    wst__flight_forgotten(&f, 192 * KIB);
+    f.streams = 1;
+    pass_round(&f, &now_us, 0, MS);
+    for (int i = 0; i < 20; i++)
+        pass_full_round(&f, &now_us, 1000 * KIB);
+    wst__flight_sent(&f, f.limit - 1);
+    assert_false(wst__flight_is_full(&f));
+    wst__flight_sent(&f, 1);
+    assert_true(wst__flight_is_full(&f));
 }
 
 int main(void) {
@@ -233,6 +259,7 @@ int main(void) {
         cmocka_unit_test(test_start),
         cmocka_unit_test(test_start_without_a_queue),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_full_with_few_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
