@@ -27,7 +27,7 @@ from lab.processes import Failure, raise_limits
 from lab.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["bench_load", "bench_origin", "bench_relay", "bench_link", "bench_tls", "bench_tls_pipe",
+TOOLS = ["bench_load", "bench_mux", "bench_origin", "bench_relay", "bench_link", "bench_tls", "bench_tls_pipe",
          "hangnames.so"]
 SECTIONS = ("own", "plain", "tls", "relays", "crowd", "neighbours", "distance")
 
@@ -135,7 +135,8 @@ def all_subjects(options, lab):
     others = [subjects.Haproxy(), *peers.all_peers(named_pairs(options.peer))]
     if options.quick:
         others = []
-    every = [subjects.Straight("straight"), subjects.Relays(lab.tools), *ours, *others]
+    every = [subjects.Straight("straight"), subjects.Relays(lab.tools),
+             subjects.Multiplexer(lab.tools), *ours, *others]
     if options.subjects:
         every = [one for one in every if re.fullmatch(options.subjects, one.name)]
     missing = [one.missing() for one in every if one.missing()]

@@ -78,6 +78,13 @@ def cpu_marks(section, streams, others, title):
             for count in streams for way in ("down", "up") for other in others]  # fmt: skip
 
 
+def limit_marks():
+    """Against the least that one masked connection for all streams costs."""
+    return [dataclasses.replace(mark, most=None)
+            for mark in (*transfer_marks("plain", (1, 8, 64), (("one connection", 0.95),), "plain"),
+                         *cpu_marks("plain", (1, 8, 64), ("one connection",), "plain"))]  # fmt: skip
+
+
 def relay_marks(programs):
     return [Mark(f"through {program} at the {at}, {way}",
                  (f"relay-{program}", f"{at}-{way}1", "rate"), ("straight",), least=0.5)
@@ -129,6 +136,7 @@ def all_marks():
         *transfer_marks("plain", (1,), ((WSTUNNEL, 1.1), ("bare relays", 0.95)), "plain"),
         *cpu_marks("plain", (1,), (WSTUNNEL, "bare relays"), "plain"),
         *transfer_marks("plain", (8, 64), ((WSTUNNEL, 1.2),), "plain"),
+        *limit_marks(),
         *relay_marks([relay.program for relay in RELAYS]),
         *latencies,
         Mark("echo p99 beside a download", (*beside, "p99"), PEER_NAMES, most=0.2, best=True),

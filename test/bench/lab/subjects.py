@@ -97,6 +97,21 @@ class Relays(Subject):
         return [near, far], [Way(address) for address in all_listening(near, len(targets))]
 
 
+class Multiplexer(Subject):
+    """Two bench_mux: the least that one masked connection for all streams costs."""
+
+    def __init__(self, tools):
+        super().__init__("one connection")
+        self.program, self.version = tools / "bench_mux", "masked, 256 KiB in flight"
+
+    def start(self, group, scene, targets):
+        near = group.start(scene.near, self.program, "near", f"{scene.near.address}:0",
+                           *("127.0.0.1:0" for _ in targets))  # fmt: skip
+        carrier, *entries = all_listening(near, 1 + len(targets))
+        far = group.start(scene.far, self.program, "far", scene.carrier(carrier), *targets)
+        return [near, far], [Way(address) for address in entries]
+
+
 def all_listening(process, count):
     process.wait_for(r"(?:listening \S+:\d+\n){%d}" % count)
     return re.findall(r"listening (\S+:\d+)", process.said())
