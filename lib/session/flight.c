@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "flight.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum {
@@ -38,9 +39,11 @@ static uint64_t gain_of(const wst__flight_t *f) {
 }
 
 static void set_limit(wst__flight_t *f) {
+    static_assert(WST__FLIGHT_FEW_LESS < WST__FLIGHT_FLOOR / 2, "a full flight begins a round");
     uint64_t wanted = gain_of(f) * greatest(f->products, WST__FLIGHT_ROUNDS);
-    uint64_t floor = wst__flight_floor(f);
+    uint64_t floor = wst__flight_floor(f), less = floor - WST__FLIGHT_FEW_LESS;
     f->limit = wanted > floor ? wanted : floor;
+    f->limit_few = wanted > less ? wanted : less;
 }
 
 void wst__flight_init(wst__flight_t *f) {
@@ -134,8 +137,7 @@ uint64_t wst__flight_rate(const wst__flight_t *f) {
 }
 
 bool wst__flight_is_full(const wst__flight_t *f) {
-    bool less = f->streams <= WST__FLIGHT_FEW && f->limit == wst__flight_floor(f);
-    return f->in_flight >= f->limit - (less ? WST__FLIGHT_FEW_LESS : 0);
+    return f->in_flight >= (f->streams <= WST__FLIGHT_FEW ? f->limit_few : f->limit);
 }
 
 bool wst__flight_wants_round(const wst__flight_t *f) {

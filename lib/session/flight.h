@@ -8,8 +8,8 @@
  * of the carrier waits. As BBR does (Cardwell et al., "BBR: Congestion-Based Congestion Control",
  * 2016), the limit follows the rate at which bytes are confirmed and the least round trip, which
  * contains no queue. The limit has a floor: what keeps a short path busy, and what a long path
- * needs to start fast. A transfer alone, or beside a keystroke, is as fast with three quarters of
- * it, and the keystroke waits for less; many streams, whose messages are smaller, are not.
+ * needs to start fast. One or two streams are as fast with 64 KiB less, and a keystroke beside a
+ * transfer waits for less; more streams would be slower, since their messages are smaller.
  *
  * A new carrier may have more in flight, until its rate has been level for some rounds: TCP must
  * find the rate first.
@@ -26,7 +26,7 @@
 enum {
     WST__FLIGHT_FLOOR = 256 * 1024, /* bytes; plus this for each microsecond of the round trip: */
     WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
-    WST__FLIGHT_FEW = 2,            /* streams, which need less than this floor: */
+    WST__FLIGHT_FEW = 2,            /* so many streams need less than the floor, by: */
     WST__FLIGHT_FEW_LESS = 64 * 1024,
     WST__FLIGHT_ROUNDS = 8, /* the limit follows the best of so many rounds */
     WST__FLIGHT_LOSSY = 8,  /* rounds that a loss counts */
@@ -35,11 +35,11 @@ enum {
 
 typedef struct wst__flight {
     uint64_t in_flight, confirmed; /* bytes */
-    size_t streams;                /* that have bytes in flight; the owner counts them */
-    uint64_t heard;                /* bytes of data received */
-    uint64_t limit;                /* of in_flight, for many streams; one frame may go beyond */
-    uint64_t rtt_us;               /* of the last round; 0: not known */
-    uint64_t rtt_min_us;           /* the least; UINT64_MAX: not known */
+    size_t streams; /* that have bytes in flight, or had since the last ping; the owner counts */
+    uint64_t heard; /* bytes of data received */
+    uint64_t limit, limit_few; /* of in_flight; one frame may go beyond */
+    uint64_t rtt_us;           /* of the last round; 0: not known */
+    uint64_t rtt_min_us;       /* the least; UINT64_MAX: not known */
 
     bool in_round;
     uint64_t round_began_us, round_confirmed, round_in_flight,
@@ -78,7 +78,7 @@ bool wst__flight_wants_round(const wst__flight_t *f);
  * pong; 0: not known. */
 uint64_t wst__flight_rate(const wst__flight_t *f);
 
-/* The least that `limit` can be. */
+/* The least that `limit` can be; that of few streams is less. */
 uint64_t wst__flight_floor(const wst__flight_t *f);
 
 #endif

@@ -149,8 +149,8 @@ static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
 }
 
 /*
- * What may be in flight, and as much again that follows at once, shared by the streams that have
- * something there. More would only wait here instead of at its source.
+ * What many streams may have in flight, and as much again that follows at once, shared by those
+ * that have something there. More would only wait here instead of at its source.
  */
 static uint64_t fair_allowance(const wst__session_t *s) {
     uint64_t share = 2 * s->flight.limit / (s->flight.streams > 0 ? s->flight.streams : 1);

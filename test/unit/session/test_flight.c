@@ -238,14 +238,19 @@ static void test_full_with_few_streams(void **state) {
     f.streams = 3;
     assert_false(wst__flight_is_full(&f));
     wst__flight_forgotten(&f, 192 * KIB);
-    f.streams = 1;
     pass_round(&f, &now_us, 0, MS);
-    for (int i = 0; i < 20; i++)
-        pass_full_round(&f, &now_us, 1000 * KIB);
-    wst__flight_sent(&f, f.limit - 1);
-    assert_false(wst__flight_is_full(&f));
-    wst__flight_sent(&f, 1);
-    assert_true(wst__flight_is_full(&f));
+    f.streams = 1;
+    for (uint64_t product = 90 * KIB; product < 300 * KIB; product += 10 * KIB) {
+        for (int i = 0; i < 20; i++)
+            pass_full_round(&f, &now_us, product);
+        uint64_t least = wst__flight_floor(&f) - 64 * KIB, twice = 2 * f.products[0];
+        uint64_t limit = twice > least ? twice : least;
+        wst__flight_sent(&f, limit - 1);
+        assert_false(wst__flight_is_full(&f));
+        wst__flight_sent(&f, 1);
+        assert_true(wst__flight_is_full(&f));
+        wst__flight_forgotten(&f, limit);
+    }
 }
 
 int main(void) {

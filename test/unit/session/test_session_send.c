@@ -300,7 +300,7 @@ static void test_the_flight_is_bounded(void **state) {
     session_rig_t *r = session_rig_new();
     r->window_max = 4 << 20;
     session_rig_greet(r);
-    uint64_t limit = r->s->flight.limit - WST__FLIGHT_FEW_LESS;
+    uint64_t limit = r->s->flight.limit_few;
     wst__session_stream_t *st = wide_stream(r, 1 << 20);
     unsigned pings = 0;
     uint64_t sent = pull_all(r, &pings);
@@ -321,6 +321,36 @@ static void test_the_flight_is_bounded(void **state) {
     assert_int_equal(session_rig_say_credit(r, 1, st->tx_sent, 1 << 20), 0);
     assert_true(r->wakeups > 0);
     assert_int_equal(r->s->flight.in_flight, 0);
+    assert_true(pull_all(r, &pings) > 0);
+    session_rig_stop(r);
+}
+
+/* Three streams share a larger flight. When one of them leaves, so that it is too large for the
+ * others, they go on. */
+static void test_the_flight_of_many_streams(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    r->window_max = 4 << 20;
+    session_rig_greet(r);
+    wst__session_stream_t *st[3];
+    for (int i = 0; i < 3; i++) {
+        st[i] = session_rig_stream(r, true);
+        assert_int_equal(session_rig_say_credit(r, st[i]->id, 0, 1 << 20), 0);
+    }
+    static const size_t bytes[] = {256 * 1024, 128 * 1024, 1};
+    for (int i = 0; i < 3; i++)
+        session_rig_write_bytes(r, st[i], bytes[i]);
+    unsigned pings = 0;
+    uint64_t sent = pull_all(r, &pings), limit = r->s->flight.limit;
+    assert_in_range(sent, limit, limit + SESSION_RIG_FRAME);
+    assert_int_equal(r->s->flight.streams, 3);
+    assert_int_equal(session_rig_say_reset(r, st[2]->id, WST_ECANCELLED), 0);
+    assert_int_equal(r->s->flight.streams, 2);
+    assert_true(wst__flight_is_full(&r->s->flight));
+    assert_int_equal(pull_all(r, &pings), 0);
+    r->wakeups = 0;
+    assert_int_equal(session_rig_say_pong(r, 2), 0);
+    assert_true(r->wakeups > 0);
     assert_true(pull_all(r, &pings) > 0);
     session_rig_stop(r);
 }
@@ -484,6 +514,7 @@ int main(void) {
         cmocka_unit_test(test_a_sparse_stream_goes_first),
         cmocka_unit_test(test_a_pong_confirms_what_was_sent_before_its_ping),
         cmocka_unit_test(test_the_flight_is_bounded),
+        cmocka_unit_test(test_the_flight_of_many_streams),
         cmocka_unit_test(test_the_flight_of_a_lost_stream),
         cmocka_unit_test(test_a_lost_stream_wakes_what_waits_behind_it),
         cmocka_unit_test(test_newcomers_do_not_starve_others),
