@@ -45,9 +45,9 @@ void wst__sockopt_notsent_lowat(int fd, size_t bytes) {
 
 void wst__sockopt_congestion(int fd, const wst__addr_t *addr) {
 #ifdef TCP_CONGESTION
-    static const char any_process_may[] = "reno"; /* without a privilege */
+    static const char reno[] = "reno"; /* needs no privilege, unless the system was told so */
     if (addr->storage.ss_family != AF_UNIX && wst__addr_is_local(addr))
-        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, any_process_may, sizeof(any_process_may) - 1);
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, reno, sizeof(reno) - 1);
 #else
     (void)fd;
     (void)addr;
@@ -158,7 +158,7 @@ static int bind_and_listen(int fd, const wst__addr_t *addr, int backlog) {
         return last_error();
     if (family == AF_INET6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) != 0)
         return last_error();
-    wst__sockopt_congestion(fd, addr); /* connections inherit it */
+    wst__sockopt_congestion(fd, addr);
     if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0 ||
         listen(fd, backlog) != 0)
         return last_error();
@@ -205,6 +205,7 @@ int wst__sockopt_inherit(int fd, wst__addr_t *addr) {
     if (type != SOCK_STREAM || !listens ||
         (family != AF_INET && family != AF_INET6 && family != AF_UNIX))
         return UV_ENOTSUP;
+    wst__sockopt_congestion(fd, addr);
     return wst__sockopt_prepare(fd);
 }
 

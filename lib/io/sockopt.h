@@ -17,9 +17,10 @@ void wst__sockopt_reset_on_close(int fd, bool on);
 /* TCP_NOTSENT_LOWAT: not writable while more than `bytes` are unsent. */
 void wst__sockopt_notsent_lowat(int fd, size_t bytes);
 
-/* TCP_CONGESTION of a socket that is about to listen on a loopback address, or to connect to one:
- * Reno. On loopback nothing is lost, but BBR, if it is the system's, sets a timer for each 64 KiB.
- * Does nothing for other addresses. */
+/* TCP_CONGESTION of a socket that listens on a loopback address, or is about to connect to one:
+ * Reno, which what it accepts inherits. BBR, where it is the system's, would set a timer for each
+ * 64 KiB, to spare a network that is not there. Does nothing for other addresses, and where the
+ * system refuses. */
 void wst__sockopt_congestion(int fd, const wst__addr_t *addr);
 
 /* TCP_QUICKACK, now: acknowledges what has been received, without the usual delay. */
