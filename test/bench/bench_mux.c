@@ -36,7 +36,6 @@ enum {
     PIECE = 1 << 16,
     FLIGHT = 1 << 18,
     OUT_MAX = 1 << 20, /* FLIGHT, and the frames without data of thousands of streams */
-    OUT_BUSY = OUT_MAX / 2,
     CONFIRM_EVERY = 1 << 16
 };
 enum { OPEN = 1, OPENED, DATA, END, RESET, CONFIRM };
@@ -98,7 +97,13 @@ static void flush(void) {
             wire_die("the carrier");
         out_begin += (size_t)n;
     }
-    if (out_begin == 0)
+    if (out_begin == out_end)
+        out_begin = out_end = 0;
+}
+
+/* Moves the rest to the front if there is less room than that behind it. */
+static void make_room(size_t len) {
+    if (OUT_MAX - out_end >= len)
         return;
     memmove(out, out + out_begin, out_end - out_begin);
     out_end -= out_begin;
@@ -111,8 +116,7 @@ static void put_head(uint8_t *to, int kind, uint32_t number, uint32_t id) {
 }
 
 static void put_frame(int kind, uint32_t number, uint32_t id) {
-    if (OUT_MAX - out_end < HEAD)
-        flush();
+    make_room(HEAD);
     if (OUT_MAX - out_end < HEAD)
         wire_die("too many frames");
     put_head(out + out_end, kind, number, id);
@@ -182,6 +186,7 @@ static void end_stream(stream_t *st) {
     if (streams[st->id] == NULL)
         return;
     passed_on += st->left;
+    free(st->waiting);
     streams[st->id] = NULL;
     close(st->fd);
     st->fd = -1;
@@ -211,6 +216,7 @@ static void end_if_both_have(stream_t *st) {
 
 /* Reads a piece into a frame. */
 static void read_piece(stream_t *st) {
+    make_room(HEAD + PIECE);
     uint8_t *payload = out + out_end + HEAD;
     size_t most = FLIGHT - in_flight < PIECE ? FLIGHT - in_flight : PIECE;
     ssize_t n = recv(st->fd, payload, most, 0);
@@ -234,7 +240,7 @@ static void read_piece(stream_t *st) {
 }
 
 static void read_streams(void) {
-    while (first != NULL && in_flight < FLIGHT && out_end + HEAD + PIECE <= OUT_MAX) {
+    while (first != NULL && in_flight < FLIGHT && out_end - out_begin + HEAD + PIECE <= OUT_MAX) {
         stream_t *st = take_first();
         if (st->fd < 0)
             free(st);
@@ -403,8 +409,7 @@ static void on_stream(stream_t *st, uint32_t events) {
 
 static void accept_all(uint32_t number) {
     int fd;
-    while (out_end < OUT_BUSY &&
-           (fd = accept4(listeners[number], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = accept4(listeners[number], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         last_id = last_id + 1 < STREAMS_MAX ? last_id + 1 : 1;
         put_frame(OPEN, number, new_stream(fd, last_id)->id);
     }
@@ -443,7 +448,7 @@ static void run(void) {
         confirm(1);
         read_streams();
         flush();
-        watch_carrier(out_end > 0);
+        watch_carrier(out_begin < out_end);
     }
 }
 

@@ -153,7 +153,8 @@ def all_sections(options, lab, every, missing):
             sections.encrypted(every, scenes.make_certificate(lab.directory)),
             sections.handshakes(own_ones),
         ],
-        "relays": relay_sections(options, ported, missing),
+        "relays": relay_sections(options, [one for one in ported
+                                           if not isinstance(one, subjects.Multiplexer)], missing),
         "crowd": [sections.crowded(own_ones[:2], lab.amounts.crowd)],
         "neighbours": [sections.neighbours([Shared(one.name, one.build) for one in own_ones],
                                            lab.tools / "hangnames.so")],
