@@ -23,6 +23,9 @@
 
 enum {
     READ_MIN = 4096,
+    /* The most that is read in a turn of the loop: libuv would fill 32 buffers before others have
+     * their turn. So much can wait, for example behind a packet that TCP has sent again. */
+    TURN_MAX = 524288,
     FIT_MIN = 16384, /* chunks larger than this fit what is read */
     BUSY_BYTES = 1024,
     BUSY_MS = 100,
@@ -51,7 +54,7 @@ struct wst__socket {
     uint64_t busy_until_ms; /* with acks_at_once: until when reads are acknowledged, */
     uint32_t moved;         /* and bytes either way up to the last read */
 
-    uint32_t turn_max; /* bytes that may be read in a turn; 0: no bound */
+    uint32_t turn_max; /* bytes that may be read in a turn */
     uint32_t turn_left;
     uint32_t turn; /* in which turn_left holds: the low bits of its number */
 
@@ -125,8 +128,6 @@ static size_t fitting(const wst__socket_t *sock, size_t size) {
  * again in the next one. */
 static bool has_turn(wst__socket_t *sock) {
     uint32_t turn = (uint32_t)sock->ctx->turns.count;
-    if (sock->turn_max == 0)
-        return true;
     if (turn != sock->turn)
         sock->turn_left = sock->turn_max;
     sock->turn = turn;
@@ -146,7 +147,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
         size = sock->read_max;
     if (sock->read_max > 0 && size > FIT_MIN)
         size = fitting(sock, size);
-    if (sock->turn_max > 0 && size > sock->turn_left)
+    if (size > sock->turn_left)
         size = sock->turn_left;
     sock->chunk = wst_chunk_new(sock->ctx, size);
     if (sock->chunk == NULL)
@@ -159,7 +160,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf) {
 static void adapt_read_size(wst__socket_t *sock, size_t offered, size_t got) {
     if (got == offered && offered == sock->read_size && sock->read_size < WST__PIECE_MAX)
         sock->read_size *= 2;
-    else if (got < sock->read_size / 4 && sock->read_size > READ_MIN)
+    else if (got < offered && got < sock->read_size / 4 && sock->read_size > READ_MIN)
         sock->read_size /= 2;
 }
 
@@ -187,7 +188,7 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
     if (sock->declined || !sock->reading)
         return;
     if (nread > 0) {
-        sock->turn_left -= sock->turn_max > 0 ? (uint32_t)nread : 0;
+        sock->turn_left -= (uint32_t)nread;
         if (sock->acks_at_once)
             ack_if_busy(sock, (size_t)nread);
         adapt_read_size(sock, buf->len, (size_t)nread);
@@ -529,7 +530,6 @@ static const wst_stream_ops_t socket_ops = {.size = sizeof(socket_ops),
                                             .shutdown = socket_shutdown,
                                             .close = socket_close};
 
-/* AF_UNSPEC: TCP, with a descriptor that comes later. */
 int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, int family) {
     bool is_unix = family == AF_UNIX;
     size_t handle_size = is_unix ? sizeof(uv_pipe_t) : sizeof(uv_tcp_t);
@@ -546,6 +546,7 @@ int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, int family) {
     sock->is_unix = is_unix;
     sock->uv.handle.data = sock;
     sock->read_size = READ_MIN;
+    sock->turn_max = sock->turn_left = TURN_MAX;
     wst__bufq_init(&sock->out, &ctx->pool);
     wst__defer_init(&sock->defer);
     wst__list_init(&sock->corked.node);
@@ -658,7 +659,7 @@ void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes) {
     if (stream->ops != &socket_ops)
         return;
     wst__socket_t *sock = stream->impl;
-    sock->turn_max = sock->turn_left = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+    sock->turn_max = sock->turn_left = bytes > 0 && bytes < TURN_MAX ? (uint32_t)bytes : TURN_MAX;
 }
 
 void wst__socket_ack_at_once(wst_stream_t *stream) {

@@ -14,7 +14,8 @@
 
 typedef struct wst__socket wst__socket_t;
 
-/* Makes an unconnected socket of AF_INET, AF_INET6 or AF_UNIX. 0, WST_ENOMEM, or libuv's error. */
+/* Makes an unconnected socket of AF_INET, AF_INET6 or AF_UNIX; or of AF_UNSPEC: a TCP socket whose
+ * descriptor comes later. 0, WST_ENOMEM, or libuv's error. */
 int wst__socket_new(wst__socket_t **out, wst_ctx_t *ctx, int family);
 
 /* As uv_tcp_connect, to an address of the socket's family. */
@@ -48,8 +49,8 @@ void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes);
  */
 void wst__socket_ack_at_once(wst_stream_t *stream);
 
-/* Reads at most so many bytes in a turn of the loop; 0: no bound. Does nothing for other kinds of
- * stream. */
+/* Reads at most so many bytes in a turn of the loop, and never more than 512 KiB, which 0 stands
+ * for. Does nothing for other kinds of stream. */
 void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes);
 
 /* Segments that TCP has sent again so far; 0 where that is not known. */

@@ -586,7 +586,7 @@ size_t wst__websocket_turn_max(const wst_websocket_t *w) {
 void wst__websocket_set_read_turn(wst_websocket_t *w, size_t bytes) {
     size_t most = wst__websocket_turn_max(w);
     wst__socket_set_turn_max(wst__stream_bottom(w->stream),
-                             most > 0 && most < bytes ? most : bytes);
+                             bytes == 0 || (most > 0 && most < bytes) ? most : bytes);
 }
 
 uint32_t wst__websocket_retransmits(const wst_websocket_t *w) {

@@ -28,8 +28,8 @@ void wst__websocket_ack_at_once(wst_websocket_t *ws);
 /* Bytes that may be written in a turn of the loop; 0: no bound. */
 size_t wst__websocket_turn_max(const wst_websocket_t *ws);
 
-/* Bounds the bytes that are read from the network in a turn of the loop; TLS may have a tighter
- * bound, and reads a record whole. */
+/* Bounds the bytes that are read from the network in a turn of the loop, as
+ * wst__socket_set_turn_max; TLS may have a tighter bound, and reads a record whole. */
 void wst__websocket_set_read_turn(wst_websocket_t *ws, size_t bytes);
 
 /* Segments that TCP has sent again so far; 0 where that is not known. */

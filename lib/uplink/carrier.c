@@ -19,9 +19,7 @@ enum {
     UNSENT_PART = 8,
     TURN_MESSAGES =
         512, /* sent in a turn of the loop: short ones cost time, whatever their bytes */
-    /* Received in a turn. After TCP has repeated a lost packet, all that followed it may wait. */
-    TURN_BYTES = 524288,
-    TURN_BYTES_PACED = 4096, /* while short messages are expected */
+    TURN_BYTES_PACED = 4096, /* received in a turn while short messages are expected */
     ANSWERS = 4              /* sent at most before the next message is received */
 };
 
@@ -217,7 +215,6 @@ static void on_websocket_open(wst_websocket_t *ws, const char *protocol, void *u
         return;
     }
     set_unsent_max(c, UNSENT_LEAST);
-    wst__carrier_pace(c, false);
     wst__websocket_ack_at_once(ws);
     begin_greeting(c, json ? WST_ENCODING_JSON : WST_ENCODING_BINARY);
 }
@@ -373,7 +370,7 @@ void wst__carrier_set_path(wst__carrier_t *c, uint64_t rate, uint64_t rtt_us) {
 }
 
 void wst__carrier_pace(wst__carrier_t *c, bool paced) {
-    wst__websocket_set_read_turn(c->websocket, paced ? TURN_BYTES_PACED : TURN_BYTES);
+    wst__websocket_set_read_turn(c->websocket, paced ? TURN_BYTES_PACED : 0);
 }
 
 bool wst__carrier_has_lost(wst__carrier_t *c) {

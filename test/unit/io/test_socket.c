@@ -538,6 +538,43 @@ static void test_turn_max(void **state) {
     rig_close(&rig);
 }
 
+typedef struct feed {
+    int fd;
+    size_t received;
+} feed_t;
+
+/* More arrives while the bytes before are read, as much as the kernel takes. */
+static void on_feed_read(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    static const char more[131072];
+    feed_t *feed = user_data;
+    (void)stream;
+    feed->received += data.len;
+    (void)!send(feed->fd, more, sizeof(more), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* No turn of the loop reads more, though there is. */
+static void test_turn_is_bounded(void **state) {
+    (void)state;
+    static const wst_stream_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_read = on_feed_read};
+    enum { TURN_MAX = 524288 };
+    rig_t rig;
+    rig_open(&rig, false);
+    feed_t feed = {.fd = rig.fds[0]};
+    wst_stream_set_callbacks(rig.b.stream, &callbacks, &feed);
+    assert_true(send(feed.fd, "", 1, 0) == 1);
+    wst_stream_read_start(rig.b.stream, 0);
+    size_t most = 0;
+    for (int turn = 0; turn < 20; turn++) {
+        size_t before = feed.received;
+        test_env_turns(&rig.env, 1);
+        most = feed.received - before > most ? feed.received - before : most;
+    }
+    assert_int_equal(most, TURN_MAX);
+    sockets_own(&rig.b, rig.b.stream);
+    rig_close(&rig);
+}
+
 static void test_notsent_lowat_of_other_kinds(void **state) {
     (void)state;
     test_env_t env;
@@ -581,6 +618,7 @@ int main(void) {
         BOTH(test_options_and_names),
         cmocka_unit_test(test_acks_at_once),
         BOTH(test_turn_max),
+        cmocka_unit_test(test_turn_is_bounded),
         cmocka_unit_test(test_notsent_lowat_of_other_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
