@@ -6,7 +6,8 @@
  * Opens a connection to a host or a Unix socket. Names are resolved by the context's resolver; with
  * several addresses they are tried as RFC 8305 (Happy Eyeballs) says: families interleaved, the
  * next one started 250 ms after the last or as soon as that has failed, the first to connect wins.
- * At most 16 addresses are tried. TCP_NODELAY and keep-alive (60 s) are set.
+ * At most 16 addresses are tried. TCP_NODELAY and keep-alive (60 s) are set. Connections to a
+ * loopback address use the congestion control Reno: BBR would pace them.
  */
 #include <wstunnel/stream.h>
 

@@ -3,7 +3,8 @@
 #define WSTUNNEL_LISTENER_H
 /**
  * @file listener.h
- * Listens on a TCP address or a Unix socket and hands out streams.
+ * Listens on a TCP address or a Unix socket and hands out streams. Those of a loopback address use
+ * the congestion control Reno: BBR would pace them.
  */
 #include <wstunnel/stream.h>
 

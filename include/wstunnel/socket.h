@@ -5,9 +5,9 @@
  * @file socket.h
  * Streams over TCP connections and Unix sockets.
  *
- * Read buffers are small while few bytes arrive and grow up to 64 KiB when many do; an idle stream
- * holds none. A write is tried at once. Only the bytes that the kernel does not take are queued, by
- * reference, and the write answers WST_WAIT.
+ * Read buffers are small while few bytes arrive and grow up to 256 KiB when many do; an idle stream
+ * holds none. A turn of the loop reads at most 512 KiB from each. A write is tried at once. Only
+ * the bytes that the kernel does not take are queued, by reference, and the write answers WST_WAIT.
  */
 #include <wstunnel/stream.h>
 
