@@ -38,13 +38,15 @@ class Scene:
         self.agent = world.agent(url, "--name", "honest", *options, *agent_options)
         server.wait_for("agent honest .* up from")
         self.tunnel = self._open()
+        self.descriptors = server.descriptors()
         self.check()
-        wait_until(lambda: self._is_quiet(), "nothing but these")
-        self.descriptors, self.memory = server.descriptors(), memory(server)
+        wait_until(self._is_quiet, "nothing but these")
+        self.memory = memory(server)
 
     def _is_quiet(self):
         tunnels = len(self.server._matches(r"tunnel \d+ open"))
-        return len(self.server._matches(r"tunnel \d+ over")) == tunnels - 1
+        over = len(self.server._matches(r"tunnel \d+ over"))
+        return over == tunnels - 1 and self.server.descriptors() == self.descriptors
 
     def connect(self):
         """Another connection to the server."""
