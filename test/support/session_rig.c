@@ -226,10 +226,22 @@ void session_rig_start(session_rig_t *r) {
     assert_int_equal(session_rig_start_new(r), 0);
 }
 
-void session_rig_greet(session_rig_t *r) {
+static void greet(session_rig_t *r, uint64_t rtt_ms) {
     session_rig_start(r);
     session_rig_says(r, "ping 1");
+    r->now += rtt_ms;
     assert_int_equal(session_rig_say_pong(r, 1), 0);
+}
+
+void session_rig_greet(session_rig_t *r) {
+    greet(r, 0);
+}
+
+session_rig_t *session_rig_greet_over(session_rig_t *r, uint64_t rtt_ms) {
+    if (r->window_max == 1)
+        r->window_max = WST__STREAM_WINDOW_MAX;
+    greet(r, rtt_ms);
+    return r;
 }
 
 void session_rig_attach(session_rig_t *r) {

@@ -72,6 +72,10 @@ void session_rig_start(session_rig_t *r);
 /* session_rig_start, and the first ping and pong. */
 void session_rig_greet(session_rig_t *r);
 
+/* The same for windows that grow, up to the default bound unless window_max is set. The pong takes
+ * `rtt_ms`. Returns `r`. */
+session_rig_t *session_rig_greet_over(session_rig_t *r, uint64_t rtt_ms);
+
 /* A new carrier after wst__session_detach; no ping comes from the peer. */
 void session_rig_attach(session_rig_t *r);
 

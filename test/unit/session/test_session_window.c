@@ -17,17 +17,6 @@ enum {
     BUSY = 1000 + 4 * RTT /* ms: half a window within this */
 };
 
-/* As session_rig_greet, with a round trip of RTT. */
-static session_rig_t *greet(session_rig_t *r) {
-    if (r->window_max == 1)
-        r->window_max = WST__STREAM_WINDOW_MAX;
-    session_rig_start(r);
-    session_rig_says(r, "ping 1");
-    r->now += RTT;
-    assert_int_equal(session_rig_say_pong(r, 1), 0);
-    return r;
-}
-
 static uint64_t credit_of(const wst__session_stream_t *st) {
     return st->rx_limit - st->rx_delivered;
 }
@@ -48,7 +37,7 @@ static void send_a_window(session_rig_t *r, wst__session_stream_t *st) {
 
 static void test_a_busy_stream_gets_the_floor(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2 - 1), 0);
     session_rig_ignores(r);
@@ -64,7 +53,7 @@ static void test_a_busy_stream_gets_the_floor(void **state) {
 
 static void test_a_slow_stream_keeps_its_first_window(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     assert_int_equal(session_rig_say_bytes(r, 2, 1), 0);
     for (uint64_t n = 1; n < 20; n++) {
@@ -91,7 +80,7 @@ static void half_a_floor(session_rig_t *r, uint64_t late_ms) {
 static void test_a_fast_stream_gets_more_than_the_floor(void **state) {
     (void)state;
     for (int fast = 0; fast < 2; fast++) {
-        session_rig_t *r = greet(session_rig_new());
+        session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
         wst__session_stream_t *st = session_rig_stream(r, false);
         assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
         session_rig_ignores(r);
@@ -106,7 +95,7 @@ static void test_a_fast_stream_gets_more_than_the_floor(void **state) {
 static void test_a_busy_receiver_pings(void **state) {
     (void)state;
     enum { SLOW = 20 * RTT };
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     r->now += 500 - 2 * RTT;
     assert_int_equal(session_rig_say_bytes(r, 2, FIRST / 2), 0);
@@ -127,7 +116,7 @@ static void test_a_busy_receiver_pings(void **state) {
 
 static void test_does_not_grow_unread(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     wst__session_stream_read(st, false);
     for (int i = 0; i < 2; i++)
@@ -144,7 +133,7 @@ static void test_grows_to_the_maximum(void **state) {
         session_rig_t *r = session_rig_new();
         r->window_max = set != 0 ? 100000 : 0;
         uint64_t most = set != 0 ? 100000 : WST__STREAM_WINDOW_MAX;
-        greet(r);
+        session_rig_greet_over(r, RTT);
         wst__session_stream_t *st = session_rig_stream(r, false);
         for (int i = 0; i < 40 && st->rx_window < most; i++)
             send_a_window(r, st);
@@ -181,7 +170,7 @@ static void test_not_for_a_peer_that_keeps(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     r->peer_keeps = true;
-    greet(r);
+    session_rig_greet_over(r, RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     for (int i = 0; i < 10; i++)
         send_a_window(r, st);
@@ -198,7 +187,7 @@ static void test_borrows_a_quarter_at_most(void **state) {
     size_t left = wst__bufq_bound_append(FLOOR / 10 * 6) - wst__bufq_bound_append(FIRST);
     r->budget_limit = 4 * (floor_loan + left);
     r->window_max = FLOOR;
-    greet(r);
+    session_rig_greet_over(r, RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     for (int i = 0; i < 10; i++)
         send_a_window(r, st);
@@ -222,7 +211,7 @@ static void test_borrows_a_quarter_at_most(void **state) {
 /* A stream that has become slow gives its loan back step by step, but not what it was granted. */
 static void test_what_is_not_used_is_given_back(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     send_a_window(r, st);
     assert_int_equal(st->rx_window, FLOOR);
@@ -253,7 +242,7 @@ static void test_what_is_not_used_is_given_back(void **state) {
 
 static void test_the_end_gives_back(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     send_a_window(r, st);
     wst__session_stream_read(st, false);
@@ -275,7 +264,7 @@ static void test_many_idle_streams_fit_into_the_budget(void **state) {
     r->budget_limit = WST__MEMORY_BUDGET / 16 * 15;
     r->hello.initial_credit = WST__STREAM_WINDOW;
     r->hello.max_streams = SESSION_RIG_MANY;
-    greet(r);
+    session_rig_greet_over(r, RTT);
     r->no_read = true;
     for (uint64_t id = 2; id <= 2 * SESSION_RIG_MANY; id += 2) {
         assert_int_equal(session_rig_say_open(r, id), 0);
@@ -306,7 +295,7 @@ static wst__session_stream_t *grown(session_rig_t *r) {
 
 static void test_a_yield_is_taken(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = grown(r);
     uint64_t received = st->rx_received;
     assert_true(r->budget.lent > 0);
@@ -326,7 +315,7 @@ static void test_a_yield_is_taken(void **state) {
 /* What was given meanwhile holds: the peer will use it. */
 static void test_a_yield_that_crosses_credit(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = grown(r);
     wst__session_stream_read(st, false);
     assert_int_equal(session_rig_say_bytes(r, 2, FIRST), 0);
@@ -345,7 +334,7 @@ static void test_a_yield_that_crosses_credit(void **state) {
 
 static void test_a_yield_of_what_is_unread(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = grown(r);
     wst__session_stream_read(st, false);
     assert_int_equal(session_rig_say_bytes(r, 2, FIRST + FIRST / 2), 0);
@@ -367,7 +356,7 @@ static void test_a_yield_of_what_is_unread(void **state) {
  * which a yield could not tell from it. */
 static void test_a_credit_that_is_due_is_not_shrunk(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = grown(r);
     wst__session_stream_read(st, false);
     assert_int_equal(session_rig_say_bytes(r, 2, SESSION_RIG_FRAME), 0);
@@ -387,7 +376,7 @@ static void test_a_credit_that_is_due_is_not_shrunk(void **state) {
 /* A peer may give back so much that more is due at once; nothing else would say so. */
 static void test_a_yield_of_all_is_answered(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), 0);
     session_rig_says(r, "credit 2 0/32768");
@@ -400,7 +389,7 @@ static void test_wrong_yields(void **state) {
     for (int which = 0; which < 4; which++) {
         session_rig_t *r = session_rig_new();
         r->answer = which == 0 ? SESSION_RIG_LATER : SESSION_RIG_ACCEPT;
-        greet(r);
+        session_rig_greet_over(r, RTT);
         const char *detail = "yield of credit that was not given, or was used";
         assert_int_equal(session_rig_say_open(r, 2), 0);
         session_rig_ignores(r);
@@ -424,7 +413,7 @@ static void test_wrong_yields(void **state) {
 
 static void test_a_late_yield(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, false);
     session_rig_close(r, st, WST_EIDLE);
     assert_int_equal(session_rig_say_yield(r, 2, FIRST, 0), 0);
@@ -443,7 +432,7 @@ static void fill(session_rig_t *r, wst__session_stream_t *st) {
 
 static void test_keeps_as_much_as_it_is_granted(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     assert_int_equal(wst__session_stream_room(st), WST__SEND_LEAST); /* more is not needed yet */
@@ -460,7 +449,7 @@ static void test_keeps_as_much_as_it_is_granted(void **state) {
 /* More than what may be in flight would only wait here instead of at its source. */
 static void test_keeps_no_more_than_can_be_in_flight(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
     fill(r, st);
@@ -471,7 +460,7 @@ static void test_keeps_no_more_than_can_be_in_flight(void **state) {
 /* Several streams share that bound; a stream keeps what it has until the others need it. */
 static void test_streams_share_what_can_wait(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     enum { STREAMS = 4, SHARE = 2 * FLOOR / STREAMS };
     wst__session_stream_t *st[STREAMS];
     for (int i = 0; i < STREAMS; i++) {
@@ -515,7 +504,7 @@ static wst__session_stream_t *leader(session_rig_t *r) {
 /* It makes room for them. */
 static void test_a_stream_gives_up_its_lead(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *first = leader(r);
     fill(r, first);
     assert_int_equal(first->tx_allowance, 2 * FLOOR / 4);
@@ -536,7 +525,7 @@ static void expect_covered(const session_rig_t *r, const wst__session_stream_t *
 /* The bytes that are there when others need room count until the peer has acknowledged them. */
 static void test_a_lead_counts_while_it_is_kept(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *first = leader(r);
     while (session_rig_write_bytes(r, first, BLOCK) == 0)
         continue;
@@ -561,7 +550,7 @@ static void test_a_lead_counts_while_it_is_kept(void **state) {
 /* A byte that waits keeps its chunk, however little is sent. */
 static void test_a_chunk_counts_while_it_is_kept(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     uint64_t limit = 2 * FLOOR;
     assert_int_equal(session_rig_say_credit(r, 1, 0, limit), 0);
@@ -595,7 +584,7 @@ static void test_a_chunk_counts_while_it_is_kept(void **state) {
 /* It must be able to write when credit arrives. */
 static void test_a_blocked_stream_keeps_its_allowance(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *first = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 2 * FLOOR), 0);
     fill(r, first);
@@ -615,7 +604,7 @@ static void test_a_blocked_stream_keeps_its_allowance(void **state) {
 static void test_a_loss_is_no_queue(void **state) {
     (void)state;
     for (int lossy = 0; lossy < 2; lossy++) {
-        session_rig_t *r = greet(session_rig_new());
+        session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
         assert_int_equal(r->rounds, 1);
         wst__session_stream_t *st = session_rig_stream(r, true);
         assert_int_equal(session_rig_say_credit(r, 1, 0, 10 * FLOOR), 0);
@@ -636,7 +625,7 @@ static void test_keeps_no_more_than_the_budget_lends(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     r->budget_limit = 1 << 20;
-    greet(r);
+    session_rig_greet_over(r, RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 4 << 20), 0);
     int status;
@@ -654,7 +643,7 @@ static void test_keeps_no_more_than_the_budget_lends(void **state) {
 
 static void test_yields_when_silent(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     assert_int_equal(session_rig_write_bytes(r, st, FIRST), 0);
@@ -682,7 +671,7 @@ static void test_yields_when_silent(void **state) {
 
 static void test_does_not_yield_while_it_sends(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     for (uint64_t n = 1; n < 5; n++) {
@@ -701,7 +690,7 @@ static void test_does_not_yield_while_it_sends(void **state) {
 static void test_a_yield_that_is_overtaken(void **state) {
     (void)state;
     for (int which = 0; which < 3; which++) {
-        session_rig_t *r = greet(session_rig_new());
+        session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
         wst__session_stream_t *st = session_rig_stream(r, true);
         assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
         session_rig_wait(r, PING);
@@ -723,7 +712,7 @@ static void test_yields_nothing_to_a_peer_that_keeps(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
     r->peer_keeps = true;
-    greet(r);
+    session_rig_greet_over(r, RTT);
     session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     session_rig_wait(r, PING);
@@ -734,7 +723,7 @@ static void test_yields_nothing_to_a_peer_that_keeps(void **state) {
 /* On a new carrier all is stated anew; a yield that was lost is lost. */
 static void test_a_new_carrier(void **state) {
     (void)state;
-    session_rig_t *r = greet(session_rig_new());
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
     wst__session_stream_t *st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     session_rig_wait(r, PING);
@@ -747,7 +736,7 @@ static void test_a_new_carrier(void **state) {
                         "yield on a new carrier before the stream was restated");
     session_rig_stop(r);
 
-    r = greet(session_rig_new());
+    r = session_rig_greet_over(session_rig_new(), RTT);
     st = session_rig_stream(r, true);
     assert_int_equal(session_rig_say_credit(r, 1, 0, 200000), 0);
     session_rig_wait(r, PING); /* the yield waits to be said */
