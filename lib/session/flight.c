@@ -13,9 +13,12 @@ enum {
     CALM_BYTES = 16384 /* received in a round: more may delay its pong */
 };
 
+uint64_t wst__flight_least_rtt_us(const wst__flight_t *f) {
+    return f->rtt_min_us != UINT64_MAX ? f->rtt_min_us : 0;
+}
+
 uint64_t wst__flight_floor(const wst__flight_t *f) {
-    uint64_t rtt_us = f->rtt_min_us != UINT64_MAX ? f->rtt_min_us : 0;
-    return WST__FLIGHT_FLOOR + WST__FLIGHT_FLOOR_RATE * rtt_us;
+    return WST__FLIGHT_FLOOR + WST__FLIGHT_FLOOR_RATE * wst__flight_least_rtt_us(f);
 }
 
 static uint64_t greatest(const uint64_t *values, unsigned count) {

@@ -78,6 +78,9 @@ bool wst__flight_wants_round(const wst__flight_t *f);
  * pong; 0: not known. */
 uint64_t wst__flight_rate(const wst__flight_t *f);
 
+/* The least round trip, 0: not known. */
+uint64_t wst__flight_least_rtt_us(const wst__flight_t *f);
+
 /* The least that `limit` can be; that of few streams is less. */
 uint64_t wst__flight_floor(const wst__flight_t *f);
 

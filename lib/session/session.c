@@ -300,7 +300,7 @@ uint64_t wst__session_rtt_us(const wst__session_t *s) {
 }
 
 uint64_t wst__session_least_rtt_us(const wst__session_t *s) {
-    return s->flight.rtt_min_us != UINT64_MAX ? s->flight.rtt_min_us : 0;
+    return wst__flight_least_rtt_us(&s->flight);
 }
 
 uint64_t wst__session_rate(const wst__session_t *s) {

@@ -27,8 +27,8 @@ from lab.processes import Failure, raise_limits
 from lab.results import Results
 
 ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ["bench_load", "bench_mux", "bench_origin", "bench_relay", "bench_link", "bench_tls", "bench_tls_pipe",
-         "hangnames.so"]
+TOOLS = ["bench_load", "bench_mux", "bench_origin", "bench_relay", "bench_link", "bench_tls",
+         "bench_tls_pipe", "hangnames.so"]
 SECTIONS = ("own", "plain", "tls", "relays", "crowd", "neighbours", "distance")
 
 

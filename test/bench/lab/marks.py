@@ -72,17 +72,17 @@ def transfer_marks(section, streams, others, title):
             for count in streams for way in ("down", "up") for other, least in others]  # fmt: skip
 
 
-def cpu_marks(section, streams, others, title):
+def cpu_marks(section, streams, others, title, most=1):
     return [Mark(f"{title}, CPU, {count} stream{'s' * (count > 1)} {way}",
-                 (section, f"{way}{count}", "cpu"), (other,), most=1)
+                 (section, f"{way}{count}", "cpu"), (other,), most=most)
             for count in streams for way in ("down", "up") for other in others]  # fmt: skip
 
 
 def limit_marks():
     """Against the least that one masked connection for all streams costs."""
-    return [dataclasses.replace(mark, most=None)
-            for mark in (*transfer_marks("plain", (1, 8, 64), (("one connection", 0.95),), "plain"),
-                         *cpu_marks("plain", (1, 8, 64), ("one connection",), "plain"))]  # fmt: skip
+    streams = (1, 8, 64)
+    return [*transfer_marks("plain", streams, (("one connection", 0.95),), "plain"),
+            *cpu_marks("plain", streams, ("one connection",), "plain", most=None)]  # fmt: skip
 
 
 def relay_marks(programs):

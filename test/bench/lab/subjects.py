@@ -98,7 +98,8 @@ class Relays(Subject):
 
 
 class Multiplexer(Subject):
-    """Two bench_mux: the least that one masked connection for all streams costs."""
+    """Two bench_mux: the least that one masked connection for all streams costs. Not for scenes with
+    a relay: those try it by a connection, which would be taken for the far end."""
 
     def __init__(self, tools):
         super().__init__("one connection")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Windows that follow the round trip (PROTOCOL.md, "Windows that grow"): when they grow and when
- * not, what they borrow, and how it comes back.
+ * Windows that a receiver grants (PROTOCOL.md, "Windows that grow"): when they grow and when not,
+ * what they borrow, and how it comes back, also by the peer's yields. What a sender keeps, and
+ * yields, is in test_session_allowance.c.
  */
 #include "session_rig.h"
 
