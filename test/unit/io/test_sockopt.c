@@ -87,7 +87,7 @@ static void test_loopback(void **state) {
         expect_reno("[::1]:0");
 }
 
-/* Nor if another process listens. */
+/* Nor if another process made the listener. */
 static void test_inherited(void **state) {
     (void)state;
     need_another_system();
