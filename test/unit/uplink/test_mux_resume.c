@@ -338,6 +338,18 @@ static void test_no_random_bits(void **state) {
 
 /* Secrets ------------------------------------------------------------------------------------ */
 
+/* Eight bytes of a secret in a row that a string can have. */
+static const uint8_t *without_zero(const uint8_t *secret) {
+    size_t run = 0;
+    for (size_t i = 0; i < WST__SECRET_LEN; i++) {
+        run = secret[i] != 0 ? run + 1 : 0;
+        if (run == 8)
+            return secret + i + 1 - run;
+    }
+    fail_msg("no secret is as unlikely as this one");
+    return NULL;
+}
+
 /* No memory is given back with a secret in it: neither as bytes nor as digits. */
 static void test_secrets_are_wiped(void **state) {
     (void)state;
@@ -352,16 +364,14 @@ static void test_secrets_are_wiped(void **state) {
         for (size_t i = 0; i < WST__SECRET_LEN; i++)
             snprintf(secret + 2 * i, 3, "%02x", bytes[i]);
         if (!hex) {
-            memcpy(secret, bytes, 8);
+            memcpy(secret, without_zero(bytes), 8);
             secret[8] = '\0';
         }
         test_alloc_watch(secret);
-        if (hex || strlen(secret) == 8) {
-            resume_rig_cut(&rig, false);
-            mux_rig_resume(&rig);
-            mux_side_close(&rig.client);
-            mux_rig_turns(&rig, 5);
-        }
+        resume_rig_cut(&rig, false);
+        mux_rig_resume(&rig);
+        mux_side_close(&rig.client);
+        mux_rig_turns(&rig, 5);
         mux_rig_free(&rig);
         assert_int_equal(test_alloc_spilled(), 0);
         test_alloc_watch(NULL);
