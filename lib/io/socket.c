@@ -179,6 +179,18 @@ static void ack_if_busy(wst__socket_t *sock, size_t len) {
         wst__sockopt_ack_now(fd_of(sock));
 }
 
+/*
+ * The error that libuv takes for an end, or 0: a hang-up together with the last bytes is an end to
+ * it even if it is a reset (its POLLHUP short cut). The kernel knows, or has told it to a write
+ * that libuv will report in its next turn.
+ */
+static int error_at_end(const wst__socket_t *sock) {
+    int error = wst__sockopt_error(fd_of(sock));
+    if (error == 0 && sock->in_flight > 0 && !sock->is_unix && wst__sockopt_is_broken(fd_of(sock)))
+        error = UV_ECONNRESET;
+    return error;
+}
+
 static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     wst_chunk_t *chunk = sock->chunk;
@@ -201,10 +213,8 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
     if (nread >= 0)
         return;
     int error = sock->broken != 0 ? sock->broken : (int)nread;
-    /* When a hang-up comes together with the last bytes, libuv tells an end even if it is a reset
-     * (its POLLHUP short cut). The kernel knows. */
     if (error == UV_EOF)
-        error = wst__sockopt_error(fd_of(sock));
+        error = error_at_end(sock);
     if (error == 0)
         wst_stream_emit_end(sock->stream);
     else

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -116,6 +117,10 @@ int wst__sockopt_error(int fd) {
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         return last_error();
     return error != 0 ? uv_translate_sys_error(error) : 0;
+}
+
+bool wst__sockopt_is_broken(int fd) {
+    return send(fd, "", 0, 0) < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN);
 }
 
 #ifdef SOCK_CLOEXEC

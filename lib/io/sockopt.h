@@ -46,6 +46,10 @@ void wst__sockopt_user_timeout(int fd, unsigned ms);
 /* The error that broke the connection and that no other call has reported yet, or 0. */
 int wst__sockopt_error(int fd);
 
+/* Whether a TCP connection that this end has not ended is broken, even if its error has been
+ * reported. */
+bool wst__sockopt_is_broken(int fd);
+
 /* A bound, listening stream socket; non-blocking, closed on exec. IPv6 includes IPv4. */
 int wst__sockopt_listen(const wst__addr_t *addr, int backlog);
 

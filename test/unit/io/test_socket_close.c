@@ -3,6 +3,7 @@
  * How socket streams end: what the other end sees of each way to close, resets coming in, and
  * closing inside every callback. Also how they begin: accepting, and connecting as dial does.
  */
+#include "ctx.h"
 #include "socket.h"
 #include "sockets.h"
 
@@ -129,6 +130,42 @@ static void test_last_words_before_a_reset(void **state) {
         assert_int_equal(rig.a.errors, 1);
         rig_close(&rig);
     }
+}
+
+static int drained;
+
+/* The other end reads all just when a request to libuv is made, which then succeeds at once. */
+static void *drain_and_malloc(size_t size, void *user_data) {
+    static char bytes[65536];
+    while (size == sizeof(uv_write_t) && recv(drained, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+        continue;
+    return test_allocator.malloc(size, user_data);
+}
+
+/*
+ * Regression: libuv writes at once, and tells of it in its next turn. If a reset ends such a write,
+ * the kernel has told its error, libuv not yet, and what is read in between looked like an end.
+ */
+static void test_reset_known_to_libuv_alone(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    drained = rig.other;
+    rig.env.ctx->allocator.malloc = drain_and_malloc;
+    wst_stream_read_start(rig.a.stream, 0);
+    fill(rig.a.stream);
+    rig.env.ctx->allocator = test_allocator;
+    assert_int_equal(write(rig.other, "no", 2), 2);
+    sockets_reset(rig.other);
+    rig.other = -1;
+    assert_int_equal(sockets_write(rig.a.stream, "x", 1), WST_WAIT); /* libuv's next write */
+    test_env_until_count(&rig.env, &rig.a.errors, 1);
+    assert_true(rig.a.error == UV_ECONNRESET || rig.a.error == UV_EPIPE);
+    assert_int_equal(rig.a.received, 2);
+    assert_int_equal(rig.a.ends, 0);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.errors, 1);
+    rig_close(&rig);
 }
 
 /* Who stops reading is told all the same; who closes, or ends, meanwhile, is not bothered. */
@@ -649,6 +686,7 @@ int main(void) {
         cmocka_unit_test(test_reset_right_behind_bytes),
         cmocka_unit_test(test_reset_meets_a_write),
         cmocka_unit_test(test_last_words_before_a_reset),
+        cmocka_unit_test(test_reset_known_to_libuv_alone),
         cmocka_unit_test(test_write_error_without_a_reader),
         cmocka_unit_test(test_write_between_reset_and_error),
         cmocka_unit_test(test_read_between_reset_and_error),
