@@ -132,16 +132,17 @@ static void make_access(void) {
 }
 
 static void open_bench(size_t count, bool with_access) {
+    static const wst_server_callbacks_t callbacks = {.size = sizeof(callbacks),
+                                                     .on_client_request = on_client_request,
+                                                     .on_choose = on_choose,
+                                                     .on_reached = on_reached};
     wst_server_options_t options = {.size = sizeof(options)};
     memset(&bench, 0, sizeof(bench));
     test_env_open(&bench.env);
     wst__defer_init(&bench.defer);
     if (with_access) {
         make_access();
-        options.callbacks = (wst_server_callbacks_t){.size = sizeof(wst_server_callbacks_t),
-                                                     .on_client_request = on_client_request,
-                                                     .on_choose = on_choose,
-                                                     .on_reached = on_reached};
+        options.callbacks = &callbacks;
     }
     assert_int_equal(wst_server_new(&bench.server, bench.env.ctx, &options), 0);
     bench.count = count;
