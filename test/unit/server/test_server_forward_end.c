@@ -317,18 +317,23 @@ static void test_client_gone(void **state) {
 
 /* --- deadlines --- */
 
+enum { SILENCE_MS = 2000 };
+
 static void test_silence(void **state) {
     (void)state;
     for (int begun = 0; begun < 2; begun++) {
         forward_t f;
         forward_init(&f);
-        f.w.limits.half_closed_timeout_ms = 30;
+        f.w.limits.half_closed_timeout_ms = SILENCE_MS;
         forward_start(&f);
         server_client_say(&f.c, FORWARD_GET);
         forward_asked(&f, FORWARD_GOT);
         if (begun) {
             forward_reply(&f, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n");
             server_client_expect(&f.c, "HTTP/1.1 200 OK\r\n");
+        }
+        server_world_pass(&f.w, SILENCE_MS);
+        if (begun) {
             forward_expect_reset(&f);
         } else {
             forward_expect_refusal(&f, 504, "Connection to destination timed out",
@@ -419,7 +424,7 @@ static void test_slow_client_fails(void **state) {
         forward_t f;
         fake_stream_t client;
         open_with_fake(&f, &client);
-        f.w.server->ingress.limits.half_closed_timeout_ms = how == 0 ? 30 : 1000000;
+        f.w.server->ingress.limits.half_closed_timeout_ms = how == 0 ? SILENCE_MS : 1000000;
         fake_stream_data(&client, FORWARD_GET FORWARD_GET, strlen(FORWARD_GET FORWARD_GET));
         forward_asked(&f, FORWARD_GOT);
         client.write_status = WST_WAIT;
@@ -427,6 +432,8 @@ static void test_slow_client_fails(void **state) {
         test_env_turns(&f.w.env, 50);
         assert_int_equal(client.writes, 2); /* head and body */
         assert_int_equal(f.w.closes, 0);
+        if (how == 0)
+            server_world_pass(&f.w, SILENCE_MS);
         if (how == 1)
             fake_stream_break(&client, UV_ECONNRESET);
         if (how == 2)
