@@ -15,7 +15,11 @@
 
 enum { TEXT_MAX = 512, NUMBER_MAX = 64, END_TIMEOUT_MS = 250 };
 
+/* 2026-01-31T12:34:56 */
+enum { SECOND_LEN = 19, STAMP_SIZE = SECOND_LEN + sizeof(".123Z") };
+
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
+static const char *const level_columns[] = {" error ", " warn  ", " info  ", " debug "};
 
 static struct {
     wst_log_level_t level;
@@ -27,18 +31,37 @@ bool log_wants_event(wst_log_level_t level) {
     return current.format == LOG_JSON && level <= current.level;
 }
 
-/* Writes the time by RFC 3339, in UTC, to the millisecond or the second. */
-static void write_time(char *out, size_t size, bool millis) {
+/* The time by RFC 3339, in UTC: formatted once a second. */
+typedef struct stamp {
+    time_t second;
+    char text[SECOND_LEN + 1];
+} stamp_t;
+
+/* Writes it, to the millisecond or the second. */
+static void write_time(stamp_t *stamp, char out[STAMP_SIZE], bool millis) {
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &utc);
-    if (millis)
-        snprintf(out + n, size - n, ".%03ldZ", now.tv_nsec / 1000000);
-    else
-        snprintf(out + n, size - n, "Z");
+    if (now.tv_sec != stamp->second || stamp->text[0] == '\0') {
+        gmtime_r(&now.tv_sec, &utc);
+        strftime(stamp->text, sizeof(stamp->text), "%Y-%m-%dT%H:%M:%S", &utc);
+        stamp->second = now.tv_sec;
+    }
+    memcpy(out, stamp->text, SECOND_LEN);
+    char *at = out + SECOND_LEN;
+    if (millis) {
+        long ms = now.tv_nsec / 1000000;
+        *at++ = '.';
+        *at++ = (char)('0' + ms / 100);
+        *at++ = (char)('0' + ms / 10 % 10);
+        *at++ = (char)('0' + ms % 10);
+    }
+    *at++ = 'Z';
+    *at = '\0';
 }
+
+/* For the lines; the notices are the writer's thread's. */
+static stamp_t line_stamp;
 
 /* The journal -------------------------------------------------------------------------------- */
 
@@ -63,8 +86,9 @@ static const char *priority(wst_log_level_t level) {
 /* Life --------------------------------------------------------------------------------------- */
 
 static size_t text_notice(char out[LOG_WRITER_NOTICE], uint64_t lines) {
-    char stamp[64];
-    write_time(stamp, sizeof(stamp), false);
+    stamp_t own = {0};
+    char stamp[STAMP_SIZE];
+    write_time(&own, stamp, false);
     return (size_t)snprintf(out, LOG_WRITER_NOTICE,
                             "%s%s %-5s %" PRIu64 " lines of the log dropped: they could not be "
                             "written\n",
@@ -72,8 +96,9 @@ static size_t text_notice(char out[LOG_WRITER_NOTICE], uint64_t lines) {
 }
 
 static size_t json_notice(char out[LOG_WRITER_NOTICE], uint64_t lines) {
-    char stamp[64];
-    write_time(stamp, sizeof(stamp), true);
+    stamp_t own = {0};
+    char stamp[STAMP_SIZE];
+    write_time(&own, stamp, true);
     return (size_t)snprintf(out, LOG_WRITER_NOTICE,
                             "%s{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"log_dropped\","
                             "\"lines\":%" PRIu64 "}\n",
@@ -117,8 +142,22 @@ static void put(wst_log_level_t level, const char *line, size_t len) {
         log_writer_flush();
 }
 
+/* Returns the end. */
+static char *append(char *out, const char *text) {
+    size_t len = strlen(text);
+    memcpy(out, text, len);
+    return out + len;
+}
+
+/* Writes the beginning of a line of text. Returns its length. */
+static size_t write_prefix(char *out, wst_log_level_t level) {
+    char *at = append(out, priority(level));
+    write_time(&line_stamp, at, false);
+    return (size_t)(append(at + strlen(at), level_columns[level]) - out);
+}
+
 void log_line(wst_log_level_t level, const char *fmt, ...) {
-    char text[TEXT_MAX], line[2 * TEXT_MAX], stamp[64];
+    char text[TEXT_MAX], line[2 * TEXT_MAX];
     if (level > current.level)
         return;
     va_list args;
@@ -132,9 +171,7 @@ void log_line(wst_log_level_t level, const char *fmt, ...) {
         log_event_end(&e);
         return;
     }
-    write_time(stamp, sizeof(stamp), false);
-    size_t len = (size_t)snprintf(line, sizeof(line), "%s%s %-5s ", priority(level), stamp,
-                                  level_names[level]);
+    size_t len = write_prefix(line, level);
     len += wst_log_escape(line + len, sizeof(line) - len - 1, text, strlen(text));
     line[len++] = '\n';
     put(level, line, len);
@@ -171,9 +208,9 @@ void log_event_number(log_event_t *e, const char *name, uint64_t number) {
 }
 
 void log_event_begin(log_event_t *e, wst_log_level_t level, const char *name) {
-    char stamp[64];
+    char stamp[STAMP_SIZE];
     e->level = level;
-    write_time(stamp, sizeof(stamp), true);
+    write_time(&line_stamp, stamp, true);
     e->len = (size_t)snprintf(e->text, sizeof(e->text), "%s{", priority(level));
     log_event_text(e, "time", stamp);
     log_event_text(e, "level", level_names[level]);

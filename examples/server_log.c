@@ -75,9 +75,9 @@ static void put_trace(log_event_t *e, const char *trace_id, const char *span_id)
 
 /* ", trace ID, span ID", or "". */
 static const char *describe_trace(char out[TRACE_MAX], const char *trace_id, const char *span_id) {
-    bool traced = trace_id[0] != '\0';
-    snprintf(out, TRACE_MAX, "%s%s%s%s", traced ? ", trace " : "", trace_id,
-             traced ? ", span " : "", span_id);
+    if (trace_id[0] == '\0')
+        return "";
+    snprintf(out, TRACE_MAX, ", trace %s, span %s", trace_id, span_id);
     return out;
 }
 

@@ -43,6 +43,13 @@ bool wst__utf8_is_control(uint32_t code) {
            (code >= 0x2066 && code <= 0x2069);
 }
 
+size_t wst__utf8_plain(const char *text, size_t len) {
+    size_t n = 0;
+    while (n < len && text[n] >= 0x20 && text[n] < 0x7f)
+        n++;
+    return n;
+}
+
 void wst__utf8_cut(char *out, size_t size, const char *text) {
     size_t len = strlen(text);
     if (len >= size) {

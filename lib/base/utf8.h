@@ -22,6 +22,9 @@ size_t wst__utf8_put(char *out, uint32_t code);
  */
 bool wst__utf8_is_control(uint32_t code);
 
+/* How many of the first bytes are printable ASCII, which is most of any line. */
+size_t wst__utf8_plain(const char *text, size_t len);
+
 /* Copies terminated text, cut to `size` bytes with its terminator, but not within a character. */
 void wst__utf8_cut(char *out, size_t size, const char *text);
 

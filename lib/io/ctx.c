@@ -321,14 +321,22 @@ static size_t escape_one(char out[8], const char *at, size_t len, size_t *used) 
 }
 
 size_t wst_log_escape(char *out, size_t size, const char *text, size_t len) {
-    size_t n = 0, used;
-    for (size_t i = 0; i < len; i += used) {
+    size_t n = 0, i = 0;
+    while (i < len) {
+        size_t left = len - i, room = size - 1 - n, used;
+        size_t plain = wst__utf8_plain(text + i, left < room ? left : room);
+        memcpy(out + n, text + i, plain);
+        n += plain;
+        i += plain;
+        if (i == len)
+            break;
         char piece[8];
         size_t more = escape_one(piece, text + i, len - i, &used);
         if (n + more >= size)
             break;
         memcpy(out + n, piece, more);
         n += more;
+        i += used;
     }
     out[n] = '\0';
     return n;
