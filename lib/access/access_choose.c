@@ -6,6 +6,7 @@
  */
 #include "access.h"
 #include "glob.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ static bool write_question(question_t *q, const char *destination, const char *u
     wst_authority_t a;
     if (wst_parse_authority(&a, (wst_str_t){destination, strlen(destination)}, NULL) != 0)
         return false;
-    snprintf(q->host, sizeof(q->host), "%.*s", (int)a.host.len, a.host.ptr);
+    wst__text_copy(q->host, sizeof(q->host), a.host);
     q->query = (wst_rules_query_t){
         .size = sizeof(wst_rules_query_t), .user = user, .host = q->host, .port = a.port};
     return true;

@@ -2,28 +2,69 @@
 /* IP addresses as numbers (ip.h). */
 #include "ip.h"
 
+#include "text.h"
+
 #include <arpa/inet.h>
 #include <limits.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { V4_PREFIX = 96 }; /* bits of 128 before an IPv4 address */
 
 static const uint8_t MAPPED[12] = {[10] = 0xff, [11] = 0xff};
 
-bool wst__ip_parse(wst__ip_t *out, const char *text, size_t len) {
+/* Takes a number of up to three digits without leading zeros, 0..255, off the front. */
+static bool take_octet(uint8_t *out, const char **at, const char *end) {
+    const char *first = *at, *p = first;
+    unsigned value = 0;
+    for (; p < end && p - first < 3 && *p >= '0' && *p <= '9'; p++)
+        value = value * 10 + (unsigned)(*p - '0');
+    if (p == first || value > 255 || (*first == '0' && p - first > 1))
+        return false;
+    *out = (uint8_t)value;
+    *at = p;
+    return true;
+}
+
+bool wst__ip4_parse(uint8_t out[4], const char *text, size_t len) {
+    const char *at = text, *end = text + len;
+    uint8_t bytes[4];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        if (i > 0 && (at == end || *at++ != '.'))
+            return false;
+        if (!take_octet(&bytes[i], &at, end))
+            return false;
+    }
+    if (at != end)
+        return false;
+    memcpy(out, bytes, sizeof(bytes));
+    return true;
+}
+
+bool wst__ip6_parse(uint8_t out[16], const char *text, size_t len) {
     char copy[WST__IP_TEXT];
-    const char *zone = memchr(text, '%', len);
-    if (zone != NULL)
-        len = (size_t)(zone - text);
-    if (len >= sizeof(copy) || memchr(text, '\0', len) != NULL)
+    if (len >= sizeof(copy) || memchr(text, ':', len) == NULL || memchr(text, '\0', len) != NULL)
         return false;
     memcpy(copy, text, len);
     copy[len] = '\0';
+    return inet_pton(AF_INET6, copy, out) == 1;
+}
+
+wst__ip_t wst__ip_of_v4(const uint8_t bytes[4]) {
     wst__ip_t ip;
     memcpy(ip.bytes, MAPPED, sizeof(MAPPED));
-    if ((zone != NULL || inet_pton(AF_INET, copy, ip.bytes + 12) != 1) &&
-        inet_pton(AF_INET6, copy, ip.bytes) != 1)
+    memcpy(ip.bytes + sizeof(MAPPED), bytes, 4);
+    return ip;
+}
+
+bool wst__ip_parse(wst__ip_t *out, const char *text, size_t len) {
+    uint8_t v4[4];
+    if (wst__ip4_parse(v4, text, len)) {
+        *out = wst__ip_of_v4(v4);
+        return true;
+    }
+    wst__ip_t ip;
+    const char *zone = memchr(text, '%', len);
+    if (!wst__ip6_parse(ip.bytes, text, zone != NULL ? (size_t)(zone - text) : len))
         return false;
     *out = ip;
     return true;
@@ -50,9 +91,16 @@ bool wst__ip_source_of_peer(wst__ip_t *out, const char *peer) {
 }
 
 void wst__ip_to_peer(char out[WST__IP_PEER], const wst__ip_t *ip, uint16_t port) {
-    char text[WST__IP_TEXT];
-    wst__ip_text(text, ip);
-    snprintf(out, WST__IP_PEER, wst__ip_is_v4(ip) ? "%s:%u" : "[%s]:%u", text, port);
+    bool v4 = wst__ip_is_v4(ip);
+    char *at = out;
+    if (!v4)
+        *at++ = '[';
+    wst__ip_text(at, ip);
+    at += strlen(at);
+    if (!v4)
+        *at++ = ']';
+    *at++ = ':';
+    *wst__text_decimal(at, port) = '\0';
 }
 
 bool wst__ip_is_v4(const wst__ip_t *ip) {
@@ -65,20 +113,10 @@ bool wst__ip_is_loopback(const wst__ip_t *ip) {
     return wst__ip_within(ip, &six, 128) || wst__ip_within(ip, &four, V4_PREFIX + 8);
 }
 
-/* Returns the end of the text. */
-static char *put_decimal(char *out, uint8_t value) {
-    if (value >= 100)
-        *out++ = (char)('0' + value / 100);
-    if (value >= 10)
-        *out++ = (char)('0' + value / 10 % 10);
-    *out++ = (char)('0' + value % 10);
-    return out;
-}
-
 /* Less than a tenth of what inet_ntop takes, which uses sprintf. */
 static void put_v4(char *out, const uint8_t bytes[4]) {
     for (size_t i = 0; i < 4; i++) {
-        out = put_decimal(out, bytes[i]);
+        out = wst__text_decimal(out, bytes[i]);
         *out++ = i < 3 ? '.' : '\0';
     }
 }
@@ -131,13 +169,6 @@ bool wst__nat64_is_valid(const wst__nat64_t *n) {
     return n->prefix.bytes[8] == 0 && !wst__ip_is_v4(&n->prefix);
 }
 
-static wst__ip_t v4_from(const uint8_t bytes[4]) {
-    wst__ip_t ip;
-    memcpy(ip.bytes, MAPPED, sizeof(MAPPED));
-    memcpy(ip.bytes + sizeof(MAPPED), bytes, 4);
-    return ip;
-}
-
 /* The IPv4 address behind a NAT64 prefix of that length; byte 8 is never a part of it. */
 static wst__ip_t v4_behind(const wst__ip_t *ip, unsigned length) {
     uint8_t bytes[4];
@@ -145,7 +176,7 @@ static wst__ip_t v4_behind(const wst__ip_t *ip, unsigned length) {
         at += at == 8;
         bytes[i] = ip->bytes[at];
     }
-    return v4_from(bytes);
+    return wst__ip_of_v4(bytes);
 }
 
 /* The addresses behind any prefix within 64:ff9b:1::/48. Translators may ignore what RFC 6052 wants
@@ -186,7 +217,7 @@ static size_t translate(wst__ip_t out[WST__IP_TARGETS], const wst__ip_t *ip,
     else if (wst__ip_within(ip, &well_known, 96))
         *out = v4_behind(ip, 96);
     else if (wst__ip_within(ip, &six_to_four, 16))
-        *out = v4_from(ip->bytes + 2);
+        *out = wst__ip_of_v4(ip->bytes + 2);
     else
         *out = *ip;
     return 1;

@@ -14,7 +14,16 @@ typedef struct wst__ip {
 /* The longest texts, with their terminator: of an address, and of a peer (wst_stream_peer). */
 enum { WST__IP_TEXT = 46, WST__IP_PEER = WST__IP_TEXT + 8 };
 
-/* Reads an IPv4 or IPv6 address, without brackets; a zone ("%eth0") is skipped. */
+wst__ip_t wst__ip_of_v4(const uint8_t bytes[4]);
+
+/* Reads four decimal numbers, 0..255 without leading zeros, with dots between them: what inet_pton
+ * takes. */
+bool wst__ip4_parse(uint8_t out[4], const char *text, size_t len);
+
+/* Reads an IPv6 address, without brackets and zone. */
+bool wst__ip6_parse(uint8_t out[16], const char *text, size_t len);
+
+/* Reads an IPv4 or IPv6 address, without brackets; a zone of the latter ("%eth0") is skipped. */
 bool wst__ip_parse(wst__ip_t *out, const char *text, size_t len);
 
 /* Writes an address, without brackets. */

@@ -6,6 +6,7 @@
  *
  *   resolving -> attempting (the next 250 ms after the last, or when that has failed) -> outcome
  */
+#include "addr.h"
 #include "ctx.h"
 #include "defaults.h"
 #include "happy_eyeballs.h"
@@ -164,8 +165,11 @@ static void on_dial_deadline(wst__deadline_t *deadline, uint64_t now_ms) {
 static void filter_addresses(wst_dial_t *dial) {
     size_t kept = 0;
     for (size_t i = 0; i < dial->count; i++) {
-        char text[INET6_ADDRSTRLEN] = "";
-        (void)uv_ip_name((const struct sockaddr *)&dial->addresses[i], text, sizeof(text));
+        char text[WST__IP_TEXT] = "";
+        wst__ip_t ip;
+        uint16_t port;
+        if (wst__addr_ip(&ip, &port, &dial->addresses[i]))
+            wst__ip_text(text, &ip);
         if (dial->allow(text, dial->user_data))
             dial->addresses[kept++] = dial->addresses[i];
     }

@@ -14,6 +14,7 @@
 #include "own.h"
 #include "pump.h"
 #include "request.h"
+#include "text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -145,8 +146,7 @@ static void start_pump(wst__egress_stream_t *s, wst_stream_t *connection, const 
 /* Rules -------------------------------------------------------------------------------------- */
 
 static void copy_host(const wst__egress_stream_t *s, char out[HOST_MAX + 1]) {
-    const wst_str_t host = s->authority.host;
-    snprintf(out, HOST_MAX + 1, "%.*s", (int)host.len, host.ptr);
+    wst__text_copy(out, HOST_MAX + 1, s->authority.host);
 }
 
 /* Whether the rules, and the far side's networks, allow the destination; if not, keeps the denial.
@@ -256,7 +256,7 @@ static void on_dialled(int status, wst_stream_t *connection, void *user_data) {
     if (status == 0) {
         const char *peer = wst_stream_peer(connection);
         if (wst_parse_authority(&a, (wst_str_t){peer, strlen(peer)}, NULL) == 0)
-            snprintf(address, sizeof(address), "%.*s", (int)a.host.len, a.host.ptr);
+            wst__text_copy(address, sizeof(address), a.host);
     }
     connected(s, status, connection, address);
 }

@@ -6,12 +6,12 @@
  */
 #include "http_target.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 #include <wstunnel/error.h>
 
 #include "http_text.h"
+#include "ip.h"
+#include "text.h"
 
 enum { HOST_MAX = 255 };
 
@@ -33,15 +33,14 @@ static bool is_hex(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* inet_pton needs a terminated text. No address contains a NUL or is longer than `text`. */
-static bool is_address(int family, wst_str_t host) {
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr address;
-    if (host.len >= sizeof(text) || memchr(host.ptr, '\0', host.len) != NULL)
-        return false;
-    memcpy(text, host.ptr, host.len);
-    text[host.len] = '\0';
-    return inet_pton(family, text, &address) == 1;
+static bool is_ip4(wst_str_t host) {
+    uint8_t bytes[4];
+    return wst__ip4_parse(bytes, host.ptr, host.len);
+}
+
+static bool is_ip6(wst_str_t host) {
+    uint8_t bytes[16];
+    return wst__ip6_parse(bytes, host.ptr, host.len);
 }
 
 /* Whether a resolver may take the name for a number: "127.1" and "0x7f000001" are 127.0.0.1 to
@@ -79,7 +78,7 @@ static const char *check_name(wst_str_t host) {
         if (c == '.' && (i == 0 || host.ptr[i - 1] == '.'))
             return "empty label in the host name";
     }
-    return is_numeric(host) && !is_address(AF_INET, host) ? "not an IPv4 address" : NULL;
+    return is_numeric(host) && !is_ip4(host) ? "not an IPv4 address" : NULL;
 }
 
 static bool parse_port(uint16_t *out, wst_str_t text) {
@@ -126,7 +125,7 @@ static const char *parse_host(wst_authority_t *out, wst_str_t host, bool bracket
     out->ipv6 = brackets || memchr(host.ptr, ':', host.len) != NULL;
     if (!out->ipv6)
         return check_name(host);
-    if (is_address(AF_INET6, host))
+    if (is_ip6(host))
         return NULL;
     return brackets ? "not an IPv6 address" : "colon in a host that is no IPv6 address";
 }
@@ -230,6 +229,15 @@ int wst_http_parse_target(wst_http_target_t *out, const wst_http_head_t *head, c
 }
 
 void wst__authority_write(char *out, size_t size, const wst_authority_t *a) {
-    snprintf(out, size, a->ipv6 ? "[%.*s]:%u" : "%.*s:%u", (int)a->host.len, a->host.ptr,
-             (unsigned)a->port);
+    char end[WST__DECIMAL_MAX + 3], *at = end;
+    if (a->ipv6)
+        *at++ = ']';
+    *at++ = ':';
+    *wst__text_decimal(at, a->port) = '\0';
+    if (a->ipv6)
+        wst__text_copy(out, size, (wst_str_t){"[", 1});
+    size_t n = a->ipv6 ? strlen(out) : 0;
+    wst__text_copy(out + n, size - n, a->host);
+    n += strlen(out + n);
+    wst__text_copy(out + n, size - n, (wst_str_t){end, strlen(end)});
 }

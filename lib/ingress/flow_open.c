@@ -17,6 +17,7 @@
 
 #include "ip.h"
 #include "self.h"
+#include "text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -93,7 +94,7 @@ static bool is_self(const wst_flow_t *f, const wst_remote_t *agent) {
     char host[WST_DEST_MAX + 1];
     if (!read_destination(f, &a))
         return false;
-    snprintf(host, sizeof(host), "%.*s", (int)a.host.len, a.host.ptr);
+    wst__text_copy(host, sizeof(host), a.host);
     return wst__ingress_is_self(f->ingress, f->address[0] != '\0' ? f->address : host, a.port,
                                 wst_remote_peer(agent));
 }

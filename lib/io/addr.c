@@ -84,20 +84,20 @@ void wst__addr_any4(wst__addr_t *addr) {
     addr->len = (socklen_t)sizeof(*in);
 }
 
-static void ip4_text(const void *in_addr, in_port_t port, char *text, size_t size) {
-    char host[INET_ADDRSTRLEN] = "";
-    uv_inet_ntop(AF_INET, in_addr, host, sizeof(host));
-    snprintf(text, size, "%s:%u", host, (unsigned)ntohs(port));
-}
-
-static void ip6_text(const struct sockaddr_in6 *in6, char *text, size_t size) {
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        ip4_text(&in6->sin6_addr.s6_addr[12], in6->sin6_port, text, size);
-        return;
+bool wst__addr_ip(wst__ip_t *ip, uint16_t *port, const struct sockaddr_storage *address) {
+    const void *storage = address;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *in = storage;
+        *ip = wst__ip_of_v4((const uint8_t *)&in->sin_addr);
+        *port = ntohs(in->sin_port);
+        return true;
     }
-    char host[INET6_ADDRSTRLEN] = "";
-    uv_inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-    snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(in6->sin6_port));
+    if (address->ss_family != AF_INET6)
+        return false;
+    const struct sockaddr_in6 *in6 = storage;
+    memcpy(ip->bytes, &in6->sin6_addr, sizeof(ip->bytes));
+    *port = ntohs(in6->sin6_port);
+    return true;
 }
 
 /* A path need not be terminated; an abstract name (Linux) begins with a zero byte. */
@@ -113,20 +113,13 @@ static void unix_text(const struct sockaddr_un *un, socklen_t len, char *text, s
     snprintf(text, size, "%s%.*s", UNIX_PREFIX, (int)max, path);
 }
 
-void wst__addr_text(const wst__addr_t *addr, char *text, size_t size) {
-    const void *storage = &addr->storage;
-    switch (addr->storage.ss_family) {
-    case AF_INET: {
-        const struct sockaddr_in *in = storage;
-        ip4_text(&in->sin_addr, in->sin_port, text, size);
-        break;
-    }
-    case AF_INET6:
-        ip6_text(storage, text, size);
-        break;
-    default:
-        unix_text(storage, addr->len, text, size);
-    }
+void wst__addr_text(const wst__addr_t *addr, char text[WST__ADDR_TEXT]) {
+    wst__ip_t ip;
+    uint16_t port;
+    if (wst__addr_ip(&ip, &port, &addr->storage))
+        wst__ip_to_peer(text, &ip, port);
+    else
+        unix_text((const struct sockaddr_un *)&addr->storage, addr->len, text, WST__ADDR_TEXT);
 }
 
 static bool is_loopback4(const uint8_t *bytes) {

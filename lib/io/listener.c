@@ -210,7 +210,7 @@ static int note_name(wst_listener_t *listener) {
         if (status != 0)
             return status;
     }
-    wst__addr_text(&listener->addr, listener->address, sizeof(listener->address));
+    wst__addr_text(&listener->addr, listener->address);
     return 0;
 }
 

@@ -589,7 +589,7 @@ static int make_stream(wst__socket_t *sock, int fd) {
     if (sock->is_unix && addr.len <= sizeof(sa_family_t) && wst__sockopt_sockname(fd, &own) == 0)
         addr = own;
     char peer[WST__ADDR_TEXT];
-    wst__addr_text(&addr, peer, sizeof(peer));
+    wst__addr_text(&addr, peer);
     status = wst_stream_new(&sock->stream, sock->ctx, &socket_ops, sock, peer);
     if (status == 0)
         wst__ctx_release(sock->ctx); /* the stream holds it now */

@@ -10,8 +10,10 @@
 #include "labels.h"
 #include "server.h"
 #include "sized.h"
+#include "text.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <wstunnel/port.h>
 
 struct wst_port {
@@ -161,7 +163,7 @@ static void on_connection(wst__address_t *address, wst_stream_t *stream, wst__se
 static const char *keep_port_text(char *out, size_t size, const char *text) {
     if (text == NULL || text[0] == '\0')
         return NULL;
-    snprintf(out, size, "%s", text);
+    wst__text_copy(out, size, (wst_str_t){text, strlen(text)});
     return out;
 }
 

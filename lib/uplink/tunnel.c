@@ -8,12 +8,12 @@
 #include "tunnel.h"
 
 #include "cork.h"
+#include "text.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
-enum { DEST_SHOWN = 64 };
+enum { DEST_SHOWN = 64, PEER_SIZE = 11 + WST__DECIMAL_MAX + DEST_SHOWN + 1 };
 
 /* Kept small, since idle tunnels keep it: of the union, `phase` tells which member holds. */
 typedef struct tunnel {
@@ -129,12 +129,22 @@ static void op_close(wst_stream_t *stream, int reset_reason, void *impl) {
 static const wst_stream_ops_t ops = {sizeof(ops), op_read_start, op_read_stop, op_write,
                                      op_room,     op_shutdown,   op_close};
 
+/* "tunnel 12 to host:22", or without what is behind the number. */
+static void write_peer(char out[PEER_SIZE], const wst__session_stream_t *st) {
+    static const char tunnel[] = "tunnel ", to[] = " to ";
+    const char *dest = wst__session_stream_dest(st);
+    memcpy(out, tunnel, sizeof(tunnel) - 1);
+    char *at = wst__text_decimal(out + sizeof(tunnel) - 1, wst__session_stream_id(st));
+    *at = '\0';
+    if (dest[0] == '\0')
+        return;
+    memcpy(at, to, sizeof(to) - 1);
+    wst__text_copy(at + sizeof(to) - 1, DEST_SHOWN + 1, (wst_str_t){dest, strlen(dest)});
+}
+
 static int become_stream(tunnel_t *t) {
-    const char *dest = wst__session_stream_dest(t->st);
-    char peer[96];
-    snprintf(peer, sizeof(peer), "tunnel %llu%s%.*s",
-             (unsigned long long)wst__session_stream_id(t->st), dest[0] != '\0' ? " to " : "",
-             DEST_SHOWN, dest);
+    char peer[PEER_SIZE];
+    write_peer(peer, t->st);
     wst_stream_t *stream;
     int status = wst_stream_new(&stream, tunnel_ctx(t), &ops, t, peer);
     if (status != 0)

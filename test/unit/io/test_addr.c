@@ -32,7 +32,7 @@ static void test_good_addresses(void **state) {
         bool any;
         char shown[WST__ADDR_TEXT];
         assert_int_equal(wst__addr_parse(&addr, &any, cases[i].text), 0);
-        wst__addr_text(&addr, shown, sizeof(shown));
+        wst__addr_text(&addr, shown);
         assert_string_equal(shown, cases[i].shown);
         assert_int_equal(any, cases[i].any);
         assert_int_equal(wst__addr_is_local(&addr), cases[i].local);
@@ -90,7 +90,7 @@ static void test_long_paths(void **state) {
     wst__addr_t addr;
     bool any;
     assert_int_equal(wst__addr_parse(&addr, &any, text), 0);
-    wst__addr_text(&addr, shown, sizeof(shown));
+    wst__addr_text(&addr, shown);
     assert_string_equal(shown, text);
     text[5 + max] = 'p';
     assert_int_equal(wst__addr_parse(&addr, &any, text), WST_EINVAL);
@@ -102,22 +102,18 @@ static void test_unix_names_of_the_kernel(void **state) {
     struct sockaddr_un *un = (struct sockaddr_un *)&addr.storage;
     un->sun_family = AF_UNIX;
     char shown[WST__ADDR_TEXT];
-    wst__addr_text(&addr, shown, sizeof(shown));
+    wst__addr_text(&addr, shown);
     assert_string_equal(shown, "unix:"); /* none */
 
     memcpy(un->sun_path, "\0abstract", 9);
     addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 9);
-    wst__addr_text(&addr, shown, sizeof(shown));
+    wst__addr_text(&addr, shown);
     assert_string_equal(shown, "unix:@abstract");
 
     memset(un->sun_path, 'p', sizeof(un->sun_path)); /* not terminated */
     addr.len = sizeof(*un);
-    wst__addr_text(&addr, shown, sizeof(shown));
+    wst__addr_text(&addr, shown);
     assert_int_equal(strlen(shown), 5 + sizeof(un->sun_path));
-
-    char tiny[8];
-    wst__addr_text(&addr, tiny, sizeof(tiny));
-    assert_string_equal(tiny, "unix:pp");
 }
 
 static void test_any4_keeps_the_port(void **state) {
@@ -127,7 +123,7 @@ static void test_any4_keeps_the_port(void **state) {
     char shown[WST__ADDR_TEXT];
     assert_int_equal(wst__addr_parse(&addr, &any, ":4711"), 0);
     wst__addr_any4(&addr);
-    wst__addr_text(&addr, shown, sizeof(shown));
+    wst__addr_text(&addr, shown);
     assert_string_equal(shown, "0.0.0.0:4711");
 }
 
