@@ -65,6 +65,8 @@ static bool is_numeric(wst_str_t name) {
 
 /* Checks a name or an IPv4 address. NULL or an error text. */
 static const char *check_name(wst_str_t host) {
+    if (is_ip4(host))
+        return NULL;
     if (host.len == 0)
         return "no host";
     if (host.len > HOST_MAX)
@@ -78,7 +80,7 @@ static const char *check_name(wst_str_t host) {
         if (c == '.' && (i == 0 || host.ptr[i - 1] == '.'))
             return "empty label in the host name";
     }
-    return is_numeric(host) && !is_ip4(host) ? "not an IPv4 address" : NULL;
+    return is_numeric(host) ? "not an IPv4 address" : NULL;
 }
 
 static bool parse_port(uint16_t *out, wst_str_t text) {

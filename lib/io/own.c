@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "own.h"
 
+#include "text.h"
+
 #include <string.h>
 #include <uv.h>
 #include <wstunnel/http.h>
@@ -60,10 +62,18 @@ bool wst__own_is_here(const wst__ip_t *ip) {
     return wst__ip_is_loopback(ip) || has_interface(ip);
 }
 
+/* Nearly all destinations have another port: the address is not read then. */
+static bool has_port(const char *address, uint16_t port) {
+    char digits[WST__DECIMAL_MAX + 1];
+    const char *colon = strrchr(address, ':');
+    *wst__text_decimal(digits, port) = '\0';
+    return colon != NULL && strcmp(colon + 1, digits) == 0;
+}
+
 bool wst__own_leads_to(const char *listens, const wst__ip_t *ip, uint16_t port) {
     wst__ip_t own;
     uint16_t own_port;
-    if (!wst__own_read(&own, &own_port, listens) || own_port != port)
+    if (!has_port(listens, port) || !wst__own_read(&own, &own_port, listens))
         return false;
     return wst__ip_is_unspecified(&own) ? wst__own_is_here(ip) : is_same(&own, ip);
 }
