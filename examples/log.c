@@ -123,6 +123,11 @@ int log_start(void) {
     return status;
 }
 
+void log_flush(void) {
+    if (current.started)
+        log_writer_flush();
+}
+
 void log_end(void) {
     if (current.started)
         log_writer_stop(END_TIMEOUT_MS);

@@ -18,9 +18,12 @@ typedef enum log_format { LOG_TEXT, LOG_JSON } log_format_t;
 void log_set(wst_log_level_t level, log_format_t format);
 
 /* From now on no call here waits for stderr: a thread writes (log_writer.h has its bounds), errors
- * and warnings at once, other lines within LOG_WRITER_GATHER_MS. Before this call lines are written
+ * and warnings at once, other lines within LOG_WRITER_REST_MS. Before this call lines are written
  * at once. 0 or libuv's error. */
 int log_start(void);
+
+/* Has the lines so far written at once. Does not wait for that. */
+void log_flush(void);
 
 /* Writes what is left, or gives up after 250 ms if nobody reads. Nothing may be logged after that.
  */

@@ -27,7 +27,7 @@ static struct {
     batch_t *filling;
     log_writer_notice_cb notice;
     bool running;  /* for the caller only */
-    bool wanted;   /* the thread should gather no more */
+    bool wanted;   /* the thread should not rest */
     bool idle;     /* the thread waits for the first line */
     bool writing;  /* the thread writes the other batch */
     bool stopping; /* the thread ends when nothing is left */
@@ -114,12 +114,11 @@ static bool is_empty(const batch_t *batch) {
     return batch->len == 0 && batch->dropped == 0;
 }
 
-/* Called with the mutex held. */
-static void gather(void) {
-    uint64_t end = uv_hrtime() + (uint64_t)LOG_WRITER_GATHER_MS * 1000000, now;
+/* Lets lines gather, which need not wake the thread meanwhile. Called with the mutex held. */
+static void rest(void) {
+    uint64_t end = uv_hrtime() + (uint64_t)LOG_WRITER_REST_MS * 1000000, now;
     while (!w.wanted && !w.stopping && (now = uv_hrtime()) < end)
         uv_cond_timedwait(&w.changed, &w.mutex, end - now);
-    w.wanted = false;
 }
 
 static void run(void *arg) {
@@ -133,15 +132,16 @@ static void run(void *arg) {
         w.idle = false;
         if (is_empty(w.filling))
             break;
-        gather();
         batch_t *batch = w.filling;
         log_writer_notice_cb notice = w.notice;
         w.filling = batch == &w.batches[0] ? &w.batches[1] : &w.batches[0];
         w.writing = true;
+        w.wanted = false;
         uv_mutex_unlock(&w.mutex);
         write_batch(batch, notice);
         uv_mutex_lock(&w.mutex);
         w.writing = false;
+        rest();
     }
     w.ended = true;
     uv_cond_broadcast(&w.changed);
@@ -198,11 +198,11 @@ void log_writer_set_notice(log_writer_notice_cb notice) {
     uv_mutex_unlock(&w.mutex);
 }
 
-/* Called with the mutex held. */
-static void want_writing(void) {
+/* Called with the mutex held. Returns whether to wake the thread, without the mutex, which it would
+ * have to wait for. */
+static bool want_writing(void) {
     w.wanted = true;
-    if (!w.writing) /* else it looks again by itself */
-        uv_cond_signal(&w.changed);
+    return !w.writing; /* then it looks again by itself */
 }
 
 void log_writer_put(const char *line, size_t len) {
@@ -214,18 +214,19 @@ void log_writer_put(const char *line, size_t len) {
     } else {
         batch->dropped++;
     }
-    if (w.idle) {
-        w.idle = false;
-        uv_cond_signal(&w.changed);
-    }
+    bool wake = w.idle;
+    w.idle = false;
     if (!w.wanted && batch->len > sizeof(batch->text) / 2)
-        want_writing();
+        wake = want_writing() || wake;
     uv_mutex_unlock(&w.mutex);
+    if (wake)
+        uv_cond_signal(&w.changed);
 }
 
 void log_writer_flush(void) {
     uv_mutex_lock(&w.mutex);
-    if (!w.wanted && !is_empty(w.filling))
-        want_writing();
+    bool wake = !w.wanted && !is_empty(w.filling) && want_writing();
     uv_mutex_unlock(&w.mutex);
+    if (wake)
+        uv_cond_signal(&w.changed);
 }

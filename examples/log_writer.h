@@ -12,8 +12,9 @@
  * journald's, and may be forbidden after a change of user. A thread serves pipes, sockets,
  * terminals and files alike and changes nothing about the descriptor.
  *
- * To wake the thread costs a busy loop more than the line, so the thread gathers lines for
- * LOG_WRITER_GATHER_MS, unless half of the buffer is full or log_writer_flush is called.
+ * To wake the thread costs a busy loop more than the line. So the thread writes a line at once when
+ * it has had nothing to do, and then rests for LOG_WRITER_REST_MS, in which lines gather, unless
+ * half of the buffer is full or log_writer_flush is called.
  *
  * Bounds: LOG_WRITER_BUFFER bytes of lines that wait, and as many that are being written. A line
  * that does not fit is dropped whole, and so are the lines after it until the waiting lines are
@@ -24,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LOG_WRITER_BUFFER = 65536, LOG_WRITER_NOTICE = 256, LOG_WRITER_GATHER_MS = 2 };
+enum { LOG_WRITER_BUFFER = 65536, LOG_WRITER_NOTICE = 256, LOG_WRITER_REST_MS = 20 };
 
 /* Writes the line that says how many lines are missing, its newline included; returns its length.
  * Runs in the writer's thread. */
@@ -39,7 +40,7 @@ void log_writer_set_notice(log_writer_notice_cb notice);
 /* Adds a line, which ends with a newline, or counts it as dropped. Never waits. */
 void log_writer_put(const char *line, size_t len);
 
-/* Has the lines so far written without gathering more. Never waits. */
+/* Has the lines so far written without a rest. Never waits. */
 void log_writer_flush(void);
 
 /* Waits until all lines are written, for at most `timeout_ms`, and ends the thread, or abandons it

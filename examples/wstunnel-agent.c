@@ -361,6 +361,7 @@ static int run(state_t *s) {
         log_line(WST_LOG_INFO, "agent %s for %s", wst_agent_name(s->agent), *url);
     watch_network(s);
     status = open_admin(s);
+    log_flush();
     if (status != 0)
         close_all(s);
     uv_run(&s->program.loop, UV_RUN_DEFAULT);

@@ -616,6 +616,7 @@ static void find_predecessor(const state_t *s) {
 }
 
 static void tell_ready(void) {
+    log_flush(); /* somebody may wait for the lines that say where it listens */
     notify_ready();
     succession_tell_ready();
 }

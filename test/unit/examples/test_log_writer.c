@@ -71,7 +71,7 @@ static void test_writes_all(void **state) {
 }
 
 /* Lines that nobody flushes are written all the same: the first ones, and those that come while the
- * thread gathers or writes. */
+ * thread rests or writes. */
 static void test_writes_by_itself(void **state) {
     (void)state;
     enum { LINES = 60 };
