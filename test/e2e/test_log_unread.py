@@ -14,7 +14,7 @@ from sites import Site, echo
 
 PIPE_SIZE = 4096  # the least that Linux has
 REFUSED = 2000
-TUNNELS = 1000  # lines of more than the pipe and the programs' buffers hold
+TUNNELS = 2000  # lines of more than the pipe and the programs' buffers hold
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (error|warn |info |debug) \S.*")
 
 
