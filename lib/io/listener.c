@@ -11,6 +11,7 @@
 #include "ctx.h"
 #include "defaults.h"
 #include "sized.h"
+#include "socket.h"
 #include "sockopt.h"
 
 #include <assert.h>
@@ -37,6 +38,7 @@ struct wst_listener {
     ino_t file_ino;
     bool inherited; /* the socket */
     bool shared;    /* others use the file, too */
+    bool tunes;     /* its connections have their options from it */
     void (*on_accept)(wst_listener_t *listener, wst_stream_t *stream, void *user_data);
     wst_close_cb close_cb;
     void *user_data;
@@ -103,7 +105,8 @@ static bool accept_one(wst_listener_t *listener) {
     }
     wst_stream_t *stream;
     bool is_unix = listener->addr.storage.ss_family == AF_UNIX;
-    int status = wst_socket_open(&stream, listener->ctx, fd, is_unix);
+    int status = listener->tunes ? wst__socket_open_tuned(&stream, listener->ctx, fd)
+                                 : wst_socket_open(&stream, listener->ctx, fd, is_unix);
     if (status != 0) {
         close(fd);
         if (status != WST_ENOMEM)
@@ -244,6 +247,8 @@ int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_op
             stop_listening(listener);
         goto fail;
     }
+    listener->tunes =
+        listener->addr.storage.ss_family != AF_UNIX && wst__socket_tune_listener(listener->fd);
     listener->ctx = ctx;
     listener->poll.data = listener;
     listener->on_accept = options.on_accept;

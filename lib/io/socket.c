@@ -630,7 +630,7 @@ int wst_socket_accept(wst_stream_t **out, wst_ctx_t *ctx, uv_stream_t *server) {
     return status;
 }
 
-int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
+static int open_descriptor(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix, bool tuned) {
     wst__socket_t *sock;
     int status = wst__socket_new(&sock, ctx, is_unix ? AF_UNIX : AF_UNSPEC);
     if (status != 0)
@@ -645,12 +645,25 @@ int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
         wst_stream_close(sock->stream, NULL);
         return status;
     }
-    tune(sock);
+    if (!tuned)
+        tune(sock);
     *out = sock->stream;
     return 0;
 }
 
 void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes) {
+int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
+    return open_descriptor(out, ctx, fd, is_unix, false);
+}
+
+bool wst__socket_tune_listener(int fd) {
+    return wst__sockopt_tune_listener(fd, KEEPALIVE_S);
+}
+
+int wst__socket_open_tuned(wst_stream_t **out, wst_ctx_t *ctx, int fd) {
+    return open_descriptor(out, ctx, fd, false, true);
+}
+
     if (stream->ops != &socket_ops)
         return;
     const wst__socket_t *sock = stream->impl;

@@ -40,6 +40,13 @@ uint32_t wst__sockopt_retransmits(int fd);
 /* FIONREAD: bytes that can be read at once; 0 if that is not known. */
 size_t wst__sockopt_readable(int fd);
 
+/*
+ * Gives a listener of TCP the options that socket.c gives each connection: TCP_NODELAY, keepalive
+ * after `keepalive_s` of silence, and a reset on close. Returns whether the connections that it
+ * accepts have them; else each is to be given them.
+ */
+bool wst__sockopt_tune_listener(int fd, int keepalive_s);
+
 /* TCP_USER_TIMEOUT: the connection breaks if data stays unacknowledged for so long. */
 void wst__sockopt_user_timeout(int fd, unsigned ms);
 

@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -122,6 +123,71 @@ static void test_accepts(void **state) {
         close(first);
         close(second);
     }
+}
+
+static int int_option(int fd, int level, int name) {
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+/* Whether the descriptor is a connection to that peer. */
+static bool leads_to(int fd, const struct sockaddr_in *peer) {
+    struct sockaddr_in addr;
+    socklen_t len = sizeof(addr);
+    return getpeername(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin_family == AF_INET &&
+           addr.sin_port == peer->sin_port;
+}
+
+/* The options of a connection, wherever it has them from. */
+static void expect_options(int fd) {
+    struct linger linger = {0};
+    socklen_t len = sizeof(linger);
+    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+    assert_int_equal(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 1);
+    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPCNT), 10);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+    assert_true(linger.l_onoff != 0 && linger.l_linger == 0);
+}
+
+static wst_stream_t *kept;
+
+static void keep(wst_listener_t *listener, wst_stream_t *stream, void *user_data) {
+    (void)listener;
+    (*(size_t *)user_data)++;
+    kept = stream;
+}
+
+static void test_options(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, NULL);
+    size_t accepted = 0;
+    wst_listener_options_t options = {.size = sizeof(options),
+                                      .address = "127.0.0.1:0",
+                                      .on_accept = keep,
+                                      .user_data = &accepted};
+    assert_int_equal(wst_listener_new(&rig.listener, rig.env.ctx, &options), 0);
+    int fd = client_of(&rig);
+    struct sockaddr_in own;
+    socklen_t len = sizeof(own);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+    test_env_until_count(&rig.env, &accepted, 1);
+    int found = 0;
+    for (int other = 0; other < 1024; other++)
+        if (leads_to(other, &own)) {
+            expect_options(other);
+            found++;
+        }
+    assert_int_equal(found, 1);
+    wst_stream_close(kept, NULL);
+    wst_listener_close(rig.listener, NULL);
+    close(fd);
+    test_env_turns(&rig.env, 3);
+    test_env_close(&rig.env);
 }
 
 /* ":0" takes both families, or IPv4 on a machine without IPv6. */
@@ -566,6 +632,7 @@ static void test_shared_file_stays(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accepts),
+        cmocka_unit_test(test_options),
         cmocka_unit_test(test_any_address),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_closed_means_refused),
