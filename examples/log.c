@@ -31,13 +31,13 @@ bool log_wants_event(wst_log_level_t level) {
     return current.format == LOG_JSON && level <= current.level;
 }
 
-/* The time by RFC 3339, in UTC: formatted once a second. */
+/* A second by RFC 3339, in UTC; it is formatted when another one has begun. */
 typedef struct stamp {
     time_t second;
     char text[SECOND_LEN + 1];
 } stamp_t;
 
-/* Writes it, to the millisecond or the second. */
+/* Writes the current time, to the millisecond or the second. */
 static void write_time(stamp_t *stamp, char out[STAMP_SIZE], bool millis) {
     struct timespec now;
     struct tm utc;
@@ -60,7 +60,8 @@ static void write_time(stamp_t *stamp, char out[STAMP_SIZE], bool millis) {
     *at = '\0';
 }
 
-/* For the lines; the notices are the writer's thread's. */
+/* Only the loop's thread uses it: the notices, formatted by the writer's, have stamps of their own.
+ */
 static stamp_t line_stamp;
 
 /* The journal -------------------------------------------------------------------------------- */

@@ -27,8 +27,8 @@ typedef struct wst_dial_options {
     uint64_t timeout_ms; /**< Optional (default 10000). For the whole dial, including the
                               look-up. */
     /** Optional. Whether an address may be tried; runs from the loop before each attempt. The
-        address has no brackets; `user_data` is that of the dial. If no address is allowed:
-        WST_EDENIED. */
+        address has no brackets, and IPv4 within IPv6 shows as IPv4; `user_data` is that of the
+        dial. If no address is allowed: WST_EDENIED. */
     bool (*allow)(const char *address, void *user_data);
 } wst_dial_options_t;
 

@@ -16,8 +16,8 @@ enum { WST__IP_TEXT = 46, WST__IP_PEER = WST__IP_TEXT + 8 };
 
 wst__ip_t wst__ip_of_v4(const uint8_t bytes[4]);
 
-/* Reads four decimal numbers, 0..255 without leading zeros, with dots between them: what inet_pton
- * takes. */
+/* Reads four decimal numbers, 0..255 without leading zeros, with dots between them: exactly what
+ * inet_pton(AF_INET) takes. */
 bool wst__ip4_parse(uint8_t out[4], const char *text, size_t len);
 
 /* Reads an IPv6 address, without brackets and zone. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "text.h"
 
+#include <assert.h>
 #include <string.h>
 
 void wst__text_copy(char *out, size_t size, wst_str_t text) {
+    assert(size > 0);
     size_t len = text.len < size ? text.len : size - 1;
     if (len > 0)
         memcpy(out, text.ptr, len);

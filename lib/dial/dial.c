@@ -168,7 +168,7 @@ static void filter_addresses(wst_dial_t *dial) {
         char text[WST__IP_TEXT] = "";
         wst__ip_t ip;
         uint16_t port;
-        if (wst__addr_ip(&ip, &port, &dial->addresses[i]))
+        if (wst__addr_ip(&ip, &port, (const struct sockaddr *)&dial->addresses[i]))
             wst__ip_text(text, &ip);
         if (dial->allow(text, dial->user_data))
             dial->addresses[kept++] = dial->addresses[i];

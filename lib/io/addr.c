@@ -84,15 +84,15 @@ void wst__addr_any4(wst__addr_t *addr) {
     addr->len = (socklen_t)sizeof(*in);
 }
 
-bool wst__addr_ip(wst__ip_t *ip, uint16_t *port, const struct sockaddr_storage *address) {
+bool wst__addr_ip(wst__ip_t *ip, uint16_t *port, const struct sockaddr *address) {
     const void *storage = address;
-    if (address->ss_family == AF_INET) {
+    if (address->sa_family == AF_INET) {
         const struct sockaddr_in *in = storage;
         *ip = wst__ip_of_v4((const uint8_t *)&in->sin_addr);
         *port = ntohs(in->sin_port);
         return true;
     }
-    if (address->ss_family != AF_INET6)
+    if (address->sa_family != AF_INET6)
         return false;
     const struct sockaddr_in6 *in6 = storage;
     memcpy(ip->bytes, &in6->sin6_addr, sizeof(ip->bytes));
@@ -116,7 +116,7 @@ static void unix_text(const struct sockaddr_un *un, socklen_t len, char *text, s
 void wst__addr_text(const wst__addr_t *addr, char text[WST__ADDR_TEXT]) {
     wst__ip_t ip;
     uint16_t port;
-    if (wst__addr_ip(&ip, &port, &addr->storage))
+    if (wst__addr_ip(&ip, &port, (const struct sockaddr *)&addr->storage))
         wst__ip_to_peer(text, &ip, port);
     else
         unix_text((const struct sockaddr_un *)&addr->storage, addr->len, text, WST__ADDR_TEXT);

@@ -26,7 +26,7 @@ int wst__addr_parse(wst__addr_t *addr, bool *any, const char *text);
 void wst__addr_any4(wst__addr_t *addr);
 
 /* The address and port of AF_INET and AF_INET6. False: it is of another family. */
-bool wst__addr_ip(wst__ip_t *ip, uint16_t *port, const struct sockaddr_storage *address);
+bool wst__addr_ip(wst__ip_t *ip, uint16_t *port, const struct sockaddr *address);
 
 /* Writes the text. IPv4 within IPv6 shows as IPv4. */
 void wst__addr_text(const wst__addr_t *addr, char text[WST__ADDR_TEXT]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "own.h"
 
-#include "text.h"
+#include "addr.h"
 
 #include <string.h>
 #include <uv.h>
@@ -25,11 +25,9 @@ static bool is_same(const wst__ip_t *a, const wst__ip_t *b) {
 }
 
 static bool is_at(const wst__ip_t *ip, const struct sockaddr *address) {
-    char text[WST__IP_TEXT] = "";
     wst__ip_t own;
-    if (address == NULL || uv_ip_name(address, text, sizeof(text)) != 0)
-        return false; /* of another family */
-    return wst__ip_parse(&own, text, strlen(text)) && is_same(&own, ip);
+    uint16_t port;
+    return address != NULL && wst__addr_ip(&own, &port, address) && is_same(&own, ip);
 }
 
 #if defined(_WIN32)
@@ -62,18 +60,10 @@ bool wst__own_is_here(const wst__ip_t *ip) {
     return wst__ip_is_loopback(ip) || has_interface(ip);
 }
 
-/* Nearly all destinations have another port: the address is not read then. */
-static bool has_port(const char *address, uint16_t port) {
-    char digits[WST__DECIMAL_MAX + 1];
-    const char *colon = strrchr(address, ':');
-    *wst__text_decimal(digits, port) = '\0';
-    return colon != NULL && strcmp(colon + 1, digits) == 0;
-}
-
 bool wst__own_leads_to(const char *listens, const wst__ip_t *ip, uint16_t port) {
     wst__ip_t own;
     uint16_t own_port;
-    if (!has_port(listens, port) || !wst__own_read(&own, &own_port, listens))
+    if (!wst__own_read(&own, &own_port, listens) || own_port != port)
         return false;
     return wst__ip_is_unspecified(&own) ? wst__own_is_here(ip) : is_same(&own, ip);
 }

@@ -181,8 +181,9 @@ static void ack_if_busy(wst__socket_t *sock, size_t len) {
 
 /*
  * The error that libuv takes for an end, or 0: a hang-up together with the last bytes is an end to
- * it even if it is a reset (its POLLHUP short cut). The kernel knows, or has told it to a write
- * that libuv will report in its next turn.
+ * it even if it is a reset (its POLLHUP short cut). The kernel still has the error, or has told it
+ * to a write that libuv reports in its next turn. An end that the peer sent before its reset counts
+ * as broken, too: the kernel does not tell them apart.
  */
 static int error_at_end(const wst__socket_t *sock) {
     int error = wst__sockopt_error(fd_of(sock));
@@ -651,7 +652,6 @@ static int open_descriptor(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_u
     return 0;
 }
 
-void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes) {
 int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
     return open_descriptor(out, ctx, fd, is_unix, false);
 }
@@ -664,6 +664,7 @@ int wst__socket_open_tuned(wst_stream_t **out, wst_ctx_t *ctx, int fd) {
     return open_descriptor(out, ctx, fd, false, true);
 }
 
+void wst__socket_set_notsent_lowat(wst_stream_t *stream, size_t bytes) {
     if (stream->ops != &socket_ops)
         return;
     const wst__socket_t *sock = stream->impl;

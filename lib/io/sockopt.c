@@ -23,6 +23,10 @@
 #include <unistd.h>
 #include <uv.h>
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
 enum { SPARE_DESCRIPTORS = 64 };
 
 static int last_error(void) {
@@ -102,10 +106,6 @@ size_t wst__sockopt_readable(int fd) {
     return ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
-void wst__sockopt_user_timeout(int fd, unsigned ms) {
-#ifdef TCP_USER_TIMEOUT
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
-#else
 #ifdef __linux__
 
 static bool set_int(int fd, int level, int name, int value) {
@@ -130,6 +130,10 @@ bool wst__sockopt_tune_listener(int fd, int keepalive_s) {
 
 #endif
 
+void wst__sockopt_user_timeout(int fd, unsigned ms) {
+#ifdef TCP_USER_TIMEOUT
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+#else
     (void)fd;
     (void)ms;
 #endif
@@ -144,7 +148,8 @@ int wst__sockopt_error(int fd) {
 }
 
 bool wst__sockopt_is_broken(int fd) {
-    return send(fd, "", 0, 0) < 0 && (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN);
+    return send(fd, "", 0, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EWOULDBLOCK &&
+           errno != ENOBUFS && errno != ENOMEM;
 }
 
 #ifdef SOCK_CLOEXEC

@@ -54,7 +54,7 @@ void wst__sockopt_user_timeout(int fd, unsigned ms);
 int wst__sockopt_error(int fd);
 
 /* Whether a TCP connection that this end has not ended is broken, even if its error has been
- * reported. */
+ * reported: it takes no bytes. Sends none. */
 bool wst__sockopt_is_broken(int fd);
 
 /* A bound, listening stream socket; non-blocking, closed on exec. IPv6 includes IPv4. */

@@ -38,7 +38,7 @@ static void rig_open(rig_t *r) {
     r->w.credentials = AGENT_ALLOW; /* counts the attempts */
     r->w.env.ctx->boot_clock = boot_clock;
     r->w.server_callbacks.on_agent_resumed = on_agent_resumed;
-    /* Only the time that a test lets pass, during which a first ping may be on its way. */
+    /* No ping, and no probe, ends a connection while a test lets time pass. */
     r->w.options.ping_interval_ms = r->w.options.dead_after_ms = DAY_MS;
     r->w.options.probe_after_ms = DAY_MS;
 }
@@ -220,7 +220,8 @@ static void test_no_sleep(void **state) {
     rig_open(&r);
     slept_ms = 1000000;
     rig_start(&r);
-    /* Ever later: what ran in a pass is due after it, even if the real time stands still. */
+    /* Each pass ends later than the one before, even if the real time stands still: deadlines that
+     * one sets are due in the next. */
     uint64_t pass_ms = 6000;
     for (int i = 0; i < 5; i++, pass_ms += 6000) {
         slept_ms += 4500;

@@ -63,7 +63,7 @@ static void test_ipv4_texts(void **state) {
     (void)state;
     static const char chars[] = "0125.. :%a";
     uint64_t random = 1;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 20000; i++) {
         char text[20];
         size_t len = test_random(&random) % sizeof(text);
         for (size_t j = 0; j < len; j++) /* mostly digits and dots */
@@ -76,6 +76,7 @@ static void test_ipv4_texts(void **state) {
     expect_as_inet_pton("1.2.3.4.5");
     expect_as_inet_pton(".1.2.3");
     expect_as_inet_pton("127.1");
+    expect_as_inet_pton("1234.2.3.4");
     wst__ip_t ip;
     assert_false(wst__ip_parse(&ip, "1.2.3.4\0", 8));
     assert_false(wst__ip_parse(&ip, "1.2.3.4%eth0", 12));

@@ -281,7 +281,7 @@ static bool none(const char *address, void *user_data) {
 /* Addresses that may not be tried are not, whether others may or none. */
 static void test_filter(void **state) {
     (void)state;
-    static const char *const list[] = {"127.0.0.1", "127.0.0.2", "::1", NULL};
+    static const char *const list[] = {"127.0.0.1", "::ffff:192.0.2.1", "127.0.0.2", "::1", NULL};
     uint16_t port = 0;
     start();
     int listener = listening("127.0.0.1", &port), second = listening("127.0.0.2", &port);
@@ -292,7 +292,7 @@ static void test_filter(void **state) {
     asked[0] = '\0';
     assert_int_equal(wst_dial(&dialled.dial, ctx, &options, on_dialled, &dialled), 0);
     expect(&dialled, 0, peer_of("127.0.0.2", port));
-    assert_string_equal(asked, "127.0.0.1 ::1 127.0.0.2 ");
+    assert_string_equal(asked, "127.0.0.1 192.0.2.1 127.0.0.2 ::1 ");
     expect_accepted(second);
 
     options.allow = none;

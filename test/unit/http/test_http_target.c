@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Request targets and authorities: which destination a target names, and what names none. */
+#include "http_target.h"
 #include "support.h"
 
 #include <stdio.h>
@@ -241,12 +242,35 @@ static void test_targets(void **state) {
     }
 }
 
+/* In memory of every size: cut there, and terminated. */
+static void test_writing(void **state) {
+    (void)state;
+    static const struct {
+        wst_authority_t a;
+        const char *text;
+    } cases[] = {
+        {{.host = {"site.test", 9}, .port = 8}, "site.test:8"},
+        {{.host = {"192.0.2.1", 9}, .port = 65535}, "192.0.2.1:65535"},
+        {{.host = {"2001:db8::7", 11}, .port = 443, .ipv6 = true}, "[2001:db8::7]:443"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t whole = strlen(cases[i].text);
+        for (size_t size = 1; size <= whole + 2; size++) {
+            char *out = malloc(size);
+            wst__authority_write(out, size, &cases[i].a);
+            size_t len = size <= whole ? size - 1 : whole;
+            assert_int_equal(strlen(out), len);
+            assert_memory_equal(out, cases[i].text, len);
+            free(out);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_authorities),
-        cmocka_unit_test(test_odd_bytes),
-        cmocka_unit_test(test_long_name),
-        cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_authorities), cmocka_unit_test(test_odd_bytes),
+        cmocka_unit_test(test_long_name),   cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_writing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

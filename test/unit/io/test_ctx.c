@@ -406,6 +406,14 @@ static void test_log_escape(void **state) {
         wst_log_escape(twice, sizeof(twice), out, n);
         assert_string_equal(twice, out);
     }
+    static const char plain[] = "all of it is plain";
+    for (size_t size = 1; size <= sizeof(plain); size++) {
+        char *out = malloc(size);
+        assert_int_equal(wst_log_escape(out, size, plain, sizeof(plain) - 1), size - 1);
+        assert_int_equal(strlen(out), size - 1);
+        assert_memory_equal(out, plain, size - 1);
+        free(out);
+    }
     static const char text[] = "a\xe2\x80\xae\xf0\x90\x80\x80",
                       whole[] = "a\\u202e\xf0\x90\x80\x80";
     for (size_t size = 1; size <= sizeof(whole); size++) {

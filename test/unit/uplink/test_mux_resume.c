@@ -338,7 +338,7 @@ static void test_no_random_bits(void **state) {
 
 /* Secrets ------------------------------------------------------------------------------------ */
 
-/* Eight bytes of a secret in a row that a string can have. */
+/* The first eight bytes in a row of a secret that contain no zero. */
 static const uint8_t *without_zero(const uint8_t *secret) {
     size_t run = 0;
     for (size_t i = 0; i < WST__SECRET_LEN; i++) {

@@ -35,6 +35,21 @@ static void test_open(void **state) {
     }
 }
 
+/* Of a long destination a stream's peer shows the first 64 bytes. */
+static void test_long_destination(void **state) {
+    (void)state;
+    char dest[128], shown[128];
+    mux_rig_t rig;
+    mux_rig_up(&rig, false, false);
+    snprintf(dest, sizeof(dest), "%s.%s:1", "0123456789012345678901234567890123456789",
+             "0123456789012345678901234567890123456789.test");
+    assert_int_equal(mux_side_open(&rig.server, dest), 0);
+    mux_rig_until(&rig, &rig.server.answers, 1);
+    snprintf(shown, sizeof(shown), "tunnel 2 to %.64s", dest);
+    assert_string_equal(wst_stream_peer(rig.server.probe.stream), shown);
+    mux_rig_free(&rig);
+}
+
 static void test_refused(void **state) {
     (void)state;
     static char long_text[400];
@@ -578,6 +593,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_again_when_it_is_closed),
         cmocka_unit_test(test_open),
+        cmocka_unit_test(test_long_destination),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_none_taken),
         cmocka_unit_test(test_not_opened),
