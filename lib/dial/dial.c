@@ -34,7 +34,7 @@ struct wst_dial {
     wst__deadline_t deadline; /* for the attempts; the look-up has the resolver's */
     uint64_t give_up_at_ms;
     wst__deadline_t next_attempt;
-    struct sockaddr_storage addresses[ADDRESSES_MAX];
+    struct sockaddr_storage *addresses; /* once they are known */
     size_t count, tried;
     uint16_t port;
     wst__list_t attempts; /* running attempts; the last is the newest */
@@ -60,6 +60,7 @@ static void take_apart(wst_dial_t *dial) {
         wst_resolve_cancel(dial->resolve);
     wst__deadline_clear(&dial->ctx->deadlines, &dial->deadline);
     wst__deadline_clear(&dial->ctx->deadlines, &dial->next_attempt);
+    wst__free(&dial->ctx->allocator, dial->addresses);
     wst__free(&dial->ctx->allocator, dial);
 }
 
@@ -184,7 +185,13 @@ static void on_resolved(int status, const struct sockaddr_storage *addresses, si
         finish_dial(dial, status, NULL);
         return;
     }
-    dial->count = wst__happy_eyeballs_order(dial->addresses, ADDRESSES_MAX, addresses, count);
+    size_t max = count < ADDRESSES_MAX ? count : (size_t)ADDRESSES_MAX;
+    dial->addresses = wst__alloc(&dial->ctx->allocator, max * sizeof(*dial->addresses));
+    if (dial->addresses == NULL) {
+        finish_dial(dial, WST_ENOMEM, NULL);
+        return;
+    }
+    dial->count = wst__happy_eyeballs_order(dial->addresses, max, addresses, count);
     for (size_t i = 0; i < dial->count; i++) {
         struct sockaddr_storage *address = &dial->addresses[i];
         if (address->ss_family == AF_INET)

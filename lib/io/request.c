@@ -18,6 +18,12 @@
 
 enum { MAGIC = 0x57535251, REASON_MAX = 200, ERROR_MAX = 32, CAUSE_MAX = 63, DELAY_MAX_MS = 60000 };
 
+/* Of a denial. */
+typedef struct denial_texts {
+    char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
+    char claimed_user[WST__USER_MAX + 1], cause[CAUSE_MAX + 1];
+} denial_texts_t;
+
 struct wst_request {
     uint32_t magic;
     wst_ctx_t *ctx;
@@ -39,8 +45,7 @@ struct wst_request {
 
     uint8_t credential[WST__CREDENTIAL_LEN];
     wst__answer_t answer;
-    char reason[REASON_MAX + 1], error[ERROR_MAX + 1];
-    char claimed_user[WST__USER_MAX + 1], cause[CAUSE_MAX + 1];
+    denial_texts_t *texts; /* NULL: not denied */
     char *fields;
     const char **labels;
     char *networks;
@@ -53,6 +58,7 @@ static void destroy_request(wst_request_t *r) {
     wst__defer_cancel(&r->defer);
     wst__free(&ctx->allocator, r->destination);
     wst__free(&ctx->allocator, r->peer);
+    wst__free(&ctx->allocator, r->texts);
     wst__free_secret(&ctx->allocator, r->fields); /* may contain an agent's credentials */
     wst__free(&ctx->allocator, r->labels);
     wst__free(&ctx->allocator, r->networks);
@@ -75,8 +81,8 @@ static void deliver_answer(wst__defer_t *defer) {
         r->answer.tenant = r->tenant;
         r->answer.credential = r->credential;
         r->answer.labels = r->labels;
-        r->answer.claimed_user = r->claimed_user;
-        r->answer.cause = r->cause;
+        r->answer.claimed_user = r->texts != NULL ? r->texts->claimed_user : "";
+        r->answer.cause = r->texts != NULL ? r->texts->cause : "";
         r->answer.networks = r->networks;
         r->on_answer(&r->answer, r->user_data);
     }
@@ -298,18 +304,23 @@ void wst_request_deny_with(wst_request_t *r, const wst_request_denial_t *given) 
     if (wst__sized_read(&denial, sizeof(denial), given) != 0)
         denial = (wst_request_denial_t){.size = sizeof(denial), .status = 500};
     r->answer.status = denial.status;
+    denial_texts_t *texts = r->texts = wst__zalloc(&r->ctx->allocator, sizeof(*texts));
+    if (texts == NULL) {
+        answer_failed(r);
+        return;
+    }
     if (denial.error != NULL && is_error_type(denial.error)) {
-        wst__utf8_cut(r->error, sizeof(r->error), denial.error);
-        r->answer.error = r->error;
+        wst__utf8_cut(texts->error, sizeof(texts->error), denial.error);
+        r->answer.error = texts->error;
     }
     if (denial.reason != NULL) {
-        wst__utf8_cut(r->reason, sizeof(r->reason), denial.reason);
-        r->answer.reason = r->reason;
+        wst__utf8_cut(texts->reason, sizeof(texts->reason), denial.reason);
+        r->answer.reason = texts->reason;
     }
     if (denial.claimed_user != NULL)
-        wst__utf8_cut(r->claimed_user, sizeof(r->claimed_user), denial.claimed_user);
+        wst__utf8_cut(texts->claimed_user, sizeof(texts->claimed_user), denial.claimed_user);
     if (denial.cause != NULL)
-        wst__utf8_cut(r->cause, sizeof(r->cause), denial.cause);
+        wst__utf8_cut(texts->cause, sizeof(texts->cause), denial.cause);
     keep_fields(r, denial.fields);
 }
 

@@ -34,12 +34,6 @@ enum {
     KEEPALIVE_S = 60
 };
 
-/* Of libuv. Only one is pending at a time, and an idle socket has none. */
-typedef union request {
-    uv_write_t write;
-    uv_shutdown_t shutdown;
-} request_t;
-
 /* Kept small: an idle tunnel has one at either end. */
 struct wst__socket {
     wst_ctx_t *ctx;
@@ -65,7 +59,7 @@ struct wst__socket {
     wst__bufq_t out;
     size_t in_flight; /* bytes of `out` that a pending write covers; 0: none is pending */
     wst__corked_t corked;
-    request_t *request; /* NULL: none is pending */
+    uv_write_t *request; /* NULL: none is pending */
     wst__defer_t defer;
     union { /* last, since a TCP socket has no memory behind `tcp` */
         uv_handle_t handle;
@@ -296,8 +290,8 @@ static int send_queued(wst__socket_t *sock) {
     uv_buf_t bufs[WRITE_SLICES];
     size_t len;
     unsigned count = front_of(sock, bufs, &len);
-    sock->request->write.data = sock;
-    status = uv_write(&sock->request->write, &sock->uv.stream, bufs, count, on_write);
+    sock->request->data = sock;
+    status = uv_write(sock->request, &sock->uv.stream, bufs, count, on_write);
     if (status == 0)
         sock->in_flight = len;
     else
@@ -305,28 +299,23 @@ static int send_queued(wst__socket_t *sock) {
     return status;
 }
 
-static void on_socket_shutdown(uv_shutdown_t *req, int status) {
-    wst__socket_t *sock = req->data;
-    free_request(sock);
-    if (is_closing(sock))
-        return;
-    if (status == 0 && !sock->is_unix)
-        wst__sockopt_reset_on_close(fd_of(sock), false);
-    if (status == 0)
-        wst_stream_emit_shutdown(sock->stream);
-    else /* after a reset meanwhile, the socket has no peer */
+static void on_shut_down(wst__defer_t *defer) {
+    wst__socket_t *sock = WST__CONTAINER(defer, wst__socket_t, defer);
+    int status = wst__sockopt_shut_down(fd_of(sock));
+    if (status != 0) { /* after a reset meanwhile, the socket has no peer */
         socket_failed(sock, status == UV_ENOTCONN ? UV_ECONNRESET : status);
+        return;
+    }
+    if (!sock->is_unix)
+        wst__sockopt_reset_on_close(fd_of(sock), false);
+    wst_stream_emit_shutdown(sock->stream);
 }
 
-static int shut_down(wst__socket_t *sock) {
-    int status = make_request(sock);
-    if (status != 0)
-        return status;
-    sock->request->shutdown.data = sock;
-    status = uv_shutdown(&sock->request->shutdown, &sock->uv.stream, on_socket_shutdown);
-    if (status != 0)
-        free_request(sock);
-    return status;
+/* Once all is written, for which uv_shutdown would wait for another event. In the next turn: who
+ * closes before wants a reset. */
+static void shut_down(wst__socket_t *sock) {
+    if (sock->broken == 0)
+        wst__defer(sock->ctx, &sock->defer, on_shut_down);
 }
 
 static void on_write(uv_write_t *req, int status) {
@@ -341,7 +330,7 @@ static void on_write(uv_write_t *req, int status) {
     if (status == 0 && !drained)
         status = send_queued(sock);
     else if (status == 0 && sock->shutdown_wanted)
-        status = shut_down(sock);
+        shut_down(sock);
     if (status == 0 && drained)
         wst_stream_emit_drain(sock->stream);
     else if (status < 0 && !is_told_by_reading(sock, status))
@@ -414,7 +403,7 @@ static void on_uncork(wst__corked_t *corked) {
     wst__socket_t *sock = WST__CONTAINER(corked, wst__socket_t, corked);
     int status = write_gathered(sock);
     if (status == 0 && sock->out.len == 0 && sock->shutdown_wanted)
-        status = shut_down(sock);
+        shut_down(sock);
     if (status < 0 && !is_told_by_reading(sock, status))
         socket_failed(sock, status);
 }
@@ -489,7 +478,9 @@ static int socket_shutdown(wst_stream_t *stream, void *impl) {
     wst__socket_t *sock = impl;
     (void)stream;
     sock->shutdown_wanted = true;
-    return sock->out.len == 0 && sock->broken == 0 ? shut_down(sock) : 0;
+    if (sock->out.len == 0)
+        shut_down(sock);
+    return 0;
 }
 
 /* Closing ------------------------------------------------------------------------------------ */
@@ -512,12 +503,8 @@ static void close_socket(wst__socket_t *sock, bool reset) {
         wst__list_remove(&sock->corked.node);
         (void)write_gathered(sock);
     }
-    if (reset && !sock->is_unix) {
-        if (uv_tcp_close_reset(&sock->uv.tcp, on_socket_closed) == 0)
-            return;
-        /* libuv refuses while a shutdown is pending. */
+    if (reset && !sock->is_unix)
         wst__sockopt_reset_on_close(fd_of(sock), true);
-    }
     uv_close(&sock->uv.handle, on_socket_closed);
 }
 

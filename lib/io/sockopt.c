@@ -147,6 +147,10 @@ int wst__sockopt_error(int fd) {
     return error != 0 ? uv_translate_sys_error(error) : 0;
 }
 
+int wst__sockopt_shut_down(int fd) {
+    return shutdown(fd, SHUT_WR) == 0 ? 0 : last_error();
+}
+
 bool wst__sockopt_is_broken(int fd) {
     return send(fd, "", 0, MSG_NOSIGNAL) < 0 && errno != EAGAIN && errno != EWOULDBLOCK &&
            errno != ENOBUFS && errno != ENOMEM;

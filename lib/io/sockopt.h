@@ -53,6 +53,9 @@ void wst__sockopt_user_timeout(int fd, unsigned ms);
 /* The error that broke the connection and that no other call has reported yet, or 0. */
 int wst__sockopt_error(int fd);
 
+/* Ends the direction to the peer (TCP: FIN). 0 or libuv's error. */
+int wst__sockopt_shut_down(int fd);
+
 /* Whether a TCP connection that this end has not ended is broken, even if its error has been
  * reported: it takes no bytes. Sends none. */
 bool wst__sockopt_is_broken(int fd);
