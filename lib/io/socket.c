@@ -302,8 +302,11 @@ static int send_queued(wst__socket_t *sock) {
 static void on_shut_down(wst__defer_t *defer) {
     wst__socket_t *sock = WST__CONTAINER(defer, wst__socket_t, defer);
     int status = wst__sockopt_shut_down(fd_of(sock));
-    if (status != 0) { /* after a reset meanwhile, the socket has no peer */
-        socket_failed(sock, status == UV_ENOTCONN ? UV_ECONNRESET : status);
+    if (status == UV_ENOTCONN) /* after a reset meanwhile, the socket has no peer */
+        status = UV_ECONNRESET;
+    if (status != 0) {
+        if (!is_told_by_reading(sock, status))
+            socket_failed(sock, status);
         return;
     }
     if (!sock->is_unix)
@@ -311,8 +314,8 @@ static void on_shut_down(wst__defer_t *defer) {
     wst_stream_emit_shutdown(sock->stream);
 }
 
-/* Once all is written, for which uv_shutdown would wait for another event. In the next turn: who
- * closes before wants a reset. */
+/* Called once all is written: uv_shutdown would wait for another event. It happens in the next
+ * turn, so that the connection is reset if its owner closes it before. */
 static void shut_down(wst__socket_t *sock) {
     if (sock->broken == 0)
         wst__defer(sock->ctx, &sock->defer, on_shut_down);

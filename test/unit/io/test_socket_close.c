@@ -132,6 +132,25 @@ static void test_last_words_before_a_reset(void **state) {
     }
 }
 
+/* Likewise, whoever ends. */
+static void test_last_words_before_a_shutdown(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    wst_stream_read_start(rig.a.stream, 0);
+    assert_int_equal(write(rig.other, "no", 2), 2);
+    sockets_reset(rig.other);
+    rig.other = -1;
+    assert_int_equal(wst_stream_shutdown(rig.a.stream), 0);
+    test_env_until_count(&rig.env, &rig.a.errors, 1);
+    assert_int_equal(rig.a.error, UV_ECONNRESET);
+    assert_int_equal(rig.a.received, 2);
+    assert_int_equal(rig.a.ends + rig.a.shutdowns, 0);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.errors, 1);
+    rig_close(&rig);
+}
+
 static int drain_fd;
 static size_t drained;
 
@@ -696,6 +715,7 @@ int main(void) {
         cmocka_unit_test(test_reset_right_behind_bytes),
         cmocka_unit_test(test_reset_meets_a_write),
         cmocka_unit_test(test_last_words_before_a_reset),
+        cmocka_unit_test(test_last_words_before_a_shutdown),
         cmocka_unit_test(test_reset_known_to_libuv_alone),
         cmocka_unit_test(test_write_error_without_a_reader),
         cmocka_unit_test(test_write_between_reset_and_error),
