@@ -248,7 +248,7 @@ int wst_listener_new(wst_listener_t **out, wst_ctx_t *ctx, const wst_listener_op
         goto fail;
     }
     listener->tunes =
-        listener->addr.storage.ss_family != AF_UNIX && wst__socket_tune_listener(listener->fd);
+        listener->addr.storage.ss_family != AF_UNIX && wst__sockopt_tune(listener->fd);
     listener->ctx = ctx;
     listener->poll.data = listener;
     listener->on_accept = options.on_accept;

@@ -30,8 +30,7 @@ enum {
     BUSY_BYTES = 1024,
     BUSY_MS = 100,
     WRITE_ROOM = 65536,
-    WRITE_SLICES = 64, /* in one system call */
-    KEEPALIVE_S = 60
+    WRITE_SLICES = 64 /* in one system call */
 };
 
 /* Kept small: an idle tunnel has one at either end. */
@@ -589,10 +588,10 @@ static int make_stream(wst__socket_t *sock, int fd) {
 
 /* Ignores failures: such a connection works as well, or is about to fail anyway. */
 static void tune(wst__socket_t *sock) {
-    if (sock->is_unix)
+    if (sock->is_unix || wst__sockopt_tune(fd_of(sock)))
         return;
     uv_tcp_nodelay(&sock->uv.tcp, 1);
-    uv_tcp_keepalive(&sock->uv.tcp, 1, KEEPALIVE_S);
+    uv_tcp_keepalive(&sock->uv.tcp, 1, WST__KEEPALIVE_S);
     /* Until the shutdown: if we are killed, cut-off data must not look complete. */
     wst__sockopt_reset_on_close(fd_of(sock), true);
 }
@@ -644,10 +643,6 @@ static int open_descriptor(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_u
 
 int wst_socket_open(wst_stream_t **out, wst_ctx_t *ctx, int fd, bool is_unix) {
     return open_descriptor(out, ctx, fd, is_unix, false);
-}
-
-bool wst__socket_tune_listener(int fd) {
-    return wst__sockopt_tune_listener(fd, KEEPALIVE_S);
 }
 
 int wst__socket_open_tuned(wst_stream_t **out, wst_ctx_t *ctx, int fd) {

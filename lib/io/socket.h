@@ -32,10 +32,8 @@ uv_pipe_t *wst__socket_pipe(wst__socket_t *socket);
  */
 int wst__socket_stream(wst__socket_t *socket, wst_stream_t **out);
 
-/* Gives a listener of TCP the options of its connections. Returns whether these have them then. */
-bool wst__socket_tune_listener(int fd);
-
-/* As wst_socket_open, for a connection of TCP that has its options from its listener. */
+/* As wst_socket_open, for a connection of TCP that has its options (wst__sockopt_tune) from its
+ * listener. */
 int wst__socket_open_tuned(wst_stream_t **out, wst_ctx_t *ctx, int fd);
 
 /* Closes a socket that is not a stream, with a reset if it is connected. It is freed later. */

@@ -112,19 +112,18 @@ static bool set_int(int fd, int level, int name, int value) {
     return setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
-/* Accepted connections inherit all of it. Intervals and counts are those of uv_tcp_keepalive. */
-bool wst__sockopt_tune_listener(int fd, int keepalive_s) {
+/* The interval and the count are those of uv_tcp_keepalive. */
+bool wst__sockopt_tune(int fd) {
     wst__sockopt_reset_on_close(fd, true);
     return set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1) && set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-           set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, keepalive_s) &&
+           set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, WST__KEEPALIVE_S) &&
            set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1) && set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
 }
 
 #else
 
-bool wst__sockopt_tune_listener(int fd, int keepalive_s) {
+bool wst__sockopt_tune(int fd) {
     (void)fd;
-    (void)keepalive_s;
     return false;
 }
 

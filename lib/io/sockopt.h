@@ -40,12 +40,13 @@ uint32_t wst__sockopt_retransmits(int fd);
 /* FIONREAD: bytes that can be read at once; 0 if that is not known. */
 size_t wst__sockopt_readable(int fd);
 
+enum { WST__KEEPALIVE_S = 60 };
+
 /*
- * Gives a listener of TCP the options that socket.c gives each connection: TCP_NODELAY, keepalive
- * after `keepalive_s` of silence, and a reset on close. Returns whether the connections that it
- * accepts have them; else each is to be given them.
+ * Linux: gives a connection of TCP, or a listener, whose connections inherit them, TCP_NODELAY,
+ * keepalive after WST__KEEPALIVE_S of silence, and a reset on close. False: it may lack some.
  */
-bool wst__sockopt_tune_listener(int fd, int keepalive_s);
+bool wst__sockopt_tune(int fd);
 
 /* TCP_USER_TIMEOUT: the connection breaks if data stays unacknowledged for so long. */
 void wst__sockopt_user_timeout(int fd, unsigned ms);

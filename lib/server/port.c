@@ -10,10 +10,9 @@
 #include "labels.h"
 #include "server.h"
 #include "sized.h"
-#include "text.h"
+#include "utf8.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <wstunnel/port.h>
 
 struct wst_port {
@@ -163,7 +162,7 @@ static void on_connection(wst__address_t *address, wst_stream_t *stream, wst__se
 static const char *keep_port_text(char *out, size_t size, const char *text) {
     if (text == NULL || text[0] == '\0')
         return NULL;
-    wst__text_copy(out, size, (wst_str_t){text, strlen(text)});
+    wst__utf8_cut(out, size, text);
     return out;
 }
 

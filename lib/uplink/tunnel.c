@@ -9,6 +9,7 @@
 
 #include "cork.h"
 #include "text.h"
+#include "utf8.h"
 
 #include <assert.h>
 #include <string.h>
@@ -139,7 +140,7 @@ static void write_peer(char out[PEER_SIZE], const wst__session_stream_t *st) {
     if (dest[0] == '\0')
         return;
     memcpy(at, to, sizeof(to) - 1);
-    wst__text_copy(at + sizeof(to) - 1, DEST_SHOWN + 1, (wst_str_t){dest, strlen(dest)});
+    wst__utf8_cut(at + sizeof(to) - 1, DEST_SHOWN + 1, dest);
 }
 
 static int become_stream(tunnel_t *t) {

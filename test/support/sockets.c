@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,25 @@ void sockets_reset(int fd) {
     struct linger linger = {1, 0};
     assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
     close(fd);
+}
+
+static void expect_option(int fd, int level, int name, int expected) {
+    int value = -1;
+    socklen_t len = sizeof(value);
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    assert_int_equal(value, expected);
+}
+
+void sockets_expect_options(int fd) {
+    struct linger linger = {0};
+    socklen_t len = sizeof(linger);
+    expect_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    expect_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    expect_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 60);
+    expect_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+    expect_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 10);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
+    assert_true(linger.l_onoff != 0 && linger.l_linger == 0);
 }
 
 uint8_t sockets_pattern(size_t offset) {

@@ -20,6 +20,9 @@ int sockets_read_all(int fd, uint8_t *buf, size_t size, size_t *len);
 /* Closes a descriptor with RST. */
 void sockets_reset(int fd);
 
+/* That a connection of TCP, dialled or accepted, has the options of all. */
+void sockets_expect_options(int fd);
+
 /* The byte at `offset` of the sequence that tests send, whose period is not a power of two. */
 uint8_t sockets_pattern(size_t offset);
 

@@ -2,11 +2,11 @@
 /* Listeners: binding, accepting, pausing, running out of descriptors, files of Unix sockets. */
 #include "addr.h"
 #include "listener.h"
+#include "sockets.h"
 #include "env.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -125,32 +125,12 @@ static void test_accepts(void **state) {
     }
 }
 
-static int int_option(int fd, int level, int name) {
-    int value = -1;
-    socklen_t len = sizeof(value);
-    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
-    return value;
-}
-
 /* Whether the descriptor is a connection to that peer. */
 static bool leads_to(int fd, const struct sockaddr_in *peer) {
     struct sockaddr_in addr;
     socklen_t len = sizeof(addr);
     return getpeername(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin_family == AF_INET &&
            addr.sin_port == peer->sin_port;
-}
-
-/* The options of a connection, wherever it has them from. */
-static void expect_options(int fd) {
-    struct linger linger = {0};
-    socklen_t len = sizeof(linger);
-    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
-    assert_int_equal(int_option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
-    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 1);
-    assert_int_equal(int_option(fd, IPPROTO_TCP, TCP_KEEPCNT), 10);
-    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &len), 0);
-    assert_true(linger.l_onoff != 0 && linger.l_linger == 0);
 }
 
 static wst_stream_t *kept;
@@ -179,7 +159,7 @@ static void test_options(void **state) {
     int found = 0;
     for (int other = 0; other < 1024; other++)
         if (leads_to(other, &own)) {
-            expect_options(other);
+            sockets_expect_options(other);
             found++;
         }
     assert_int_equal(found, 1);
