@@ -231,15 +231,16 @@ int wst_http_parse_target(wst_http_target_t *out, const wst_http_head_t *head, c
 }
 
 void wst__authority_write(char *out, size_t size, const wst_authority_t *a) {
-    char end[WST__DECIMAL_MAX + 3], *at = end;
-    if (a->ipv6)
-        *at++ = ']';
-    *at++ = ':';
-    *wst__text_decimal(at, a->port) = '\0';
-    if (a->ipv6)
-        wst__text_copy(out, size, (wst_str_t){"[", 1});
-    size_t n = a->ipv6 ? strlen(out) : 0;
-    wst__text_copy(out + n, size - n, a->host);
-    n += strlen(out + n);
-    wst__text_copy(out + n, size - n, (wst_str_t){end, strlen(end)});
+    char digits[WST__DECIMAL_MAX];
+    const char *end = wst__text_decimal(digits, a->port);
+    const wst_str_t pieces[] = {{"[", a->ipv6 ? 1 : 0},
+                                a->host,
+                                {"]", a->ipv6 ? 1 : 0},
+                                {":", 1},
+                                {digits, (size_t)(end - digits)}};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        wst__text_copy(out + n, size - n, pieces[i]);
+        n += strlen(out + n);
+    }
 }
