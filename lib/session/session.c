@@ -245,6 +245,7 @@ void wst__session_detach(wst__session_t *s) {
     s->attached = false;
     s->ping_unanswered = false;
     wst__deadline_clear(s->o.deadlines, &s->deadline);
+    wst__deadline_clear(s->o.deadlines, &s->confirming);
     wst__session_changed(s);
 }
 
@@ -524,14 +525,42 @@ void wst__session_drop_streams(wst__session_t *s, int reason) {
     wst__session_leave(s);
 }
 
-void wst__session_tell(wst__session_stream_t *st, unsigned what) {
+/* Sets the flags. Returns whether nothing in control was worth a wake-up before. */
+static bool note(wst__session_stream_t *st, unsigned what) {
     wst__session_t *s = st->session;
-    bool was_idle = wst__list_empty(&s->control);
+    bool asleep = wst__list_empty(&s->control) || s->unhurried;
     if (st->tell == 0)
         wst__list_append(&s->control, &st->control_node);
     st->tell = (uint8_t)(st->tell | what);
-    if (was_idle)
+    return asleep;
+}
+
+void wst__session_tell(wst__session_stream_t *st, unsigned what) {
+    wst__session_t *s = st->session;
+    bool asleep = note(st, what);
+    s->unhurried = false;
+    if (asleep)
         wst__session_wake(s);
+}
+
+static void on_confirming(wst__deadline_t *deadline, uint64_t now_ms) {
+    (void)now_ms;
+    wst__session_t *s = WST__CONTAINER(deadline, wst__session_t, confirming);
+    if (!wst__list_empty(&s->control) && s->unhurried)
+        wst__session_wake(s);
+    s->unhurried = false;
+}
+
+void wst__session_confirm_end(wst__session_stream_t *st) {
+    wst__session_t *s = st->session;
+    if (st->rx_received - st->rx_told > WST__CONFIRM_LEAST) {
+        wst__session_tell(st, WST__TELL_CREDIT);
+        return;
+    }
+    s->unhurried = note(st, WST__TELL_CREDIT);
+    if (!s->confirming.set)
+        wst__deadline_set(s->o.deadlines, &s->confirming, s->last_recv_ms + WST__CONFIRM_MS,
+                          on_confirming);
 }
 
 void wst__session_untell(wst__session_stream_t *st, unsigned what) {

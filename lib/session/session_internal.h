@@ -99,6 +99,7 @@ struct wst__session {
     uint64_t local_highest, peer_highest;
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control;
+    bool unhurried;             /* nothing in control is worth a wake-up */
     wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
     unsigned fresh_turns;       /* messages of fresh streams in a row */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
@@ -125,8 +126,8 @@ struct wst__session {
     char *bye_text; /* may be NULL */
     size_t pinned;  /* bytes that streams hold of the budget */
 
-    wst__deadline_t deadline;
-    unsigned depth; /* of calls that run callbacks */
+    wst__deadline_t deadline, confirming; /* confirming: until then control may be unhurried */
+    unsigned depth;                       /* of calls that run callbacks */
     wst__session_stream_t *graveyard;
 };
 
@@ -148,6 +149,8 @@ void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t t
 /* Fails our opens above that id that have no answer. */
 void wst__session_fail_opens(wst__session_t *s, uint64_t above, int reason, wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);
+/* Tells that the peer's end has arrived: with the next message, or a little later. */
+void wst__session_confirm_end(wst__session_stream_t *st);
 void wst__session_untell(wst__session_stream_t *st, unsigned what);
 /* Makes a stream REFUSED or RESET: without buffers, kept until the peer is told. */
 void wst__session_last_word(wst__session_stream_t *st, wst__session_state_t state, int reason,

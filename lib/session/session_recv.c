@@ -217,7 +217,7 @@ static int on_msg_end(wst__session_t *s, wst__session_stream_t *st, const wst_me
     if (m->offset != st->rx_received)
         return breach(s, "end at another offset than the data's");
     st->rx_ended = true;
-    wst__session_tell(st, WST__TELL_CREDIT);
+    wst__session_confirm_end(st);
     wst__session_stream_deliver(st);
     return 0;
 }

@@ -76,6 +76,7 @@ typedef struct sim_side {
     wst__session_t *s;
     sim_link_t *link; /* attached to the session; NULL: none */
     uint64_t epoch;   /* of the latest one */
+    bool woken;       /* the session has something to send, it said; only then is it asked */
     bool goaway, suspending;
     bool said_bye, heard_bye;
 } sim_side_t;

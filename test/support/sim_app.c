@@ -393,6 +393,12 @@ static void on_bye(wst__session_t *s, int reason, wst_str_t text, void *user_dat
     wst__session_drop_streams(s, WST_ELOST);
 }
 
+static void on_wakeup(wst__session_t *s, void *user_data) {
+    (void)s;
+    sim_side_t *side = user_data;
+    side->woken = true;
+}
+
 const wst__session_callbacks_t sim_callbacks = {.on_open = on_open,
                                                 .on_opened = on_opened,
                                                 .on_failed = on_failed,
@@ -402,7 +408,8 @@ const wst__session_callbacks_t sim_callbacks = {.on_open = on_open,
                                                 .on_shutdown = on_shutdown,
                                                 .on_reset = on_reset,
                                                 .on_bye = on_bye,
-                                                .on_dead = on_dead};
+                                                .on_dead = on_dead,
+                                                .on_wakeup = on_wakeup};
 
 /* -- What must hold --------------------------------------------------------------------------- */
 

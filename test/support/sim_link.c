@@ -91,7 +91,11 @@ static int next(sim_t *sim, sim_link_t *link, int from, wst__outgoing_t *out) {
     sim_side_t *side = &sim->sides[from];
     if (!greeting->said)
         return from == 1 && sim->waits && !greeting->heard ? 0 : wst__greeting_next(greeting, out);
-    return side->link == link ? wst__session_next(side->s, sim->now * 1000, out) : 0;
+    if (side->link != link || !side->woken)
+        return 0;
+    int status = wst__session_next(side->s, sim->now * 1000, out);
+    side->woken = status != 0;
+    return status;
 }
 
 /* Behind its hello, who has said bye says that, once on each link. */

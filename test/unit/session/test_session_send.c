@@ -485,6 +485,37 @@ static void test_the_carrier_is_woken_for_each_kind_of_message(void **state) {
     session_rig_stop(r);
 }
 
+/* The end of few bytes is confirmed with what is said next, and soon if nothing is. */
+static void test_a_confirmed_end_wakes_late(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *st[3];
+    for (int i = 0; i < 3; i++)
+        st[i] = session_rig_stream(r, true);
+    session_rig_ignores(r);
+    r->wakeups = 0;
+    assert_int_equal(session_rig_say_data(r, 1, "abc"), 0);
+    assert_int_equal(session_rig_say_end(r, 1, 3), 0);
+    assert_int_equal(r->wakeups, 0);
+    session_rig_wait(r, WST__CONFIRM_MS - 1);
+    assert_int_equal(r->wakeups, 0);
+    session_rig_wait(r, 1);
+    wakes(r, "credit 1 4/32771");
+    /* Another one's end before that: both go out. */
+    assert_int_equal(session_rig_say_end(r, 3, 0), 0);
+    assert_int_equal(r->wakeups, 0);
+    wst__session_stream_shutdown(st[0]);
+    wakes(r, "credit 3 1/32768; end 1 0");
+    session_rig_wait(r, WST__CONFIRM_MS);
+    assert_int_equal(r->wakeups, 0);
+    /* Many bytes are acknowledged at once, since the sender keeps them. */
+    assert_int_equal(session_rig_say_bytes(r, 5, WST__CONFIRM_LEAST + 1), 0);
+    assert_int_equal(session_rig_say_end(r, 5, WST__CONFIRM_LEAST + 1), 0);
+    wakes(r, "credit 5 4098/36865");
+    session_rig_stop(r);
+}
+
 static void test_credit_wakes_what_waits_for_it(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -520,6 +551,7 @@ int main(void) {
         cmocka_unit_test(test_newcomers_do_not_starve_others),
         cmocka_unit_test(test_a_short_allowance_asks_for_a_pong),
         cmocka_unit_test(test_the_carrier_is_woken_for_each_kind_of_message),
+        cmocka_unit_test(test_a_confirmed_end_wakes_late),
         cmocka_unit_test(test_credit_wakes_what_waits_for_it),
     };
     int failures = cmocka_run_group_tests_name("binary", tests, NULL, NULL);
