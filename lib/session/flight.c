@@ -65,6 +65,11 @@ void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes) {
     f->confirmed += bytes;
 }
 
+void wst__flight_note_sparse(wst__flight_t *f) {
+    f->sparse = true;
+    f->limit_queue = 0;
+}
+
 void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes) {
     f->in_flight -= bytes;
 }
@@ -116,6 +121,16 @@ uint64_t wst__flight_round_us(const wst__flight_t *f, uint64_t now_us) {
     return now_us > f->round_began_us ? now_us - f->round_began_us : 1;
 }
 
+/* Bytes that may make a queue, 0: none, since a sparse stream would wait behind it. */
+static uint64_t queue_of(wst__flight_t *f, uint64_t now_us) {
+    if (f->sparse)
+        f->sparse_us = now_us;
+    f->sparse = false;
+    return now_us - f->sparse_us >= WST__FLIGHT_SPARSE_US
+               ? wst__flight_rate(f) * WST__FLIGHT_QUEUE_US / 1000000
+               : 0;
+}
+
 void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {
     uint64_t rtt_us = wst__flight_round_us(f, now_us);
     f->in_round = false;
@@ -131,6 +146,7 @@ void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {
     note_start(f, bytes);
     f->products[f->next_product++ % WST__FLIGHT_ROUNDS] = bytes;
     set_limit(f);
+    f->limit_queue = queue_of(f, now_us);
 }
 
 uint64_t wst__flight_rate(const wst__flight_t *f) {
@@ -139,8 +155,13 @@ uint64_t wst__flight_rate(const wst__flight_t *f) {
     return greatest(f->products, WST__FLIGHT_ROUNDS) * 1000000 / f->rtt_min_us;
 }
 
+uint64_t wst__flight_limit(const wst__flight_t *f) {
+    uint64_t limit = f->streams <= WST__FLIGHT_FEW ? f->limit_few : f->limit;
+    return f->limit_queue > limit ? f->limit_queue : limit;
+}
+
 bool wst__flight_is_full(const wst__flight_t *f) {
-    return f->in_flight >= (f->streams <= WST__FLIGHT_FEW ? f->limit_few : f->limit);
+    return f->in_flight >= wst__flight_limit(f);
 }
 
 bool wst__flight_wants_round(const wst__flight_t *f) {

@@ -11,6 +11,10 @@
  * needs to start fast. One or two streams are as fast with 64 KiB less, and a keystroke beside a
  * transfer waits for less; more streams would be slower, since their messages are smaller.
  *
+ * While transfers are among themselves, nobody minds a queue: when no sparse stream has sent beside
+ * others for a second, what the path carries in a millisecond may be in flight. On a short and fast
+ * path that is more, and saves wake-ups. The next keystroke waits so long, once.
+ *
  * A new carrier may have more in flight, until its rate has been level for some rounds: TCP must
  * find the rate first.
  *
@@ -28,9 +32,11 @@ enum {
     WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
     WST__FLIGHT_FEW = 2,            /* so many streams need less than the floor, by: */
     WST__FLIGHT_FEW_LESS = 64 * 1024,
-    WST__FLIGHT_ROUNDS = 8, /* the limit follows the best of so many rounds */
-    WST__FLIGHT_LOSSY = 8,  /* rounds that a loss counts */
-    WST__FLIGHT_CALM = 4    /* the least round trip is of so many pings without a queue */
+    WST__FLIGHT_SPARSE_US = 1000 * 1000, /* without sparse streams for so long, as much as */
+    WST__FLIGHT_QUEUE_US = 1000,         /* goes out in so long may be in flight */
+    WST__FLIGHT_ROUNDS = 8,              /* the limit follows the best of so many rounds */
+    WST__FLIGHT_LOSSY = 8,               /* rounds that a loss counts */
+    WST__FLIGHT_CALM = 4 /* the least round trip is of so many pings without a queue */
 };
 
 typedef struct wst__flight {
@@ -38,8 +44,11 @@ typedef struct wst__flight {
     size_t streams; /* that have bytes in flight, or had since the last ping; the owner counts */
     uint64_t heard; /* bytes of data received */
     uint64_t limit, limit_few; /* of in_flight; one frame may go beyond */
+    uint64_t limit_queue;      /* the same without sparse streams, if that is more; else 0 */
     uint64_t rtt_us;           /* of the last round; 0: not known */
     uint64_t rtt_min_us;       /* the least; UINT64_MAX: not known */
+    bool sparse;               /* a sparse stream has sent since the last pong */
+    uint64_t sparse_us;        /* the last pong behind one */
 
     bool in_round;
     uint64_t round_began_us, round_confirmed, round_in_flight,
@@ -57,6 +66,10 @@ void wst__flight_init(wst__flight_t *f);
 
 void wst__flight_sent(wst__flight_t *f, uint64_t bytes);
 void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes);
+
+/* A sparse stream has sent, beside others. */
+void wst__flight_note_sparse(wst__flight_t *f);
+
 void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes); /* of a stream that is gone */
 
 /* Data is received. A pong that comes behind it has waited for it. */
@@ -69,6 +82,8 @@ void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy);
 /* How long the ping under way has taken by then. */
 uint64_t wst__flight_round_us(const wst__flight_t *f, uint64_t now_us);
 
+/* The limit for as many streams as there are. */
+uint64_t wst__flight_limit(const wst__flight_t *f);
 bool wst__flight_is_full(const wst__flight_t *f);
 
 /* Whether so much is in flight that a round should begin. Without it, the limit does not follow. */

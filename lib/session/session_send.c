@@ -163,6 +163,16 @@ static wst__session_stream_t *next_in_turn(wst__session_t *s) {
     }
 }
 
+/* Bytes that a sparse stream sends at most when it has some: a keystroke, a request. */
+enum { SPARSE = 1024 };
+
+/* Whether the message just taken, of `len` bytes, is all that a fresh stream had, and little. */
+static bool is_sparse(const wst__session_stream_t *st, size_t len) {
+    const wst__session_t *s = st->session;
+    bool first = st->deficit + len == s->peer_max_frame;
+    return s->fresh_turns > 0 && first && len <= SPARSE && sendable(st) == 0;
+}
+
 static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     wst__session_stream_t *st = wst__flight_is_full(&s->flight) ? NULL : next_in_turn(s);
     if (st == NULL)
@@ -189,6 +199,8 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     st->tx_sent += data.len;
     st->deficit -= (uint32_t)data.len;
     wst__flight_note_sent(st, data.len);
+    if (is_sparse(st, data.len) && s->flight.streams > 1)
+        wst__flight_note_sparse(&s->flight);
     if (st->tx_waiting && sendable(st) == 0)
         s->short_of_room = true;
     if (sendable(st) == 0)

@@ -153,8 +153,8 @@ static bool set_allowance(wst__session_stream_t *st, size_t allowance) {
  * that have something there. More would only wait here instead of at its source.
  */
 static uint64_t fair_allowance(const wst__session_t *s) {
-    uint64_t share = 2 * s->flight.limit / (s->flight.streams > 0 ? s->flight.streams : 1);
-    return most_of(share, SHARE_LEAST);
+    uint64_t most = most_of(s->flight.limit, wst__flight_limit(&s->flight));
+    return most_of(2 * most / most_of(s->flight.streams, 1), SHARE_LEAST);
 }
 
 void wst__allowance_judge(wst__session_stream_t *st) {

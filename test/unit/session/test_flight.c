@@ -253,6 +253,37 @@ static void test_full_with_few_streams(void **state) {
     }
 }
 
+/* A path of 100 us that carries 1000 KiB in a millisecond: without sparse streams that much may be
+ * in flight. A sparse stream takes it back at once, and for a second. */
+static void test_without_sparse_streams(void **state) {
+    (void)state;
+    enum { RTT = 100, PRODUCT = 100 * KIB, MOST = 1000 * KIB };
+    wst__flight_t f;
+    uint64_t now_us = 10 * WST__FLIGHT_SPARSE_US;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, RTT);
+    for (int i = 0; i < 20; i++) /* the start is over */
+        pass_round(&f, &now_us, 400 * KIB, 4 * RTT);
+    for (f.streams = 1; f.streams < 100; f.streams++) {
+        assert_about(wst__flight_limit(&f), MOST);
+        pass_round(&f, &now_us, MOST, MOST / PRODUCT * RTT); /* the queue is no product */
+    }
+    for (f.streams = 2; f.streams < 100; f.streams++) {
+        uint64_t low = f.streams > WST__FLIGHT_FEW ? f.limit : f.limit_few;
+        wst__flight_note_sparse(&f);
+        assert_int_equal(wst__flight_limit(&f), low);
+        assert_true(low < 260 * KIB);
+        uint64_t from_us = now_us + 4 * RTT; /* its pong */
+        do {
+            pass_round(&f, &now_us, 400 * KIB, 4 * RTT);
+            low = f.streams > WST__FLIGHT_FEW ? f.limit : f.limit_few;
+            if (now_us < from_us + WST__FLIGHT_SPARSE_US)
+                assert_int_equal(wst__flight_limit(&f), low);
+        } while (now_us < from_us + WST__FLIGHT_SPARSE_US);
+        assert_about(wst__flight_limit(&f), MOST);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_floor),
@@ -265,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_start_without_a_queue),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_full_with_few_streams),
+        cmocka_unit_test(test_without_sparse_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

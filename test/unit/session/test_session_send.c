@@ -265,6 +265,35 @@ static void test_a_sparse_stream_goes_first(void **state) {
     session_rig_stop(r);
 }
 
+/* A stream is sparse if it is fresh and has little to send, and other streams are there to delay
+ * it. */
+static void test_sparse_streams(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_new();
+    session_rig_greet(r);
+    wst__session_stream_t *st = session_rig_stream(r, true), *other = session_rig_stream(r, true);
+    unsigned pings = 0;
+    session_rig_write(r, st, "alone");
+    pull_all(r, &pings);
+    assert_false(r->s->flight.sparse);
+    session_rig_write_bytes(r, other, 1025);
+    pull_all(r, &pings);
+    assert_false(r->s->flight.sparse);
+    /* The rest of what a busy stream has to send is small, too. */
+    session_rig_write_bytes(r, other, SESSION_RIG_FRAME + 10);
+    pull_all(r, &pings);
+    assert_false(r->s->flight.sparse);
+    /* A message is small, too, where a chunk ends. */
+    session_rig_write(r, st, "x");
+    session_rig_write_bytes(r, st, 5000);
+    pull_all(r, &pings);
+    assert_false(r->s->flight.sparse);
+    session_rig_write_bytes(r, st, 1024);
+    pull_all(r, &pings);
+    assert_true(r->s->flight.sparse);
+    session_rig_stop(r);
+}
+
 static void test_a_pong_confirms_what_was_sent_before_its_ping(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -543,6 +572,7 @@ int main(void) {
         cmocka_unit_test(test_a_stalled_stream_stalls_no_other),
         cmocka_unit_test(test_control_goes_ahead_of_data),
         cmocka_unit_test(test_a_sparse_stream_goes_first),
+        cmocka_unit_test(test_sparse_streams),
         cmocka_unit_test(test_a_pong_confirms_what_was_sent_before_its_ping),
         cmocka_unit_test(test_the_flight_is_bounded),
         cmocka_unit_test(test_the_flight_of_many_streams),
