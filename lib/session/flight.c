@@ -53,6 +53,7 @@ void wst__flight_init(wst__flight_t *f) {
     memset(f, 0, sizeof(*f));
     f->rtt_min_us = UINT64_MAX;
     memset(f->calm_us, 0xff, sizeof(f->calm_us));
+    f->sparse = true; /* not known */
     set_limit(f);
 }
 
@@ -65,13 +66,13 @@ void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes) {
     f->confirmed += bytes;
 }
 
+void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes) {
+    f->in_flight -= bytes;
+}
+
 void wst__flight_note_sparse(wst__flight_t *f) {
     f->sparse = true;
     f->limit_queue = 0;
-}
-
-void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes) {
-    f->in_flight -= bytes;
 }
 
 void wst__flight_heard(wst__flight_t *f, uint64_t bytes) {
@@ -121,14 +122,15 @@ uint64_t wst__flight_round_us(const wst__flight_t *f, uint64_t now_us) {
     return now_us > f->round_began_us ? now_us - f->round_began_us : 1;
 }
 
-/* Bytes that may make a queue, 0: none, since a sparse stream would wait behind it. */
+/* What may be in flight for want of sparse streams. Of lossy rounds the rate is too high. */
 static uint64_t queue_of(wst__flight_t *f, uint64_t now_us) {
     if (f->sparse)
         f->sparse_us = now_us;
     f->sparse = false;
-    return now_us - f->sparse_us >= WST__FLIGHT_SPARSE_US
-               ? wst__flight_rate(f) * WST__FLIGHT_QUEUE_US / 1000000
-               : 0;
+    if (f->lossy_rounds > 0 || now_us < f->sparse_us + WST__FLIGHT_SPARSE_US)
+        return 0;
+    uint64_t bytes = wst__flight_rate(f) * WST__FLIGHT_QUEUE_US / 1000000;
+    return bytes < WST__FLIGHT_QUEUE_MAX ? bytes : WST__FLIGHT_QUEUE_MAX;
 }
 
 void wst__flight_pong(wst__flight_t *f, uint64_t now_us, bool lossy) {

@@ -11,9 +11,10 @@
  * needs to start fast. One or two streams are as fast with 64 KiB less, and a keystroke beside a
  * transfer waits for less; more streams would be slower, since their messages are smaller.
  *
- * While transfers are among themselves, nobody minds a queue: when no sparse stream has sent beside
- * others for a second, what the path carries in a millisecond may be in flight. On a short and fast
- * path that is more, and saves wake-ups. The next keystroke waits so long, once.
+ * A sparse stream sends a little now and then, such as a keystroke or a request, and minds the
+ * queue of the others. If none has sent for a second, what the path carries in a millisecond may be
+ * in flight. On a short and fast path that is more, and saves wake-ups. A keystroke after a pause
+ * of a second may wait so long.
  *
  * A new carrier may have more in flight, until its rate has been level for some rounds: TCP must
  * find the rate first.
@@ -32,8 +33,9 @@ enum {
     WST__FLIGHT_FLOOR_RATE = 16,    /* that is 128 Mbit/s */
     WST__FLIGHT_FEW = 2,            /* so many streams need less than the floor, by: */
     WST__FLIGHT_FEW_LESS = 64 * 1024,
-    WST__FLIGHT_SPARSE_US = 1000 * 1000, /* without sparse streams for so long, as much as */
-    WST__FLIGHT_QUEUE_US = 1000,         /* goes out in so long may be in flight */
+    WST__FLIGHT_SPARSE_US = 1000 * 1000, /* so long without sparse streams allows a queue: */
+    WST__FLIGHT_QUEUE_US = 1000,         /* what goes out in so long, */
+    WST__FLIGHT_QUEUE_MAX = 4194304,     /* but no more bytes than that */
     WST__FLIGHT_ROUNDS = 8,              /* the limit follows the best of so many rounds */
     WST__FLIGHT_LOSSY = 8,               /* rounds that a loss counts */
     WST__FLIGHT_CALM = 4 /* the least round trip is of so many pings without a queue */
@@ -44,7 +46,7 @@ typedef struct wst__flight {
     size_t streams; /* that have bytes in flight, or had since the last ping; the owner counts */
     uint64_t heard; /* bytes of data received */
     uint64_t limit, limit_few; /* of in_flight; one frame may go beyond */
-    uint64_t limit_queue;      /* the same without sparse streams, if that is more; else 0 */
+    uint64_t limit_queue;      /* without sparse streams it may be so much, too; else 0 */
     uint64_t rtt_us;           /* of the last round; 0: not known */
     uint64_t rtt_min_us;       /* the least; UINT64_MAX: not known */
     bool sparse;               /* a sparse stream has sent since the last pong */
@@ -66,11 +68,10 @@ void wst__flight_init(wst__flight_t *f);
 
 void wst__flight_sent(wst__flight_t *f, uint64_t bytes);
 void wst__flight_confirmed(wst__flight_t *f, uint64_t bytes);
+void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes); /* of a stream that is gone */
 
 /* A sparse stream has sent, beside others. */
 void wst__flight_note_sparse(wst__flight_t *f);
-
-void wst__flight_forgotten(wst__flight_t *f, uint64_t bytes); /* of a stream that is gone */
 
 /* Data is received. A pong that comes behind it has waited for it. */
 void wst__flight_heard(wst__flight_t *f, uint64_t bytes);

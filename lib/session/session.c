@@ -68,11 +68,16 @@ void wst__session_free(wst__session_t *s) {
     wst__free(s->o.pool->allocator, s);
 }
 
+static void clear_deadlines(wst__session_t *s) {
+    wst__deadline_clear(s->o.deadlines, &s->deadline);
+    wst__deadline_clear(s->o.deadlines, &s->confirming);
+}
+
 int wst__session_fail(wst__session_t *s, int error, const char *detail) {
     if (s->error == 0) {
         s->error = error;
         s->detail = detail;
-        wst__deadline_clear(s->o.deadlines, &s->deadline);
+        clear_deadlines(s);
         wst__session_changed(s);
     }
     return s->error;
@@ -244,8 +249,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
 void wst__session_detach(wst__session_t *s) {
     s->attached = false;
     s->ping_unanswered = false;
-    wst__deadline_clear(s->o.deadlines, &s->deadline);
-    wst__deadline_clear(s->o.deadlines, &s->confirming);
+    clear_deadlines(s);
     wst__session_changed(s);
 }
 
@@ -551,9 +555,10 @@ static void on_confirming(wst__deadline_t *deadline, uint64_t now_ms) {
     s->unhurried = false;
 }
 
+/* Nobody misses it while our own direction goes on: the peer keeps the stream anyhow. */
 void wst__session_confirm_end(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
-    if (st->rx_received - st->rx_told > WST__CONFIRM_LEAST) {
+    if (st->tx_ended || st->rx_received - st->rx_told > WST__CONFIRM_LEAST) {
         wst__session_tell(st, WST__TELL_CREDIT);
         return;
     }

@@ -99,7 +99,7 @@ struct wst__session {
     uint64_t local_highest, peer_highest;
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control;
-    bool unhurried;             /* nothing in control is worth a wake-up */
+    bool unhurried;             /* no wake-up for control, which at most confirms ends */
     wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
     unsigned fresh_turns;       /* messages of fresh streams in a row */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */

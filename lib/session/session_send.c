@@ -164,19 +164,20 @@ static wst__session_stream_t *next_in_turn(wst__session_t *s) {
 }
 
 /* Bytes that a sparse stream sends at most when it has some: a keystroke, a request. */
-enum { SPARSE = 1024 };
+enum { SPARSE = 2048 };
 
-/* Whether the message just taken, of `len` bytes, is all that a fresh stream had, and little. */
-static bool is_sparse(const wst__session_stream_t *st, size_t len) {
+/* Whether the stream whose turn it is has little to send, and had nothing before. */
+static bool is_sparse(const wst__session_stream_t *st) {
     const wst__session_t *s = st->session;
-    bool first = st->deficit + len == s->peer_max_frame;
-    return s->fresh_turns > 0 && first && len <= SPARSE && sendable(st) == 0;
+    bool first = st->deficit == s->peer_max_frame;
+    return s->fresh_turns > 0 && first && st->tx_acked + st->tx.len - st->tx_sent <= SPARSE;
 }
 
 static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     wst__session_stream_t *st = wst__flight_is_full(&s->flight) ? NULL : next_in_turn(s);
     if (st == NULL)
         return 0;
+    bool sparse = is_sparse(st);
     size_t n = sendable(st);
     n = n < st->deficit ? n : st->deficit;
     wst_slice_t data = wst__bufq_seek(&st->tx, (size_t)(st->tx_sent - st->tx_acked), n);
@@ -199,7 +200,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     st->tx_sent += data.len;
     st->deficit -= (uint32_t)data.len;
     wst__flight_note_sent(st, data.len);
-    if (is_sparse(st, data.len) && s->flight.streams > 1)
+    if (sparse && s->flight.streams > 1)
         wst__flight_note_sparse(&s->flight);
     if (st->tx_waiting && sendable(st) == 0)
         s->short_of_room = true;

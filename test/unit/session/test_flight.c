@@ -253,35 +253,64 @@ static void test_full_with_few_streams(void **state) {
     }
 }
 
-/* A path of 100 us that carries 1000 KiB in a millisecond: without sparse streams that much may be
- * in flight. A sparse stream takes it back at once, and for a second. */
+enum { SHORT = 100, SHORT_PRODUCT = 100 * KIB, SHORT_MOST = 1000 * KIB };
+
+/* Rounds of a path of 100 us that carries 1000 KiB in a millisecond, with a queue, for so long. */
+static void pass_short_rounds(wst__flight_t *f, uint64_t *now_us, uint64_t us) {
+    for (uint64_t until_us = *now_us + us; *now_us < until_us;)
+        pass_round(f, now_us, 4 * SHORT_PRODUCT, 4 * SHORT);
+}
+
+static uint64_t limit_without_queue(const wst__flight_t *f) {
+    return f->streams > WST__FLIGHT_FEW ? f->limit : f->limit_few;
+}
+
+/* Without sparse streams, what the path carries in a millisecond may be in flight. A sparse stream
+ * takes it back at once, and for a second; so does a new carrier, of which nothing is known. */
 static void test_without_sparse_streams(void **state) {
     (void)state;
-    enum { RTT = 100, PRODUCT = 100 * KIB, MOST = 1000 * KIB };
     wst__flight_t f;
     uint64_t now_us = 10 * WST__FLIGHT_SPARSE_US;
     wst__flight_init(&f);
-    pass_round(&f, &now_us, 0, RTT);
-    for (int i = 0; i < 20; i++) /* the start is over */
-        pass_round(&f, &now_us, 400 * KIB, 4 * RTT);
+    pass_round(&f, &now_us, 0, SHORT);
     for (f.streams = 1; f.streams < 100; f.streams++) {
-        assert_about(wst__flight_limit(&f), MOST);
-        pass_round(&f, &now_us, MOST, MOST / PRODUCT * RTT); /* the queue is no product */
-    }
-    for (f.streams = 2; f.streams < 100; f.streams++) {
-        uint64_t low = f.streams > WST__FLIGHT_FEW ? f.limit : f.limit_few;
+        pass_short_rounds(&f, &now_us, WST__FLIGHT_SPARSE_US - 4 * SHORT);
+        assert_int_equal(wst__flight_limit(&f), limit_without_queue(&f));
+        assert_true(wst__flight_limit(&f) < 260 * KIB);
+        pass_short_rounds(&f, &now_us, 4 * SHORT);
+        assert_about(wst__flight_limit(&f), SHORT_MOST);
+        for (int i = 0; i < 20; i++) { /* the queue is no product */
+            pass_round(&f, &now_us, SHORT_MOST, SHORT_MOST / SHORT_PRODUCT * SHORT);
+            assert_about(wst__flight_limit(&f), SHORT_MOST);
+        }
         wst__flight_note_sparse(&f);
-        assert_int_equal(wst__flight_limit(&f), low);
-        assert_true(low < 260 * KIB);
-        uint64_t from_us = now_us + 4 * RTT; /* its pong */
-        do {
-            pass_round(&f, &now_us, 400 * KIB, 4 * RTT);
-            low = f.streams > WST__FLIGHT_FEW ? f.limit : f.limit_few;
-            if (now_us < from_us + WST__FLIGHT_SPARSE_US)
-                assert_int_equal(wst__flight_limit(&f), low);
-        } while (now_us < from_us + WST__FLIGHT_SPARSE_US);
-        assert_about(wst__flight_limit(&f), MOST);
+        assert_int_equal(wst__flight_limit(&f), limit_without_queue(&f));
+        pass_round(&f, &now_us, 4 * SHORT_PRODUCT, 4 * SHORT);
     }
+}
+
+/* The rate of a lossy round is too high, and a rate may be wrong. */
+static void test_the_queue_is_bounded(void **state) {
+    (void)state;
+    wst__flight_t f;
+    uint64_t now_us = 1;
+    wst__flight_init(&f);
+    pass_round(&f, &now_us, 0, SHORT);
+    pass_short_rounds(&f, &now_us, 2 * WST__FLIGHT_SPARSE_US);
+    assert_about(f.limit_queue, SHORT_MOST);
+    wst__flight_sent(&f, SHORT_MOST);
+    wst__flight_ping(&f, now_us);
+    now_us += 200 * MS;
+    wst__flight_confirmed(&f, SHORT_MOST);
+    wst__flight_pong(&f, now_us, true);
+    for (int i = 0; i < WST__FLIGHT_LOSSY - 1; i++) {
+        assert_int_equal(f.limit_queue, 0);
+        pass_round(&f, &now_us, 4 * SHORT_PRODUCT, 4 * SHORT);
+    }
+    pass_short_rounds(&f, &now_us, 100 * SHORT);
+    assert_about(f.limit_queue, SHORT_MOST);
+    pass_round(&f, &now_us, 1000 * SHORT_PRODUCT, SHORT);
+    assert_int_equal(f.limit_queue, WST__FLIGHT_QUEUE_MAX);
 }
 
 int main(void) {
@@ -297,6 +326,7 @@ int main(void) {
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_full_with_few_streams),
         cmocka_unit_test(test_without_sparse_streams),
+        cmocka_unit_test(test_the_queue_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -276,7 +276,7 @@ static void test_sparse_streams(void **state) {
     session_rig_write(r, st, "alone");
     pull_all(r, &pings);
     assert_false(r->s->flight.sparse);
-    session_rig_write_bytes(r, other, 1025);
+    session_rig_write_bytes(r, other, 2049);
     pull_all(r, &pings);
     assert_false(r->s->flight.sparse);
     /* The rest of what a busy stream has to send is small, too. */
@@ -288,9 +288,15 @@ static void test_sparse_streams(void **state) {
     session_rig_write_bytes(r, st, 5000);
     pull_all(r, &pings);
     assert_false(r->s->flight.sparse);
-    session_rig_write_bytes(r, st, 1024);
+    session_rig_write(r, st, "x");
+    session_rig_write_bytes(r, st, 2047);
     pull_all(r, &pings);
     assert_true(r->s->flight.sparse);
+    /* Its pong begins the second without a queue. */
+    r->now += 7;
+    assert_int_equal(session_rig_say_pong(r, r->s->ping_seq), 0);
+    assert_false(r->s->flight.sparse);
+    assert_int_equal(r->s->flight.sparse_us, r->now * 1000);
     session_rig_stop(r);
 }
 
@@ -514,7 +520,8 @@ static void test_the_carrier_is_woken_for_each_kind_of_message(void **state) {
     session_rig_stop(r);
 }
 
-/* The end of few bytes is confirmed with what is said next, and soon if nothing is. */
+/* The end of few bytes is confirmed with what is said next, and soon if nothing is; at once if our
+ * own end has been said, for then the confirmation may be what the stream waits for. */
 static void test_a_confirmed_end_wakes_late(void **state) {
     (void)state;
     session_rig_t *r = session_rig_new();
@@ -542,6 +549,13 @@ static void test_a_confirmed_end_wakes_late(void **state) {
     assert_int_equal(session_rig_say_bytes(r, 5, WST__CONFIRM_LEAST + 1), 0);
     assert_int_equal(session_rig_say_end(r, 5, WST__CONFIRM_LEAST + 1), 0);
     wakes(r, "credit 5 4098/36865");
+    wst__session_stream_shutdown(st[2]);
+    wakes(r, "end 5 0");
+    assert_int_equal(session_rig_say_open(r, 2), 0);
+    wst__session_stream_shutdown(r->owned[r->owned_count - 1]);
+    wakes(r, "completed 2; end 2 0");
+    assert_int_equal(session_rig_say_end(r, 2, 0), 0);
+    wakes(r, "credit 2 1/32768");
     session_rig_stop(r);
 }
 
