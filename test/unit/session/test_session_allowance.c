@@ -47,6 +47,18 @@ static void test_keeps_no_more_than_can_be_in_flight(void **state) {
     session_rig_stop(r);
 }
 
+/* Without sparse streams more may be in flight, and is kept. */
+static void test_keeps_more_without_sparse_streams(void **state) {
+    (void)state;
+    session_rig_t *r = session_rig_greet_over(session_rig_new(), RTT);
+    wst__session_stream_t *st = session_rig_stream(r, true);
+    assert_int_equal(session_rig_say_credit(r, 1, 0, 100 * FLOOR), 0);
+    r->s->flight.limit_queue = 3 * FLOOR;
+    fill(r, st);
+    assert_int_equal(st->tx_allowance, 6 * FLOOR);
+    session_rig_stop(r);
+}
+
 /* Several streams share that bound; a stream keeps what it has until the others need it. */
 static void test_streams_share_what_can_wait(void **state) {
     (void)state;
@@ -342,6 +354,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeps_as_much_as_it_is_granted),
         cmocka_unit_test(test_keeps_no_more_than_can_be_in_flight),
+        cmocka_unit_test(test_keeps_more_without_sparse_streams),
         cmocka_unit_test(test_streams_share_what_can_wait),
         cmocka_unit_test(test_a_stream_gives_up_its_lead),
         cmocka_unit_test(test_a_lead_counts_while_it_is_kept),
