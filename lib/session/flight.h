@@ -46,7 +46,7 @@ typedef struct wst__flight {
     size_t streams; /* that have bytes in flight, or had since the last ping; the owner counts */
     uint64_t heard; /* bytes of data received */
     uint64_t limit, limit_few; /* of in_flight; one frame may go beyond */
-    uint64_t limit_queue;      /* without sparse streams it may be so much, too; else 0 */
+    uint64_t limit_queue;      /* in_flight may reach it, too; 0: a sparse stream has sent lately */
     uint64_t rtt_us;           /* of the last round; 0: not known */
     uint64_t rtt_min_us;       /* the least; UINT64_MAX: not known */
     bool sparse;               /* a sparse stream has sent since the last pong */

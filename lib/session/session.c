@@ -529,7 +529,7 @@ void wst__session_drop_streams(wst__session_t *s, int reason) {
     wst__session_leave(s);
 }
 
-/* Sets the flags. Returns whether nothing in control was worth a wake-up before. */
+/* Sets the flags. Returns whether the carrier has not been woken for what control held before. */
 static bool note(wst__session_stream_t *st, unsigned what) {
     wst__session_t *s = st->session;
     bool asleep = wst__list_empty(&s->control) || s->unhurried;

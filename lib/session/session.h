@@ -84,8 +84,8 @@ typedef struct wst__session_options {
 enum {
     WST__SEND_LEAST = 4096,    /* unacknowledged bytes that a sender may keep without a loan */
     WST__ACK_EVERY = 16384,    /* a receiver acknowledges at the latest after so many bytes */
-    WST__CONFIRM_MS = 10,      /* the first end of a stream is confirmed after so long at most; */
-    WST__CONFIRM_LEAST = 4096, /* at once if more bytes than that are acknowledged, too */
+    WST__CONFIRM_MS = 10,      /* the first end of a stream is confirmed after so long at most, */
+    WST__CONFIRM_LEAST = 4096, /* and at once with more bytes to acknowledge than that */
     WST__SUSPECT_MS = 2000,    /* see wst__session_is_suspect */
     WST__PONGS_MAX = 16,       /* pongs that may wait; beyond: WST_EFLOOD */
     WST__REFUSALS_MAX = 256    /* refused opens that may wait for their answer: WST_EFLOOD */

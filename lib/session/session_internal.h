@@ -99,7 +99,7 @@ struct wst__session {
     uint64_t local_highest, peer_highest;
     wst__list_t streams; /* in the order of their opening */
     wst__list_t control;
-    bool unhurried;             /* no wake-up for control, which at most confirms ends */
+    bool unhurried;             /* control holds no more than confirmed ends: nobody was woken */
     wst__list_t fresh, ready;   /* streams with data: that had none for a round; the others */
     unsigned fresh_turns;       /* messages of fresh streams in a row */
     wst__list_t flying, pinged; /* streams with bytes in flight, before and after the last ping */
@@ -126,7 +126,7 @@ struct wst__session {
     char *bye_text; /* may be NULL */
     size_t pinned;  /* bytes that streams hold of the budget */
 
-    wst__deadline_t deadline, confirming; /* confirming: until then control may be unhurried */
+    wst__deadline_t deadline, confirming; /* confirming: of an unhurried control */
     unsigned depth;                       /* of calls that run callbacks */
     wst__session_stream_t *graveyard;
 };

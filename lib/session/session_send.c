@@ -163,7 +163,7 @@ static wst__session_stream_t *next_in_turn(wst__session_t *s) {
     }
 }
 
-/* Bytes that a sparse stream sends at most when it has some: a keystroke, a request. */
+/* A stream that has at most so many bytes to send is sparse: a keystroke, a request. */
 enum { SPARSE = 2048 };
 
 /* Whether the stream whose turn it is has little to send, and had nothing before. */
