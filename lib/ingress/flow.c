@@ -277,11 +277,14 @@ void wst__flow_ask(wst_flow_t *f, wst__question_t question, wst__answer_cb on_an
         .timeout_ms = ingress->limits.decision_timeout_ms,
         .on_answer = on_answer,
         .user_data = f};
-    if (wst__request_new(&f->request, ingress->ctx, &ask) != 0) {
+    wst_request_t *request;
+    if (wst__request_new(&request, ingress->ctx, &ask) != 0) {
         wst__flow_refuse(f, WST_ENOMEM, (wst_str_t){NULL, 0});
         return;
     }
-    ingress->hooks->ask(ingress->owner, question, f->request);
+    f->request = request;
+    ingress->hooks->ask(ingress->owner, question, request); /* may end the flow */
+    wst__request_settle(request);
 }
 
 bool wst__flow_await_room(wst_flow_t *f, void (*again)(wst__defer_t *defer)) {

@@ -2,7 +2,8 @@
 /*
  * Questions to the embedder (request.h).
  *
- *     ASKED --answer, or deadline--> ANSWERED --from the loop, perhaps held back: on_answer--> gone
+ *     ASKED --answer, or deadline--> ANSWERED --settled, or from the loop, perhaps held back:
+ *        |                                       on_answer--> gone
  *        \--the asker cancels--> CANCELLED --from the loop: on_gone--> gone
  */
 #include "request.h"
@@ -101,6 +102,13 @@ static void schedule_delivery(wst_request_t *r) {
         wst__deadline_set(&r->ctx->deadlines, &r->deadline, r->held_until_ms, on_held_long_enough);
     else
         wst__defer(r->ctx, &r->defer, deliver_answer);
+}
+
+void wst__request_settle(wst_request_t *r) {
+    if (r->state != ANSWERED || wst__list_empty(&r->defer.node)) /* else it is held back */
+        return;
+    wst__defer_cancel(&r->defer);
+    deliver_answer(&r->defer);
 }
 
 static void on_answer_deadline(wst__deadline_t *deadline, uint64_t now_ms) {

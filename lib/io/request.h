@@ -3,7 +3,7 @@
 #define WST_LIB_REQUEST_H
 /*
  * The inside of a question to the embedder: asked once, answered once, under a deadline; the
- * embedder is told if the asker goes. The asker's function runs from the loop, never from inside
+ * embedder is told if the asker goes. The asker's function never runs from inside
  * wst_request_allow & co.
  */
 #include "ctx.h"
@@ -58,9 +58,15 @@ typedef struct wst__ask {
 
 /*
  * Makes a request; hand it to the embedder's callback then. 0 or WST_ENOMEM. on_answer runs once,
- * from the loop, unless cancelled.
+ * from the loop or from wst__request_settle, unless cancelled.
  */
 int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask);
+
+/*
+ * Right after the embedder's callback: if that has answered, on_answer runs in here, unless the
+ * answer is held back. The request may have been answered or cancelled; it is still there.
+ */
+void wst__request_settle(wst_request_t *request);
 
 /* The asker's user_data if `on_answer` is its function; else NULL. */
 void *wst__request_asker(const wst_request_t *request, wst__answer_cb on_answer);

@@ -109,6 +109,69 @@ static void world_free(world_t *w) {
     assert_int_equal(test_alloc_live(), 0);
 }
 
+/* -- Settled right after the callback ---------------------------------------------------------- */
+
+static void test_settle_answered(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst_request_t *request = w.request;
+    w.busy = true;
+    wst_request_allow(request);
+    w.busy = false;
+    wst__request_settle(request);
+    assert_int_equal(w.answers, 1);
+    assert_int_equal(w.answer.kind, WST__ALLOWED);
+    turns(&w, 3);
+    assert_int_equal(w.answers, 1);
+    world_free(&w);
+}
+
+static void test_settle_unanswered(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst__request_settle(w.request);
+    turns(&w, 3);
+    assert_int_equal(w.answers, 0);
+    wst_request_allow(w.request);
+    assert_int_equal(w.answers, 0);
+    turns(&w, 1);
+    assert_int_equal(w.answers, 1);
+    world_free(&w);
+}
+
+static void test_settle_held_back(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst_request_t *request = w.request;
+    wst_request_delay(request, 50);
+    wst_request_deny(request, 403, NULL, NULL);
+    wst__request_settle(request);
+    turns(&w, 3);
+    assert_int_equal(w.answers, 0);
+    pass(&w, 50);
+    turns(&w, 1);
+    assert_int_equal(w.answers, 1);
+    world_free(&w);
+}
+
+static void test_settle_cancelled(void **state) {
+    (void)state;
+    world_t w;
+    world_start(&w);
+    wst_request_t *request = w.request;
+    wst_request_allow(request);
+    wst__request_cancel(request);
+    wst__request_settle(request);
+    turns(&w, 3);
+    assert_int_equal(w.answers, 0);
+    world_free(&w);
+}
+
+/* -- Answers ----------------------------------------------------------------------------------- */
+
 static void test_question(void **state) {
     (void)state;
     world_t w;
@@ -601,6 +664,10 @@ static void test_odd_delays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_settle_answered),
+        cmocka_unit_test(test_settle_unanswered),
+        cmocka_unit_test(test_settle_held_back),
+        cmocka_unit_test(test_settle_cancelled),
         cmocka_unit_test(test_question),
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_connected_twice),
