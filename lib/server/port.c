@@ -120,10 +120,11 @@ static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callback
 static int make_flow(client_t *c) {
     wst_flow_options_t options = c->port->flow;
     options.peer = wst_stream_peer(c->stream);
-    return wst_flow_new(&c->flow, &c->port->server->ingress, &options, &flow_callbacks, c);
+    return wst__flow_new(&c->flow, &c->port->server->ingress, &options, &flow_callbacks, c);
 }
 
-/* Takes the stream and its seat on success. 0 or an error. */
+/* On success takes the stream and its seat, and starts the flow, in which the embedder may close
+ * all. 0 or WST_ENOMEM. */
 static int add_client(wst_port_t *p, wst_stream_t *stream, wst__seat_t *seat) {
     const wst_allocator_t *allocator = &p->server->node.ctx->allocator;
     client_t *c = wst__zalloc(allocator, sizeof(*c));
@@ -141,6 +142,7 @@ static int add_client(wst_port_t *p, wst_stream_t *stream, wst__seat_t *seat) {
     wst__list_append(&p->clients, &c->node);
     wst_stream_set_callbacks(stream, &client_callbacks, c);
     wst_stream_read_start(stream, WST__EARLY_MAX);
+    wst__flow_start(c->flow);
     return 0;
 }
 

@@ -430,6 +430,10 @@ void server_client_use(server_world_t *w, server_client_t *c, wst_stream_t *stre
 
 static void client_on_connected(int status, wst_stream_t *stream, void *user_data) {
     server_client_t *c = user_data;
+    if (status == UV_ECONNRESET) { /* a port has refused it already */
+        c->connected = c->broken = 1;
+        return;
+    }
     assert_int_equal(status, 0);
     server_client_use(c->w, c, stream);
 }
@@ -504,6 +508,8 @@ static void client_on_closed(void *user_data) {
 }
 
 void server_client_close(server_client_t *c) {
+    if (c->stream == NULL) /* refused at once */
+        return;
     wst_stream_close(c->stream, client_on_closed);
     test_env_until_count(&c->w->env, &c->closed, 1);
 }
