@@ -26,7 +26,8 @@ enum {
     /* The most that is read in a turn of the loop: libuv would fill 32 buffers before others have
      * their turn. So much can wait, for example behind a packet that TCP has sent again. */
     TURN_MAX = 524288,
-    FIT_MIN = 16384, /* chunks larger than this fit what is read */
+    FIT_MIN = 16384,     /* chunks larger than this fit what is read */
+    SHORT_BYTES = 65536, /* an answer of no more may come with the end of its connection */
     BUSY_BYTES = 1024,
     BUSY_MS = 100,
     WRITE_ROOM = 65536,
@@ -185,6 +186,34 @@ static int error_at_end(const wst__socket_t *sock) {
     return error;
 }
 
+/* `error`: UV_EOF, or why nothing can be read any more. */
+static void end_reading(wst__socket_t *sock, int error) {
+    if (sock->broken != 0)
+        error = sock->broken;
+    if (error == UV_EOF)
+        error = error_at_end(sock);
+    if (error == 0)
+        wst_stream_emit_end(sock->stream);
+    else
+        fail_later(sock, error);
+}
+
+/*
+ * A short answer often comes with the end of its connection. Seen together, they cost a tunnel one
+ * message and one wake-up less. A question is no answer: there nothing has been written before.
+ */
+static void look_for_end(wst__socket_t *sock) {
+    const wst_stream_t *stream = sock->stream;
+    if (is_closing(sock) || !sock->reading || sock->failing || stream->bytes_written == 0 ||
+        stream->bytes_read > SHORT_BYTES)
+        return;
+    int end = wst__sockopt_at_end(fd_of(sock));
+    if (end == 0)
+        return;
+    uv_read_stop(&sock->uv.stream);
+    end_reading(sock, end);
+}
+
 static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *buf) {
     wst__socket_t *sock = handle->data;
     wst_chunk_t *chunk = sock->chunk;
@@ -201,18 +230,13 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
         wst__cork(sock->ctx);
         wst_stream_emit_read(sock->stream, data);
+        if ((size_t)nread < buf->len)
+            look_for_end(sock);
         wst__uncork(sock->ctx);
     }
     wst_chunk_unref(chunk);
-    if (nread >= 0)
-        return;
-    int error = sock->broken != 0 ? sock->broken : (int)nread;
-    if (error == UV_EOF)
-        error = error_at_end(sock);
-    if (error == 0)
-        wst_stream_emit_end(sock->stream);
-    else
-        fail_later(sock, chunk == NULL && error == UV_ENOBUFS ? (int)WST_ENOMEM : error);
+    if (nread < 0)
+        end_reading(sock, chunk == NULL && nread == UV_ENOBUFS ? (int)WST_ENOMEM : (int)nread);
 }
 
 static void socket_read_start(wst_stream_t *stream, size_t max, void *impl) {

@@ -146,6 +146,14 @@ int wst__sockopt_error(int fd) {
     return error != 0 ? uv_translate_sys_error(error) : 0;
 }
 
+int wst__sockopt_at_end(int fd) {
+    char byte;
+    ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n >= 0)
+        return n > 0 ? 0 : (int)UV_EOF;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : last_error();
+}
+
 int wst__sockopt_shut_down(int fd) {
     return shutdown(fd, SHUT_WR) == 0 ? 0 : last_error();
 }

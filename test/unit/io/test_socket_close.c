@@ -88,6 +88,76 @@ static void test_reset_right_behind_bytes(void **state) {
     rig_close(&rig);
 }
 
+/* What a question gets in return. */
+typedef enum { ANSWER_AND_END, ANSWER_AND_RESET } treatment_t;
+
+/* Asks, and gets an answer with the end of the connection, all before the stream's next turn. */
+static void ask(rig_t *rig, treatment_t treatment) {
+    char question[3];
+    assert_int_equal(sockets_write(rig->a.stream, "who", 3), 0);
+    test_env_turns(&rig->env, 1);
+    assert_int_equal(read(rig->other, question, 3), 3);
+    assert_int_equal(write(rig->other, "me", 2), 2);
+    if (treatment == ANSWER_AND_RESET)
+        sockets_reset(rig->other);
+    else
+        close(rig->other);
+    rig->other = -1;
+}
+
+static void test_answer_with_its_end(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    wst_stream_read_start(rig.a.stream, 0);
+    ask(&rig, ANSWER_AND_END);
+    test_env_turns(&rig.env, 1); /* one turn tells both */
+    assert_int_equal(rig.a.received, 2);
+    assert_int_equal(rig.a.ends, 1);
+    test_env_turns(&rig.env, 3);
+    assert_int_equal(rig.a.ends, 1);
+    assert_int_equal(rig.a.errors, 0);
+    rig_close(&rig);
+}
+
+static void test_answer_with_a_reset(void **state) {
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    wst_stream_read_start(rig.a.stream, 0);
+    ask(&rig, ANSWER_AND_RESET);
+    test_env_until_count(&rig.env, &rig.a.errors, 1);
+    assert_int_equal(rig.a.error, UV_ECONNRESET);
+    assert_int_equal(rig.a.ends, 0);
+    rig_close(&rig);
+}
+
+/* A reader that stops at the answer is told of the end when it reads on, one that closes never. */
+static void test_answer_stops_its_reader(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.a.pause_always = true;
+    wst_stream_read_start(rig.a.stream, 0);
+    ask(&rig, ANSWER_AND_END);
+    test_env_turns(&rig.env, 5);
+    assert_int_equal(rig.a.received, 2);
+    assert_int_equal(rig.a.ends, 0);
+    wst_stream_read_start(rig.a.stream, 0);
+    test_env_until_count(&rig.env, &rig.a.ends, 1);
+    rig_close(&rig);
+}
+
+static void test_answer_closes_its_reader(void **state) {
+    rig_t rig;
+    rig_open(&rig, unix_wanted(state));
+    rig.a.close_at = 'r';
+    wst_stream_read_start(rig.a.stream, 0);
+    ask(&rig, ANSWER_AND_END);
+    test_env_until_count(&rig.env, &rig.a.closed, 1);
+    assert_int_equal(rig.a.received, 2);
+    assert_int_equal(rig.a.ends + rig.a.errors, 0);
+    test_env_close(&rig.env);
+}
+
 static void test_reset_meets_a_write(void **state) {
     (void)state;
     rig_t rig;
@@ -713,6 +783,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reset_comes_in),
         cmocka_unit_test(test_reset_right_behind_bytes),
+        BOTH(test_answer_with_its_end),
+        cmocka_unit_test(test_answer_with_a_reset),
+        BOTH(test_answer_stops_its_reader),
+        BOTH(test_answer_closes_its_reader),
         cmocka_unit_test(test_reset_meets_a_write),
         cmocka_unit_test(test_last_words_before_a_reset),
         cmocka_unit_test(test_last_words_before_a_shutdown),
