@@ -163,6 +163,26 @@ class Beside(Measure):
         }
 
 
+class VisitsBeside(Measure):
+    """Short connections, one at a time, during a download from another origin."""
+
+    figures = {"rate": Figure("", "/s"), "p99": Figure("p99", "µs", less=True),
+               "bulk": Figure("its bulk", "MB/s")}  # fmt: skip
+    origins = 2
+    MOST = 100_000  # connections in that time
+
+    def measure(self, bench, running):
+        seconds = bench.amounts.seconds
+        bulk = running.load("get", seconds=seconds + 2 * Beside.LEAD)
+        time.sleep(Beside.LEAD)
+        visits = running.load("visit", 1, seconds=seconds, count=self.MOST).result()
+        return {
+            "rate": visits["complete"] / visits["seconds"],
+            "p99": visits["p99_us"],
+            "bulk": rate_of(bulk.result(), 1),
+        }
+
+
 class Visits(Measure):
     """Short connections: the origin sends one byte and closes. `abreast` are open at a time."""
 

@@ -4,7 +4,8 @@
 import dataclasses
 import re
 
-from .measures import Beside, Bulk, Crowd, Download, Echo, FarBulk, Idle, Shares, Visits
+from .measures import (Beside, Bulk, Crowd, Download, Echo, FarBulk, Idle, Shares, Visits,
+                       VisitsBeside)  # fmt: skip
 from .neighbours import Neighbour, noises
 from .own import Handshakes, LibraryBulk, Sizes, StartUp
 from .scenes import Scene, relay_scenes
@@ -49,6 +50,7 @@ def loads(scene, streams):
             Beside("beside", "64-byte echo beside a download", scene),
             Visits("visit1", "connections, one at a time", scene, 1),
             Visits("visit64", "connections, 64 at a time", scene, 64),
+            VisitsBeside("visits_beside", "connections beside a download", scene),
             Idle("idle", "an idle tunnel", scene)]  # fmt: skip
 
 
