@@ -7,8 +7,8 @@
  * serves it, may this destination be opened, with which credentials. It comes as the argument of a
  * callback and is answered by exactly one of allow, deny, choose or connected (each callback says
  * which apply), inside the callback or later from the loop, before its deadline. An answer
- * ends the request; the pointer is invalid then. It takes effect once the callback has returned,
- * one given later in the loop's next turn.
+ * ends the request; the pointer is invalid then. It takes effect when the callback has returned, at
+ * once or in the loop's next turn.
  *
  * If the asking peer goes away, or the deadline (10 s unless said otherwise) passes, the request
  * ends too: the function set by wst_request_on_gone() is called. An embedder that answers later

@@ -150,8 +150,9 @@ int wst__flow_new(wst_flow_t **out, wst_ingress_t *ingress, const wst_flow_optio
  * return. */
 void wst__flow_start(wst_flow_t *flow);
 
-/* The client is allowed: chooses an agent and opens the stream. Later questions show `head` and
- * `tls`. May be called once more after wst__flow_over, if no byte of a response has arrived. */
+/* The client is allowed: chooses an agent and opens the stream; the flow may be freed on return.
+ * Later questions show `head` and `tls`. May be called once more after wst__flow_over, if no byte
+ * of a response has arrived. */
 void wst__flow_dial(wst_flow_t *flow, const wst_http_head_t *head, const struct wst_tls_info *tls);
 
 /* Refuses the flow for a cause, a code of error.h or refusal.h, and tells its owner, who frees it,
@@ -163,7 +164,8 @@ void wst__flow_refuse_as(wst_flow_t *flow, const wst__refusal_t *refusal, int co
  * is the embedder's answer. */
 void wst__flow_deny(wst_flow_t *flow, int verdict, const wst__answer_t *answer);
 
-/* Asks the embedder a question about the flow. Refuses the flow if there is no memory. */
+/* Asks the embedder a question about the flow. Refuses the flow if there is no memory. The answer
+ * may come in here, and the flow may be freed on return. */
 void wst__flow_ask(wst_flow_t *flow, wst__question_t question, wst__answer_cb on_answer);
 
 /* The flow lacks memory. True: some is about to be given back, and `again` runs in the next turn.
@@ -190,7 +192,8 @@ void wst__flow_stop(wst_flow_t *flow);
 
 /* -- flow_open.c ----------------------------------------------------------------------------- */
 
-/* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal. */
+/* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal, which may come
+ * in here: the flow may be freed on return. */
 void wst__flow_choose(wst_flow_t *flow);
 
 /* Gives the flow's place at the agent back. If `unanswered`, and if the agent may look up a name

@@ -13,6 +13,7 @@
 #include "cork.h"
 #include "defaults.h"
 #include "sized.h"
+#include "socket.h"
 
 typedef struct side {
     wst_stream_t *stream;
@@ -276,6 +277,8 @@ int wst_pump_new(wst_pump_t **out, wst_ctx_t *ctx, wst_stream_t *a, wst_stream_t
     wst__ctx_hold(ctx);
     wst_stream_set_callbacks(a, &callbacks, &p->sides[0]);
     wst_stream_set_callbacks(b, &callbacks, &p->sides[1]);
+    wst__socket_look_for_end(a);
+    wst__socket_look_for_end(b);
     adjust_reading(&p->sides[0], false);
     adjust_reading(&p->sides[1], false);
     restart_timeout(p);

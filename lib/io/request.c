@@ -105,7 +105,8 @@ static void schedule_delivery(wst_request_t *r) {
 }
 
 void wst__request_settle(wst_request_t *r) {
-    if (r->state != ANSWERED || wst__list_empty(&r->defer.node)) /* else it is held back */
+    bool held_back = wst__list_empty(&r->defer.node);
+    if (r->state != ANSWERED || held_back)
         return;
     wst__defer_cancel(&r->defer);
     deliver_answer(&r->defer);

@@ -64,7 +64,7 @@ int wst__request_new(wst_request_t **out, wst_ctx_t *ctx, const wst__ask_t *ask)
 
 /*
  * Right after the embedder's callback: if that has answered, on_answer runs in here, unless the
- * answer is held back. The request may have been answered or cancelled; it is still there.
+ * answer is held back. The request may have been cancelled, too. It may be gone on return.
  */
 void wst__request_settle(wst_request_t *request);
 

@@ -41,7 +41,8 @@ struct wst__socket {
     int broken;           /* the error to tell when all has been read */
     bool failing : 1;     /* it will be told in the next turn: libuv may not read any more */
     bool is_unix : 1;
-    bool acks_at_once : 1; /* wst__socket_ack_at_once */
+    bool acks_at_once : 1;  /* wst__socket_ack_at_once */
+    bool looks_for_end : 1; /* wst__socket_look_for_end */
     bool shutdown_wanted : 1;
     bool reading;           /* libuv may read on when this is false: socket_read_stop */
     bool declined;          /* to read right now: on_alloc gave libuv no buffer */
@@ -198,10 +199,8 @@ static void end_reading(wst__socket_t *sock, int error) {
         fail_later(sock, error);
 }
 
-/*
- * A short answer often comes with the end of its connection. Seen together, they cost a tunnel one
- * message and one wake-up less. A question is no answer: there nothing has been written before.
- */
+/* Behind bytes that were not followed by more. A first question is hardly followed by the end, so
+ * it is looked for only when something has been written. */
 static void look_for_end(wst__socket_t *sock) {
     const wst_stream_t *stream = sock->stream;
     if (is_closing(sock) || !sock->reading || sock->failing || stream->bytes_written == 0 ||
@@ -230,7 +229,7 @@ static void on_socket_read(uv_stream_t *handle, ssize_t nread, const uv_buf_t *b
         wst_slice_t data = {chunk, (const uint8_t *)buf->base, (size_t)nread};
         wst__cork(sock->ctx);
         wst_stream_emit_read(sock->stream, data);
-        if ((size_t)nread < buf->len)
+        if (sock->looks_for_end && (size_t)nread < buf->len)
             look_for_end(sock);
         wst__uncork(sock->ctx);
     }
@@ -276,7 +275,8 @@ static uv_buf_t buf_of(wst_slice_t slice) {
 static bool is_told_by_reading(wst__socket_t *sock, int error) {
     if (!wst_stream_reading(sock->stream) || (error != UV_EPIPE && error != UV_ECONNRESET))
         return false;
-    sock->broken = error;
+    if (sock->broken == 0)
+        sock->broken = error;
     drop_queue(sock);
     return true;
 }
@@ -693,6 +693,11 @@ void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes) {
         return;
     wst__socket_t *sock = stream->impl;
     sock->turn_max = sock->turn_left = bytes > 0 && bytes < TURN_MAX ? (uint32_t)bytes : TURN_MAX;
+}
+
+void wst__socket_look_for_end(wst_stream_t *stream) {
+    if (stream->ops == &socket_ops)
+        ((wst__socket_t *)stream->impl)->looks_for_end = true;
 }
 
 void wst__socket_ack_at_once(wst_stream_t *stream) {

@@ -57,6 +57,13 @@ void wst__socket_ack_at_once(wst_stream_t *stream);
  * for. Does nothing for other kinds of stream. */
 void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes);
 
+/*
+ * A short answer often comes with the end of its connection: tells both in one turn of the loop, so
+ * that they cost a tunnel one message. For an owner to whom the end is no error: bytes that it has
+ * just passed on may be lost if it then resets something. Does nothing for other kinds of stream.
+ */
+void wst__socket_look_for_end(wst_stream_t *stream);
+
 /* Segments that TCP has sent again so far; 0 where that is not known. */
 uint32_t wst__socket_retransmits(const wst_stream_t *stream);
 

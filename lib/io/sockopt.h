@@ -54,8 +54,8 @@ void wst__sockopt_user_timeout(int fd, unsigned ms);
 /* The error that broke the connection and that no other call has reported yet, or 0. */
 int wst__sockopt_error(int fd);
 
-/* What would be read now: 0: bytes, or nothing yet; UV_EOF: the end; or the error, which no other
- * call reports any more. */
+/* What would be read now: 0: bytes, or nothing yet; UV_EOF: the end; or the error, which other
+ * calls may not report any more. */
 int wst__sockopt_at_end(int fd);
 
 /* Ends the direction to the peer (TCP: FIN). 0 or libuv's error. */

@@ -126,6 +126,29 @@ def test_cut_off_is_not_the_end(world, authority, identity, secure_client):
     server.wait_for("tunnel 1 over: .*TLS.* by the client")
 
 
+def test_last_words_before_the_cut(world, authority, identity, secure_client):
+    """Bytes that come together with a FIN without close_notify still reach the site."""
+    seen, said = bytearray(), threading.Event()
+
+    def site_of(connection):
+        connection.sendall(b"hello")
+        try:
+            while piece := connection.recv(10):
+                seen.extend(piece)
+        except ConnectionResetError:
+            said.set()
+
+    site = world.site(Site(site_of))
+    server, _ = tls_tunnel(world, authority, identity)
+    client = secure_client(server).open(site.address)
+    assert client.read_exactly(5) == b"hello"
+    client.tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    client.send(b"last words")
+    client.cut()
+    assert said.wait(PATIENCE)
+    assert seen == b"last words"
+
+
 def test_reset_is_not_the_end(world, authority, identity, secure_client):
     """A site's RST reaches a TLS client as a connection without close_notify."""
 

@@ -94,6 +94,7 @@ typedef enum { ANSWER_AND_END, ANSWER_AND_RESET } treatment_t;
 /* Asks, and gets an answer with the end of the connection, all before the stream's next turn. */
 static void ask(rig_t *rig, treatment_t treatment) {
     char question[3];
+    wst__socket_look_for_end(rig->a.stream);
     assert_int_equal(sockets_write(rig->a.stream, "who", 3), 0);
     test_env_turns(&rig->env, 1);
     assert_int_equal(read(rig->other, question, 3), 3);
@@ -128,6 +129,34 @@ static void test_answer_with_a_reset(void **state) {
     test_env_until_count(&rig.env, &rig.a.errors, 1);
     assert_int_equal(rig.a.error, UV_ECONNRESET);
     assert_int_equal(rig.a.ends, 0);
+    rig_close(&rig);
+}
+
+static void thank(wst_stream_t *stream, wst_slice_t data, void *user_data) {
+    (void)data;
+    (void)user_data;
+    (void)sockets_write(stream, "thanks", 6);
+}
+
+static void note_error(wst_stream_t *stream, int error, void *user_data) {
+    sockets_owner_t *owner = user_data;
+    (void)stream;
+    owner->error = error;
+    owner->errors++;
+}
+
+/* Writing fails, too, but reading has met the cause before. */
+static void test_answer_with_a_reset_to_a_writer(void **state) {
+    static const wst_stream_callbacks_t callbacks = {
+        .size = sizeof(callbacks), .on_read = thank, .on_error = note_error};
+    (void)state;
+    rig_t rig;
+    rig_open(&rig, false);
+    wst_stream_set_callbacks(rig.a.stream, &callbacks, &rig.a);
+    wst_stream_read_start(rig.a.stream, 0);
+    ask(&rig, ANSWER_AND_RESET);
+    test_env_until_count(&rig.env, &rig.a.errors, 1);
+    assert_int_equal(rig.a.error, UV_ECONNRESET);
     rig_close(&rig);
 }
 
@@ -785,6 +814,7 @@ int main(void) {
         cmocka_unit_test(test_reset_right_behind_bytes),
         BOTH(test_answer_with_its_end),
         cmocka_unit_test(test_answer_with_a_reset),
+        cmocka_unit_test(test_answer_with_a_reset_to_a_writer),
         BOTH(test_answer_stops_its_reader),
         BOTH(test_answer_closes_its_reader),
         cmocka_unit_test(test_reset_meets_a_write),
