@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A model of one stream for spin (spinroot.com), with the rules of PROTOCOL.md that are hardest to
- * get right: "Opening", "Data and credit", "Windows that grow" (yield), "End", "Reset" and
+ * get right: "Opening" (early data, too), "Data and credit", "Windows that grow" (yield), "End", "Reset" and
  * "Re-attaching". Each step below names its section. test/model/run.py checks it: every order in
  * which two applications, two sides and a connection that breaks can take their steps.
  *
@@ -48,6 +48,9 @@
 #ifndef YIELDS
 #define YIELDS 1
 #endif
+#ifndef EARLY
+#define EARLY 0 /* 1: both hellos name the feature "early" */
+#endif
 #ifndef QUEUE
 #define QUEUE 2 /* messages on their way in one direction; more wait at the sender */
 #endif
@@ -90,10 +93,17 @@ bool resync[2];   /* the other side has not mentioned the stream on this connect
 bool resyncing[2];/* nor ended its account */
 byte cuts, resets, yields;
 bool was_open;    /* the opener has had an answer */
+bool early;       /* it has sent bytes before that */
 bool agreed;      /* and side 1 knows, since the opener has said what may only follow it */
 bool broken;      /* somebody has reset or refused the stream */
 
 #define KNOWN(side) (state[side] == PENDING || state[side] == OPEN)
+#define IS_EARLY(side) (EARLY && state[side] == PENDING) /* an answer is still to come */
+#ifdef BREAK_EARLY_UNHEARD
+#define MAY_BE_UNHEARD false /* early bytes that did not arrive count as a stream that is gone */
+#else
+#define MAY_BE_UNHEARD (me == 0 && IS_EARLY(me))
+#endif
 #define CLOSED(side) (state[side] == FINISHED || state[side] == GONE)
 #define QUIET(side) (!say_handshake[side] && !say_completed[side] && !say_credit[side] && \
                      !say_reset[side] && !say_ping[side])
@@ -174,7 +184,7 @@ inline send_credit() {
 
 inline on_credit(upto, credit) {
     if
-    :: state[me] == OPEN ->
+    :: state[me] == OPEN || (me == 0 && IS_EARLY(me) && resync[me]) ->
         assert(credit >= limit[me]); /* not taken back */
         assert(upto <= sent[me] + (end_sent[me] -> 1 : 0) && upto >= told[me]);
         told[me] = upto;
@@ -192,7 +202,7 @@ inline on_credit(upto, credit) {
         resume();
         tell_shutdown();
         check_finished()
-    :: state[me] == PENDING -> assert(false)
+    :: state[me] == PENDING && !(me == 0 && EARLY && resync[me]) -> assert(false)
     :: else /* late */
     fi
 }
@@ -200,6 +210,7 @@ inline on_credit(upto, credit) {
 inline send_data() {
     wire[me]!DATA(sent[me], 0);
     sent[me]++;
+    early = early || IS_EARLY(me);
 #ifdef BREAK_KEEP
     acked[me] = sent[me]; /* forgotten before it has arrived */
 #endif
@@ -208,13 +219,13 @@ inline send_data() {
 
 inline on_data(offset) {
     if
-    :: state[me] == OPEN ->
+    :: state[me] == OPEN || (me == 1 && IS_EARLY(me)) ->
         assert(!resync[me]);
         assert(!end_received[me]);
         assert(offset == received[me]); /* no byte lost, none doubled */
         assert(received[me] < granted[me]);
         received[me]++
-    :: state[me] == PENDING -> assert(false)
+    :: state[me] == PENDING && !(me == 1 && EARLY) -> assert(false)
     :: else
     fi
 }
@@ -348,11 +359,16 @@ inline restate(side) {
     say_handshake[side] = false;
     say_completed[side] = false;
     say_credit[side] = false;
+#ifdef BREAK_EARLY_SOON
     resync[side] = state[side] == OPEN || (state[side] == PENDING && side == 1);
+#else
+    resync[side] = state[side] == OPEN || (state[side] == PENDING && (side == 1 || early));
+#endif
     resyncing[side] = true;
     say_ping[side] = true;
     if
     :: state[side] == PENDING && side == 0 -> say_handshake[side] = true
+    :: state[side] == PENDING && side == 1 && received[side] > 0 -> say_credit[side] = true
     :: state[side] == OPEN ->
         say_completed[side] = (side == 1 && !agreed);
         say_credit[side] = true
@@ -371,7 +387,8 @@ inline on_ping() {
     :: resyncing[me] ->
         resyncing[me] = false;
         if
-        :: resync[me] && KNOWN(me) ->
+        :: resync[me] && KNOWN(me) && MAY_BE_UNHEARD -> resume() /* nothing has arrived */
+        :: resync[me] && KNOWN(me) && !MAY_BE_UNHEARD ->
             resync[me] = false;
             if
             :: state[me] == OPEN && end_sent[me] && confirmed[me] > received[me] ->
@@ -414,7 +431,16 @@ proctype Side(byte me) {
         if
         :: kind == HANDSHAKE -> on_handshake()
         :: kind == COMPLETED -> on_completed()
-        :: kind == DATA -> on_agreed(); on_data(a)
+        :: kind == DATA ->
+            if
+#ifdef BREAK_EARLY_AGREED
+            :: true -> on_agreed() /* as if the byte could not be early */
+#else
+            :: !EARLY -> on_agreed()
+            :: else
+#endif
+            fi;
+            on_data(a)
         :: kind == CREDIT -> on_agreed(); on_credit(a, b)
         :: kind == YIELD -> on_agreed(); on_yield(a, b)
         :: kind == END -> on_agreed(); on_end(a)
@@ -433,8 +459,8 @@ proctype Side(byte me) {
         agreed = true; /* as if it had arrived */
 #endif
         say_completed[me] = false }
-    :: atomic { CAN_SEND && state[me] == OPEN && !say_handshake[me] && !say_completed[me] &&
-        (say_credit[me] || (DUE && NEWS)) -> send_credit() }
+    :: atomic { CAN_SEND && !say_handshake[me] && !say_completed[me] &&
+        ((state[me] == OPEN && DUE && NEWS) || (KNOWN(me) && say_credit[me])) -> send_credit() }
     :: atomic { CAN_SEND && !say_handshake[me] && !say_completed[me] && say_reset[me] ->
         if
         :: is_refusal[me] -> wire[me]!REFUSED(0, 0)
@@ -448,7 +474,8 @@ proctype Side(byte me) {
 #ifdef BREAK_SOON
     :: atomic { CAN_SEND && state[me] == OPEN && QUIET(me) &&
 #else
-    :: atomic { CAN_SEND && state[me] == OPEN && QUIET(me) && !resync[me] &&
+    :: atomic { CAN_SEND && (state[me] == OPEN || (me == 0 && IS_EARLY(me))) && QUIET(me) &&
+        !resync[me] &&
 #endif
         sent[me] < WRITES(me) && sent[me] < limit[me] && sent[me] - acked[me] < KEEP ->
         send_data() }
@@ -462,6 +489,9 @@ proctype Side(byte me) {
     /* The application. */
     :: atomic { me == 1 && state[me] == PENDING ->
         state[me] = OPEN;
+#ifndef BREAK_ACCOUNT
+        say_credit[me] = say_credit[me] || say_ping[me]; /* the account goes on */
+#endif
         say_completed[me] = true }
     :: atomic { me == 1 && state[me] == PENDING && resets < RESETS ->
         resets++;
@@ -477,7 +507,8 @@ proctype Side(byte me) {
         say_credit[me] = false;
         say_reset[me] = true;
         state[me] = LAST_WORD }
-    :: atomic { state[me] != GONE && taken[me] < received[me] -> taken[me]++ }
+    :: atomic { state[me] != GONE && state[me] != PENDING && taken[me] < received[me] ->
+        taken[me]++ }
     :: atomic { state[me] != GONE && end_received[me] && taken[me] == received[me] &&
         !told_end[me] ->
         assert(taken[me] == WRITES(OTHER)); /* what was cut never looks whole */

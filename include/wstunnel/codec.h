@@ -96,6 +96,8 @@ typedef struct wst_hello {
     uint64_t grace_ms;   /**< how long the server keeps the session without a WebSocket; 0: it does
                               not; at most WST_GRACE_MAX_MS */
     bool resumed;        /**< it is the session that the agent asked for */
+
+    bool early; /**< feature "early": takes bytes of a stream that it has not answered yet */
 } wst_hello_t;
 
 /** A message. Members that do not belong to its method are zero. */

@@ -45,7 +45,7 @@ static void put_hex(wst__json_writer_t *w, const char *name, const uint8_t *data
 static void put_features(wst__json_writer_t *w, const wst_hello_t *hello) {
     const char *const names[] = {hello->yields ? "yield" : NULL,
                                  hello->networks ? "networks" : NULL,
-                                 hello->resumes ? "resume" : NULL};
+                                 hello->resumes ? "resume" : NULL, hello->early ? "early" : NULL};
     const char *before = "\"";
     wst__json_put(w, ",\"features\":[");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -227,6 +227,7 @@ static const char *read_hello(wst__json_reader_t *reader, const wst__json_t *roo
     hello->yields = features != NULL && wst__json_array_has(features, "yield");
     hello->networks = features != NULL && wst__json_array_has(features, "networks");
     hello->resumes = features != NULL && wst__json_array_has(features, "resume");
+    hello->early = features != NULL && wst__json_array_has(features, "early");
     const char *wrong = read_session(root, hello);
     return wrong != NULL ? wrong : read_agent(reader, root, hello);
 }

@@ -14,7 +14,7 @@
 int wst__hello_complete(wst_hello_t *hello) {
     hello->size = sizeof(*hello);
     hello->version = WST_PROTOCOL_VERSION;
-    hello->yields = true;
+    hello->yields = hello->early = true;
     if (hello->max_frame == 0)
         hello->max_frame = WST__MAX_FRAME;
     if (hello->initial_credit == 0)

@@ -182,21 +182,26 @@ static void restate(wst__session_stream_t *st) {
         return;
     }
     wst__list_remove(&st->ready_node);
-    st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && !st->local);
+    st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && (!st->local || st->early));
     wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_YIELD | WST__TELL_END);
     if (st->state == WST__PENDING && st->local)
         wst__session_tell(st, WST__TELL_OPEN);
     if (st->state == WST__OPEN && !st->local && !st->agreed)
         wst__session_tell(st, WST__TELL_ANSWER);
-    if (st->state == WST__OPEN)
+    if (st->state == WST__OPEN || (st->state == WST__PENDING && st->rx_received > 0))
         wst__session_tell(st, WST__TELL_CREDIT);
+}
+
+static bool takes_early(const wst__session_t *s, const wst_hello_t *peer) {
+    return s->o.hello.early && peer->early;
 }
 
 /* Streams rely on these values, so they must be the same on each carrier. */
 static bool has_changed(const wst__session_t *s, const wst_hello_t *peer) {
     return s->peer_max_frame != 0 &&
            (peer->max_frame != s->peer_max_frame ||
-            peer->initial_credit != s->peer_initial_credit || peer->yields != s->peer_yields);
+            peer->initial_credit != s->peer_initial_credit || peer->yields != s->peer_yields ||
+            takes_early(s, peer) != s->takes_early);
 }
 
 int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encoding,
@@ -227,6 +232,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
     s->peer_initial_credit = peer->initial_credit;
     s->peer_yields = peer->yields;
     s->peer_filters = peer->networks;
+    s->takes_early = takes_early(s, peer);
     s->ping_due = true;
     s->ping_due_ms = now_us / 1000 + s->o.ping_interval_ms;
     s->ping_unanswered = false;
@@ -238,6 +244,7 @@ int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encod
     s->bye_due = s->bye_said;
     s->last_recv_ms = now_us / 1000;
     s->resyncing = s->local_highest + s->peer_highest > 0;
+    s->restating = true; /* the peer may have streams that we have not heard of */
     WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node)
         restate(st);
     wst__session_arm(s);
@@ -256,7 +263,7 @@ void wst__session_detach(wst__session_t *s) {
 void wst__session_suspend(wst__session_t *s) {
     wst__session_detach(s);
     wst__session_enter(s);
-    wst__session_fail_opens(s, 0, WST_ELOST, (wst_str_t){NULL, 0});
+    wst__session_fail_opens(s, 0, false, WST_ELOST, (wst_str_t){NULL, 0});
     WST__LIST_EACH(wst__session_stream_t, st, &s->streams, node)
         wst__window_suspend(st);
     wst__session_leave(s);
@@ -476,12 +483,13 @@ void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t t
         wst__session_release_stream(st);
 }
 
-void wst__session_fail_opens(wst__session_t *s, uint64_t above, int reason, wst_str_t text) {
+void wst__session_fail_opens(wst__session_t *s, uint64_t above, bool early, int reason,
+                             wst_str_t text) {
     /* Apart, since a callback may close any of them. */
     wst__list_t failing, *node;
     wst__list_init(&failing);
     WST__LIST_EACH_SAFE(wst__session_stream_t, st, &s->streams, node) {
-        if (st->local && st->state == WST__PENDING && st->id > above) {
+        if (st->local && st->state == WST__PENDING && st->id > above && (early || !st->early)) {
             wst__list_remove(&st->node);
             wst__list_append(&failing, &st->node);
         }

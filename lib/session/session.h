@@ -104,9 +104,9 @@ void wst__session_free(wst__session_t *s);
 /*
  * Attaches a carrier, the first or a new one, after the hellos on it (greeting.h): `peer` is the
  * peer's hello. Messages that let streams continue go out. 0; WST_ENOMEM; WST_EPROTO: the peer's
- * max_frame, initial_credit or yields differ from the first carrier's; WST_ELOST: the peer has said
- * bye; or the session's error (except WST_ETIMEOUT, which ended the old carrier only). After an
- * error the session is unchanged, detached.
+ * max_frame, initial_credit, yields or early differ from the first carrier's; WST_ELOST: the peer
+ * has said bye; or the session's error (except WST_ETIMEOUT, which ended the old carrier only).
+ * After an error the session is unchanged, detached.
  */
 int wst__session_attach(wst__session_t *s, uint64_t now_us, wst_encoding_t encoding,
                         const wst_hello_t *peer);
@@ -117,8 +117,9 @@ void wst__session_detach(wst__session_t *s);
 /*
  * The carrier has ended and another may replace it: detaches. Our opens without an answer fail with
  * WST_ELOST, by on_failed, since they can be tried elsewhere; the peer drops what it knows of them
- * once the next carrier is attached. All other streams stay, the peer's unanswered opens too, with
- * what they have reserved; loans that they do not need while nothing moves are given back.
+ * once the next carrier is attached. Those that early bytes have followed wait on, since the peer
+ * may have delivered these. All other streams stay, the peer's unanswered opens too, with what they
+ * have reserved; loans that they do not need while nothing moves are given back.
  */
 void wst__session_suspend(wst__session_t *s);
 
@@ -174,11 +175,11 @@ bool wst__session_is_suspect(const wst__session_t *s, uint64_t now_us);
 const char *wst__session_error_detail(const wst__session_t *s);
 
 /*
- * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile; they
- * wait until it is open. `budget`: of the opener, in which the stream counts, too, until it is
- * gone; NULL: none. 0; WST_ESTATE (detached, dead, bye); WST_EGOAWAY; WST_ENOAGENT (the peer takes
- * no streams: its max_streams is 0); WST_ELIMIT (the peer's max_streams are open); WST_EMEMORY (a
- * budget); WST_EDEST; WST_ENOMEM.
+ * Opens a stream; the answer comes by on_opened or on_failed. Bytes may be written meanwhile: they
+ * go out early if the peer takes such, else they wait until the stream is open. `budget`: of the
+ * opener, in which the stream counts, too, until it is gone; NULL: none. 0; WST_ESTATE (detached,
+ * dead, bye); WST_EGOAWAY; WST_ENOAGENT (the peer takes no streams: its max_streams is 0);
+ * WST_ELIMIT (the peer's max_streams are open); WST_EMEMORY (a budget); WST_EDEST; WST_ENOMEM.
  */
 int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char *dest,
                       wst__budget_t *budget, void *stream_data);
@@ -186,6 +187,13 @@ int wst__session_open(wst__session_t *s, wst__session_stream_t **out, const char
 /* Has the peer try only addresses that these networks allow, if it knows how to. Right after
  * wst__session_open, once; copied. 0 or WST_ENOMEM. */
 int wst__session_stream_set_networks(wst__session_stream_t *st, const char *networks);
+
+/* Whether the peer takes bytes of the stream before it answers, and obeys its networks, if any. */
+bool wst__session_stream_takes_early(const wst__session_stream_t *st);
+
+/* Whether bytes went out before the answer: then the peer may have delivered them, also if the
+ * stream has failed with WST_ELOST. */
+bool wst__session_stream_was_early(const wst__session_stream_t *st);
 
 /* In on_open: the networks that the peer has given, or empty. */
 wst_str_t wst__session_asked_networks(const wst__session_t *s);
@@ -202,7 +210,8 @@ uint64_t wst__session_stream_id(const wst__session_stream_t *st);
 const char *wst__session_stream_dest(const wst__session_stream_t *st);
 
 /* Answers an open of the peer. `address`: the address reached; any other text, such as "", is not
- * told. After a refusal only close is allowed. */
+ * told. Bytes that have come early wait for wst__session_stream_deliver. After a refusal only close
+ * is allowed. */
 void wst__session_stream_accept(wst__session_stream_t *st, const char *address);
 void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const char *text);
 

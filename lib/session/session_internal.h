@@ -52,6 +52,7 @@ struct wst__session_stream {
     unsigned tell : 8;
     bool local : 1;     /* we opened it */
     bool announced : 1; /* local: the open was sent, if only on a lost carrier */
+    bool early : 1;     /* local: and bytes behind it, before its answer */
     bool answered : 1;  /* not local: the answer was sent, if only on a lost carrier; */
     bool agreed : 1;    /* and the peer has it, for it has sent what may only follow it */
     bool owned : 1;  /* not closed by the owner; an open stream without owner is done both ways */
@@ -109,13 +110,15 @@ struct wst__session {
     uint32_t peer_max_frame, peer_max_streams;
     uint64_t peer_initial_credit;
     bool peer_yields, peer_filters;
+    bool takes_early;         /* both hellos name the feature */
     wst_str_t asked_networks; /* while on_open runs */
 
     uint64_t moved_before, moved; /* bytes of data, at the tick before the last one, and at that */
     uint64_t last_recv_ms, ping_due_ms, ping_sent_us, ping_seq;
-    bool ping_due, ping_unanswered, resyncing;
-    bool short_of_room; /* a writer waits, and all it may send is sent: a pong makes room */
-    bool suspect;       /* as of the last on_change */
+    bool ping_due, ping_unanswered;
+    bool resyncing, restating; /* the peer's account of its streams, and ours, go on */
+    bool short_of_room;        /* a writer waits, and all it may send is sent: a pong makes room */
+    bool suspect;              /* as of the last on_change */
     uint64_t pongs[WST__PONGS_MAX];
     size_t pong_count;
 
@@ -146,8 +149,9 @@ void wst__session_remove(wst__session_stream_t *st);         /* from the table: 
 void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
 void wst__session_forget_open(wst__session_stream_t *st);    /* what its handshake says */
 void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
-/* Fails our opens above that id that have no answer. */
-void wst__session_fail_opens(wst__session_t *s, uint64_t above, int reason, wst_str_t text);
+/* Fails our opens above that id that have no answer; `early`: also those with bytes behind them. */
+void wst__session_fail_opens(wst__session_t *s, uint64_t above, bool early, int reason,
+                             wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);
 /* Tells that the peer's end has arrived: with the next message, or a little later. */
 void wst__session_confirm_end(wst__session_stream_t *st);

@@ -92,6 +92,7 @@ static int on_msg_completed(wst__session_t *s, wst__session_stream_t *st, const 
     s->o.callbacks.on_opened(st, m->address, st->data);
     wst__session_forget_open(st);
     wst__session_schedule(st);
+    wst__session_drain(st); /* early bytes may have made room */
     return 0;
 }
 
@@ -116,7 +117,7 @@ static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st, ui
                                 const wst_message_t *m, wst_slice_t piece) {
     if (st->state >= WST__REFUSED)
         return 0;
-    if (st->state == WST__PENDING)
+    if (st->state == WST__PENDING && st->local)
         return breach(s, "data before the stream was open");
     if (st->rx_ended)
         return breach(s, "data behind the end of its stream");
@@ -128,7 +129,7 @@ static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st, ui
         st->rx_epoch_us = now_us;
     st->rx_received += m->len;
     wst__flight_heard(&s->flight, m->len);
-    if (st->reading && st->rx.len == 0) {
+    if (st->state == WST__OPEN && st->reading && st->rx.len == 0) {
         wst_slice_t data;
         if (payload_slice(s, m, piece, &data) != 0) {
             abort_stream(st, WST_EMEMORY, "no memory for received data");
@@ -164,7 +165,7 @@ static int acknowledge(wst__session_t *s, wst__session_stream_t *st, uint64_t re
 static int on_msg_credit(wst__session_t *s, wst__session_stream_t *st, const wst_message_t *m) {
     if (st->state >= WST__REFUSED)
         return 0;
-    if (st->state == WST__PENDING)
+    if (st->state == WST__PENDING && !(st->local && st->resync))
         return breach(s, "credit before the stream was open");
     if (m->credit < st->tx_limit)
         return breach(s, "credit was taken back");
@@ -227,7 +228,7 @@ static int on_msg_goaway(wst__session_t *s, const wst_message_t *m) {
     s->peer_goaway = true;
     wst__session_changed(s);
     /* The peer will not serve these streams; another peer may. */
-    wst__session_fail_opens(s, m->last, WST_EGOAWAY, m->error_text);
+    wst__session_fail_opens(s, m->last, true, WST_EGOAWAY, m->error_text);
     if (first && s->o.callbacks.on_goaway != NULL)
         s->o.callbacks.on_goaway(s, m->error, s->o.user_data);
     return 0;
@@ -270,6 +271,10 @@ static void end_resync(wst__session_t *s) {
     while ((node = wst__list_first(&unmentioned)) != NULL) {
         wst__session_stream_t *st = WST__CONTAINER(node, wst__session_stream_t, ready_node);
         wst__list_remove(node);
+        if (st->state == WST__PENDING && st->local) { /* no early byte has arrived */
+            resume_stream(st);
+            continue;
+        }
         wst__flight_confirm(st, st->tx_sent); /* or lost, which comes to the same */
         st->resync = false;
         forgotten_by_peer(st);
@@ -284,6 +289,12 @@ static int on_msg_ping(wst__session_t *s, const wst_message_t *m) {
     s->pongs[s->pong_count++] = m->seq;
     wst__session_wake(s);
     return 0;
+}
+
+/* Whether the opener says what may only follow our answer. */
+static bool follows_answer(const wst__session_t *s, wst_method_t method) {
+    return method != WST_MSG_COMPLETED && method != WST_MSG_RESET &&
+           !(method == WST_MSG_COMMUNICATION && s->takes_early);
 }
 
 /* The opener has our answer, so that no later carrier need repeat it. */
@@ -303,7 +314,7 @@ static int dispatch_to_stream(wst__session_t *s, uint64_t now_us, const wst_mess
     }
     if (st->local && !st->announced)
         return breach(s, "message about a stream that was never opened");
-    if (m->method != WST_MSG_COMPLETED && m->method != WST_MSG_RESET)
+    if (follows_answer(s, m->method))
         note_agreed(st);
     switch (m->method) {
     case WST_MSG_COMPLETED:

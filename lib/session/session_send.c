@@ -19,9 +19,14 @@ static size_t sendable(const wst__session_stream_t *st) {
     return st->tx_sent < end ? (size_t)(end - st->tx_sent) : 0;
 }
 
+/* Whether data may be sent: on an open stream, or early. */
+static bool takes_data(const wst__session_stream_t *st) {
+    return (st->state == WST__OPEN || wst__session_stream_takes_early(st)) && !st->resync;
+}
+
 void wst__session_schedule(wst__session_stream_t *st) {
     wst__session_t *s = st->session;
-    if (st->state != WST__OPEN || st->resync)
+    if (!takes_data(st))
         return;
     wst__session_untell(st, WST__TELL_YIELD); /* its premises have changed */
     if (sendable(st) > 0) {
@@ -33,7 +38,7 @@ void wst__session_schedule(wst__session_stream_t *st) {
         return;
     }
     /* The end follows the last byte, and is repeated on a new carrier. */
-    if (st->tx_ended && !st->tx_end_sent && !st->tx_end_acked &&
+    if (st->state == WST__OPEN && st->tx_ended && !st->tx_end_sent && !st->tx_end_acked &&
         st->tx_sent == st->tx_acked + st->tx.len)
         wst__session_tell(st, WST__TELL_END);
 }
@@ -198,6 +203,7 @@ static int next_data(wst__session_t *s, wst__outgoing_t *out) {
     if (status < 0)
         return status;
     st->tx_sent += data.len;
+    st->early = st->early || st->state == WST__PENDING;
     st->deficit -= (uint32_t)data.len;
     wst__flight_note_sent(st, data.len);
     if (sparse && s->flight.streams > 1)
@@ -246,7 +252,7 @@ static int next_message(wst__session_t *s, uint64_t now_us, wst__outgoing_t *out
         const wst_message_t m = {.size = sizeof(m), .method = WST_MSG_PING, .seq = s->ping_seq + 1};
         status = encode_control(s, &m, out);
         if (status > 0) {
-            s->ping_due = false;
+            s->ping_due = s->restating = false;
             s->ping_seq++;
             s->ping_unanswered = true;
             s->ping_sent_us = now_us;

@@ -83,6 +83,9 @@ void wst__session_stream_accept(wst__session_stream_t *st, const char *address) 
     st->has_address = wst__ip_parse(&st->address, address, strlen(address));
     st->state = WST__OPEN;
     wst__session_tell(st, WST__TELL_ANSWER);
+    if (st->session->restating)
+        wst__session_tell(st, WST__TELL_CREDIT);
+    wst__session_update_credit(st); /* of early bytes */
     wst__session_schedule(st);
 }
 
@@ -90,6 +93,16 @@ void wst__session_stream_refuse(wst__session_stream_t *st, int reason, const cha
     if (st->local || st->state != WST__PENDING)
         return;
     wst__session_last_word(st, WST__REFUSED, reason, text);
+}
+
+bool wst__session_stream_takes_early(const wst__session_stream_t *st) {
+    const wst__session_t *s = st->session;
+    return st->local && st->state == WST__PENDING && s->takes_early &&
+           (st->networks == NULL || s->peer_filters);
+}
+
+bool wst__session_stream_was_early(const wst__session_stream_t *st) {
+    return st->early;
 }
 
 uint64_t wst__session_granted(const wst__session_stream_t *st) {
@@ -116,7 +129,7 @@ bool wst__session_has_room(const wst__session_stream_t *st) {
 }
 
 void wst__session_drain(wst__session_stream_t *st) {
-    if (!st->tx_waiting || !wst__session_has_room(st))
+    if (st->state != WST__OPEN || !st->tx_waiting || !wst__session_has_room(st))
         return;
     st->tx_waiting = false;
     st->session->o.callbacks.on_drain(st, st->data);
@@ -136,7 +149,7 @@ int wst__session_stream_write(wst__session_stream_t *st, wst_slice_t data) {
     if (status != 0)
         return status;
     wst__session_schedule(st);
-    if (!wst__session_has_room(st))
+    if (!wst__session_has_room(st) && st->state == WST__OPEN)
         wst__allowance_judge(st);
     /* A writer that was told to wait is told by on_drain when to go on, even if it did not wait. */
     st->tx_waiting = st->tx_waiting || !wst__session_has_room(st);

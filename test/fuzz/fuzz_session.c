@@ -314,7 +314,9 @@ static void check_message(fuzz_t *f, const wst_message_t *m) {
     if (m->method != WST_MSG_COMMUNICATION)
         return;
     const wst__session_stream_t *st = wst__session_find(f->s, m->id);
-    must(st != NULL && st->state == WST__OPEN && !st->resync, "data of a stream that is not open");
+    bool early = st != NULL && st->local && st->state == WST__PENDING && f->peer.early;
+    must(st != NULL && (st->state == WST__OPEN || early) && !st->resync,
+         "data of a stream that is not open");
     must(st->tx_sent <= st->tx_limit, "data beyond the credit");
     must(m->len <= f->greeting.peer.max_frame, "a frame too large");
     must(!st->tx_end_sent, "data behind the end");
@@ -451,7 +453,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                            .max_frame = (data[0] & 1) != 0 ? 1024 : 16384,
                            .initial_credit = (data[0] & 2) != 0 ? 100 : 32768,
                            .max_streams = 20,
-                           .yields = (data[0] & 64) == 0};
+                           .yields = (data[0] & 64) == 0,
+                           .early = (data[0] & 128) != 0};
     f.encoding = (data[0] & 4) != 0 ? WST_ENCODING_JSON : WST_ENCODING_BINARY;
     wst__pool_init(&f.pool, &wst__default_allocator);
     wst__session_options_t options = {

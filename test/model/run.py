@@ -48,6 +48,10 @@ YIELDS = {"N0": 4, "N1": 0, "CUTS": 0, "YIELDS": 2}
 YIELD_CUT = {"N0": 2, "N1": 0, "CUTS": 1, "YIELDS": 1}
 WINDOW = {"N0": 4, "N1": 1, "INITIAL": 2, "ACK": 2, "CUTS": 0, "YIELDS": 0}
 
+EARLY = {"N0": 2, "N1": 0, "INITIAL": 2, "MOST": 2, "CUTS": 1, "YIELDS": 0, "EARLY": 1}
+EARLY_TWICE = {"N0": 1, "N1": 0, "MOST": 1, "CUTS": 2, "YIELDS": 0, "EARLY": 1}
+EARLY_RESET = RESETS | {"EARLY": 1}
+
 ATTEMPTS = {"ATTEMPTS": 6}
 
 HOLDS = [
@@ -58,6 +62,9 @@ HOLDS = [
     Check("re-attach twice", TWO_CUTS),
     Check("re-attach and yield", YIELD_CUT),
     Check("re-attach and reset", RESETS),
+    Check("early bytes", EARLY),
+    Check("early bytes, re-attach twice", EARLY_TWICE),
+    Check("early bytes and reset", EARLY_RESET),
     Check("attempts and secrets", ATTEMPTS, model="attach.pml"),
 ]
 LARGE = [
@@ -76,6 +83,10 @@ BROKEN = [
     Check("an answer that may be lost is not repeated", REATTACH, "BREAK_AGREED"),
     Check("an end is not confirmed", WINDOW, "BREAK_CONFIRM"),
     Check("a repeated handshake asks again", REATTACH, "BREAK_ASK_AGAIN"),
+    Check("early bytes are sent again too soon", EARLY, "BREAK_EARLY_SOON"),
+    Check("an early byte proves the answer", EARLY, "BREAK_EARLY_AGREED"),
+    Check("an answer within the account comes without a credit", EARLY, "BREAK_ACCOUNT"),
+    Check("early bytes that did not arrive are taken for lost", EARLY, "BREAK_EARLY_UNHEARD"),
     Check("acknowledgements later than a sender waits", WINDOW | {"ACK": 3, "KEEP": 2}),
 ] + [
     Check(name, ATTEMPTS, broken, "attach.pml")

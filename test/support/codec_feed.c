@@ -26,7 +26,7 @@ static bool same_str(wst_str_t a, wst_str_t b) {
 static bool same_hello(const wst_hello_t *a, const wst_hello_t *b) {
     return a->version == b->version && a->max_frame == b->max_frame &&
            a->initial_credit == b->initial_credit && a->max_streams == b->max_streams &&
-           a->yields == b->yields && same_str(a->name, b->name) &&
+           a->yields == b->yields && a->early == b->early && same_str(a->name, b->name) &&
            a->has_instance == b->has_instance &&
            memcmp(a->instance, b->instance, sizeof(a->instance)) == 0 && a->conn == b->conn &&
            a->epoch == b->epoch && a->networks == b->networks && a->resumes == b->resumes &&

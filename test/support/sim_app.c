@@ -59,11 +59,6 @@ static void refuse(sim_end_t *end) {
     wst__session_stream_refuse(end->st, end->reason, end->pair->dest);
 }
 
-static void accept_end(sim_end_t *end) {
-    end->opened = true;
-    wst__session_stream_accept(end->st, "");
-}
-
 static void write_some(sim_end_t *end, uint64_t n) {
     wst__pool_t *pool = &end->sim->sides[end->side].pool;
     wst_chunk_t *chunk = wst__pool_chunk(pool, (size_t)n << sim_random(end->sim, 3));
@@ -85,6 +80,13 @@ static void read_from_now(sim_end_t *end, bool wanted) {
     end->reading = wanted;
     wst__session_stream_read(end->st, wanted);
     if (wanted)
+        wst__session_stream_deliver(end->st);
+}
+
+static void accept_end(sim_end_t *end) {
+    end->opened = true;
+    wst__session_stream_accept(end->st, "");
+    if (end->reading)
         wst__session_stream_deliver(end->st);
 }
 
@@ -280,7 +282,7 @@ static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, voi
           "failed though it was open");
     bool right;
     if (end->sim->sides[end->side].suspending) {
-        right = reason == WST_ELOST;
+        right = reason == WST_ELOST && !wst__session_stream_was_early(st);
     } else if (peer->aborted && reason == peer->reason) {
         right = peer->opened || text.len == 0 ||
                 (text.len == strlen(end->pair->dest) &&

@@ -215,7 +215,7 @@ static void check_suspended(sim_t *sim, const sim_side_t *side) {
     for (; st != NULL; st = wst__session_next_stream(st)) {
         uint64_t granted = (st->rx_ended ? st->rx_received : st->rx_limit) - st->rx_delivered;
         uint64_t initial = side->s->o.hello.initial_credit;
-        if (st->local && st->state == WST__PENDING)
+        if (st->local && st->state == WST__PENDING && !wst__session_stream_was_early(st))
             sim_fail(sim, "side %d: an open waits for its answer", side->index);
         if (st->state == WST__OPEN && st->rx_reserved > (granted > initial ? granted : initial))
             sim_fail(sim, "side %d: a window larger than needed", side->index);
@@ -276,6 +276,7 @@ void sim_dial(sim_t *sim) {
         wst__greeting_t *greeting = &unused->ends[i].greeting;
         assert_int_equal(wst__greeting_init(greeting, &side->pool, &side->s->o.hello), 0);
         assert_int_equal(wst__greeting_begin(greeting, sim->encoding), 0);
+        greeting->ours.early = side->s->o.hello.early;
         unused->ends[i].open = true;
     }
 }

@@ -41,6 +41,8 @@ static void start(sim_t *sim) {
         }
         side->opener.limit = side->budget.limit;
         assert_int_equal(wst__session_new(&side->s, &options), 0);
+        if (options.hello.max_frame == WST_FRAME_MIN_LIMIT)
+            side->s->o.hello.early = false; /* as one of before */
     }
     sim_dial(sim);
 }

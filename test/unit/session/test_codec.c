@@ -58,6 +58,7 @@ static void random_message(wst_message_t *m, wst_hello_t *hello, uint64_t *seed,
                                .initial_credit = test_random(seed) >> 33,
                                .max_streams = (uint32_t)test_random(seed),
                                .yields = test_random(seed) % 2 == 0,
+                               .early = test_random(seed) % 2 == 0,
                                .name = {"Az.09_-", test_random(seed) % 8},
                                .networks = test_random(seed) % 2 == 0,
                                .resumes = test_random(seed) % 2 == 0};

@@ -28,8 +28,8 @@ typedef struct vector {
 
 /* The vectors of PROTOCOL.md come first. */
 static const vector_t vectors[] = {
-    {"{\"method\":4,\"version\":1,\"features\":[\"yield\"],\"max_frame\":65536,"
-     "\"initial_credit\":12288,\"max_streams\":0}",
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\",\"early\"],"
+     "\"max_frame\":65536,\"initial_credit\":12288,\"max_streams\":0}",
      0,
      BOTH,
      true,
@@ -39,9 +39,10 @@ static const vector_t vectors[] = {
                                     .version = 1,
                                     .max_frame = 65536,
                                     .initial_credit = 12288,
-                                    .yields = true}}},
-    {"{\"method\":4,\"version\":1,\"features\":[\"yield\",\"resume\"],\"max_frame\":65536,"
-     "\"initial_credit\":12288,\"max_streams\":0,"
+                                    .yields = true,
+                                    .early = true}}},
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\",\"resume\",\"early\"],"
+     "\"max_frame\":65536,\"initial_credit\":12288,\"max_streams\":0,"
      "\"session\":\"7f3a09c2010b5c0e6f1d2a9b8c7d6e5f\",\"secret\":"
      "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\","
      "\"grace\":60000,\"resumed\":true}",
@@ -63,9 +64,10 @@ static const vector_t vectors[] = {
                                                11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
                                                22, 23, 24, 25, 26, 27, 28, 29, 30, 31},
                                     .grace_ms = 60000,
-                                    .resumed = true}}},
-    {"{\"method\":4,\"version\":1,\"features\":[\"yield\",\"networks\"],\"max_frame\":65536,"
-     "\"initial_credit\":12288,"
+                                    .resumed = true,
+                                    .early = true}}},
+    {"{\"method\":4,\"version\":1,\"features\":[\"yield\",\"networks\",\"early\"],"
+     "\"max_frame\":65536,\"initial_credit\":12288,"
      "\"max_streams\":1024,\"name\":\"build-7.lan\",\"instance\":"
      "\"000102030405060708090a0b0c0d0eff\",\"conn\":0,\"epoch\":1}",
      0,
@@ -84,7 +86,8 @@ static const vector_t vectors[] = {
                                .instance = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255},
                                .has_instance = true,
                                .epoch = 1,
-                               .networks = true}}},
+                               .networks = true,
+                               .early = true}}},
     {"{\"method\":1,\"id\":2,\"dest\":\"example.com:443\"}",
      0,
      BOTH,

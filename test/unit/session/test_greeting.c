@@ -71,6 +71,7 @@ static void expect_agent(const wst_hello_t *peer) {
     assert_int_equal(peer->initial_credit, 5);
     assert_int_equal(peer->max_streams, 0);
     assert_true(peer->yields);
+    assert_false(peer->early);
     assert_int_equal(peer->name.len, 5);
     assert_memory_equal(peer->name.ptr, "box-7", 5);
     assert_true(peer->has_instance);
@@ -95,6 +96,7 @@ static void test_ours_goes_out_once_without_waiting(void **state) {
     assert_int_equal(hello.initial_credit, 12288);
     assert_int_equal(hello.max_streams, 0); /* as it was given: we take none */
     assert_true(hello.yields);
+    assert_true(hello.early);
     assert_int_equal(hello.name.len, 5);
     assert_int_equal(hello.conn, 2);
     assert_int_equal(hello.epoch, 3);

@@ -83,7 +83,7 @@ static void test_a_broken_session_cannot_be_attached(void **state) {
  * better carrier. */
 static void test_the_peers_hello_must_be_the_same(void **state) {
     (void)state;
-    for (int which = 0; which < 3; which++) {
+    for (int which = 0; which < 4; which++) {
         session_rig_t *r = session_rig_new();
         session_rig_greet(r);
         wst__session_stream_t *st = session_rig_stream(r, true);
@@ -92,6 +92,7 @@ static void test_the_peers_hello_must_be_the_same(void **state) {
         other.max_frame += which == 0;
         other.initial_credit -= which == 1;
         other.yields ^= which == 2;
+        other.early ^= which == 3;
         assert_int_equal(wst__session_attach(r->s, r->now * 1000, r->encoding, &other), WST_EPROTO);
         session_rig_says(r, "");
         session_rig_tells(r, "");

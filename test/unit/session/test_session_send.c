@@ -20,7 +20,8 @@ static void test_the_order_of_messages(void **state) {
     wst__session_stream_t *ours = session_rig_open(r);
     session_rig_write(r, ours, "early");
     wst__session_goaway(r->s, WST_EGOAWAY);
-    session_rig_says(r, "pong 7; goaway 2 -32008; completed 2; open 1 a:1; ping 1; data 2 data");
+    session_rig_says(r, "pong 7; goaway 2 -32008; completed 2; credit 2 0/32768; open 1 a:1; "
+                        "ping 1; data 2 data");
     assert_int_equal(session_rig_say_completed(r, 1, 0), 0);
     session_rig_says(r, "data 1 early"); /* not before it was open */
     session_rig_stop(r);

@@ -91,7 +91,7 @@ static void test_the_peer_gives_up_its_opens(void **state) {
         session_rig_write(r, st, "abc");
         static const char *const account[] = {"completed 2; credit 2 0/32768; ping 2",
                                               "completed 2; credit 2 0/32768; ping 2",
-                                              "completed 2; ping 2", "ping 2"};
+                                              "completed 2; credit 2 0/32768; ping 2", "ping 2"};
         session_rig_says(r, account[when]);
         session_rig_tells(r, "");
         assert_int_equal(session_rig_say_ping(r, 1), 0);
