@@ -157,8 +157,11 @@ WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_
  * Limits the addresses that a chosen agent tries for the destination's name, in on_choose, before
  * wst_request_choose. An agent that knows how (one of this version does) refuses the others without
  * connecting. It may not be trusted with it: check the address again in on_reached.
- * @param networks  of wst_rules_networks(); copied; "": no limit. If memory for them runs out, the
- *                  answer is 500.
+ *
+ * First bytes of a port's client (port.h) may reach such an address before on_reached is asked. If
+ * this is not called, and on_reached is set, they wait for its answer.
+ * @param networks  of wst_rules_networks(); copied; "": all may be tried. If memory for them runs
+ *                  out, the answer is 500.
  */
 WST_EXTERN void wst_request_set_networks(wst_request_t *request, const char *networks);
 

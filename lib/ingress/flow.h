@@ -50,7 +50,8 @@ typedef struct wst__search {
     const char *name;               /* of the required agent; NULL: any */
     const char **labels;            /* that the agent must have, NULL-terminated; NULL: none */
     uint64_t chosen;                /* serial of the agent that the embedder chose; 0: none, ... */
-    char *networks;                 /* ... and the addresses that it may try; NULL: all */
+    char *networks;                 /* ... and the addresses that it may try; "": all; NULL: the
+                                       embedder has not said */
     uint64_t tried[WST__TRIES_MAX]; /* serials of the uplinks (members) tried */
     size_t tries;
     uint64_t crowded; /* serial of the last agent at which the user has its share; 0: none */
@@ -79,6 +80,10 @@ struct wst_flow {
     /* For a front that keeps connections to origins: once the user is known, hands over a kept one
      * that can replace a new one. False: none. May be NULL. */
     bool (*spare)(wst_flow_t *flow, wst__origin_t *out, void *user_data);
+    /* For a front whose destination no client has chosen: all bytes of the client so far, which the
+     * front keeps until on_established (early.h). Some may go ahead of the agent's answer then:
+     * `early_sent`. May be NULL. */
+    wst_slice_t (*early)(const wst_flow_t *flow, void *user_data);
     /* For a front that moves the bytes and counts them in the flow: the flow has been revoked. End
      * it by wst__flow_over. May be NULL. */
     void (*on_revoked)(wst_flow_t *flow, void *user_data);
@@ -119,6 +124,7 @@ struct wst_flow {
     /* The outcome. */
     uint64_t id, opened_ms, closed_ms, bytes_to_agent, bytes_to_client;
     int status;
+    uint32_t early_sent; /* bytes of the client that went ahead of the agent's answer */
     const char *ended_by;
     const wst__refusal_text_t *refusal_text; /* while on_refused runs */
 
@@ -195,6 +201,10 @@ void wst__flow_stop(wst_flow_t *flow);
 /* Chooses an uplink and opens the stream; ends in wst__flow_establish or a refusal, which may come
  * in here: the flow may be freed on return. */
 void wst__flow_choose(wst_flow_t *flow);
+
+/* The client has sent something: sends bytes of `early` ahead of the agent's answer, as far as the
+ * agent takes them. Harmless at any time before on_established. */
+void wst__flow_send_early(wst_flow_t *flow);
 
 /* Gives the flow's place at the agent back. If `unanswered`, and if the agent may look up a name
  * for the flow, it is kept for a while (late_place.h). */

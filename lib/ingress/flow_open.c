@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chooses an uplink for a flow and opens a stream through it. No byte of the client passes before
- * the far side has answered. So if the uplink is lost before that, or has no room for the stream,
- * the flow tries another one, unnoticed by the client.
+ * Chooses an uplink for a flow and opens a stream through it. If the uplink is lost before the far
+ * side has answered, or has no room for the stream, the flow tries another one, unnoticed by the
+ * client: no byte of it has passed. But a client that cannot choose the destination need not wait:
+ * its first bytes go ahead of the answer (early data, PROTOCOL.md). Then a lost uplink ends the
+ * flow, since the bytes may have been delivered.
  *
  *     choose (on_choose, or by default) -> open -> reached (on_reached) -> established
  *        ^-------------------------------- /          |
@@ -142,10 +144,27 @@ static void reached(wst_flow_t *f, wst_str_t address, wst_stream_t *stream) {
 
 /* Opening ------------------------------------------------------------------------------------ */
 
-/* Whether the error says nothing about the destination, and another uplink may do better. */
-static bool may_retry(const wst_flow_t *f, int status) {
-    return f->search->tries < WST__TRIES_MAX && (status == WST_ELOST || status == WST_EGOAWAY ||
-                                                 status == WST_ELIMIT || status == WST_EMEMORY);
+void wst__flow_send_early(wst_flow_t *f) {
+    wst__opening_t *opening = f->state == WST__FLOW_OPENING ? f->search->opening : NULL;
+    if (f->early == NULL || opening == NULL || opening->send_early == NULL)
+        return;
+    /* The address may still be denied, unless the agent was told which ones may be tried. */
+    if (wst__flow_wants(f, WST__ASK_REACHED) && f->search->networks == NULL)
+        return;
+    wst_slice_t data = f->early(f, f->user_data);
+    if (data.len == f->early_sent)
+        return;
+    data.data += f->early_sent;
+    data.len -= f->early_sent;
+    f->early_sent += (uint32_t)opening->send_early(opening, data);
+}
+
+/* Whether the error says nothing about the destination, and another uplink may do better.
+ * `delivered`: bytes of the client may have been. */
+static bool may_retry(const wst_flow_t *f, int status, bool delivered) {
+    return f->search->tries < WST__TRIES_MAX &&
+           ((status == WST_ELOST && !delivered) || status == WST_EGOAWAY || status == WST_ELIMIT ||
+            status == WST_EMEMORY);
 }
 
 /* The agent has denied all addresses by our networks, and says so in the words with which a reached
@@ -181,13 +200,14 @@ static bool has_waited_for_name(const wst_flow_t *f, int status) {
 
 static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
+    bool was_early = f->search->opening != NULL && f->search->opening->was_early;
     f->search->opening = NULL;
     wst__flow_leave_agent(f, has_waited_for_name(f, status));
     if (status == 0) {
         reached(f, text, stream);
     } else if (status == WST_EFILTERED && f->search->networks != NULL) {
         refuse_filtered(f, text);
-    } else if (!may_retry(f, status)) {
+    } else if (!may_retry(f, status, was_early)) {
         wst__flow_refuse(f, status, text);
     } else {
         wst_ctx_log(f->ingress->ctx, WST_LOG_INFO,
@@ -285,16 +305,20 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
         return;
     }
     f->state = WST__FLOW_OPENING;
+    f->early_sent = 0;
     status = member->uplink->ops->open(member->uplink, &f->search->opening, f->destination,
                                        wst__account_memory(f->claim.account), on_flow_open, f);
-    if (status == 0 && f->search->networks != NULL && f->search->opening->limit != NULL &&
-        (status = f->search->opening->limit(f->search->opening, f->search->networks)) != 0) {
+    const char *networks = f->search->networks;
+    if (status == 0 && networks != NULL && networks[0] != '\0' &&
+        f->search->opening->limit != NULL &&
+        (status = f->search->opening->limit(f->search->opening, networks)) != 0) {
         wst__opening_cancel(f->search->opening);
         f->search->opening = NULL;
     }
-    if (status == 0)
+    if (status == 0) {
         arm(f);
-    else if (status == WST_ELOST) /* the uplink is about to end: try another one */
+        wst__flow_send_early(f);
+    } else if (status == WST_ELOST) /* the uplink is about to end: try another one */
         on_flow_open(status, nothing, NULL, f);
     else if (status == WST_EMEMORY)
         open_without_memory(f, member->uplink);

@@ -32,7 +32,8 @@ void wst__flow_begin(wst_flow_t *f) {
     f->id = ++ingress->flow_ids;
     f->opened_ms = wst__now(ingress->ctx);
     wst__histogram_add(&ingress->dial_times, (f->opened_ms - f->asked_ms) * 1000);
-    f->bytes_to_agent = f->bytes_to_client = 0;
+    f->bytes_to_agent = f->early_sent;
+    f->bytes_to_client = 0;
     f->status = 0;
     f->ended_by = "";
     wst__claim_opened(&f->claim);
@@ -73,13 +74,17 @@ static const char *side_name(char side) {
 
 void wst__flow_count(const wst_flow_t *f, uint64_t *to_agent, uint64_t *to_client) {
     bool taken = f->state == WST__FLOW_RELAYING && f->stream != NULL;
-    wst_pump_stats_t stats = {.size = sizeof(stats),
-                              .bytes_a_to_b = f->bytes_to_agent,
-                              .bytes_b_to_a = f->bytes_to_client};
-    if (f->pump != NULL)
+    wst_pump_stats_t stats = {.size = sizeof(stats)};
+    *to_agent = f->bytes_to_agent;
+    *to_client = f->bytes_to_client;
+    if (f->pump != NULL) {
         wst_pump_get_stats(f->pump, &stats);
-    *to_agent = taken ? wst_stream_bytes_written(f->stream) : stats.bytes_a_to_b;
-    *to_client = taken ? wst_stream_bytes_read(f->stream) : stats.bytes_b_to_a;
+        *to_agent = f->early_sent + stats.bytes_a_to_b;
+        *to_client = stats.bytes_b_to_a;
+    } else if (taken) {
+        *to_agent = f->early_sent + wst_stream_bytes_written(f->stream);
+        *to_client = wst_stream_bytes_read(f->stream);
+    }
 }
 
 static void keep_count(wst_flow_t *f) {

@@ -43,8 +43,7 @@ void wst__early_consume(wst__early_t *early, size_t len) {
 }
 
 int wst__early_put_back(wst__early_t *early, wst_stream_t *stream) {
-    if (early->kept.len == 0)
-        return 0;
+    /* Even if there are none: an end is told again. */
     int status = wst_stream_unread(stream, wst_slice_ref(early->kept));
     if (status == 0)
         wst__early_free(early); /* not put back twice if the rest fails */

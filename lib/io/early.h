@@ -25,7 +25,8 @@ int wst__early_keep(wst__early_t *early, wst_stream_t *stream, wst_slice_t data)
 /* Drops the first `len` bytes kept. */
 void wst__early_consume(wst__early_t *early, size_t len);
 
-/* Puts the bytes kept back into the stream, before its unread bytes. 0 or WST_ENOMEM. */
+/* Puts the bytes kept back into the stream, before its unread bytes. Its next owner is told of its
+ * end, too. 0 or WST_ENOMEM. */
 int wst__early_put_back(wst__early_t *early, wst_stream_t *stream);
 
 /* Drops the bytes kept. */

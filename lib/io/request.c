@@ -224,8 +224,8 @@ void wst_request_set_labels(wst_request_t *r, const char *const *labels) {
 
 void wst_request_set_networks(wst_request_t *r, const char *networks) {
     wst__free(&r->ctx->allocator, r->networks);
-    r->networks = networks[0] != '\0' ? wst__strdup(&r->ctx->allocator, networks) : NULL;
-    r->networks_lost = networks[0] != '\0' && r->networks == NULL;
+    r->networks = wst__strdup(&r->ctx->allocator, networks);
+    r->networks_lost = r->networks == NULL;
 }
 
 const char *wst_request_address(const wst_request_t *r) {

@@ -695,6 +695,21 @@ void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes) {
     sock->turn_max = sock->turn_left = bytes > 0 && bytes < TURN_MAX ? (uint32_t)bytes : TURN_MAX;
 }
 
+wst_slice_t wst__socket_take(wst_stream_t *stream, size_t size) {
+    wst_slice_t taken = {0};
+    const wst__socket_t *sock = stream->ops == &socket_ops ? stream->impl : NULL;
+    /* Asked first, since reading would take an error away from who reads later. */
+    if (sock == NULL || wst__sockopt_readable(fd_of(sock)) == 0)
+        return taken;
+    taken.chunk = wst_chunk_new(sock->ctx, size);
+    if (taken.chunk == NULL)
+        return taken;
+    taken.data = wst_chunk_data(taken.chunk);
+    taken.len = wst__sockopt_take(fd_of(sock), wst_chunk_data(taken.chunk), size);
+    stream->bytes_read += taken.len;
+    return taken;
+}
+
 void wst__socket_look_for_end(wst_stream_t *stream) {
     if (stream->ops == &socket_ops)
         ((wst__socket_t *)stream->impl)->looks_for_end = true;

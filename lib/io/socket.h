@@ -64,6 +64,13 @@ void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes);
  */
 void wst__socket_look_for_end(wst_stream_t *stream);
 
+/*
+ * Takes what has arrived already, up to `size` bytes, without waiting for the loop to tell; before
+ * anybody reads the stream. Returns a slice of a new chunk of `size` bytes, or an empty one:
+ * nothing has arrived, there is no memory, or it is another kind of stream.
+ */
+wst_slice_t wst__socket_take(wst_stream_t *stream, size_t size);
+
 /* Segments that TCP has sent again so far; 0 where that is not known. */
 uint32_t wst__socket_retransmits(const wst_stream_t *stream);
 

@@ -154,6 +154,11 @@ int wst__sockopt_at_end(int fd) {
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? 0 : last_error();
 }
 
+size_t wst__sockopt_take(int fd, void *to, size_t size) {
+    ssize_t n = recv(fd, to, size, MSG_DONTWAIT);
+    return n > 0 ? (size_t)n : 0;
+}
+
 int wst__sockopt_shut_down(int fd) {
     return shutdown(fd, SHUT_WR) == 0 ? 0 : last_error();
 }

@@ -51,6 +51,9 @@ bool wst__sockopt_tune(int fd);
 /* TCP_USER_TIMEOUT: the connection breaks if data stays unacknowledged for so long. */
 void wst__sockopt_user_timeout(int fd, unsigned ms);
 
+/* Reads up to `size` bytes that have arrived. 0: none, or an error. */
+size_t wst__sockopt_take(int fd, void *to, size_t size);
+
 /* The error that broke the connection and that no other call has reported yet, or 0. */
 int wst__sockopt_error(int fd);
 

@@ -2,7 +2,8 @@
 /*
  * Ports (wstunnel/port.h): a front end that asks its clients nothing. Until the destination is
  * reached, the client is watched, as a CONNECT is: if it goes away, the flow is cancelled; bytes
- * that it sends ahead are kept. Then the connection belongs to the flow, which knows no port.
+ * that it sends ahead are kept, and sent to the agent if that takes them. Then the connection
+ * belongs to the flow, which knows no port.
  */
 #include "addr.h"
 #include "early.h"
@@ -10,6 +11,7 @@
 #include "labels.h"
 #include "server.h"
 #include "sized.h"
+#include "socket.h"
 #include "utf8.h"
 
 #include <stdio.h>
@@ -68,6 +70,8 @@ static void on_client_read(wst_stream_t *stream, wst_slice_t data, void *user_da
     int status = wst__early_keep(&c->early, stream, data);
     if (status != 0)
         refuse_client(c, status);
+    else
+        wst__flow_send_early(c->flow);
 }
 
 static void on_client_end(wst_stream_t *stream, void *user_data) {
@@ -90,11 +94,18 @@ static const wst_stream_callbacks_t client_callbacks = {.size = sizeof(client_ca
 
 /* Its flow ----------------------------------------------------------------------------------- */
 
+static wst_slice_t early_bytes(const wst_flow_t *flow, void *user_data) {
+    (void)flow;
+    return ((const client_t *)user_data)->early.kept;
+}
+
 /* Hands the connection to the flow, with its place among the server's connections. */
 static void on_flow_established(wst_flow_t *flow, void *user_data) {
     client_t *c = user_data;
     wst_stream_t *stream = c->stream;
     wst_stream_read_stop(stream);
+    if (flow->early_sent > 0)
+        wst__early_consume(&c->early, flow->early_sent);
     int status = wst__early_put_back(&c->early, stream);
     if (status != 0) {
         refuse_client(c, status);
@@ -120,7 +131,10 @@ static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callback
 static int make_flow(client_t *c) {
     wst_flow_options_t options = c->port->flow;
     options.peer = wst_stream_peer(c->stream);
-    return wst__flow_new(&c->flow, &c->port->server->ingress, &options, &flow_callbacks, c);
+    int status = wst__flow_new(&c->flow, &c->port->server->ingress, &options, &flow_callbacks, c);
+    if (status == 0)
+        c->flow->early = early_bytes;
+    return status;
 }
 
 /* On success takes the stream and its seat, and starts the flow, in which the embedder may close
@@ -140,6 +154,8 @@ static int add_client(wst_port_t *p, wst_stream_t *stream, wst__seat_t *seat) {
     wst__seat_hand_on(seat, &c->connection);
     wst__list_init(&c->node);
     wst__list_append(&p->clients, &c->node);
+    /* Often there is something already; then it goes to the agent together with the open. */
+    c->early.kept = wst__socket_take(stream, WST__EARLY_MAX);
     wst_stream_set_callbacks(stream, &client_callbacks, c);
     wst_stream_read_start(stream, WST__EARLY_MAX);
     wst__flow_start(c->flow);

@@ -171,8 +171,8 @@ static void on_tunnel_opened(wst__session_stream_t *st, wst_str_t address, void 
 }
 
 static void on_tunnel_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
-    (void)st;
     tunnel_t *t = data;
+    t->opening.was_early = wst__session_stream_was_early(st);
     t->callback(reason, text, NULL, t->user_data);
     drop(t, 0);
 }
@@ -226,13 +226,27 @@ static int limit_open(wst__opening_t *opening, const char *networks) {
     return wst__session_stream_set_networks(t->st, networks);
 }
 
+static size_t send_early(wst__opening_t *opening, wst_slice_t data) {
+    tunnel_t *t = WST__CONTAINER(opening, tunnel_t, opening);
+    assert(t->phase == OPENING);
+    size_t room = wst__session_stream_room(t->st);
+    if (data.len > room)
+        data.len = room;
+    if (data.len == 0 || !wst__session_stream_takes_early(t->st) ||
+        wst__session_stream_write(t->st, wst_slice_ref(data)) < 0)
+        return 0;
+    wst__mux_uplink(t->mux)->sent += data.len;
+    return data.len;
+}
+
 static int open_tunnel(wst__mux_t *mux, wst__opening_t **out, const char *dest,
                        wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
     tunnel_t *t = new_tunnel(mux);
     if (t == NULL)
         return WST_ENOMEM;
     t->phase = OPENING;
-    t->opening = (wst__opening_t){.cancel = cancel_open, .limit = limit_open};
+    t->opening =
+        (wst__opening_t){.cancel = cancel_open, .limit = limit_open, .send_early = send_early};
     t->callback = callback;
     t->user_data = user_data;
     int status = wst__session_open(wst__mux_session(mux), &t->st, dest, budget, t);

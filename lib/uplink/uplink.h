@@ -35,6 +35,13 @@ struct wst__opening {
     /* Has the far side try only addresses that the networks allow (wst_rules_networks), if it knows
      * how to. Right after `open`, once; copied. 0 or WST_ENOMEM. NULL: this kind cannot say it. */
     int (*limit)(wst__opening_t *opening, const char *networks);
+    /* Sends the stream's first bytes, or the next ones, before the answer. Returns how many of them
+     * the far side takes so, possibly none; the others are to be written to the stream. NULL: this
+     * kind sends none. */
+    size_t (*send_early)(wst__opening_t *opening, wst_slice_t data);
+    /* As the callback runs: such bytes went out. The far side may have delivered them if the status
+     * is WST_ELOST; not with any other error. */
+    bool was_early;
 };
 
 /* Cancels the open and tells the far side. Only before the callback has run. */
