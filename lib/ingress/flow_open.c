@@ -200,7 +200,7 @@ static bool has_waited_for_name(const wst_flow_t *f, int status) {
 
 static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
-    bool was_early = f->search->opening != NULL && f->search->opening->was_early;
+    bool was_early = status != 0 && f->search->opening != NULL && f->search->opening->was_early;
     f->search->opening = NULL;
     wst__flow_leave_agent(f, has_waited_for_name(f, status));
     if (status == 0) {

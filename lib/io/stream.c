@@ -403,6 +403,10 @@ void wst_stream_emit_end(wst_stream_t *s) {
     tell_end(s);
 }
 
+void wst__stream_begin_full(wst_stream_t *s) {
+    s->waiting = true;
+}
+
 void wst_stream_emit_drain(wst_stream_t *s) {
     check_stream(s);
     assert(!s->closing);

@@ -2,7 +2,7 @@
 #ifndef WST_LIB_STREAM_H
 #define WST_LIB_STREAM_H
 /* The inside of the stream base. Kinds of stream use the public interface only, except for
- * `layer`. */
+ * `layer` and wst__stream_begin_full. */
 #include "bufq.h"
 #include "ctx.h"
 
@@ -68,6 +68,9 @@ wst_stream_t *wst__stream_bottom(wst_stream_t *stream);
 /* The text of a stream's error: the explanation of its kind, or of a kind below; else the standard
  * text. */
 const char *wst__stream_why(const wst_stream_t *stream, int error);
+
+/* A new stream has no room yet: on_drain is pending, as after a write. */
+void wst__stream_begin_full(wst_stream_t *stream);
 
 /* Tells another object when the stream is gone, before close_cb; NULL ends that. */
 void wst__stream_watch(wst_stream_t *stream,

@@ -117,7 +117,7 @@ static int on_msg_communication(wst__session_t *s, wst__session_stream_t *st, ui
                                 const wst_message_t *m, wst_slice_t piece) {
     if (st->state >= WST__REFUSED)
         return 0;
-    if (st->state == WST__PENDING && st->local)
+    if (st->state == WST__PENDING && (st->local || !s->takes_early))
         return breach(s, "data before the stream was open");
     if (st->rx_ended)
         return breach(s, "data behind the end of its stream");

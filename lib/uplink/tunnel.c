@@ -8,6 +8,7 @@
 #include "tunnel.h"
 
 #include "cork.h"
+#include "stream.h"
 #include "text.h"
 #include "utf8.h"
 
@@ -158,11 +159,12 @@ static int become_stream(tunnel_t *t) {
 /* What the session tells --------------------------------------------------------------------- */
 
 static void on_tunnel_opened(wst__session_stream_t *st, wst_str_t address, void *data) {
-    (void)st;
     tunnel_t *t = data;
     wst__opened_cb callback = t->callback;
     void *user_data = t->user_data;
     if (become_stream(t) == 0) {
+        if (wst__session_stream_room(st) == 0) /* early bytes are still on their way */
+            wst__stream_begin_full(t->stream);
         callback(0, address, t->stream, user_data);
     } else {
         drop(t, WST_EMEMORY);

@@ -59,6 +59,7 @@ class Stream:
             return self.say(COMPLETED, error={"code": codes.get(type(error), -32002)})
         self.is_open = True
         self.say(COMPLETED)
+        self.confirm()
         try:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(self.to_server(reader))
@@ -71,6 +72,11 @@ class Stream:
                 linger, sock = struct.pack("ii", 1, 0), writer.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                 writer.transport.abort()
+
+    def confirm(self):
+        """Early data are confirmed only with the answer."""
+        if self.is_open and self.arrived > 0:
+            self.say(CREDIT, received=self.arrived, credit=self.taken + WINDOW)
 
     async def to_server(self, reader):
         while not self.is_confirmed:
@@ -147,9 +153,9 @@ class Session:
             answer = (await reader.readuntil(b"\r\n\r\n")).decode()
             if " 101 " not in answer.partition("\r\n")[0]:
                 raise ConnectionError(answer)
-            hello = {"method": HELLO, "version": 1, "features": ["resume"], "max_frame": MAX_FRAME,
-                     "initial_credit": WINDOW, "max_streams": 1000, "name": "python",
-                     "instance": self.instance, "epoch": self.epoch}  # fmt: skip
+            hello = {"method": HELLO, "version": 1, "features": ["resume", "early"],
+                     "max_frame": MAX_FRAME, "initial_credit": WINDOW, "max_streams": 1000,
+                     "name": "python", "instance": self.instance, "epoch": self.epoch}  # fmt: skip
             writer.write(frame(TEXT, json.dumps(hello).encode()))
             while True:
                 opcode, payload = await asyncio.wait_for(read_frame(reader), DEAD)
@@ -165,8 +171,9 @@ class Session:
                 for stream in streams.values():
                     stream.task.cancel()
                 self.streams, self.highest = {}, 0
-            for stream in [s for s in self.streams.values() if s.is_open]:
-                stream.say(COMPLETED)
+            for stream in [s for s in self.streams.values() if s.is_open or s.arrived > 0]:
+                if stream.is_open:
+                    stream.say(COMPLETED)
                 stream.say(CREDIT, received=stream.arrived, credit=stream.taken + WINDOW)
             self.say(PING, seq=1)  # which ends the account
         elif method == PING:
@@ -189,7 +196,7 @@ class Session:
             data = base64.b64decode(members.get("data", ""))
             stream.arrived, stream.peer_has_ended = stream.arrived + (len(data) or 1), not data
             stream.inbox.put_nowait(data)
-            stream.say(CREDIT, received=stream.arrived, credit=stream.taken + WINDOW)
+            stream.confirm()
         elif method == CREDIT:
             stream.hear_credit(**members)
         elif method == RESET:

@@ -14,8 +14,14 @@ MIB = 1 << 20
 
 
 @pytest.fixture
-def server(world):
-    server = world.server()
+def echo():
+    return Site(lambda connection: connection.sendall(read_all(connection)))
+
+
+@pytest.fixture
+def server(world, echo):
+    world.site(echo)
+    server = world.server("--port", f"0={echo.address}")
     pyagent = Path(__file__).with_name("pyagent.py")
     agent = world.run([sys.executable, pyagent, server.address])
     server.wait_for("agent python .* up from")
@@ -36,6 +42,16 @@ def test_errors(world, server):
     assert refused.status_line == "HTTP/1.1 502 Connection refused by destination"
     nowhere = world.client(server).connect("255.255.255.255:80")
     assert nowhere.status_line == "HTTP/1.1 502 Destination unreachable"
+
+
+def test_early_data(world, server, echo):
+    """What a port's client sends at once goes ahead of the answer, and the rest behind it."""
+    address = server.wait_for(rf"port (\S+) leads to {echo.address}")[1]
+    for size in (1, 4096, 4097, 100_000):
+        client = world.client(address)
+        client.send(bytes(size))
+        client.end()
+        assert client.read_to_end() == bytes(size)
 
 
 def test_ends(world, server):

@@ -30,6 +30,8 @@ static bool wants(void *owner, wst__question_t question) {
 }
 
 static void answer(flow_rig_t *r, wst__question_t question, wst_request_t *request) {
+    if (question == WST__ASK_CHOOSE && r->networks != NULL)
+        wst_request_set_networks(request, r->networks);
     if (question == WST__ASK_CHOOSE)
         wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL, NULL));
     else
@@ -154,6 +156,21 @@ static void cancel(wst__opening_t *opening) {
     u->cancelled = true;
 }
 
+static int limit(wst__opening_t *opening, const char *networks) {
+    flow_rig_uplink_t *u = WST__CONTAINER(opening, flow_rig_uplink_t, opening);
+    snprintf(u->networks, sizeof(u->networks), "%s", networks);
+    return 0;
+}
+
+static size_t send_early(wst__opening_t *opening, wst_slice_t data) {
+    flow_rig_uplink_t *u = WST__CONTAINER(opening, flow_rig_uplink_t, opening);
+    size_t had = strlen(u->early), room = u->takes_early - had;
+    size_t n = data.len < room ? data.len : room;
+    memcpy(u->early + had, data.data, n);
+    u->early[had + n] = '\0';
+    return n;
+}
+
 static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *dest,
                        wst__budget_t *budget, wst__opened_cb callback, void *user_data) {
     flow_rig_uplink_t *u = uplink_of(uplink);
@@ -163,7 +180,9 @@ static int open_stream(wst__uplink_t *uplink, wst__opening_t **out, const char *
     assert_false(u->asked);
     u->asked = true;
     u->cancelled = false;
-    u->opening.cancel = cancel;
+    u->opening = (wst__opening_t){
+        .cancel = cancel, .limit = limit, .send_early = u->takes_early > 0 ? send_early : NULL};
+    u->networks[0] = u->early[0] = '\0';
     u->callback = callback;
     u->user_data = user_data;
     snprintf(u->destination, sizeof(u->destination), "%s", dest);

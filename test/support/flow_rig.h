@@ -20,22 +20,24 @@ typedef struct flow_rig_uplink {
     bool quota;  /* of memory, which refuses it */
     size_t load;
     bool suspect;
+    size_t takes_early; /* bytes of each stream */
 
-    /* The open that waits. */
+    /* The open that waits, what it limits, and what has gone ahead of its answer. */
     bool asked, cancelled;
     wst__budget_t *budget;
     wst__opening_t opening;
     wst__opened_cb callback;
     void *user_data;
-    char destination[WST_DEST_MAX + 1];
+    char destination[WST_DEST_MAX + 1], networks[32], early[32];
 } flow_rig_uplink_t;
 
 typedef struct flow_rig {
     test_env_t env;
     wst__node_t node;
     wst_ingress_t ingress;
-    bool asks[3];  /* which questions are put, by wst__question_t */
-    bool holds[3]; /* of these, which ones wait for the test, in `question` */
+    bool asks[3];         /* which questions are put, by wst__question_t */
+    bool holds[3];        /* of these, which ones wait for the test, in `question` */
+    const char *networks; /* said with a choice, or NULL */
     wst_request_t *question;
     const char *listens; /* the one address of the node, or NULL */
     bool drained, closed;
@@ -47,7 +49,8 @@ typedef struct flow_rig {
 /* A flow and what its front end is told. */
 typedef struct flow_rig_flow {
     flow_rig_t *rig;
-    wst_flow_t *flow; /* NULL: it is gone */
+    wst_flow_t *flow;  /* NULL: it is gone */
+    const char *early; /* what its client has sent so far */
     size_t established, refused, gone;
     int code, http_status;
     char reason[128], fields[256];

@@ -314,6 +314,7 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
     mux_side_t *side = user_data;
     enter(side->rig);
     side->answers++;
+    side->was_early = status != 0 && side->open->was_early;
     side->open = NULL;
     side->status = status;
     snprintf(side->text, sizeof(side->text), "%.*s", (int)text.len, text.len > 0 ? text.ptr : "");
@@ -321,6 +322,22 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
     if (stream != NULL)
         probe_start(side, stream);
     leave(side, MUX_ANSWER);
+}
+
+size_t mux_side_send_early(mux_side_t *side, const char *text) {
+    side->rig->busy++;
+    size_t n = side->open->send_early(side->open, wst_slice_static(text, strlen(text)));
+    side->rig->busy--;
+    return n;
+}
+
+void mux_side_accept(mux_side_t *side) {
+    wst_stream_t *stream;
+    side->rig->busy++;
+    assert_int_equal(side->incoming->ops->accept(side->incoming, "", &stream), 0);
+    side->incoming = NULL;
+    probe_start(side, stream);
+    side->rig->busy--;
 }
 
 int mux_side_open(mux_side_t *side, const char *dest) {

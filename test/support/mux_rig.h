@@ -75,6 +75,7 @@ struct mux_side {
     int gone, gone_reason;
     wst__opening_t *open; /* waits for its answer */
     int answers, status;
+    bool was_early;
     char text[300];
     mux_probe_t probe; /* the last stream that was opened or accepted */
 };
@@ -160,6 +161,8 @@ void mux_side_close(mux_side_t *side);
 void mux_side_end(mux_side_t *side, int code, const char *reason, bool lose);
 void mux_side_goaway(mux_side_t *side);
 int mux_side_open(mux_side_t *side, const char *dest);
+size_t mux_side_send_early(mux_side_t *side, const char *text); /* behind what it has opened */
+void mux_side_accept(mux_side_t *side); /* what it holds: its probe has the stream */
 wst_websocket_t *mux_side_websocket(const mux_side_t *side);
 wst__session_t *mux_side_session(const mux_side_t *side);
 

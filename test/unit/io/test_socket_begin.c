@@ -96,6 +96,45 @@ static void test_connect_and_accept(void **state) {
     test_env_close(&env);
 }
 
+/* What has arrived is taken without the loop, up to a bound; a reader gets the rest, and the end or
+ * the error. */
+static void test_take(void **state) {
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        bool is_unix = i % 2 == 1, reset = i >= 2;
+        test_env_t env;
+        int fds[2];
+        test_env_open(&env);
+        sockets_pair(fds, is_unix);
+        wst_stream_t *stream = sockets_stream(&env, fds[0], is_unix);
+        assert_int_equal(wst__socket_take(stream, 4).len, 0);
+        assert_int_equal(write(fds[1], "abcdef", 6), 6);
+        wst_slice_t taken = wst__socket_take(stream, 4);
+        assert_int_equal(taken.len, 4);
+        assert_memory_equal(taken.data, "abcd", 4);
+        assert_true(wst_chunk_capacity(taken.chunk) >= 4);
+        wst_slice_unref(taken);
+        assert_int_equal(wst_stream_bytes_read(stream), 4);
+        sockets_owner_t owner = {.received = 0};
+        sockets_own(&owner, stream);
+        wst_stream_read_start(stream, 0);
+        test_env_until_count(&env, &owner.received, 2);
+        assert_memory_equal(owner.first, "ef", 2);
+        wst_stream_read_stop(stream);
+        if (reset && !is_unix)
+            sockets_reset(fds[1]);
+        else
+            close(fds[1]);
+        test_env_turns(&env, 3);
+        assert_int_equal(wst__socket_take(stream, 4).len, 0); /* leaves the end and the error */
+        wst_stream_read_start(stream, 0);
+        test_env_until_count(&env, reset && !is_unix ? &owner.errors : &owner.ends, 1);
+        sockets_close_owned(&owner);
+        test_env_until_count(&env, &owner.closed, 1);
+        test_env_close(&env);
+    }
+}
+
 static void test_accept_from_unix(void **state) {
     (void)state;
     test_env_t env;
@@ -204,6 +243,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connect_and_accept),
         cmocka_unit_test(test_accept_from_unix),
+        cmocka_unit_test(test_take),
         cmocka_unit_test(test_close_while_connecting),
         cmocka_unit_test(test_accept_allocations),
         cmocka_unit_test(test_accept_takes_listeners_only),

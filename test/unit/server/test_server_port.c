@@ -98,6 +98,9 @@ static void test_data_ahead(void **state) {
         server_client_expect(&c, "answer");
         assert_int_equal(wst_stream_shutdown(a.stream), 0);
         server_client_expect_end(&c);
+        if (end)
+            server_world_until_notice(&w,
+                                      "close 1  host:22 one to_agent=10 to_client=6 0 by client\n");
         server_client_close(&c);
         close_world(&w, &a);
     }
@@ -215,6 +218,42 @@ static void test_agent_comes_and_goes(void **state) {
         server_world_until_connections(&w, 0);
     }
     server_world_free(&w);
+}
+
+/* An agent that is lost before it has answered: another one serves the client, unless bytes have
+ * gone ahead, which may be delivered. */
+static void test_agent_lost(void **state) {
+    (void)state;
+    for (int says = 0; says < 2; says++) {
+        server_world_t w;
+        server_agent_t agents[2];
+        server_client_t c;
+        server_world_init(&w);
+        w.agents = SERVER_ALLOW;
+        server_world_start(&w);
+        server_agent_open(&w, &agents[0], "one", 1);
+        server_agent_open(&w, &agents[1], "two", 2);
+        agents[0].treatment = agents[1].treatment = SERVER_AGENT_KEEP;
+        connect_to(&w, &c, open_port(&w, &(wst_port_options_t){.user = NULL}));
+        if (says)
+            server_client_say(&c, "early bird");
+        test_env_turns(&w.env, 50);
+        assert_int_equal(agents[0].asked + agents[1].asked, 1);
+        server_agent_t *asked = &agents[agents[1].asked], *other = &agents[agents[0].asked];
+        server_agent_close(asked);
+        if (says) {
+            server_client_expect_reset(&c);
+            server_world_assert_notice(&w, "refused host:22 503 Agent lost\n");
+        } else {
+            test_env_until_count(&w.env, &other->asked, 1);
+            server_agent_accept(other);
+            server_client_say(&c, "question");
+            server_agent_expect(other, "question");
+        }
+        assert_int_equal(other->asked, !says);
+        server_client_close(&c);
+        close_world(&w, other);
+    }
 }
 
 /* A client that goes away while its flow is under way cancels it; nobody was refused. */
@@ -531,6 +570,7 @@ int main(void) {
         cmocka_unit_test(test_bound_ahead),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_agent_comes_and_goes),
+        cmocka_unit_test(test_agent_lost),
         cmocka_unit_test(test_client_leaves),
         cmocka_unit_test(test_client_leaves_question),
         cmocka_unit_test(test_agents),

@@ -54,6 +54,56 @@ static void test_opening(void **state) {
     }
 }
 
+/* Not answered, but with early bytes, which may be delivered: the open waits on. */
+static void test_opening_with_early_bytes(void **state) {
+    (void)state;
+    enum { UNHEARD, HEARD, ACCEPTED, REFUSED, LOST, CASES };
+    for (int i = 0; i < CASES; i++) {
+        mux_rig_t rig;
+        resume_rig_up(&rig);
+        rig.server.policy = MUX_HOLD;
+        assert_int_equal(mux_side_open(&rig.client, "b:1"), 0);
+        assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
+        mux_rig_until(&rig, i == UNHEARD ? &rig.client.round_trips : &rig.server.incomings, 1);
+        if (i == UNHEARD)
+            mux_rig_turns(&rig, 1);
+        resume_rig_cut(&rig, i == UNHEARD);
+        assert_int_equal(rig.client.answers, 0);
+        if (i == ACCEPTED)
+            mux_side_accept(&rig.server);
+        if (i == REFUSED) {
+            rig.server.incoming->ops->refuse(rig.server.incoming, UV_ECONNREFUSED, "nobody there");
+            rig.server.incoming = NULL;
+        }
+        if (i == LOST) {
+            mux_rig_pass(&rig, RESUME_GRACE_MS + 1000);
+            mux_rig_until(&rig, &rig.client.answers, 1);
+            assert_int_equal(rig.client.status, WST_ELOST);
+            assert_true(rig.client.was_early);
+            mux_rig_free(&rig);
+            continue;
+        }
+        mux_rig_resume(&rig);
+        if (i <= HEARD) {
+            mux_rig_until(&rig, &rig.server.incomings, 1);
+            assert_int_equal(mux_side_send_early(&rig.client, "de"), 2);
+            mux_side_accept(&rig.server);
+        }
+        mux_rig_until(&rig, &rig.client.answers, 1);
+        assert_int_equal(rig.client.status, i == REFUSED ? WST_EREFUSED : 0);
+        if (i != REFUSED) {
+            assert_int_equal(mux_probe_write(&rig.client.probe, "!", 1), 0);
+            assert_int_equal(mux_probe_shutdown(&rig.client.probe), 0);
+            mux_rig_until(&rig, &rig.server.probe.ends, 1);
+            const char *all = i <= HEARD ? "abcde!" : "abc!";
+            assert_int_equal(rig.server.probe.received_len, strlen(all));
+            assert_memory_equal(rig.server.probe.received, all, strlen(all));
+        }
+        resume_rig_expect_well(&rig);
+        mux_rig_free(&rig);
+    }
+}
+
 /* Answered during the outage: nobody waits for the answer any more. */
 static void test_answered_in_the_outage(void **state) {
     (void)state;
@@ -427,6 +477,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_opening),
+        cmocka_unit_test(test_opening_with_early_bytes),
         cmocka_unit_test(test_answered_in_the_outage),
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_reset_in_the_outage),

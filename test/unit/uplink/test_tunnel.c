@@ -2,6 +2,7 @@
 /* Streams through two muxes: opening, refusing and cancelling them, bytes and ends in both
  * directions, resets; joined to a socket by a pump. */
 #include "mux_rig.h"
+#include "session.h"
 #include "socket_pair.h"
 
 #include <errno.h>
@@ -174,6 +175,70 @@ static void test_accept_later(void **state) {
     assert_int_equal(rig.client.probe.received_len, 5);
     wst_stream_close(stream, NULL);
     mux_rig_free(&rig);
+}
+
+static void check_room(mux_rig_t *rig, mux_side_t *side, mux_event_t event) {
+    int *drained = rig->data;
+    if (side == &rig->client && event == MUX_ANSWER)
+        assert_int_equal(wst_stream_room(side->probe.stream), 0);
+    *drained += side == &rig->client && event == MUX_DRAIN;
+}
+
+/* Bytes that go ahead of the answer, as many as a sender keeps without a loan; the others follow.
+ * If the answer comes before they are confirmed, the writer waits. */
+static void test_early(void **state) {
+    (void)state;
+    static char text[WST__SEND_LEAST + 1];
+    memset(text, 'x', sizeof(text) - 1);
+    for (int i = 0; i < 4; i++) {
+        bool json = i % 2 == 1, hold = i >= 2;
+        mux_rig_t rig;
+        int drained = 0;
+        mux_rig_up(&rig, json, false);
+        rig.server.policy = hold ? MUX_HOLD : MUX_ACCEPT;
+        assert_int_equal(mux_side_open(&rig.client, "a:1"), 0);
+        assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
+        if (hold)
+            mux_rig_until(&rig, &rig.server.incomings, 1);
+        assert_int_equal(mux_side_send_early(&rig.client, text), WST__SEND_LEAST - 3);
+        assert_int_equal(mux_side_send_early(&rig.client, "y"), 0);
+        assert_int_equal(rig.client.uplink->sent, WST__SEND_LEAST);
+        if (hold) {
+            mux_rig_turns(&rig, 20);
+            mux_side_accept(&rig.server);
+        } else {
+            rig.act = check_room;
+            rig.data = &drained;
+            mux_rig_until(&rig, &drained, 1);
+        }
+        mux_rig_until(&rig, &rig.client.answers, 1);
+        assert_int_equal(mux_probe_write(&rig.client.probe, "z", 1), 0);
+        assert_int_equal(mux_probe_shutdown(&rig.client.probe), 0);
+        mux_rig_until(&rig, &rig.server.probe.ends, 1);
+        assert_int_equal(rig.server.probe.received_len, WST__SEND_LEAST + 1);
+        assert_memory_equal(rig.server.probe.received, "abcx", 4);
+        assert_int_equal(rig.server.probe.received[WST__SEND_LEAST], 'z');
+        mux_rig_free(&rig);
+    }
+}
+
+/* Who asked sees whether bytes went out before it failed. */
+static void test_early_refused(void **state) {
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        mux_rig_t rig;
+        mux_rig_up(&rig, false, false);
+        rig.server.policy = MUX_REFUSE;
+        assert_int_equal(mux_side_open(&rig.client, "a:1"), 0);
+        if (early)
+            assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
+        mux_rig_until(&rig, &rig.client.answers, 1);
+        assert_int_equal(rig.client.status, WST_EREFUSED);
+        assert_int_equal(rig.client.was_early, early);
+        mux_rig_turns(&rig, 20);
+        assert_int_equal(rig.client.downs + rig.server.downs, 0);
+        mux_rig_free(&rig);
+    }
 }
 
 /* --- bytes --- */
@@ -599,6 +664,8 @@ int main(void) {
         cmocka_unit_test(test_not_opened),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_accept_later),
+        cmocka_unit_test(test_early),
+        cmocka_unit_test(test_early_refused),
         cmocka_unit_test(test_bytes_both_ways),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_pause_in_read),
