@@ -200,6 +200,16 @@ class Visits(Measure):
         return {"rate": count / result["seconds"], "cpu": (running.cpu_s() - cpu) * 1000 / count}
 
 
+class FirstAnswer(Measure):
+    """How long a client waits, from connect() on, for the first byte of an answer."""
+
+    figures = {"time": Figure("", "ms", 1, less=True)}
+    COUNT = 20
+
+    def measure(self, bench, running):
+        return {"time": running.load("visit", count=self.COUNT).result()["p50_us"] / 1000}
+
+
 class Idle(Measure):
     """The memory of tunnels that are idle after 64 bytes each way."""
 

@@ -4,8 +4,8 @@
 import dataclasses
 import re
 
-from .measures import (Beside, Bulk, Crowd, Download, Echo, FarBulk, Idle, Shares, Visits,
-                       VisitsBeside)  # fmt: skip
+from .measures import (Beside, Bulk, Crowd, Download, Echo, FarBulk, FirstAnswer, Idle, Shares,
+                       Visits, VisitsBeside)  # fmt: skip
 from .neighbours import Neighbour, noises
 from .own import Handshakes, LibraryBulk, Sizes, StartUp
 from .scenes import Scene, relay_scenes
@@ -110,6 +110,8 @@ def distant(scene_of, subjects, sysctls, round_trips=ROUND_TRIPS, losses=LOSSES)
     rtt = round_trips[len(round_trips) // 2]
     measures += [Download(f"{rtt}ms-{loss}-8mib", f"8 MiB at {rtt} ms, {loss} % loss",
                           scene_of(rtt, loss), 8 * MIB) for loss in losses]  # fmt: skip
+    measures.append(FirstAnswer(f"{rtt}ms-answer", f"answer on a new connection at {rtt} ms",
+                                scene_of(rtt, 0)))  # fmt: skip
     measures += shared_loads(scene_of)
     return Section("distance", "Over a distance: an emulated link of 1 Gbit/s",
                    "One stream, unless said. The link lies between server and agent, or between client and origin "
