@@ -8,19 +8,23 @@ demand:
 
     RESUME_BYTES=1073741824 RESUME_CUTS=1000 WSTUNNEL_BUILD=build pytest test/e2e/test_resume_cuts.py
 """
+import contextlib
 import json
 import os
 import select
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from checked import Traffic
+from client import Client
 from cuts import CuttingRelay
 from origin import Origin, ok
 from payload import make_payload
 from processes import wait_until
+from sites import Site, read_all
 from transfer import download, upload
 
 BYTES = int(os.environ.get("RESUME_BYTES", min(1 << 26, int(os.environ.get("E2E_BYTES", 1 << 26)))))
@@ -194,6 +198,36 @@ def test_recovery_works_again(world, begin, echo_site):
     assert echoes(client)
     assert "agent two" not in "".join(m.string for m in scene.server._matches(" down"))
     agent.wait_for("resumed after", 2)
+
+
+def test_early_data_arrives_once(world, begin):
+    """Requests through a port, of which up to 4 KiB go ahead of the agent's answer, while connections
+    are cut: each is answered, and no destination has seen one twice."""
+    seen, count = [], 400
+
+    def answer(connection):
+        try:
+            request = read_all(connection)
+        except ConnectionResetError:  # it was opened again, or elsewhere
+            return
+        seen.append(request)
+        connection.sendall(request)
+
+    def ask(n):
+        request = b"%d " % n * (1500 if n % 20 == 0 else 10)
+        with contextlib.closing(Client(address)) as client:
+            client.send(request)
+            client.end()
+            return client.read_to_end() == request
+
+    site = world.site(Site(answer))
+    scene = begin("--port", f"0={site.address}", relay=(1500, 3 * CUTS))
+    address = scene.server.wait_for(rf"port (\S+) leads to {site.address}")[1]
+    with ThreadPoolExecutor(8) as clients:
+        assert all(clients.map(ask, range(count)))
+    assert len(seen) == len(set(seen)) == count
+    assert scene.relay.cuts_left == 0
+    scene.server.wait_for(RESUMED, 3 * CUTS)
 
 
 # -- New requests meanwhile -----------------------------------------------------------------------
