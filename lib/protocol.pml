@@ -93,7 +93,6 @@ bool resync[2];   /* the other side has not mentioned the stream on this connect
 bool resyncing[2];/* nor ended its account */
 byte cuts, resets, yields;
 bool was_open;    /* the opener has had an answer */
-bool early;       /* it has sent bytes before that */
 bool agreed;      /* and side 1 knows, since the opener has said what may only follow it */
 bool broken;      /* somebody has reset or refused the stream */
 
@@ -210,7 +209,6 @@ inline on_credit(upto, credit) {
 inline send_data() {
     wire[me]!DATA(sent[me], 0);
     sent[me]++;
-    early = early || IS_EARLY(me);
 #ifdef BREAK_KEEP
     acked[me] = sent[me]; /* forgotten before it has arrived */
 #endif
@@ -362,7 +360,7 @@ inline restate(side) {
 #ifdef BREAK_EARLY_SOON
     resync[side] = state[side] == OPEN || (state[side] == PENDING && side == 1);
 #else
-    resync[side] = state[side] == OPEN || (state[side] == PENDING && (side == 1 || early));
+    resync[side] = state[side] == OPEN || (state[side] == PENDING && (side == 1 || EARLY));
 #endif
     resyncing[side] = true;
     say_ping[side] = true;

@@ -16,10 +16,10 @@
  *
  * A client that speaks first waits one round trip less: up to 4 KiB of what it has sent go to the
  * agent with the request, if that takes them (one of this version does), and are delivered once the
- * destination is connected. If such an agent is lost before it has answered, the client is reset,
- * since its bytes may have been delivered; other clients are then served by another agent. If
- * on_reached is set, the bytes wait for its answer, or wst_request_set_networks() says which
- * addresses they may reach.
+ * destination is connected. If that agent's session is lost before it has answered, the client is
+ * reset, since its bytes may have been delivered; other clients are then served by another agent.
+ * If on_reached is set, the bytes wait for its answer unless wst_request_allow_early() lets them
+ * go.
  *
  * A port asks for no password: any client that reaches the address can use it. It listens with or
  * without an agent. Its connections count towards the server's max_connections, of which each

@@ -157,13 +157,18 @@ WST_EXTERN void wst_request_deny_with(wst_request_t *request, const wst_request_
  * Limits the addresses that a chosen agent tries for the destination's name, in on_choose, before
  * wst_request_choose. An agent that knows how (one of this version does) refuses the others without
  * connecting. It may not be trusted with it: check the address again in on_reached.
- *
- * First bytes of a port's client (port.h) may reach such an address before on_reached is asked. If
- * this is not called, and on_reached is set, they wait for its answer.
- * @param networks  of wst_rules_networks(); copied; "": all may be tried. If memory for them runs
- *                  out, the answer is 500.
+ * @param networks  of wst_rules_networks(); copied; "": no limit. If memory for them runs out, the
+ *                  answer is 500.
  */
 WST_EXTERN void wst_request_set_networks(wst_request_t *request, const char *networks);
+
+/**
+ * Lets first bytes go to the chosen agent with the request, before on_reached is asked, in
+ * on_choose: the head of a forwarded request, or what a port's client has sent (port.h), at most 4
+ * KiB. So they may reach any address that wst_request_set_networks() lets an agent try. They go
+ * only to agents that obey that, if there is a limit. Without on_reached they need no leave.
+ */
+WST_EXTERN void wst_request_allow_early(wst_request_t *request);
 
 /** Answers with an agent (server.h); NULL: no agent can serve the request (503). If the agent goes
     away before it has answered, the question is asked again. */

@@ -142,6 +142,14 @@ WST_EXTERN WST_MUST_CHECK int wst_rules_networks(const wst_rules_t *rules,
                                                  const wst_rules_query_t *query, char *out,
                                                  size_t size);
 
+/**
+ * Whether wst_rules_networks() says of a host all that wst_rules_decide() will say of its address:
+ * not of a name if the rules have NAT64 prefixes of their own (wst_rules_options.nat64), which the
+ * agent may not know.
+ * @param rules  NULL: none
+ */
+WST_EXTERN bool wst_rules_networks_suffice(const wst_rules_t *rules, const char *host);
+
 #ifdef __cplusplus
 }
 #endif

@@ -121,7 +121,8 @@ typedef struct wst_server_callbacks {
     void (*on_choose)(wst_server_t *server, wst_request_t *request, void *user_data);
 
     /** The agent has opened the connection (wst_request_address, wst_request_remote), or an earlier
-        request has left it; the client has not been told. May the client use it? Answer: allow or
+        request has left it; the client has not been told, and the connection has carried nothing of
+        it but what wst_request_allow_early() has let go. May the client use it? Answer: allow or
         deny. NULL: it may. */
     void (*on_reached)(wst_server_t *server, wst_request_t *request, void *user_data);
 

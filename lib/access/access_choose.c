@@ -154,8 +154,8 @@ static const char *wanted_agent(const wst_access_t *access, const wst_request_t 
     return claimed + len + 1;
 }
 
-/* Has the agent deny addresses that the rules deny before it connects to them; those of a literal
- * address have been decided. Rules that are too long are enforced by wst_access_reached() only. */
+/* Has the agent deny addresses that the rules deny before it connects to them. Rules that are too
+ * long for that are enforced by wst_access_reached() only. */
 static void limit_addresses(const choice_t *c, wst_request_t *request, const wst_remote_t *remote) {
     char networks[WST_NETWORKS_MAX + 1];
     const char *name = wst_remote_name(remote);
@@ -163,8 +163,11 @@ static void limit_addresses(const choice_t *c, wst_request_t *request, const wst
     wst_rules_query_t query = c->question.query;
     query.agent = name;
     query.labels = entry != NULL ? entry->labels : NULL;
-    if (wst_rules_networks(c->access->rules, &query, networks, sizeof(networks)) >= 0)
+    int len = wst_rules_networks(c->access->rules, &query, networks, sizeof(networks));
+    if (len > 0)
         wst_request_set_networks(request, networks);
+    if (len >= 0 && wst_rules_networks_suffice(c->access->rules, query.host))
+        wst_request_allow_early(request);
 }
 
 void wst_access_choose(wst_access_t *access, wst_server_t *server, wst_request_t *request) {

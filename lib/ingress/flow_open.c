@@ -2,9 +2,8 @@
 /*
  * Chooses an uplink for a flow and opens a stream through it. If the uplink is lost before the far
  * side has answered, or has no room for the stream, the flow tries another one, unnoticed by the
- * client: no byte of it has passed. But a client that cannot choose the destination need not wait:
- * its first bytes go ahead of the answer (early data, PROTOCOL.md). Then a lost uplink ends the
- * flow, since the bytes may have been delivered.
+ * client. But first bytes that the front has go ahead of the answer (early data, PROTOCOL.md); then
+ * a lost uplink ends the flow, since they may have been delivered.
  *
  *     choose (on_choose, or by default) -> open -> reached (on_reached) -> established
  *        ^-------------------------------- /          |
@@ -148,11 +147,12 @@ void wst__flow_send_early(wst_flow_t *f) {
     wst__opening_t *opening = f->state == WST__FLOW_OPENING ? f->search->opening : NULL;
     if (f->early == NULL || opening == NULL || opening->send_early == NULL)
         return;
-    /* The address may still be denied, unless the agent was told which ones may be tried. */
-    if (wst__flow_wants(f, WST__ASK_REACHED) && f->search->networks == NULL)
-        return;
+    if (wst__flow_wants(f, WST__ASK_REACHED) && !f->search->may_send_early)
+        return; /* the address may be denied */
     wst_slice_t data = f->early(f, f->user_data);
-    if (data.len == f->early_sent)
+    if (data.len > WST__EARLY_SENT_MAX)
+        data.len = WST__EARLY_SENT_MAX;
+    if (data.len <= f->early_sent)
         return;
     data.data += f->early_sent;
     data.len -= f->early_sent;
@@ -162,8 +162,8 @@ void wst__flow_send_early(wst_flow_t *f) {
 /* Whether the error says nothing about the destination, and another uplink may do better.
  * `delivered`: bytes of the client may have been. */
 static bool may_retry(const wst_flow_t *f, int status, bool delivered) {
-    return f->search->tries < WST__TRIES_MAX &&
-           ((status == WST_ELOST && !delivered) || status == WST_EGOAWAY || status == WST_ELIMIT ||
+    return !delivered && f->search->tries < WST__TRIES_MAX &&
+           (status == WST_ELOST || status == WST_EGOAWAY || status == WST_ELIMIT ||
             status == WST_EMEMORY);
 }
 
@@ -200,14 +200,15 @@ static bool has_waited_for_name(const wst_flow_t *f, int status) {
 
 static void on_flow_open(int status, wst_str_t text, wst_stream_t *stream, void *user_data) {
     wst_flow_t *f = user_data;
-    bool was_early = status != 0 && f->search->opening != NULL && f->search->opening->was_early;
+    bool delivered =
+        status != 0 && f->search->opening != NULL && f->search->opening->early_delivered;
     f->search->opening = NULL;
     wst__flow_leave_agent(f, has_waited_for_name(f, status));
     if (status == 0) {
         reached(f, text, stream);
     } else if (status == WST_EFILTERED && f->search->networks != NULL) {
         refuse_filtered(f, text);
-    } else if (!may_retry(f, status, was_early)) {
+    } else if (!may_retry(f, status, delivered)) {
         wst__flow_refuse(f, status, text);
     } else {
         wst_ctx_log(f->ingress->ctx, WST_LOG_INFO,
@@ -229,6 +230,7 @@ static void wait(wst_flow_t *f, int cause) {
     wst__dial_turn_drop(&f->search->turn); /* it may take long */
     f->state = WST__FLOW_CHOOSING;
     f->search->waits_for = cause;
+    f->search->may_send_early = false; /* the rules may change meanwhile */
     wst__list_append(&ingress->waiting, &f->search->wait_node);
     arm(f);
 }
@@ -305,13 +307,10 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
         return;
     }
     f->state = WST__FLOW_OPENING;
-    f->early_sent = 0;
     status = member->uplink->ops->open(member->uplink, &f->search->opening, f->destination,
                                        wst__account_memory(f->claim.account), on_flow_open, f);
-    const char *networks = f->search->networks;
-    if (status == 0 && networks != NULL && networks[0] != '\0' &&
-        f->search->opening->limit != NULL &&
-        (status = f->search->opening->limit(f->search->opening, networks)) != 0) {
+    if (status == 0 && f->search->networks != NULL && f->search->opening->limit != NULL &&
+        (status = f->search->opening->limit(f->search->opening, f->search->networks)) != 0) {
         wst__opening_cancel(f->search->opening);
         f->search->opening = NULL;
     }
@@ -358,6 +357,7 @@ static wst__choice_t choice_of(const wst_flow_t *f) {
 /* Opens a stream through the chosen agent, or through the best one. */
 static void open_flow_stream(wst_flow_t *f) {
     wst_ingress_t *ingress = f->ingress;
+    f->early_sent = 0;
     const wst__choice_t choice = choice_of(f);
     wst__member_t *member;
     bool awaited = false;
@@ -448,6 +448,7 @@ static void on_choice(const wst__answer_t *answer, void *user_data) {
         wst__flow_refuse(f, WST_ENOMEM, nothing);
     } else {
         s->chosen = wst__remote_serial(answer->remote);
+        s->may_send_early = answer->early;
         open_flow_stream(f);
     }
 }

@@ -51,6 +51,7 @@ struct wst_request {
     const char **labels;
     char *networks;
     bool labels_lost, networks_lost; /* for lack of memory */
+    bool early;
 };
 
 static void destroy_request(wst_request_t *r) {
@@ -85,6 +86,7 @@ static void deliver_answer(wst__defer_t *defer) {
         r->answer.claimed_user = r->texts != NULL ? r->texts->claimed_user : "";
         r->answer.cause = r->texts != NULL ? r->texts->cause : "";
         r->answer.networks = r->networks;
+        r->answer.early = r->early;
         r->on_answer(&r->answer, r->user_data);
     }
     destroy_request(r);
@@ -224,8 +226,12 @@ void wst_request_set_labels(wst_request_t *r, const char *const *labels) {
 
 void wst_request_set_networks(wst_request_t *r, const char *networks) {
     wst__free(&r->ctx->allocator, r->networks);
-    r->networks = wst__strdup(&r->ctx->allocator, networks);
-    r->networks_lost = r->networks == NULL;
+    r->networks = networks[0] != '\0' ? wst__strdup(&r->ctx->allocator, networks) : NULL;
+    r->networks_lost = networks[0] != '\0' && r->networks == NULL;
+}
+
+void wst_request_allow_early(wst_request_t *r) {
+    r->early = true;
 }
 
 const char *wst_request_address(const wst_request_t *r) {

@@ -37,7 +37,8 @@ typedef struct wst__answer {
     const uint8_t *credential; /* wst_request_set_credential or zeros */
     const char *const *labels; /* wst_request_set_labels or NULL */
     wst_remote_t *remote;      /* chosen, ... */
-    const char *networks;      /* ... and wst_request_set_networks, or NULL */
+    const char *networks;      /* ... and wst_request_set_networks or NULL, */
+    bool early;                /* wst_request_allow_early */
     wst_stream_t *stream;      /* connected: belongs to the asker now */
 } wst__answer_t;
 

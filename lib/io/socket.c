@@ -696,6 +696,7 @@ void wst__socket_set_turn_max(wst_stream_t *stream, size_t bytes) {
 }
 
 wst_slice_t wst__socket_take(wst_stream_t *stream, size_t size) {
+    assert(!stream->reading && stream->unread == NULL);
     wst_slice_t taken = {0};
     const wst__socket_t *sock = stream->ops == &socket_ops ? stream->impl : NULL;
     /* Asked first, since reading would take an error away from who reads later. */

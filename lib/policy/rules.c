@@ -599,6 +599,11 @@ int wst_rules_networks(const wst_rules_t *r, const wst_rules_query_t *given, cha
     return w.len < size ? (int)w.len : WST_EMSGBIG;
 }
 
+bool wst_rules_networks_suffice(const wst_rules_t *r, const char *host) {
+    wst__ip_t ip;
+    return r == NULL || r->nat64_count == 0 || wst__ip_parse(&ip, host, strlen(host));
+}
+
 /* One of the networks in a text. */
 typedef struct entry {
     unsigned number;

@@ -157,7 +157,8 @@ static int add_client(wst_port_t *p, wst_stream_t *stream, wst__seat_t *seat) {
     /* Often there is something already; then it goes to the agent together with the open. */
     c->early.kept = wst__socket_take(stream, WST__EARLY_MAX);
     wst_stream_set_callbacks(stream, &client_callbacks, c);
-    wst_stream_read_start(stream, WST__EARLY_MAX);
+    if (c->early.kept.len < WST__EARLY_MAX)
+        wst_stream_read_start(stream, WST__EARLY_MAX - c->early.kept.len);
     wst__flow_start(c->flow);
     return 0;
 }

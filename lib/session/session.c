@@ -182,7 +182,8 @@ static void restate(wst__session_stream_t *st) {
         return;
     }
     wst__list_remove(&st->ready_node);
-    st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && (!st->local || st->early));
+    bool known = !st->local || (st->announced && st->session->takes_early);
+    st->resync = st->state == WST__OPEN || (st->state == WST__PENDING && known);
     wst__session_untell(st, WST__TELL_OPEN | WST__TELL_CREDIT | WST__TELL_YIELD | WST__TELL_END);
     if (st->state == WST__PENDING && st->local)
         wst__session_tell(st, WST__TELL_OPEN);
@@ -190,6 +191,7 @@ static void restate(wst__session_stream_t *st) {
         wst__session_tell(st, WST__TELL_ANSWER);
     if (st->state == WST__OPEN || (st->state == WST__PENDING && st->rx_received > 0))
         wst__session_tell(st, WST__TELL_CREDIT);
+    wst__session_schedule(st);
 }
 
 static bool takes_early(const wst__session_t *s, const wst_hello_t *peer) {
@@ -498,8 +500,10 @@ void wst__session_fail_opens(wst__session_t *s, uint64_t above, bool early, int 
         wst__session_stream_t *st = stream_of(node);
         wst__list_remove(node);
         wst__list_append(&s->streams, node);
-        if (st->state == WST__PENDING)
+        if (st->state == WST__PENDING) {
+            st->early = st->early && !early; /* a goaway: nothing was delivered */
             wst__session_kill_stream(st, reason, text);
+        }
     }
 }
 

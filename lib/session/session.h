@@ -191,9 +191,8 @@ int wst__session_stream_set_networks(wst__session_stream_t *st, const char *netw
 /* Whether the peer takes bytes of the stream before it answers, and obeys its networks, if any. */
 bool wst__session_stream_takes_early(const wst__session_stream_t *st);
 
-/* Whether bytes went out before the answer: then the peer may have delivered them, also if the
- * stream has failed with WST_ELOST. */
-bool wst__session_stream_was_early(const wst__session_stream_t *st);
+/* Whether the peer may have delivered early bytes: they went out, and have not been refused. */
+bool wst__session_stream_early_delivered(const wst__session_stream_t *st);
 
 /* In on_open: the networks that the peer has given, or empty. */
 wst_str_t wst__session_asked_networks(const wst__session_t *s);

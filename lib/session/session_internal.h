@@ -52,7 +52,7 @@ struct wst__session_stream {
     unsigned tell : 8;
     bool local : 1;     /* we opened it */
     bool announced : 1; /* local: the open was sent, if only on a lost carrier */
-    bool early : 1;     /* local: and bytes behind it, before its answer */
+    bool early : 1;     /* local: and bytes behind it, which the peer may have delivered */
     bool answered : 1;  /* not local: the answer was sent, if only on a lost carrier; */
     bool agreed : 1;    /* and the peer has it, for it has sent what may only follow it */
     bool owned : 1;  /* not closed by the owner; an open stream without owner is done both ways */
@@ -149,7 +149,8 @@ void wst__session_remove(wst__session_stream_t *st);         /* from the table: 
 void wst__session_release_stream(wst__session_stream_t *st); /* frees it once no one needs it */
 void wst__session_forget_open(wst__session_stream_t *st);    /* what its handshake says */
 void wst__session_kill_stream(wst__session_stream_t *st, int reason, wst_str_t text);
-/* Fails our opens above that id that have no answer; `early`: also those with bytes behind them. */
+/* Fails our opens above that id that have no answer. `early`: also those with bytes behind them,
+ * which the peer has not delivered. */
 void wst__session_fail_opens(wst__session_t *s, uint64_t above, bool early, int reason,
                              wst_str_t text);
 void wst__session_tell(wst__session_stream_t *st, unsigned what);

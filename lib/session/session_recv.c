@@ -85,6 +85,7 @@ static int on_msg_completed(wst__session_t *s, wst__session_stream_t *st, const 
         wst__session_tell(st, WST__TELL_CREDIT);
     }
     if (m->error != 0) {
+        st->early = st->early && m->error == WST_ELOST; /* else nothing was delivered */
         wst__session_kill_stream(st, m->error, m->error_text);
         return 0;
     }
@@ -99,7 +100,7 @@ static int on_msg_completed(wst__session_t *s, wst__session_stream_t *st, const 
 /* Resets a stream: tells the owner now, the peer later. */
 static void abort_stream(wst__session_stream_t *st, int reason, const char *text) {
     wst__session_t *s = st->session;
-    wst__session_last_word(st, WST__RESET, reason, text);
+    wst__session_last_word(st, st->state == WST__PENDING ? WST__REFUSED : WST__RESET, reason, text);
     s->o.callbacks.on_reset(st, reason, (wst_str_t){text, strlen(text)}, st->data);
 }
 

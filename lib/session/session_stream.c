@@ -14,6 +14,8 @@ enum {
     ROOM_ENOUGH = 64 * 1024 /* a writer waits for so much room, or for half its bound */
 };
 
+static_assert((int)WST__SEND_LEAST <= (int)COPY_MAX, "who sends early bytes may move them");
+
 int wst__session_can_open(const wst__session_t *s) {
     if (!s->attached || s->error != 0 || s->bye_said || s->peer_bye)
         return WST_ESTATE;
@@ -101,7 +103,7 @@ bool wst__session_stream_takes_early(const wst__session_stream_t *st) {
            (st->networks == NULL || s->peer_filters);
 }
 
-bool wst__session_stream_was_early(const wst__session_stream_t *st) {
+bool wst__session_stream_early_delivered(const wst__session_stream_t *st) {
     return st->early;
 }
 

@@ -167,14 +167,15 @@ static void on_tunnel_opened(wst__session_stream_t *st, wst_str_t address, void 
             wst__stream_begin_full(t->stream);
         callback(0, address, t->stream, user_data);
     } else {
-        drop(t, WST_EMEMORY);
+        t->opening.early_delivered = true; /* the stream was open */
         callback(WST_ENOMEM, (wst_str_t){NULL, 0}, NULL, user_data);
+        drop(t, WST_EMEMORY);
     }
 }
 
 static void on_tunnel_failed(wst__session_stream_t *st, int reason, wst_str_t text, void *data) {
     tunnel_t *t = data;
-    t->opening.was_early = wst__session_stream_was_early(st);
+    t->opening.early_delivered = wst__session_stream_early_delivered(st);
     t->callback(reason, text, NULL, t->user_data);
     drop(t, 0);
 }

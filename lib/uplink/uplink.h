@@ -39,9 +39,8 @@ struct wst__opening {
      * the far side takes so, possibly none; the others are to be written to the stream. NULL: this
      * kind sends none. */
     size_t (*send_early)(wst__opening_t *opening, wst_slice_t data);
-    /* As the callback runs with an error: such bytes went out. The far side may have delivered them
-     * if the error is WST_ELOST; not with any other one. */
-    bool was_early;
+    /* As the callback runs with an error: the far side may have delivered such bytes. */
+    bool early_delivered;
 };
 
 /* Cancels the open and tells the far side. Only before the callback has run. */

@@ -196,6 +196,8 @@ class Session:
             data = base64.b64decode(members.get("data", ""))
             stream.arrived, stream.peer_has_ended = stream.arrived + (len(data) or 1), not data
             stream.inbox.put_nowait(data)
+            if not stream.is_open:
+                print("early data:", len(data), flush=True)
             stream.confirm()
         elif method == CREDIT:
             stream.hear_credit(**members)

@@ -25,6 +25,7 @@ def server(world, echo):
     pyagent = Path(__file__).with_name("pyagent.py")
     agent = world.run([sys.executable, pyagent, server.address])
     server.wait_for("agent python .* up from")
+    server.agent = agent
     yield server
     server.stop()  # which closes the WebSocket, and the agent ends
     agent.wait_exit(0)
@@ -47,11 +48,12 @@ def test_errors(world, server):
 def test_early_data(world, server, echo):
     """What a port's client sends at once goes ahead of the answer, and the rest behind it."""
     address = server.wait_for(rf"port (\S+) leads to {echo.address}")[1]
-    for size in (1, 4096, 4097, 100_000):
+    for size in (1, 4096, 4097, 100_000) * 5:
         client = world.client(address)
         client.send(bytes(size))
         client.end()
         assert client.read_to_end() == bytes(size)
+    server.agent.wait_for("early data: 4096")
 
 
 def test_ends(world, server):

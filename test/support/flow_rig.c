@@ -32,6 +32,8 @@ static bool wants(void *owner, wst__question_t question) {
 static void answer(flow_rig_t *r, wst__question_t question, wst_request_t *request) {
     if (question == WST__ASK_CHOOSE && r->networks != NULL)
         wst_request_set_networks(request, r->networks);
+    if (question == WST__ASK_CHOOSE && r->allows_early)
+        wst_request_allow_early(request);
     if (question == WST__ASK_CHOOSE)
         wst_request_choose(request, wst__ingress_best(&r->ingress, request, NULL, NULL, NULL));
     else

@@ -28,7 +28,7 @@ typedef struct flow_rig_uplink {
     wst__opening_t opening;
     wst__opened_cb callback;
     void *user_data;
-    char destination[WST_DEST_MAX + 1], networks[32], early[32];
+    char destination[WST_DEST_MAX + 1], networks[32], early[8192];
 } flow_rig_uplink_t;
 
 typedef struct flow_rig {
@@ -38,6 +38,7 @@ typedef struct flow_rig {
     bool asks[3];         /* which questions are put, by wst__question_t */
     bool holds[3];        /* of these, which ones wait for the test, in `question` */
     const char *networks; /* said with a choice, or NULL */
+    bool allows_early;    /* likewise */
     wst_request_t *question;
     const char *listens; /* the one address of the node, or NULL */
     bool drained, closed;

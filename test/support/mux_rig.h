@@ -75,7 +75,7 @@ struct mux_side {
     int gone, gone_reason;
     wst__opening_t *open; /* waits for its answer */
     int answers, status;
-    bool was_early;
+    bool early_delivered;
     char text[300];
     mux_probe_t probe; /* the last stream that was opened or accepted */
 };

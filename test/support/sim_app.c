@@ -282,7 +282,7 @@ static void on_failed(wst__session_stream_t *st, int reason, wst_str_t text, voi
           "failed though it was open");
     bool right;
     if (end->sim->sides[end->side].suspending) {
-        right = reason == WST_ELOST && !wst__session_stream_was_early(st);
+        right = reason == WST_ELOST && !wst__session_stream_early_delivered(st);
     } else if (peer->aborted && reason == peer->reason) {
         right = peer->opened || text.len == 0 ||
                 (text.len == strlen(end->pair->dest) &&

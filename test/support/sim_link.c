@@ -215,7 +215,7 @@ static void check_suspended(sim_t *sim, const sim_side_t *side) {
     for (; st != NULL; st = wst__session_next_stream(st)) {
         uint64_t granted = (st->rx_ended ? st->rx_received : st->rx_limit) - st->rx_delivered;
         uint64_t initial = side->s->o.hello.initial_credit;
-        if (st->local && st->state == WST__PENDING && !wst__session_stream_was_early(st))
+        if (st->local && st->state == WST__PENDING && !wst__session_stream_early_delivered(st))
             sim_fail(sim, "side %d: an open waits for its answer", side->index);
         if (st->state == WST__OPEN && st->rx_reserved > (granted > initial ? granted : initial))
             sim_fail(sim, "side %d: a window larger than needed", side->index);

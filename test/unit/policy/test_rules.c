@@ -443,6 +443,22 @@ static void test_networks(void **state) {
     assert_in_range(denials, count, 13 * count);
 }
 
+/* An agent may not know that an IPv6 address stands for an IPv4 one. */
+static void test_networks_suffice(void **state) {
+    (void)state;
+    static const char *const nat64[] = {"2001:db8:64::/96", NULL};
+    for (int known = 0; known < 2; known++) {
+        const wst_rules_options_t o = {.size = sizeof(o), .nat64 = known ? nat64 : NULL};
+        wst_rules_t *r;
+        assert_int_equal(wst_rules_new(&r, &o, NULL), 0);
+        assert_int_equal(wst_rules_networks_suffice(r, "name"), !known);
+        assert_true(wst_rules_networks_suffice(r, "10.0.0.1"));
+        assert_true(wst_rules_networks_suffice(r, "2001:db8:64::a00:1"));
+        wst_rules_free(r);
+    }
+    assert_true(wst_rules_networks_suffice(NULL, "name"));
+}
+
 static void test_networks_as_text(void **state) {
     (void)state;
     const wst_rule_t rules[] = {
@@ -637,6 +653,7 @@ int main(void) {
         cmocka_unit_test(test_denied_networks),
         cmocka_unit_test(test_nat64),
         cmocka_unit_test(test_networks),
+        cmocka_unit_test(test_networks_suffice),
         cmocka_unit_test(test_networks_as_text),
         cmocka_unit_test(test_malformed_nat64),
         cmocka_unit_test(test_memory),

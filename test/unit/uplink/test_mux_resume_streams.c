@@ -79,7 +79,7 @@ static void test_opening_with_early_bytes(void **state) {
             mux_rig_pass(&rig, RESUME_GRACE_MS + 1000);
             mux_rig_until(&rig, &rig.client.answers, 1);
             assert_int_equal(rig.client.status, WST_ELOST);
-            assert_true(rig.client.was_early);
+            assert_true(rig.client.early_delivered);
             mux_rig_free(&rig);
             continue;
         }

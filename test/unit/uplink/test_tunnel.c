@@ -222,7 +222,7 @@ static void test_early(void **state) {
     }
 }
 
-/* Who asked sees whether bytes went out before it failed. */
+/* Nothing of them was delivered. */
 static void test_early_refused(void **state) {
     (void)state;
     for (int early = 0; early < 2; early++) {
@@ -234,9 +234,54 @@ static void test_early_refused(void **state) {
             assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
         mux_rig_until(&rig, &rig.client.answers, 1);
         assert_int_equal(rig.client.status, WST_EREFUSED);
-        assert_int_equal(rig.client.was_early, early);
+        assert_false(rig.client.early_delivered);
         mux_rig_turns(&rig, 20);
         assert_int_equal(rig.client.downs + rig.server.downs, 0);
+        mux_rig_free(&rig);
+    }
+}
+
+/* The far side has accepted, and resets before its answer is out: for whatever reason. */
+static void test_early_reset(void **state) {
+    (void)state;
+    for (int early = 0; early < 2; early++) {
+        mux_rig_t rig;
+        mux_rig_up(&rig, false, false);
+        rig.server.policy = MUX_HOLD;
+        assert_int_equal(mux_side_open(&rig.client, "a:1"), 0);
+        if (early)
+            assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
+        mux_rig_until(&rig, &rig.server.incomings, 1);
+        mux_rig_turns(&rig, 5);
+        mux_side_accept(&rig.server);
+        mux_probe_reset(&rig.server.probe, WST_EMEMORY);
+        mux_rig_until(&rig, &rig.client.answers, 1);
+        assert_int_equal(rig.client.status, WST_EMEMORY);
+        assert_int_equal(rig.client.early_delivered, early);
+        mux_rig_free(&rig);
+    }
+}
+
+/* The answer finds no memory for a stream. */
+static void test_open_without_memory(void **state) {
+    (void)state;
+    for (size_t n = 1; n < 20; n++) {
+        mux_rig_t rig;
+        mux_rig_up(&rig, false, false);
+        rig.server.policy = MUX_HOLD;
+        assert_int_equal(mux_side_open(&rig.client, "a:1"), 0);
+        assert_int_equal(mux_side_send_early(&rig.client, "abc"), 3);
+        mux_rig_until(&rig, &rig.server.incomings, 1);
+        mux_rig_turns(&rig, 5);
+        mux_side_accept(&rig.server);
+        test_alloc_fail(n);
+        mux_rig_turns(&rig, 20);
+        test_alloc_fail(0);
+        if (rig.client.answers > 0 && rig.client.status == WST_ENOMEM) {
+            assert_true(rig.client.early_delivered);
+            n = 20;
+        }
+        assert_true(n != 19);
         mux_rig_free(&rig);
     }
 }
@@ -666,6 +711,8 @@ int main(void) {
         cmocka_unit_test(test_accept_later),
         cmocka_unit_test(test_early),
         cmocka_unit_test(test_early_refused),
+        cmocka_unit_test(test_early_reset),
+        cmocka_unit_test(test_open_without_memory),
         cmocka_unit_test(test_bytes_both_ways),
         cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_pause_in_read),
