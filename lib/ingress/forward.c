@@ -23,6 +23,7 @@
 #include "http_body.h"
 #include "http_forward.h"
 #include "http_target.h"
+#include "self.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -461,29 +462,71 @@ static wst__forward_t forward_of(const wst__client_t *c, const wst_http_head_t *
                             .keep_origin = !is_draining(c)};
 }
 
-/* Writes the request's head to the origin and starts reading both streams. */
-static void send_request(wst__exchange_t *x) {
-    size_t cap = x->owner->options->limits.head_max + WST__FORWARD_EXTRA;
-    wst_chunk_t *chunk = wst__pool_chunk(&x->ctx->pool, cap);
-    if (chunk == NULL) {
-        fail_exchange(x, WST_ENOMEM, OURS, NULL);
-        return;
-    }
-    int len = wst__forward_request(&x->forward, (char *)wst_chunk_data(chunk), cap);
+/* The request's head for the origin, of at most `cap` bytes. 0 or an error. */
+static int write_head(wst__pool_t *pool, const wst__forward_t *forward, size_t cap,
+                      wst_slice_t *out) {
+    wst_chunk_t *chunk = wst__pool_chunk(pool, cap);
+    if (chunk == NULL)
+        return WST_ENOMEM;
+    int len = wst__forward_request(forward, (char *)wst_chunk_data(chunk), cap);
     if (len < 0) {
         wst_chunk_unref(chunk);
-        fail_exchange(x, len, OURS, NULL);
+        return len;
+    }
+    *out = (wst_slice_t){chunk, wst_chunk_data(chunk), (size_t)len};
+    return 0;
+}
+
+/* A short head goes ahead of the agent's answer; not where the agent may reach this node, to which
+ * it must not speak in the client's name. */
+static wst_slice_t early_head(const wst_flow_t *flow, void *user_data) {
+    wst__client_t *c = user_data;
+    const wst__forward_t forward = forward_of(c, wst_hijack_request(c->hijack));
+    (void)flow;
+    if (c->early.len == 0 && forward.request != NULL &&
+        !wst__ingress_owns_port(c->ingress, c->target.authority.port))
+        (void)write_head(&c->ingress->ctx->pool, &forward, WST__EARLY_SENT_MAX,
+                         &c->early); /* else later */
+    return c->early;
+}
+
+void wst__client_drop_early(wst__client_t *c) {
+    wst_slice_unref(c->early);
+    c->early = (wst_slice_t){0};
+}
+
+/* Takes the part of the head that is still to be sent; empty: none. 0 or an error. */
+static int take_head(wst__exchange_t *x, wst_slice_t *out) {
+    wst__client_t *c = x->owner;
+    size_t sent = x->flow->early_sent;
+    if (sent == 0) {
+        wst__client_drop_early(c);
+        return write_head(&x->ctx->pool, &x->forward,
+                          c->options->limits.head_max + WST__FORWARD_EXTRA, out);
+    }
+    *out = (wst_slice_t){c->early.chunk, c->early.data + sent, c->early.len - sent};
+    c->early = (wst_slice_t){0};
+    x->flow->early_sent = 0; /* it has been counted */
+    return 0;
+}
+
+/* Writes the request's head to the origin and starts reading both streams. */
+static void send_request(wst__exchange_t *x) {
+    wst_slice_t head;
+    int status = take_head(x, &head);
+    if (status != 0) {
+        fail_exchange(x, status, OURS, NULL);
         return;
     }
-    x->flow->bytes_to_agent += (size_t)len;
-    const wst_slice_t slice = {chunk, wst_chunk_data(chunk), (size_t)len};
-    int status = wst_stream_write(x->origin, &slice, 1);
+    x->flow->bytes_to_agent += head.len;
+    status = wst_stream_write(x->origin, &head, 1);
     if (status < 0) {
         fail_exchange(x, status, ORIGIN, NULL);
         return;
     }
     wst_stream_read_start(x->origin, 0);
-    if (status != WST_WAIT || x->request_body.complete)
+    bool full = status == WST_WAIT || wst_stream_room(x->origin) == 0;
+    if (!full || x->request_body.complete)
         read_client(x);
 }
 
@@ -555,9 +598,14 @@ static bool spare(wst_flow_t *flow, wst__origin_t *out, void *user_data) {
     return taken;
 }
 
+static void on_forward_refused(wst_flow_t *flow, const wst_refusal_info_t *info, void *user_data) {
+    wst__client_drop_early(user_data);
+    wst__client_on_refused(flow, info, user_data);
+}
+
 static const wst_flow_callbacks_t flow_callbacks = {.size = sizeof(flow_callbacks),
                                                     .on_established = on_forward_established,
-                                                    .on_refused = wst__client_on_refused};
+                                                    .on_refused = on_forward_refused};
 
 /* Why the request cannot be forwarded; NULL: it can. */
 static const char *refusal_text(wst__forward_verdict_t verdict, int *cause) {
@@ -591,6 +639,7 @@ void wst__client_forward(wst__client_t *c, const wst_http_head_t *head,
         return;
     c->target = *target;
     flow->spare = spare;
+    flow->early = early_head;
     flow->on_revoked = on_forward_revoked;
     const wst__forward_t forward = forward_of(c, head);
     int cause = 0;

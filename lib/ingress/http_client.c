@@ -31,6 +31,7 @@ void wst__client_close(wst__client_t *c) {
     if (c->flow != NULL)
         wst_flow_cancel(c->flow);
     c->flow = NULL;
+    wst__client_drop_early(c);
     wst__kept_drop(c);
     wst_hijack_close(c->hijack, on_hijack_closed);
 }

@@ -47,7 +47,8 @@ struct wst__client {
 
     wst_flow_t *flow;          /* of the request that waits for its answer; NULL: none */
     wst__exchange_t *exchange; /* the request being forwarded, which owns the stream; NULL: none */
-    wst_http_target_t target;  /* of the request to forward */
+    wst_http_target_t target;  /* of the request to forward, */
+    wst_slice_t early;         /* and its head for the origin, if that may go ahead; or empty */
     bool served;               /* a request was served, and its answer kept the connection */
     wst__kept_t kept;
 
@@ -98,6 +99,7 @@ void wst__client_connect(wst__client_t *client, const wst_http_head_t *head,
 void wst__client_forward(wst__client_t *client, const wst_http_head_t *head,
                          const wst_http_target_t *target);
 void wst__exchange_close(wst__exchange_t *exchange);
+void wst__client_drop_early(wst__client_t *client);
 
 /* -- kept.c ---------------------------------------------------------------------------------- */
 

@@ -38,3 +38,13 @@ bool wst__ingress_is_self(const wst_ingress_t *ingress, const char *address, uin
             return true;
     return false;
 }
+
+bool wst__ingress_owns_port(const wst_ingress_t *ingress, uint16_t port) {
+    const char *listens;
+    wst__ip_t own;
+    uint16_t own_port;
+    for (size_t n = 0; (listens = ingress->hooks->address(ingress->owner, n)) != NULL; n++)
+        if (wst__own_read(&own, &own_port, listens) && own_port == port)
+            return true;
+    return false;
+}

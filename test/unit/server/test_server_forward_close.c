@@ -280,7 +280,7 @@ static void test_drain_at_each_turn(void **state) {
     int turns = 0;
     while (!drain_after(turns))
         assert_true(++turns < 1000);
-    assert_true(turns > 5);
+    assert_true(turns > 3);
 }
 
 /* --- without memory --- */
