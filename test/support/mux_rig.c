@@ -314,7 +314,7 @@ static void on_answer(int status, wst_str_t text, wst_stream_t *stream, void *us
     mux_side_t *side = user_data;
     enter(side->rig);
     side->answers++;
-    side->early_delivered = status != 0 && side->open->early_delivered;
+    side->early_delivered = status != 0 && side->open != NULL && side->open->early_delivered;
     side->open = NULL;
     side->status = status;
     snprintf(side->text, sizeof(side->text), "%.*s", (int)text.len, text.len > 0 ? text.ptr : "");
