@@ -53,8 +53,8 @@ typedef struct wst__search {
     const char *name;               /* of the required agent; NULL: any */
     const char **labels;            /* that the agent must have, NULL-terminated; NULL: none */
     uint64_t chosen;                /* serial of the agent that the embedder chose; 0: none, ... */
-    char *networks;                 /* ... and the addresses that it may try; NULL: all; */
-    bool may_send_early;            /* before the embedder is asked about the one reached */
+    char *networks;                 /* ... and the addresses that it may try; NULL: all */
+    bool may_send_early;            /* wst_request_allow_early, with that choice */
     uint64_t tried[WST__TRIES_MAX]; /* serials of the uplinks (members) tried */
     size_t tries;
     uint64_t crowded; /* serial of the last agent at which the user has its share; 0: none */
@@ -84,8 +84,9 @@ struct wst_flow {
      * that can replace a new one. False: none. May be NULL. */
     bool (*spare)(wst_flow_t *flow, wst__origin_t *out, void *user_data);
     /* The first bytes for the destination, as far as the front has them by now; lent until
-     * on_established. Some go ahead of the agent's answer: `early_sent`. So they reach an address
-     * that has not been seen to be another one than this node's (self.h). May be NULL. */
+     * on_established. Up to WST__EARLY_SENT_MAX go ahead of the agent's answer (`early_sent`), and
+     * so before the self check (self.h): the front leaves out what this node must not get. NULL:
+     * none go ahead. */
     wst_slice_t (*early)(const wst_flow_t *flow, void *user_data);
     /* For a front that moves the bytes and counts them in the flow: the flow has been revoked. End
      * it by wst__flow_over. May be NULL. */

@@ -317,12 +317,13 @@ static void use_member(wst_flow_t *f, wst__member_t *member) {
     if (status == 0) {
         arm(f);
         wst__flow_send_early(f);
-    } else if (status == WST_ELOST) /* the uplink is about to end: try another one */
+    } else if (status == WST_ELOST) { /* the uplink is about to end: try another one */
         on_flow_open(status, nothing, NULL, f);
-    else if (status == WST_EMEMORY)
+    } else if (status == WST_EMEMORY) {
         open_without_memory(f, member->uplink);
-    else
+    } else {
         wst__flow_refuse(f, status, nothing);
+    }
 }
 
 /* Uses the kept connection if that agent (0: any) opened it and its session has a connection; else

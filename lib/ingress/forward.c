@@ -477,8 +477,8 @@ static int write_head(wst__pool_t *pool, const wst__forward_t *forward, size_t c
     return 0;
 }
 
-/* A short head goes ahead of the agent's answer; not where the agent may reach this node, to which
- * it must not speak in the client's name. */
+/* A short head goes ahead of the agent's answer; not to a port on which this node listens, since
+ * the self check comes with the answer. */
 static wst_slice_t early_head(const wst_flow_t *flow, void *user_data) {
     wst__client_t *c = user_data;
     const wst__forward_t forward = forward_of(c, wst_hijack_request(c->hijack));
@@ -499,11 +499,9 @@ void wst__client_drop_early(wst__client_t *c) {
 static int take_head(wst__exchange_t *x, wst_slice_t *out) {
     wst__client_t *c = x->owner;
     size_t sent = x->flow->early_sent;
-    if (sent == 0) {
-        wst__client_drop_early(c);
+    if (c->early.len == 0)
         return write_head(&x->ctx->pool, &x->forward,
                           c->options->limits.head_max + WST__FORWARD_EXTRA, out);
-    }
     *out = (wst_slice_t){c->early.chunk, c->early.data + sent, c->early.len - sent};
     c->early = (wst_slice_t){0};
     x->flow->early_sent = 0; /* it has been counted */
